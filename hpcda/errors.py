@@ -1,0 +1,40 @@
+"""Mistakes a user can mend: each names its place, the value found, and the remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One mistake in the input.
+
+    Attributes:
+        place: The key, file and column, or option that is wrong, as the user wrote it (``ladder.alpha``).
+        problem: What is wrong with it, with the value that was found.
+        remedy: What to write instead.
+    """
+
+    place: str
+    problem: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.problem}\n    {self.remedy}"
+
+
+class InputError(Exception):
+    """One or several mistakes in the user's input; the command line turns it into exit code 2.
+
+    Args:
+        mistakes: All the mistakes that were found, in the order of the input.
+    """
+
+    def __init__(self, mistakes: Iterable[Mistake] | Mistake) -> None:
+        self.mistakes = (mistakes,) if isinstance(mistakes, Mistake) else tuple(mistakes)
+        super().__init__("\n".join(str(mistake) for mistake in self.mistakes))
+
+
+class CompilerError(Exception):
+    """The C compiler is missing or refused generated code."""

@@ -1,0 +1,232 @@
+"""What a model is: named states, parameters and stimuli, and plain Python equations."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from hpcda.errors import InputError, Mistake
+
+Equations = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class State:
+    """One state of a model.
+
+    Attributes:
+        name: As in the paper the model comes from.
+        unit: Physical unit, "1" where there is none.
+        range: Where unmeasured paths start when the job does not say, in `unit`.
+        initial: Where synthetic data start when the job does not say, in `unit`.
+    """
+
+    name: str
+    unit: str = "1"
+    range: tuple[float, float] = (-10.0, 10.0)
+    initial: float = 0.0
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a model.
+
+    Attributes:
+        name: As in the paper the model comes from.
+        default: The paper's value, in `unit`; used where the job says nothing.
+        unit: Physical unit, "1" where there is none.
+        range: Uniform range of the first guess when it is estimated and the job names none;
+            from half to one and a half times the default where the model names none.
+    """
+
+    name: str
+    default: float
+    unit: str = "1"
+    range: tuple[float, float] | None = None
+
+    @property
+    def start(self) -> tuple[float, float]:
+        """Range of the first guess, in `unit`."""
+        if self.range is not None:
+            return self.range
+        low, high = sorted((0.5 * self.default, 1.5 * self.default))
+        return (low, high) if low < high else (-1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Stimulus:
+    """A known input of a model, given as a function of time by the data."""
+
+    name: str
+    unit: str = "1"
+
+
+class Named:
+    """Values reached by name, ``p.sigma`` or ``p["sigma"]``; what `equations` receives as p and u."""
+
+    __slots__ = ("_kind", "_values")
+
+    def __init__(self, kind: str, values: dict[str, Any]) -> None:
+        self._kind = kind
+        self._values = values
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self[name]
+
+    def __getitem__(self, name: str) -> Any:
+        try:
+            return self._values[name]
+        except KeyError:
+            names = ", ".join(self._values) or "none"
+            raise AttributeError(f"the model names no {self._kind} '{name}' (it names: {names})") from None
+
+
+class StateVector(np.ndarray):
+    """The states as a one-dimensional array that also knows their names.
+
+    ``x[0]``, ``np.roll(x, 1)``, ``V, m, h, n = x``, ``x.V`` and ``x["V"]`` all work; a state whose name is an
+    attribute of NumPy arrays (``T``) is reached by unpacking, index or ``x["T"]``.
+    """
+
+    names: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, values: Any, names: Sequence[str], dtype: Any = None) -> StateVector:
+        """View `values`, shape (D,) or (D, ...), as a vector with names."""
+        array = np.asarray(values, dtype=dtype).view(cls)
+        array.names = tuple(names)
+        return array
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, str):
+            if key not in self.names:
+                raise AttributeError(f"the model names no state '{key}' (it names: {', '.join(self.names)})")
+            key = self.names.index(key)
+        item = super().__getitem__(key)
+        return np.asarray(item) if isinstance(item, StateVector) else item
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self.names:
+            return self[self.names.index(name)]
+        known = f" (it names: {', '.join(self.names)})" if self.names else ""
+        raise AttributeError(f"the model names no state '{name}'{known}")
+
+    def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
+        return np.asarray(array)[()]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A dynamical model dx/dt = F(x, p, u, t), or a map x(n+1) = f(x(n), p, u, n).
+
+    Attributes:
+        name: Catalogue name.
+        states: The D states, in the order in which `equations` sees them.
+        parameters: All parameters, estimated or not.
+        equations: ``equations(x, p, u, t)`` (the last two may be left out) returning D values with ordinary
+            operators, NumPy functions, `np.roll` and indexing: dx/dt for a flow, the next state for a map.
+        stimuli: Known inputs.
+        kind: "flow" or "map".
+        time_unit: Unit of t.
+        title: One line for people.
+        citation: Where the equations stand.
+    """
+
+    name: str
+    states: tuple[State, ...]
+    parameters: tuple[Parameter, ...]
+    equations: Equations
+    stimuli: tuple[Stimulus, ...] = ()
+    kind: Literal["flow", "map"] = "flow"
+    time_unit: str = "1"
+    title: str = ""
+    citation: str = ""
+    arguments: int = field(init=False, default=4)
+
+    def __post_init__(self) -> None:
+        names = [*self.state_names, *self.parameter_names, *self.stimulus_names]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise InputError(
+                Mistake(f"model {self.name}", f"the name {repeated[0]!r} is used twice", "give every state, parameter and stimulus its own name")
+            )
+        if not self.states:
+            raise InputError(Mistake(f"model {self.name}", "it has no states", "name at least one state"))
+        count = len(inspect.signature(self.equations).parameters)
+        if not 2 <= count <= 4:
+            raise InputError(
+                Mistake(
+                    f"model {self.name}",
+                    f"its equations take {count} arguments",
+                    "write equations(x, p), equations(x, p, u) or equations(x, p, u, t)",
+                )
+            )
+        object.__setattr__(self, "arguments", count)
+
+    @property
+    def dimension(self) -> int:
+        """D, the number of states."""
+        return len(self.states)
+
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        """Names of the D states."""
+        return tuple(state.name for state in self.states)
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        """Names of all parameters."""
+        return tuple(parameter.name for parameter in self.parameters)
+
+    @property
+    def stimulus_names(self) -> tuple[str, ...]:
+        """Names of the known inputs."""
+        return tuple(stimulus.name for stimulus in self.stimuli)
+
+    @property
+    def defaults(self) -> dict[str, float]:
+        """The papers' value of every parameter."""
+        return {parameter.name: parameter.default for parameter in self.parameters}
+
+    def __call__(self, x: Any, p: dict[str, Any], u: dict[str, Any] | None = None, t: Any = 0.0) -> list[Any]:
+        """The D values that `equations` returns.
+
+        Args:
+            x: States, shape (D,) or (D, T); numbers or traced expressions.
+            p: Every parameter by name.
+            u: Every stimulus by name.
+            t: Time.
+
+        Raises:
+            InputError: The equations raise, or return another number of values than there are states.
+        """
+        vector = StateVector.of(x, self.state_names)
+        arguments = (vector, Named("parameter", p), Named("stimulus", u or {}), t)[: self.arguments]
+        try:
+            result = self.equations(*arguments)
+            values = list(result)
+        except InputError:
+            raise
+        except Exception as error:
+            raise InputError(
+                Mistake(
+                    f"model {self.name}",
+                    f"its equations raise {type(error).__name__}: {error}",
+                    "they must run with ordinary operators, NumPy functions and indexing on x, p, u and t",
+                )
+            ) from error
+        if len(values) != self.dimension:
+            raise InputError(
+                Mistake(
+                    f"model {self.name}",
+                    f"its equations return {len(values)} values for {self.dimension} states",
+                    f"return one value a state, in the order {', '.join(self.state_names)}",
+                )
+            )
+        return values

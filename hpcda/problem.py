@@ -1,0 +1,172 @@
+"""The data-assimilation problem: windows of data, what is estimated, and (X, p) as one flat vector.
+
+A path is laid out time after time, window after window, with the parameters that all times share at its end:
+
+    X = [ x(0), q(0), x(1), q(1), … of window 0, … of window 1, …, p ]
+
+x(n) are the D states, q(n) the parameters that belong to one time, p those that all times and windows share.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from hpcda.models.model import Model
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Window:
+    """One stretch of data on a uniform time grid of N points.
+
+    Attributes:
+        t: Times of the path points, shape (N,), in the model's time unit.
+        data: Measured values y_l(n), shape (N, L); NaN where nothing is measured.
+        noise_std: Standard deviation of the noise of each value, shape (N, L), in the unit of the data.
+        series: Known time series at the path points, shape (N, U): the stimuli in the model's order, then the
+            fixed parameters that the data give as functions of time, in the order of `Problem.series`.
+    """
+
+    t: Array
+    data: Array
+    noise_std: Array
+    series: Array
+
+    @property
+    def times(self) -> int:
+        """N, the number of path points."""
+        return len(self.t)
+
+    @property
+    def dt(self) -> float:
+        """Spacing of the path points."""
+        return float((self.t[-1] - self.t[0]) / (len(self.t) - 1))
+
+
+@dataclass(frozen=True)
+class Beyond:
+    """What is known after the end of a window, kept back to test the prediction.
+
+    Attributes:
+        t: Times, shape (M,), the first one the last time of the window.
+        data: Measured values, shape (M, L), NaN where there is none.
+        series: Known time series, shape (M, U).
+    """
+
+    t: Array
+    data: Array
+    series: Array
+
+
+@dataclass(frozen=True)
+class Estimated:
+    """An estimated parameter.
+
+    Attributes:
+        name: The model's name for it.
+        start: Uniform range of the first guess.
+        bounds: Lowest and highest value allowed; infinite where there is none.
+        prior: Mean and standard deviation of a Gaussian prior, or None.
+        walk_std: For a parameter of one time: standard deviation of its change per square root of unit time, or
+            None where the values of different times are independent.
+    """
+
+    name: str
+    start: tuple[float, float]
+    bounds: tuple[float, float] = (-np.inf, np.inf)
+    prior: tuple[float, float] | None = None
+    walk_std: float | None = None
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Everything the action is made of.
+
+    Attributes:
+        model: The model.
+        discretization: "trapezoid", "hermite-simpson", "implicit-midpoint", "rk4" or "map".
+        windows: The windows of data.
+        observed: Name of each of the L measured quantities -> expression of the states ("x0", "x0**2 + x1").
+        parameters: Estimated parameters that all times and windows share (P of them).
+        varying: Estimated parameters that belong to one time (V of them).
+        fixed: Value of every parameter that is constant and not estimated.
+        series: Names of the fixed parameters that are known functions of time.
+        state_start: Uniform range in which unmeasured states start, shape (D, 2).
+        state_bounds: Bounds on the states, shape (D, 2), infinite where there is none.
+        model_error_weight: s_a, shape (D,).
+        initial_prior: State name -> mean and standard deviation of a Gaussian prior on x(0) of every window.
+    """
+
+    model: Model
+    discretization: str
+    windows: tuple[Window, ...]
+    observed: dict[str, str]
+    parameters: tuple[Estimated, ...] = ()
+    varying: tuple[Estimated, ...] = ()
+    fixed: dict[str, float] = field(default_factory=dict)
+    series: tuple[str, ...] = ()
+    state_start: Array = field(default_factory=lambda: np.zeros((0, 2)))
+    state_bounds: Array = field(default_factory=lambda: np.zeros((0, 2)))
+    model_error_weight: Array = field(default_factory=lambda: np.zeros(0))
+    initial_prior: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    @property
+    def dimension(self) -> int:
+        """D, the number of states."""
+        return self.model.dimension
+
+    @property
+    def block(self) -> int:
+        """D + V, the unknowns of one time."""
+        return self.model.dimension + len(self.varying)
+
+    @property
+    def shared(self) -> int:
+        """P, the parameters that all times share."""
+        return len(self.parameters)
+
+    @cached_property
+    def offsets(self) -> tuple[int, ...]:
+        """Index in the flat vector at which each window begins, and, last, at which the parameters begin."""
+        ends = np.cumsum([0] + [window.times * self.block for window in self.windows])
+        return tuple(int(end) for end in ends)
+
+    @property
+    def size(self) -> int:
+        """Number of unknowns: block · Σ N + P."""
+        return self.offsets[-1] + self.shared
+
+    @cached_property
+    def measured(self) -> int:
+        """Number of data values."""
+        return sum(int(np.isfinite(window.data).sum()) for window in self.windows)
+
+    def split(self, path: Array) -> tuple[list[Array], Array]:
+        """View a flat path as one block array, shape (N, D + V), a window, and the shared parameters, shape (P,)."""
+        blocks = [
+            path[begin:end].reshape(-1, self.block) for begin, end in zip(self.offsets, self.offsets[1:], strict=False)
+        ]
+        return blocks, path[self.offsets[-1] :]
+
+    def join(self, blocks: list[Array], parameters: Array) -> Array:
+        """The flat path, shape (size,), of one block array a window and the shared parameters."""
+        return np.concatenate([*(np.ravel(block) for block in blocks), np.ravel(parameters)]).astype(np.float64)
+
+    @cached_property
+    def bounds(self) -> tuple[Array, Array]:
+        """Lower and upper bound of every unknown, each of shape (size,)."""
+        block = np.vstack([self.state_bounds.reshape(-1, 2), *(np.reshape(q.bounds, (1, 2)) for q in self.varying)])
+        shared = np.reshape([p.bounds for p in self.parameters], (-1, 2))
+        both = np.vstack([*(np.tile(block, (window.times, 1)) for window in self.windows), shared])
+        return both[:, 0].copy(), both[:, 1].copy()
+
+    @property
+    def bounded(self) -> bool:
+        """Whether any unknown has a finite bound."""
+        lower, upper = self.bounds
+        return bool(np.isfinite(lower).any() or np.isfinite(upper).any())
