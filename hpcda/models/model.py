@@ -5,11 +5,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 
 from hpcda.errors import InputError, Mistake
+from hpcda.models.trace import apply, where
 
 Equations = Callable[..., Any]
 
@@ -109,16 +111,26 @@ class StateVector(np.ndarray):
                 raise AttributeError(f"the model names no state '{key}' (it names: {', '.join(self.names)})")
             key = self.names.index(key)
         item = super().__getitem__(key)
-        return np.asarray(item) if isinstance(item, StateVector) else item
+        return item
 
     def __getattr__(self, name: str) -> Any:
         if name in self.names:
             return self[self.names.index(name)]
+        if name.startswith("__"):
+            raise AttributeError(name)
         known = f" (it names: {', '.join(self.names)})" if self.names else ""
         raise AttributeError(f"the model names no state '{name}'{known}")
 
-    def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
-        return np.asarray(array)[()]
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        arrays = tuple(value.view(np.ndarray) if isinstance(value, StateVector) else value for value in inputs)
+        if method != "__call__" or options or ufunc.signature or all(getattr(value, "dtype", None) != object for value in arrays):
+            return getattr(ufunc, method)(*arrays, **options)
+        return StateVector.of(np.frompyfunc(partial(apply, ufunc), len(arrays), 1)(*arrays), ())
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        if self.dtype == object and function is np.where and len(args) == 3:
+            return StateVector.of(np.frompyfunc(where, 3, 1)(*args), ())
+        return super().__array_function__(function, types, args, kwargs)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,188 @@
+"""What the files of a run hold: names, dimensions, units and versions, the same in every shard and in the index.
+
+    /                     attributes: schema, version, fingerprint, model, discretization, alpha, seed, …
+    /job                  the job as resolved, text
+    /provenance           attributes: versions, host, date, command, threads, …
+    /axes                 dimension scales: rung, beta, rf, parameter, unknown, observed, series
+    /reasons, /ways       code -> name and sentence; names of the ways a start may begin
+    /windows              data of all windows, one after the other: dimension point
+    /beyond, /truth       data kept back after each window; true states, where they are known
+    /ensemble             one row a start (dimension start), per-rung arrays (start, rung)
+    /paths                kept paths (path, point, unknown), with the start and the rung each belongs to
+    /current              shards only: the newest path of every start at work, to resume from
+
+Windows lie behind one another along one dimension, `point`, so that a thousand training pairs cost no more files,
+datasets or writes than one window; `/windows/window` tells which window a point belongs to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from hpcda.errors import InputError, Mistake
+from hpcda.problem import Beyond, Problem
+
+Array = npt.NDArray[np.float64]
+
+SCHEMA = "hpcda-run"
+VERSION = 1
+NOT_RUN = "NOT_RUN"
+
+PER_RUNG: dict[str, tuple[str, str, str]] = {
+    "action": ("f8", "1", "A, the negative log posterior, not normalised"),
+    "measurement": ("f8", "1", "measurement error, its part of A"),
+    "model": ("f8", "1", "model error times Rf / 2, its part of A"),
+    "prior": ("f8", "1", "priors, their part of A"),
+    "gradient_norm": ("f8", "1", "Euclidean norm of the gradient of A"),
+    "iterations": ("i4", "1", "iterations of the minimiser"),
+    "seconds": ("f8", "s", "time spent on the rung by the ranks of the start"),
+    "reason": ("i2", "1", "why the minimiser stopped, a code of /reasons"),
+}
+"""Arrays of shape (start, rung): type, unit, meaning."""
+
+PER_START: dict[str, tuple[str, str, str]] = {
+    "start": ("i8", "1", "number of the start; with the seed it fixes every random number"),
+    "way": ("i2", "1", "how the path began, a position in /ways"),
+    "first_rung": ("i4", "1", "first rung of this start"),
+    "committed": ("i4", "1", "number of rungs whose data are complete"),
+    "finished": ("i1", "1", "1 once the start has ended, in whatever way"),
+    "began": ("f8", "s", "seconds since 1970-01-01 UTC"),
+    "ended": ("f8", "s", "time of the last commit, seconds since 1970-01-01 UTC"),
+}
+"""Arrays of shape (start,): type, unit, meaning."""
+
+
+class Truth(Protocol):
+    """True states of one window: times `t`, shape (M,), and `states`, shape (M, D); they may go on beyond the window."""
+
+    @property
+    def t(self) -> Array: ...  # noqa: D102
+    @property
+    def states(self) -> Array: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class RungRecord:
+    """What one rung of one start leaves behind.
+
+    Attributes:
+        action: A at the minimum.
+        measurement: Its measurement part.
+        model: Its model-error part, Rf included.
+        prior: Its prior part.
+        gradient_norm: Euclidean norm of the gradient.
+        iterations: Iterations of the minimiser.
+        seconds: Time spent, in s.
+        reason: Code of the reason why it stopped.
+        parameters: The shared parameters, shape (P,).
+    """
+
+    action: float
+    measurement: float
+    model: float
+    prior: float
+    gradient_norm: float
+    iterations: int
+    seconds: float
+    reason: int
+    parameters: Array
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a run's files hold, known before the first start.
+
+    Attributes:
+        problem: The problem that is solved.
+        rf: Rf of every rung, shape (R,).
+        beta: β of every rung, shape (R,).
+        alpha: Factor of the ladder.
+        starts: Number of starts that were asked for.
+        seed: Seed of the ensemble.
+        keep_paths: "final", "all" or "best:K".
+        reasons: Code -> name and sentence of every reason; one is named NOT_RUN.
+        ways: Names of the ways a start may begin.
+        job_toml: The job as resolved.
+        provenance: Versions, host, date, command, threads, …
+        truth: True states, one object a window with `t` and `states`.
+        beyond: Data kept back, one a window.
+
+    Raises:
+        InputError: keep_paths is none of the three.
+    """
+
+    problem: Problem
+    rf: Array
+    beta: npt.NDArray[np.int64]
+    alpha: float
+    starts: int
+    seed: int
+    keep_paths: str
+    reasons: dict[int, tuple[str, str]]
+    ways: tuple[str, ...]
+    job_toml: str = ""
+    provenance: dict[str, str] = field(default_factory=dict)
+    truth: tuple[Truth, ...] | None = None
+    beyond: tuple[Beyond, ...] | None = None
+
+    def __post_init__(self) -> None:
+        best_of(self.keep_paths)
+
+    @property
+    def not_run(self) -> int:
+        """Code of the reason NOT_RUN, which fills the rungs a start did not visit."""
+        return next((code for code, (name, _) in self.reasons.items() if name == NOT_RUN), -1)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of all that two files of one run must share: ladder, seed, unknowns, model and data."""
+        problem = self.problem
+        digest = hashlib.sha256()
+        words = [
+            VERSION, problem.model.name, problem.discretization, self.seed, self.keep_paths, self.ways,
+            unknown_names(problem), parameter_names(problem), sorted(problem.observed.items()),
+            sorted(problem.fixed.items()), problem.series,
+        ]  # fmt: skip
+        digest.update(repr(words).encode())
+        arrays = [self.rf, self.beta]
+        for window in problem.windows:
+            arrays += [window.t, window.data, window.noise_std, window.series]
+        for array in arrays:
+            digest.update(np.ascontiguousarray(array, dtype=np.float64).tobytes())
+        return digest.hexdigest()
+
+
+def best_of(keep_paths: str) -> int | None:
+    """K of "best:K", None for "final" and "all".
+
+    Raises:
+        InputError: It is none of the three.
+    """
+    if keep_paths in ("final", "all"):
+        return None
+    word, _, number = keep_paths.partition(":")
+    if word == "best" and number.isdecimal() and int(number) > 0:
+        return int(number)
+    raise InputError(
+        Mistake("output.keep_paths", f"{keep_paths!r} is not known", 'write "final", "all" or "best:K" with K ≥ 1')
+    )
+
+
+def unknown_names(problem: Problem) -> tuple[str, ...]:
+    """Names of the D + V unknowns of one time: the states, then the parameters that belong to one time."""
+    return (*problem.model.state_names, *(q.name for q in problem.varying))
+
+
+def parameter_names(problem: Problem) -> tuple[str, ...]:
+    """Names of the P estimated parameters that all times share."""
+    return tuple(parameter.name for parameter in problem.parameters)
+
+
+def series_names(problem: Problem) -> tuple[str, ...]:
+    """Names of the U known time series: the stimuli, then the fixed parameters that the data give."""
+    return (*problem.model.stimulus_names, *problem.series)
