@@ -1,0 +1,60 @@
+"""What every tier shares: a failure on one rank ends all of them, and the counts reach the runner."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def _world(config: pytest.Config) -> Any | None:
+    """Return COMM_WORLD in the MPI tier, None elsewhere: the serial tier never loads MPI."""
+    if not config.getoption("--with-mpi", default=False):
+        return None
+    from mpi4py import MPI
+
+    return MPI.COMM_WORLD
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Let rank 0 alone report."""
+    world = _world(config)
+    if world is not None and world.rank > 0:
+        reporter = config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None:
+            reporter._tw._file = Path(os.devnull).open("w")  # noqa: SIM115
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    """Print the traceback and end every rank, where the others would wait for this one for ever."""
+    report = yield
+    world = _world(item.config)
+    if report.failed and world is not None and world.size > 1:
+        message = f"\n[rank {world.rank} of {world.size}] {item.nodeid} ({report.when}) failed\n{report.longreprtext}\n"
+        for title, content in report.sections:
+            message += f"--- {title}\n{content}\n"
+        stream = sys.__stderr__
+        assert stream is not None
+        os.write(stream.fileno(), message.encode())
+        world.Abort(1)
+    return report
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Append one line `passed failed skipped` to the file that the runner names."""
+    counts = os.environ.get("HPCDA_TEST_COUNTS")
+    world = _world(session.config)
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if not counts or reporter is None or (world is not None and world.rank > 0):
+        return
+    stats = {name: len(reports) for name, reports in reporter.stats.items()}
+    passed = stats.get("passed", 0) + stats.get("xfailed", 0)
+    failed = stats.get("failed", 0) + stats.get("error", 0) + stats.get("xpassed", 0)
+    with Path(counts).open("a") as file:
+        file.write(f"{passed} {failed} {stats.get('skipped', 0)}\n")
