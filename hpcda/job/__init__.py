@@ -1,0 +1,6 @@
+"""The job file: strict tables, every mistake at once, each with its place."""
+
+from hpcda.job.load import load_job
+from hpcda.job.schema import Job
+
+__all__ = ["Job", "load_job"]

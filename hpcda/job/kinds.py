@@ -1,0 +1,296 @@
+"""The kinds of values that a job file holds: pairs, columns, noise levels, tables that may be repeated."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Annotated, Any, Literal, TypeVar
+
+import numpy as np
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic_core import PydanticCustomError
+
+T = TypeVar("T")
+S = TypeVar("S", bound="Section")
+
+# A tag of a union is part of pydantic's place of an error; this mark tells it from a key.
+MARK = "\0"
+
+
+class Section(BaseModel):
+    """A table of the job: strict, frozen, without unknown keys, every number finite."""
+
+    model_config = ConfigDict(
+        strict=True, extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True
+    )
+
+
+def refuse(problem: str, remedy: str) -> PydanticCustomError:
+    """The exception by which a validator refuses one value."""
+    return PydanticCustomError("hpcda", "{problem}", {"problem": problem, "remedy": remedy})
+
+
+def complain(section: S, wrong: list[tuple[str, str, str]]) -> S:
+    """Return `section`, or refuse it with all its mistakes: key within the section, problem, remedy."""
+    if wrong:
+        raise PydanticCustomError("hpcda_section", "{wrong}", {"wrong": wrong})
+    return section
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _as_text(value: Any) -> Any:
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+def _file_name(value: str) -> str:
+    if "\0" in value:
+        raise refuse("holds a zero character", "give the name of a file")
+    return value
+
+
+def _no_nan(pair: tuple[float, float]) -> tuple[float, float]:
+    if any(np.isnan(pair)):
+        raise refuse("holds nan", "give numbers; inf and -inf where there is no bound")
+    return pair
+
+
+def _ordered(pair: tuple[float, float]) -> tuple[float, float]:
+    if pair[0] > pair[1]:
+        raise refuse(
+            f"the lower value {pair[0]:g} is above the upper value {pair[1]:g}", "give the lower value first"
+        )
+    return pair
+
+
+def _apart(pair: tuple[float, float]) -> tuple[float, float]:
+    if pair[0] == pair[1] or pair[0] == np.inf or pair[1] == -np.inf:
+        raise refuse(f"[{pair[0]:g}, {pair[1]:g}] leaves no room", "give a lower value below the upper one")
+    return pair
+
+
+Positive = Annotated[float, Field(gt=0.0)]
+PathPoints = Annotated[int, Field(ge=1, le=10_000)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+RungNumbers = Annotated[tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(_as_tuple)]
+Levels = Annotated[tuple[float, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+Range = Annotated[tuple[float, float], BeforeValidator(_as_tuple), AfterValidator(_ordered)]
+Infinite = Annotated[float, Field(allow_inf_nan=True)]
+Bounds = Annotated[
+    tuple[Infinite, Infinite],
+    BeforeValidator(_as_tuple),
+    AfterValidator(_no_nan),
+    AfterValidator(_ordered),
+    AfterValidator(_apart),
+]
+FileName = Annotated[str, BeforeValidator(_as_text), Field(min_length=1), AfterValidator(_file_name)]
+
+
+def _by_kind(value: Any) -> str:
+    """Tag of a value that may be a word, a number, a list or a table."""
+    if isinstance(value, BaseModel | dict):
+        return MARK + "table"
+    if isinstance(value, list | tuple):
+        return MARK + "list"
+    return MARK + ("number" if isinstance(value, int | float) and not isinstance(value, bool) else "word")
+
+
+def _column_kind(value: Any) -> str:
+    return MARK + ("number" if isinstance(value, int) and not isinstance(value, bool) else "word")
+
+
+# A column: its name, or its position in the file, counted from 0.
+Column = Annotated[
+    Annotated[str, Field(min_length=1), Tag(MARK + "word")]
+    | Annotated[int, Field(ge=0), Tag(MARK + "number")],
+    Discriminator(_column_kind),
+]
+
+
+class NoiseColumn(Section):
+    """A column of the data that holds the standard deviation of every value."""
+
+    column: Column = Field(
+        description='the column that holds the standard deviation of every value, such as "sigma"'
+    )
+
+
+def _noise_kind(value: Any) -> str:
+    if isinstance(value, NoiseColumn) or (isinstance(value, dict) and list(value) == ["column"]):
+        return MARK + "column"
+    return _by_kind(value) if isinstance(value, dict) else MARK + "number"
+
+
+NoiseOne = Annotated[
+    Annotated[Positive, Tag(MARK + "number")] | Annotated[NoiseColumn, Tag(MARK + "column")],
+    Discriminator(lambda value: MARK + ("column" if isinstance(value, NoiseColumn | dict) else "number")),
+]
+NoiseStd = Annotated[
+    Annotated[Positive, Tag(MARK + "number")]
+    | Annotated[NoiseColumn, Tag(MARK + "column")]
+    | Annotated[dict[str, NoiseOne], Field(min_length=1), Tag(MARK + "table")],
+    Discriminator(_noise_kind),
+]
+
+
+def _observed(value: Any) -> Any:
+    """A list of states that name their own columns, as a table."""
+    if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
+        return value
+    repeated = sorted({name for name in value if list(value).count(name) > 1})
+    if repeated:
+        raise refuse(f"names {repeated[0]} twice", "name every measured quantity once")
+    return {name: name for name in value}
+
+
+Observed = Annotated[
+    dict[Annotated[str, Field(min_length=1)], Column], BeforeValidator(_observed), Field(min_length=1)
+]
+RangeOrTable = Annotated[
+    Annotated[Range, Tag(MARK + "list")]
+    | Annotated[dict[str, Range], Field(min_length=1), Tag(MARK + "table")],
+    Discriminator(lambda value: MARK + ("table" if isinstance(value, dict) else "list")),
+]
+
+
+def _option_name(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.]*", value):
+        raise refuse(f"{value!r} is not the name of an option", "leave out the leading dash and any space")
+    return value
+
+
+def _option_value(value: Any) -> Any:
+    if not isinstance(value, str | bool | int | float) or value != value:
+        raise refuse(f"{value!r} is not the value of an option", "give a text, a number, true or false")
+    return value
+
+
+def _plain(value: Any) -> Any:
+    """The value, where TOML can hold it."""
+    if isinstance(value, str | bool | int) or (isinstance(value, float) and value == value):
+        return value
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {key: _plain(item) for key, item in value.items()}
+    raise refuse(
+        f"{value!r} cannot be written in a job file",
+        "give texts, numbers, true, false, lists and tables of them",
+    )
+
+
+OptionName = Annotated[str, AfterValidator(_option_name)]
+OptionValue = Annotated[Any, AfterValidator(_option_value)]
+Plain = Annotated[Any, AfterValidator(_plain)]
+
+
+def _repeated(value: Any) -> Any:
+    return (
+        tuple(value)
+        if isinstance(value, list)
+        else (value,)
+        if isinstance(value, dict | BaseModel)
+        else value
+    )
+
+
+# One table, or several of the same name ([data] or [[data]], [data]).
+Several = Annotated[tuple[T, ...], BeforeValidator(_repeated)]
+
+
+class Constant(Section):
+    """A stimulus that does not change."""
+
+    kind: Literal["constant"]
+    value: float = Field(description="the value of the stimulus")
+
+
+class Sine(Section):
+    """offset + amplitude · sin(2π t / period + phase)."""
+
+    kind: Literal["sine"]
+    amplitude: float = Field(description="the amplitude, in the stimulus' unit, such as 10.0")
+    period: Positive = Field(description="the period, in the model's time unit, above 0, such as 50.0")
+    offset: float = Field(0.0, description="the mean, in the stimulus' unit")
+    phase: float = Field(0.0, description="the phase at time 0, in radians")
+
+
+class Steps(Section):
+    """offset + scale · level, each level held for `width`; levels drawn from [-1, 1] where none are given."""
+
+    kind: Literal["steps"]
+    width: Positive = Field(
+        description="how long each level is held, in the model's time unit, above 0, such as 20.0"
+    )
+    levels: Levels | None = Field(None, description="the levels, such as [0, 10, 20]")
+    scale: float = Field(1.0, description="the factor of the levels, in the stimulus' unit")
+    offset: float = Field(0.0, description="what is added to the levels, in the stimulus' unit")
+    seed: Seed = Field(0, description="the seed of the levels that are drawn, a whole number from 0")
+    count: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        64, description="how many levels are drawn, from 1"
+    )
+
+
+class Chaotic(Section):
+    """The first state of a Lorenz 1963 system, scaled."""
+
+    kind: Literal["chaotic"]
+    scale: float = Field(description="the standard deviation, in the stimulus' unit, such as 10.0")
+    offset: float = Field(0.0, description="the mean, in the stimulus' unit")
+    timescale: Positive = Field(
+        20.0,
+        description="how many of the model's time units one unit of the Lorenz system's time lasts, above 0",
+    )
+    seed: Seed = Field(
+        0, description="the seed that chooses the piece of the trajectory, a whole number from 0"
+    )
+
+
+class FromFile(Section):
+    """A stimulus read from a file, linear between its rows."""
+
+    kind: Literal["file"]
+    file: FileName = Field(description='the file of the stimulus, such as "current.csv"')
+    time: Column = Field(description='the column of the times, such as "t"')
+    column: Column = Field(description='the column of the values, such as "I"')
+
+
+Shape = Constant | Sine | Steps | Chaotic | FromFile
+STIMULUS_KINDS = ("constant", "sine", "steps", "chaotic", "file")
+
+
+def _shape_kind(value: Any) -> str:
+    kind = (
+        value.get("kind", "file" if "file" in value else "")
+        if isinstance(value, dict)
+        else getattr(value, "kind", "")
+    )
+    return MARK + kind if isinstance(kind, str) and kind in STIMULUS_KINDS else MARK + "unknown"
+
+
+def _shape(value: Any) -> Any:
+    if isinstance(value, dict):
+        if "kind" not in value and "file" in value:
+            return {**value, "kind": "file"}
+        if value.get("kind") in STIMULUS_KINDS:
+            return value
+        found = repr(value["kind"]) + " is not a kind of stimulus" if "kind" in value else "names no kind"
+        raise refuse(
+            found, "write kind = " + ", ".join(f'"{kind}"' for kind in STIMULUS_KINDS[:-1]) + ' or "file"'
+        )
+    return value
+
+
+Stimulus = Annotated[
+    Annotated[Constant, Tag(MARK + "constant")]
+    | Annotated[Sine, Tag(MARK + "sine")]
+    | Annotated[Steps, Tag(MARK + "steps")]
+    | Annotated[Chaotic, Tag(MARK + "chaotic")]
+    | Annotated[FromFile, Tag(MARK + "file")]
+    | Annotated[dict[str, str], Field(max_length=0), Tag(MARK + "unknown")],
+    Discriminator(_shape_kind),
+    BeforeValidator(_shape),
+]
+Stimuli = dict[str, Stimulus]

@@ -1,0 +1,96 @@
+"""Reading a job from its TOML file or from a table."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hpcda.errors import InputError, Mistake
+from hpcda.job.mistakes import parse
+from hpcda.job.schema import Job
+
+
+def load_job(source: str | os.PathLike[str] | Mapping[str, Any]) -> Job:
+    """The job in a TOML file, or the one that a table describes.
+
+    Parameters
+    ----------
+    source
+        Path of the job file, or the tables of a job as a mapping. Relative files are looked up in the job file's
+        folder; for a mapping, in the current directory; the key ``folder`` names another one.
+
+    Raises
+    ------
+    InputError
+        All the mistakes in the job, one `Mistake` each, whose place is the dotted key.
+    """
+    if isinstance(source, Mapping):
+        return _job(_plain(source), Path.cwd())
+    path = Path(source)
+    return _job(_tables(path), path.absolute().parent)
+
+
+def _job(raw: dict[str, Any], folder: Path) -> Job:
+    named = raw.get("folder", "")
+    if isinstance(named, str | os.PathLike) and "\0" not in os.fspath(named):
+        raw = {
+            "folder": os.path.normpath(folder / Path(named).expanduser()),
+            **{k: v for k, v in raw.items() if k != "folder"},
+        }
+    job, mistakes = parse(raw)
+    if job is None:
+        raise InputError(mistakes)
+    return job
+
+
+def _tables(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file."""
+    remedy = "give the path of a job file; 'hpcda init NAME' writes one to start from"
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise InputError(Mistake(str(path), "there is no such file", remedy)) from None
+    except IsADirectoryError:
+        raise InputError(Mistake(str(path), "is a directory, not a job file", remedy)) from None
+    except UnicodeDecodeError as error:
+        raise InputError(
+            Mistake(str(path), f"byte {error.start} is not UTF-8 text", "save the job as UTF-8")
+        ) from None
+    except (OSError, ValueError) as error:
+        raise InputError(Mistake(str(path), f"cannot be read: {error}", remedy)) from None
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(
+            Mistake(
+                str(path), f"is not TOML: {error}", "mend that line; texts stand in quotes, lists in brackets"
+            )
+        ) from None
+    except (RecursionError, ValueError) as error:
+        raise InputError(
+            Mistake(
+                str(path),
+                f"is not a job: {type(error).__name__}: {error}",
+                "mend the value; job files hold plain numbers and short lists",
+            )
+        ) from None
+
+
+def _plain(source: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy whose tables are dictionaries with text keys, as a TOML file would give."""
+
+    def copy(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key if isinstance(key, str) else str(key): copy(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [copy(item) for item in value]
+        return value
+
+    try:
+        result: dict[str, Any] = copy(source)
+    except RecursionError:
+        raise InputError(Mistake("the job", "its tables contain themselves", "give plain tables")) from None
+    return result

@@ -1,0 +1,259 @@
+"""From pydantic's errors to mistakes a person can mend: the key, what was found, what to write instead."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import types
+import typing
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from hpcda.errors import Mistake
+from hpcda.job.kinds import MARK
+from hpcda.job.schema import Job
+from hpcda.job.text import quoted
+
+Place = tuple[str | int, ...]
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The remedy for a name that is not known: the likely one, then all that exist."""
+    names = list(known)
+    lower = {one.lower(): one for one in reversed(names)}
+    close = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.6)
+    listed = ", ".join(names[:20]) + (f", … ({len(names)} in all)" if len(names) > 20 else "")
+    if close:
+        return f"did you mean {lower[close[0]]!r}?" + (f" (there are: {listed})" if len(names) > 1 else "")
+    return f"use one of: {listed}" if names else "remove it: there are none"
+
+
+def dotted(place: Sequence[str | int]) -> str:
+    """A place as a person writes it: ``data[1].observed.x0``."""
+    text = ""
+    for step in place:
+        text += f"[{step}]" if isinstance(step, int) else ("." if text else "") + quoted(step)
+    return text or "the job"
+
+
+def parse(raw: dict[str, Any]) -> tuple[Job | None, list[Mistake]]:
+    """The job that `raw` describes, or every mistake in it.
+
+    A table with a wrong key has its other checks made as well: the wrong keys are left out and the rest is read again.
+    """
+    found: list[tuple[Place, Mistake]] = []
+    removed: list[Place] = []
+    rest: Any = raw
+    while True:
+        try:
+            job = Job.model_validate(rest)
+        except ValidationError as error:
+            wrong = [one for one in _singles(error) if not _follows(*one, removed)]
+        else:
+            break
+        found += [
+            (place, _mistake(place, detail, raw)) for place, detail in wrong if place not in dict(found)
+        ]
+        cut = [place for place, _ in wrong if _holds(rest, place)]
+        if not cut:
+            break
+        removed += cut
+        rest = copy.deepcopy(rest) if rest is raw else rest
+        for place in sorted(cut, key=len, reverse=True):
+            _remove(rest, place)
+    if not found:
+        return job, []
+    order = _order(raw)
+    return None, [mistake for _, mistake in sorted(found, key=lambda one: order(one[0]))]
+
+
+def _singles(error: ValidationError) -> list[tuple[Place, ErrorDetails]]:
+    """Each mistake of the error with its place; a section's own checks may bring several."""
+    singles: list[tuple[Place, ErrorDetails]] = []
+    for detail in error.errors(include_url=False):
+        place: Place = tuple(
+            step
+            for step in detail["loc"]
+            if not (isinstance(step, str) and step.startswith(MARK)) and step != "[key]"
+        )
+        if detail["type"] == "hpcda_section":
+            for key, problem, remedy in detail["ctx"]["wrong"]:
+                inner = (*place, *key.split(".", 1)) if key.startswith("noise_std.") else (*place, key)
+                context = {"problem": problem, "remedy": remedy}
+                singles.append((inner, {**detail, "type": "hpcda", "ctx": context}))
+        else:
+            singles.append((place, detail))
+    return singles
+
+
+def _follows(place: Place, detail: ErrorDetails, removed: list[Place]) -> bool:
+    """Whether a mistake comes only from the keys that were left out."""
+    if any(one[: len(place)] == place for one in removed):
+        return True
+    problem = str(detail.get("ctx", {}).get("problem", ""))
+    beside = {one[len(place) - 1] for one in removed if one[: len(place) - 1] == place[:-1]}
+    if problem.startswith(("is missing", "names no")):
+        return bool(beside)
+    if problem.startswith("has no effect"):
+        return bool(beside & {"estimate", "per_time"})
+    return problem.endswith("of observed") and any(one[: len(place) - 2] == place[:-2] for one in removed)
+
+
+def _at(raw: Any, place: Place) -> Any:
+    """What stands at a place; one table stands for a list of one."""
+    for step in place:
+        if isinstance(raw, list | tuple) and isinstance(step, int) and step < len(raw):
+            raw = raw[step]
+        elif isinstance(raw, dict) and step in raw:
+            raw = raw[step]
+        elif not (isinstance(raw, dict) and step == 0):
+            raise KeyError(step)
+    return raw
+
+
+def _holds(raw: Any, place: Place) -> bool:
+    try:
+        parent = _at(raw, place[:-1])
+    except KeyError:
+        return False
+    return bool(place) and isinstance(parent, dict) and place[-1] in parent
+
+
+def _remove(raw: Any, place: Place) -> None:
+    if _holds(raw, place):
+        del _at(raw, place[:-1])[place[-1]]
+
+
+def _order(raw: dict[str, Any]) -> typing.Callable[[Place], tuple[int, ...]]:
+    """Sorts places as the keys stand in the job; missing keys come last in their table."""
+
+    def key(place: Place) -> tuple[int, ...]:
+        ranks: list[int] = []
+        for depth, step in enumerate(place):
+            try:
+                inside = _at(raw, place[:depth])
+            except KeyError:
+                break
+            if isinstance(inside, dict):
+                ranks.append(list(inside).index(step) if step in inside else len(inside))
+            elif isinstance(step, int):
+                ranks.append(step)
+        return tuple(ranks)
+
+    return key
+
+
+def _shown(place: Place, raw: dict[str, Any]) -> str:
+    single = len(place) > 1 and place[1] == 0 and isinstance(raw.get(str(place[0])), dict)
+    return dotted((place[0], *place[2:]) if single else place)
+
+
+def _mistake(place: Place, detail: ErrorDetails, raw: dict[str, Any]) -> Mistake:
+    shown, kind, context = _shown(place, raw), detail["type"], detail.get("ctx", {})
+    if kind == "hpcda":
+        return Mistake(shown, context["problem"], context["remedy"])
+    if kind == "extra_forbidden":
+        return Mistake(shown, "is not a key of the job", nearest(str(place[-1]), _keys(place[:-1])))
+    remedy = "give " + (_description(place) or "a value of another kind")
+    if kind == "missing":
+        return Mistake(shown, "is missing", remedy)
+    if kind == "literal_error":
+        words = [
+            word
+            for word in str(context["expected"]).replace(" or ", ", ").replace("'", "").split(", ")
+            if word
+        ]
+        found = detail["input"]
+        suggestion = nearest(found, words) if isinstance(found, str) else f"use one of: {', '.join(words)}"
+        return Mistake(shown, f"{_short(found)} is not accepted", suggestion)
+    return Mistake(shown, _problem(kind, detail["input"], context), remedy)
+
+
+_COMPARISONS = {
+    "greater_than": ("is not above", "gt"),
+    "greater_than_equal": ("is below", "ge"),
+    "less_than": ("is not below", "lt"),
+    "less_than_equal": ("is above", "le"),
+}
+_EXPECTED = {
+    "float_type": "is not a number",
+    "int_type": "is not a whole number",
+    "int_from_float": "is not a whole number",
+    "string_type": "is not a text",
+    "string_unicode": "is not a text",
+    "bool_type": "is neither true nor false",
+    "dict_type": "is not a table",
+    "mapping_type": "is not a table",
+    "model_type": "is not a table",
+    "model_attributes_type": "is not a table",
+    "tuple_type": "is not a list",
+    "finite_number": "is not a finite number",
+    "string_pattern_mismatch": "is not accepted",
+    "int_parsing_size": "is too large",
+    "invalid_key": "is not a text",
+}
+
+
+def _problem(kind: str, found: Any, context: dict[str, Any]) -> str:
+    if kind in _COMPARISONS:
+        words, key = _COMPARISONS[kind]
+        return f"{_short(found)} {words} {context[key]:g}"
+    if kind in ("too_short", "string_too_short") or (kind == "missing" and not found):
+        return "is empty" if not found else f"{_short(found)} has too few values"
+    if kind == "too_long":
+        return f"{_short(found)} has too many values"
+    return f"{_short(found)} {_EXPECTED.get(kind, 'is not accepted')}"
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    try:
+        text = repr(value)
+    except ValueError:  # a whole number of more digits than Python writes
+        return "a number of thousands of digits"
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+def _unwrap(annotation: Any) -> list[Any]:
+    """The alternatives of an annotation, without Annotated, Optional and unions."""
+    if get_origin(annotation) is Annotated:
+        return _unwrap(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, types.UnionType):
+        return [one for choice in get_args(annotation) for one in _unwrap(choice)]
+    return [annotation]
+
+
+def _walk(place: Place) -> tuple[list[Any], FieldInfo | None]:
+    """The kinds of value accepted at a place, and the last field on the way there."""
+    kinds: list[Any] = [Job]
+    field: FieldInfo | None = None
+    for step in place:
+        inner: list[Any] = []
+        for kind in kinds:
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                for name, one in kind.model_fields.items():
+                    if (one.alias or name) == step:
+                        field = one
+                        inner += _unwrap(one.annotation)
+            elif get_origin(kind) is dict:
+                inner += _unwrap(get_args(kind)[1])
+            elif get_origin(kind) is tuple and isinstance(step, int):
+                inner += _unwrap(get_args(kind)[0])
+        kinds = inner
+    return kinds, field
+
+
+def _keys(place: Place) -> list[str]:
+    kinds, _ = _walk(place)
+    sections = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+    return [one.alias or name for kind in sections for name, one in kind.model_fields.items()]
+
+
+def _description(place: Place) -> str | None:
+    _, field = _walk(place)
+    return field.description if field else None
