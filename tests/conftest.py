@@ -26,16 +26,17 @@ def pytest_configure(config: pytest.Config) -> None:
     if world is not None and world.rank > 0:
         reporter = config.pluginmanager.get_plugin("terminalreporter")
         if reporter is not None:
-            reporter._tw._file = Path(os.devnull).open("w")  # noqa: SIM115
+            reporter._tw._file = Path(os.devnull).open("w")
 
 
-@pytest.hookimpl(wrapper=True)
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
     """Print the traceback and end every rank, where the others would wait for this one for ever."""
     report = yield
     world = _world(item.config)
     if report.failed and world is not None and world.size > 1:
-        message = f"\n[rank {world.rank} of {world.size}] {item.nodeid} ({report.when}) failed\n{report.longreprtext}\n"
+        message = f"\n[rank {world.rank} of {world.size}] {item.nodeid} ({report.when}) failed\n"
+        message += f"{report.longreprtext}\n"
         for title, content in report.sections:
             message += f"--- {title}\n{content}\n"
         stream = sys.__stderr__
@@ -54,7 +55,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if not counts or reporter is None or (world is not None and world.rank > 0):
         return
     stats = {name: len(reports) for name, reports in reporter.stats.items()}
-    passed = stats.get("passed", 0) + stats.get("xfailed", 0)
-    failed = stats.get("failed", 0) + stats.get("error", 0) + stats.get("xpassed", 0)
+    passed = sum(stats.get(name, 0) for name in ("passed", "xfailed", "xpassed"))
+    failed = stats.get("failed", 0) + stats.get("error", 0)
     with Path(counts).open("a") as file:
         file.write(f"{passed} {failed} {stats.get('skipped', 0)}\n")
