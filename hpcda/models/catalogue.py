@@ -1,0 +1,189 @@
+"""Finding a model by name: the catalogue of this folder, or a function in a Python file beside the job.
+
+A file of this folder that defines ``def build(…) -> Model`` at its top level is a catalogue model under the
+file's name; nothing has to be registered.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import re
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache, partial
+from pathlib import Path
+from types import MappingProxyType, ModuleType
+from typing import Any
+
+from hpcda.errors import InputError, Mistake
+from hpcda.models.model import Model
+
+Builder = Callable[..., Model]
+_BUILD = re.compile(r"^def build\([^)]*\) -> Model:", re.MULTILINE)
+_KINDS: dict[Any, tuple[tuple[type, ...], str]] = {
+    bool: ((bool,), "true or false"),
+    int: ((int,), "a whole number"),
+    float: ((int, float), "a number"),
+    str: ((str,), "a text"),
+}
+
+
+@cache
+def _names() -> tuple[str, ...]:
+    """Names of the catalogue models, found in the files' text without importing them."""
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return tuple(file.stem for file in files if _BUILD.search(file.read_text(encoding="utf-8")))
+
+
+def _build(name: str, **options: Any) -> Model:
+    module = importlib.import_module(f"hpcda.models.{name}")
+    model: Model = module.build(**options)
+    return model
+
+
+def catalogue() -> Mapping[str, Builder]:
+    """The models that come with hpcda: name -> a function of the model's options that builds it.
+
+    A model's module is imported when its function is first called.
+    """
+    return MappingProxyType({name: partial(_build, name) for name in _names()})
+
+
+def load_model(name: str, options: Mapping[str, Any] | None = None, folder: Path | None = None) -> Model:
+    """Build a model.
+
+    Args:
+        name: A catalogue name (``"lorenz96"``), or a file and a function in it (``"neuron.py:build"``).
+        options: Arguments of the model's `build`, as in ``model.options`` of the job.
+        folder: Folder of the job, from which a file's path is taken; by default the working directory.
+
+    Raises:
+        InputError: No such model, file or function; options it does not take; or an exception in the file,
+            with the line where it was raised.
+    """
+    options = dict(options or {})
+    path, colon, function = name.rpartition(":")
+    if not colon and not name.endswith(".py"):
+        if name not in _names():
+            raise InputError(
+                Mistake(
+                    "model.name",
+                    f"there is no model {name!r} in the catalogue",
+                    f"{_suggestion(name, _names())}; or name a function in a file, 'neuron.py:build'",
+                )
+            )
+        builder: Any = importlib.import_module(f"hpcda.models.{name}").build
+        return _call(builder, options, name)
+    if not colon or not function.isidentifier():
+        remedy = "write the file and the function that builds the model, 'neuron.py:build'"
+        raise InputError(Mistake("model.name", f"{name!r} names no function", remedy))
+    file = (folder or Path.cwd()) / Path(path).expanduser()
+    module = _load_file(file)
+    builder = getattr(module, function, None)
+    if not callable(builder):
+        functions = [
+            n for n, value in vars(module).items() if inspect.isfunction(value) and not n.startswith("_")
+        ]
+        raise InputError(
+            Mistake(
+                "model.name", f"{file} defines no function {function!r}", _suggestion(function, functions)
+            )
+        )
+    return _call(builder, options, name)
+
+
+def _suggestion(wrong: str, known: Iterable[str]) -> str:
+    """What to write instead of `wrong`."""
+    known = list(known)
+    lower = {entry.lower(): entry for entry in known}
+    close = difflib.get_close_matches(wrong.lower(), lower, n=1, cutoff=0.6)
+    listed = f"known: {', '.join(known) or 'none'}"
+    return f"did you mean {lower[close[0]]!r}? ({listed})" if close else listed
+
+
+def _load_file(file: Path) -> ModuleType:
+    """Import a file under a name of its own, so that two files of one name do not meet."""
+    if not file.is_file():
+        others = sorted(other.name for other in file.parent.glob("*.py")) if file.parent.is_dir() else []
+        raise InputError(Mistake("model.name", f"there is no file {file}", _suggestion(file.name, others)))
+    unique = f"_hpcda_model_{file.stem}_{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:12]}"
+    spec = importlib.util.spec_from_file_location(unique, file)
+    if spec is None or spec.loader is None:
+        raise InputError(Mistake("model.name", f"{file} is no Python file", "name a file that ends in .py"))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[unique] = module
+    try:
+        source = file.read_text(encoding="utf-8")
+        exec(compile(source, str(file), "exec", dont_inherit=True), vars(module))
+    except InputError:
+        raise
+    except Exception as error:
+        del sys.modules[unique]
+        raise _raised(error, file, "model.name") from error
+    return module
+
+
+def _raised(error: Exception, file: Path, place: str) -> InputError:
+    """The mistake of a user's file that raised `error`, with the last of its lines on the way there."""
+    lines = [
+        frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)
+    ]
+    line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
+    where = f"{file}, line {line}," if line else f"{file}"
+    remedy = "mend the file; it must run with plain `python` as well"
+    return InputError(Mistake(place, f"{where} raises {type(error).__name__}: {error}", remedy))
+
+
+def _call(builder: Callable[..., Any], options: dict[str, Any], name: str) -> Model:
+    """Call `builder` with options that have been checked against its signature."""
+    try:
+        signature = inspect.signature(builder, eval_str=True)
+    except NameError:
+        signature = inspect.signature(builder)
+    mistakes = _option_mistakes(signature, options, name)
+    if mistakes:
+        raise InputError(mistakes)
+    try:
+        model = builder(**options)
+    except InputError:
+        raise
+    except Exception as error:
+        raise _raised(error, Path(inspect.getsourcefile(builder) or name), "model.options") from error
+    if not isinstance(model, Model):
+        found = type(model).__name__
+        raise InputError(
+            Mistake("model.name", f"{name} returns a {found}, not a Model", "return hpcda.models.Model(…)")
+        )
+    return model
+
+
+def _option_mistakes(signature: inspect.Signature, options: dict[str, Any], name: str) -> list[Mistake]:
+    """Options that the builder does not take, takes of another kind, or needs."""
+    Kind = inspect.Parameter
+    taken = {
+        key: p
+        for key, p in signature.parameters.items()
+        if p.kind in (Kind.POSITIONAL_OR_KEYWORD, Kind.KEYWORD_ONLY)
+    }
+    anything = any(p.kind is Kind.VAR_KEYWORD for p in signature.parameters.values())
+    mistakes = []
+    for key, value in options.items():
+        place = f"model.options.{key}"
+        if key not in taken:
+            if not anything:
+                mistakes.append(Mistake(place, f"{name} takes no such option", _suggestion(key, taken)))
+            continue
+        kind = _KINDS.get(taken[key].annotation)
+        if kind and (not isinstance(value, kind[0]) or (isinstance(value, bool) and bool not in kind[0])):
+            mistakes.append(Mistake(place, f"{value!r} is not {kind[1]}", f"write {kind[1]}"))
+    for key, parameter in taken.items():
+        if parameter.default is Kind.empty and key not in options:
+            mistakes.append(
+                Mistake(f"model.options.{key}", f"{name} needs it", "add it to the options of the model")
+            )
+    return mistakes
