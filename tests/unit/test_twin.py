@@ -1,0 +1,179 @@
+"""Twin data: accuracy against exact solutions, stimuli, noise, and the mistakes it tells."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hpcda.errors import InputError
+from hpcda.models.catalogue import load_model
+from hpcda.models.model import Model, Parameter, State, Stimulus
+from hpcda.models.signals import Signal, chaotic, constant, interpolated, sine, steps
+from hpcda.models.twin import initial_state, make_twin, noise, parameter_values, simulate, spin_up
+
+OSCILLATOR = Model(
+    "oscillator", (State("x"), State("v")), (Parameter("k", 4.0),), lambda x, p: [x[1], -p.k * x[0]]
+)
+LEAK = Model(
+    "leak", (State("x"),), (Parameter("tau", 2.0),), lambda x, p, u: [(u.I - x[0]) / p.tau], (Stimulus("I"),)
+)
+
+
+def test_a_flow_against_its_exact_solution():
+    t = np.linspace(0.0, 10.0, 101)
+    states = simulate(OSCILLATOR, {"k": 9.0}, [1.0, 0.0], t)
+    assert states.shape == (101, 2)
+    np.testing.assert_allclose(states, np.array([np.cos(3 * t), -3 * np.sin(3 * t)]).T, atol=2e-9)
+
+
+def test_a_map_against_the_recurrence():
+    states = simulate(load_model("henon"), None, [0.1, 0.2], np.arange(20.0))
+    x, y = 0.1, 0.2
+    for n in range(20):
+        assert states[n] == pytest.approx([x, y], rel=1e-13)
+        x, y = 1 - 1.4 * x * x + y, 0.3 * x
+
+
+def test_a_map_sees_stimulus_and_time():
+    adder = Model(
+        "adder", (State("x"),), (), lambda x, p, u, t: [x[0] + u.I + 100.0 * t], (Stimulus("I"),), kind="map"
+    )
+    got = simulate(adder, None, [0.0], [0.0, 1.0, 2.0], np.array([1.0, 2.0, 50.0]))
+    assert got[:, 0].tolist() == [0.0, 1.0, 103.0]
+
+
+def test_a_constant_a_sine_and_a_function_as_stimulus():
+    t = np.linspace(0.0, 5.0, 26)
+    np.testing.assert_allclose(
+        simulate(LEAK, None, [0.0], t, constant(3.0))[:, 0], 3 * (1 - np.exp(-t / 2)), atol=1e-10
+    )
+    # tau x' = sin(w t) - x from x(0) = 0
+    w, tau = 2 * np.pi / 4.0, 2.0
+    exact = (np.sin(w * t) - w * tau * np.cos(w * t) + w * tau * np.exp(-t / tau)) / (1 + (w * tau) ** 2)
+    np.testing.assert_allclose(simulate(LEAK, None, [0.0], t, {"I": sine(1.0, 4.0)})[:, 0], exact, atol=1e-10)
+    np.testing.assert_allclose(
+        simulate(LEAK, None, [0.0], t, lambda s: np.sin(w * s))[:, 0], exact, atol=1e-10
+    )
+
+
+def test_steps_are_not_smeared_over():
+    switch = Signal(lambda time: 1.0 if time >= 1.0 else 0.0, (1.0,))
+    t = np.array([0.0, 0.5, 1.0, 1.5, 3.0])
+    exact = np.where(t < 1, 0.0, 1 - np.exp(-(t - 1) / 2))
+    np.testing.assert_allclose(simulate(LEAK, None, [0.0], t, switch)[:, 0], exact, atol=1e-11)
+
+
+def test_an_array_is_interpolated_linearly():
+    t = np.linspace(0.0, 4.0, 9)
+    # tau x' = t - x from 0: x = t - tau + tau exp(-t/tau)
+    exact = t - 2.0 + 2.0 * np.exp(-t / 2.0)
+    np.testing.assert_allclose(simulate(LEAK, None, [0.0], t, {"I": t})[:, 0], exact, atol=1e-10)
+
+
+def test_signals():
+    wave = sine(2.0, 10.0, mean=1.0, phase=0.25)
+    assert wave(0.0) == pytest.approx(3.0) and wave(5.0) == pytest.approx(-1.0)
+    stairs = steps((-1.0, 4.0), 5.0, seed=3, span=(-12.0, 100.0))
+    assert stairs(0.0) == stairs(4.999) != stairs(5.0)
+    assert stairs(7.0) == steps((-1.0, 4.0), 5.0, seed=3, span=(0.0, 10.0))(7.0)
+    levels = stairs.at(np.arange(-12.0, 100.0, 5.0))
+    assert levels.min() >= -1.0 and levels.max() <= 4.0 and len(set(levels)) == len(levels)
+    assert 0.0 in stairs.kinks and 5.0 in stairs.kinks and -10.0 in stairs.kinks
+    t = np.linspace(-50.0, 400.0, 4001)
+    current = chaotic((-10.0, 30.0), 20.0, seed=1, span=(-50.0, 400.0)).at(t)
+    assert -10.0 < current.min() < 0.0 and 20.0 < current.max() < 30.0
+    assert np.abs(np.diff(current)).max() < 2.0, "it is smooth on the grid"
+    assert np.abs(current - chaotic((-10.0, 30.0), 20.0, seed=2, span=(-50.0, 400.0)).at(t)).max() > 5.0
+    line = interpolated(np.array([0.0, 1.0]), np.array([2.0, 4.0]))
+    assert [line(-1.0), line(0.5), line(9.0)] == [2.0, 3.0, 4.0]
+
+
+def test_spin_up_ends_where_the_window_begins():
+    model = load_model("lorenz63")
+    start = spin_up(model, None, [1.0, 1.0, 20.0], 3.0)
+    np.testing.assert_allclose(start, simulate(model, None, [1.0, 1.0, 20.0], [0.0, 3.0])[-1], rtol=1e-12)
+    assert spin_up(model, None, [1.0, 1.0, 20.0], 0.0).tolist() == [1.0, 1.0, 20.0]
+    henon = load_model("henon")
+    np.testing.assert_allclose(
+        spin_up(henon, None, [0.1, 0.1], 5.0), simulate(henon, None, [0.1, 0.1], np.arange(6.0))[-1]
+    )
+    rising = Signal(lambda time: time)
+    late = spin_up(LEAK, None, [0.0], 4.0, rising, end=0.0)
+    assert late[0] < 0.0, "the stimulus of the spin-up is that of the times before the window"
+
+
+def test_the_climate_of_lorenz96():
+    """40 sites at F = 8: mean 2.34, standard deviation 3.64 (Lorenz & Emanuel 1998 give 2.3 and 3.6)."""
+    model = load_model("lorenz96", {"dimension": 40})
+    twin = make_twin(model, dt=0.1, samples=401, parameters={"F": 8.0}, spin_up_time=10.0)
+    assert twin.t[-1] == pytest.approx(40.0)
+    assert twin.states.mean() == pytest.approx(2.34, abs=0.12)
+    assert twin.states.std() == pytest.approx(3.64, abs=0.12)
+
+
+def test_the_neuron_spikes_under_a_chaotic_current():
+    model = load_model("nakl")
+    current = chaotic((-20.0, 40.0), 20.0, seed=1, span=(-20.0, 60.0))
+    twin = make_twin(model, dt=0.05, samples=1201, spin_up_time=20.0, stimulus={"I": current})
+    voltage, gates = twin.states[:, 0], twin.states[:, 1:]
+    assert ((voltage[1:] > 0) & (voltage[:-1] <= 0)).sum() >= 2
+    assert voltage.max() < 50.0 and voltage.min() > -100.0
+    assert gates.min() >= 0.0 and gates.max() <= 1.0
+    np.testing.assert_array_equal(twin.stimuli[:, 0], current.at(twin.t))
+    assert twin.parameters == model.defaults
+
+
+def test_noise_depends_on_seed_and_window_alone():
+    first = noise((1000, 3), [1.0, 2.0, 0.5], seed=7)
+    np.testing.assert_array_equal(first, noise((1000, 3), [1.0, 2.0, 0.5], seed=7))
+    np.testing.assert_allclose(first.std(axis=0), [1.0, 2.0, 0.5], rtol=0.1)
+    assert np.abs(first - noise((1000, 3), [1.0, 2.0, 0.5], seed=7, window=1)).max() > 0.1
+    assert np.abs(first[:, 0] - np.random.default_rng([7, 0]).standard_normal((1000, 3))[:, 0]).max() > 0.1
+
+
+def test_defaults_are_filled_in():
+    model = load_model("lorenz63")
+    assert parameter_values(model, {"rho": 30}) == {"sigma": 10.0, "rho": 30.0, "beta": 8.0 / 3.0}
+    assert initial_state(model, {"y": 5}).tolist() == [1.0, 5.0, 20.0]
+
+
+@pytest.mark.parametrize(
+    ("call", "place", "words"),
+    [
+        (lambda: parameter_values(OSCILLATOR, {"K": 1.0}), "twin.parameters.K", "k"),
+        (lambda: parameter_values(OSCILLATOR, {"k": np.nan}), "twin.parameters.k", "finite"),
+        (lambda: initial_state(OSCILLATOR, {"w": 1.0}), "twin.initial.w", "it names: x, v"),
+        (lambda: simulate(OSCILLATOR, None, [1.0], [0.0, 1.0]), "twin.initial", "2 states"),
+        (lambda: simulate(OSCILLATOR, None, [1.0, 0.0], [0.0, 0.0]), "twin.samples", "increasing"),
+        (lambda: simulate(LEAK, None, [1.0], [0.0, 1.0]), "twin.stimulus.I", "missing"),
+        (
+            lambda: simulate(LEAK, None, [1.0], [0.0, 1.0], {"J": constant(1), "I": constant(1)}),
+            "twin.stimulus.J",
+            "I",
+        ),
+        (lambda: simulate(LEAK, None, [1.0], [0.0, 1.0], np.zeros(3)), "twin.stimulus.I", "2 of them"),
+        (
+            lambda: simulate(OSCILLATOR, None, [1.0, 0.0], [0.0, 1.0], constant(1.0)),
+            "twin.stimulus",
+            "no name",
+        ),
+        (lambda: spin_up(OSCILLATOR, None, [1.0, 0.0], -1.0), "twin.spin_up", "positive"),
+        (
+            lambda: simulate(load_model("henon"), {"a": 3.0}, [3.0, 0.0], np.arange(50.0)),
+            "twin",
+            "without bound",
+        ),
+        (
+            lambda: simulate(
+                Model("burst", (State("x"),), (), lambda x, p: [x[0] ** 2]), None, [1.0], [0.0, 0.5, 2.0]
+            ),
+            "twin",
+            "without bound",
+        ),
+    ],
+)
+def test_mistakes(call, place, words):
+    with pytest.raises(InputError) as caught:
+        call()
+    assert caught.value.mistakes[0].place == place
+    assert words in str(caught.value)
