@@ -213,8 +213,8 @@ class Sine(Section):
     kind: Literal["sine"]
     amplitude: float = Field(description="the amplitude, in the stimulus' unit, such as 10.0")
     period: Positive = Field(description="the period, in the model's time unit, above 0, such as 50.0")
-    offset: float = Field(0.0, description="the mean, in the stimulus' unit")
-    phase: float = Field(0.0, description="the phase at time 0, in radians")
+    offset: float = Field(default=0.0, description="the mean, in the stimulus' unit")
+    phase: float = Field(default=0.0, description="the phase at time 0, in radians")
 
 
 class Steps(Section):
@@ -224,12 +224,12 @@ class Steps(Section):
     width: Positive = Field(
         description="how long each level is held, in the model's time unit, above 0, such as 20.0"
     )
-    levels: Levels | None = Field(None, description="the levels, such as [0, 10, 20]")
-    scale: float = Field(1.0, description="the factor of the levels, in the stimulus' unit")
-    offset: float = Field(0.0, description="what is added to the levels, in the stimulus' unit")
-    seed: Seed = Field(0, description="the seed of the levels that are drawn, a whole number from 0")
+    levels: Levels | None = Field(default=None, description="the levels, such as [0, 10, 20]")
+    scale: float = Field(default=1.0, description="the factor of the levels, in the stimulus' unit")
+    offset: float = Field(default=0.0, description="what is added to the levels, in the stimulus' unit")
+    seed: Seed = Field(default=0, description="the seed of the levels that are drawn, a whole number from 0")
     count: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
-        64, description="how many levels are drawn, from 1"
+        default=64, description="how many levels are drawn, from 1"
     )
 
 
@@ -238,13 +238,13 @@ class Chaotic(Section):
 
     kind: Literal["chaotic"]
     scale: float = Field(description="the standard deviation, in the stimulus' unit, such as 10.0")
-    offset: float = Field(0.0, description="the mean, in the stimulus' unit")
+    offset: float = Field(default=0.0, description="the mean, in the stimulus' unit")
     timescale: Positive = Field(
-        20.0,
+        default=20.0,
         description="how many of the model's time units one unit of the Lorenz system's time lasts, above 0",
     )
     seed: Seed = Field(
-        0, description="the seed that chooses the piece of the trajectory, a whole number from 0"
+        default=0, description="the seed that chooses the piece of the trajectory, a whole number from 0"
     )
 
 

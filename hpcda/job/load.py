@@ -16,16 +16,12 @@ from hpcda.job.schema import Job
 def load_job(source: str | os.PathLike[str] | Mapping[str, Any]) -> Job:
     """The job in a TOML file, or the one that a table describes.
 
-    Parameters
-    ----------
-    source
-        Path of the job file, or the tables of a job as a mapping. Relative files are looked up in the job file's
-        folder; for a mapping, in the current directory; the key ``folder`` names another one.
+    Args:
+        source: Path of the job file, or the tables of a job as a mapping. Relative files are looked up in the
+            job file's folder; for a mapping, in the current directory; the key ``folder`` names another one.
 
-    Raises
-    ------
-    InputError
-        All the mistakes in the job, one `Mistake` each, whose place is the dotted key.
+    Raises:
+        InputError: All the mistakes in the job, one `Mistake` each, whose place is the dotted key.
     """
     if isinstance(source, Mapping):
         return _job(_plain(source), Path.cwd())

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import copy
-import difflib
 import types
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -17,19 +16,9 @@ from hpcda.errors import Mistake
 from hpcda.job.kinds import MARK
 from hpcda.job.schema import Job
 from hpcda.job.text import quoted
+from hpcda.names import nearest
 
 Place = tuple[str | int, ...]
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The remedy for a name that is not known: the likely one, then all that exist."""
-    names = list(known)
-    lower = {one.lower(): one for one in reversed(names)}
-    close = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.6)
-    listed = ", ".join(names[:20]) + (f", … ({len(names)} in all)" if len(names) > 20 else "")
-    if close:
-        return f"did you mean {lower[close[0]]!r}?" + (f" (there are: {listed})" if len(names) > 1 else "")
-    return f"use one of: {listed}" if names else "remove it: there are none"
 
 
 def dotted(place: Sequence[str | int]) -> str:
@@ -43,7 +32,8 @@ def dotted(place: Sequence[str | int]) -> str:
 def parse(raw: dict[str, Any]) -> tuple[Job | None, list[Mistake]]:
     """The job that `raw` describes, or every mistake in it.
 
-    A table with a wrong key has its other checks made as well: the wrong keys are left out and the rest is read again.
+    A table with a wrong key has its other checks made as well: the wrong keys are left out and the rest is read
+    again.
     """
     found: list[tuple[Place, Mistake]] = []
     removed: list[Place] = []

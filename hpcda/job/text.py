@@ -13,10 +13,8 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")
 def to_toml(values: Mapping[str, Any]) -> str:
     """`values` as TOML text; `tomllib.loads` gives them back, tuples as lists.
 
-    Raises
-    ------
-    TypeError
-        A value is of a kind that TOML does not have.
+    Raises:
+        TypeError: A value is of a kind that TOML does not have.
     """
     return "\n".join(_table(values, ())).strip() + "\n"
 

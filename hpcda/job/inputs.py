@@ -1,0 +1,261 @@
+"""The tables of a job that say what is known: the model, its parameters and states, the data or a twin."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from hpcda.job.kinds import (
+    Bounds,
+    Column,
+    FileName,
+    NoiseStd,
+    Observed,
+    Plain,
+    Positive,
+    Range,
+    Section,
+    Seed,
+    Stimuli,
+    complain,
+)
+
+
+class Prior(Section):
+    """A Gaussian prior."""
+
+    mean: float = Field(description="the mean of the prior, in the unit of the quantity, such as 8.0")
+    std: Positive = Field(description="the standard deviation of the prior, above 0, such as 2.0")
+
+
+class ParameterTable(Section):
+    """What the job says of one parameter of the model."""
+
+    value: float | None = Field(default=None, description="the fixed value of the parameter, such as 3.0")
+    series: Column | None = Field(
+        default=None, description="the data column that holds the parameter as a function of time"
+    )
+    estimate: bool = Field(
+        default=False, description="true to estimate the parameter, false to keep the model's value"
+    )
+    start: Range | None = Field(default=None, description="the range of the first guess, such as [4.0, 14.0]")
+    bounds: Bounds | None = Field(
+        default=None, description="the lowest and highest value allowed, such as [0.0, 20.0]"
+    )
+    prior: Prior | None = Field(
+        default=None, description="a Gaussian prior, such as { mean = 8.0, std = 2.0 }"
+    )
+    per_time: bool = Field(
+        default=False, description="true if the parameter has a value of its own at every time"
+    )
+    walk_std: Positive | None = Field(
+        default=None,
+        description="the standard deviation of the parameter's change per square root of unit time, above 0",
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ParameterTable:
+        wrong: list[tuple[str, str, str]] = []
+        ways = [key for key, given in self._ways().items() if given]
+        if len(ways) > 1:
+            wrong.append(
+                (ways[1], f"stands beside {ways[0]}", "keep exactly one of value, series and estimate = true")
+            )
+        if not self.estimate:
+            idle = [k for k in ("start", "bounds", "prior", "walk_std") if getattr(self, k) is not None]
+            idle += ["per_time"] if self.per_time else []
+            wrong += [
+                (
+                    key,
+                    "has no effect, as the parameter is not estimated",
+                    f"add estimate = true, or remove {key}",
+                )
+                for key in idle
+            ]
+        elif self.walk_std is not None and not self.per_time:
+            wrong.append(
+                (
+                    "walk_std",
+                    "has no effect on a constant parameter",
+                    "add per_time = true, or remove walk_std",
+                )
+            )
+        wrong += _start_within_bounds(self.start, self.bounds)
+        return complain(self, wrong)
+
+    def _ways(self) -> dict[str, bool]:
+        return {"value": self.value is not None, "series": self.series is not None, "estimate": self.estimate}
+
+
+class StateTable(Section):
+    """What the job says of one state of the model."""
+
+    bounds: Bounds | None = Field(
+        default=None, description="the lowest and highest value allowed, such as [-50, 50]"
+    )
+    start: Range | None = Field(
+        default=None, description="the range in which an unmeasured path starts, such as [-10, 10]"
+    )
+    initial_prior: Prior | None = Field(
+        default=None,
+        description="a Gaussian prior on the state at the first time, such as { mean = 0.0, std = 1.0 }",
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> StateTable:
+        return complain(self, _start_within_bounds(self.start, self.bounds))
+
+
+def _start_within_bounds(
+    start: tuple[float, float] | None, bounds: tuple[float, float] | None
+) -> list[tuple[str, str, str]]:
+    if start is None or bounds is None or (bounds[0] <= start[0] and start[1] <= bounds[1]):
+        return []
+    remedy = f"choose start inside [{bounds[0]:g}, {bounds[1]:g}], or widen bounds"
+    return [
+        (
+            "start",
+            f"[{start[0]:g}, {start[1]:g}] is not inside bounds = [{bounds[0]:g}, {bounds[1]:g}]",
+            remedy,
+        )
+    ]
+
+
+class ModelName(Section):
+    """Which model, with which options."""
+
+    name: str = Field(
+        min_length=1,
+        description='a model that "hpcda models" lists, or "file.py:function" beside the job file',
+    )
+    options: dict[str, Plain] = Field(
+        default_factory=dict, description="the model's options, such as { dimension = 20 }"
+    )
+
+
+class ModelTable(ModelName):
+    """[model]: the model that is fitted."""
+
+    parameters: dict[str, ParameterTable] = Field(
+        default_factory=dict, description="one table a parameter, such as [model.parameters.F]"
+    )
+    states: dict[str, StateTable] = Field(
+        default_factory=dict, description="one table a state, such as [model.states.x0]"
+    )
+
+
+class DataTable(Section):
+    """[data] or one of several [[data]]: a window of measured data."""
+
+    file: FileName = Field(description='the file of the data (.csv, .npz, .npy, .h5), such as "x.csv"')
+    time: Column = Field(description='the column of the times, such as "t"')
+    observed: Observed = Field(
+        description='what is measured and its column, such as { x0 = "y0" }, or a list such as ["x0", "x2"]'
+    )
+    noise_std: NoiseStd = Field(
+        description="the standard deviation of the noise, above 0: a number, a table with one "
+        'for each key of observed, or { column = "sigma" }'
+    )
+    stimulus: dict[str, Column] = Field(
+        default_factory=dict,
+        description='the column of each stimulus of the model, such as { I = "current" }',
+    )
+    sample_step: Positive | None = Field(
+        default=None,
+        description="the time from one sample to the next, above 0 (default: the least difference of times)",
+    )
+    gaps: bool = Field(
+        default=False, description="true if empty cells and missing times are meant, false if they are errors"
+    )
+    from_: float | None = Field(default=None, alias="from", description="the first time used")
+    to: float | None = Field(default=None, description="the last time used")
+    hold_back: int = Field(
+        default=0,
+        ge=0,
+        description="how many samples at the end are kept back to test the prediction, such as 100",
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> DataTable:
+        wrong: list[tuple[str, str, str]] = []
+        if self.from_ is not None and self.to is not None and self.from_ >= self.to:
+            wrong.append(("from", f"{self.from_:g} is not before to = {self.to:g}", "give a time before to"))
+        wrong += _noise_for_each(self.noise_std, self.observed)
+        return complain(self, wrong)
+
+
+class TwinTable(Section):
+    """[twin]: data generated from a known truth, in place of [data]."""
+
+    model: ModelName | None = Field(
+        default=None,
+        description='the model that makes the truth, if not the fitted one, such as { name = "lorenz96" }',
+    )
+    parameters: dict[str, float] = Field(
+        default_factory=dict, description="the true values of parameters, such as { F = 8.17 }"
+    )
+    initial: Literal["random"] | dict[str, float] | None = Field(
+        default=None, description='the states at the beginning: "random", or a table such as { x0 = 1.0 }'
+    )
+    dt: Positive | None = Field(
+        default=None, description="the time from one sample to the next, above 0, such as 0.025"
+    )
+    samples: int = Field(
+        ge=2, le=10_000_000, description="how many samples the window has, at least 2, such as 161"
+    )
+    spin_up: float = Field(
+        default=0.0, ge=0.0, description="how long the truth runs before the first sample, such as 20.0"
+    )
+    hold_back: int = Field(
+        default=0,
+        ge=0,
+        le=10_000_000,
+        description="how many further samples are kept back to test the prediction, such as 100",
+    )
+    observed: Observed = Field(
+        description='what is measured and its column, such as { x0 = "y0" }, or a list such as ["x0", "x2"]'
+    )
+    noise_std: NoiseStd = Field(
+        description="the standard deviation of the noise, above 0: a number, or a table with one "
+        "for each key of observed"
+    )
+    seed: Seed = Field(
+        default=1,
+        description="the seed of the noise and the random beginning, a whole number from 0, such as 1",
+    )
+    stimulus: Stimuli = Field(
+        default_factory=dict,
+        description='how each stimulus is made, such as { I = { kind = "sine", amplitude = 10, period = 50 } }',
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TwinTable:
+        wrong = _noise_for_each(self.noise_std, self.observed)
+        if isinstance(self.noise_std, dict):
+            columns = [(k, v) for k, v in self.noise_std.items() if not isinstance(v, float)]
+            wrong += [
+                (f"noise_std.{key}", "a twin has no columns to read the noise from", "give a number above 0")
+                for key, _ in columns
+            ]
+        elif not isinstance(self.noise_std, float):
+            wrong.append(
+                ("noise_std", "a twin has no columns to read the noise from", "give a number above 0")
+            )
+        return complain(self, wrong)
+
+
+def _noise_for_each(noise: Any, observed: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Mistakes in a table of noise levels that does not match the measured quantities."""
+    if not isinstance(noise, dict):
+        return []
+    keys = ", ".join(observed)
+    wrong = [
+        (f"noise_std.{key}", "is not a key of observed", f"use the keys of observed: {keys}")
+        for key in noise
+        if key not in observed
+    ]
+    missing = [key for key in observed if key not in noise]
+    return wrong + [
+        ("noise_std", f"names no noise for {key}", f"give one value for each of {keys}") for key in missing
+    ]
