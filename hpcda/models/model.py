@@ -129,7 +129,8 @@ class StateVector(np.ndarray):
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if self.dtype == object and function is np.where and len(args) == 3:
-            return StateVector.of(np.frompyfunc(where, 3, 1)(*args), ())
+            arrays = (value.view(np.ndarray) if isinstance(value, StateVector) else value for value in args)
+            return StateVector.of(np.frompyfunc(where, 3, 1)(*arrays), ())
         return super().__array_function__(function, types, args, kwargs)
 
 

@@ -1,0 +1,7 @@
+"""The action: measurement error plus model error, with exact sparse derivatives."""
+
+from hpcda.action.action import Action, Parts
+from hpcda.action.discretizations import SCHEMES
+from hpcda.action.verify import Verification, verify
+
+__all__ = ["SCHEMES", "Action", "Parts", "Verification", "verify"]

@@ -1,0 +1,113 @@
+"""Compile C code to a shared library that is kept on disk, once for all processes that want it.
+
+The file is named by a hash of the code, the compiler, its flags and the processor, so that a cache on a file system that
+different machines share never hands one machine the code of another. It appears under its name only when it is whole.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import hashlib
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from hpcda.errors import CompilerError
+
+FLAGS = ("-O3", "-march=native", "-fPIC", "-shared", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-w")
+
+
+@cache
+def compiler() -> tuple[str, ...]:
+    """The C compiler as a command: $CC, else the first of cc, gcc, clang on PATH or beside Python.
+
+    Raises:
+        CompilerError: There is none.
+    """
+    wanted = os.environ.get("CC")
+    if wanted:
+        return tuple(shlex.split(wanted))
+    places = os.pathsep.join([os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)])
+    for name in ("cc", "gcc", "clang"):
+        found = shutil.which(name, path=places)
+        if found:
+            return (found,)
+    raise CompilerError(
+        "no C compiler was found (looked for $CC, cc, gcc, clang). Load your cluster's compiler module, install gcc, or set CC."
+    )
+
+
+@cache
+def _machine() -> str:
+    cpu = platform.processor() + platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        lines = info.read_text().splitlines()
+        cpu += "".join(next((line for line in lines if line.startswith(key)), "") for key in ("model name", "flags"))
+    version = subprocess.run([*compiler(), "--version"], capture_output=True, text=True, check=False).stdout
+    return cpu + version
+
+
+@cache
+def cache_folder() -> Path:
+    """Where compiled code is kept: $HPCDA_CACHE, else hpcda/ in the user's cache folder, else a temporary one."""
+    wanted = os.environ.get("HPCDA_CACHE")
+    base = os.environ.get("XDG_CACHE_HOME")
+    try:
+        folder = Path(wanted) if wanted else (Path(base) if base else Path.home() / ".cache") / "hpcda"
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except (OSError, RuntimeError) as error:
+        if wanted:
+            raise CompilerError(f"HPCDA_CACHE={wanted} cannot be written: {error}. Name a folder you may write to.") from error
+        folder = Path(tempfile.gettempdir()) / f"hpcda-{os.getuid()}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if folder.stat().st_uid != os.getuid():
+            raise CompilerError(f"{folder} belongs to another user. Set HPCDA_CACHE to a folder of your own.") from None
+    return folder
+
+
+def library(code: str) -> ctypes.CDLL:
+    """The compiled `code`, from the cache or made now.
+
+    Safe when many processes ask at once: one compiles, the others wait for it.
+
+    Raises:
+        CompilerError: There is no compiler, it refuses the code, or the cache cannot be written.
+    """
+    key = hashlib.sha256("\0".join([code, *compiler(), *FLAGS, _machine()]).encode()).hexdigest()[:32]
+    target = cache_folder() / f"{key}.so"
+    if target.exists():
+        try:
+            return ctypes.CDLL(str(target))
+        except OSError:
+            target.unlink(missing_ok=True)
+    with (cache_folder() / f"{key}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not target.exists():
+            _compile(code, target)
+    return ctypes.CDLL(str(target))
+
+
+def _compile(code: str, target: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        text, binary = Path(folder) / "code.c", Path(folder) / "code.so"
+        try:
+            text.write_text(code)
+            run = subprocess.run(
+                [*compiler(), *FLAGS, "-o", str(binary), str(text), "-lm"], capture_output=True, text=True, check=False
+            )
+            if run.returncode == 0:
+                binary.replace(target)
+        except OSError as error:
+            raise CompilerError(f"compiled code cannot be written to {target.parent}: {error}. Set HPCDA_CACHE.") from error
+    if run.returncode != 0:
+        raise CompilerError(f"{shlex.join(compiler())} refused generated code:\n{run.stderr[-2000:]}")
