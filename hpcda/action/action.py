@@ -21,7 +21,7 @@ import numpy as np
 from hpcda.action.discretizations import SCHEMES
 from hpcda.action.structure import Sparsity, Structure
 from hpcda.models.compile import library
-from hpcda.models.expression import parse_expression
+from hpcda.models.expression import Expression
 from hpcda.models.kernels import LANES, PRELUDE, Traced, source, trace
 from hpcda.models.trace import Symbol
 from hpcda.problem import Array, Problem
@@ -303,7 +303,7 @@ def _observed_function(problem: Problem) -> Callable[[Callable[[str, int], Symbo
 
     def function(given: Callable[[str, int], Symbol]) -> list[Any]:
         states = {name: given("v", i) for i, name in enumerate(names)}
-        return [parse_expression(text, names)(states) for name, text in problem.observed.items()]
+        return [Expression(text, names, f"observed.{name}")(states) for name, text in problem.observed.items()]
 
     return function
 
