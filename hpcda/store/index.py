@@ -1,0 +1,205 @@
+"""The virtual index run.h5: all closed shards of a run as one file, nothing copied but the coordinates.
+
+Every array maps the used rows of each shard, shard after shard, one mapping a shard; `/ensemble/start` tells which
+start a row belongs to, `/paths/start` and `/paths/rung` which start and rung a path belongs to.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from hpcda.errors import InputError, Mistake
+from hpcda.store.schema import PER_RUNG, PER_START, SCHEMA, VERSION
+from hpcda.store.shard import attach_scales, in_use
+from hpcda.store.tables import used_rows
+
+INDEX = "run.h5"
+HEADER = ("job", "provenance", "axes", "reasons", "ways", "windows", "beyond", "truth")
+
+
+def closed_shards(run_dir: Path, required: bool = True) -> list[Path]:
+    """The shards of a run, in the order of their names.
+
+    Args:
+        run_dir: Directory of the run.
+        required: Whether there must be one.
+
+    Raises:
+        InputError: There is none, one is in use, one cannot be read, or they belong to different runs.
+    """
+    shards = sorted((run_dir / "shards").glob("rank-*.h5"))
+    if not shards:
+        if required:
+            raise InputError(Mistake(os.fspath(run_dir), "it holds no shards", "name the directory of a run"))
+        return []
+    used = [shard.name for shard in shards if in_use(shard)]
+    if used:
+        raise InputError(
+            Mistake(
+                os.fspath(run_dir),
+                f"{len(used)} of its {len(shards)} shards are being written ({used[0]})",
+                "wait until the run has ended, or follow it with `hpcda status`; if it was killed on another host, "
+                f"remove {run_dir / 'shards'}/*.open and call `hpcda resume`",
+            )
+        )
+    fingerprints: dict[str, Path] = {}
+    for shard in shards:
+        try:
+            with h5py.File(shard, "r") as file:
+                check_schema(file, shard)
+                fingerprints.setdefault(str(file.attrs["fingerprint"]), shard)
+        except (OSError, KeyError) as error:
+            raise InputError(
+                Mistake(os.fspath(shard), f"it cannot be read: {error}", "move it away and call `hpcda resume`")
+            ) from error
+    if len(fingerprints) > 1:
+        first, second, *_ = fingerprints.values()
+        raise InputError(
+            Mistake(
+                os.fspath(run_dir),
+                f"{first.name} and {second.name} belong to different jobs",
+                "keep one run a directory: move one of them away",
+            )
+        )
+    return shards
+
+
+def check_schema(file: h5py.File, path: Path) -> None:
+    """Refuse files that this version cannot read.
+
+    Raises:
+        InputError: It is no file of a run, or of a newer version.
+    """
+    if file.attrs.get("schema") != SCHEMA:
+        raise InputError(Mistake(os.fspath(path), "it is not a file of an hpcda run", "name the directory of a run"))
+    version = int(file.attrs["version"])
+    if version > VERSION:
+        raise InputError(
+            Mistake(
+                os.fspath(path),
+                f"its layout has version {version}, this hpcda reads up to {VERSION}",
+                "read it with the hpcda that wrote it, or a newer one",
+            )
+        )
+
+
+def build_index(run_dir: str | os.PathLike[str]) -> Path:
+    """Write run.h5 over all shards of a run; an index that is there is replaced in one step.
+
+    Args:
+        run_dir: Directory of the run.
+
+    Returns:
+        The file.
+
+    Raises:
+        InputError: There are no shards, one is in use or damaged, or they belong to different runs.
+    """
+    folder = Path(run_dir)
+    shards = closed_shards(folder)
+    target, draft = folder / INDEX, folder / f".{INDEX}.{os.getpid()}"
+    draft.unlink(missing_ok=True)
+    with h5py.File(draft, "w", libver=("earliest", "v110")) as index:
+        _header(index, shards[0])
+        rows, paths, starts, path_starts, path_rungs, clock, ranks = [], [], [], [], [], [], []
+        for shard in shards:
+            with h5py.File(shard, "r") as file:
+                start = file["ensemble/start"][:]
+                rows.append(used_rows(start))
+                starts.append(start[: rows[-1]])
+                path_start = file["paths/start"][:]
+                paths.append(used_rows(path_start))
+                path_starts.append(path_start[: paths[-1]])
+                path_rungs.append(file["paths/rung"][: paths[-1]])
+                ended = file["ensemble/ended"][: rows[-1]]
+                closed = float(file.attrs["closed"]) or (float(np.nanmax(ended)) if len(ended) else np.nan)
+                clock.append((float(file.attrs["opened"]), closed))
+                ranks.append((int(file.attrs["rank"]), int(file.attrs["generation"])))
+        with h5py.File(shards[0], "r") as file:
+            ensemble, group = index.create_group("ensemble"), index.create_group("paths")
+            ensemble.create_dataset("start", data=np.concatenate(starts))
+            for name in (*PER_START, *PER_RUNG, "parameters"):
+                if name != "start":
+                    _virtual(ensemble, name, file["ensemble"][name], shards, rows)
+            group.create_dataset("start", data=np.concatenate(path_starts))
+            group.create_dataset("rung", data=np.concatenate(path_rungs))
+            for name in ("states", "parameters"):
+                _virtual(group, name, file["paths"][name], shards, paths)
+        listing = index.create_group("shards")
+        listing.create_dataset("file", data=[f"shards/{shard.name}" for shard in shards], dtype=h5py.string_dtype())
+        listing.create_dataset("rows", data=np.asarray(rows, dtype="i8"))
+        listing.create_dataset("rank", data=np.asarray([rank for rank, _ in ranks], dtype="i4"))
+        listing.create_dataset("generation", data=np.asarray([g for _, g in ranks], dtype="i4"))
+        listing.create_dataset("clock", data=np.asarray(clock, dtype="f8"))
+        listing["clock"].attrs["meaning"] = "opened and closed, seconds since 1970-01-01 UTC"
+        index.attrs["indexed"] = time.time()
+        attach_scales(index)
+    draft.replace(target)
+    return target
+
+
+def _header(index: h5py.File, shard: Path) -> None:
+    """Copy what is known before the first start; scales are copied with it, since they lie in the same groups."""
+    with h5py.File(shard, "r") as file:
+        for key, value in file.attrs.items():
+            if key not in ("rank", "generation", "closed", "opened"):
+                index.attrs[key] = value
+        for name in HEADER:
+            if name in file:
+                _copy(file[name], index, name)
+        for name in ("windows", "beyond", "truth"):
+            if name in index:
+                _attach(index, index[name])
+        for name in ("beta", "rf"):
+            index["axes"][name].dims[0].attach_scale(index["axes/rung"])
+        for name in ("rung", "unknown", "state", "parameter", "observed", "series"):
+            index["axes"][name].make_scale(name)
+
+
+def _copy(source: h5py.Group | h5py.Dataset, target: h5py.Group, name: str) -> None:
+    """Copy data and attributes, but none of the references that dimension scales consist of."""
+    if isinstance(source, h5py.Group):
+        made = target.create_group(name)
+        for key in source:
+            _copy(source[key], made, key)
+    else:
+        made = target.create_dataset(name, data=source[()], dtype=source.dtype)
+    for key, value in source.attrs.items():
+        if key not in ("CLASS", "NAME", "REFERENCE_LIST", "DIMENSION_LIST", "DIMENSION_LABELS"):
+            made.attrs[key] = value
+
+
+def _attach(index: h5py.File, group: h5py.Group) -> None:
+    axis = {"data": "observed", "noise_std": "observed", "series": "series", "states": "state"}
+    group["t"].make_scale("point")
+    group["window"].dims[0].attach_scale(group["t"])
+    for name, label in axis.items():
+        if name in group:
+            group[name].dims[0].label, group[name].dims[1].label = "point", label
+            group[name].dims[0].attach_scale(group["t"])
+            group[name].dims[1].attach_scale(index["axes"][label])
+
+
+def _virtual(group: h5py.Group, name: str, like: h5py.Dataset, shards: list[Path], rows: list[int]) -> None:
+    """One array over all shards, their used rows one after the other; relative to the directory of the run."""
+    tail = like.shape[1:]
+    shape = (sum(rows), *tail)
+    if 0 in shape:
+        group.create_dataset(name, shape=shape, dtype=like.dtype)
+        return
+    layout = h5py.VirtualLayout(shape=shape, dtype=like.dtype)
+    begin = 0
+    for shard, count in zip(shards, rows, strict=True):
+        if count:
+            with h5py.File(shard, "r") as file:
+                capacity = file[like.name].shape
+            source = h5py.VirtualSource(f"shards/{shard.name}", like.name, shape=capacity, dtype=like.dtype)
+            layout[begin : begin + count] = source[:count]
+            begin += count
+    fill = like.fillvalue
+    group.create_virtual_dataset(name, layout, fillvalue=fill)

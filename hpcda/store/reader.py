@@ -1,0 +1,328 @@
+"""Reading a finished run: tables in the order of the starts, windows, and paths one at a time.
+
+Nothing stays open: every read opens run.h5 and closes it, so that a RunFile can be sent to another process.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from hpcda.errors import InputError, Mistake
+from hpcda.store.index import INDEX, build_index, check_schema
+from hpcda.store.schema import PER_RUNG, PER_START, Array, best_of
+from hpcda.store.tables import committed_rungs, current_rows
+
+
+@dataclass(frozen=True)
+class StoredWindow:
+    """One window of data as it was assimilated, and what is known beside it.
+
+    Attributes:
+        t: Times, shape (N,).
+        data: Measured values, shape (N, L), NaN where there is none.
+        noise_std: Standard deviation of their noise, shape (N, L).
+        series: Known time series, shape (N, U).
+        beyond_t: Times after the window, shape (M,), the first one its last; M = 0 where nothing is known.
+        beyond_data: Data kept back, shape (M, L).
+        beyond_series: Known time series there, shape (M, U).
+        truth_t: Times of the true states, shape (T,); T = 0 where they are unknown.
+        truth: True states, shape (T, D).
+    """
+
+    t: Array
+    data: Array
+    noise_std: Array
+    series: Array
+    beyond_t: Array
+    beyond_data: Array
+    beyond_series: Array
+    truth_t: Array
+    truth: Array
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a run is about, as its files say it; units beside the names."""
+
+    model: str
+    model_title: str
+    model_citation: str
+    model_kind: str
+    time_unit: str
+    discretization: str
+    alpha: float
+    seed: int
+    starts: int
+    keep_paths: str
+    measured: int
+    state: tuple[str, ...]
+    state_unit: tuple[str, ...]
+    unknown: tuple[str, ...]
+    unknown_unit: tuple[str, ...]
+    parameter: tuple[str, ...]
+    parameter_unit: tuple[str, ...]
+    parameter_bounds: Array
+    parameter_start: Array
+    observed: tuple[str, ...]
+    expression: tuple[str, ...]
+    series: tuple[str, ...]
+    ways: tuple[str, ...]
+    rf: Array
+    beta: npt.NDArray[np.int64]
+    reasons: dict[int, tuple[str, str]]
+    not_run: int
+    provenance: dict[str, str]
+    job_toml: str
+    fingerprint: str
+    true_parameters: dict[str, float]
+    clock: Array
+    ranks: int
+    lengths: tuple[int, ...]
+
+
+class RunFile:
+    """A run that has ended, or was stopped.
+
+    Attributes:
+        run_dir: Its directory.
+        header: What it is about.
+        start: Numbers of the starts that left something, rising, shape (S,). All tables are in this order.
+        committed: Number of committed rungs of each, shape (S,).
+        finished: Whether it has ended (else it was interrupted), shape (S,).
+        visited: Which rungs are complete, shape (S, R).
+        path_start: Start of every kept path, shape (K,), ordered by start, then rung.
+        path_rung: Rung of every kept path, shape (K,).
+
+    Args:
+        run_dir: Directory of the run.
+
+    Raises:
+        InputError: There is no such run, it is being written, or a shard is missing.
+    """
+
+    def __init__(self, run_dir: str | os.PathLike[str]) -> None:
+        self.run_dir = Path(run_dir)
+        self.file = self.run_dir / INDEX
+        if not self.file.exists():
+            if not self.run_dir.is_dir():
+                raise InputError(
+                    Mistake(os.fspath(run_dir), "there is no such directory", "name the directory of a run")
+                )
+            build_index(self.run_dir)
+        with h5py.File(self.file, "r") as file:
+            check_schema(file, self.file)
+            missing = [name for name in file["shards/file"].asstr()[:] if not (self.run_dir / name).exists()]
+            if missing:
+                raise InputError(
+                    Mistake(
+                        os.fspath(run_dir),
+                        f"{len(missing)} shards that its index names are not there ({missing[0]})",
+                        f"bring them back beside {INDEX}; a run is moved or copied as a whole directory",
+                    )
+                )
+            self.header = _header(file)
+            ensemble = file["ensemble"]
+            start = ensemble["start"][:]
+            finished, committed = ensemble["finished"][:], ensemble["committed"][:]
+            self._rows = current_rows(start, finished, committed)
+            self.start: npt.NDArray[np.int64] = start[self._rows]
+            self.finished: npt.NDArray[np.bool_] = finished[self._rows] == 1
+            self.committed: npt.NDArray[np.int32] = committed[self._rows]
+            reason = ensemble["reason"][:][self._rows]
+            self.visited = committed_rungs(reason, self.committed, self.header.not_run)
+            self._place, self.path_start, self.path_rung = self._paths(file)
+
+    def _paths(self, file: h5py.File) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+        """Places of the kept paths that belong to committed rungs, each (start, rung) once."""
+        starts, rungs = file["paths/start"][:], file["paths/rung"][:].astype(np.int64)
+        order = np.lexsort((np.arange(len(starts)), rungs, starts))
+        place = order[starts[order] >= 0]
+        position = np.searchsorted(self.start, starts[place])
+        position = np.minimum(position, max(len(self.start) - 1, 0))
+        if len(self.start) and len(place):
+            known = (self.start[position] == starts[place]) & self.visited[position, rungs[place]]
+            place = place[known]
+        else:
+            place = place[:0]
+        keep = np.ones(len(place), dtype=bool)
+        keep[1:] = (np.diff(starts[place]) != 0) | (np.diff(rungs[place]) != 0)
+        if self.header.keep_paths != "all":
+            keep[:-1] &= np.diff(starts[place]) != 0
+        place = place[keep]
+        best = best_of(self.header.keep_paths)
+        if best is not None and len(place) > best:
+            rows = self._rows[np.searchsorted(self.start, starts[place])]
+            actions = file["ensemble/action"][:]
+            lowest = np.lexsort((actions[rows, rungs[place]], -rungs[place]))[:best]
+            place = place[np.sort(lowest)]
+        return place, starts[place], rungs[place].astype(np.int32)
+
+    def table(self, name: str) -> npt.NDArray[Any]:
+        """One array of /ensemble in the order of the starts; rungs that are not complete are NaN, 0 or NOT_RUN.
+
+        Args:
+            name: "action", "measurement", …, "parameters" (shape (S, R, P)); "way", "began", … (shape (S,)).
+        """
+        with h5py.File(self.file, "r") as file:
+            values: npt.NDArray[Any] = file["ensemble"][name][:][self._rows]
+        if name in PER_START:
+            return values
+        fill: float = {"reason": self.header.not_run, "iterations": 0}.get(name, np.nan)
+        values[~self.visited] = fill
+        return values
+
+    def tables(self) -> dict[str, npt.NDArray[Any]]:
+        """All per-rung arrays of shape (S, R) by name."""
+        return {name: self.table(name) for name in PER_RUNG}
+
+    @property
+    def last(self) -> npt.NDArray[np.int64]:
+        """Last complete rung of every start, -1 where there is none, shape (S,)."""
+        rungs = self.visited.shape[1]
+        return np.where(self.visited.any(axis=1), rungs - 1 - np.argmax(self.visited[:, ::-1], axis=1), -1)
+
+    def windows(self) -> tuple[StoredWindow, ...]:
+        """All windows with their data, the data kept back, and the truth."""
+        with h5py.File(self.file, "r") as file:
+            count = len(self.header.lengths)
+            groups: dict[str, list[dict[str, Array]]] = {}
+            for group, names in (
+                ("windows", ("t", "data", "noise_std", "series")),
+                ("beyond", ("t", "data", "series")),
+                ("truth", ("t", "states")),
+            ):
+                if group not in file:
+                    empty = {"t": np.zeros(0), "states": np.zeros((0, len(self.header.state)))}
+                    empty["data"] = np.zeros((0, len(self.header.observed)))
+                    empty["series"] = np.zeros((0, len(self.header.series)))
+                    groups[group] = [{name: empty[name] for name in names}] * count
+                    continue
+                which = file[group]["window"][:]
+                arrays = {name: file[group][name][:] for name in names}
+                cuts = np.searchsorted(which, np.arange(count + 1))
+                groups[group] = [{n: a[b:e] for n, a in arrays.items()} for b, e in zip(cuts, cuts[1:], strict=False)]
+        return tuple(
+            StoredWindow(
+                w["t"], w["data"], w["noise_std"], w["series"], b["t"], b["data"], b["series"], t["t"], t["states"]
+            )
+            for w, b, t in zip(groups["windows"], groups["beyond"], groups["truth"], strict=True)
+        )
+
+    def split(self, states: Array) -> list[Array]:
+        """Cut an array of shape (…, Σ N, D + V) into one a window, each of shape (…, N, D + V)."""
+        return np.split(states, np.cumsum(self.header.lengths)[:-1], axis=-2)
+
+    def has_path(self, start: int) -> bool:
+        """Whether a path of this start was kept."""
+        place = int(np.searchsorted(self.path_start, start))
+        return place < len(self.path_start) and int(self.path_start[place]) == start
+
+    def path_places(self, start: int, rung: int | None = None) -> int:
+        """Position among the kept paths of the one of a start at a rung, by default its last.
+
+        Raises:
+            KeyError: It was not kept.
+        """
+        begin, end = np.searchsorted(self.path_start, [start, start + 1])
+        found = np.arange(begin, end)
+        if rung is not None:
+            found = found[self.path_rung[begin:end] == rung]
+        if not len(found):
+            where = "" if rung is None else f" at rung {rung}"
+            raise KeyError(f"no path of start {start}{where} was kept (keep_paths = {self.header.keep_paths!r})")
+        return int(found[-1])
+
+    def paths(self, places: npt.ArrayLike) -> tuple[Array, Array]:
+        """Kept paths by their positions: states, shape (n, Σ N, D + V), and parameters, shape (n, P)."""
+        wanted = self._place[np.asarray(places, dtype=np.int64)]
+        order = np.argsort(wanted, kind="stable")
+        unique, inverse = np.unique(wanted[order], return_inverse=True)
+        with h5py.File(self.file, "r") as file:
+            group = file["paths"]
+            states, parameters = _rows_of(group["states"], unique), _rows_of(group["parameters"], unique)
+        back = np.empty(len(wanted), dtype=np.int64)
+        back[order] = inverse
+        return states[back], parameters[back]
+
+    def path(self, start: int, rung: int | None = None) -> tuple[list[Array], Array]:
+        """A kept path: one array of shape (N, D + V) a window, and the parameters, shape (P,).
+
+        Args:
+            start: Number of the start.
+            rung: Rung; by default the last that was kept.
+
+        Raises:
+            KeyError: It was not kept.
+        """
+        states, parameters = self.paths([self.path_places(start, rung)])
+        return self.split(states[0]), parameters[0]
+
+
+def _header(file: h5py.File) -> Header:
+    attributes, axes = file.attrs, file["axes"]
+
+    def names(dataset: Any) -> tuple[str, ...]:
+        return tuple(str(name) for name in dataset.asstr()[:])
+
+    def units(dataset: Any) -> tuple[str, ...]:
+        return tuple(str(unit) for unit in dataset.attrs.get("unit", []))
+
+    def pairs(key: str) -> Array:
+        return np.asarray(axes["parameter"].attrs.get(key, np.zeros((0, 2))), dtype=np.float64)
+
+    reasons = file["reasons"]
+    codes = (int(code) for code in reasons["code"][:])
+    table = dict(zip(codes, zip(names(reasons["name"]), names(reasons["sentence"]), strict=True), strict=True))
+    true = {}
+    if "truth" in file:
+        true = dict(zip(names(file["truth/parameter"]), map(float, file["truth/value"][:]), strict=True))
+    return Header(
+        model=str(attributes["model"]),
+        model_title=str(attributes["model_title"]),
+        model_citation=str(attributes["model_citation"]),
+        model_kind=str(attributes["model_kind"]),
+        time_unit=str(attributes["time_unit"]),
+        discretization=str(attributes["discretization"]),
+        alpha=float(attributes["alpha"]),
+        seed=int(attributes["seed"]),
+        starts=int(attributes["starts"]),
+        keep_paths=str(attributes["keep_paths"]),
+        measured=int(attributes["measured"]),
+        state=names(axes["state"]),
+        state_unit=units(axes["state"]),
+        unknown=names(axes["unknown"]),
+        unknown_unit=units(axes["unknown"]),
+        parameter=names(axes["parameter"]),
+        parameter_unit=units(axes["parameter"]),
+        parameter_bounds=pairs("bounds"),
+        parameter_start=pairs("start"),
+        observed=names(axes["observed"]),
+        expression=names(axes["expression"]),
+        series=names(axes["series"]),
+        ways=names(file["ways"]),
+        rf=axes["rf"][:],
+        beta=axes["beta"][:],
+        reasons=table,
+        not_run=int(attributes["not_run"]),
+        provenance={key: str(value) for key, value in file["provenance"].attrs.items()},
+        job_toml=str(file["job"].asstr()[()]),
+        fingerprint=str(attributes["fingerprint"]),
+        true_parameters=true,
+        clock=file["shards/clock"][:],
+        ranks=len(np.unique(file["shards/rank"][:])),
+        lengths=tuple(int(n) for n in np.bincount(file["windows/window"][:], minlength=int(attributes["windows"]))),
+    )
+
+
+def _rows_of(dataset: h5py.Dataset, rows: npt.NDArray[np.int64]) -> Array:
+    """Rows by rising number, read stretch by stretch: HDF5 is slow with scattered selections."""
+    stretches = np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1)
+    parts = [dataset[int(part[0]) : int(part[-1]) + 1] for part in stretches if len(part)]
+    return np.concatenate(parts) if parts else np.zeros((0, *dataset.shape[1:]))

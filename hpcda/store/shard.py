@@ -1,0 +1,326 @@
+"""The file that one rank writes: every rung of every start it has run.
+
+Order of writing: data, flush, mark, flush. Whoever is killed in between leaves a file whose marks tell the truth: what
+is behind a mark is complete. Beside the table of rungs the newest path of every start at work is kept twice, rung n in
+copy n mod 2, so that the copy which the mark points at is never the one being written.
+
+Memory does not grow with the number of starts: what is kept is a few numbers for each start at work.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import h5py
+import numpy as np
+
+from hpcda.errors import InputError, Mistake
+from hpcda.store.checkpoint import Checkpoint
+from hpcda.store.header import write_header
+from hpcda.store.lowlevel import Column
+from hpcda.store.schema import PER_RUNG, PER_START, Array, Layout, RungRecord, best_of
+
+ROWS = 32
+"""Rows by which the table of starts grows."""
+
+
+@dataclass
+class _Work:
+    """A start at work: its place in the file."""
+
+    start: int
+    slot: int
+    committed: int = 0
+    last: tuple[int, RungRecord] | None = None
+    seen: set[int] = field(default_factory=set)
+
+
+def marker_of(shard: Path) -> Path:
+    """The file beside a shard that exists while a process writes it."""
+    return shard.with_suffix(".open")
+
+
+def in_use(shard: Path) -> bool:
+    """Whether a process that may still be alive writes this shard; answered without opening it."""
+    try:
+        host, pid = marker_of(shard).read_text(encoding="utf-8").split()
+    except FileNotFoundError:
+        return False
+    except ValueError:
+        return True
+    if host != socket.gethostname():
+        return True
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+class Shard:
+    """Writes the starts of one rank; make it with `create`, best in a `with`.
+
+    Attributes:
+        path: The file.
+    """
+
+    def __init__(self, path: Path, rank: int, generation: int, layout: Layout) -> None:
+        self.path = path
+        self._layout = layout
+        self._best = best_of(layout.keep_paths)
+        self._rows = 0
+        self._paths = 0
+        self._work: dict[int, _Work] = {}
+        self._free: list[int] = []
+        self._slots = 0
+        self._kept: list[tuple[int, float, int]] = []
+        self._ways = {way: code for code, way in enumerate(layout.ways)}
+        self._failed = {code for code, (name, _) in layout.reasons.items() if name.startswith("FAILED")}
+        self._size = layout.problem.size
+        self._states = layout.problem.offsets[-1]
+        marker_of(path).write_text(f"{socket.gethostname()} {os.getpid()}\n", encoding="utf-8")
+        self._file = h5py.File(path, "x", libver=("earliest", "v108"))
+        self._file.attrs.update(rank=rank, generation=generation, closed=0.0, opened=time.time())
+        write_header(self._file, layout)
+        self._make_arrays()
+        self._id = self._file.id
+        self._flush()
+
+    @classmethod
+    def create(cls, run_dir: str | os.PathLike[str], rank: int, layout: Layout, resume: bool = False) -> Shard:
+        """A new shard of this rank: `shards/rank-0000.h5`, and after a resume `rank-0000-1.h5`, and so on.
+
+        A shard that is there is never written again: what was computed before a resume is only read.
+
+        Args:
+            run_dir: Directory of the run; made where it is not there.
+            rank: Rank of this process.
+            layout: What the run holds.
+            resume: Whether shards of an earlier part of the same run may be there.
+
+        Raises:
+            InputError: A shard of this rank is there and `resume` is False.
+        """
+        folder = Path(run_dir) / "shards"
+        folder.mkdir(parents=True, exist_ok=True)
+        generation = 0
+        while (path := folder / shard_name(rank, generation)).exists():
+            generation += 1
+        if generation and not resume:
+            raise InputError(
+                Mistake(
+                    "output.directory",
+                    f"{os.fspath(run_dir)!r} holds a run already",
+                    "name another directory, or continue that run with `hpcda resume`",
+                )
+            )
+        return cls(path, rank, generation, layout)
+
+    def _make_arrays(self) -> None:
+        layout, file = self._layout, self._file
+        rungs, parameters = len(layout.rf), layout.problem.shared
+        ensemble = file.create_group("ensemble")
+        fill_start = {"start": -1, "way": -1, "first_rung": -1, "began": np.nan, "ended": np.nan}
+        self._per_start = {
+            name: Column(ensemble, name, dtype, (), fill_start.get(name, 0), ROWS, 1)
+            for name, (dtype, _, _) in PER_START.items()
+        }
+        fill_rung = {"iterations": 0, "reason": layout.not_run}
+        self._per_rung = {
+            name: Column(ensemble, name, dtype, (rungs,), fill_rung.get(name, np.nan), ROWS, 2)
+            for name, (dtype, _, _) in PER_RUNG.items()
+        }
+        self._parameters = Column(ensemble, "parameters", "f8", (rungs, parameters), np.nan, ROWS, 2)
+        block = layout.problem.block
+        points = self._states // block
+        paths = file.create_group("paths")
+        self._path_states = Column(paths, "states", "f8", (points, block), np.nan, 1, 1)
+        self._path_parameters = Column(paths, "parameters", "f8", (parameters,), np.nan, ROWS, 1)
+        self._path_start = Column(paths, "start", "i8", (), -1, ROWS, 1)
+        self._path_rung = Column(paths, "rung", "i4", (), -1, ROWS, 1)
+        current = file.create_group("current")
+        self._current = Column(current, "path", "f8", (2, self._size), np.nan, 1, 2)
+        self._current_row = Column(current, "row", "i8", (), -1, 1, 1)
+        attach_scales(file)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _flush(self) -> None:
+        h5py.h5f.flush(self._id, h5py.h5f.SCOPE_LOCAL)
+
+    def begin(self, start: int, way: str, first_rung: int, checkpoint: Checkpoint | None = None) -> int:
+        """Open a row for a start.
+
+        Args:
+            start: Number of the start.
+            way: How its path begins, one of `Layout.ways`.
+            first_rung: Its first rung.
+            checkpoint: Where an interrupted start continues: its rungs are copied into the new row.
+
+        Returns:
+            The row, to be named in `rung` and `finish`.
+
+        Raises:
+            KeyError: `way` is none of the layout's ways.
+        """
+        code = self._ways[way]
+        row = self._rows
+        self._rows += 1
+        for column in (*self._per_start.values(), *self._per_rung.values(), self._parameters):
+            column.make_room(row)
+        slot = self._free.pop() if self._free else self._slots
+        if slot == self._slots:
+            self._slots += 1
+            self._current.make_room(slot)
+            self._current_row.make_room(slot)
+        self._work[row] = _Work(start, slot)
+        now = time.time()
+        written = {"start": start, "way": code, "first_rung": first_rung, "began": now, "ended": now}
+        for name, value in written.items():
+            self._per_start[name].write((row,), value)
+        self._current_row.write((slot,), row)
+        if checkpoint is None:
+            return row
+        self._per_start["began"].write((row,), now - sum(record.seconds for _, record in checkpoint.rungs))
+        for rung, record in checkpoint.rungs:
+            self._write_rung(row, rung, record, None)
+        self._current.write((slot, self._work[row].committed % 2), checkpoint.path)
+        self._flush()
+        self._per_start["committed"].write((row,), self._work[row].committed)
+        self._flush()
+        return row
+
+    def rung(self, row: int, rung: int, record: RungRecord, path: Array) -> None:
+        """Store one rung: data, flush, mark, flush.
+
+        Args:
+            row: What `begin` returned.
+            rung: Position of the rung on the ladder; larger than those stored before for this start.
+            record: What is stored.
+            path: The path at the rung's minimum, flat, shape (size,).
+
+        Raises:
+            ValueError: The rung does not lie above the last one.
+        """
+        work = self._work[row]
+        if work.last is not None and rung <= work.last[0]:
+            raise ValueError(f"rung {rung} of start {work.start} comes after rung {work.last[0]}")
+        self._write_rung(row, rung, record, path)
+        self._current.write((work.slot, work.committed % 2), path)
+        self._per_start["ended"].write((row,), time.time())
+        self._flush()
+        self._per_start["committed"].write((row,), work.committed)
+        self._flush()
+
+    def _write_rung(self, row: int, rung: int, record: RungRecord, path: Array | None) -> None:
+        index = (row, rung)
+        columns = self._per_rung
+        for name, column in columns.items():
+            column.write(index, getattr(record, name))
+        self._parameters.write(index, record.parameters)
+        work = self._work[row]
+        work.committed += 1
+        work.last = (rung, record)
+        if path is not None and self._layout.keep_paths == "all":
+            self._write_path(self._paths, work.start, rung, path)
+            self._paths += 1
+
+    def _write_path(self, place: int, start: int, rung: int, path: Array) -> None:
+        for column in (self._path_states, self._path_parameters, self._path_start, self._path_rung):
+            column.make_room(place)
+        self._path_states.write((place,), path[: self._states])
+        self._path_parameters.write((place,), path[self._states :])
+        self._path_rung.write((place,), rung)
+        self._path_start.write((place,), start)
+
+    def finish(self, row: int, path: Array | None) -> None:
+        """End a start: keep its path as the job asks, free its place among the starts at work.
+
+        Args:
+            row: What `begin` returned.
+            path: The final path, flat, shape (size,); None where there is none to keep.
+        """
+        work = self._work.pop(row)
+        if path is not None and work.last is not None:
+            rung, record = work.last
+            if self._best is not None:
+                self._keep_best(work.start, rung, record, path)
+            elif self._layout.keep_paths == "final":
+                self._write_path(self._paths, work.start, rung, path)
+                self._paths += 1
+        self._per_start["ended"].write((row,), time.time())
+        self._flush()
+        self._per_start["finished"].write((row,), 1)
+        self._current_row.write((work.slot,), -1)
+        self._free.append(work.slot)
+        self._flush()
+
+    def _keep_best(self, start: int, rung: int, record: RungRecord, path: Array) -> None:
+        """Keep the K lowest: a new one goes to the free place first, then the one it pushes out is struck off."""
+        assert self._best is not None
+        if record.reason in self._failed or not np.isfinite(record.action):
+            return
+        rank = (-rung, record.action)
+        full = len(self._kept) == self._best
+        worst = max(self._kept) if full else None
+        if worst is not None and rank >= worst[:2]:
+            return
+        taken = {place for *_, place in self._kept}
+        place = next(place for place in range(self._best + 1) if place not in taken)
+        self._write_path(place, start, rung, path)
+        self._kept.append((*rank, place))
+        if worst is not None:
+            self._flush()
+            self._path_start.write((worst[2],), -1)
+            self._kept.remove(worst)
+
+    def close(self) -> None:
+        """Close the file; what is at work stays resumable. Closing twice does nothing."""
+        if not self._file:
+            return
+        self._file.attrs.modify("closed", time.time())
+        self._file.close()
+        marker_of(self.path).unlink(missing_ok=True)
+
+
+def shard_name(rank: int, generation: int) -> str:
+    """File name of the shard of a rank; the generation counts resumes."""
+    return f"rank-{rank:04d}{f'-{generation}' if generation else ''}.h5"
+
+
+def attach_scales(file: Any) -> None:
+    """Name the dimensions of /ensemble and /paths, with units, in a shard or in the index."""
+    axes, ensemble, paths = file["axes"], file["ensemble"], file["paths"]
+    ensemble["start"].make_scale("start")
+    for name, (_, unit, meaning) in {**PER_START, **PER_RUNG}.items():
+        dataset = ensemble[name]
+        dataset.attrs["unit"], dataset.attrs["meaning"] = unit, meaning
+        if name != "start":
+            dataset.dims[0].label = "start"
+            dataset.dims[0].attach_scale(ensemble["start"])
+    for name in (*PER_RUNG, "parameters"):
+        ensemble[name].dims[1].label = "rung"
+        ensemble[name].dims[1].attach_scale(axes["rung"])
+    ensemble["parameters"].dims[2].label = "parameter"
+    ensemble["parameters"].dims[2].attach_scale(axes["parameter"])
+    labels = {"states": ("path", "point", "unknown"), "parameters": ("path", "parameter"), "rung": ("path",)}
+    scales = {"path": paths["start"], "point": file["windows/t"], **{k: axes[k] for k in ("unknown", "parameter")}}
+    paths["start"].make_scale("path")
+    for name, dims in labels.items():
+        for axis, label in enumerate(dims):
+            paths[name].dims[axis].label = label
+            paths[name].dims[axis].attach_scale(scales[label])
