@@ -8,7 +8,7 @@ model of 1963 slowed down to the neuron's time scale, which drives a neuron thro
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from scipy.integrate import solve_ivp
 Array = npt.NDArray[np.float64]
 Span = tuple[float, float]
 _STEPS, _CHAOS = 0x73746570, 0x6368616F  # separate the random numbers of the makers
-_REACH = 20.0  # x of Lorenz's model with its own parameters stays within ±20
+_SPREAD = 7.9  # standard deviation of x in Lorenz's model
 
 
 @dataclass(frozen=True)
@@ -53,44 +53,56 @@ def constant(value: float) -> Signal:
     return Signal(lambda time: value)
 
 
-def sine(amplitude: float, period: float, mean: float = 0.0, phase: float = 0.0) -> Signal:
-    """``mean + amplitude sin(2π (t/period + phase))``."""
-    return Signal(lambda time: mean + amplitude * math.sin(2.0 * math.pi * (time / period + phase)))
+def sine(amplitude: float, period: float, offset: float = 0.0, phase: float = 0.0) -> Signal:
+    """``offset + amplitude sin(2π t/period + phase)``, `phase` in radians."""
+    return Signal(lambda time: offset + amplitude * math.sin(2.0 * math.pi * time / period + phase))
 
 
-def steps(limits: tuple[float, float], duration: float, *, seed: int, span: Span) -> Signal:
-    """Values drawn uniformly from `limits`, each held for `duration`, from one multiple of it to the next.
+def steps(
+    width: float,
+    levels: Sequence[float] | None = None,
+    scale: float = 1.0,
+    offset: float = 0.0,
+    seed: int = 0,
+    count: int = 64,
+    *,
+    span: Span,
+) -> Signal:
+    """``offset + scale·level``, the first level from time 0 for `width`, then the next; over and over.
 
     Args:
-        limits: Lowest and highest value.
-        duration: How long each value is held, positive.
-        seed: The value of a stretch depends on it and on the stretch alone, not on `span`.
+        width: How long each level is held, positive.
+        levels: The levels; `count` of them are drawn uniformly from [-1, 1] where none are given.
+        scale: Factor of the levels, in the stimulus's unit.
+        offset: Added to all, in the stimulus's unit.
+        seed: Chooses the levels that are drawn.
+        count: How many are drawn before they repeat.
         span: First and last time that is asked for.
     """
-    first, last = (math.floor(time / duration) for time in span)
-    levels = [
-        np.random.default_rng([seed, _STEPS, index % 2**32]).uniform(*limits)
-        for index in range(first, last + 1)
-    ]
-    edges = duration * np.arange(first, last + 1)
+    if levels is None:
+        levels = np.random.default_rng([seed, _STEPS]).uniform(-1.0, 1.0, count).tolist()
+    values = [offset + scale * level for level in levels]
+    first, last = (math.floor(time / width) for time in span)
+    edges = width * np.arange(first, last + 2)
 
     def level(time: float) -> float:
-        index = int(np.searchsorted(edges, time, side="right")) - 1
-        return float(levels[min(max(index, 0), len(levels) - 1)])
+        return float(values[(first + int(np.searchsorted(edges, time, side="right")) - 1) % len(values)])
 
     return Signal(level, tuple(edges.tolist()))
 
 
-def chaotic(limits: tuple[float, float], timescale: float, *, seed: int, span: Span) -> Signal:
-    """Lorenz 1963's x(t/timescale), which stays within ±20, stretched to `limits`.
+def chaotic(
+    scale: float, offset: float = 0.0, timescale: float = 20.0, seed: int = 0, *, span: Span
+) -> Signal:
+    """``offset + scale·x(t/timescale)/7.9`` with x of Lorenz 1963, of mean 0 and standard deviation 7.9.
 
     Args:
-        limits: Values that x = -20 and x = 20 are brought to.
+        scale: Standard deviation of the signal over a long time, in the stimulus's unit.
+        offset: Mean of the signal over a long time.
         timescale: How many of the model's time units one unit of Lorenz's time takes; x turns in about 0.75.
         seed: Chooses the trajectory.
         span: First and last time that is asked for; the trajectory begins at the first.
     """
-    low, high = limits
     begin, end = span
     start = np.array([1.0, 1.0, 25.0]) + np.random.default_rng([seed, _CHAOS]).uniform(-1.0, 1.0, 3)
 
@@ -105,6 +117,27 @@ def chaotic(limits: tuple[float, float], timescale: float, *, seed: int, span: S
 
     def value(time: float) -> float:
         x = float(path(min(max((time - begin) / timescale, 0.0), length))[0])
-        return low + (high - low) * (x + _REACH) / (2.0 * _REACH)
+        return offset + scale * x / _SPREAD
 
     return Signal(value)
+
+
+def make_signal(kind: str, arguments: Mapping[str, Any], span: Span) -> Signal:
+    """Build the stimulus of a job, ``make_signal("sine", {"amplitude": 10.0, "period": 50.0}, (0.0, 40.0))``.
+
+    Args:
+        kind: One of `KINDS`.
+        arguments: Those of the maker of that name in this module.
+        span: First and last time that is asked for, spin-up included.
+    """
+    maker = _MAKERS[kind]
+    return maker(**arguments, span=span) if maker in (steps, chaotic) else maker(**arguments)
+
+
+_MAKERS: dict[str, Callable[..., Signal]] = {
+    "constant": constant,
+    "sine": sine,
+    "steps": steps,
+    "chaotic": chaotic,
+}
+KINDS = tuple(_MAKERS)

@@ -23,6 +23,10 @@ def lorenz63(x, p, u):
     return ca.vertcat(sigma * (x[1] - x[0]), rho * x[0] - x[1] - x[0] * x[2], x[0] * x[1] - beta * x[2])
 
 
+def henon(x, p, u):
+    return ca.vertcat(1 - p[0] * x[0] * x[0] + x[1], p[1] * x[0])
+
+
 def nakl(x, p, u):
     """p in the order of `NAKL`; the time constants share the midpoints and widths of the steady states."""
     gna, ena, gk, ek, gl, el = (p[i] for i in range(6))

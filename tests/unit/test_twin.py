@@ -8,7 +8,7 @@ import pytest
 from hpcda.errors import InputError
 from hpcda.models.catalogue import load_model
 from hpcda.models.model import Model, Parameter, State, Stimulus
-from hpcda.models.signals import Signal, chaotic, constant, interpolated, sine, steps
+from hpcda.models.signals import Signal, chaotic, constant, interpolated, make_signal, sine, steps
 from hpcda.models.twin import initial_state, make_twin, noise, parameter_values, simulate, spin_up
 
 OSCILLATOR = Model(
@@ -71,19 +71,22 @@ def test_an_array_is_interpolated_linearly():
 
 
 def test_signals():
-    wave = sine(2.0, 10.0, mean=1.0, phase=0.25)
+    wave = sine(2.0, 10.0, offset=1.0, phase=np.pi / 2)
     assert wave(0.0) == pytest.approx(3.0) and wave(5.0) == pytest.approx(-1.0)
-    stairs = steps((-1.0, 4.0), 5.0, seed=3, span=(-12.0, 100.0))
-    assert stairs(0.0) == stairs(4.999) != stairs(5.0)
-    assert stairs(7.0) == steps((-1.0, 4.0), 5.0, seed=3, span=(0.0, 10.0))(7.0)
-    levels = stairs.at(np.arange(-12.0, 100.0, 5.0))
-    assert levels.min() >= -1.0 and levels.max() <= 4.0 and len(set(levels)) == len(levels)
-    assert 0.0 in stairs.kinks and 5.0 in stairs.kinks and -10.0 in stairs.kinks
-    t = np.linspace(-50.0, 400.0, 4001)
-    current = chaotic((-10.0, 30.0), 20.0, seed=1, span=(-50.0, 400.0)).at(t)
-    assert -10.0 < current.min() < 0.0 and 20.0 < current.max() < 30.0
-    assert np.abs(np.diff(current)).max() < 2.0, "it is smooth on the grid"
-    assert np.abs(current - chaotic((-10.0, 30.0), 20.0, seed=2, span=(-50.0, 400.0)).at(t)).max() > 5.0
+    stairs = steps(5.0, [0.0, 1.0, 2.0], scale=10.0, offset=-5.0, span=(-12.0, 100.0))
+    assert [stairs(t) for t in (-0.1, 0.0, 4.999, 5.0, 12.0, 15.0)] == [15.0, -5.0, -5.0, 5.0, 15.0, -5.0]
+    assert 0.0 in stairs.kinks and 5.0 in stairs.kinks and -10.0 in stairs.kinks and 100.0 in stairs.kinks
+    drawn = steps(5.0, scale=2.0, seed=3, count=8, span=(-12.0, 100.0)).at(np.arange(0.0, 80.0, 5.0))
+    assert np.abs(drawn).max() <= 2.0 and len(set(drawn)) == 8
+    np.testing.assert_array_equal(drawn[:8], drawn[8:])
+    t = np.linspace(-50.0, 1950.0, 8001)
+    current = chaotic(10.0, 5.0, seed=1, span=(-50.0, 1950.0)).at(t)
+    assert current.mean() == pytest.approx(5.0, abs=2.5) and current.std() == pytest.approx(10.0, rel=0.1)
+    assert np.abs(np.diff(current)).max() < 4.0, "it is smooth on the grid"
+    assert np.abs(current - chaotic(10.0, 5.0, seed=2, span=(-50.0, 1950.0)).at(t)).max() > 5.0
+    assert make_signal("constant", {"value": 3.0}, (0.0, 1.0))(0.5) == 3.0
+    same = make_signal("chaotic", {"scale": 10.0, "offset": 5.0, "seed": 1}, (-50.0, 1950.0))
+    assert same(100.0) == chaotic(10.0, 5.0, seed=1, span=(-50.0, 1950.0))(100.0)
     line = interpolated(np.array([0.0, 1.0]), np.array([2.0, 4.0]))
     assert [line(-1.0), line(0.5), line(9.0)] == [2.0, 3.0, 4.0]
 
@@ -113,7 +116,7 @@ def test_the_climate_of_lorenz96():
 
 def test_the_neuron_spikes_under_a_chaotic_current():
     model = load_model("nakl")
-    current = chaotic((-20.0, 40.0), 20.0, seed=1, span=(-20.0, 60.0))
+    current = chaotic(15.0, 10.0, seed=1, span=(-20.0, 60.0))
     twin = make_twin(model, dt=0.05, samples=1201, spin_up_time=20.0, stimulus={"I": current})
     voltage, gates = twin.states[:, 0], twin.states[:, 1:]
     assert ((voltage[1:] > 0) & (voltage[:-1] <= 0)).sum() >= 2
