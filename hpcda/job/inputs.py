@@ -226,7 +226,7 @@ class TwinTable(Section):
     )
     stimulus: Stimuli = Field(
         default_factory=dict,
-        description='how each stimulus is made, such as { I = { kind = "sine", amplitude = 10, period = 50 } }',
+        description='how a stimulus is made, such as { I = { kind = "sine", amplitude = 9, period = 50 } }',
     )
 
     @model_validator(mode="after")

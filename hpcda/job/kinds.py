@@ -271,14 +271,16 @@ def _shape_kind(value: Any) -> str:
 
 
 def _shape(value: Any) -> Any:
-    if isinstance(value, dict):
-        if "kind" not in value and "file" in value:
-            return {**value, "kind": "file"}
-        if value.get("kind") in STIMULUS_KINDS:
-            return value
-        found = repr(value["kind"]) + " is not a kind of stimulus" if "kind" in value else "names no kind"
+    remedy = "write kind = " + ", ".join(f'"{kind}"' for kind in STIMULUS_KINDS[:-1]) + ' or "file"'
+    if isinstance(value, BaseModel):
+        return value
+    if not isinstance(value, dict):
+        raise refuse("is not a table", remedy)
+    if "kind" not in value and "file" in value:
+        return {**value, "kind": "file"}
+    if value.get("kind") not in STIMULUS_KINDS:
         raise refuse(
-            found, "write kind = " + ", ".join(f'"{kind}"' for kind in STIMULUS_KINDS[:-1]) + ' or "file"'
+            f"{value['kind']!r} is not a kind of stimulus" if "kind" in value else "names no kind", remedy
         )
     return value
 
@@ -288,8 +290,7 @@ Stimulus = Annotated[
     | Annotated[Sine, Tag(MARK + "sine")]
     | Annotated[Steps, Tag(MARK + "steps")]
     | Annotated[Chaotic, Tag(MARK + "chaotic")]
-    | Annotated[FromFile, Tag(MARK + "file")]
-    | Annotated[dict[str, str], Field(max_length=0), Tag(MARK + "unknown")],
+    | Annotated[FromFile, Tag(MARK + "file")],
     Discriminator(_shape_kind),
     BeforeValidator(_shape),
 ]

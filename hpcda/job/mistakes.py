@@ -32,8 +32,8 @@ def dotted(place: Sequence[str | int]) -> str:
 def parse(raw: dict[str, Any]) -> tuple[Job | None, list[Mistake]]:
     """The job that `raw` describes, or every mistake in it.
 
-    A table with a wrong key has its other checks made as well: the wrong keys are left out and the rest is read
-    again.
+    A table with a wrong key has its other checks made as well: the wrong keys are left out and the rest is
+    read again.
     """
     found: list[tuple[Place, Mistake]] = []
     removed: list[Place] = []

@@ -167,7 +167,7 @@ class SolverTable(Section):
     minimizer: Literal[
         "auto", "newton", "nls", "ntr", "ntl", "bnls", "bntr", "bntl", "bqnls", "lmvm", "blmvm", "cg", "bncg",
         "brgn", "snes-newtonls", "snes-newtontr",
-    ] = Field(default="auto", description='the minimizer, such as "auto", "newton", "nls" or "lmvm"')  # fmt: skip
+    ] = Field(default="auto", description='the minimizer, such as "auto", "newton" or "nls"')  # fmt: skip
     petsc: dict[OptionName, OptionValue] = Field(
         default_factory=dict,
         description="PETSc options without the leading dash, such as { tao_gatol = 1e-8 }",

@@ -1,0 +1,7 @@
+"""From the job to the problem: the model, the data, what is estimated; every mistake at once."""
+
+from hpcda.build.job import Built, build_problem
+from hpcda.build.output import refuse_used
+from hpcda.build.twin import Truth
+
+__all__ = ["Built", "Truth", "build_problem", "refuse_used"]

@@ -1,0 +1,91 @@
+"""The uniform grid of a window: data on the points of the path, cut where they are kept back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hpcda.errors import InputError, Mistake
+from hpcda.problem import Beyond, Window
+
+Array = npt.NDArray[np.float64]
+MOST_POINTS = 20_000_000
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A window and what is kept back after it, on the M points of the path.
+
+    Attributes:
+        t: Times, shape (M,).
+        data: Measured values by observed key, each of shape (M,), NaN where there is none.
+        noise_std: Their standard deviations by observed key, each of shape (M,).
+        series: Stimuli and parameters that are known series, shape (M, U).
+        inside: How many of the points belong to the window.
+    """
+
+    t: Array
+    data: dict[str, Array]
+    noise_std: dict[str, Array]
+    series: Array
+    inside: int
+
+    def window(self, observed: tuple[str, ...]) -> Window:
+        """The window, with one column for each of `observed`."""
+        stop = self.inside
+        return Window(
+            self.t[:stop],
+            np.column_stack([self._data(key)[:stop] for key in observed]),
+            np.column_stack([self.noise_std.get(key, np.ones(len(self.t)))[:stop] for key in observed]),
+            self.series[:stop],
+        )
+
+    def beyond(self, observed: tuple[str, ...]) -> Beyond:
+        """What is kept back, from the window's last time on; at that time itself there is no datum."""
+        begin = self.inside - 1
+        data = np.column_stack([self._data(key)[begin:] for key in observed])
+        data[0] = np.nan
+        return Beyond(self.t[begin:], data, self.series[begin:])
+
+    def _data(self, key: str) -> Array:
+        return self.data.get(key, np.full(len(self.t), np.nan))
+
+
+def points_inside(samples: int, hold_back: int, steps: int, place: str) -> tuple[int, int]:
+    """How many points of the path belong to the window, and how many there are with those kept back.
+
+    Args:
+        samples: Samples, those kept back included.
+        hold_back: Samples that are kept back.
+        steps: Steps of the path from sample to sample.
+        place: Key of the window in the job, for messages.
+
+    Raises:
+        InputError: The window is left with fewer than two samples, or the path has too many points.
+    """
+    if samples - hold_back < 2:
+        if not hold_back:
+            raise InputError(Mistake(place, f"has {samples} samples", "give at least two"))
+        problem = f"leaves {max(samples - hold_back, 0)} of {samples} samples to the window"
+        raise InputError(Mistake(f"{place}.hold_back", problem, f"give at most {max(samples - 2, 0)}"))
+    total = (samples - 1) * steps + 1
+    if total > MOST_POINTS:
+        problem = f"the path has {total} points, more than {MOST_POINTS}"
+        remedy = "use a part of the data (from, to), a larger sample_step, or fewer steps_per_sample"
+        raise InputError(Mistake(place, problem, remedy))
+    return (samples - hold_back - 1) * steps + 1, total
+
+
+def fits_discretization(inside: int, discretization: str, steps: int, place: str) -> list[Mistake]:
+    """Hermite-Simpson has a midpoint between every two points, so a window has an odd number of points."""
+    if discretization != "hermite-simpson" or inside % 2 == 1:
+        return []
+    remedy = (
+        "leave out one sample (with to = …), hold back one more, or write action.steps_per_sample = "
+        + str(2 * steps)
+    )
+    return [
+        Mistake(place, f"has {inside} points of the path, but hermite-simpson needs an odd number", remedy)
+    ]

@@ -1,0 +1,142 @@
+"""The problem that a job describes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hpcda.build.grid import MOST_POINTS, Grid, fits_discretization
+from hpcda.build.measured import measured_window
+from hpcda.build.model import collected, discretization, tried_model
+from hpcda.build.twin import Truth, twin_window
+from hpcda.build.unknowns import unknowns
+from hpcda.errors import InputError, Mistake
+from hpcda.job import Job
+from hpcda.job.mistakes import dotted
+from hpcda.models.model import Model
+from hpcda.problem import Beyond, Problem
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a job describes.
+
+    Attributes:
+        problem: The problem.
+        beyond: What is kept back after each window, or None where nothing is.
+        truth: The truth of each window, or None where it is not known.
+        notes: What the user should know, one sentence each.
+    """
+
+    problem: Problem
+    beyond: tuple[Beyond, ...] | None = None
+    truth: tuple[Truth, ...] | None = None
+    notes: tuple[str, ...] = ()
+
+
+def build_problem(job: Job) -> Built:
+    """Load the model and the data of a job, or generate the twin.
+
+    Raises:
+        InputError: All that is wrong with the job, its model and its data.
+    """
+    mistakes: list[Mistake] = []
+    model: Model | None = collected(
+        mistakes, tried_model, job.model.name, job.model.options, Path(job.folder)
+    )
+    if model is None:
+        raise InputError(mistakes)
+    return _built(job, model, mistakes)
+
+
+def windows(job: Job, model: Model, mistakes: list[Mistake]) -> tuple[list[Grid], list[Truth]]:
+    """The windows of data and, of twins, their truth; what is wrong with them joins `mistakes`."""
+    grids: list[Grid] = []
+    truths: list[Truth] = []
+    series = tuple(
+        n
+        for n in model.parameter_names
+        if n in job.model.parameters and job.model.parameters[n].series is not None
+    )
+    for k, entry in enumerate(job.data):
+        grid = measured_window(job, entry, table_place("data", k, len(job.data)), model, series, mistakes)
+        grids += [grid] if grid is not None else []
+    for k, twin in enumerate(job.twin):
+        made = twin_window(job, twin, k, table_place("twin", k, len(job.twin)), model, mistakes)
+        if made is not None:
+            grids.append(made[0])
+            truths.append(made[1])
+    if job.twin:
+        mistakes += [
+            Mistake(
+                dotted(("model", "parameters", name, "series")),
+                "needs [data] to be read from, but the job has [twin]",
+                "give value, or write the twin to files and read them with [data]",
+            )
+            for name in series
+        ]
+    return grids, truths
+
+
+def table_place(name: str, number: int, count: int) -> str:
+    """The place of a table that may be repeated: ``data``, or ``data[1]``."""
+    return name if count == 1 else f"{name}[{number}]"
+
+
+def _built(job: Job, model: Model, mistakes: list[Mistake]) -> Built:
+    scheme: str | None = collected(mistakes, discretization, model, job.action.discretization)
+    known = unknowns(job, model, mistakes)
+    grids, truths = windows(job, model, mistakes)
+    kind, entries = ("data", job.data) if job.data else ("twin", job.twin)
+    if len(grids) == len(entries):
+        for k, grid in enumerate(grids):
+            place = table_place(kind, k, len(grids))
+            mistakes += fits_discretization(grid.inside, scheme or "", job.action.steps_per_sample, place)
+        size = sum(grid.inside for grid in grids) * (model.dimension + len(known.varying)) + len(
+            known.parameters
+        )
+        if size > 100 * MOST_POINTS:
+            mistakes.append(
+                Mistake(kind, f"makes {size} unknowns, more than {100 * MOST_POINTS}", "use less of the data")
+            )
+    if mistakes or scheme is None:
+        raise InputError(mistakes)
+    observed = tuple(dict.fromkeys(key for entry in entries for key in entry.observed))
+    problem = Problem(
+        model=model,
+        discretization=scheme,
+        windows=tuple(grid.window(observed) for grid in grids),
+        observed={key: key for key in observed},
+        parameters=known.parameters,
+        varying=known.varying,
+        fixed=known.fixed,
+        series=known.series,
+        state_start=known.state_start,
+        state_bounds=known.state_bounds,
+        model_error_weight=known.weights,
+        initial_prior=known.initial_prior,
+    )
+    kept = any(grid.inside < len(grid.t) for grid in grids)
+    return Built(
+        problem=problem,
+        beyond=tuple(grid.beyond(observed) for grid in grids) if kept else None,
+        truth=tuple(truths) if truths else None,
+        notes=_notes(job, problem),
+    )
+
+
+def _notes(job: Job, problem: Problem) -> tuple[str, ...]:
+    notes = []
+    if job.ensemble.way == "quiet" and job.ensemble.range is not None:
+        notes.append('ensemble.range has no effect on quiet starts; way = "uniform" uses it.')
+    if not problem.parameters and not problem.varying:
+        notes.append("No parameter is estimated: only the states are unknown.")
+    empty = [
+        key
+        for k, key in enumerate(problem.observed)
+        if not any(np.isfinite(window.data[:, k]).any() for window in problem.windows)
+    ]
+    notes += [f"Nothing was measured of {key} in the windows." for key in empty]
+    return tuple(notes)

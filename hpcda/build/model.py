@@ -1,0 +1,80 @@
+"""The model of a job: loaded, and tried once with numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import numpy as np
+
+from hpcda.errors import InputError, Mistake
+from hpcda.models.catalogue import load_model
+from hpcda.models.model import Model
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def moved(error: InputError, old: str, new: str) -> InputError:
+    """The same mistakes, those at key `old` or within it at key `new`."""
+    return InputError(
+        Mistake(new + m.place[len(old) :], m.problem, m.remedy)
+        if m.place == old or m.place.startswith(old + ".")
+        else m
+        for m in error.mistakes
+    )
+
+
+def collected(mistakes: list[Mistake], action: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
+    """What `action` returns; None where it finds mistakes, which join the others."""
+    try:
+        return action(*args, **kwargs)
+    except InputError as error:
+        mistakes += error.mistakes
+        return None
+
+
+def tried_model(name: str, options: Mapping[str, Any], folder: Path) -> Model:
+    """The model, whose equations have been called once at the middle of the states' ranges.
+
+    Raises:
+        InputError: It cannot be loaded, or its equations raise or do not return one number a state.
+    """
+    model = load_model(name, options, folder)
+    x = np.array([0.5 * (state.range[0] + state.range[1]) for state in model.states], dtype=np.float64)
+    p = {one.name: np.float64(one.default) for one in model.parameters}
+    u = {one.name: np.float64(0.0) for one in model.stimuli}
+    with np.errstate(all="ignore"):
+        values = model(x, p, u, np.float64(0.0))
+    for state, value in zip(model.state_names, values, strict=True):
+        try:
+            float(value)
+        except (TypeError, ValueError):
+            raise InputError(
+                Mistake(
+                    f"model {model.name}",
+                    f"its equations return no number for {state}: {str(value)[:60]!r}",
+                    "return one number a state",
+                )
+            ) from None
+    return model
+
+
+def discretization(model: Model, wanted: str) -> str:
+    """The discretization that is used.
+
+    Raises:
+        InputError: The one that is wanted does not fit the kind of the model.
+    """
+    if wanted == "auto":
+        return "map" if model.kind == "map" else "trapezoid"
+    if (wanted == "map") == (model.kind == "map"):
+        return wanted
+    if model.kind == "map":
+        problem = f"{wanted!r} discretizes flows, but {model.name} is a map"
+        remedy = 'write discretization = "map", or leave it out'
+    else:
+        problem = f"'map' is for maps, but {model.name} is a flow"
+        remedy = 'write "trapezoid", "hermite-simpson", "implicit-midpoint" or "rk4"'
+    raise InputError(Mistake("action.discretization", problem, remedy))

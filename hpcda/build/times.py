@@ -1,0 +1,111 @@
+"""Times of measured data on a uniform grid of samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hpcda.data import SHOWN, Table, more
+from hpcda.errors import InputError, Mistake
+from hpcda.job.inputs import DataTable
+
+Array = npt.NDArray[np.float64]
+OFF_GRID = 0.02
+"""How far a time may lie from its point of the grid, in sample steps; written times are rounded."""
+
+
+@dataclass(frozen=True)
+class SampleTimes:
+    """Rows that are used and their places on the grid of samples.
+
+    Attributes:
+        rows: Rows of the table, shape (n,).
+        positions: Sample on which each of them falls, from 0, shape (n,).
+        first: First time.
+        step: Time from one sample to the next.
+    """
+
+    rows: npt.NDArray[np.int64]
+    positions: npt.NDArray[np.int64]
+    first: float
+    step: float
+
+    @property
+    def samples(self) -> int:
+        """How many samples there are, missing ones included."""
+        return int(self.positions[-1]) + 1
+
+
+def sample_times(entry: DataTable, place: str, table: Table, t: Array) -> SampleTimes:
+    """The rows of the range that is used, on a uniform grid of samples."""
+    name = table.key(entry.time, f"{place}.time")
+    empty = np.flatnonzero(np.isnan(t))
+    if len(empty):
+        mistakes = [
+            Mistake(table.where(int(row), name), "the time is empty", "write the time of every row")
+            for row in empty[:SHOWN]
+        ]
+        raise InputError(more(mistakes, len(empty)))
+    slack = 1e-9 * float(np.ptp(t)) if len(t) else 0.0
+    used = np.ones(len(t), dtype=bool)
+    if entry.from_ is not None:
+        used &= t >= entry.from_ - slack
+    if entry.to is not None:
+        used &= t <= entry.to + slack
+    rows = np.flatnonzero(used)
+    if len(rows) < 2:
+        span = f", its times reach from {t.min():g} to {t.max():g}" if len(t) else ""
+        problem = f"{table.shown} has {len(rows)} rows in the range that is used{span}"
+        raise InputError(Mistake(f"{place}.file", problem, "give at least two rows; look at from and to"))
+    times = t[rows]
+    gaps = np.diff(times)
+    back = np.flatnonzero(gaps <= 0.0)
+    if len(back):
+        mistakes = [
+            Mistake(
+                table.where(int(rows[k + 1]), name),
+                f"{times[k + 1]:.12g} does not come after {times[k]:.12g}",
+                "sort the rows by time and give every time once",
+            )
+            for k in back[:SHOWN]
+        ]
+        raise InputError(more(mistakes, len(back)))
+    step = entry.sample_step if entry.sample_step is not None else float(gaps.min())
+    if (times[-1] - times[0]) / step > 1e9:
+        problem = f"a step of {step:g} divides the times into more than 1e9 samples"
+        raise InputError(
+            Mistake(f"{place}.sample_step", problem, "give the time from one sample to the next")
+        )
+    positions = np.concatenate([[0], np.cumsum(np.rint(gaps / step))]).astype(np.int64)
+    if entry.sample_step is not None:
+        positions = np.rint((times - times[0]) / step).astype(np.int64)
+    elif positions[-1] > 0:
+        # The times are rounded; the whole span gives the step more exactly than one difference.
+        step = float((times[-1] - times[0]) / positions[-1])
+    off = np.abs(times - times[0] - positions * step) > OFF_GRID * step
+    off[1:] |= np.diff(positions) < 1
+    if off.any():
+        told = "" if entry.sample_step is not None else ", the smallest difference of the times"
+        mistakes = [
+            Mistake(
+                table.where(int(rows[k]), name),
+                f"{times[k]:.12g} is not a whole number of steps of {step:.9g}{told} after {times[0]:.12g}",
+                f"give {place}.sample_step, or resample the data to equal steps",
+            )
+            for k in np.flatnonzero(off)[:SHOWN]
+        ]
+        raise InputError(more(mistakes, int(off.sum())))
+    missing = np.flatnonzero(np.diff(positions) > 1)
+    if len(missing) and not entry.gaps:
+        mistakes = [
+            Mistake(
+                table.where(int(rows[k + 1]), name),
+                f"{positions[k + 1] - positions[k] - 1} samples are missing before {times[k + 1]:.12g}",
+                f"write gaps = true in [{place}] if that is meant, or give sample_step",
+            )
+            for k in missing[:SHOWN]
+        ]
+        raise InputError(more(mistakes, len(missing)))
+    return SampleTimes(rows, positions, float(times[0]), step)

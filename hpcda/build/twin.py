@@ -1,0 +1,245 @@
+"""A window of synthetic data: a known truth, its noisy and partial measurement, both as csv files."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from hpcda.build.grid import Grid, points_inside
+from hpcda.build.model import collected, moved, tried_model
+from hpcda.build.unknowns import unknown_names
+from hpcda.data import read_table
+from hpcda.errors import InputError, Mistake
+from hpcda.job import Job
+from hpcda.job.inputs import TwinTable
+from hpcda.job.kinds import FromFile
+from hpcda.job.mistakes import dotted
+from hpcda.models.expression import Expression
+from hpcda.models.model import Model
+from hpcda.models.signals import Signal, interpolated, make_signal
+from hpcda.models.twin import initial_state, noise, parameter_values, simulate, spin_up
+
+Array = npt.NDArray[np.float64]
+_INITIAL = 0x696E6974  # separates the random numbers of the beginning from those of the noise
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The truth of one window, which goes on beyond it where samples are kept back.
+
+    Attributes:
+        t: Times of the path points, shape (M,).
+        states: States of the fitted model, shape (M, D); NaN where the true model has none of that name.
+        parameters: True value of every parameter of the true model.
+    """
+
+    t: Array
+    states: Array
+    parameters: dict[str, float]
+
+
+def twin_window(
+    job: Job, entry: TwinTable, number: int, place: str, model: Model, mistakes: list[Mistake]
+) -> tuple[Grid, Truth] | None:
+    """The window of a [twin] table and its truth; None, with the reasons in `mistakes`, where it is wrong."""
+    before = len(mistakes)
+    true = model if entry.model is None else collected(mistakes, _true_model, job, entry, place)
+    steps = job.action.steps_per_sample
+    grid: tuple[int, int] | None = collected(
+        mistakes,
+        points_inside,
+        entry.samples + entry.hold_back,
+        entry.hold_back,
+        steps,
+        f"{place}.samples",
+    )
+    if true is None:
+        return None
+    _name_mistakes(entry, place, model, true, mistakes)
+    spacing = entry.dt
+    if spacing is None:
+        spacing = float(steps)
+        if true.kind == "flow":
+            mistakes.append(
+                Mistake(
+                    f"{place}.dt", "is missing", "give the time from one sample to the next, such as 0.025"
+                )
+            )
+    expressions: dict[str, Expression] = {}
+    for key in entry.observed:
+        at = f"{place}.{dotted(('observed', key))}"
+        expression = collected(mistakes, Expression, key, true.state_names, at)
+        if expression is not None:
+            expressions[key] = expression
+            if true is not model:
+                collected(mistakes, Expression, key, model.state_names, at)
+    if grid is None or len(mistakes) > before:
+        return None
+    inside, total = grid
+    t = spacing / steps * np.arange(total)
+    signals: dict[str, Signal] | None = collected(mistakes, _signals, job, entry, place, t)
+    if signals is None:
+        return None
+    driven = {name: signals[name] for name in true.stimulus_names}
+    values = parameter_values(true, entry.parameters)
+    start = _initial(entry, number, true)
+    states: Array | None = collected(mistakes, _states, entry, place, true, start, t, driven)
+    if states is None:
+        return None
+    by_name = {name: states[:, k] for k, name in enumerate(true.state_names)}
+    data, std = _measure(entry, number, expressions, by_name, steps)
+    wrong = [key for key, measured in data.items() if not np.isfinite(measured[::steps]).all()]
+    mistakes += [
+        Mistake(
+            f"{place}.{dotted(('observed', key))}",
+            "is not finite on the true path",
+            "measure another quantity",
+        )
+        for key in wrong
+    ]
+    if wrong:
+        return None
+    known = [np.array([signals[name](time) for time in t]) for name in model.stimulus_names]
+    absent = np.full(total, np.nan)
+    truth = Truth(t, np.column_stack([by_name.get(name, absent) for name in model.state_names]), values)
+    return Grid(t, data, std, np.column_stack([np.zeros((total, 0)), *known]), inside), truth
+
+
+def _true_model(job: Job, entry: TwinTable, place: str) -> Model:
+    if entry.model is None:
+        raise AssertionError
+    try:
+        return tried_model(entry.model.name, entry.model.options, Path(job.folder))
+    except InputError as error:
+        raise moved(error, "model", f"{place}.model") from None
+
+
+def _name_mistakes(entry: TwinTable, place: str, model: Model, true: Model, mistakes: list[Mistake]) -> None:
+    """Names that neither model has, and stimuli that are missing."""
+    mistakes += unknown_names(
+        entry.parameters, true.parameter_names, (place, "parameters"), "parameter", true
+    )
+    if isinstance(entry.initial, dict):
+        mistakes += unknown_names(entry.initial, true.state_names, (place, "initial"), "state", true)
+    needed = dict.fromkeys((*model.stimulus_names, *true.stimulus_names))
+    mistakes += unknown_names(entry.stimulus, needed, (place, "stimulus"), "stimulus", true)
+    mistakes += [
+        Mistake(
+            f"{place}.{dotted(('stimulus', name))}",
+            "is missing",
+            'say what it is, such as { kind = "constant", value = 10.0 }, or name a file',
+        )
+        for name in needed
+        if name not in entry.stimulus
+    ]
+
+
+def _initial(entry: TwinTable, number: int, true: Model) -> Array:
+    if entry.initial != "random":
+        return initial_state(true, entry.initial)
+    ranges = np.array([state.range for state in true.states])
+    rng = np.random.default_rng([entry.seed, _INITIAL, number])
+    return np.asarray(rng.uniform(ranges[:, 0], ranges[:, 1]), dtype=np.float64)
+
+
+def _states(
+    entry: TwinTable, place: str, true: Model, start: Array, t: Array, driven: dict[str, Signal]
+) -> Array:
+    """True states at times t, shape (M, D), after the spin-up, which ends at t[0] = 0."""
+    try:
+        spacing = float(t[1] - t[0])
+        warm = spin_up(true, entry.parameters, start, entry.spin_up, driven, dt=spacing)
+        return simulate(true, entry.parameters, warm, t, driven)
+    except InputError as error:
+        raise moved(error, "twin", place) from None
+
+
+def _measure(
+    entry: TwinTable, number: int, expressions: dict[str, Expression], states: dict[str, Array], steps: int
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Noisy data at every sample, NaN between them, and the standard deviations."""
+    total = len(next(iter(states.values())))
+    samples = (total - 1) // steps + 1
+    table = entry.noise_std
+    levels = [float(table[key] if isinstance(table, dict) else table) for key in expressions]  # type: ignore[arg-type]
+    added = noise((samples, len(levels)), np.array(levels), entry.seed, number)
+    data: dict[str, Array] = {}
+    with np.errstate(all="ignore"):
+        for k, (key, expression) in enumerate(expressions.items()):
+            data[key] = np.full(total, np.nan)
+            data[key][::steps] = np.asarray(expression(states))[::steps] + added[:, k]
+    return data, {key: np.full(total, level) for key, level in zip(expressions, levels, strict=True)}
+
+
+def _signals(job: Job, entry: TwinTable, place: str, t: Array) -> dict[str, Signal]:
+    """Every stimulus as a function of time."""
+    mistakes: list[Mistake] = []
+    signals: dict[str, Signal] = {}
+    for name, shape in entry.stimulus.items():
+        at = f"{place}.{dotted(('stimulus', name))}"
+        if isinstance(shape, FromFile):
+            signal = collected(mistakes, _from_file, job, shape, at, t)
+        else:
+            options = shape.model_dump(exclude={"kind"}, exclude_none=True)
+            span = (-entry.spin_up, float(t[-1]))
+            signal = collected(mistakes, make_signal, shape.kind, options, span)
+        if signal is not None:
+            signals[name] = signal
+    if mistakes:
+        raise InputError(mistakes)
+    return signals
+
+
+def _from_file(job: Job, shape: FromFile, place: str, t: Array) -> Signal:
+    table = read_table(job.path(shape.file), f"{place}.file")
+    times, values = table.numbers(shape.time, f"{place}.time"), table.numbers(shape.column, f"{place}.column")
+    name = table.key(shape.column, f"{place}.column")
+    for column, cells in ((table.key(shape.time, place), times), (name, values)):
+        if np.isnan(cells).any():
+            row = int(np.flatnonzero(np.isnan(cells))[0])
+            raise InputError(
+                Mistake(table.where(row, column), "is empty", "a stimulus needs a value in every row")
+            )
+    if len(times) < 2 or (np.diff(times) <= 0.0).any():
+        raise InputError(Mistake(f"{place}.time", "the times do not increase", "sort the rows by time"))
+    slack = 1e-9 * (times[-1] - times[0])
+    if times[0] > t[0] + slack or times[-1] < t[-1] - slack:
+        problem = (
+            f"{table.shown} reaches from {times[0]:g} to {times[-1]:g}, the twin from {t[0]:g} to {t[-1]:g}"
+        )
+        raise InputError(Mistake(f"{place}.file", problem, "give the stimulus for all of the twin's times"))
+    return interpolated(times, values)
+
+
+def write_twin(grids: Iterable[tuple[Path, Path, TwinTable, Grid, Truth]], model: Model, steps: int) -> None:
+    """Write the data and the truth of windows as csv files.
+
+    Rows stand at the samples; where the path has points between them and there is a stimulus, at every point, so
+    that nothing of the stimulus is lost.
+
+    Args:
+        grids: File of the data, file of the truth, the [twin] table, the window and its truth.
+        model: The fitted model.
+        steps: Steps of the path from sample to sample.
+    """
+    for data_file, truth_file, entry, grid, truth in grids:
+        every = 1 if model.stimuli else steps
+        columns = {"t": grid.t} | {str(entry.observed[key]): values for key, values in grid.data.items()}
+        columns |= {name: grid.series[:, k] for k, name in enumerate(model.stimulus_names)}
+        _write(data_file, columns, every)
+        _write(
+            truth_file, {"t": truth.t} | {n: truth.states[:, k] for k, n in enumerate(model.state_names)}, 1
+        )
+
+
+def _write(file: Path, columns: dict[str, Array], every: int) -> None:
+    with file.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(columns)
+        for row in zip(*(values[::every].tolist() for values in columns.values()), strict=True):
+            writer.writerow(["" if value != value else repr(value) for value in row])

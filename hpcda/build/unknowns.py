@@ -1,0 +1,145 @@
+"""What is estimated: the parameters and states that a job names, checked against the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hpcda.errors import Mistake
+from hpcda.job import Job
+from hpcda.job.inputs import ParameterTable
+from hpcda.job.mistakes import dotted
+from hpcda.models.model import Model, Parameter
+from hpcda.names import nearest
+from hpcda.problem import Estimated
+
+Array = npt.NDArray[np.float64]
+Pair = tuple[float, float]
+FREE: Pair = (-np.inf, np.inf)
+
+
+@dataclass(frozen=True)
+class Unknowns:
+    """Parameters and states as the problem needs them.
+
+    Attributes:
+        parameters: Estimated, common to all times.
+        varying: Estimated, one value a time.
+        fixed: Constants.
+        series: Parameters that the data give as functions of time.
+        state_start: Where unmeasured states start, shape (D, 2).
+        state_bounds: Shape (D, 2).
+        weights: Weights of the model error, shape (D,).
+        initial_prior: State -> mean and standard deviation at the first time.
+    """
+
+    parameters: tuple[Estimated, ...]
+    varying: tuple[Estimated, ...]
+    fixed: dict[str, float]
+    series: tuple[str, ...]
+    state_start: Array
+    state_bounds: Array
+    weights: Array
+    initial_prior: dict[str, Pair]
+
+
+def unknown_names(
+    names: Iterable[str], known: Iterable[str], place: tuple[str | int, ...], kind: str, model: Model
+) -> list[Mistake]:
+    """One mistake for every name that the model does not have."""
+    known = list(known)
+    return [
+        Mistake(dotted((*place, name)), f"{model.name} has no {kind} {name!r}", nearest(name, known))
+        for name in names
+        if name not in known
+    ]
+
+
+def unknowns(job: Job, model: Model, mistakes: list[Mistake]) -> Unknowns:
+    """Parameters and states of the job; what is wrong with them joins `mistakes`."""
+    named = job.model.parameters
+    mistakes += unknown_names(named, model.parameter_names, ("model", "parameters"), "parameter", model)
+    mistakes += unknown_names(job.model.states, model.state_names, ("model", "states"), "state", model)
+    weights = job.action.model_error_weight
+    mistakes += unknown_names(weights, model.state_names, ("action", "model_error_weight"), "state", model)
+    ranges = job.ensemble.range
+    if isinstance(ranges, dict):
+        mistakes += unknown_names(ranges, model.state_names, ("ensemble", "range"), "state", model)
+    parameters: list[Estimated] = []
+    varying: list[Estimated] = []
+    for one in model.parameters:
+        given = named.get(one.name)
+        if given is not None and given.estimate:
+            (varying if given.per_time else parameters).append(_estimated(one, given, mistakes))
+    series = tuple(name for name in model.parameter_names if name in named and named[name].series is not None)
+    estimated = {one.name for one in (*parameters, *varying)}
+    values = {name: table.value for name, table in named.items() if table.value is not None}
+    return Unknowns(
+        parameters=tuple(parameters),
+        varying=tuple(varying),
+        fixed={
+            name: values.get(name, default)
+            for name, default in model.defaults.items()
+            if name not in estimated and name not in series
+        },
+        series=series,
+        state_start=np.array([_state_start(job, model, k, mistakes) for k in range(model.dimension)]),
+        state_bounds=np.array([_state_bounds(job, name) for name in model.state_names]),
+        weights=np.array([weights.get(name, 1.0) for name in model.state_names]),
+        initial_prior={
+            name: (table.initial_prior.mean, table.initial_prior.std)
+            for name in model.state_names
+            if (table := job.model.states.get(name)) is not None and table.initial_prior is not None
+        },
+    )
+
+
+def _estimated(parameter: Parameter, table: ParameterTable, mistakes: list[Mistake]) -> Estimated:
+    bounds = table.bounds or FREE
+    start = table.start
+    if start is None:
+        place = dotted(("model", "parameters", parameter.name, "bounds"))
+        start = _within(parameter.start, bounds, place, "the model's range of the first guess", mistakes)
+    prior = (table.prior.mean, table.prior.std) if table.prior else None
+    return Estimated(parameter.name, start, bounds, prior, table.walk_std)
+
+
+def _state_bounds(job: Job, name: str) -> Pair:
+    table = job.model.states.get(name)
+    return table.bounds if table is not None and table.bounds is not None else FREE
+
+
+def _state_start(job: Job, model: Model, k: int, mistakes: list[Mistake]) -> Pair:
+    """Where a state starts: as its own table says, as [ensemble] says, or as the model says."""
+    state = model.states[k]
+    table = job.model.states.get(state.name)
+    if table is not None and table.start is not None:
+        return table.start
+    bounds = _state_bounds(job, state.name)
+    ranges = job.ensemble.range
+    if isinstance(ranges, dict) and state.name in ranges:
+        start = ranges[state.name]
+        if start[0] < bounds[0] or start[1] > bounds[1]:
+            place = dotted(("ensemble", "range", state.name))
+            problem = f"[{start[0]:g}, {start[1]:g}] is not inside bounds = [{bounds[0]:g}, {bounds[1]:g}]"
+            mistakes.append(
+                Mistake(place, problem, "choose a range inside the state's bounds, or widen them")
+            )
+        return start
+    if isinstance(ranges, tuple):
+        return _within(ranges, bounds, "ensemble.range", f"the range, seen from {state.name},", mistakes)
+    place = dotted(("model", "states", state.name, "bounds"))
+    return _within(state.range, bounds, place, "the model's range of the state", mistakes)
+
+
+def _within(start: Pair, bounds: Pair, place: str, what: str, mistakes: list[Mistake]) -> Pair:
+    """The part of a range that was not given for this very quantity which its bounds allow."""
+    low, high = max(start[0], bounds[0]), min(start[1], bounds[1])
+    if low <= high:
+        return (low, high)
+    problem = f"{what} [{start[0]:g}, {start[1]:g}] has nothing in common with [{bounds[0]:g}, {bounds[1]:g}]"
+    mistakes.append(Mistake(place, problem, "give start = [low, high] inside the bounds"))
+    return start
