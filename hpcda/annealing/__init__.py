@@ -1,0 +1,9 @@
+"""Annealing: ways to begin, the ladder, and the step from rung to rung."""
+
+from hpcda.annealing.anneal import Climb, Rung, begin, step
+from hpcda.annealing.ladder import Ladder
+from hpcda.annealing.outcome import Minimiser, Outcome
+from hpcda.annealing.reasons import Reason
+from hpcda.annealing.ways import WAYS, Way
+
+__all__ = ["WAYS", "Climb", "Ladder", "Minimiser", "Outcome", "Reason", "Rung", "Way", "begin", "step"]

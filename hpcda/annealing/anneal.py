@@ -1,0 +1,73 @@
+"""One start up the ladder: each rung is minimised from the last one's minimum.
+
+Precision annealing: Ye, Kadakia, Rozdeba, Abarbanel, Quinn, Nonlin. Processes Geophys. 22, 205 (2015), section 3. A
+rung is a step from state to state, so that a start can be stored after any rung and taken up again.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from hpcda.annealing.ladder import Ladder
+from hpcda.annealing.outcome import Minimiser, Outcome
+from hpcda.annealing.reasons import Reason
+from hpcda.annealing.ways import Way
+from hpcda.problem import Array, Problem
+
+
+@dataclass(frozen=True)
+class Climb:
+    """A start on its way up.
+
+    Attributes:
+        start: Number of the start.
+        way: Name of the way in which it began.
+        first: Its first rung.
+        next: The rung that comes next.
+        path: Flat path, shape (size,), from which the next rung begins.
+        failed: Why it ended early, or None.
+    """
+
+    start: int
+    way: str
+    first: int
+    next: int
+    path: Array
+    failed: Reason | None = None
+
+    def ended(self, ladder: Ladder) -> bool:
+        """Whether no rung is left to climb."""
+        return self.failed is not None or self.next >= ladder.rungs
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One finished rung: its number, its outcome, and the seconds it took."""
+
+    number: int
+    outcome: Outcome
+    seconds: float
+
+
+def begin(problem: Problem, ladder: Ladder, way: Way, seed: int, start: int) -> Climb:
+    """The first path of a start; its random numbers depend on (seed, start) alone."""
+    path = way.draw(problem, np.random.default_rng([seed, start]))
+    first = ladder.first(start)
+    return Climb(start, way.name, first, first, path)
+
+
+def step(climb: Climb, ladder: Ladder, minimiser: Minimiser) -> tuple[Climb, Rung]:
+    """Minimise at the next rung.
+
+    A rung that stopped at the limit of iterations is recorded as such and the climb goes on from where it got to; one
+    whose path is not finite or cannot be improved ends the climb.
+    """
+    began = time.perf_counter()
+    outcome = minimiser.minimise(climb.path, float(ladder.rf[climb.next]))
+    rung = Rung(climb.next, outcome, time.perf_counter() - began)
+    goes_on = outcome.reason.converged or outcome.reason is Reason.STOPPED_ITERATIONS
+    failed = None if goes_on else outcome.reason
+    return Climb(climb.start, climb.way, climb.first, climb.next + 1, outcome.path, failed), rung

@@ -1,0 +1,40 @@
+"""The ladder of model-error precisions: Rf_β = Rf0 α^β, β = 0, 1, 2, … (Ye et al. 2015, section 3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hpcda.problem import Array
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """Rungs of precision annealing.
+
+    Attributes:
+        rf0: Rf of rung 0.
+        alpha: Factor from rung to rung, above 1.
+        rungs: Number of rungs.
+        first_rungs: Rungs at which ladders begin; start k climbs the one that begins at first_rungs[k mod length].
+    """
+
+    rf0: float
+    alpha: float
+    rungs: int
+    first_rungs: tuple[int, ...] = (0,)
+
+    @property
+    def beta(self) -> np.ndarray:
+        """Numbers of the rungs, shape (rungs,)."""
+        return np.arange(self.rungs)
+
+    @property
+    def rf(self) -> Array:
+        """Rf of every rung, shape (rungs,)."""
+        return np.asarray(self.rf0 * self.alpha ** self.beta.astype(float))
+
+    def first(self, start: int) -> int:
+        """Rung at which start number `start` begins."""
+        return self.first_rungs[start % len(self.first_rungs)]

@@ -1,0 +1,39 @@
+"""What a minimiser is to the annealing: a path and an Rf in, a lower path out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from hpcda.action import Parts
+from hpcda.annealing.reasons import Reason
+from hpcda.problem import Array
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Where a minimisation ended.
+
+    Attributes:
+        path: Flat path, shape (size,).
+        parts: The action by its terms.
+        gradient_norm: Largest entry of the (projected) gradient, each multiplied by the scale of its unknown.
+        iterations: Steps taken.
+        factorizations: Linear systems factorized; 0 where the minimiser uses none.
+        reason: Why it ended.
+    """
+
+    path: Array
+    parts: Parts
+    gradient_norm: float
+    iterations: int
+    factorizations: int
+    reason: Reason
+
+
+class Minimiser(Protocol):
+    """Minimises the action at fixed Rf, from a given path."""
+
+    def minimise(self, path: Array, rf: float) -> Outcome:
+        """The minimum that lies downhill from `path`; a failure is an outcome, never an exception."""
+        ...

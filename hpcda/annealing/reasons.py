@@ -1,0 +1,52 @@
+"""Why a rung ended: one reason each, whose value is the sentence a person reads."""
+
+from __future__ import annotations
+
+import enum
+
+
+class Reason(enum.Enum):
+    """How the minimisation at one rung ended."""
+
+    CONVERGED_GRADIENT = "the gradient is within the tolerance"
+    CONVERGED_DECREMENT = "no further decrease is possible in double precision"
+    NOT_RUN = "this rung was not run"
+    STOPPED_ITERATIONS = "the limit of iterations was reached"
+    FAILED_LINE_SEARCH = "no step along the search direction lowers the action"
+    FAILED_TRUST_REGION = "the trust region shrank to nothing"
+    FAILED_LINEAR = "the linear system could not be solved"
+    FAILED_NON_FINITE = "the action or its derivatives became infinite or not a number"
+    FAILED_OTHER = "the minimiser gave up for a reason of its own"
+
+    @property
+    def code(self) -> int:
+        """Number under which results are stored: not negative where the rung's path is a minimum."""
+        return _CODES[self]
+
+    @property
+    def converged(self) -> bool:
+        """Whether the path is a minimum of the action."""
+        return self in (Reason.CONVERGED_GRADIENT, Reason.CONVERGED_DECREMENT)
+
+    @classmethod
+    def from_code(cls, code: int) -> Reason:
+        """The reason stored under a number."""
+        return next(reason for reason in cls if reason.code == code)
+
+    @classmethod
+    def table(cls) -> dict[int, tuple[str, str]]:
+        """Number -> (name, sentence) of every reason."""
+        return {reason.code: (reason.name, reason.value) for reason in cls}
+
+
+_CODES = {
+    Reason.CONVERGED_GRADIENT: 1,
+    Reason.CONVERGED_DECREMENT: 2,
+    Reason.NOT_RUN: 0,
+    Reason.STOPPED_ITERATIONS: -1,
+    Reason.FAILED_LINE_SEARCH: -2,
+    Reason.FAILED_TRUST_REGION: -3,
+    Reason.FAILED_LINEAR: -4,
+    Reason.FAILED_NON_FINITE: -5,
+    Reason.FAILED_OTHER: -6,
+}
