@@ -1,0 +1,275 @@
+r"""Cholesky factorization, log-determinant, solution and selected inverse of a block-tridiagonal matrix with a border.
+
+The Hessian of the action couples each time only with its neighbours, and with the parameters that all times share:
+
+    A = [ T  Bᵀ ]     T: one block-tridiagonal chain a window, diagonal blocks D_i, blocks below them E_i
+        [ B  C  ]     B: border of P dense rows, C: corner, (P, P)
+
+    L_i L_iᵀ = D_i - G_i G_iᵀ,    G_i = E_i L_{i-1}⁻ᵀ,    W_i = (B_i - W_{i-1} G_iᵀ) L_i⁻ᵀ
+    L_c L_cᵀ = C - Σ_i W_i W_iᵀ
+
+Of the inverse Z only the blocks in the pattern of L are computed (K. Takahashi, J. Fagan, M.-S. Chin, Proc. 8th PICA
+Conf., 63, 1973; A. M. Erisman, W. F. Tinney, Comm. ACM 18, 177, 1975), from Z L = L⁻ᵀ backward in i:
+
+    Z_{k,i} = -(Σ_{m>i} Z_{k,m} L_{m,i}) L_i⁻¹,    Z_{i,i} = L_i⁻ᵀ (L_i⁻¹ - Σ_{m>i} L_{m,i}ᵀ Z_{m,i})
+
+with k and m over the next block and the border. Cost: that of one factorization, (N b³), b the size of a block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import LinAlgError, cholesky, solve_triangular
+
+Array = npt.NDArray[np.float64]
+Index = npt.NDArray[np.int64]
+
+
+class NotPositiveDefiniteError(Exception):
+    """The matrix is not positive definite.
+
+    Attributes:
+        chain: Chain in which the factorization broke down; None in the border.
+        block: Block of that chain.
+    """
+
+    def __init__(self, chain: int | None, block: int) -> None:
+        self.chain, self.block = chain, block
+        place = "the border" if chain is None else f"block {block} of chain {chain}"
+        super().__init__(f"the matrix is not positive definite: the factorization breaks down in {place}")
+
+
+class NotBlockTridiagonalError(Exception):
+    """An entry couples blocks that are not neighbours, or two chains."""
+
+
+@dataclass(frozen=True)
+class Chain:
+    """One chain, with its part of the border.
+
+    Attributes:
+        diagonal: The M blocks D_i, symmetric, shape (b_i, b_i).
+        below: The M - 1 blocks E_i, shape (b_i, b_{i-1}), i = 1 … M - 1.
+        border: The M blocks B_i, shape (P, b_i).
+    """
+
+    diagonal: tuple[Array, ...]
+    below: tuple[Array, ...]
+    border: tuple[Array, ...]
+
+
+@dataclass(frozen=True)
+class BlockTridiagonal:
+    """A symmetric matrix of one or several chains and a border that joins them.
+
+    Attributes:
+        chains: The chains.
+        corner: C, shape (P, P).
+    """
+
+    chains: tuple[Chain, ...]
+    corner: Array
+
+    @classmethod
+    def from_csr(
+        cls, indptr: npt.ArrayLike, indices: npt.ArrayLike, values: npt.ArrayLike, sizes: Sequence[Sequence[int]]
+    ) -> BlockTridiagonal:
+        """Cut a full symmetric matrix in compressed rows into blocks; the rows after the chains are the border.
+
+        Args:
+            indptr: Beginnings of the rows, shape (n + 1,).
+            indices: Columns, shape (nnz,).
+            values: Values, shape (nnz,); repeated entries add up.
+            sizes: For each chain the sizes of its blocks.
+
+        Raises:
+            NotBlockTridiagonalError: The matrix does not fit these blocks.
+        """
+        starts, columns = np.asarray(indptr, dtype=np.int64), np.asarray(indices, dtype=np.int64)
+        entries = np.asarray(values, dtype=np.float64)
+        size = len(starts) - 1
+        rows = np.repeat(np.arange(size), np.diff(starts))
+        flat = [b for chain in sizes for b in chain]
+        edges = np.concatenate([[0], np.cumsum(flat, dtype=np.int64)])
+        chain_of = np.repeat(np.arange(len(sizes)), [len(chain) for chain in sizes])
+        inside = int(edges[-1])
+        corner = np.zeros((size - inside, size - inside))
+        at = (rows >= inside) & (columns >= inside)
+        np.add.at(corner, (rows[at] - inside, columns[at] - inside), entries[at])
+        border = np.zeros((size - inside, inside))
+        at = (rows >= inside) & (columns < inside)
+        np.add.at(border, (rows[at] - inside, columns[at]), entries[at])
+        at = (rows < inside) & (columns < inside)
+        rows, columns, entries = rows[at], columns[at], entries[at]
+        i, j = (np.searchsorted(edges, k, side="right") - 1 for k in (rows, columns))
+        if ((np.abs(i - j) > 1) | (chain_of[i] != chain_of[j])).any():
+            raise NotBlockTridiagonalError(f"blocks of sizes {flat[:3]} … do not hold all entries")
+        diagonal = [np.zeros((b, b)) for b in flat]
+        below = [np.zeros((c, b)) for b, c in zip(flat, flat[1:], strict=False)]
+        order = np.argsort(i, kind="stable")
+        cuts = np.searchsorted(i[order], np.arange(len(flat) + 1))
+        for k in range(len(flat)):
+            part = order[cuts[k] : cuts[k + 1]]
+            row, column, block = rows[part] - edges[k], columns[part], j[part]
+            own = block == k
+            np.add.at(diagonal[k], (row[own], column[own] - edges[k]), entries[part][own])
+            before = block == k - 1
+            if k:
+                np.add.at(below[k - 1], (row[before], column[before] - edges[k - 1]), entries[part][before])
+        chains, begin = [], 0
+        for blocks in sizes:
+            end = begin + len(blocks)
+            strips = tuple(border[:, edges[k] : edges[k + 1]] for k in range(begin, end))
+            chains.append(Chain(tuple(diagonal[begin:end]), tuple(below[begin : end - 1]), strips))
+            begin = end
+        return cls(tuple(chains), corner)
+
+    def cholesky(self) -> Factor:
+        """Factor the matrix.
+
+        Raises:
+            NotPositiveDefiniteError: It is not positive definite.
+        """
+        schur = self.corner.copy()
+        factors = []
+        for number, chain in enumerate(self.chains):
+            lower: list[Array] = []
+            below: list[Array] = []
+            border: list[Array] = []
+            for k, block in enumerate(chain.diagonal):
+                strip = chain.border[k]
+                if k:
+                    # G = E L⁻ᵀ, so Gᵀ solves L Gᵀ = Eᵀ
+                    g = _solve(lower[-1], chain.below[k - 1].T).T
+                    block = block - g @ g.T
+                    strip = strip - border[-1] @ g.T
+                    below.append(g)
+                lower.append(_cholesky(block, number, k))
+                border.append(_solve(lower[-1], strip.T).T)
+                schur -= border[-1] @ border[-1].T
+            factors.append(Chain(tuple(lower), tuple(below), tuple(border)))
+        return Factor(tuple(factors), _cholesky(schur, None, 0))
+
+
+@dataclass(frozen=True)
+class SelectedInverse:
+    """Blocks of the inverse.
+
+    Attributes:
+        diagonal: For each chain the M diagonal blocks, shape (b_i, b_i).
+        border: For each chain the M blocks between border and chain, shape (P, b_i).
+        corner: Block of the border, shape (P, P).
+    """
+
+    diagonal: tuple[tuple[Array, ...], ...]
+    border: tuple[tuple[Array, ...], ...]
+    corner: Array
+
+    @property
+    def variances(self) -> Array:
+        """Diagonal of the inverse, chain after chain, then the border, shape (n,)."""
+        parts = [np.diagonal(block) for chain in self.diagonal for block in chain]
+        return np.concatenate([*parts, np.diagonal(self.corner)])
+
+
+@dataclass(frozen=True)
+class Factor:
+    """The Cholesky factor L: blocks L_i, G_i and W_i of each chain, and L_c.
+
+    Attributes:
+        chains: The blocks, `diagonal` being L_i, `below` G_i, `border` W_i.
+        corner: L_c, shape (P, P).
+    """
+
+    chains: tuple[Chain, ...]
+    corner: Array
+
+    @property
+    def logdet(self) -> float:
+        """log det A."""
+        total = np.log(np.diagonal(self.corner)).sum()
+        total += sum(np.log(np.diagonal(block)).sum() for chain in self.chains for block in chain.diagonal)
+        return float(2.0 * total)
+
+    def solve(self, right: Array) -> Array:
+        """x in A x = right.
+
+        Args:
+            right: Shape (n,) or (n, m).
+
+        Returns:
+            The same shape.
+        """
+        columns = np.asarray(right, dtype=np.float64).reshape(len(right), -1)
+        edges = np.cumsum([0, *(len(block) for chain in self.chains for block in chain.diagonal)])
+        parts = [columns[b:e].copy() for b, e in zip(edges, edges[1:], strict=False)]
+        tail = columns[edges[-1] :].copy()
+        at = 0
+        for chain in self.chains:
+            for k, lower in enumerate(chain.diagonal):
+                if k:
+                    parts[at] -= chain.below[k - 1] @ parts[at - 1]
+                parts[at] = _solve(lower, parts[at])
+                tail -= chain.border[k] @ parts[at]
+                at += 1
+        tail = _solve(self.corner, tail)
+        tail = _solve(self.corner, tail, transposed=True)
+        for chain in reversed(self.chains):
+            for k in range(len(chain.diagonal) - 1, -1, -1):
+                at -= 1
+                parts[at] -= chain.border[k].T @ tail
+                if k + 1 < len(chain.diagonal):
+                    parts[at] -= chain.below[k].T @ parts[at + 1]
+                parts[at] = _solve(chain.diagonal[k], parts[at], transposed=True)
+        return np.concatenate([*parts, tail]).reshape(np.shape(right))
+
+    def selected_inverse(self) -> SelectedInverse:
+        """Diagonal blocks of the inverse, and its border."""
+        size = len(self.corner)
+        half = _solve(self.corner, np.eye(size))
+        corner = half.T @ half
+        diagonals, borders = [], []
+        for chain in self.chains:
+            diagonal: list[Array] = []
+            border: list[Array] = []
+            for k in range(len(chain.diagonal) - 1, -1, -1):
+                lower, w = chain.diagonal[k], chain.border[k]
+                inverse = _solve(lower, np.eye(len(lower)))
+                cross = corner @ w
+                rest = np.zeros_like(inverse)
+                if diagonal:
+                    g = chain.below[k]
+                    cross += border[-1] @ g
+                    next_to = -(diagonal[-1] @ g + border[-1].T @ w) @ inverse
+                    rest += g.T @ next_to
+                strip = -cross @ inverse
+                rest += w.T @ strip
+                block = inverse.T @ (inverse - rest)
+                diagonal.append(0.5 * (block + block.T))
+                border.append(strip)
+            diagonals.append(tuple(reversed(diagonal)))
+            borders.append(tuple(reversed(border)))
+        return SelectedInverse(tuple(diagonals), tuple(borders), corner)
+
+
+def _cholesky(block: Array, chain: int | None, k: int) -> Array:
+    if not len(block):
+        return block
+    if not np.isfinite(block).all():
+        raise NotPositiveDefiniteError(chain, k)
+    try:
+        lower: Array = cholesky(block, lower=True, check_finite=False)
+    except LinAlgError:
+        raise NotPositiveDefiniteError(chain, k) from None
+    return lower
+
+
+def _solve(lower: Array, right: Array, transposed: bool = False) -> Array:
+    if not len(lower) or not right.size:
+        return np.array(right, dtype=np.float64)
+    result: Array = solve_triangular(lower, right, lower=True, trans="T" if transposed else "N", check_finite=False)
+    return result
