@@ -123,14 +123,12 @@ def _built(job: Job, model: Model, mistakes: list[Mistake]) -> Built:
         problem=problem,
         beyond=tuple(grid.beyond(observed) for grid in grids) if kept else None,
         truth=tuple(truths) if truths else None,
-        notes=_notes(job, problem),
+        notes=_notes(problem),
     )
 
 
-def _notes(job: Job, problem: Problem) -> tuple[str, ...]:
+def _notes(problem: Problem) -> tuple[str, ...]:
     notes = []
-    if job.ensemble.way == "quiet" and job.ensemble.range is not None:
-        notes.append('ensemble.range has no effect on quiet starts; way = "uniform" uses it.')
     if not problem.parameters and not problem.varying:
         notes.append("No parameter is estimated: only the states are unknown.")
     empty = [

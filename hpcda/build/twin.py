@@ -1,9 +1,7 @@
-"""A window of synthetic data: a known truth, its noisy and partial measurement, both as csv files."""
+"""A window of synthetic data: a known truth, and its noisy and partial measurement."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -214,32 +212,3 @@ def _from_file(job: Job, shape: FromFile, place: str, t: Array) -> Signal:
         )
         raise InputError(Mistake(f"{place}.file", problem, "give the stimulus for all of the twin's times"))
     return interpolated(times, values)
-
-
-def write_twin(grids: Iterable[tuple[Path, Path, TwinTable, Grid, Truth]], model: Model, steps: int) -> None:
-    """Write the data and the truth of windows as csv files.
-
-    Rows stand at the samples; where the path has points between them and there is a stimulus, at every point, so
-    that nothing of the stimulus is lost.
-
-    Args:
-        grids: File of the data, file of the truth, the [twin] table, the window and its truth.
-        model: The fitted model.
-        steps: Steps of the path from sample to sample.
-    """
-    for data_file, truth_file, entry, grid, truth in grids:
-        every = 1 if model.stimuli else steps
-        columns = {"t": grid.t} | {str(entry.observed[key]): values for key, values in grid.data.items()}
-        columns |= {name: grid.series[:, k] for k, name in enumerate(model.stimulus_names)}
-        _write(data_file, columns, every)
-        _write(
-            truth_file, {"t": truth.t} | {n: truth.states[:, k] for k, n in enumerate(model.state_names)}, 1
-        )
-
-
-def _write(file: Path, columns: dict[str, Array], every: int) -> None:
-    with file.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(columns)
-        for row in zip(*(values[::every].tolist() for values in columns.values()), strict=True):
-            writer.writerow(["" if value != value else repr(value) for value in row])

@@ -1,0 +1,215 @@
+"""``hpcda check``: what a job is, whether its derivatives are right, and what it will cost; nothing is run.
+
+Time and memory are estimated from one measured evaluation of the action with its Hessian, one banded Cholesky
+factorization of it (LAPACK dpbtrf), and the sizes of the problem.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import LinAlgError, cholesky_banded
+
+from hpcda.action import Action, Verification, verify
+from hpcda.annealing.ways import WAYS
+from hpcda.build import Built, build_problem, refuse_used
+from hpcda.errors import InputError, Mistake
+from hpcda.job import Job
+from hpcda.problem import Problem
+from hpcda.progress import duration
+
+Array = npt.NDArray[np.float64]
+
+ITERATIONS = 6.0
+"""Newton steps of one rung: 173 in 29 rungs were measured for Lorenz96, D = 20, L = 8."""
+BASE_MEMORY = 2.0e8
+"""Bytes that Python, PETSc and MPI take on every rank."""
+MOST_BAND = 2.0e9
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a run needs.
+
+    Attributes:
+        evaluation: Seconds for the action, its gradient and its Hessian.
+        factorization: Seconds for one factorization of the Hessian.
+        nonzeros: Entries of the Hessian.
+        memory: Bytes on every rank.
+        start: Seconds of one core for one start.
+        total: Core-seconds for all starts.
+        disk: Bytes of the results.
+    """
+
+    evaluation: float
+    factorization: float
+    nonzeros: int
+    memory: float
+    start: float
+    total: float
+    disk: float
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What the check found.
+
+    Attributes:
+        built: The problem.
+        verifications: Derivative checks at the first and at the last Rf.
+        cost: The estimate.
+    """
+
+    built: Built
+    verifications: tuple[tuple[float, Verification], ...]
+    cost: Cost
+
+    @property
+    def ok(self) -> bool:
+        """Whether all derivative checks passed."""
+        return all(one.ok for _, one in self.verifications)
+
+
+def check(job: Job) -> Checked:
+    """Build the problem of a job, check its derivatives and estimate its cost.
+
+    Raises:
+        InputError: The job, its model or its data hold mistakes, its output directory holds a run, or the action
+            is not finite where a start begins.
+    """
+    mistakes: list[Mistake] = []
+    try:
+        refuse_used(job.output_directory)
+    except InputError as error:
+        mistakes += error.mistakes
+    try:
+        built = build_problem(job)
+    except InputError as error:
+        raise InputError([*error.mistakes, *mistakes]) from None
+    if mistakes:
+        raise InputError(mistakes)
+    action = Action(built.problem)
+    path = WAYS[job.ensemble.way].draw(built.problem, np.random.default_rng([job.ensemble.seed, 0]))
+    rungs = job.ladder.rf[sorted({min(job.ladder.first_rungs), -1 % job.ladder.count})]
+    if not np.isfinite(action.value(path, float(rungs[0])).total):
+        raise InputError(
+            Mistake(
+                "ensemble",
+                "the action is not finite where start 0 begins",
+                "narrow the ranges of states and parameters, or look for a logarithm or division by zero",
+            )
+        )
+    checks = tuple((float(rf), verify(action, path, float(rf))) for rf in rungs)
+    return Checked(built, checks, _cost(job, built.problem, action, path, float(rungs[-1])))
+
+
+def _cost(job: Job, problem: Problem, action: Action, path: Array, rf: float) -> Cost:
+    action.hessian(path, rf)
+    begin = time.perf_counter()
+    indptr, indices, values = action.hessian(path, rf)
+    evaluation = time.perf_counter() - begin
+    band = 2 * problem.block
+    factorization = _factorization(problem, indptr, indices, values, band)
+    first = np.resize(job.ladder.first_rungs, job.ensemble.starts)
+    rungs = float(np.sum(job.ladder.count - first))
+    per_rung = ITERATIONS * (evaluation + factorization) / job.ensemble.ranks_per_start
+    keep = job.output.keep_paths
+    paths = float(
+        min(int(keep[5:]), job.ensemble.starts) if keep.startswith("best:") else job.ensemble.starts
+    )
+    stored = (rungs if keep == "all" else paths) * problem.size + rungs * (8 + problem.shared)
+    return Cost(
+        evaluation=evaluation,
+        factorization=factorization,
+        nonzeros=len(values),
+        memory=BASE_MEMORY
+        + 3.0 * 12.0 * len(values)
+        + 8.0 * problem.size * (1.5 * band + 30.0 + problem.shared),
+        start=per_rung * rungs / job.ensemble.starts * job.ensemble.ranks_per_start,
+        total=per_rung * rungs * job.ensemble.ranks_per_start,
+        disk=8.0 * stored,
+    )
+
+
+def _factorization(
+    problem: Problem, indptr: npt.ArrayLike, indices: npt.ArrayLike, values: Array, band: int
+) -> float:
+    """Seconds for one factorization of the chains."""
+    size = problem.offsets[-1]
+    if 8.0 * size * band > MOST_BAND:
+        return size * float(band) ** 2 / 2e9
+    rows = np.repeat(np.arange(problem.size), np.diff(np.asarray(indptr)))
+    columns = np.asarray(indices)
+    lower = (rows >= columns) & (rows < size)
+    matrix = np.zeros((band, size))
+    matrix[rows[lower] - columns[lower], columns[lower]] = values[lower]
+    # Large enough for every Hessian to be positive definite (Gershgorin).
+    matrix[0] += np.bincount(rows[rows < size], weights=np.abs(values[rows < size]), minlength=size) + 1.0
+    begin = time.perf_counter()
+    try:
+        cholesky_banded(matrix, lower=True, overwrite_ab=True, check_finite=False)
+    except LinAlgError:
+        return size * float(band) ** 2 / 2e9
+    return time.perf_counter() - begin
+
+
+def report(job: Job, checked: Checked) -> str:
+    """The findings for people."""
+    problem, cost = checked.built.problem, checked.cost
+    model = problem.model
+    estimated = [one.name for one in problem.parameters] + [
+        f"{one.name} (per time)" for one in problem.varying
+    ]
+    points = [window.times for window in problem.windows]
+    unit = "" if model.time_unit == "1" else model.time_unit
+    lines = [
+        f"model        {model.name}: {model.title}".rstrip(": "),
+        f"unknowns     {problem.size}: {model.dimension} states at {_numbers(points)} times"
+        + (f", parameters {_some(estimated)}" if estimated else ""),
+        f"data         {problem.measured} values of {_some(list(problem.observed))}"
+        + (f", {_held_back(checked.built)} kept back" if checked.built.beyond else ""),
+        f"action       {problem.discretization}, step {problem.windows[0].dt:.6g} {unit}".rstrip(),
+        f"ladder       {job.ladder.count} rungs, Rf from {job.ladder.rf[0]:.3g} to {job.ladder.rf[-1]:.3g}",
+        f"ensemble     {job.ensemble.starts} {job.ensemble.way} starts, seed {job.ensemble.seed}",
+    ]
+    for rf, one in checked.verifications:
+        verdict = "right" if one.ok else "WRONG"
+        lines.append(
+            f"derivatives  {verdict} at Rf = {rf:.3g}: Taylor order {one.taylor_gradient:.2f} of the "
+            f"gradient, {one.taylor_hessian:.2f} of the Hessian, asymmetry {one.symmetry:.1e}"
+        )
+    lines += [
+        f"measured     {_short(cost.evaluation)} an evaluation, {_short(cost.factorization)} a "
+        f"factorization, {cost.nonzeros} Hessian entries",
+        f"estimate     {duration(cost.start)} a start, {duration(cost.total)} of one core in all, "
+        f"{_size(cost.memory)} of memory a rank, {_size(cost.disk)} on disk",
+        f"output       {job.output_directory}",
+    ]
+    return "\n".join(lines + [f"note         {note}" for note in checked.built.notes])
+
+
+def _numbers(points: list[int]) -> str:
+    return str(points[0]) if len(points) == 1 else f"{sum(points)} (in {len(points)} windows)"
+
+
+def _held_back(built: Built) -> int:
+    return sum(int(np.isfinite(one.data).sum()) for one in built.beyond or ())
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:12]) + (f", … ({len(names)} in all)" if len(names) > 12 else "")
+
+
+def _short(seconds: float) -> str:
+    return f"{seconds * 1e3:.3g} ms" if seconds < 1.0 else f"{seconds:.3g} s"
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000.0:
+            return f"{count:.3g} {unit}"
+        count /= 1000.0
+    return f"{count:.3g} TB"

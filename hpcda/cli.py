@@ -1,0 +1,286 @@
+"""The command ``hpcda``.
+
+Under mpirun or srun every rank runs it and rank 0 alone speaks. What a command needs is imported when it
+runs, so that ``--help``, ``status`` and ``models`` load neither MPI nor PETSc.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from hpcda.errors import CompilerError, InputError, Mistake
+
+DONE, FAILED, WRONG_INPUT, STOPPED_EARLY = 0, 1, 2, 75
+RANK_VARIABLES = ("OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID")
+PATIENCE = 5.0
+"""Seconds that other ranks leave rank 0 to speak: a launcher ends all ranks when one ends with a failure."""
+
+OVERVIEW = """\
+Variational annealing: estimates all states and the parameters of a dynamical system from noisy data of some
+of its states, with an ensemble of starts, each climbing a ladder of model-error precisions Rf.
+
+a first run:
+  hpcda init first                    writes first/job.toml, a commented job that runs as it stands
+  hpcda check first/job.toml          looks for mistakes, checks derivatives, estimates the cost
+  mpirun -n 4 hpcda run first/job.toml
+  hpcda status first/run
+  hpcda analyze first/run             levels, minima, prediction, figures
+"""
+EXITS = """\
+exit codes: 0 done; 2 a mistake in the input, told on standard error; 75 stopped early; else a failure.
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaints are input mistakes like all others."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(Mistake("command line", message, f"see '{self.prog} --help'"))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    options: list[str] = []
+    if "--" in given:
+        cut = given.index("--")
+        given, options = given[:cut], given[cut + 1 :]
+    try:
+        with _Silence():
+            parsed = _parser().parse_args(given)
+        if options and parsed.command is not _run:
+            raise InputError(Mistake("command line", "takes no options after --", "only 'hpcda run' does"))
+        parsed.petsc_options = options
+        command: Callable[[argparse.Namespace], int] = parsed.command
+        return command(parsed)
+    except InputError as error:
+        return _refuse(error)
+    except CompilerError as error:
+        sys.stderr.write(f"hpcda: {error}\n")
+        return FAILED
+    except BrokenPipeError:
+        # Who read the output is gone; Python would complain when it closes the stream.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+
+
+def rank() -> int:
+    """This process's rank as the launcher tells it, without loading MPI; 0 where there is no launcher."""
+    for name in RANK_VARIABLES:
+        if os.environ.get(name, "").isdigit():
+            return int(os.environ[name])
+    return 0
+
+
+class _Silence:
+    """Sends the standard output of all ranks but 0 nowhere (``--help`` writes there)."""
+
+    def __enter__(self) -> None:
+        self._stream = sys.stdout
+        if rank():
+            sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
+
+    def __exit__(self, *_: object) -> None:
+        if sys.stdout is not self._stream:
+            sys.stdout.close()
+            sys.stdout = self._stream
+
+
+def _refuse(error: InputError) -> int:
+    """Tell the mistakes, from rank 0."""
+    if rank() == 0:
+        count = len(error.mistakes)
+        head = "a mistake in the input" if count == 1 else f"{count} mistakes in the input"
+        sys.stderr.write(f"hpcda: {head}\n\n{error}\n")
+        sys.stderr.flush()
+    elif "mpi4py.MPI" not in sys.modules:
+        time.sleep(PATIENCE)
+    return WRONG_INPUT
+
+
+def _say(text: str) -> None:
+    if rank() == 0:
+        sys.stdout.write(text.rstrip("\n") + "\n")
+        sys.stdout.flush()
+
+
+def _parser() -> argparse.ArgumentParser:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = _Parser("hpcda", description=OVERVIEW, epilog=EXITS, formatter_class=raw, allow_abbrev=False)
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and end")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
+
+    def add(
+        name: str, command: Callable[[argparse.Namespace], int], line: str, text: str
+    ) -> argparse.ArgumentParser:
+        one = commands.add_parser(
+            name,
+            help=line,
+            description=f"{line[0].upper()}{line[1:]}.\n\n{text}",
+            formatter_class=raw,
+            allow_abbrev=False,
+        )
+        one.set_defaults(command=command)
+        return one
+
+    one = add(
+        "run",
+        _run,
+        "run a job, alone or under mpirun or srun",
+        "examples:\n  hpcda run job.toml\n  mpirun -n 64 hpcda run job.toml --output runs/first\n"
+        "  srun hpcda run job.toml -- -tao_gatol 1e-9 -tao_monitor\n\n"
+        "What stands after -- goes to PETSc and wins over solver.petsc of the job.",
+    )
+    one.add_argument("job", type=Path, metavar="JOB.toml", help="the job file")
+    one.add_argument(
+        "--output", type=Path, metavar="DIR", help="directory of the results, in place of output.directory"
+    )
+    one.add_argument(
+        "--quiet", action="store_true", help="show no progress (progress.json is written all the same)"
+    )
+
+    one = add("status", _status, "tell how far a run is", "example:\n  hpcda status runs/first")
+    one.add_argument("run", type=Path, metavar="RUN", help="the directory of the run")
+
+    one = add(
+        "analyze",
+        _analyze,
+        "make levels, minima, prediction and figures of a run",
+        "examples:\n  hpcda analyze runs/first\n  hpcda analyze runs/first --workers 8\n"
+        "  hpcda analyze runs/first --scheduler tcp://node1:8786\n\nThe results are in RUN/analysis.",
+    )
+    one.add_argument("run", type=Path, metavar="RUN", help="the directory of the run")
+    one.add_argument("--scheduler", metavar="ADDR", help="address of a Dask scheduler that does the work")
+    one.add_argument(
+        "--workers", type=_count, metavar="N", help="how many processes of this machine do the work"
+    )
+
+    one = add(
+        "check",
+        _check,
+        "look for mistakes in a job, check derivatives, estimate its cost; run nothing",
+        "example:\n  hpcda check job.toml",
+    )
+    one.add_argument("job", type=Path, metavar="JOB.toml", help="the job file")
+
+    one = add(
+        "models",
+        _models,
+        "list the models, or one model's names, units, values and source",
+        "examples:\n  hpcda models\n  hpcda models lorenz96",
+    )
+    one.add_argument("name", nargs="?", metavar="NAME", help="a model")
+
+    one = add(
+        "init",
+        _init,
+        "write a commented job to start from",
+        "examples:\n  hpcda init first            writes first/job.toml\n"
+        "  hpcda init neuron.toml      writes neuron.toml",
+    )
+    one.add_argument("name", metavar="NAME", help="a folder, or a file that ends in .toml")
+
+    one = add(
+        "twin",
+        _twin,
+        "write the synthetic data of a job with [twin], and their truth, as csv files",
+        "example:\n  hpcda twin job.toml         writes job-data.csv and job-truth.csv beside it",
+    )
+    one.add_argument("job", type=Path, metavar="JOB.toml", help="the job file")
+    one.add_argument(
+        "--output", type=Path, metavar="DIR", help="directory of the csv files, in place of the job's"
+    )
+    return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)
+
+
+class _Version(argparse.Action):
+    """Shows the version."""
+
+    def __call__(self, *_: object) -> NoReturn:
+        import hpcda
+
+        _say(f"hpcda {hpcda.__version__}")
+        raise SystemExit(DONE)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from hpcda.job import load_job
+
+    job = load_job(arguments.job)
+
+    from hpcda.run import run
+
+    directory = run(job, arguments.petsc_options, output=arguments.output, quiet=arguments.quiet)
+    if not arguments.quiet:
+        _say(f"The results are in {directory}. Next: hpcda analyze {directory}")
+    return DONE
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    from hpcda.progress import describe, read_progress
+
+    _say(describe(read_progress(arguments.run), time.time()))
+    return DONE
+
+
+def _analyze(arguments: argparse.Namespace) -> int:
+    from hpcda.analysis import analyze
+
+    folder = analyze(arguments.run, scheduler=arguments.scheduler, workers=arguments.workers)
+    _say(f"The analysis is in {folder}")
+    return DONE
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from hpcda.check import check, report
+    from hpcda.job import load_job
+
+    job = load_job(arguments.job)
+    checked = check(job)
+    _say(report(job, checked))
+    return DONE if checked.ok else FAILED
+
+
+def _models(arguments: argparse.Namespace) -> int:
+    from hpcda.show import describe_model, list_models
+
+    _say(list_models() if arguments.name is None else describe_model(arguments.name))
+    return DONE
+
+
+def _init(arguments: argparse.Namespace) -> int:
+    if rank() == 0:
+        from hpcda.template import write_template
+
+        path = write_template(arguments.name)
+        _say(f"Wrote {path}. Next: hpcda check {path}")
+    return DONE
+
+
+def _twin(arguments: argparse.Namespace) -> int:
+    if rank():
+        return DONE
+    from hpcda.build.export import export_twin
+    from hpcda.job import load_job
+
+    job = load_job(arguments.job)
+    files, table = export_twin(job, arguments.job.stem, arguments.output or arguments.job.parent)
+    _say(
+        "Wrote "
+        + ", ".join(str(file) for file in files)
+        + ". To fit them, put this in place of [twin]:\n\n"
+        + table
+    )
+    return DONE

@@ -1,0 +1,242 @@
+"""How far a run is: a bar on a terminal, a line now and then in a log, and progress.json beside the results.
+
+Lines in a log come at times that double, from ten seconds to ten minutes apart, so that the log of a
+week stays small.
+progress.json appears whole or not at all: it is written under another name and then renamed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self, TextIO
+
+from hpcda.errors import InputError, Mistake
+
+State = Literal["running", "done", "stopped", "failed"]
+FILE = "progress.json"
+FILE_EVERY, BAR_EVERY, LINE_FIRST, LINE_LAST = 2.0, 0.2, 10.0, 600.0
+SILENT_AFTER = 120.0
+"""Seconds without news after which a running run may be dead."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What progress.json says.
+
+    Attributes:
+        state: "running", "done", "stopped" (may be taken up again) or "failed".
+        starts: How many paths start.
+        done: How many of them have ended, failed ones included.
+        failed: How many of them failed.
+        rungs: How many rungs all starts have together.
+        rungs_done: How many of these are done.
+        lowest: The lowest action at the end of a ladder so far, or None.
+        ranks: MPI ranks at work.
+        host: Where rank 0 runs.
+        process: Its process number.
+        began: When it began, in seconds since 1970-01-01 UTC.
+        updated: When this was written, likewise.
+        reason: Why the run stopped or failed.
+    """
+
+    state: State
+    starts: int
+    rungs: int
+    ranks: int
+    host: str
+    process: int
+    began: float
+    updated: float
+    done: int = 0
+    failed: int = 0
+    rungs_done: int = 0
+    lowest: float | None = None
+    reason: str = ""
+
+    @property
+    def seconds(self) -> float:
+        """Time from the beginning to the last news, in s."""
+        return max(self.updated - self.began, 0.0)
+
+    @property
+    def remaining(self) -> float | None:
+        """Expected time to the end, in s; None where nothing is known yet."""
+        if self.rungs_done < 1 or self.state != "running":
+            return None
+        return self.seconds * max(self.rungs - self.rungs_done, 0) / self.rungs_done
+
+    def line(self) -> str:
+        """One line for people."""
+        parts = [f"{self.done}/{self.starts} starts", f"{self.rungs_done}/{self.rungs} rungs"]
+        if self.failed:
+            parts.append(f"{self.failed} failed")
+        if self.lowest is not None:
+            parts.append(f"lowest action {self.lowest:.6g}")
+        parts.append(duration(self.seconds))
+        if self.remaining is not None:
+            parts.append(f"about {duration(self.remaining)} left")
+        return ", ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """A time for people: ``12 s``, ``3 min 20 s``, ``2 h 5 min``, ``3 d 4 h``."""
+    whole = round(seconds)
+    for size, name, smaller, part in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            rest = whole % size // smaller
+            return f"{whole // size} {name}" + (f" {rest} {part}" if rest else "")
+    return f"{whole} s" if whole or not seconds else "less than 1 s"
+
+
+class Progress:
+    """Tells how far a run is; rank 0 keeps one, best in a ``with``, and calls `update` as often as it likes.
+
+    Args:
+        directory: Directory of the run, which exists.
+        starts: How many paths start.
+        rungs: How many rungs all starts have together.
+        ranks: MPI ranks at work.
+        quiet: Write progress.json alone.
+        stream: Where the bar or the lines go; standard error where it is not given.
+        clock: The time in seconds since 1970-01-01 UTC.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        starts: int,
+        rungs: int,
+        ranks: int = 1,
+        quiet: bool = False,
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        now = clock()
+        self._file = directory / FILE
+        self._stream = sys.stderr if stream is None else stream
+        self._quiet = quiet
+        self._bar = self._stream.isatty()
+        self._clock = clock
+        self._wait = LINE_FIRST
+        self._next_file, self._next_bar, self._next_line = now, now, now + self._wait
+        self._width = 0
+        self.snapshot = Snapshot("running", starts, rungs, ranks, socket.gethostname(), os.getpid(), now, now)
+        self._store()
+
+    def update(self, *, done: int, rungs_done: int, failed: int = 0, lowest: float | None = None) -> None:
+        """Tell the counts so far; written where it is time to."""
+        now = self._clock()
+        if lowest is not None and lowest != lowest:
+            lowest = None
+        self.snapshot = replace(
+            self.snapshot, done=done, rungs_done=rungs_done, failed=failed, lowest=lowest, updated=now
+        )
+        if now >= self._next_file:
+            self._next_file = now + FILE_EVERY
+            self._store()
+        if self._quiet:
+            return
+        if self._bar and now >= self._next_bar:
+            self._next_bar = now + BAR_EVERY
+            self._draw()
+        elif not self._bar and now >= self._next_line:
+            self._wait = min(2.0 * self._wait, LINE_LAST)
+            self._next_line = now + self._wait
+            self._write(self.snapshot.line() + "\n")
+
+    def finish(self, state: State, reason: str = "") -> None:
+        """Tell that the run has ended; the first call counts."""
+        if self.snapshot.state != "running":
+            return
+        self.snapshot = replace(self.snapshot, state=state, reason=reason, updated=self._clock())
+        self._store()
+        if not self._quiet:
+            if self._bar:
+                self._write("\r" + " " * self._width + "\r")
+            self._write(f"{state}: {self.snapshot.line()}" + (f" ({reason})" if reason else "") + "\n")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.finish("done")
+        elif issubclass(kind, KeyboardInterrupt):
+            self.finish("stopped", "interrupted")
+        else:
+            self.finish("failed", f"{kind.__name__}: {error}"[:500])
+
+    def _draw(self) -> None:
+        columns = shutil.get_terminal_size().columns - 1
+        text = self.snapshot.line()
+        room = min(columns - len(text) - 3, 40)
+        if room >= 5:
+            full = round(room * self.snapshot.rungs_done / max(self.snapshot.rungs, 1))
+            text = "[" + "#" * min(full, room) + "." * (room - min(full, room)) + "] " + text
+        text = text[:columns]
+        self._write("\r" + text + " " * (self._width - len(text)))
+        self._width = len(text)
+
+    def _write(self, text: str) -> None:
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except (OSError, ValueError):  # nobody reads any more; the run goes on
+            self._quiet = True
+
+    def _store(self) -> None:
+        """Write progress.json; a full disk or a lost directory does not end a run."""
+        scratch = self._file.with_name(f".{FILE}.{os.getpid()}")
+        try:
+            scratch.write_text(json.dumps(asdict(self.snapshot), indent=1) + "\n", encoding="utf-8")
+            scratch.replace(self._file)
+        except OSError:
+            scratch.unlink(missing_ok=True)
+
+
+def read_progress(run: Path) -> Snapshot:
+    """How far a run is.
+
+    Raises:
+        InputError: The directory holds no run, or its progress.json is damaged.
+    """
+    remedy = "give the directory of a run, the one that output.directory or --output named"
+    try:
+        values: Any = json.loads((run / FILE).read_text(encoding="utf-8"))
+        snapshot = Snapshot(**values)
+        snapshot.line()
+    except (FileNotFoundError, NotADirectoryError):
+        problem = f"holds no {FILE}" if run.is_dir() else "is no directory"
+        raise InputError(Mistake(str(run), problem, remedy)) from None
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise InputError(Mistake(str(run / FILE), f"cannot be read: {error}", remedy)) from None
+    return snapshot
+
+
+def describe(snapshot: Snapshot, now: float) -> str:
+    """Several lines for people."""
+    began = datetime.fromtimestamp(snapshot.began).astimezone()
+    ranks = f"{snapshot.ranks} rank{'s' * (snapshot.ranks != 1)}"
+    lines = [
+        f"{snapshot.state}: {snapshot.line()}",
+        f"began {began:%Y-%m-%d %H:%M:%S %Z} on {snapshot.host}, {ranks}",
+    ]
+    if snapshot.reason:
+        lines.append(f"reason: {snapshot.reason}")
+    silent = now - snapshot.updated
+    if snapshot.state == "running" and silent > SILENT_AFTER:
+        lines.append(f"no news for {duration(silent)}: a rung takes long, or the run was killed")
+    return "\n".join(lines)

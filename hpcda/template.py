@@ -1,0 +1,109 @@
+"""The job that ``hpcda init`` writes: it runs as it stands, and its comments say what else there is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hpcda.errors import InputError, Mistake
+
+TEMPLATE = """\
+# A job of hpcda. It runs as it stands:
+#
+#     hpcda check {file}                 looks for mistakes, checks derivatives, estimates the cost
+#     mpirun -n 4 hpcda run {file}       (or without mpirun, on one core)
+#     hpcda analyze {run}
+#
+# Files named here are looked up in the folder of this file.
+
+[model]
+name = "lorenz96"                 # "hpcda models" lists them; or "neuron.py:build", a file beside this one
+options = {{ dimension = 10 }}      # "hpcda models lorenz96" lists them
+
+[model.parameters.F]              # a parameter not named here keeps the model's value and is not estimated
+estimate = true
+start = [4.0, 14.0]               # range of the first guess; default: the model's
+bounds = [0.0, 20.0]              # default: none
+# prior = {{ mean = 8.0, std = 2.0 }}
+# per_time = true                 # a value of its own at every time,
+# walk_std = 0.1                  #   which changes by this much per square root of unit time
+# Instead of estimate = true: value = 8.17 (fixed), or series = "column" (known as a function of time).
+
+# [model.states.x0]               # optional, one table a state
+# bounds = [-50.0, 50.0]
+# start = [-10.0, 15.0]           # where the state starts if it is not measured
+# initial_prior = {{ mean = 0.0, std = 5.0 }}
+
+# Data made by a known truth. "hpcda twin {file}" writes them to files.
+[twin]
+# model = {{ name = "lorenz96", options = {{ dimension = 12 }} }}   # if the truth is made by another model
+parameters = {{ F = 8.17 }}         # default: the model's
+initial = "random"                # or a table of states; default: the model's
+spin_up = 20.0                    # how long the truth runs before the first sample
+dt = 0.025                        # time from sample to sample
+samples = 81                      # in the window
+hold_back = 40                    # further samples, kept back to test the prediction
+observed = ["x0", "x2", "x4", "x6"]
+noise_std = 0.5                   # or a table: {{ x0 = 0.5, x2 = 0.3, … }}
+seed = 1
+# stimulus = {{ I = {{ kind = "chaotic", scale = 10.0 }} }}   # or constant, sine, steps, file
+
+# Measured data: remove [twin] above and the marks below.
+# [data]                          # or [[data]] several times: windows that share the parameters
+# file = "x.csv"                  # csv, npy, npz, h5
+# time = "t"                      # a column: its name, or its position counted from 0
+# observed = {{ x0 = "y0", "x2 + x3" = "y1" }}   # state, or expression of states -> column
+# noise_std = 0.5                 # or a table, or {{ column = "sigma" }}
+# stimulus = {{ I = "current" }}    # the model's stimuli -> columns
+# sample_step = 0.025             # default: the smallest difference of the times
+# gaps = true                     # empty cells and missing times are meant; default: they are errors
+# from = 0.0                      # the part that is used; default: all
+# to = 4.0
+# hold_back = 40                  # samples at the end, kept back to test the prediction
+
+[action]
+discretization = "auto"           # trapezoid (flows) or map; hermite-simpson, implicit-midpoint, rk4
+steps_per_sample = 1              # steps of the path from sample to sample
+# model_error_weight = {{ x0 = 1.0 }}
+
+[ladder]                          # Rf = rf0 · alpha^β at rung β
+rf0 = 1e-2
+alpha = 2.0
+rf_max = 1e6                      # or rungs = 27
+first_rungs = [0]                 # the starts are spread over ladders that begin at these rungs
+
+[ensemble]
+starts = 20
+seed = 1
+way = "quiet"                     # or "uniform"
+# range = [-10.0, 15.0]           # where unmeasured states start; or a table, one range a state
+ranks_per_start = 1
+
+[solver]
+minimizer = "auto"                # newton, nls, ntr, ntl, bnls, bntr, bntl, bqnls, lmvm, blmvm, cg, bncg,
+                                  # brgn, snes-newtonls, snes-newtontr
+max_iterations = 1000             # of one rung
+# petsc = {{ tao_gatol = 1e-8 }}    # PETSc options without the dash; those after "--" on the command line win
+
+[output]
+directory = "run"
+keep_paths = "final"              # paths of the last rung; or "all" rungs, or "best:10"
+"""
+
+
+def write_template(name: str) -> Path:
+    """Write a commented job: the file `name` where it ends in .toml, else ``job.toml`` in a folder `name`.
+
+    Raises:
+        InputError: The file exists, or cannot be written.
+    """
+    path = Path(name) if name.endswith(".toml") else Path(name) / "job.toml"
+    text = TEMPLATE.format(file=path, run=path.parent / "run")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as stream:
+            stream.write(text)
+    except FileExistsError:
+        raise InputError(Mistake(str(path), "exists already", "give another name, or remove it")) from None
+    except (OSError, ValueError) as error:
+        raise InputError(Mistake(str(path), f"cannot be written: {error}", "give another name")) from None
+    return path
