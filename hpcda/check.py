@@ -77,8 +77,8 @@ def check(job: Job) -> Checked:
     """Build the problem of a job, check its derivatives and estimate its cost.
 
     Raises:
-        InputError: The job, its model or its data hold mistakes, its output directory holds a run, or the action
-            is not finite where a start begins.
+        InputError: The job, its model or its data hold mistakes, its output directory holds a run, or the
+            action is not finite where a start begins.
     """
     mistakes: list[Mistake] = []
     try:

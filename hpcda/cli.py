@@ -158,7 +158,10 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("run", type=Path, metavar="RUN", help="the directory of the run")
     one.add_argument("--scheduler", metavar="ADDR", help="address of a Dask scheduler that does the work")
     one.add_argument(
-        "--workers", type=_count, metavar="N", help="how many processes of this machine do the work"
+        "--workers",
+        type=_count,
+        metavar="N",
+        help="how many processes of this machine do the work (0: this one)",
     )
 
     one = add(
@@ -200,8 +203,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _count(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
     return int(text)
 
 
@@ -236,10 +239,16 @@ def _status(arguments: argparse.Namespace) -> int:
 
 
 def _analyze(arguments: argparse.Namespace) -> int:
-    from hpcda.analysis import analyze
+    from hpcda.analysis import analyze, format_summary
 
-    folder = analyze(arguments.run, scheduler=arguments.scheduler, workers=arguments.workers)
-    _say(f"The analysis is in {folder}")
+    try:
+        summary = analyze(arguments.run, scheduler=arguments.scheduler, processes=arguments.workers)
+    except OSError as error:
+        if arguments.scheduler is None:
+            raise
+        remedy = "give the address that the scheduler printed, such as tcp://node1:8786"
+        raise InputError(Mistake("--scheduler", f"{arguments.scheduler}: {error}", remedy)) from None
+    _say(f"{format_summary(summary)}\n\nThe analysis is in {arguments.run / 'analysis'}")
     return DONE
 
 

@@ -1,8 +1,9 @@
 """Tables of numbers from files: csv, npy, npz and HDF5, read column by column.
 
 A csv has commas, semicolons, tabs or blanks between its cells, a first row of names (or none), and empty
-cells, ``nan`` or ``NA`` where nothing was measured; lines that begin with # are left out. In the other formats
-each one-dimensional array is a column and a two-dimensional array y makes the columns ``y[0]``, ``y[1]``, …
+cells, ``nan`` or ``NA`` where nothing was measured; lines that begin with # are left out. In the other
+formats each one-dimensional array is a column and a two-dimensional array y makes the columns ``y[0]``,
+``y[1]``, …
 """
 
 from __future__ import annotations
