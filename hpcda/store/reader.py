@@ -164,19 +164,28 @@ class RunFile:
             place = place[np.sort(lowest)]
         return place, starts[place], rungs[place].astype(np.int32)
 
-    def table(self, name: str) -> npt.NDArray[Any]:
+    def table(self, name: str, positions: npt.NDArray[np.int64] | None = None) -> npt.NDArray[Any]:
         """One array of /ensemble in the order of the starts; rungs that are not complete are NaN, 0 or NOT_RUN.
 
         Args:
             name: "action", "measurement", …, "parameters" (shape (S, R, P)); "way", "began", … (shape (S,)).
+            positions: Positions in `start` of the starts that are wanted; all of them by default.
         """
+        rows = self._rows if positions is None else self._rows[positions]
         with h5py.File(self.file, "r") as file:
-            values: npt.NDArray[Any] = file["ensemble"][name][:][self._rows]
+            dataset = file["ensemble"][name]
+            first, end = (int(rows.min()), int(rows.max()) + 1) if rows.size else (0, 0)
+            values: npt.NDArray[Any] = dataset[first:end][rows - first]
         if name in PER_START:
             return values
         fill: float = {"reason": self.header.not_run, "iterations": 0}.get(name, np.nan)
-        values[~self.visited] = fill
+        values[~(self.visited if positions is None else self.visited[positions])] = fill
         return values
+
+    def parts(self, count: int) -> list[npt.NDArray[np.int64]]:
+        """Positions of all starts, cut into `count` parts whose rows lie together in the shards."""
+        by_row = np.argsort(self._rows, kind="stable")
+        return [np.sort(part) for part in np.array_split(by_row, max(1, count)) if len(part)]
 
     def tables(self) -> dict[str, npt.NDArray[Any]]:
         """All per-rung arrays of shape (S, R) by name."""

@@ -1,0 +1,97 @@
+"""The whole analysis of a run: read in parallel, judge, draw, write `analysis/` in its directory."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from hpcda.analysis.parallel import usable_cores, workers
+from hpcda.analysis.rundata import Run, in_turn, open_run
+from hpcda.analysis.summary import summarize
+from hpcda.errors import InputError
+from hpcda.problem import Problem
+
+
+def analyze(
+    run_dir: str | os.PathLike[str],
+    scheduler: str | None = None,
+    processes: int | None = None,
+    problem: Problem | None = None,
+) -> dict[str, Any]:
+    """Analyse a run and write summary.json, candidate.csv, figures and report.html into its `analysis/`.
+
+    Args:
+        run_dir: Directory of the run.
+        scheduler: Address of a Dask scheduler; by default local worker processes are started, and ended.
+        processes: Number of local worker processes; 0 reads everything in this process.
+        problem: The problem, where it cannot be made again from job.toml.
+
+    Returns:
+        What summary.json holds.
+
+    Raises:
+        InputError: There is no such run, it is being written, or it left nothing.
+        OSError: The scheduler cannot be reached, or the directory cannot be written.
+    """
+    run = open_run(Path(run_dir).absolute(), problem)
+    folder = run.file.run_dir / "analysis"
+    folder.mkdir(exist_ok=True)
+    parts = processes or min(8, usable_cores())
+    with workers(scheduler, processes) as mapping:
+        run.use(mapping, max(1, 4 * parts if len(run.file.start) > 64 else parts))
+        summary = summarize(run)
+    run.use(in_turn, 1)
+    return _write(run, summary, folder)
+
+
+def _write(run: Run, summary: dict[str, Any], folder: Path) -> dict[str, Any]:
+    from hpcda.analysis.figures import draw_all
+    from hpcda.analysis.report import write_report
+
+    if run.candidate is not None and run.candidate.has_path:
+        write_candidate(run, folder / "candidate.csv")
+        try:
+            mixture = run.mixture
+            summary["distribution"] = {
+                "weights": {str(start): weight for start, weight in mixture.weights.items()},
+                "parameters": _parameter_spread(run),
+            }
+        except (InputError, ValueError) as error:
+            run._note(f"no path distribution: {error}")
+    figures = draw_all(run, folder)
+    summary["notes"] = list(run.notes)
+    summary["figures"] = [path.name for path in figures.values()]
+    summary["report"] = os.fspath(folder / "report.html")
+    write_report(run, summary, figures, folder / "report.html")
+    draft = folder / ".summary.json"
+    draft.write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    draft.replace(folder / "summary.json")
+    return summary
+
+
+def _parameter_spread(run: Run) -> dict[str, dict[str, float]]:
+    dataset = run.distribution
+    means, stds = dataset["parameter_mean"].values, dataset["parameter_std"].values
+    names = run.file.header.parameter
+    return {name: {"mean": float(m), "std": float(s)} for name, m, s in zip(names, means, stds, strict=True)}
+
+
+def write_candidate(run: Run, path: Path) -> None:
+    """The candidate's path as a table: t, every state and every parameter of one time; `window` where there are several.
+
+    Args:
+        run: The run.
+        path: The file; what is there is replaced.
+    """
+    header = run.file.header
+    blocks, _ = run.path()
+    several = len(blocks) > 1
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow([*(["window"] if several else []), "t", *header.unknown])
+        for number, (window, block) in enumerate(zip(run.windows, blocks, strict=True)):
+            for t, row in zip(window.t, block, strict=True):
+                writer.writerow([*([number] if several else []), repr(float(t)), *(repr(float(x)) for x in row)])

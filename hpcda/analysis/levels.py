@@ -1,0 +1,205 @@
+"""Distinct minima: which starts ended at the same one.
+
+Two starts share a minimum when their actions agree to the accuracy of the minimiser and their paths are the same.
+Close to a minimum A - A_j = 1/2 δᵀ A'' δ, so that an error ε of the action allows a distance √(2 ε) in units of the
+minimum's own standard deviations: the path is compared much more coarsely than the action, in units of the spread of
+each state along the path.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from hpcda.analysis.outcome import Outcome, open_file
+from hpcda.analysis.parallel import Mapping
+from hpcda.store.reader import RunFile
+
+Array = npt.NDArray[np.float64]
+
+ACTION_TOLERANCE = 1e-6
+"""Largest relative difference of two actions of one minimum."""
+PATH_TOLERANCE = 1e-2
+"""Largest difference of two paths of one minimum, in units of the spread of each state along the path."""
+
+
+@dataclass(frozen=True)
+class Minimum:
+    """One distinct minimum of the action at the last Rf.
+
+    Attributes:
+        action: A at its lowest start.
+        measurement: Its measurement part.
+        model: Its model-error part.
+        prior: Its prior part.
+        reduced: 2 · measurement / (number of data values).
+        count: Starts that ended there.
+        start: Number of the one with the lowest action whose path was kept, else with the lowest action.
+        starts: Numbers of all of them.
+        parameters: Estimated parameters by name.
+        gradient_norm: Norm of the gradient there.
+        converged: Whether the minimiser reached its tolerance there.
+        has_path: Whether the path was kept.
+        ways: Way of starting -> number of starts that came here.
+    """
+
+    action: float
+    measurement: float
+    model: float
+    prior: float
+    reduced: float
+    count: int
+    start: int
+    starts: tuple[int, ...]
+    parameters: dict[str, float]
+    gradient_norm: float
+    converged: bool
+    has_path: bool
+    ways: dict[str, int] = field(default_factory=dict)
+
+
+def action_groups(action: Array, tolerance: Array) -> npt.NDArray[np.int64]:
+    """Group rising actions: each joins the group whose lowest action is within the tolerance, else it opens one.
+
+    Args:
+        action: Rising, shape (S,).
+        tolerance: Of each, shape (S,).
+
+    Returns:
+        Number of the group of each, rising from 0, shape (S,).
+    """
+    groups = np.zeros(len(action), dtype=np.int64)
+    lowest = action[0] if len(action) else 0.0
+    for i in range(1, len(action)):
+        opens = action[i] - lowest > tolerance[i]
+        groups[i] = groups[i - 1] + opens
+        lowest = action[i] if opens else lowest
+    return groups
+
+
+def difference(
+    run_dir: str, positions: npt.NDArray[np.int64], leaders: npt.NDArray[np.int64], spread: Array, scale: Array
+) -> Array:
+    """Distance of kept paths to those of their leaders; the task that each worker runs on its part.
+
+    Args:
+        run_dir: Directory of the run.
+        positions: Positions among the kept paths, shape (n,).
+        leaders: Position of the path to compare each with, shape (n,).
+        spread: Spread of each unknown of one time, shape (D + V,).
+        scale: Spread of each parameter, shape (P,).
+
+    Returns:
+        Largest |difference| / spread over all times, unknowns and parameters, shape (n,).
+    """
+    file = open_file(run_dir)
+    result = np.zeros(len(positions))
+    block = max(1, int(4e6 / max(1, sum(file.header.lengths) * len(spread))))
+    for begin in range(0, len(positions), block):
+        part = slice(begin, begin + block)
+        states, parameters = file.paths(positions[part])
+        unique, inverse = np.unique(leaders[part], return_inverse=True)
+        other, known = file.paths(unique)
+        result[part] = np.max(np.abs(states - other[inverse]) / spread, axis=(1, 2), initial=0.0)
+        if parameters.shape[1]:
+            result[part] = np.maximum(result[part], np.max(np.abs(parameters - known[inverse]) / scale, axis=1))
+    return result
+
+
+def distinct_minima(
+    file: RunFile,
+    outcome: Outcome,
+    mapping: Mapping,
+    parts: int = 1,
+    action_tolerance: float = ACTION_TOLERANCE,
+    path_tolerance: float = PATH_TOLERANCE,
+) -> tuple[tuple[Minimum, ...], str | None]:
+    """Group the complete starts into distinct minima, lowest first.
+
+    Args:
+        file: The run.
+        outcome: How its starts ended.
+        mapping: Runs a function over parts.
+        parts: Number of parts.
+        action_tolerance: Relative difference of two actions of one minimum.
+        path_tolerance: Difference of two paths of one minimum, in units of the spread.
+
+    Returns:
+        The minima, and a note where starts were compared by action and parameters only, else None.
+    """
+    rows = np.flatnonzero(outcome.complete)
+    rows = rows[np.argsort(outcome.action[rows], kind="stable")]
+    if not len(rows):
+        return (), None
+    action = outcome.action[rows]
+    floor = 1e-9 * np.sqrt(max(file.header.measured, 1) / 2)
+    groups = action_groups(action, np.maximum(action_tolerance * np.abs(action), floor))
+    kept = np.asarray([file.has_path(int(start)) for start in outcome.start[rows]])
+    place = np.asarray(
+        [file.path_places(int(s)) if k else -1 for s, k in zip(outcome.start[rows], kept, strict=True)], dtype=np.int64
+    )
+    scale = _parameter_scale(file, outcome.parameters[rows])
+    spread = np.ones(0)
+    if kept.any():
+        states, _ = file.paths([place[np.argmax(kept)]])
+        width = np.ptp(states[0], axis=0)
+        spread = np.where(width > 0, width, np.maximum(np.abs(states[0]).max(axis=0), 1.0))
+    label = np.full(len(rows), -1, dtype=np.int64)
+    number = 0
+    while (open_ := label < 0).any():
+        # the lowest of what is left of every group leads a new minimum; all others of it are compared with theirs
+        lead = np.full(groups[-1] + 1, -1, dtype=np.int64)
+        for i in np.flatnonzero(open_):
+            better = lead[groups[i]] < 0 or (kept[i] and not kept[lead[groups[i]]])
+            lead[groups[i]] = i if better else lead[groups[i]]
+        mine = np.flatnonzero(open_)
+        leader = lead[groups[mine]]
+        far = np.zeros(len(mine))
+        if scale.size:
+            gap = np.abs(outcome.parameters[rows[mine]] - outcome.parameters[rows[leader]]) / scale
+            far = gap.max(axis=1)
+        both = np.flatnonzero(kept[mine] & kept[leader] & (mine != leader))
+        if len(both):
+            cut = [part for part in np.array_split(both, max(1, parts)) if len(part)]
+            jobs = [(str(file.run_dir), place[mine[c]], place[leader[c]], spread, scale) for c in cut]
+            far[both] = np.concatenate(mapping(difference, jobs))
+        names = {int(leading): number + k for k, leading in enumerate(np.unique(leader))}
+        number += len(names)
+        same = far <= path_tolerance
+        label[mine[same]] = [names[int(leading)] for leading in leader[same]]
+    minima = tuple(_minimum(file, outcome, rows[label == k], kept[label == k]) for k in range(number))
+    note = None
+    if not kept.all():
+        note = (
+            f"{int((~kept).sum())} of {len(rows)} starts kept no path (keep_paths = {file.header.keep_paths!r}): they were "
+            "compared by action and parameters only, so that two minima of the same action and parameters count as one"
+        )
+    return tuple(sorted(minima, key=lambda minimum: minimum.action)), note
+
+
+def _parameter_scale(file: RunFile, parameters: Array) -> Array:
+    """Spread of each parameter: the width of its first guess, else its size."""
+    if not parameters.shape[1]:
+        return np.zeros(0)
+    width = file.header.parameter_start[:, 1] - file.header.parameter_start[:, 0]
+    return np.where(width > 0, width, np.maximum(np.abs(parameters[0]), 1e-12))
+
+
+def _minimum(file: RunFile, outcome: Outcome, rows: npt.NDArray[np.int64], kept: npt.NDArray[np.bool_]) -> Minimum:
+    header = file.header
+    best = rows[np.argmax(kept)] if kept.any() else rows[0]
+    values = {name: float(array[best]) for name, array in outcome.values.items()}
+    ways = np.bincount(outcome.way[rows], minlength=len(header.ways))
+    return Minimum(
+        **values,
+        reduced=2.0 * values["measurement"] / max(header.measured, 1),
+        count=len(rows),
+        start=int(outcome.start[best]),
+        starts=tuple(sorted(int(start) for start in outcome.start[rows])),
+        parameters=dict(zip(header.parameter, map(float, outcome.parameters[best]), strict=True)),
+        converged=header.reasons.get(int(outcome.reason[best]), ("", ""))[0].startswith("CONVERGED"),
+        has_path=bool(kept.any()),
+        ways={way: int(count) for way, count in zip(header.ways, ways, strict=True) if count},
+    )

@@ -1,0 +1,300 @@
+"""A finished run in Python: ``run = hpcda.open_run("run")``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from hpcda.analysis.candidate import Band, Plateau, Separation, plateau, separation
+from hpcda.analysis.labelled import labelled_run, labelled_window
+from hpcda.analysis.laplace import Mixture, laplace
+from hpcda.analysis.levels import Minimum, distinct_minima
+from hpcda.analysis.outcome import Outcome, collect, joined
+from hpcda.analysis.parallel import Mapping
+from hpcda.analysis.prediction import Prediction, observe, run_on
+from hpcda.analysis.verdict import Verdict, judge
+from hpcda.errors import InputError, Mistake
+from hpcda.problem import Problem, Window
+from hpcda.store.reader import RunFile, StoredWindow
+
+Array = npt.NDArray[np.float64]
+
+
+def open_run(path: str | os.PathLike[str], problem: Problem | None = None) -> Run:
+    """Open a run that has ended.
+
+    Args:
+        path: Its directory.
+        problem: Its problem; by default it is made again from the job.toml in the directory when it is needed.
+
+    Raises:
+        InputError: There is no such run, it is being written, or part of it is missing.
+    """
+    return Run(RunFile(path), problem)
+
+
+def in_turn(function: Any, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """Map a function over argument tuples in this process."""
+    return [function(*argument) for argument in arguments]
+
+
+class Run:
+    """A run that has ended: labelled data, distinct minima, candidate, distribution, prediction.
+
+    Attributes:
+        file: Its files.
+        notes: What the analysis could not do, and why, gathered as it goes.
+    """
+
+    def __init__(self, file: RunFile, problem: Problem | None = None) -> None:
+        self.file = file
+        self.notes: list[str] = []
+        self._problem = problem
+        self._mapping: Mapping = in_turn
+        self._parts = 1
+
+    def __repr__(self) -> str:
+        header = self.file.header
+        return f"<Run {os.fspath(self.file.run_dir)!r}: {header.model}, {len(self.file.start)} starts, {len(header.rf)} rungs>"
+
+    def use(self, mapping: Mapping, parts: int) -> Run:
+        """Let the parts of the ensemble be read through `mapping`; returns the run itself."""
+        self._mapping, self._parts = mapping, max(1, parts)
+        return self
+
+    @cached_property
+    def dataset(self) -> xr.Dataset:
+        """All arrays, labelled and lazy; with several windows, what belongs to one is in `window(k)`."""
+        return labelled_run(self.file)
+
+    def window(self, number: int = 0) -> xr.Dataset:
+        """Data, paths, data kept back and truth of one window, labelled and lazy.
+
+        Raises:
+            IndexError: There is no such window.
+        """
+        if not 0 <= number < len(self.file.header.lengths):
+            raise IndexError(f"window {number}: the run has {len(self.file.header.lengths)}, counted from 0")
+        return labelled_window(self.file, number)
+
+    @property
+    def actions(self) -> xr.DataArray:
+        """A of every start at every rung, dims (start, rung)."""
+        return self.dataset["action"]
+
+    @cached_property
+    def windows(self) -> tuple[StoredWindow, ...]:
+        """The windows as they were assimilated."""
+        return self.file.windows()
+
+    @cached_property
+    def outcome(self) -> Outcome:
+        """How every start ended."""
+        jobs = [(str(self.file.run_dir), part) for part in self.file.parts(self._parts)]
+        if not jobs:
+            raise InputError(
+                Mistake(os.fspath(self.file.run_dir), "no start has left a single rung", "call `hpcda resume`")
+            )
+        return joined(self._mapping(collect, jobs))
+
+    @cached_property
+    def minima(self) -> tuple[Minimum, ...]:
+        """Distinct minima at the last Rf, lowest first."""
+        minima, note = distinct_minima(self.file, self.outcome, self._mapping, self._parts)
+        self._note(note)
+        return minima
+
+    @property
+    def candidate(self) -> Minimum | None:
+        """The lowest minimum, None where no start came to the end of the ladder."""
+        return self.minima[0] if self.minima else None
+
+    @cached_property
+    def band(self) -> Band:
+        """χ² band of the reduced level."""
+        return Band.of(self.file.header.measured)
+
+    @cached_property
+    def separation(self) -> Separation:
+        """Distance of the candidate to the other levels."""
+        return separation(self.minima, self.band)
+
+    @cached_property
+    def plateau(self) -> Plateau | None:
+        """Dependence of the candidate on Rf, from the one of its starts that has most rungs."""
+        if self.candidate is None:
+            return None
+        table = self.file.table("action", np.searchsorted(self.file.start, self.candidate.starts))
+        longest = int(np.argmax(np.isfinite(table).sum(axis=1)))
+        return plateau(table[longest], self.file.header.rf)
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """What the ensemble says."""
+        return judge(self.minima, self.band, self.plateau, self.separation)
+
+    @cached_property
+    def problem(self) -> Problem:
+        """The problem, made again from job.toml, with the data as they are stored.
+
+        Raises:
+            InputError: The job cannot be read, or gives another problem than the one that was solved.
+        """
+        problem = self._problem
+        if problem is None:
+            from hpcda.build import build_problem
+            from hpcda.job import load_job
+
+            problem = build_problem(load_job(self.file.run_dir / "job.toml")).problem
+        header = self.file.header
+        same = (
+            problem.model.state_names == header.state
+            and tuple(p.name for p in problem.parameters) == header.parameter
+            and tuple(window.times for window in problem.windows) == header.lengths
+            and tuple(problem.observed) == header.observed
+            and problem.discretization == header.discretization
+        )
+        if not same:
+            place = os.fspath(self.file.run_dir / "job.toml")
+            remedy = "bring back the job, the model and the data as they were"
+            raise InputError(Mistake(place, "it gives another problem than the one this run solved", remedy))
+        windows = tuple(Window(w.t, w.data, w.noise_std, w.series) for w in self.windows)
+        return replace(problem, windows=windows)
+
+    def path(self, start: int | None = None, rung: int | None = None) -> tuple[list[Array], Array]:
+        """A kept path, by default the candidate's: one array (N, D + V) a window, and the parameters, (P,).
+
+        Raises:
+            KeyError: It was not kept, or there is no candidate.
+        """
+        return self.file.path(self._start(start), rung)
+
+    def _start(self, start: int | None) -> int:
+        if start is not None:
+            return start
+        if self.candidate is None:
+            raise KeyError("no start came to the end of the ladder, so that there is no candidate")
+        return self.candidate.start
+
+    @cached_property
+    def mixture(self) -> Mixture:
+        """The Laplace mixture over the distinct minima as flat vectors.
+
+        Raises:
+            InputError: The problem cannot be made again.
+            ValueError: No minimum has a path and a positive definite Hessian.
+        """
+        problem = self.problem
+        kept = [minimum for minimum in self.minima if minimum.has_path]
+        if not kept:
+            raise ValueError("no path of a minimum was kept")
+        paths = [problem.join(*self.file.path(minimum.start)) for minimum in kept]
+        mixture = laplace(problem, kept, paths, float(self.file.header.rf[-1]))
+        if len(kept) < len(self.minima):
+            note = f"{len(self.minima) - len(kept)} minima without a path are not in the distribution"
+            mixture = replace(mixture, notes=(*mixture.notes, note))
+        for note in mixture.notes:
+            self._note(note)
+        return mixture
+
+    @property
+    def distribution(self) -> xr.Dataset:
+        """Mean and standard deviation of every state at every time and of the parameters, one window.
+
+        With several windows use `distribution_of(k)`. Raises as `mixture` does.
+        """
+        return self.distribution_of(0)
+
+    def distribution_of(self, window: int = 0) -> xr.Dataset:
+        """The path distribution of one window: `mean`, `std` (time, state), `parameter_mean`, `parameter_std`."""
+        header, mixture = self.file.header, self.mixture
+        means, parameters = self.problem.split(mixture.mean)
+        stds, parameter_stds = self.problem.split(mixture.std)
+        states = len(header.state)
+        data: dict[str, Any] = {
+            "mean": (("time", "state"), means[window][:, :states]),
+            "std": (("time", "state"), stds[window][:, :states]),
+            "parameter_mean": ("parameter", parameters),
+            "parameter_std": ("parameter", parameter_stds),
+            "weight": ("minimum", list(mixture.weights.values())),
+        }
+        coords: dict[str, Any] = {
+            "time": ("time", self.windows[window].t, {"units": header.time_unit}),
+            "state": list(header.state),
+            "parameter": list(header.parameter),
+            "start": ("minimum", list(mixture.weights)),
+        }
+        if len(header.unknown) > states:
+            coords["varying"] = list(header.unknown[states:])
+            data["varying_mean"] = (("time", "varying"), means[window][:, states:])
+            data["varying_std"] = (("time", "varying"), stds[window][:, states:])
+        return xr.Dataset(data, coords, {"notes": "; ".join(mixture.notes)})
+
+    def predicted(self, start: int | None = None, window: int = 0, t: npt.ArrayLike | None = None) -> Prediction:
+        """Run the model on from the last state of a path, with its parameters.
+
+        Args:
+            start: Number of the start, by default the candidate's.
+            window: Number of the window.
+            t: Times, the first one the last of the window; by default those of the data kept back, else as many as
+                the window has. Other times than those are given only to models without known time series.
+
+        Raises:
+            InputError: The problem cannot be made again, or the known time series end with the window.
+            KeyError: The path was not kept.
+        """
+        problem, known = self.problem, self.windows[window]
+        blocks, parameters = self.path(start)
+        names = self.file.header.series
+        data = np.zeros((0, len(problem.observed)))
+        if t is not None:
+            times = np.asarray(t, dtype=np.float64)
+        elif len(known.beyond_t):
+            times, data = known.beyond_t, known.beyond_data
+        else:
+            times = known.t - known.t[0] + known.t[-1]
+        series = np.zeros((len(times), len(names)))
+        if names:
+            if not len(known.beyond_t) or times[-1] > known.beyond_t[-1]:
+                remedy = "keep data back (data.hold_back), whose stimuli are stored too"
+                raise InputError(Mistake("predict", "the known time series end with the window", remedy))
+            columns = [np.interp(times, known.beyond_t, column) for column in known.beyond_series.T]
+            series = np.stack(columns, axis=1)
+        last = blocks[window][-1]
+        dimension = problem.dimension
+        values = {**problem.fixed, **dict(zip(self.file.header.parameter, map(float, parameters), strict=True))}
+        values.update(zip(self.file.header.unknown[dimension:], map(float, last[dimension:]), strict=True))
+        dt = problem.windows[window].dt
+        states = run_on(problem.model, last[:dimension], values, times, series, names, dt)
+        measured = observe(self.file.header.expression, self.file.header.state, states)
+        return Prediction(times, states, measured, data if len(data) else np.full(measured.shape, np.nan))
+
+    def predict(self, start: int | None = None, window: int = 0, t: npt.ArrayLike | None = None) -> xr.Dataset:
+        """Prediction beyond the window: `states` (time, state), `prediction` and `data` (time, observed).
+
+        Arguments and errors as for `predicted`.
+        """
+        made, header = self.predicted(start, window, t), self.file.header
+        data = {
+            "states": (("time", "state"), made.states),
+            "prediction": (("time", "observed"), made.observed),
+            "data": (("time", "observed"), made.data),
+        }
+        coords: dict[str, Any] = {
+            "time": ("time", made.t, {"units": header.time_unit}),
+            "state": list(header.state),
+            "observed": list(header.observed),
+        }
+        return xr.Dataset(data, coords)
+
+    def _note(self, note: str | None) -> None:
+        if note and note not in self.notes:
+            self.notes.append(note)
+

@@ -1,0 +1,297 @@
+"""The summary of a run: what summary.json holds, and the same for people."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hpcda.analysis.levels import Minimum
+from hpcda.analysis.prediction import Prediction, observed_states, prediction_errors, rmse, valid_time
+from hpcda.analysis.rundata import Run
+from hpcda.errors import InputError
+
+Array = npt.NDArray[np.float64]
+VERSION = 1
+SHOWN = 12
+"""Minima that the table for people shows."""
+
+
+def summarize(run: Run) -> dict[str, Any]:
+    """All that the analysis found, as plain values for JSON.
+
+    Args:
+        run: The run.
+
+    Returns:
+        Keys: version, run, model, starts, asked, complete, stopped, failed, failed_reasons, stopped_reasons, data, band,
+        minima, candidate, verdict, timing, ladder, ways, provenance, notes.
+    """
+    header, outcome = run.file.header, run.outcome
+    names = {code: name for code, (name, _) in header.reasons.items()}
+    stopped = ~outcome.failed & ~outcome.complete
+
+    def reasons(which: npt.NDArray[np.bool_]) -> dict[str, int]:
+        return dict(Counter(names.get(int(code), f"code {code}") for code in outcome.reason[which]).most_common())
+
+    summary = {
+        "version": VERSION,
+        "run": str(run.file.run_dir),
+        "model": header.model,
+        "discretization": header.discretization,
+        "starts": len(outcome.start),
+        "asked": header.starts,
+        "complete": int(outcome.complete.sum()),
+        "stopped": int(stopped.sum()),
+        "failed": int(outcome.failed.sum()),
+        "failed_reasons": reasons(outcome.failed),
+        "stopped_reasons": reasons(stopped),
+        "data": header.measured,
+        "band": {"low": run.band.low, "high": run.band.high, "scale": run.band.scale},
+        "minima": [as_record(minimum) for minimum in run.minima],
+        "candidate": candidate_record(run),
+        "verdict": {"code": run.verdict.code, "sentence": run.verdict.sentence},
+        "timing": timing(run),
+        "ladder": {"rf": header.rf, "beta": header.beta, "alpha": header.alpha},
+        "ways": ways(run),
+        "provenance": header.provenance,
+        "notes": run.notes,
+    }
+    return {key: plain(value) for key, value in summary.items()}
+
+
+def as_record(minimum: Minimum) -> dict[str, Any]:
+    """One minimum as plain values."""
+    record = asdict(minimum)
+    record["starts"] = list(minimum.starts)
+    return record
+
+
+def candidate_record(run: Run) -> dict[str, Any] | None:
+    """The candidate with the tests it has to pass."""
+    candidate = run.candidate
+    if candidate is None:
+        return None
+    settled, apart = run.plateau, run.separation
+    record = as_record(candidate)
+    record.update(
+        within_band=run.band.low <= candidate.reduced <= run.band.high,
+        separation=asdict(apart),
+        plateau=None if settled is None else asdict(settled),
+    )
+    if candidate.has_path:
+        record.update(truth_errors(run))
+        record.update(prediction_record(run))
+    else:
+        run._note("the candidate's path was not kept: no prediction, no comparison with the truth")
+    return record
+
+
+def prediction_record(run: Run) -> dict[str, Any]:
+    """Errors of the candidate's prediction of the data kept back, over all windows."""
+    if not any(len(window.beyond_t) for window in run.windows):
+        return {}
+    made: list[Prediction] = []
+    try:
+        made = [run.predicted(window=k) for k, window in enumerate(run.windows) if len(window.beyond_t)]
+    except InputError as error:
+        run._note(f"no prediction: {error}")
+        return {}
+    known = [window for window in run.windows if len(window.beyond_t)]
+    errors = np.concatenate([prediction_errors(prediction) for prediction in made])
+    noise = [np.nanmedian(window.noise_std, axis=0) for window in known]
+    scaled = np.concatenate([prediction_errors(p) / s for p, s in zip(made, noise, strict=True)])
+    times = [valid_time(prediction, s) for prediction, s in zip(made, noise, strict=True)]
+    held = [time for time in times if time is not None]
+    return {
+        "rmse_prediction": rmse(errors),
+        "rmse_prediction_by_quantity": {
+            name: rmse(errors[:, column]) for column, name in enumerate(run.file.header.observed)
+        },
+        "rmse_prediction_over_noise": rmse(scaled),
+        "prediction_span": max(float(p.t[-1] - p.t[0]) for p in made),
+        "prediction_valid_time": min(held) if held else None,
+    }
+
+
+def truth_errors(run: Run) -> dict[str, Any]:
+    """Errors of the candidate's path and parameters against the truth, where the run has one."""
+    header = run.file.header
+    if not any(len(window.truth_t) for window in run.windows):
+        return {}
+    blocks, _ = run.path()
+    states = len(header.state)
+    found = []
+    for window, block in zip(run.windows, blocks, strict=True):
+        if not len(window.truth_t):
+            continue
+        at = np.clip(np.searchsorted(window.truth_t, window.t - 1e-9), 0, len(window.truth_t) - 1)
+        same = np.isclose(window.truth_t[at], window.t, rtol=0.0, atol=1e-6 * abs(window.t[-1] - window.t[0]))
+        found.append(block[same][:, :states] - window.truth[at[same]])
+    error = np.concatenate(found)
+    seen = observed_states(header.expression, header.state)
+    assert run.candidate is not None
+    return {
+        "rmse_truth_observed": rmse(error[:, seen]),
+        "rmse_truth_unobserved": rmse(error[:, ~seen]),
+        "rmse_truth_by_state": {name: rmse(error[:, k]) for k, name in enumerate(header.state)},
+        "true_parameters": {n: v for n, v in header.true_parameters.items() if n in run.candidate.parameters},
+    }
+
+
+def timing(run: Run) -> dict[str, Any]:
+    """What the ensemble cost."""
+    outcome, header = run.outcome, run.file.header
+    ranks_per_start = int(header.provenance.get("ranks_per_start", "1") or 1)
+    seconds = outcome.seconds * ranks_per_start
+    opened, closed = header.clock[:, 0], header.clock[:, 1]
+    order = np.argsort(opened)
+    wall, until = 0.0, -np.inf
+    for begin, end in zip(opened[order], closed[order], strict=True):
+        if np.isfinite(end):
+            wall += max(0.0, end - max(begin, until))
+            until = max(until, end)
+    hits = run.candidate.count if run.candidate else 0
+    return {
+        "core_seconds": float(seconds.sum()),
+        "median_start_seconds": float(np.median(seconds)),
+        "longest_start_seconds": float(seconds.max()),
+        "core_seconds_per_hit": float(seconds.sum() / hits) if hits else None,
+        "iterations": int(outcome.iterations.sum()),
+        "rungs": int(run.file.visited.sum()),
+        "ranks": header.ranks,
+        "ranks_per_start": ranks_per_start,
+        "wall_seconds": wall,
+    }
+
+
+def ways(run: Run) -> list[dict[str, Any]]:
+    """Starts, failures and hits of the candidate by way of starting and first rung.
+
+    How often a level was hit says nothing about what other ways would have found: coverage is stated for each.
+    """
+    outcome, header = run.outcome, run.file.header
+    hits = np.isin(outcome.start, run.candidate.starts if run.candidate else ())
+    table = []
+    for way, first in sorted(set(zip(outcome.way.tolist(), outcome.first_rung.tolist(), strict=True))):
+        which = (outcome.way == way) & (outcome.first_rung == first)
+        found = sum(bool(set(minimum.starts) & set(outcome.start[which].tolist())) for minimum in run.minima)
+        table.append(
+            {
+                "way": header.ways[way],
+                "first_rung": first,
+                "first_beta": int(header.beta[first]) if 0 <= first < len(header.beta) else None,
+                "starts": int(which.sum()),
+                "failed": int((which & outcome.failed).sum()),
+                "stopped": int((which & ~outcome.failed & ~outcome.complete).sum()),
+                "minima": found,
+                "hits": int((which & hits).sum()),
+                "core_seconds": float(outcome.seconds[which].sum()),
+            }
+        )
+    return table
+
+
+def plain(value: Any) -> Any:
+    """JSON's own types: no NumPy, no NaN, no infinity."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def format_summary(summary: dict[str, Any]) -> str:
+    """The table of minima, the candidate, the verdict, and where the report lies, for a terminal.
+
+    Args:
+        summary: What `analyze` returned, or summary.json read back.
+    """
+    lines = [_counts(summary)]
+    minima = summary["minima"]
+    if minima:
+        lines += ["", *_table(minima, summary["candidate"])]
+        if len(minima) > SHOWN:
+            lines.append(f"  … and {len(minima) - SHOWN} more, all in summary.json")
+        lines += ["", *_candidate(summary)]
+    verdict = summary["verdict"]
+    lines += ["", f"Verdict: {verdict['code']}", *_wrapped(verdict["sentence"])]
+    for note in summary["notes"]:
+        lines += _wrapped(f"Note: {note}")
+    if summary.get("report"):
+        lines += ["", f"Report: {summary['report']}"]
+    return "\n".join(lines)
+
+
+def _counts(summary: dict[str, Any]) -> str:
+    parts = [f"{summary['complete']} complete"]
+    for key in ("stopped", "failed"):
+        if summary[key]:
+            why = ", ".join(f"{count} {name}" for name, count in summary[f"{key}_reasons"].items())
+            parts.append(f"{summary[key]} {key} ({why})")
+    missing = summary["asked"] - summary["starts"]
+    if missing > 0:
+        parts.append(f"{missing} not run")
+    timing = summary["timing"]
+    return (
+        f"{summary['model']}: {summary['starts']} starts, {'; '.join(parts)}; "
+        f"{timing['core_seconds']:.4g} core-seconds on {timing['ranks']} ranks"
+    )
+
+
+def _table(minima: list[dict[str, Any]], candidate: dict[str, Any] | None) -> list[str]:
+    names = list(minima[0]["parameters"])[:4]
+    heads = ["", "action", "measurement", "model", "reduced", "count", "start", *names]
+    rows = [heads]
+    for place, minimum in enumerate(minima[:SHOWN]):
+        cells = [f"{minimum[key]:.6g}" for key in ("action", "measurement", "model")]
+        cells += [f"{minimum['reduced']:.3f}", str(minimum["count"]), str(minimum["start"])]
+        cells += [f"{minimum['parameters'][name]:.5g}" for name in names]
+        rows.append([str(place + 1), *cells])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(heads))]
+    return ["  " + "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _candidate(summary: dict[str, Any]) -> list[str]:
+    candidate, band = summary["candidate"], summary["band"]
+    side = "within" if candidate["within_band"] else "outside"
+    lines = [
+        f"Candidate: start {candidate['start']}, reached by {candidate['count']} of {summary['complete']} starts",
+        f"  reduced level   {candidate['reduced']:.4f}, {side} {band['low']:.3f} … {band['high']:.3f} "
+        f"({summary['data']} data values)",
+    ]
+    apart = candidate["separation"]
+    if apart["gap"] is None:
+        lines.append("  next level      none was found")
+    else:
+        lines.append(f"  next level      {apart['gap']:.4g} above, {apart['deviations']:.3g} χ² deviations")
+    plateau = candidate["plateau"]
+    if plateau and plateau["change"] is not None:
+        lines.append(f"  change with Rf  {plateau['change']:.2%} per decade")
+    if candidate.get("rmse_prediction") is not None:
+        lines.append(
+            f"  prediction      RMSE {candidate['rmse_prediction']:.4g}, {candidate['rmse_prediction_over_noise']:.3g} times "
+            f"the noise; within 3 σ for {candidate['prediction_valid_time']:.4g} of {candidate['prediction_span']:.4g} time units"
+        )
+    elif "rmse_prediction" in candidate:
+        lines.append("  prediction      it grows without bound")
+    for key, label in (("rmse_truth_observed", "truth, observed"), ("rmse_truth_unobserved", "and unobserved")):
+        if candidate.get(key) is not None:
+            lines.append(f"  {label:<15} RMSE {candidate[key]:.4g}")
+    return lines
+
+
+def _wrapped(text: str) -> list[str]:
+    import textwrap
+
+    return textwrap.wrap(text, 100, initial_indent="  ", subsequent_indent="  ")
