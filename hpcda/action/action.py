@@ -94,10 +94,10 @@ class Action:
         self._keep: list[np.ndarray] = []
         self._tables = self._make_tables()
         self._windows = [self._make_window(window) for window in problem.windows]
-        self._work = self._make_work(errors=None)
+        self._work = self._make_work(max(window.times for window in problem.windows))
         self._pairs = problem.shared * (problem.shared + 1) // 2
         self._values = np.zeros(self._pairs + sum(self._extent(window.times) for window in problem.windows))
-        self._priors = _priors(problem)
+        self._priors = priors(problem)
 
     def _extent(self, times: int) -> int:
         return ((times - 1) // self.structure.scheme.span + 1) * self.structure.slots
@@ -249,16 +249,21 @@ class Action:
             series=self._pointer(window.series, np.float64),
         )
 
-    def _make_work(self, errors: Array | None) -> ctypes.Structure:
+    def full_work(self, times: int) -> tuple[ctypes.Structure, Array, Array]:
+        """Scratch for one window that keeps all model errors and all their derivatives: (scratch, errors, derivatives)."""
+        intervals = (times - 1) // self.structure.scheme.span
+        errors = np.zeros(intervals * len(self.structure.rows))
+        entries = np.zeros(intervals * sum(len(row) for row in self.structure.rows))
+        return self._make_work(times, errors, entries), errors, entries
+
+    def _make_work(self, times: int, errors: Array | None = None, kept: Array | None = None) -> ctypes.Structure:
         tables, scheme = self._tables, self.structure.scheme
-        times = max(window.times for window in self.problem.windows)
         intervals = (times - 1) // scheme.span
         nodal = scheme.nodes is not None
         blocks = -(-times // LANES) if nodal else -(-intervals // LANES) * scheme.stages
         variables = tables.D + tables.V + tables.P
         rows = scheme.errors * tables.D
         entries = max(len(row) for row in self.structure.rows)
-        total = sum(len(row) for row in self.structure.rows)
         active = tables.na
         sizes = {
             "rates": blocks * tables.D * LANES,
@@ -267,13 +272,13 @@ class Action:
             "second": LANES * max((1 if nodal else scheme.stages) * tables.nh, 2 * tables.L + tables.onj + tables.onh),
             "pack": LANES * (variables + tables.C + tables.U + 1),
             "lambda": intervals * rows,
-            "entries": entries if errors is None else intervals * total,
+            "entries": entries,
             "dense": (scheme.stages * (variables + tables.D) + active + variables + rows) * active + tables.D,
         }
-        return _Work(
-            **{name: self._pointer(np.zeros(max(size, LANES)), np.float64) for name, size in sizes.items()},
-            errors=_address(errors),
-        )
+        places = {name: self._pointer(np.zeros(max(size, LANES)), np.float64) for name, size in sizes.items()}
+        if kept is not None:
+            places["entries"] = self._pointer(kept, np.float64)
+        return _Work(**places, errors=_address(errors))
 
 
 def _address(array: Array | None) -> int | None:
@@ -308,7 +313,8 @@ def _observed_function(problem: Problem) -> Callable[[Callable[[str, int], Symbo
     return function
 
 
-def _priors(problem: Problem) -> tuple[np.ndarray, Array, Array]:
+def priors(problem: Problem) -> tuple[np.ndarray, Array, Array]:
+    """Index of every unknown with a Gaussian prior, the priors' means, and one over their variances."""
     found: list[tuple[int, float, float]] = []
     for name, (mean, std) in problem.initial_prior.items():
         state = problem.model.state_names.index(name)

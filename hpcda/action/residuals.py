@@ -1,0 +1,85 @@
+"""The action as a sum of squares A = ½ Σ ρ², with the sparse Jacobian of ρ.
+
+Residuals in order: sqrt(Rm)(h - y) of every measured value, sqrt(Rf s) r of every model error, the random walks of
+parameters, and (X - mean)/std of every prior.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+
+from hpcda.action.action import Action
+from hpcda.problem import Array
+
+
+class Residuals:
+    """Residuals ρ and their Jacobian in compressed rows.
+
+    Attributes:
+        count: Number of residuals.
+        indptr: Row starts, shape (count + 1,).
+        indices: Column of every value.
+    """
+
+    def __init__(self, action: Action) -> None:
+        self.action = action
+        problem, structure = action.problem, action.structure
+        local, last = structure.local, problem.offsets[-1]
+        row_columns = [np.array([entry.column for entry in row]) for row in structure.rows]
+        observed = np.array(action.observed.jacobian, dtype=np.int64).reshape(-1, 2)
+        columns: list[np.ndarray] = []
+        self._data: list[np.ndarray] = []
+        self._walks: list[tuple[np.ndarray, float]] = []
+        for (offset, _), window in zip(pairwise(problem.offsets), problem.windows, strict=True):
+            known = np.argwhere(np.isfinite(window.data))
+            self._data.append(known)
+            for n, l in known:  # noqa: E741
+                columns.append(offset + n * problem.block + observed[observed[:, 0] == l, 1])
+            for interval in range((window.times - 1) // structure.scheme.span):
+                base = offset + interval * structure.scheme.span * problem.block
+                columns += [np.where(c < local, base + c, last + c - local) for c in row_columns]
+            for number, varying in enumerate(problem.varying):
+                if varying.walk_std is not None:
+                    at = offset + problem.dimension + number + problem.block * np.arange(window.times)
+                    self._walks.append((at, 1.0 / (varying.walk_std * np.sqrt(window.dt))))
+                    columns += list(np.stack([at[:-1], at[1:]], axis=1))
+        columns += [np.array([index]) for index in action._priors[0]]
+        self._work = [action.full_work(window.times) for window in problem.windows]
+        self.count = len(columns)
+        self.indptr = np.concatenate([[0], np.cumsum([len(c) for c in columns])]).astype(np.int32)
+        self.indices = np.concatenate(columns).astype(np.int32)
+
+    def evaluate(self, path: Array, rf: float) -> tuple[Array, Array]:
+        """ρ, shape (count,), and the values of its Jacobian, in the order of `indices`."""
+        action, problem = self.action, self.action.problem
+        rows = action.structure.scheme.errors * problem.dimension
+        root = np.sqrt(rf * np.resize(problem.model_error_weight, rows))
+        widths = [len(row) for row in action.structure.rows]
+        values, slopes = [], []
+        observed = np.array(action.observed.jacobian, dtype=np.int64).reshape(-1, 2)
+        walks = iter(self._walks)
+        begin, gradient, parts = action._pairs, np.empty(action.size), np.empty(3)
+        for number, (offset, _) in enumerate(pairwise(problem.offsets)):
+            window = problem.windows[number]
+            intervals = (window.times - 1) // action.structure.scheme.span
+            work, errors, entries = self._work[number]
+            misfit = np.zeros((window.times, len(problem.observed)))
+            slope = np.zeros((window.times, len(observed)))
+            action._window(
+                number, path[offset:], path[problem.offsets[-1] :], rf, 1, parts, gradient, offset, begin, work, misfit, slope
+            )
+            for n, l in self._data[number]:  # noqa: E741
+                values.append(misfit[n, l : l + 1])
+                slopes.append(slope[n, observed[:, 0] == l])
+            values.append((errors.reshape(intervals, -1) * root).ravel())
+            slopes.append((entries.reshape(intervals, -1) * np.repeat(root, widths)).ravel())
+            for _ in (q for q in problem.varying if q.walk_std is not None):
+                at, weight = next(walks)
+                values.append(weight * np.diff(path[at]))
+                slopes.append(np.tile([-weight, weight], len(at) - 1))
+        indices, means, weights = action._priors
+        values.append(np.sqrt(weights) * (path[indices] - means))
+        slopes.append(np.sqrt(weights))
+        return np.concatenate(values), np.concatenate(slopes)

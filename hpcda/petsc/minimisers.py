@@ -1,0 +1,294 @@
+"""Minimisers by name: our shifted Newton, and the native types of TAO and SNES, behind one interface.
+
+Whatever a solver says of itself, the end is judged on the action: a path counts as a minimum where its scaled gradient is
+within the tolerance, or where Newton's decrement says that nothing is left to gain.
+"""
+
+from __future__ import annotations
+
+import atexit
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hpcda.action import Action
+from hpcda.annealing.outcome import Outcome
+from hpcda.annealing.reasons import Reason
+from hpcda.errors import InputError, Mistake
+from hpcda.petsc.distributed import DistributedSystem
+from hpcda.petsc.least_squares import LeastSquares
+from hpcda.petsc.newton import ShiftedNewton, direct_solver, positive_definite
+from hpcda.petsc.options import PREFIX
+from hpcda.petsc.start import PETSc
+from hpcda.petsc.system import SerialSystem, System
+from hpcda.problem import Array
+
+DECREMENT = 1e-10
+_alive: weakref.WeakSet[PetscMinimiser] = weakref.WeakSet()
+
+
+@atexit.register
+def _free() -> None:
+    """PETSc must not outlive its objects: free those of this rank alone that nobody destroyed."""
+    for minimiser in list(_alive):
+        if minimiser.system.x.comm.size == 1:
+            minimiser.destroy()
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a minimiser is.
+
+    Attributes:
+        type: PETSc's name of it.
+        sentence: What it does.
+        bounds: Whether it keeps bounds.
+        linear: How it solves linear systems unless options say otherwise: "direct", "icc" (conjugate gradients in a
+            trust region, preconditioned), or "" for none.
+    """
+
+    type: str
+    sentence: str
+    bounds: bool
+    linear: str = ""
+
+
+MINIMISERS: dict[str, Kind] = {
+    "auto": Kind("newton", "the most robust one: newton", bounds=True, linear="direct"),
+    "newton": Kind("newton", "exact Newton, shifted where indefinite, projected on the bounds", bounds=True, linear="direct"),
+    "nls": Kind("nls", "TAO: Newton with line search", bounds=False, linear="direct"),
+    "ntr": Kind("ntr", "TAO: Newton in a trust region", bounds=False, linear="icc"),
+    "ntl": Kind("ntl", "TAO: Newton in a trust region with line search", bounds=False, linear="icc"),
+    "bnls": Kind("bnls", "TAO: bounded Newton with line search", bounds=True, linear="direct"),
+    "bntr": Kind("bntr", "TAO: bounded Newton in a trust region", bounds=True, linear="icc"),
+    "bntl": Kind("bntl", "TAO: bounded Newton in a trust region with line search", bounds=True, linear="icc"),
+    "lmvm": Kind("lmvm", "TAO: limited-memory quasi-Newton", bounds=False),
+    "blmvm": Kind("blmvm", "TAO: bounded limited-memory quasi-Newton", bounds=True),
+    "bqnls": Kind("bqnls", "TAO: bounded quasi-Newton with line search", bounds=True),
+    "cg": Kind("cg", "TAO: nonlinear conjugate gradients", bounds=False),
+    "bncg": Kind("bncg", "TAO: bounded nonlinear conjugate gradients", bounds=True),
+    "brgn": Kind("brgn", "TAO: bounded regularised Gauss–Newton on the residuals", bounds=True),
+    "snes-newtonls": Kind("newtonls", "SNES: Newton with line search on the gradient", bounds=False, linear="direct"),
+    "snes-newtontr": Kind("newtontr", "SNES: Newton in a trust region on the gradient", bounds=False, linear="direct"),
+}
+
+
+class PetscMinimiser:
+    """One minimiser with its PETSc objects, for all rungs and starts of a rank.
+
+    Args:
+        action: The action.
+        name: One of `MINIMISERS`.
+        comm: Communicator over which one path is spread (an mpi4py communicator), or None for this rank alone.
+        max_iterations: Limit of iterations at one rung.
+        watch: Called at every iteration, with (iteration, action).
+
+    Raises:
+        InputError: The minimiser is unknown or cannot keep the problem's bounds.
+    """
+
+    def __init__(
+        self,
+        action: Action,
+        name: str = "auto",
+        comm: Any = None,
+        max_iterations: int = 1000,
+        watch: Callable[[int, float], None] | None = None,
+    ) -> None:
+        self.kind = _kind(name, action.problem.bounded)
+        self.action = action
+        self._watch = watch or (lambda iteration, value: None)
+        spread = comm is not None and comm.size > 1
+        self.system: System = DistributedSystem(action, comm) if spread else SerialSystem(action)
+        self._newton: ShiftedNewton | None = None
+        self._squares: LeastSquares | None = None
+        self._ksp: Any = None
+        self.snes: Any = None
+        self.tao: Any = None
+        if name.startswith("snes-"):
+            self._make_snes(max_iterations)
+        else:
+            self._make_tao(max_iterations, spread)
+        _alive.add(self)
+
+    def __enter__(self) -> PetscMinimiser:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.destroy()
+
+    def _make_tao(self, max_iterations: int, spread: bool) -> None:
+        system, tao = self.system, PETSc.TAO().create(comm=self.system.x.comm)
+        self.tao = tao
+        tao.setOptionsPrefix(PREFIX)
+        tao.setSolution(system.x)
+        tao.setObjectiveGradient(system.objective_gradient, system.gradient)
+        tao.setHessian(system.assemble, system.hessian, system.hessian)
+        tao.setTolerances(gatol=1e-8, grtol=0.0, gttol=0.0)
+        tao.setMaximumIterations(max_iterations)
+        tao.setMaximumFunctionEvaluations(100 * max_iterations)
+        if self.action.problem.bounded:
+            tao.setVariableBounds((system.lower, system.upper))
+        if self.kind.type == "newton":
+            self._newton = ShiftedNewton(system)
+            tao.setType(PETSc.TAO.Type.PYTHON)
+            tao.setPythonContext(self._newton)
+        else:
+            tao.setType(self.kind.type)
+            if self.kind.type == "brgn":
+                if spread:
+                    raise InputError(
+                        Mistake("solver.minimizer", "'brgn' works on one rank a start", "set ensemble.ranks_per_start = 1 or use 'auto'")
+                    )
+                self._squares = LeastSquares(system)
+                self._squares.connect(tao)
+            if self.kind.linear == "direct":
+                direct_solver(tao.getKSP())
+            elif self.kind.linear == "icc":
+                tao.getKSP().setType(PETSc.KSP.Type.STCG)
+                tao.getKSP().getPC().setType(PETSc.PC.Type.BJACOBI if spread else PETSc.PC.Type.ICC)
+        tao.setMonitor(self._monitor)
+        tao.setFromOptions()
+
+    def _make_snes(self, max_iterations: int) -> None:
+        system, snes = self.system, PETSc.SNES().create(comm=self.system.x.comm)
+        self.snes = snes
+        snes.setOptionsPrefix(PREFIX)
+        snes.setType(self.kind.type)
+        snes.setFunction(lambda snes, x, g: system.objective_gradient(None, x, g), system.gradient)
+        snes.setJacobian(system.assemble, system.hessian, system.hessian)
+        snes.setTolerances(rtol=1e-14, atol=1e-8, stol=1e-14, max_it=max_iterations)
+        snes.setMaxFunctionEvaluations(100 * max_iterations)
+        direct_solver(snes.getKSP())
+        if self.kind.type == "newtontr":
+            snes.getKSP().setType(PETSc.KSP.Type.GMRES)
+        snes.setMonitor(lambda snes, iteration, norm: self._watch(iteration, float("nan")))
+        snes.setFromOptions()
+
+    def _monitor(self, tao: Any) -> None:
+        self._watch(tao.getIterationNumber(), tao.getObjectiveValue())
+
+    def minimise(self, path: Array, rf: float) -> Outcome:
+        """The minimum downhill of `path`, shape (size,), at model-error precision `rf`."""
+        system = self.system
+        system.rf = rf
+        system.load(path)
+        reason, factorizations, iterations = None, 0, 0
+        try:
+            if self.snes is not None:
+                self.snes.solve(None, system.x)
+                iterations, factorizations = self.snes.getIterationNumber(), self.snes.getLinearSolveIterations()
+                native = self.snes.getConvergedReason()
+            else:
+                self.tao.solve()
+                iterations = self.tao.getIterationNumber()
+                native = self.tao.getConvergedReason()
+        except PETSc.Error:
+            native, reason = -1, Reason.FAILED_LINEAR
+        if self._newton is not None and reason is None:
+            reason = self._newton.progress.reason
+            factorizations = self._newton.progress.factorizations
+        elif self.kind.linear == "direct":
+            factorizations = iterations
+        norm, gain, finite = self._judge()
+        found = system.path()
+        parts = system.parts(system.x)
+        if not (finite and np.isfinite(parts.total)):
+            reason = Reason.FAILED_NON_FINITE
+        elif self._newton is None or reason is None:
+            reason = self._reason(native, norm, gain, parts.total, reason)
+        return Outcome(found, parts, norm, iterations, factorizations, reason)
+
+    def _reason(self, native: int, norm: float, gain: float, value: float, known: Reason | None) -> Reason:
+        if 0.0 <= gain <= DECREMENT * abs(value):
+            return Reason.CONVERGED_DECREMENT
+        if norm <= 1e-8:
+            return Reason.CONVERGED_GRADIENT
+        if known is not None:
+            return known
+        reasons = PETSc.TAO.Reason
+        if self.snes is not None:
+            return Reason.STOPPED_ITERATIONS if native == PETSc.SNES.ConvergedReason.DIVERGED_MAX_IT else Reason.FAILED_LINE_SEARCH
+        table = {
+            reasons.DIVERGED_MAXITS: Reason.STOPPED_ITERATIONS,
+            reasons.DIVERGED_MAXFCN: Reason.STOPPED_ITERATIONS,
+            reasons.DIVERGED_NAN: Reason.FAILED_NON_FINITE,
+            reasons.DIVERGED_LS_FAILURE: Reason.FAILED_LINE_SEARCH,
+            reasons.DIVERGED_TR_REDUCTION: Reason.FAILED_TRUST_REGION,
+        }
+        return table.get(native, Reason.FAILED_OTHER)
+
+    def _judge(self) -> tuple[float, float, bool]:
+        """Scaled, projected gradient; decrease that a Newton step promises (-1 where there is no minimum near)."""
+        system = self.system
+        value = system.objective_gradient(None, system.x, system.gradient)
+        held = _held(system)
+        if not np.isfinite(value):
+            return float("nan"), -1.0, False
+        work = system.gradient.duplicate()
+        work.pointwiseMult(system.gradient, system.scale)
+        work.array[held] = 0.0
+        norm = float(work.norm(PETSc.NormType.NORM_INFINITY))
+        gain = -1.0
+        if self._newton is None and np.isfinite(norm):
+            gain = self._decrement(held, work)
+        work.destroy()
+        return norm, gain, bool(np.isfinite(norm))
+
+    def _decrement(self, held: np.ndarray, work: Any) -> float:
+        system = self.system
+        if self._ksp is None:
+            self._ksp = PETSc.KSP().create(comm=system.x.comm)
+            direct_solver(self._ksp)
+        system.assemble(None, system.x, None, None)
+        begin = system.x.getOwnershipRange()[0]
+        if system.x.comm.tompi4py().allreduce(len(held)):
+            system.hessian.zeroRowsColumns((held + begin).astype(PETSc.IntType), diag=1.0)
+        step, rhs = system.x.duplicate(), system.gradient.copy()
+        rhs.array[held] = 0.0
+        self._ksp.setOperators(system.hessian, system.hessian)
+        try:
+            self._ksp.solve(rhs, step)
+            good = self._ksp.getConvergedReason() > 0 and positive_definite(self._ksp, system.hessian, step, work)
+            gain = 0.5 * rhs.dot(step) if good else -1.0
+        except PETSc.Error:
+            gain = -1.0
+        step.destroy()
+        rhs.destroy()
+        return gain
+
+    def destroy(self) -> None:
+        """Free all PETSc objects; collective where a path is spread over ranks."""
+        if self not in _alive:
+            return
+        _alive.discard(self)
+        for thing in (self.tao, self.snes, self._ksp, self._squares, self.system):
+            if thing is not None:
+                thing.destroy()
+
+
+def _held(system: System) -> np.ndarray:
+    place, push, near = system.x.array_r, system.gradient.array_r, 1e-10 * system.scale.array_r
+    low = (place <= system.lower.array_r + near) & (push > 0)
+    high = (place >= system.upper.array_r - near) & (push < 0)
+    return np.flatnonzero(low | high)
+
+
+def _kind(name: str, bounded: bool) -> Kind:
+    if name not in MINIMISERS:
+        raise InputError(Mistake("solver.minimizer", f"{name!r} is unknown", f"use one of {', '.join(MINIMISERS)}"))
+    kind = MINIMISERS[name]
+    if bounded and not kind.bounds:
+        able = ", ".join(other for other, value in MINIMISERS.items() if value.bounds)
+        raise InputError(
+            Mistake("solver.minimizer", f"{name!r} cannot keep the bounds of this job", f"use one of {able}, or remove the bounds")
+        )
+    return kind
+
+
+def make_minimiser(action: Action, name: str = "auto", **options: Any) -> PetscMinimiser:
+    """A `PetscMinimiser`; see there."""
+    return PetscMinimiser(action, name, **options)

@@ -1,0 +1,18 @@
+"""PETSc itself, initialised once without reading the command line."""
+
+from __future__ import annotations
+
+import petsc4py
+
+petsc4py.init([])
+
+from petsc4py import PETSc  # noqa: E402
+
+__all__ = ["PETSc", "petsc_version"]
+
+
+def petsc_version() -> str:
+    """Version of PETSc and of petsc4py, and whether the direct solver MUMPS is there."""
+    version = ".".join(str(number) for number in PETSc.Sys.getVersion())
+    mumps = "with" if PETSc.Sys.hasExternalPackage("mumps") else "without"
+    return f"{version} (petsc4py {petsc4py.__version__}, {mumps} MUMPS)"

@@ -1,0 +1,110 @@
+"""The action as PETSc objects: vectors of the path and its gradient, the assembled Hessian, made once and reused."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+
+from hpcda.action import Action, Parts
+from hpcda.annealing.scale import scales
+from hpcda.petsc.options import PREFIX
+from hpcda.petsc.start import PETSc
+from hpcda.problem import Array
+
+
+class System(Protocol):
+    """What a minimiser needs of one path, on one rank or on several."""
+
+    rf: float
+    x: Any
+    gradient: Any
+    hessian: Any
+    lower: Any
+    upper: Any
+    scale: Any
+
+    def load(self, path: Array) -> None:
+        """Put a flat path, shape (size,), into `x`; the same on every rank."""
+        ...
+
+    def path(self) -> Array:
+        """The flat path in `x`, shape (size,), on every rank."""
+        ...
+
+    def parts(self, x: Any) -> Parts:
+        """The action of a vector by its terms."""
+        ...
+
+    def objective_gradient(self, tao: Any, x: Any, g: Any) -> float:
+        """The action of a vector; its gradient goes to `g`."""
+        ...
+
+    def assemble(self, tao: Any, x: Any, h: Any, p: Any) -> None:
+        """Put the exact Hessian at `x` into `hessian`."""
+        ...
+
+    def destroy(self) -> None:
+        """Free all PETSc objects."""
+        ...
+
+
+class SerialSystem:
+    """The action on one rank; the Hessian's values are written straight into the matrix's own arrays."""
+
+    def __init__(self, action: Action) -> None:
+        self.action = action
+        self.rf = 0.0
+        size, sparsity = action.size, action.sparsity
+        self._values = np.zeros(len(sparsity.indices))
+        indptr, indices = sparsity.indptr.astype(PETSc.IntType), sparsity.indices.astype(PETSc.IntType)
+        comm = PETSc.COMM_SELF
+        self.hessian = PETSc.Mat().createAIJWithArrays((size, size), (indptr, indices, self._values), comm=comm)
+        self.hessian.setOptionsPrefix(PREFIX)
+        self.hessian.setOption(PETSc.Mat.Option.SYMMETRIC, True)
+        self.hessian.setOption(PETSc.Mat.Option.KEEP_NONZERO_PATTERN, True)
+        self.hessian.assemble()
+        vectors = [PETSc.Vec().createSeq(size, comm=comm) for _ in range(5)]
+        self.x, self.gradient, self.lower, self.upper, self.scale = vectors
+        self.lower.array[:], self.upper.array[:] = petsc_bounds(action.problem.bounds)
+        self.scale.array[:] = scales(action.problem)
+        self._parts: dict[str, Parts] = {}
+
+    def load(self, path: Array) -> None:
+        """See `System`."""
+        self.x.array[:] = path
+
+    def path(self) -> Array:
+        """See `System`."""
+        return np.array(self.x.array_r)
+
+    def parts(self, x: Any) -> Parts:
+        """See `System`."""
+        return self.action.value(x.array_r, self.rf)
+
+    def objective(self, tao: Any, x: Any) -> float:
+        """The action of a vector."""
+        return self.action.value(x.array_r, self.rf).total
+
+    def objective_gradient(self, tao: Any, x: Any, g: Any) -> float:
+        """See `System`."""
+        parts, gradient = self.action.gradient(x.array_r, self.rf)
+        g.array[:] = gradient
+        return parts.total
+
+    def assemble(self, tao: Any, x: Any, h: Any, p: Any) -> None:
+        """See `System`."""
+        self._values[:] = self.action.derivatives(x.array_r, self.rf)[2]
+        self.hessian.stateIncrease()
+        self.hessian.assemble()
+
+    def destroy(self) -> None:
+        """See `System`."""
+        for thing in (self.hessian, self.x, self.gradient, self.lower, self.upper, self.scale):
+            thing.destroy()
+
+
+def petsc_bounds(bounds: tuple[Array, Array]) -> tuple[Array, Array]:
+    """Lower and upper bounds with PETSc's own numbers for infinity."""
+    lower, upper = bounds
+    return np.where(np.isfinite(lower), lower, PETSc.NINFINITY), np.where(np.isfinite(upper), upper, PETSc.INFINITY)
