@@ -1,0 +1,90 @@
+"""The queue of starts: one-sided counters on rank 0, so that whoever is free takes the next start.
+
+On some transports a one-sided operation waits until rank 0 enters MPI, so rank 0 polls while it computes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from mpi4py import MPI
+
+NEXT, DONE, FAILED, RUNGS = range(4)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How far the ensemble is: starts ended, starts failed, rungs done, lowest final action (infinite at first)."""
+
+    done: int
+    failed: int
+    rungs: int
+    lowest: float
+
+
+class Queue:
+    """Hands out the numbers 0 … starts - 1, each once; collective to make and to close.
+
+    Args:
+        world: All ranks.
+        group: The ranks that work on one start together; they receive the same number.
+        starts: How many starts there are.
+    """
+
+    def __init__(self, world: Any, group: Any, starts: int) -> None:
+        self._world, self._group, self._starts = world, group, starts
+        here = world.rank == 0
+        self._counters = MPI.Win.Allocate(4 * 8 if here else 0, 8, MPI.INFO_NULL, world)
+        self._lowest = MPI.Win.Allocate(8 if here else 0, 8, MPI.INFO_NULL, world)
+        if here:
+            np.frombuffer(self._counters, dtype=np.int64)[:] = 0
+            np.frombuffer(self._lowest, dtype=np.float64)[:] = np.inf
+        world.Barrier()
+        self._counters.Lock_all()
+        self._lowest.Lock_all()
+
+    def _add(self, counter: int, amount: int) -> int:
+        before = np.zeros(1, dtype=np.int64)
+        self._counters.Fetch_and_op(np.array([amount], dtype=np.int64), before, 0, counter, MPI.SUM)
+        self._counters.Flush(0)
+        return int(before[0])
+
+    def take(self) -> int | None:
+        """The next start of this group, or None where none is left; collective over the group."""
+        number = self._add(NEXT, 1) if self._group.rank == 0 else 0
+        number = self._group.bcast(number, root=0)
+        return number if number < self._starts else None
+
+    def rung_done(self) -> None:
+        """Tell that a rung is done; by one rank of the group."""
+        self._add(RUNGS, 1)
+
+    def start_done(self, action: float, failed: bool) -> None:
+        """Tell that a start has ended at `action`; by one rank of the group."""
+        if failed:
+            self._add(FAILED, 1)
+        elif np.isfinite(action):
+            self._lowest.Accumulate(np.array([action]), 0, op=MPI.MIN)
+            self._lowest.Flush(0)
+        self._add(DONE, 1)
+
+    def poll(self) -> None:
+        """Let one-sided operations on this rank go on."""
+        self._world.Iprobe(MPI.ANY_SOURCE, MPI.ANY_TAG)
+
+    def counts(self) -> Counts:
+        """How far the ensemble is."""
+        numbers, lowest = np.zeros(4, dtype=np.int64), np.zeros(1)
+        self._counters.Get_accumulate(np.zeros(4, dtype=np.int64), numbers, 0, op=MPI.NO_OP)
+        self._lowest.Get_accumulate(np.zeros(1), lowest, 0, op=MPI.NO_OP)
+        self._counters.Flush(0)
+        self._lowest.Flush(0)
+        return Counts(int(numbers[DONE]), int(numbers[FAILED]), int(numbers[RUNGS]), float(lowest[0]))
+
+    def close(self) -> None:
+        """Free the counters; collective."""
+        for window in (self._counters, self._lowest):
+            window.Unlock_all()
+            window.Free()
