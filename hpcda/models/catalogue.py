@@ -6,7 +6,6 @@ file's name; nothing has to be registered.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import importlib
 import importlib.util
@@ -14,7 +13,7 @@ import inspect
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import cache, partial
 from pathlib import Path
 from types import MappingProxyType, ModuleType
@@ -22,6 +21,7 @@ from typing import Any
 
 from hpcda.errors import InputError, Mistake
 from hpcda.models.model import Model
+from hpcda.names import nearest
 
 Builder = Callable[..., Model]
 _BUILD = re.compile(r"^def build\([^)]*\) -> Model:", re.MULTILINE)
@@ -74,7 +74,7 @@ def load_model(name: str, options: Mapping[str, Any] | None = None, folder: Path
                 Mistake(
                     "model.name",
                     f"there is no model {name!r} in the catalogue",
-                    f"{_suggestion(name, _names())}; or name a function in a file, 'neuron.py:build'",
+                    f"{nearest(name, _names())}; or name a function in a file, 'neuron.py:build'",
                 )
             )
         builder: Any = importlib.import_module(f"hpcda.models.{name}").build
@@ -90,27 +90,16 @@ def load_model(name: str, options: Mapping[str, Any] | None = None, folder: Path
             n for n, value in vars(module).items() if inspect.isfunction(value) and not n.startswith("_")
         ]
         raise InputError(
-            Mistake(
-                "model.name", f"{file} defines no function {function!r}", _suggestion(function, functions)
-            )
+            Mistake("model.name", f"{file} defines no function {function!r}", nearest(function, functions))
         )
     return _call(builder, options, name)
-
-
-def _suggestion(wrong: str, known: Iterable[str]) -> str:
-    """What to write instead of `wrong`."""
-    known = list(known)
-    lower = {entry.lower(): entry for entry in known}
-    close = difflib.get_close_matches(wrong.lower(), lower, n=1, cutoff=0.6)
-    listed = f"known: {', '.join(known) or 'none'}"
-    return f"did you mean {lower[close[0]]!r}? ({listed})" if close else listed
 
 
 def _load_file(file: Path) -> ModuleType:
     """Import a file under a name of its own, so that two files of one name do not meet."""
     if not file.is_file():
         others = sorted(other.name for other in file.parent.glob("*.py")) if file.parent.is_dir() else []
-        raise InputError(Mistake("model.name", f"there is no file {file}", _suggestion(file.name, others)))
+        raise InputError(Mistake("model.name", f"there is no file {file}", nearest(file.name, others)))
     unique = f"_hpcda_model_{file.stem}_{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:12]}"
     spec = importlib.util.spec_from_file_location(unique, file)
     if spec is None or spec.loader is None:
@@ -176,7 +165,7 @@ def _option_mistakes(signature: inspect.Signature, options: dict[str, Any], name
         place = f"model.options.{key}"
         if key not in taken:
             if not anything:
-                mistakes.append(Mistake(place, f"{name} takes no such option", _suggestion(key, taken)))
+                mistakes.append(Mistake(place, f"{name} takes no such option", nearest(key, taken)))
             continue
         kind = _KINDS.get(taken[key].annotation)
         if kind and (not isinstance(value, kind[0]) or (isinstance(value, bool) and bool not in kind[0])):

@@ -8,9 +8,7 @@ compiled code of the action, so that each checks the other.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,6 +18,7 @@ from scipy.integrate import solve_ivp
 from hpcda.errors import InputError, Mistake
 from hpcda.models.model import Model
 from hpcda.models.signals import Signal, interpolated
+from hpcda.names import nearest
 
 Array = npt.NDArray[np.float64]
 Input = Signal | Callable[[float], float] | npt.ArrayLike
@@ -135,57 +134,12 @@ def noise(shape: tuple[int, ...], noise_std: npt.ArrayLike, seed: int, window: i
     return np.asarray(rng.standard_normal(shape) * np.asarray(noise_std), dtype=np.float64)
 
 
-@dataclass(frozen=True)
-class Twin:
-    """What a twin experiment knows.
-
-    Attributes:
-        t: Times, shape (N,), from 0.
-        states: True states, shape (N, D).
-        stimuli: Stimuli in the model's order, shape (N, U).
-        parameters: True value of every parameter.
-    """
-
-    t: Array
-    states: Array
-    stimuli: Array
-    parameters: dict[str, float]
-
-
-def make_twin(
-    model: Model,
-    *,
-    dt: float,
-    samples: int,
-    parameters: Mapping[str, float] | None = None,
-    initial: Mapping[str, float] | None = None,
-    spin_up_time: float = 0.0,
-    stimulus: Mapping[str, Input] | None = None,
-) -> Twin:
-    """States at ``n dt``, n = 0 … samples-1, after a spin-up that ends at time 0.
-
-    Raises:
-        InputError: As for `simulate`.
-    """
-    values = parameter_values(model, parameters)
-    times = dt * np.arange(samples)
-    inputs = _signals(model, stimulus, times)
-    start = spin_up(model, values, initial_state(model, initial), spin_up_time, inputs, dt=dt)
-    states = simulate(model, values, start, times, inputs)
-    known = np.zeros((samples, len(model.stimuli)))
-    for column, signal in enumerate(inputs.values()):
-        known[:, column] = signal.at(times)
-    return Twin(times, states, known, values)
-
-
 def _filled(place: str, defaults: dict[str, float], given: Mapping[str, float]) -> dict[str, float]:
     mistakes = []
     for name, value in given.items():
         if name not in defaults:
-            close = difflib.get_close_matches(name, defaults, n=1)
-            hint = f"did you mean {close[0]!r}? " if close else ""
-            remedy = f"{hint}(it names: {', '.join(defaults)})"
-            mistakes.append(Mistake(f"{place}.{name}", "the model names nothing like that", remedy))
+            problem = "the model names nothing like that"
+            mistakes.append(Mistake(f"{place}.{name}", problem, nearest(name, defaults)))
         elif not np.isfinite(value):
             mistakes.append(Mistake(f"{place}.{name}", f"the value {value} is not finite", "write a number"))
     if mistakes:

@@ -217,7 +217,7 @@ def test_kuramoto_sivashinsky_growth_of_waves():
     ("name", "options", "place", "words"),
     [
         ("Lorenz96", {}, "model.name", "did you mean 'lorenz96'"),
-        ("nothing_like_it", {}, "model.name", "known: colpitts"),
+        ("nothing_like_it", {}, "model.name", "use one of: colpitts"),
         ("lorenz96", {"dimesion": 5}, "model.options.dimesion", "did you mean 'dimension'"),
         ("lorenz96", {"dimension": 5.0}, "model.options.dimension", "a whole number"),
         ("lorenz96", {"dimension": True}, "model.options.dimension", "a whole number"),
