@@ -13,7 +13,9 @@ from hpcda.job.inputs import DataTable
 
 Array = npt.NDArray[np.float64]
 OFF_GRID = 0.02
-"""How far a time may lie from its point of the grid, in sample steps; written times are rounded."""
+"""How far a time may lie from its point of the grid, in sample steps."""
+ROUNDED = 0.1
+"""How far the difference of two rounded times may be from a whole number of steps, in the smallest one."""
 
 
 @dataclass(frozen=True)
@@ -78,11 +80,10 @@ def sample_times(entry: DataTable, place: str, table: Table, t: Array) -> Sample
         raise InputError(
             Mistake(f"{place}.sample_step", problem, "give the time from one sample to the next")
         )
-    positions = np.concatenate([[0], np.cumsum(np.rint(gaps / step))]).astype(np.int64)
-    if entry.sample_step is not None:
-        positions = np.rint((times - times[0]) / step).astype(np.int64)
-    elif positions[-1] > 0:
-        # The times are rounded; the whole span gives the step more exactly than one difference.
+    positions = np.rint((times - times[0]) / step).astype(np.int64)
+    if entry.sample_step is None and (np.abs(gaps / step - np.rint(gaps / step)) < ROUNDED).all():
+        # Written times are rounded; the whole span gives the step more exactly than one difference.
+        positions = np.concatenate([[0], np.cumsum(np.rint(gaps / step))]).astype(np.int64)
         step = float((times[-1] - times[0]) / positions[-1])
     off = np.abs(times - times[0] - positions * step) > OFF_GRID * step
     off[1:] |= np.diff(positions) < 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, model_validator
 
@@ -10,6 +10,7 @@ from hpcda.job.kinds import (
     Bounds,
     Column,
     FileName,
+    Initial,
     NoiseStd,
     Observed,
     Plain,
@@ -195,7 +196,7 @@ class TwinTable(Section):
     parameters: dict[str, float] = Field(
         default_factory=dict, description="the true values of parameters, such as { F = 8.17 }"
     )
-    initial: Literal["random"] | dict[str, float] | None = Field(
+    initial: Initial | None = Field(
         default=None, description='the states at the beginning: "random", or a table such as { x0 = 1.0 }'
     )
     dt: Positive | None = Field(

@@ -14,7 +14,7 @@ T = TypeVar("T")
 S = TypeVar("S", bound="Section")
 
 # A tag of a union is part of pydantic's place of an error; this mark tells it from a key.
-MARK = "\0"
+MARK = "\0tag:"
 
 
 class Section(BaseModel):
@@ -152,6 +152,10 @@ RangeOrTable = Annotated[
     Annotated[Range, Tag(MARK + "list")]
     | Annotated[dict[str, Range], Field(min_length=1), Tag(MARK + "table")],
     Discriminator(lambda value: MARK + ("table" if isinstance(value, dict) else "list")),
+]
+Initial = Annotated[
+    Annotated[Literal["random"], Tag(MARK + "word")] | Annotated[dict[str, float], Tag(MARK + "table")],
+    Discriminator(lambda value: MARK + ("table" if isinstance(value, dict) else "word")),
 ]
 
 

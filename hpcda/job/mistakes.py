@@ -65,11 +65,10 @@ def _singles(error: ValidationError) -> list[tuple[Place, ErrorDetails]]:
     """Each mistake of the error with its place; a section's own checks may bring several."""
     singles: list[tuple[Place, ErrorDetails]] = []
     for detail in error.errors(include_url=False):
-        place: Place = tuple(
-            step
-            for step in detail["loc"]
-            if not (isinstance(step, str) and step.startswith(MARK)) and step != "[key]"
-        )
+        steps = detail["loc"]
+        if steps[-1:] == ("[key]",) and detail["type"] != "extra_forbidden":
+            steps = steps[:-1]  # the key itself is wrong
+        place: Place = tuple(step for step in steps if not (isinstance(step, str) and step.startswith(MARK)))
         if detail["type"] == "hpcda_section":
             for key, problem, remedy in detail["ctx"]["wrong"]:
                 inner = (*place, *key.split(".", 1)) if key.startswith("noise_std.") else (*place, key)
