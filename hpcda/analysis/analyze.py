@@ -14,6 +14,9 @@ from hpcda.analysis.summary import summarize
 from hpcda.errors import InputError
 from hpcda.problem import Problem
 
+STARTS_A_WORKER = 100
+"""A worker process takes a second to start, in which it could read about as many starts."""
+
 
 def analyze(
     run_dir: str | os.PathLike[str],
@@ -39,9 +42,10 @@ def analyze(
     run = open_run(Path(run_dir).absolute(), problem)
     folder = run.file.run_dir / "analysis"
     folder.mkdir(exist_ok=True)
-    parts = processes or min(8, usable_cores())
+    if processes is None:
+        processes = max(1, min(8, usable_cores(), len(run.file.start) // STARTS_A_WORKER))
     with workers(scheduler, processes) as mapping:
-        run.use(mapping, max(1, 4 * parts if len(run.file.start) > 64 else parts))
+        run.use(mapping, max(1, 4 * processes, len(run.file.start) // 1000))
         summary = summarize(run)
     run.use(in_turn, 1)
     return _write(run, summary, folder)
@@ -94,4 +98,6 @@ def write_candidate(run: Run, path: Path) -> None:
         writer.writerow([*(["window"] if several else []), "t", *header.unknown])
         for number, (window, block) in enumerate(zip(run.windows, blocks, strict=True)):
             for t, row in zip(window.t, block, strict=True):
-                writer.writerow([*([number] if several else []), repr(float(t)), *(repr(float(x)) for x in row)])
+                writer.writerow(
+                    [*([number] if several else []), repr(float(t)), *(repr(float(x)) for x in row)]
+                )

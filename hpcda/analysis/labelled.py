@@ -96,14 +96,22 @@ def labelled_window(file: RunFile, number: int) -> xr.Dataset:
     }
     data: dict[str, Any] = {
         "data": (("time", "observed"), window.data, {"long_name": "measured values"}),
-        "noise_std": (("time", "observed"), window.noise_std, {"long_name": "standard deviation of their noise"}),
+        "noise_std": (
+            ("time", "observed"),
+            window.noise_std,
+            {"long_name": "standard deviation of their noise"},
+        ),
     }
     if header.series:
         coords["series"] = ("series", list(header.series))
         data["series"] = (("time", "series"), window.series, {"long_name": "known time series"})
     if len(window.beyond_t):
         coords["time_beyond"] = ("time_beyond", window.beyond_t, unit)
-        data["data_beyond"] = (("time_beyond", "observed"), window.beyond_data, {"long_name": "data kept back"})
+        data["data_beyond"] = (
+            ("time_beyond", "observed"),
+            window.beyond_data,
+            {"long_name": "data kept back"},
+        )
     if len(window.truth_t):
         coords["time_truth"] = ("time_truth", window.truth_t, unit)
         data["truth"] = (("time_truth", "state"), window.truth, {"long_name": "true states"})
@@ -144,12 +152,18 @@ def labelled_run(file: RunFile) -> xr.Dataset:
     for name, (_, unit, meaning) in PER_START.items():
         if name != "start":
             data[name] = ("start", file.table(name), {"units": unit, "long_name": meaning})
-    data["way"] = ("start", np.asarray([*header.ways, ""])[file.table("way")], {"long_name": "way of starting"})
+    data["way"] = (
+        "start",
+        np.asarray([*header.ways, ""])[file.table("way")],
+        {"long_name": "way of starting"},
+    )
     attributes = {f"provenance_{key}": value for key, value in header.provenance.items()}
     attributes.update(model=header.model, alpha=header.alpha, seed=header.seed, keep_paths=header.keep_paths)
     dataset = xr.Dataset(data, coords, attributes)
     if len(header.lengths) == 1:
-        dataset = dataset.merge(labelled_window(file, 0), combine_attrs="no_conflicts", compat="no_conflicts", join="exact")
+        dataset = dataset.merge(
+            labelled_window(file, 0), combine_attrs="no_conflicts", compat="no_conflicts", join="exact"
+        )
     return dataset
 
 
@@ -160,7 +174,9 @@ def _lazy(file: RunFile, window: int, columns: tuple[int, int], rungs: bool) -> 
     source = LazyPaths(str(file.run_dir), window, columns, rungs, shape)
     each = max(1, int(np.prod(shape[1:])))
     chunk = int(np.clip(4e6 // each, 1, max(starts, 1)))
-    return da.from_array(source, chunks=(chunk, *shape[1:]), asarray=False, lock=False, meta=np.zeros((0,) * len(shape)))
+    return da.from_array(
+        source, chunks=(chunk, *shape[1:]), asarray=False, lock=False, meta=np.zeros((0,) * len(shape))
+    )
 
 
 def _read(run_dir: str, name: str) -> npt.NDArray[Any]:

@@ -11,7 +11,7 @@ determinant and, by selected inversion, all marginal variances (`hpcda.linalg.bl
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -59,13 +59,15 @@ class Mixture:
         std: Standard deviation of every unknown, shape (size,).
         parameter_covariance: Covariance of the shared parameters, shape (P, P).
         weights: Number of the start -> weight of its minimum; they sum to 1.
-        notes: What was left out, and why.
+        far: Number of minima that were left out because they lie too far above the lowest one to count.
+        notes: What else was left out, and why.
     """
 
     mean: Array
     std: Array
     parameter_covariance: Array
     weights: dict[int, float]
+    far: int
     notes: tuple[str, ...]
 
 
@@ -109,7 +111,9 @@ def gaussian(problem: Problem, path: Array, csr: Csr) -> Gaussian:
     return Gaussian(path, selected.variances, factor.logdet, selected.corner)
 
 
-def mixture(problem: Problem, minima: Sequence[Minimum], gaussians: Sequence[Gaussian], notes: Sequence[str]) -> Mixture:
+def mixture(
+    problem: Problem, minima: Sequence[Minimum], gaussians: Sequence[Gaussian], notes: Sequence[str]
+) -> Mixture:
     """Mix the Gaussians of some minima.
 
     Args:
@@ -134,7 +138,7 @@ def mixture(problem: Problem, minima: Sequence[Minimum], gaussians: Sequence[Gau
         variance += w * (g.variances + off**2)
         covariance += w * (g.corner + np.outer(off[shared], off[shared]))
     named = {minimum.start: float(weight) for minimum, weight in zip(minima, weights, strict=True)}
-    return Mixture(mean, np.sqrt(variance), covariance, named, tuple(notes))
+    return Mixture(mean, np.sqrt(variance), covariance, named, 0, tuple(notes))
 
 
 def laplace(problem: Problem, minima: Sequence[Minimum], paths: Sequence[Array], rf: float) -> Mixture:
@@ -157,11 +161,6 @@ def laplace(problem: Problem, minima: Sequence[Minimum], paths: Sequence[Array],
     used: list[Minimum] = []
     gaussians: list[Gaussian] = []
     near = [m.action - minima[0].action <= NEGLIGIBLE and j < MOST for j, m in enumerate(minima)]
-    if not all(near):
-        notes.append(
-            f"{near.count(False)} minima were left out: more than {NEGLIGIBLE:g} above the lowest action, or not among "
-            f"the {MOST} lowest"
-        )
     for minimum, path, close in zip(minima, paths, near, strict=True):
         if not close:
             continue
@@ -177,4 +176,4 @@ def laplace(problem: Problem, minima: Sequence[Minimum], paths: Sequence[Array],
         if held:
             notes.append(f"{name} has {held} unknowns at a bound, where a Gaussian overstates their spread")
         used.append(minimum)
-    return mixture(problem, used, gaussians, notes)
+    return replace(mixture(problem, used, gaussians, notes), far=near.count(False))

@@ -80,7 +80,11 @@ def action_groups(action: Array, tolerance: Array) -> npt.NDArray[np.int64]:
 
 
 def difference(
-    run_dir: str, positions: npt.NDArray[np.int64], leaders: npt.NDArray[np.int64], spread: Array, scale: Array
+    run_dir: str,
+    positions: npt.NDArray[np.int64],
+    leaders: npt.NDArray[np.int64],
+    spread: Array,
+    scale: Array,
 ) -> Array:
     """Distance of kept paths to those of their leaders; the task that each worker runs on its part.
 
@@ -104,7 +108,9 @@ def difference(
         other, known = file.paths(unique)
         result[part] = np.max(np.abs(states - other[inverse]) / spread, axis=(1, 2), initial=0.0)
         if parameters.shape[1]:
-            result[part] = np.maximum(result[part], np.max(np.abs(parameters - known[inverse]) / scale, axis=1))
+            result[part] = np.maximum(
+                result[part], np.max(np.abs(parameters - known[inverse]) / scale, axis=1)
+            )
     return result
 
 
@@ -138,7 +144,8 @@ def distinct_minima(
     groups = action_groups(action, np.maximum(action_tolerance * np.abs(action), floor))
     kept = np.asarray([file.has_path(int(start)) for start in outcome.start[rows]])
     place = np.asarray(
-        [file.path_places(int(s)) if k else -1 for s, k in zip(outcome.start[rows], kept, strict=True)], dtype=np.int64
+        [file.path_places(int(s)) if k else -1 for s, k in zip(outcome.start[rows], kept, strict=True)],
+        dtype=np.int64,
     )
     scale = _parameter_scale(file, outcome.parameters[rows])
     spread = np.ones(0)
@@ -187,7 +194,9 @@ def _parameter_scale(file: RunFile, parameters: Array) -> Array:
     return np.where(width > 0, width, np.maximum(np.abs(parameters[0]), 1e-12))
 
 
-def _minimum(file: RunFile, outcome: Outcome, rows: npt.NDArray[np.int64], kept: npt.NDArray[np.bool_]) -> Minimum:
+def _minimum(
+    file: RunFile, outcome: Outcome, rows: npt.NDArray[np.int64], kept: npt.NDArray[np.bool_]
+) -> Minimum:
     header = file.header
     best = rows[np.argmax(kept)] if kept.any() else rows[0]
     values = {name: float(array[best]) for name, array in outcome.values.items()}

@@ -101,6 +101,17 @@ def joined(parts: list[Outcome]) -> Outcome:
     def join(name: str) -> npt.NDArray[np.generic]:
         return np.asarray(np.concatenate([getattr(part, name) for part in parts])[order])
 
-    names = ("start", "rung", "reason", "failed", "complete", "way", "first_rung", "parameters", "seconds", "iterations")
+    names = (
+        "start",
+        "rung",
+        "reason",
+        "failed",
+        "complete",
+        "way",
+        "first_rung",
+        "parameters",
+        "seconds",
+        "iterations",
+    )
     values = {name: np.concatenate([part.values[name] for part in parts])[order] for name in COLUMNS}
     return Outcome(values=values, **{name: join(name) for name in names})  # type: ignore[arg-type]

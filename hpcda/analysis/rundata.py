@@ -100,7 +100,9 @@ class Run:
         jobs = [(str(self.file.run_dir), part) for part in self.file.parts(self._parts)]
         if not jobs:
             raise InputError(
-                Mistake(os.fspath(self.file.run_dir), "no start has left a single rung", "call `hpcda resume`")
+                Mistake(
+                    os.fspath(self.file.run_dir), "no start has left a single rung", "call `hpcda resume`"
+                )
             )
         return joined(self._mapping(collect, jobs))
 
@@ -237,7 +239,9 @@ class Run:
             data["varying_std"] = (("time", "varying"), stds[window][:, states:])
         return xr.Dataset(data, coords, {"notes": "; ".join(mixture.notes)})
 
-    def predicted(self, start: int | None = None, window: int = 0, t: npt.ArrayLike | None = None) -> Prediction:
+    def predicted(
+        self, start: int | None = None, window: int = 0, t: npt.ArrayLike | None = None
+    ) -> Prediction:
         """Run the model on from the last state of a path, with its parameters.
 
         Args:
@@ -269,14 +273,19 @@ class Run:
             series = np.stack(columns, axis=1)
         last = blocks[window][-1]
         dimension = problem.dimension
-        values = {**problem.fixed, **dict(zip(self.file.header.parameter, map(float, parameters), strict=True))}
+        values = {
+            **problem.fixed,
+            **dict(zip(self.file.header.parameter, map(float, parameters), strict=True)),
+        }
         values.update(zip(self.file.header.unknown[dimension:], map(float, last[dimension:]), strict=True))
         dt = problem.windows[window].dt
         states = run_on(problem.model, last[:dimension], values, times, series, names, dt)
         measured = observe(self.file.header.expression, self.file.header.state, states)
         return Prediction(times, states, measured, data if len(data) else np.full(measured.shape, np.nan))
 
-    def predict(self, start: int | None = None, window: int = 0, t: npt.ArrayLike | None = None) -> xr.Dataset:
+    def predict(
+        self, start: int | None = None, window: int = 0, t: npt.ArrayLike | None = None
+    ) -> xr.Dataset:
         """Prediction beyond the window: `states` (time, state), `prediction` and `data` (time, observed).
 
         Arguments and errors as for `predicted`.
@@ -297,4 +306,3 @@ class Run:
     def _note(self, note: str | None) -> None:
         if note and note not in self.notes:
             self.notes.append(note)
-

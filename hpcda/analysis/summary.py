@@ -36,7 +36,9 @@ def summarize(run: Run) -> dict[str, Any]:
     stopped = ~outcome.failed & ~outcome.complete
 
     def reasons(which: npt.NDArray[np.bool_]) -> dict[str, int]:
-        return dict(Counter(names.get(int(code), f"code {code}") for code in outcome.reason[which]).most_common())
+        return dict(
+            Counter(names.get(int(code), f"code {code}") for code in outcome.reason[which]).most_common()
+        )
 
     summary = {
         "version": VERSION,
@@ -259,7 +261,10 @@ def _table(minima: list[dict[str, Any]], candidate: dict[str, Any] | None) -> li
         cells += [f"{minimum['parameters'][name]:.5g}" for name in names]
         rows.append([str(place + 1), *cells])
     widths = [max(len(row[column]) for row in rows) for column in range(len(heads))]
-    return ["  " + "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return [
+        "  " + "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
 
 
 def _candidate(summary: dict[str, Any]) -> list[str]:
@@ -285,7 +290,10 @@ def _candidate(summary: dict[str, Any]) -> list[str]:
         )
     elif "rmse_prediction" in candidate:
         lines.append("  prediction      it grows without bound")
-    for key, label in (("rmse_truth_observed", "truth, observed"), ("rmse_truth_unobserved", "and unobserved")):
+    for key, label in (
+        ("rmse_truth_observed", "truth, observed"),
+        ("rmse_truth_unobserved", "and unobserved"),
+    ):
         if candidate.get(key) is not None:
             lines.append(f"  {label:<15} RMSE {candidate[key]:.4g}")
     return lines

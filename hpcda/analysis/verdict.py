@@ -30,14 +30,16 @@ class Verdict(enum.Enum):
     )
     INCONSISTENT = (
         "The lowest level lies above the χ² band: either the search has missed a lower one, or the model or the noise is "
-        "wrong. Add starts of other ways and other first rungs (way = \"auto\", first_rungs); if they end no lower, doubt "
+        'wrong. Add starts of other ways and other first rungs (way = "auto", first_rungs); if they end no lower, doubt '
         "the model and noise_std."
     )
     BELOW_NOISE = (
         "The lowest level lies below the χ² band: the path follows the noise, or noise_std is too large. "
         "Raise rf_max if the level still grows with Rf; otherwise check noise_std."
     )
-    FAILED = "No start came to the end of the ladder: look at the reasons, the bounds and the range of the starts."
+    FAILED = (
+        "No start came to the end of the ladder: look at the reasons, the bounds and the range of the starts."
+    )
 
     @property
     def code(self) -> str:

@@ -76,7 +76,11 @@ class BlockTridiagonal:
 
     @classmethod
     def from_csr(
-        cls, indptr: npt.ArrayLike, indices: npt.ArrayLike, values: npt.ArrayLike, sizes: Sequence[Sequence[int]]
+        cls,
+        indptr: npt.ArrayLike,
+        indices: npt.ArrayLike,
+        values: npt.ArrayLike,
+        sizes: Sequence[Sequence[int]],
     ) -> BlockTridiagonal:
         """Cut a full symmetric matrix in compressed rows into blocks; the rows after the chains are the border.
 
@@ -190,13 +194,13 @@ class Factor:
 
     @property
     def logdet(self) -> float:
-        """log det A."""
+        """Log det A."""
         total = np.log(np.diagonal(self.corner)).sum()
         total += sum(np.log(np.diagonal(block)).sum() for chain in self.chains for block in chain.diagonal)
         return float(2.0 * total)
 
     def solve(self, right: Array) -> Array:
-        """x in A x = right.
+        """X in A x = right.
 
         Args:
             right: Shape (n,) or (n, m).
@@ -271,5 +275,7 @@ def _cholesky(block: Array, chain: int | None, k: int) -> Array:
 def _solve(lower: Array, right: Array, transposed: bool = False) -> Array:
     if not len(lower) or not right.size:
         return np.array(right, dtype=np.float64)
-    result: Array = solve_triangular(lower, right, lower=True, trans="T" if transposed else "N", check_finite=False)
+    result: Array = solve_triangular(
+        lower, right, lower=True, trans="T" if transposed else "N", check_finite=False
+    )
     return result

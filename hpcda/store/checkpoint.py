@@ -91,7 +91,9 @@ def _checkpoint(file: h5py.File, row: int, slot: int) -> Checkpoint:
     ensemble = file["ensemble"]
     committed = int(ensemble["committed"][row])
     reason = ensemble["reason"][row]
-    visited = np.flatnonzero(committed_rungs(reason[None], np.array([committed]), int(file.attrs["not_run"]))[0])
+    visited = np.flatnonzero(
+        committed_rungs(reason[None], np.array([committed]), int(file.attrs["not_run"]))[0]
+    )
     values = {name: ensemble[name][row] for name in PER_RUNG}
     parameters = ensemble["parameters"][row]
     rungs = tuple(

@@ -75,7 +75,9 @@ def write_header(file: h5py.File, layout: Layout) -> None:
 
 def _names(group: Any, name: str, values: Sequence[str]) -> Any:
     """A dataset of text, also where there is none of them."""
-    return group.create_dataset(name, data=np.asarray(list(values), dtype=object), dtype=TEXT, shape=(len(values),))
+    return group.create_dataset(
+        name, data=np.asarray(list(values), dtype=object), dtype=TEXT, shape=(len(values),)
+    )
 
 
 def _axes(axes: h5py.Group, layout: Layout) -> None:
@@ -87,7 +89,10 @@ def _axes(axes: h5py.Group, layout: Layout) -> None:
     axes.create_dataset("rf", data=np.asarray(layout.rf, dtype="f8"))
     unknown = _names(axes, "unknown", unknown_names(problem))
     units = {p.name: p.unit for p in model.parameters}
-    unknown.attrs["unit"] = [*(s.unit for s in model.states), *(units.get(q.name, "1") for q in problem.varying)]
+    unknown.attrs["unit"] = [
+        *(s.unit for s in model.states),
+        *(units.get(q.name, "1") for q in problem.varying),
+    ]
     state = _names(axes, "state", model.state_names)
     state.attrs["unit"] = [s.unit for s in model.states]
     parameter = _names(axes, "parameter", parameter_names(problem))
@@ -101,7 +106,9 @@ def _axes(axes: h5py.Group, layout: Layout) -> None:
         parameter.attrs["start"] = np.asarray([p.start for p in problem.parameters], dtype="f8")
     if len(series):
         series.attrs["unit"] = [stimuli.get(name, units.get(name, "1")) for name in series_names(problem)]
-    for scale, name in ((axes[key], key) for key in ("rung", "unknown", "state", "parameter", "observed", "series")):
+    for scale, name in (
+        (axes[key], key) for key in ("rung", "unknown", "state", "parameter", "observed", "series")
+    ):
         scale.make_scale(name)
     axes["rung"].attrs["meaning"] = "position on the ladder"
     axes["rf"].attrs["meaning"] = "Rf, the precision of the model"

@@ -55,7 +55,9 @@ def closed_shards(run_dir: Path, required: bool = True) -> list[Path]:
                 fingerprints.setdefault(str(file.attrs["fingerprint"]), shard)
         except (OSError, KeyError) as error:
             raise InputError(
-                Mistake(os.fspath(shard), f"it cannot be read: {error}", "move it away and call `hpcda resume`")
+                Mistake(
+                    os.fspath(shard), f"it cannot be read: {error}", "move it away and call `hpcda resume`"
+                )
             ) from error
     if len(fingerprints) > 1:
         first, second, *_ = fingerprints.values()
@@ -76,7 +78,9 @@ def check_schema(file: h5py.File, path: Path) -> None:
         InputError: It is no file of a run, or of a newer version.
     """
     if file.attrs.get("schema") != SCHEMA:
-        raise InputError(Mistake(os.fspath(path), "it is not a file of an hpcda run", "name the directory of a run"))
+        raise InputError(
+            Mistake(os.fspath(path), "it is not a file of an hpcda run", "name the directory of a run")
+        )
     version = int(file.attrs["version"])
     if version > VERSION:
         raise InputError(
@@ -131,7 +135,9 @@ def build_index(run_dir: str | os.PathLike[str]) -> Path:
             for name in ("states", "parameters"):
                 _virtual(group, name, file["paths"][name], shards, paths)
         listing = index.create_group("shards")
-        listing.create_dataset("file", data=[f"shards/{shard.name}" for shard in shards], dtype=h5py.string_dtype())
+        listing.create_dataset(
+            "file", data=[f"shards/{shard.name}" for shard in shards], dtype=h5py.string_dtype()
+        )
         listing.create_dataset("rows", data=np.asarray(rows, dtype="i8"))
         listing.create_dataset("rank", data=np.asarray([rank for rank, _ in ranks], dtype="i4"))
         listing.create_dataset("generation", data=np.asarray([g for _, g in ranks], dtype="i4"))

@@ -139,7 +139,9 @@ class RunFile:
             self.visited = committed_rungs(reason, self.committed, self.header.not_run)
             self._place, self.path_start, self.path_rung = self._paths(file)
 
-    def _paths(self, file: h5py.File) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+    def _paths(
+        self, file: h5py.File
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int32]]:
         """Places of the kept paths that belong to committed rungs, each (start, rung) once."""
         starts, rungs = file["paths/start"][:], file["paths/rung"][:].astype(np.int64)
         order = np.lexsort((np.arange(len(starts)), rungs, starts))
@@ -216,10 +218,20 @@ class RunFile:
                 which = file[group]["window"][:]
                 arrays = {name: file[group][name][:] for name in names}
                 cuts = np.searchsorted(which, np.arange(count + 1))
-                groups[group] = [{n: a[b:e] for n, a in arrays.items()} for b, e in zip(cuts, cuts[1:], strict=False)]
+                groups[group] = [
+                    {n: a[b:e] for n, a in arrays.items()} for b, e in zip(cuts, cuts[1:], strict=False)
+                ]
         return tuple(
             StoredWindow(
-                w["t"], w["data"], w["noise_std"], w["series"], b["t"], b["data"], b["series"], t["t"], t["states"]
+                w["t"],
+                w["data"],
+                w["noise_std"],
+                w["series"],
+                b["t"],
+                b["data"],
+                b["series"],
+                t["t"],
+                t["states"],
             )
             for w, b, t in zip(groups["windows"], groups["beyond"], groups["truth"], strict=True)
         )
@@ -245,7 +257,9 @@ class RunFile:
             found = found[self.path_rung[begin:end] == rung]
         if not len(found):
             where = "" if rung is None else f" at rung {rung}"
-            raise KeyError(f"no path of start {start}{where} was kept (keep_paths = {self.header.keep_paths!r})")
+            raise KeyError(
+                f"no path of start {start}{where} was kept (keep_paths = {self.header.keep_paths!r})"
+            )
         return int(found[-1])
 
     def paths(self, places: npt.ArrayLike) -> tuple[Array, Array]:
@@ -288,7 +302,9 @@ def _header(file: h5py.File) -> Header:
 
     reasons = file["reasons"]
     codes = (int(code) for code in reasons["code"][:])
-    table = dict(zip(codes, zip(names(reasons["name"]), names(reasons["sentence"]), strict=True), strict=True))
+    table = dict(
+        zip(codes, zip(names(reasons["name"]), names(reasons["sentence"]), strict=True), strict=True)
+    )
     true = {}
     if "truth" in file:
         true = dict(zip(names(file["truth/parameter"]), map(float, file["truth/value"][:]), strict=True))
@@ -326,7 +342,9 @@ def _header(file: h5py.File) -> Header:
         true_parameters=true,
         clock=file["shards/clock"][:],
         ranks=len(np.unique(file["shards/rank"][:])),
-        lengths=tuple(int(n) for n in np.bincount(file["windows/window"][:], minlength=int(attributes["windows"]))),
+        lengths=tuple(
+            int(n) for n in np.bincount(file["windows/window"][:], minlength=int(attributes["windows"]))
+        ),
     )
 
 

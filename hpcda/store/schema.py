@@ -169,7 +169,9 @@ def best_of(keep_paths: str) -> int | None:
     if word == "best" and number.isdecimal() and int(number) > 0:
         return int(number)
     raise InputError(
-        Mistake("output.keep_paths", f"{keep_paths!r} is not known", 'write "final", "all" or "best:K" with K ≥ 1')
+        Mistake(
+            "output.keep_paths", f"{keep_paths!r} is not known", 'write "final", "all" or "best:K" with K ≥ 1'
+        )
     )
 
 

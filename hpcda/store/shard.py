@@ -95,7 +95,9 @@ class Shard:
         self._flush()
 
     @classmethod
-    def create(cls, run_dir: str | os.PathLike[str], rank: int, layout: Layout, resume: bool = False) -> Shard:
+    def create(
+        cls, run_dir: str | os.PathLike[str], rank: int, layout: Layout, resume: bool = False
+    ) -> Shard:
         """A new shard of this rank: `shards/rank-0000.h5`, and after a resume `rank-0000-1.h5`, and so on.
 
         A shard that is there is never written again: what was computed before a resume is only read.
@@ -318,7 +320,11 @@ def attach_scales(file: Any) -> None:
     ensemble["parameters"].dims[2].label = "parameter"
     ensemble["parameters"].dims[2].attach_scale(axes["parameter"])
     labels = {"states": ("path", "point", "unknown"), "parameters": ("path", "parameter"), "rung": ("path",)}
-    scales = {"path": paths["start"], "point": file["windows/t"], **{k: axes[k] for k in ("unknown", "parameter")}}
+    scales = {
+        "path": paths["start"],
+        "point": file["windows/t"],
+        **{k: axes[k] for k in ("unknown", "parameter")},
+    }
     paths["start"].make_scale("path")
     for name, dims in labels.items():
         for axis, label in enumerate(dims):

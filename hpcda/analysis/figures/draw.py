@@ -1,0 +1,39 @@
+"""All figures that a run allows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hpcda.analysis.figures.final import draw_final_actions
+from hpcda.analysis.figures.levels import draw_levels
+from hpcda.analysis.figures.parameters import draw_parameters
+from hpcda.analysis.figures.paths import draw_paths
+from hpcda.analysis.rundata import Run
+
+WINDOWS = 4
+"""Windows that are drawn."""
+
+
+def draw_all(run: Run, folder: Path) -> dict[str, Path]:
+    """Draw into a folder: action levels, paths of the first windows, final actions, parameters.
+
+    Args:
+        run: The run.
+        folder: Where the PNG files go.
+
+    Returns:
+        Title -> file, in the order of the report.
+    """
+    figures = {"Action levels": draw_levels(run, folder / "action_levels.png")}
+    if run.candidate is not None and run.candidate.has_path:
+        count = len(run.windows)
+        for number in range(min(count, WINDOWS)):
+            several = count > 1
+            title = f"Estimated path, window {number}" if several else "Estimated path"
+            name = f"paths-{number}.png" if several else "paths.png"
+            figures[title] = draw_paths(run, folder / name, number)
+    if run.minima:
+        figures["Final actions"] = draw_final_actions(run, folder / "final_actions.png")
+    if run.minima and run.file.header.parameter:
+        figures["Parameters"] = draw_parameters(run, folder / "parameters.png")
+    return figures

@@ -1,0 +1,179 @@
+"""The action level plot, the field's signature picture: log A of every start against β."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.collections import LineCollection
+from matplotlib.ticker import MaxNLocator
+
+from hpcda.analysis.candidate import DEVIATIONS
+from hpcda.analysis.figures.style import (
+    BAND,
+    FAILED,
+    INK,
+    LEVELS,
+    PAGE,
+    colour,
+    few_ticks,
+    figure,
+    level_of,
+    save,
+    short,
+)
+from hpcda.analysis.rundata import Run
+
+Array = npt.NDArray[np.float64]
+LABELS = 8
+"""Levels that are named at the right."""
+
+
+def draw_levels(run: Run, path: Path) -> Path:
+    """Draw action levels: β below, Rf above, levels counted at the right, the χ² band behind.
+
+    Args:
+        run: The run.
+        path: PNG file to write.
+    """
+    header = run.file.header
+    table, levels = run.file.table("action"), level_of(run)
+    table = np.where(table > 0, table, np.nan)
+    beta = header.beta.astype(float)
+    with figure(PAGE, 4.3) as made:
+        axes = made.add_subplot()
+        axes.set_yscale("log")
+        _band(axes, run)
+        for level in sorted(set(levels.tolist()), reverse=True):
+            _lines(axes, beta, table[levels == level], level)
+        _ends(axes, beta, table, levels)
+        axes.set_xlim(beta[0], beta[-1] if len(beta) > 1 else beta[0] + 1)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_ylim(*_limits(table, run))
+        axes.set_xlabel(r"$\beta$")
+        axes.set_ylabel("action $A$")
+        few_ticks(axes)
+        _precision(axes, run)
+        _labels(axes, run)
+        return save(made, path)
+
+
+def _lines(axes: Any, beta: Array, table: Array, level: int) -> None:
+    """One line a start; starts that share a level share its colour."""
+    many = len(table)
+    segments = [np.column_stack([beta, row])[np.isfinite(row)] for row in table]
+    style = {"colors": FAILED if level < 0 else colour(level), "linewidths": 1.1 if level == 0 else 0.9}
+    opacity = float(np.clip(12 / max(many, 1), 0.12, 0.85))
+    axes.add_collection(
+        LineCollection([s for s in segments if len(s) > 1], alpha=opacity, zorder=2 - 0.01 * level, **style)
+    )
+
+
+def _ends(axes: Any, beta: Array, table: Array, levels: npt.NDArray[np.int64]) -> None:
+    """A mark where each level ends, a cross where a start ended early."""
+    for level in sorted(set(levels[levels >= 0].tolist()), reverse=True):
+        lowest = np.nanmin(table[levels == level, -1])
+        axes.plot(beta[-1:], [lowest], "o", ms=4.5, color=colour(level), clip_on=False, zorder=4)
+    early = [
+        (beta[k[-1]], row[k[-1]]) for row in table[levels < 0] if len(k := np.flatnonzero(np.isfinite(row)))
+    ]
+    if early:
+        axes.plot(*np.array(early).T, "x", ms=5, mew=1.2, color="#777777", clip_on=False, zorder=3)
+
+
+def _band(axes: Any, run: Run) -> None:
+    """Where an action that consists of noise alone lies: n/2 ± 3 √(n/2)."""
+    half = run.band.data / 2.0
+    low = max(half - DEVIATIONS * run.band.scale, 0.02 * half)
+    axes.axhspan(low, half + DEVIATIONS * run.band.scale, color=BAND, lw=0, zorder=0)
+    axes.annotate(
+        r"$\chi^2$ band: what noise alone gives", (1.0, low), xycoords=("axes fraction", "data"), xytext=(-5, -3),
+        textcoords="offset points", ha="right", va="top", fontsize=7.5, color="#666666", zorder=1,
+    )  # fmt: skip
+
+
+def _limits(table: Array, run: Run) -> tuple[float, float]:
+    """All that is finite and near the band: the first rungs of an annealing may lie many decades below it."""
+    final = table[:, -1][np.isfinite(table[:, -1])]
+    known = table[np.isfinite(table)]
+    half = run.band.data / 2.0
+    top = max(
+        [half + DEVIATIONS * run.band.scale, *final[:1], *(known.max(keepdims=True) if known.size else [])]
+    )
+    low = min([half - DEVIATIONS * run.band.scale, *(known.min(keepdims=True) if known.size else [])])
+    low = max(low, top * 1e-6, half * 1e-3)
+    return 0.6 * low, 1.8 * top
+
+
+def _precision(axes: Any, run: Run) -> None:
+    """Rf on the top axis, at whole decades."""
+    rf, beta = run.file.header.rf, run.file.header.beta.astype(float)
+    top = axes.secondary_xaxis("top")
+    top.spines["top"].set_visible(True)
+    logs = np.log10(rf)
+    decades = np.arange(np.ceil(logs.min() - 1e-9), np.floor(logs.max() + 1e-9) + 1)
+    step = max(1, int(np.ceil(len(decades) / 8)))
+    chosen = decades[::step]
+    top.set_xticks(np.interp(chosen, logs, beta))
+    top.set_xticklabels([f"$10^{{{int(d)}}}$" for d in chosen])
+    top.set_xlabel("$R_f$")
+
+
+def _labels(axes: Any, run: Run) -> None:
+    """Count, action and reduced level of the lowest levels, moved apart where they would overlap."""
+    minima = run.minima
+    shown = minima[:LABELS]
+    axes.text(
+        1.055, 1.02, "starts · action (reduced)", transform=axes.transAxes, fontsize=7.5, color="#666666"
+    )
+    if not shown:
+        axes.text(1.055, 0.5, "no start came\nto the end", transform=axes.transAxes, fontsize=8)
+        return
+    low, high = np.log(axes.get_ylim())
+    wanted = np.array([(np.log(max(m.action, 1e-300)) - low) / (high - low) for m in shown])
+    places = 0.95 * moved_apart(np.clip(wanted / 0.95, 0.0, 1.0), 0.065)
+    for number, (minimum, place, true) in enumerate(zip(shown, places, np.clip(wanted, 0, 1), strict=True)):
+        text = f"{minimum.count} · {short(minimum.action)} ({minimum.reduced:.3g})"
+        axes.annotate(
+            text, (1.0, true), (1.055, place), xycoords="axes fraction", textcoords="axes fraction", va="center",
+            fontsize=8, fontweight="bold" if number == 0 else "normal", annotation_clip=False,
+            color=colour(number) if number < len(LEVELS) else INK,
+            arrowprops={"arrowstyle": "-", "lw": 0.6, "color": colour(number), "shrinkA": 1, "shrinkB": 3,
+                        "relpos": (0.0, 0.5)},
+        )  # fmt: skip
+    rest = minima[LABELS:]
+    if rest:
+        text = f"+ {len(rest)} levels above, {sum(m.count for m in rest)} starts"
+        axes.text(
+            1.055,
+            min(places[-1] + 0.06, 0.99),
+            text,
+            transform=axes.transAxes,
+            fontsize=7.5,
+            color="#666666",
+            va="center",
+        )
+
+
+def moved_apart(wanted: Array, distance: float) -> Array:
+    """Rising places as close to the wanted ones as a smallest distance allows, within 0 and 1.
+
+    Args:
+        wanted: Rising, shape (n,).
+        distance: Smallest distance of two neighbours; made smaller where n of them do not fit.
+    """
+    distance = min(distance, 1.0 / max(len(wanted) - 1, 1))
+    steps = distance * np.arange(len(wanted))
+    free = wanted - steps
+    # isotonic regression by pooling neighbours that are out of order
+    pools: list[tuple[float, int]] = []
+    for value in free:
+        mean, count = float(value), 1
+        while pools and pools[-1][0] > mean:
+            other, size = pools.pop()
+            mean, count = (mean * count + other * size) / (count + size), count + size
+        pools.append((mean, count))
+    flat = np.concatenate([np.full(count, mean) for mean, count in pools]) if pools else np.zeros(0)
+    return np.clip(flat, 0.0, max(0.0, 1.0 - distance * (len(wanted) - 1))) + steps

@@ -1,0 +1,167 @@
+"""Estimated states with their error bars, data, prediction beyond the window, and truth where it is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hpcda.analysis.figures.style import BLUE, INK, ORANGE, PAGE, figure, save, unit_label
+from hpcda.analysis.prediction import Prediction, observe
+from hpcda.analysis.rundata import Run
+from hpcda.errors import InputError
+from hpcda.store.reader import StoredWindow
+
+Array = npt.NDArray[np.float64]
+PANELS = 12
+"""Panels of one figure."""
+
+
+def panels_of(run: Run) -> tuple[list[tuple[str, int | None, int | None]], int]:
+    """Panels (name, state, measured quantity): measured states, then the other states, then measured expressions.
+
+    Returns:
+        The panels, and the number of states that are left out.
+    """
+    header = run.file.header
+    direct = {text: k for k, text in enumerate(header.expression) if text in header.state}
+    seen = [(name, k, direct[name]) for k, name in enumerate(header.state) if name in direct]
+    unseen = [(name, k, None) for k, name in enumerate(header.state) if name not in direct]
+    derived = [
+        (header.observed[k], None, k) for k, text in enumerate(header.expression) if text not in header.state
+    ]
+    half = PANELS - min(len(unseen), PANELS // 2)
+    first = (derived + seen)[:half]
+    panels = [*first, *unseen[: PANELS - len(first)]]
+    left = len(header.state) - sum(state is not None for _, state, _ in panels)
+    return panels, left
+
+
+def draw_paths(run: Run, path: Path, window: int = 0) -> Path:
+    """Draw the candidate in one window.
+
+    Args:
+        run: The run; its candidate's path must have been kept.
+        path: PNG file to write.
+        window: Number of the window.
+    """
+    header, stored = run.file.header, run.windows[window]
+    block = run.path()[0][window][:, : len(header.state)]
+    observed = observe(header.expression, header.state, block)
+    prediction, std = _prediction(run, window), _std(run, window)
+    panels, left = panels_of(run)
+    columns = 1 if len(panels) <= 3 else 2
+    rows = -(-len(panels) // columns)
+    with figure(PAGE, 1.0 + (1.25 if columns == 2 else 1.5) * rows) as made:
+        grid: Any = made.subplots(rows, columns, sharex=True, squeeze=False)
+        handles: dict[str, Any] = {}
+        for place, axes in enumerate(grid.T.ravel()):
+            if place >= len(panels):
+                axes.set_visible(False)
+                continue
+            name, state, quantity = panels[place]
+            assert state is not None or quantity is not None
+            values = block[:, state] if state is not None else observed[:, quantity]
+            error = std[:, state] if std is not None and state is not None else None
+            _panel(axes, run, window, values, error, prediction, state, quantity, handles)
+            unit = header.state_unit[state] if state is not None else "1"
+            axes.set_ylabel(unit_label(name, unit))
+            if quantity is None:
+                axes.text(0.995, 1.0, "not measured", transform=axes.transAxes, fontsize=7, color="#666666",
+                          ha="right", va="bottom")  # fmt: skip
+            _frame(axes, stored, values, prediction, state, quantity)
+        for axes in grid[-1]:
+            axes.set_xlabel(unit_label("time", header.time_unit))
+        if len(panels) < rows * columns:
+            grid[rows - 2, -1].set_xlabel(unit_label("time", header.time_unit))
+            grid[rows - 2, -1].tick_params(labelbottom=True)
+        order = ["data", "data kept back", "truth", "estimate", "± 2 standard deviations", "prediction"]
+        shown = [key for key in order if key in handles]
+        made.legend([handles[key] for key in shown], shown, loc="outside upper center", ncols=min(len(shown), 6),
+                    columnspacing=1.2, handlelength=1.6)  # fmt: skip
+        if left:
+            made.supxlabel(f"{left} more states are in candidate.csv", fontsize=7.5, color="#666666")
+        return save(made, path)
+
+
+def _panel(
+    axes: Any,
+    run: Run,
+    window: int,
+    values: Array,
+    error: Array | None,
+    prediction: Prediction | None,
+    state: int | None,
+    quantity: int | None,
+    handles: dict[str, Any],
+) -> None:
+    stored = run.windows[window]
+    if len(stored.truth_t) and state is not None and np.isfinite(stored.truth[:, state]).any():
+        line = axes.plot(stored.truth_t, stored.truth[:, state], color=INK, lw=0.9, ls=(0, (4, 2)), zorder=4)
+        handles["truth"] = line[0]
+    if error is not None:
+        band = axes.fill_between(
+            stored.t, values - 2 * error, values + 2 * error, color=BLUE, alpha=0.25, lw=0
+        )
+        handles["± 2 standard deviations"] = band
+    handles["estimate"] = axes.plot(stored.t, values, color=BLUE, lw=1.5, zorder=3)[0]
+    if quantity is not None:
+        known = np.isfinite(stored.data[:, quantity])
+        style = {"ls": "", "marker": "o", "ms": 2.6, "mew": 0.6, "zorder": 2}
+        dots = axes.plot(stored.t[known], stored.data[known, quantity], color="#888888", **style)
+        handles["data"] = dots[0]
+        if len(stored.beyond_t) > 1:
+            later = axes.plot(
+                stored.beyond_t[1:], stored.beyond_data[1:, quantity], mec="#888888", mfc="white", **style
+            )
+            handles["data kept back"] = later[0]
+    if prediction is not None:
+        source = prediction.states[:, state] if state is not None else prediction.observed[:, quantity]
+        handles["prediction"] = axes.plot(prediction.t, source, color=ORANGE, lw=1.5, zorder=3)[0]
+        axes.axvline(stored.t[-1], color="#999999", lw=0.7, ls=":", zorder=1)
+
+
+def _frame(
+    axes: Any,
+    stored: StoredWindow,
+    values: Array,
+    prediction: Prediction | None,
+    state: int | None,
+    quantity: int | None,
+) -> None:
+    """Limits from estimate, data and truth, so that a prediction that runs away does not flatten all else."""
+    parts = [values]
+    if quantity is not None:
+        parts += [stored.data[:, quantity], stored.beyond_data[:, quantity]]
+    if state is not None:
+        parts.append(stored.truth[:, state])
+    known = np.concatenate(parts)
+    known = known[np.isfinite(known)]
+    low, high = float(known.min()), float(known.max())
+    if prediction is not None and state is not None:
+        inside = prediction.states[:, state]
+        reach = 0.3 * (high - low)
+        inside = inside[(inside > low - reach) & (inside < high + reach)]
+        low, high = min([low, *inside]), max([high, *inside])
+    margin = 0.08 * (high - low) or 1.0
+    axes.set_ylim(low - margin, high + margin)
+    axes.margins(x=0.01)
+
+
+def _prediction(run: Run, window: int) -> Prediction | None:
+    """The prediction of the data kept back; None where there are none, or the problem cannot be made again."""
+    if not len(run.windows[window].beyond_t):
+        return None
+    try:
+        return run.predicted(window=window)
+    except InputError:
+        return None
+
+
+def _std(run: Run, window: int) -> Array | None:
+    try:
+        return np.asarray(run.distribution_of(window)["std"].values, dtype=np.float64)
+    except (InputError, ValueError):
+        return None

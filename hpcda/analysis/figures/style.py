@@ -1,0 +1,101 @@
+"""What all figures share: colours, sizes, how a file is written.
+
+Colours are those of M. Okabe and K. Ito, "Color Universal Design" (2008), which people with any colour vision tell apart;
+the order also falls in brightness, so that a grey print keeps the lowest level the darkest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import numpy.typing as npt
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from hpcda.analysis.rundata import Run
+
+BLUE, ORANGE, GREEN, PURPLE, SKY, GOLD = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"
+LEVELS = (BLUE, ORANGE, GREEN, PURPLE, SKY, GOLD)
+OTHER, FAILED, INK, BAND = "#A8A8A8", "#C8C8C8", "#222222", "#E4E4E4"
+COLUMN, PAGE = 3.4, 7.0
+"""Width of a column and of a page, in inches."""
+
+_SETTINGS: dict[str, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.labelsize": 9,
+    "axes.titlesize": 9,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.7,
+    "axes.edgecolor": "#555555",
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": "#555555",
+    "ytick.color": "#555555",
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "lines.linewidth": 1.2,
+    "savefig.dpi": 180,
+}
+
+
+@contextmanager
+def figure(width: float, height: float) -> Iterator[Figure]:
+    """An empty figure, in inches, that needs no display and leaves no global state."""
+    with mpl.rc_context(_SETTINGS):
+        made = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasAgg(made)
+        yield made
+
+
+def save(made: Figure, path: Path) -> Path:
+    """Write a PNG and give its path back."""
+    made.savefig(path, facecolor="white")
+    return path
+
+
+def level_of(run: Run) -> npt.NDArray[np.int64]:
+    """Position of the level that each start ended in, -1 for those that did not come to the end, shape (S,)."""
+    levels = np.full(len(run.outcome.start), -1, dtype=np.int64)
+    for number, minimum in enumerate(run.minima):
+        levels[np.searchsorted(run.outcome.start, minimum.starts)] = number
+    return levels
+
+
+def colour(level: int) -> str:
+    """Colour of a level: six for the lowest, grey for all others."""
+    return LEVELS[level] if 0 <= level < len(LEVELS) else OTHER
+
+
+def few_ticks(axes: Any) -> None:
+    """Label a logarithmic action axis: whole decades, and plain numbers between them where there are few decades."""
+    low, high = axes.get_ylim()
+    if np.log10(high / low) > 1.8:
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        return
+    subs = (1.0, 2.0, 5.0) if high / low > 4 else (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
+    axes.yaxis.set_major_locator(LogLocator(subs=subs))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def unit_label(name: str, unit: str) -> str:
+    """A name with its unit, where it has one."""
+    return name if unit in ("", "1") else f"{name} ({unit})"
+
+
+def short(value: float) -> str:
+    """A number of four digits, without an exponent where that is readable."""
+    return f"{value:.4g}" if 1e-3 <= abs(value) < 1e4 or value == 0 else f"{value:.2e}"
