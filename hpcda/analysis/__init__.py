@@ -1,4 +1,4 @@
-"""What an ensemble says: levels, candidate, distribution, prediction, figures, report. Reads the store only."""
+"""What an ensemble says: levels, candidate, distribution, prediction, figures, report."""
 
 from hpcda.analysis.analyze import analyze
 from hpcda.analysis.rundata import Run, open_run

@@ -84,7 +84,7 @@ def _parameter_spread(run: Run) -> dict[str, dict[str, float]]:
 
 
 def write_candidate(run: Run, path: Path) -> None:
-    """The candidate's path as a table: t, every state and every parameter of one time; `window` where there are several.
+    """Write the candidate's path as a table: t, every state; `window` where there are several.
 
     Args:
         run: The run.

@@ -1,8 +1,9 @@
-"""Is the lowest level the answer? Three tests that need no truth: χ², independence of Rf, distance to the next level.
+"""Is the lowest level the answer? Three tests that need no truth: χ², dependence on Rf, the next level.
 
-For the true path 2 · measurement = Σ ((y - h(x)) / σ)² is a χ² variable of n degrees of freedom, n data values: mean n,
-variance 2 n. So the reduced level lies in 1 ± 3 √(2/n), and actions are compared in units of √(n/2). The rules are those
-of J. Ye et al., Nonlin. Processes Geophys. 22, 205 (2015): the lowest level stands apart and is independent of Rf.
+For the true path 2 · measurement = Σ ((y - h(x)) / σ)² is a χ² variable of n degrees of freedom, n data
+values: mean n, variance 2 n. So the reduced level lies in 1 ± 3 √(2/n), and actions are compared in units of
+√(n/2). The rules are those of J. Ye et al., Nonlin. Processes Geophys. 22, 205 (2015): the lowest level
+stands apart and is independent of Rf.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class LazyPaths:
-    """Kept paths of one window as an array, (start, time, unknown) or (start, rung, time, unknown); NaN if not kept.
+    """Kept paths of one window: (start, time, unknown) or (start, rung, time, unknown); NaN if not kept.
 
     Attributes:
         run_dir: Directory of the run.
@@ -157,7 +157,7 @@ def labelled_run(file: RunFile) -> xr.Dataset:
         np.asarray([*header.ways, ""])[file.table("way")],
         {"long_name": "way of starting"},
     )
-    attributes = {f"provenance_{key}": value for key, value in header.provenance.items()}
+    attributes: dict[str, Any] = {f"provenance_{key}": value for key, value in header.provenance.items()}
     attributes.update(model=header.model, alpha=header.alpha, seed=header.seed, keep_paths=header.keep_paths)
     dataset = xr.Dataset(data, coords, attributes)
     if len(header.lengths) == 1:
@@ -174,9 +174,10 @@ def _lazy(file: RunFile, window: int, columns: tuple[int, int], rungs: bool) -> 
     source = LazyPaths(str(file.run_dir), window, columns, rungs, shape)
     each = max(1, int(np.prod(shape[1:])))
     chunk = int(np.clip(4e6 // each, 1, max(starts, 1)))
-    return da.from_array(
+    lazy: da.Array = da.from_array(
         source, chunks=(chunk, *shape[1:]), asarray=False, lock=False, meta=np.zeros((0,) * len(shape))
     )
+    return lazy
 
 
 def _read(run_dir: str, name: str) -> npt.NDArray[Any]:
@@ -184,7 +185,8 @@ def _read(run_dir: str, name: str) -> npt.NDArray[Any]:
 
 
 def _table(run_dir: str, name: str, shape: tuple[int, ...], dtype: str) -> da.Array:
-    import dask
+    from dask.delayed import delayed as later
 
-    delayed: Callable[..., Any] = dask.delayed(_read)
-    return da.from_delayed(delayed(run_dir, name), shape, dtype=dtype)
+    delayed: Callable[..., Any] = later(_read)
+    table: da.Array = da.from_delayed(delayed(run_dir, name), shape, dtype=dtype)
+    return table

@@ -4,8 +4,8 @@ r"""The path distribution as a mixture of Gaussians at the distinct minima X_j (
 
     mean = Σ_j w_j X_j,    variance = Σ_j w_j (diag A''(X_j)⁻¹ + (X_j - mean)²)
 
-The Hessian is block-tridiagonal in time with the shared parameters as its border, so that one factorization gives the
-determinant and, by selected inversion, all marginal variances (`hpcda.linalg.blocktridiagonal`).
+The Hessian is block-tridiagonal in time with the shared parameters as its border, so that one factorization
+gives the determinant and, by selected inversion, all marginal variances (`hpcda.linalg.blocktridiagonal`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Array = npt.NDArray[np.float64]
 Csr = tuple[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike]
 
 NEGLIGIBLE = 60.0
-"""Minima this far above the lowest action would weigh e^-60 and are left out, unless their determinants say more."""
+"""Minima this far above the lowest action weigh about e^-60 and are left out."""
 MOST = 50
 """Largest number of minima in the mixture."""
 

@@ -1,9 +1,9 @@
 """Distinct minima: which starts ended at the same one.
 
-Two starts share a minimum when their actions agree to the accuracy of the minimiser and their paths are the same.
-Close to a minimum A - A_j = 1/2 δᵀ A'' δ, so that an error ε of the action allows a distance √(2 ε) in units of the
-minimum's own standard deviations: the path is compared much more coarsely than the action, in units of the spread of
-each state along the path.
+Two starts share a minimum when their actions agree to the accuracy of the minimiser and their paths are the
+same. Close to a minimum A - A_j = 1/2 δᵀ A'' δ, so that an error ε of the action allows a distance √(2 ε) in
+units of the minimum's own standard deviations: the path is compared much more coarsely than the action, in
+units of the spread of each state along the path.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Minimum:
 
 
 def action_groups(action: Array, tolerance: Array) -> npt.NDArray[np.int64]:
-    """Group rising actions: each joins the group whose lowest action is within the tolerance, else it opens one.
+    """Group rising actions: each joins the group below whose lowest is within the tolerance.
 
     Args:
         action: Rising, shape (S,).
@@ -156,7 +156,7 @@ def distinct_minima(
     label = np.full(len(rows), -1, dtype=np.int64)
     number = 0
     while (open_ := label < 0).any():
-        # the lowest of what is left of every group leads a new minimum; all others of it are compared with theirs
+        # the lowest of what is left of a group leads a new minimum; the others are compared with it
         lead = np.full(groups[-1] + 1, -1, dtype=np.int64)
         for i in np.flatnonzero(open_):
             better = lead[groups[i]] < 0 or (kept[i] and not kept[lead[groups[i]]])
@@ -180,8 +180,9 @@ def distinct_minima(
     note = None
     if not kept.all():
         note = (
-            f"{int((~kept).sum())} of {len(rows)} starts kept no path (keep_paths = {file.header.keep_paths!r}): they were "
-            "compared by action and parameters only, so that two minima of the same action and parameters count as one"
+            f"{int((~kept).sum())} of {len(rows)} starts kept no path (keep_paths = "
+            f"{file.header.keep_paths!r}): they were compared by action and parameters only, so that two "
+            "minima that share both count as one"
         )
     return tuple(sorted(minima, key=lambda minimum: minimum.action)), note
 

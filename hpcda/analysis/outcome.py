@@ -24,7 +24,8 @@ class Outcome:
         rung: Last complete rung, -1 where there is none, shape (S,).
         reason: Code of the reason at that rung, shape (S,).
         failed: Whether it failed, shape (S,).
-        complete: Whether it came to the last rung of the ladder without failing, shape (S,). Only these can be
+        complete: Whether it came to the last rung of the ladder without failing, shape (S,). Only these can
+            be
             compared: an action at a smaller Rf is lower.
         way: Position of its way of starting, shape (S,).
         first_rung: Its first rung, shape (S,).

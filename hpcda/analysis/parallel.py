@@ -1,4 +1,4 @@
-"""Mapping a function over parts of an ensemble: Dask workers as processes, since HDF5 has one global lock a process.
+"""Mapping over parts of an ensemble: Dask workers as processes, since HDF5 has one lock a process.
 
 Spawned workers import the main module: a script that calls `analyze` at its top level must do so under
 ``if __name__ == "__main__":``.
@@ -26,8 +26,8 @@ def workers(scheduler: str | None = None, processes: int | None = None) -> Itera
 
     Args:
         scheduler: Address of a running Dask scheduler; its workers must see the run's files.
-        processes: Number of local worker processes when no scheduler is named, by default as many as there are cores,
-            at most eight; 0 runs everything in this process.
+        processes: Number of local worker processes when no scheduler is named, by default as many as there
+            are cores, at most eight; 0 runs everything in this process.
 
     Yields:
         ``map(function, arguments) -> results``.

@@ -1,8 +1,8 @@
-"""Prediction beyond the window: the model run on from the last estimated state, with the estimated parameters.
+"""Prediction beyond the window: the model run on from the last estimated state.
 
-The test of an estimate that the field accepts (J. Ye et al., Nonlin. Processes Geophys. 22, 205, 2015): data kept back
-after the window are predicted with nothing but the model. Flows are integrated by DOP853 (E. Hairer, S. P. Nørsett,
-G. Wanner, Solving Ordinary Differential Equations I, II.5), maps are iterated.
+The test of an estimate that the field accepts (J. Ye et al., Nonlin. Processes Geophys. 22, 205, 2015): data
+kept back after the window are predicted with nothing but the model. Flows are integrated by DOP853 (E.
+Hairer, S. P. Nørsett, G. Wanner, Solving Ordinary Differential Equations I, II.5), maps are iterated.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ def run_on(
         x: State at t[0], shape (D,).
         parameters: Every constant parameter by name.
         t: Times, shape (M,).
-        series: Stimuli and fixed parameters that depend on time, shape (M, U); interpolated linearly between times.
+        series: Stimuli and fixed parameters that depend on time, shape (M, U); interpolated linearly between
+            times.
         names: Names of the columns of `series`.
         dt: Time of one iteration of a map.
 
@@ -116,7 +117,7 @@ class Prediction:
 
 
 def rmse(errors: Array) -> float | None:
-    """Root of the mean square of the finite errors; None where there is none, infinite where one is infinite."""
+    """Root of the mean square of the errors; None where all are NaN, infinite where one is infinite."""
     known = errors[~np.isnan(errors)]
     return float(np.sqrt(np.mean(known**2))) if known.size else None
 

@@ -14,7 +14,8 @@ SHOWN = 25
 
 _STYLE = """
 :root { color-scheme: light; }
-body { font: 16px/1.5 system-ui, "Segoe UI", "Helvetica Neue", Arial, sans-serif; color: #222; background: #fff;
+body { font: 16px/1.5 system-ui, "Segoe UI", "Helvetica Neue", Arial, sans-serif;
+  color: #222; background: #fff;
   max-width: 62rem; margin: 2rem auto; padding: 0 1.2rem; }
 h1 { font-size: 1.6rem; margin-bottom: 0.2rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
 p.sub { color: #555; margin-top: 0; }
@@ -24,7 +25,8 @@ p.sub { color: #555; margin-top: 0; }
 table { border-collapse: collapse; font-size: 0.88rem; font-variant-numeric: tabular-nums; }
 .scroll { overflow-x: auto; }
 th, td { padding: 0.25rem 0.8rem; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap; }
-th { font-weight: 600; border-bottom: 2px solid #999; } td.text, th.text { text-align: left; white-space: normal; }
+th { font-weight: 600; border-bottom: 2px solid #999; }
+td.text, th.text { text-align: left; white-space: normal; }
 tr.first td { font-weight: 600; color: #0072B2; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 0.2rem 1.2rem; font-size: 0.92rem; }
 dt { color: #555; } dd { margin: 0; overflow-wrap: anywhere; }
@@ -37,14 +39,15 @@ pre { background: #f6f6f6; padding: 0.7rem 1rem; overflow-x: auto; font-size: 0.
 
 _CAPTIONS = {
     "Action levels": (
-        "Action A of every start on its way up the ladder of Rf; a colour is a distinct minimum at the last Rf, the numbers at the "
-        "right are how many starts ended there, its action, and its reduced level 2 · measurement / (number of data). A level "
-        "that splits off below all others, lies in the χ² band and no longer changes with Rf is the answer. Crosses mark "
-        "starts that ended early."
+        "Action A of every start on its way up the ladder of Rf; a colour is a distinct minimum at the "
+        "last Rf, the numbers at the right are how many starts ended there, its action, and its reduced "
+        "level 2 · measurement / (number of data). A level that splits off below all others, lies in the "
+        "χ² band and no longer changes with Rf is the answer. Crosses mark starts that ended early."
     ),
     "Estimated path": (
-        "The candidate's states with two standard deviations of the path distribution, the data, and, after the dotted "
-        "line, what the model predicts from the last estimated state, beside data that were kept back."
+        "The candidate's states with two standard deviations of the path distribution, the data, and, "
+        "after the dotted line, what the model predicts from the last estimated state, beside data that "
+        "were kept back."
     ),
     "Final actions": "Actions at the last Rf, in rising order and counted, coloured by level.",
     "Parameters": "Estimated parameters of every start, against its final action.",
@@ -63,11 +66,13 @@ def write_report(run: Run, summary: dict[str, Any], figures: dict[str, Path], pa
     header = run.file.header
     title = f"{header.model}: {summary['starts']} starts"
     verdict = summary["verdict"]
+    source = " · ".join(x for x in (header.model_title, header.model_citation) if x)
+    word = verdict["code"].replace("_", " ").capitalize()
     good = verdict["code"] == "consistent_and_separate"
     parts = [
         f"<h1>{_text(title)}</h1>",
-        f'<p class="sub">{_text(" · ".join(x for x in (header.model_title, header.model_citation) if x))}</p>',
-        f'<div class="verdict{"" if good else " warn"}"><b>{_text(verdict["code"].replace("_", " ").capitalize())}</b>'
+        f'<p class="sub">{_text(source)}</p>',
+        f'<div class="verdict{"" if good else " warn"}"><b>{_text(word)}</b>'
         f"{_text(verdict['sentence'])}</div>",
         *(f'<p class="note">{_text(note)}</p>' for note in summary["notes"]),
         "<h2>Distinct minima</h2>",
@@ -94,7 +99,8 @@ def write_report(run: Run, summary: dict[str, Any], figures: dict[str, Path], pa
         _again(run),
     ]
     page = (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width">'
         f"<title>{_text(title)}</title><style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>\n"
     )
     path.write_text(page, encoding="utf-8")
@@ -121,7 +127,8 @@ def _rows(heads: list[str], rows: list[list[str]], text: int = 0, first: bool = 
         f"<tr{' class=first' if first and k == 0 else ''}>{cells('td', row)}</tr>"
         for k, row in enumerate(rows)
     )
-    return f'<div class="scroll"><table><thead><tr>{cells("th", heads)}</tr></thead><tbody>{body}</tbody></table></div>'
+    head = f"<thead><tr>{cells('th', heads)}</tr></thead>"
+    return f'<div class="scroll"><table>{head}<tbody>{body}</tbody></table></div>'
 
 
 def _minima(summary: dict[str, Any]) -> str:
@@ -133,7 +140,8 @@ def _minima(summary: dict[str, Any]) -> str:
     rows = [
         [
             str(place + 1), _number(m["action"], 7), _number(m["measurement"], 7), _number(m["model"], 4),
-            _number(m["reduced"], 4), str(m["count"]), str(m["start"]), *(_number(m["parameters"][n], 5) for n in names),
+            _number(m["reduced"], 4), str(m["count"]), str(m["start"]),
+            *(_number(m["parameters"][n], 5) for n in names),
         ]
         for place, m in enumerate(minima[:SHOWN])
     ]  # fmt: skip
@@ -154,10 +162,12 @@ def _candidate(summary: dict[str, Any]) -> str:
     inside = "inside" if candidate["within_band"] else "outside"
     gap = "no other level was found"
     if apart["gap"] is not None:
-        gap = f"{_number(apart['gap'], 4)} above, {_number(apart['deviations'], 3)} χ² deviations; {apart['rivals']} rivals"
+        gap = f"{_number(apart['gap'], 4)} above, {_number(apart['deviations'], 3)} χ² deviations"
+        gap += f"; {apart['rivals']} rivals"
     rows = {
         "reached by": f"{candidate['count']} of {summary['complete']} starts",
-        "reduced level": f"{candidate['reduced']:.4f}, {inside} {band['low']:.3f} … {band['high']:.3f}, {summary['data']} data values",
+        "reduced level": f"{candidate['reduced']:.4f}, {inside} {band['low']:.3f} … {band['high']:.3f}, "
+        f"{summary['data']} data values",
         "next level": gap,
         "change with Rf": "the ladder is too short to tell"
         if plateau.get("change") is None
@@ -167,8 +177,10 @@ def _candidate(summary: dict[str, Any]) -> str:
         rows["prediction"] = (
             "it grows without bound"
             if candidate["rmse_prediction"] is None
-            else f"RMSE {_number(candidate['rmse_prediction'], 4)}, {_number(candidate['rmse_prediction_over_noise'], 3)} times the noise; "
-            f"within 3 σ for {_number(candidate['prediction_valid_time'], 4)} of {_number(candidate['prediction_span'], 4)} time units"
+            else f"RMSE {_number(candidate['rmse_prediction'], 4)}, "
+            f"{_number(candidate['rmse_prediction_over_noise'], 3)} times the noise; within 3 σ for "
+            f"{_number(candidate['prediction_valid_time'], 4)} of "
+            f"{_number(candidate['prediction_span'], 4)} time units"
         )
     for key, label in (
         ("rmse_truth_observed", "truth, observed states"),

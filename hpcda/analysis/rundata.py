@@ -32,7 +32,8 @@ def open_run(path: str | os.PathLike[str], problem: Problem | None = None) -> Ru
 
     Args:
         path: Its directory.
-        problem: Its problem; by default it is made again from the job.toml in the directory when it is needed.
+        problem: Its problem; by default it is made again from the job.toml in the directory when it is
+            needed.
 
     Raises:
         InputError: There is no such run, it is being written, or part of it is missing.
@@ -62,7 +63,8 @@ class Run:
 
     def __repr__(self) -> str:
         header = self.file.header
-        return f"<Run {os.fspath(self.file.run_dir)!r}: {header.model}, {len(self.file.start)} starts, {len(header.rf)} rungs>"
+        size = f"{len(self.file.start)} starts, {len(header.rf)} rungs"
+        return f"<Run {os.fspath(self.file.run_dir)!r}: {header.model}, {size}>"
 
     def use(self, mapping: Mapping, parts: int) -> Run:
         """Let the parts of the ensemble be read through `mapping`; returns the run itself."""
@@ -215,7 +217,7 @@ class Run:
         return self.distribution_of(0)
 
     def distribution_of(self, window: int = 0) -> xr.Dataset:
-        """The path distribution of one window: `mean`, `std` (time, state), `parameter_mean`, `parameter_std`."""
+        """The distribution in one window: `mean`, `std` (time, state), `parameter_mean`, `parameter_std`."""
         header, mixture = self.file.header, self.mixture
         means, parameters = self.problem.split(mixture.mean)
         stds, parameter_stds = self.problem.split(mixture.std)
@@ -247,8 +249,9 @@ class Run:
         Args:
             start: Number of the start, by default the candidate's.
             window: Number of the window.
-            t: Times, the first one the last of the window; by default those of the data kept back, else as many as
-                the window has. Other times than those are given only to models without known time series.
+            t: Times, the first one the last of the window; by default those of the data kept back, else as
+                many as the window has. Other times than those are given only to models without known time
+                series.
 
         Raises:
             InputError: The problem cannot be made again, or the known time series end with the window.

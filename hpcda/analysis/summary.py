@@ -28,7 +28,8 @@ def summarize(run: Run) -> dict[str, Any]:
         run: The run.
 
     Returns:
-        Keys: version, run, model, starts, asked, complete, stopped, failed, failed_reasons, stopped_reasons, data, band,
+        Keys: version, run, model, starts, asked, complete, stopped, failed, failed_reasons, stopped_reasons,
+            data, band,
         minima, candidate, verdict, timing, ladder, ways, provenance, notes.
     """
     header, outcome = run.file.header, run.outcome
@@ -174,7 +175,8 @@ def timing(run: Run) -> dict[str, Any]:
 def ways(run: Run) -> list[dict[str, Any]]:
     """Starts, failures and hits of the candidate by way of starting and first rung.
 
-    How often a level was hit says nothing about what other ways would have found: coverage is stated for each.
+    How often a level was hit says nothing about what other ways would have found: coverage is stated for
+    each.
     """
     outcome, header = run.outcome, run.file.header
     hits = np.isin(outcome.start, run.candidate.starts if run.candidate else ())
@@ -271,7 +273,8 @@ def _candidate(summary: dict[str, Any]) -> list[str]:
     candidate, band = summary["candidate"], summary["band"]
     side = "within" if candidate["within_band"] else "outside"
     lines = [
-        f"Candidate: start {candidate['start']}, reached by {candidate['count']} of {summary['complete']} starts",
+        f"Candidate: start {candidate['start']}, reached by {candidate['count']} of "
+        f"{summary['complete']} starts",
         f"  reduced level   {candidate['reduced']:.4f}, {side} {band['low']:.3f} … {band['high']:.3f} "
         f"({summary['data']} data values)",
     ]
@@ -285,8 +288,9 @@ def _candidate(summary: dict[str, Any]) -> list[str]:
         lines.append(f"  change with Rf  {plateau['change']:.2%} per decade")
     if candidate.get("rmse_prediction") is not None:
         lines.append(
-            f"  prediction      RMSE {candidate['rmse_prediction']:.4g}, {candidate['rmse_prediction_over_noise']:.3g} times "
-            f"the noise; within 3 σ for {candidate['prediction_valid_time']:.4g} of {candidate['prediction_span']:.4g} time units"
+            f"  prediction      RMSE {candidate['rmse_prediction']:.4g}, "
+            f"{candidate['rmse_prediction_over_noise']:.3g} times the noise; within 3 σ for "
+            f"{candidate['prediction_valid_time']:.4g} of {candidate['prediction_span']:.4g} time units"
         )
     elif "rmse_prediction" in candidate:
         lines.append("  prediction      it grows without bound")

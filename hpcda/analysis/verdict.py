@@ -17,21 +17,23 @@ class Verdict(enum.Enum):
     )
     CONSISTENT_RIVALS_REMAIN = (
         "The lowest level agrees with the data, but other levels lie within three χ² deviations of it: "
-        "they cannot be told apart. Measure more quantities or a longer window, and compare what the levels predict."
+        "they cannot be told apart. Measure more quantities or a longer window, and compare what the levels "
+        "predict."
     )
     CONSISTENT_NOT_SETTLED = (
         "The lowest level agrees with the data, but whether it depends on Rf is not known from so few rungs: "
         "let the ladder cover at least the decade of Rf before its end."
     )
     RISING_WITH_RF = (
-        "The lowest level still rises with Rf: the model cannot follow the data as closely as the noise is said to be, or "
-        "the ladder ends too early. Raise rf_max; if the level leaves the χ² band, look at the residuals in time for the "
-        "equation or the noise_std that is wrong, and try smaller time steps (steps_per_sample)."
+        "The lowest level still rises with Rf: the model cannot follow the data as closely as the noise "
+        "is said to be, or the ladder ends too early. Raise rf_max; if the level leaves the χ² band, look"
+        " at the residuals in time for the equation or the noise_std that is wrong, and try smaller time "
+        "steps (steps_per_sample)."
     )
     INCONSISTENT = (
-        "The lowest level lies above the χ² band: either the search has missed a lower one, or the model or the noise is "
-        'wrong. Add starts of other ways and other first rungs (way = "auto", first_rungs); if they end no lower, doubt '
-        "the model and noise_std."
+        "The lowest level lies above the χ² band: either the search has missed a lower one, or the model "
+        'or the noise is wrong. Add starts of other ways and other first rungs (way = "auto", '
+        "first_rungs); if they end no lower, doubt the model and noise_std."
     )
     BELOW_NOISE = (
         "The lowest level lies below the χ² band: the path follows the noise, or noise_std is too large. "

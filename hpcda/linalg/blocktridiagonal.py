@@ -1,6 +1,7 @@
-r"""Cholesky factorization, log-determinant, solution and selected inverse of a block-tridiagonal matrix with a border.
+r"""Factor, determinant, solution and selected inverse of a block-tridiagonal matrix with a border.
 
-The Hessian of the action couples each time only with its neighbours, and with the parameters that all times share:
+The Hessian of the action couples each time only with its neighbours, and with the parameters that all times
+share:
 
     A = [ T  Bᵀ ]     T: one block-tridiagonal chain a window, diagonal blocks D_i, blocks below them E_i
         [ B  C  ]     B: border of P dense rows, C: corner, (P, P)
@@ -8,12 +9,13 @@ The Hessian of the action couples each time only with its neighbours, and with t
     L_i L_iᵀ = D_i - G_i G_iᵀ,    G_i = E_i L_{i-1}⁻ᵀ,    W_i = (B_i - W_{i-1} G_iᵀ) L_i⁻ᵀ
     L_c L_cᵀ = C - Σ_i W_i W_iᵀ
 
-Of the inverse Z only the blocks in the pattern of L are computed (K. Takahashi, J. Fagan, M.-S. Chin, Proc. 8th PICA
-Conf., 63, 1973; A. M. Erisman, W. F. Tinney, Comm. ACM 18, 177, 1975), from Z L = L⁻ᵀ backward in i:
+Of the inverse Z only the blocks in the pattern of L are computed (K. Takahashi, J. Fagan, M.-S. Chin, Proc.
+8th PICA Conf., 63, 1973; A. M. Erisman, W. F. Tinney, Comm. ACM 18, 177, 1975), from Z L = L⁻ᵀ backward in i:
 
     Z_{k,i} = -(Σ_{m>i} Z_{k,m} L_{m,i}) L_i⁻¹,    Z_{i,i} = L_i⁻ᵀ (L_i⁻¹ - Σ_{m>i} L_{m,i}ᵀ Z_{m,i})
 
-with k and m over the next block and the border. Cost: that of one factorization, (N b³), b the size of a block.
+with k and m over the next block and the border. Cost: that of one factorization, (N b³), b the size of a
+block.
 """
 
 from __future__ import annotations
@@ -82,7 +84,7 @@ class BlockTridiagonal:
         values: npt.ArrayLike,
         sizes: Sequence[Sequence[int]],
     ) -> BlockTridiagonal:
-        """Cut a full symmetric matrix in compressed rows into blocks; the rows after the chains are the border.
+        """Cut a full symmetric matrix in compressed rows into blocks; what follows is the border.
 
         Args:
             indptr: Beginnings of the rows, shape (n + 1,).
@@ -229,7 +231,8 @@ class Factor:
                 if k + 1 < len(chain.diagonal):
                     parts[at] -= chain.below[k].T @ parts[at + 1]
                 parts[at] = _solve(chain.diagonal[k], parts[at], transposed=True)
-        return np.concatenate([*parts, tail]).reshape(np.shape(right))
+        solution: Array = np.concatenate([*parts, tail]).reshape(np.shape(right))
+        return solution
 
     def selected_inverse(self) -> SelectedInverse:
         """Diagonal blocks of the inverse, and its border."""

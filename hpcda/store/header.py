@@ -1,4 +1,4 @@
-"""The part of a file that is known before the first start: axes, data, provenance; the same in every shard."""
+"""What is known before the first start: axes, data, provenance; the same in every shard."""
 
 from __future__ import annotations
 

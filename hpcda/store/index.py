@@ -1,7 +1,7 @@
 """The virtual index run.h5: all closed shards of a run as one file, nothing copied but the coordinates.
 
-Every array maps the used rows of each shard, shard after shard, one mapping a shard; `/ensemble/start` tells which
-start a row belongs to, `/paths/start` and `/paths/rung` which start and rung a path belongs to.
+Every array maps the used rows of each shard, shard after shard, one mapping a shard; `/ensemble/start` tells
+which start a row belongs to, `/paths/start` and `/paths/rung` which start and rung a path belongs to.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def closed_shards(run_dir: Path, required: bool = True) -> list[Path]:
             Mistake(
                 os.fspath(run_dir),
                 f"{len(used)} of its {len(shards)} shards are being written ({used[0]})",
-                "wait until the run has ended, or follow it with `hpcda status`; if it was killed on another host, "
-                f"remove {run_dir / 'shards'}/*.open and call `hpcda resume`",
+                "wait until the run has ended, or follow it with `hpcda status`; if it was killed on another "
+                f"host, remove {run_dir / 'shards'}/*.open and call `hpcda resume`",
             )
         )
     fingerprints: dict[str, Path] = {}
@@ -150,7 +150,7 @@ def build_index(run_dir: str | os.PathLike[str]) -> Path:
 
 
 def _header(index: h5py.File, shard: Path) -> None:
-    """Copy what is known before the first start; scales are copied with it, since they lie in the same groups."""
+    """Copy what is known before the first start, and make its dimension scales anew."""
     with h5py.File(shard, "r") as file:
         for key, value in file.attrs.items():
             if key not in ("rank", "generation", "closed", "opened"):
@@ -192,7 +192,7 @@ def _attach(index: h5py.File, group: h5py.Group) -> None:
 
 
 def _virtual(group: h5py.Group, name: str, like: h5py.Dataset, shards: list[Path], rows: list[int]) -> None:
-    """One array over all shards, their used rows one after the other; relative to the directory of the run."""
+    """One array over all shards, their used rows one after the other."""
     tail = like.shape[1:]
     shape = (sum(rows), *tail)
     if 0 in shape:

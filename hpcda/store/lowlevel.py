@@ -1,8 +1,8 @@
 """Writing one value into a growing HDF5 array in microseconds.
 
-h5py's `dataset[i, j] = value` costs about 50 µs; with the data spaces made once a call of H5Dwrite costs about 3 µs.
-Arrays grow by whole chunks whose space is allocated at once, so that a rung changes data only, no metadata: a process
-that is killed while it writes leaves a file that opens.
+h5py's `dataset[i, j] = value` costs about 50 µs; with the data spaces made once a call of H5Dwrite costs
+about 3 µs. Arrays grow by whole chunks whose space is allocated at once, so that a rung changes data only, no
+metadata: a process that is killed while it writes leaves a file that opens.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Column:
         tail: Its shape without the first dimension.
         fill: What unwritten elements hold.
         grow: Rows by which it grows.
-        scalar: Number of leading indices a write names: all of `tail` too when True, the first only when False.
+        depth: Number of indices that a write names: 1 for a row, 2 for an element of a matrix.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Column:
         self.dataset = group.create_dataset(
             name,
             shape=(0, *tail),
-            maxshape=(None, *tail),
+            maxshape=(None, *(max(n, 1) for n in tail)),
             chunks=(grow, *(max(n, 1) for n in tail)),
             dtype=dtype,
             fillvalue=np.asarray(fill, dtype=dtype)[()],

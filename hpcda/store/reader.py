@@ -167,7 +167,7 @@ class RunFile:
         return place, starts[place], rungs[place].astype(np.int32)
 
     def table(self, name: str, positions: npt.NDArray[np.int64] | None = None) -> npt.NDArray[Any]:
-        """One array of /ensemble in the order of the starts; rungs that are not complete are NaN, 0 or NOT_RUN.
+        """One array of /ensemble in the order of the starts; incomplete rungs are NaN, 0 or NOT_RUN.
 
         Args:
             name: "action", "measurement", …, "parameters" (shape (S, R, P)); "way", "began", … (shape (S,)).

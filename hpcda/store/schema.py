@@ -1,4 +1,4 @@
-"""What the files of a run hold: names, dimensions, units and versions, the same in every shard and in the index.
+"""What the files of a run hold: names, dimensions, units, versions; the same in shards and index.
 
     /                     attributes: schema, version, fingerprint, model, discretization, alpha, seed, …
     /job                  the job as resolved, text
@@ -11,8 +11,8 @@
     /paths                kept paths (path, point, unknown), with the start and the rung each belongs to
     /current              shards only: the newest path of every start at work, to resume from
 
-Windows lie behind one another along one dimension, `point`, so that a thousand training pairs cost no more files,
-datasets or writes than one window; `/windows/window` tells which window a point belongs to.
+Windows lie behind one another along one dimension, `point`, so that a thousand training pairs cost no more
+files, datasets or writes than one window; `/windows/window` tells which window a point belongs to.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ PER_START: dict[str, tuple[str, str, str]] = {
 
 
 class Truth(Protocol):
-    """True states of one window: times `t`, shape (M,), and `states`, shape (M, D); they may go on beyond the window."""
+    """True states of one window, and beyond: times `t`, shape (M,), and `states`, shape (M, D)."""
 
     @property
     def t(self) -> Array: ...  # noqa: D102

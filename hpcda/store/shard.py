@@ -1,8 +1,8 @@
 """The file that one rank writes: every rung of every start it has run.
 
-Order of writing: data, flush, mark, flush. Whoever is killed in between leaves a file whose marks tell the truth: what
-is behind a mark is complete. Beside the table of rungs the newest path of every start at work is kept twice, rung n in
-copy n mod 2, so that the copy which the mark points at is never the one being written.
+Order of writing: data, flush, mark, flush. Whoever is killed in between leaves a file whose marks tell the
+truth: what is behind a mark is complete. Beside the table of rungs the newest path of every start at work is
+kept twice, rung n in copy n mod 2, so that the copy which the mark points at is never the one being written.
 
 Memory does not grow with the number of starts: what is kept is a few numbers for each start at work.
 """
@@ -272,7 +272,7 @@ class Shard:
         self._flush()
 
     def _keep_best(self, start: int, rung: int, record: RungRecord, path: Array) -> None:
-        """Keep the K lowest: a new one goes to the free place first, then the one it pushes out is struck off."""
+        """Keep the K lowest: write the new one to the free place, then strike off what it pushes out."""
         assert self._best is not None
         if record.reason in self._failed or not np.isfinite(record.action):
             return

@@ -11,8 +11,9 @@ def committed_rungs(
 ) -> npt.NDArray[np.bool_]:
     """Rungs whose data are complete.
 
-    Rungs of a start are written in rising order and marked by their number, so that the first `committed` of those
-    that hold a reason are complete; one more may be there that was being written when its process was killed.
+    Rungs of a start are written in rising order and marked by their number, so that the first `committed` of
+    those that hold a reason are complete; one more may be there that was being written when its process was
+    killed.
 
     Args:
         reason: Code of the reason of every rung, shape (S, R).
@@ -23,7 +24,8 @@ def committed_rungs(
         Shape (S, R).
     """
     visited = reason != not_run
-    return visited & (np.cumsum(visited, axis=1) <= committed[:, None])
+    complete: npt.NDArray[np.bool_] = visited & (np.cumsum(visited, axis=1) <= committed[:, None])
+    return complete
 
 
 def current_rows(
@@ -43,10 +45,11 @@ def current_rows(
     order = rows[np.lexsort((rows, committed[rows], finished[rows], start[rows]))]
     last = np.ones(len(order), dtype=bool)
     last[:-1] = start[order[1:]] != start[order[:-1]]
-    return order[last]
+    current: npt.NDArray[np.int64] = order[last]
+    return current
 
 
 def used_rows(start: npt.NDArray[np.int64]) -> int:
-    """Number of rows in use: arrays grow by whole chunks, unused rows hold -1 and lie behind the used ones."""
+    """Number of rows in use: arrays grow by whole chunks, whose unused rows hold -1."""
     used = np.flatnonzero(start >= 0)
     return int(used[-1]) + 1 if len(used) else 0

@@ -65,11 +65,22 @@ def minimise(action, path, rf, most=80):
 def anneal(run_dir, starts=24, rungs=22, alpha=3.0, ranks=2, keep_paths="final", job_toml="", **keywords):
     problem, beyond, truth = make_problem(**keywords)
     beta = np.arange(rungs)
+    provenance = {"hpcda": "0.1.0", "host": "node1", "command": "hpcda run job.toml", "petsc": "3.22"}
     layout = Layout(
-        problem, 1e-2 * alpha**beta, beta, alpha, starts, 1, keep_paths, REASONS, ("uniform", "quiet"), job_toml,
-        {"hpcda": "0.1.0", "host": "node1", "command": "hpcda run job.toml", "python": "3.11", "petsc": "3.22"},
-        (truth,), (beyond,),
-    )  # fmt: skip
+        problem=problem,
+        rf=1e-2 * alpha**beta,
+        beta=beta,
+        alpha=alpha,
+        starts=starts,
+        seed=1,
+        keep_paths=keep_paths,
+        reasons=REASONS,
+        ways=("uniform", "quiet"),
+        job_toml=job_toml,
+        provenance=provenance,
+        truth=(truth,),
+        beyond=(beyond,),
+    )
     action = Action(problem)
     for rank in range(ranks):
         with Shard.create(run_dir, rank, layout) as shard:
@@ -87,7 +98,15 @@ def anneal(run_dir, starts=24, rungs=22, alpha=3.0, ranks=2, keep_paths="final",
                 for rung in range(first, rungs):
                     path, parts, norm, iterations, reason = minimise(action, path, layout.rf[rung])
                     record = RungRecord(
-                        parts.total, parts.measurement, parts.model, parts.prior, norm, iterations, 0.01, reason, path[-1:]
+                        parts.total,
+                        parts.measurement,
+                        parts.model,
+                        parts.prior,
+                        norm,
+                        iterations,
+                        0.01,
+                        reason,
+                        path[-1:],
                     )
                     shard.rung(row, rung, record, path)
                 shard.finish(row, path)

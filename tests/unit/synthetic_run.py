@@ -45,7 +45,9 @@ def trajectory(times, initial=(1.0, 2.0, 20.0)):
     def f(t, x):
         return MODEL(x, MODEL.defaults)
 
-    return solve_ivp(f, (times[0], times[-1]), initial, method="DOP853", t_eval=times, rtol=1e-10, atol=1e-10).y.T
+    return solve_ivp(
+        f, (times[0], times[-1]), initial, method="DOP853", t_eval=times, rtol=1e-10, atol=1e-10
+    ).y.T
 
 
 def make_problem(windows=1, times=81, after=60, noise=0.5, seed=0):
@@ -98,9 +100,17 @@ def minima_of(layout, kind="separate"):
     problem = layout.problem
     rng = np.random.default_rng(3)
     data = [window.data for window in problem.windows]
-    truth = [t.states[: w.times] for t, w in zip(layout.truth, problem.windows)]
-    exact = sum(0.5 * np.nansum(((d - x[:, [0]]) / w.noise_std) ** 2) for d, x, w in zip(data, truth, problem.windows))
-    extra = {"separate": [0, 90, 130, 400], "rivals": [0, 3, 90, 200], "rising": [0, 90, 130, 400], "wrong": [80, 90, 130, 400]}
+    truth = [t.states[: w.times] for t, w in zip(layout.truth, problem.windows, strict=True)]
+    exact = sum(
+        0.5 * np.nansum(((d - x[:, [0]]) / w.noise_std) ** 2)
+        for d, x, w in zip(data, truth, problem.windows, strict=True)
+    )
+    extra = {
+        "separate": [0, 90, 130, 400],
+        "rivals": [0, 3, 90, 200],
+        "rising": [0, 90, 130, 400],
+        "wrong": [80, 90, 130, 400],
+    }
     minima = []
     for j, more in enumerate(extra[kind]):
         blocks = [x + (0.02 if j == 0 else j) * rng.standard_normal(x.shape).cumsum(0) * 0.05 for x in truth]
@@ -109,7 +119,7 @@ def minima_of(layout, kind="separate"):
 
 
 def write_run(run_dir: Path, layout: Layout, ranks=3, kind="separate", index=True, fail=(5,), late=4):
-    """Starts dealt to the ranks in turn; start 5 fails at rung 6; every fourth ladder begins at rung `late`."""
+    """Deal starts to the ranks; start 5 fails at rung 6; every fourth ladder begins at rung `late`."""
     minima = minima_of(layout, kind)
     rungs = len(layout.rf)
     for rank in range(ranks):

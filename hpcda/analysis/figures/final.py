@@ -61,6 +61,6 @@ def draw_final_actions(run: Run, path: Path) -> Path:
         few_ticks(left)
         left.set_title(f"{len(rows)} of {len(outcome.start)} starts came to the end", fontsize=8.5)
         right.set_title(f"{len(run.minima)} distinct minima", fontsize=8.5)
-        right.text(0.98, half + DEVIATIONS * scale, r"$\chi^2$ band", transform=right.get_yaxis_transform(), ha="right",
-                   va="bottom", fontsize=7.5, color="#666666")  # fmt: skip
+        right.text(0.98, half + DEVIATIONS * scale, r"$\chi^2$ band", transform=right.get_yaxis_transform(),
+                   ha="right", va="bottom", fontsize=7.5, color="#666666")  # fmt: skip
         return save(made, path)

@@ -89,8 +89,9 @@ def _band(axes: Any, run: Run) -> None:
     low = max(half - DEVIATIONS * run.band.scale, 0.02 * half)
     axes.axhspan(low, half + DEVIATIONS * run.band.scale, color=BAND, lw=0, zorder=0)
     axes.annotate(
-        r"$\chi^2$ band: what noise alone gives", (1.0, low), xycoords=("axes fraction", "data"), xytext=(-5, -3),
-        textcoords="offset points", ha="right", va="top", fontsize=7.5, color="#666666", zorder=1,
+        r"$\chi^2$ band: what noise alone gives", (1.0, low), xycoords=("axes fraction", "data"),
+        xytext=(-5, -3), textcoords="offset points", ha="right", va="top",
+        fontsize=7.5, color="#666666", zorder=1,
     )  # fmt: skip
 
 
@@ -137,8 +138,8 @@ def _labels(axes: Any, run: Run) -> None:
     for number, (minimum, place, true) in enumerate(zip(shown, places, np.clip(wanted, 0, 1), strict=True)):
         text = f"{minimum.count} · {short(minimum.action)} ({minimum.reduced:.3g})"
         axes.annotate(
-            text, (1.0, true), (1.055, place), xycoords="axes fraction", textcoords="axes fraction", va="center",
-            fontsize=8, fontweight="bold" if number == 0 else "normal", annotation_clip=False,
+            text, (1.0, true), (1.055, place), xycoords="axes fraction", textcoords="axes fraction",
+            va="center", fontsize=8, fontweight="bold" if number == 0 else "normal", annotation_clip=False,
             color=colour(number) if number < len(LEVELS) else INK,
             arrowprops={"arrowstyle": "-", "lw": 0.6, "color": colour(number), "shrinkA": 1, "shrinkB": 3,
                         "relpos": (0.0, 0.5)},
@@ -176,4 +177,5 @@ def moved_apart(wanted: Array, distance: float) -> Array:
             mean, count = (mean * count + other * size) / (count + size), count + size
         pools.append((mean, count))
     flat = np.concatenate([np.full(count, mean) for mean, count in pools]) if pools else np.zeros(0)
-    return np.clip(flat, 0.0, max(0.0, 1.0 - distance * (len(wanted) - 1))) + steps
+    placed: Array = np.clip(flat, 0.0, max(0.0, 1.0 - distance * (len(wanted) - 1))) + steps
+    return placed

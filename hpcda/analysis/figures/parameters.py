@@ -25,7 +25,7 @@ PANELS = 12
 
 
 def draw_parameters(run: Run, path: Path) -> Path:
-    """Draw parameters: one panel each, the lowest levels in colour, truth and the Laplace error bar where known.
+    """Draw parameters: one panel each, coloured by level, with truth and error bar where known.
 
     Args:
         run: The run; it must estimate a shared parameter.

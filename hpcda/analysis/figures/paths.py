@@ -20,7 +20,7 @@ PANELS = 12
 
 
 def panels_of(run: Run) -> tuple[list[tuple[str, int | None, int | None]], int]:
-    """Panels (name, state, measured quantity): measured states, then the other states, then measured expressions.
+    """Panels (name, state, measured quantity): what is measured first, then the other states.
 
     Returns:
         The panels, and the number of states that are left out.
@@ -34,7 +34,7 @@ def panels_of(run: Run) -> tuple[list[tuple[str, int | None, int | None]], int]:
     ]
     half = PANELS - min(len(unseen), PANELS // 2)
     first = (derived + seen)[:half]
-    panels = [*first, *unseen[: PANELS - len(first)]]
+    panels: list[tuple[str, int | None, int | None]] = [*first, *unseen[: PANELS - len(first)]]
     left = len(header.state) - sum(state is not None for _, state, _ in panels)
     return panels, left
 
@@ -79,8 +79,8 @@ def draw_paths(run: Run, path: Path, window: int = 0) -> Path:
             grid[rows - 2, -1].tick_params(labelbottom=True)
         order = ["data", "data kept back", "truth", "estimate", "± 2 standard deviations", "prediction"]
         shown = [key for key in order if key in handles]
-        made.legend([handles[key] for key in shown], shown, loc="outside upper center", ncols=min(len(shown), 6),
-                    columnspacing=1.2, handlelength=1.6)  # fmt: skip
+        made.legend([handles[key] for key in shown], shown, loc="outside upper center",
+                    ncols=min(len(shown), 6), columnspacing=1.2, handlelength=1.6)  # fmt: skip
         if left:
             made.supxlabel(f"{left} more states are in candidate.csv", fontsize=7.5, color="#666666")
         return save(made, path)
@@ -151,7 +151,7 @@ def _frame(
 
 
 def _prediction(run: Run, window: int) -> Prediction | None:
-    """The prediction of the data kept back; None where there are none, or the problem cannot be made again."""
+    """The prediction of the data kept back; None where there are none or the problem is lost."""
     if not len(run.windows[window].beyond_t):
         return None
     try:

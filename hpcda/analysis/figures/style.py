@@ -1,7 +1,7 @@
 """What all figures share: colours, sizes, how a file is written.
 
-Colours are those of M. Okabe and K. Ito, "Color Universal Design" (2008), which people with any colour vision tell apart;
-the order also falls in brightness, so that a grey print keeps the lowest level the darkest.
+Colours are those of M. Okabe and K. Ito, "Color Universal Design" (2008), which people with any colour vision
+tell apart; the order also falls in brightness, so that a grey print keeps the lowest level the darkest.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import matplotlib as mpl
 import numpy as np
@@ -54,7 +54,7 @@ _SETTINGS: dict[str, Any] = {
 @contextmanager
 def figure(width: float, height: float) -> Iterator[Figure]:
     """An empty figure, in inches, that needs no display and leaves no global state."""
-    with mpl.rc_context(_SETTINGS):
+    with mpl.rc_context(cast(Any, _SETTINGS)):
         made = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(made)
         yield made
@@ -67,7 +67,7 @@ def save(made: Figure, path: Path) -> Path:
 
 
 def level_of(run: Run) -> npt.NDArray[np.int64]:
-    """Position of the level that each start ended in, -1 for those that did not come to the end, shape (S,)."""
+    """Level that each start ended in, -1 for those that did not come to the end, shape (S,)."""
     levels = np.full(len(run.outcome.start), -1, dtype=np.int64)
     for number, minimum in enumerate(run.minima):
         levels[np.searchsorted(run.outcome.start, minimum.starts)] = number
@@ -80,7 +80,7 @@ def colour(level: int) -> str:
 
 
 def few_ticks(axes: Any) -> None:
-    """Label a logarithmic action axis: whole decades, and plain numbers between them where there are few decades."""
+    """Label a logarithmic action axis: whole decades, and plain numbers where there are few of them."""
     low, high = axes.get_ylim()
     if np.log10(high / low) > 1.8:
         axes.yaxis.set_minor_formatter(NullFormatter())

@@ -1,0 +1,405 @@
+"""Shards, index and reader: what is written comes back, whoever is killed in between."""
+
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from synthetic_run import make_layout, write_run
+
+from hpcda.errors import InputError
+from hpcda.store import Layout, RunFile, RungRecord, Shard, build_index, resumable
+from hpcda.store.shard import in_use, marker_of
+from hpcda.store.tables import committed_rungs, current_rows
+
+
+def record(value, parameters=(1.0,), reason=1):
+    return RungRecord(value, 0.7 * value, 0.3 * value, 0.0, 1e-8, 5, 0.25, reason, np.asarray(parameters))
+
+
+def path_of(layout, value):
+    return np.full(layout.problem.size, float(value))
+
+
+@pytest.fixture
+def layout():
+    return make_layout(rungs=5, starts=6)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("store") / "run"
+    layout = make_layout(starts=37)
+    write_run(folder, layout)
+    return folder, layout
+
+
+def test_tables_come_back_in_the_order_of_the_starts(run):
+    folder, layout = run
+    file = RunFile(folder)
+    np.testing.assert_array_equal(file.start, np.arange(37))
+    np.testing.assert_array_equal(file.table("first_rung"), np.where(np.arange(37) % 4 == 3, 4, 0))
+    assert file.finished.all()
+    assert file.committed[5] == 7 and file.last[5] == 6
+    action = file.table("action")
+    assert action.shape == (37, 24)
+    assert np.isnan(action[3, :4]).all() and np.isfinite(action[3, 4:]).all()
+    assert np.isnan(action[5, 6:]).all()
+    reason = file.table("reason")
+    assert (reason[3, :4] == file.header.not_run).all() and reason[5, 6] == 3
+    parts = file.table("measurement") + file.table("model") + file.table("prior")
+    good = np.isfinite(action)
+    np.testing.assert_allclose(parts[good], action[good], rtol=1e-7)
+    assert file.table("parameters").shape == (37, 24, 1)
+
+
+def test_some_positions_of_a_table(run):
+    file = RunFile(run[0])
+    positions = np.array([30, 2, 17])
+    np.testing.assert_array_equal(file.table("action", positions), file.table("action")[positions])
+    assert sorted(np.concatenate(file.parts(4))) == list(range(37))
+
+
+def test_header(run):
+    folder, layout = run
+    header = RunFile(folder).header
+    assert header.state == ("x", "y", "z") and header.parameter == ("rho",) and header.expression == ("x",)
+    assert header.reasons == layout.reasons
+    assert header.provenance == layout.provenance
+    assert header.true_parameters == {"rho": 28.0}
+    assert header.measured == layout.problem.measured
+    assert header.ranks == 3 and header.seed == 7
+    np.testing.assert_array_equal(header.rf, layout.rf)
+
+
+def test_paths(run):
+    folder, layout = run
+    file = RunFile(folder)
+    (states,), parameters = file.path(0)
+    assert states.shape == (81, 3) and parameters.shape == (1,)
+    assert not file.has_path(5)
+    with pytest.raises(KeyError, match="no path of start 5"):
+        file.path(5)
+    places = [file.path_places(9), file.path_places(2), file.path_places(9)]
+    both, _ = file.paths(places)
+    np.testing.assert_array_equal(both[0], both[2])
+    np.testing.assert_array_equal(both[1], file.path(2)[0][0])
+
+
+def test_a_reader_can_be_pickled(run):
+    file = pickle.loads(pickle.dumps(RunFile(run[0])))
+    assert file.path(0)[0][0].shape == (81, 3)
+
+
+def test_windows_data_and_truth(tmp_path):
+    layout = make_layout(windows=3, starts=4)
+    write_run(tmp_path, layout)
+    file = RunFile(tmp_path)
+    for window, stored, beyond, truth in zip(
+        layout.problem.windows, file.windows(), layout.beyond, layout.truth, strict=True
+    ):
+        np.testing.assert_array_equal(stored.data, window.data)
+        np.testing.assert_array_equal(stored.noise_std, window.noise_std)
+        np.testing.assert_array_equal(stored.beyond_data, beyond.data)
+        np.testing.assert_array_equal(stored.truth, truth.states)
+    assert [block.shape for block in file.path(0)[0]] == [(81, 3)] * 3
+
+
+def test_no_truth_and_nothing_beyond(tmp_path):
+    layout = replace(make_layout(starts=2), truth=None, beyond=None)
+    shard = Shard.create(tmp_path, 0, layout)
+    row = shard.begin(0, "quiet", 0)
+    shard.rung(row, 0, record(1.0), path_of(layout, 1))
+    shard.finish(row, path_of(layout, 1))
+    shard.close()
+    (window,) = RunFile(tmp_path).windows()
+    assert window.truth.shape == (0, 3) and window.beyond_data.shape == (0, 1)
+
+
+def test_no_parameters(tmp_path):
+    layout = make_layout(starts=1, rungs=2)
+    layout = replace(layout, problem=replace(layout.problem, parameters=()))
+    with Shard.create(tmp_path, 0, layout) as shard:
+        row = shard.begin(0, "quiet", 0)
+        shard.rung(row, 0, record(1.0, ()), path_of(layout, 1))
+        shard.finish(row, path_of(layout, 1))
+    build_index(tmp_path)
+    file = RunFile(tmp_path)
+    assert file.path(0)[1].shape == (0,) and file.table("parameters").shape == (1, 2, 0)
+
+
+def test_keep_all(tmp_path):
+    layout = make_layout(rungs=5, starts=3, keep_paths="all")
+    with Shard.create(tmp_path, 0, layout) as shard:
+        rows = [shard.begin(start, "quiet", start) for start in range(3)]
+        for rung in range(2, 5):
+            for start, row in enumerate(rows):
+                shard.rung(row, rung, record(start + 1.0), path_of(layout, 10 * start + rung))
+        for row in rows:
+            shard.finish(row, None)
+    build_index(tmp_path)
+    file = RunFile(tmp_path)
+    assert len(file.path_start) == 9
+    for start in range(3):
+        for rung in range(2, 5):
+            assert (file.path(start, rung)[0][0] == 10 * start + rung).all()
+        assert file.path(start)[0][0][0, 0] == 10 * start + 4
+    with pytest.raises(KeyError, match="at rung 0"):
+        file.path(1, 0)
+
+
+@pytest.mark.parametrize("ranks", [1, 3])
+def test_keep_best_does_not_depend_on_the_ranks(tmp_path, ranks):
+    layout = make_layout(rungs=3, starts=20, keep_paths="best:4")
+    actions = np.random.default_rng(0).permutation(20).astype(float) + 1
+    for rank in range(ranks):
+        with Shard.create(tmp_path, rank, layout) as shard:
+            for start in range(rank, 20, ranks):
+                row = shard.begin(start, "quiet", 0)
+                last = 1 if start == 0 else 2  # a start that ended early ranks behind all others
+                for rung in range(last + 1):
+                    low = start in (0, 1)  # start 1 fails
+                    value = 0.1 if low else actions[start]
+                    reason = 3 if start == 1 and rung == 2 else 1
+                    shard.rung(row, rung, record(value, reason=reason), path_of(layout, start))
+                shard.finish(row, path_of(layout, start))
+    build_index(tmp_path)
+    file = RunFile(tmp_path)
+    expected = sorted(sorted(range(2, 20), key=lambda start: actions[start])[:4])
+    assert file.path_start.tolist() == expected
+    assert all((file.path(start)[0][0] == start).all() for start in expected)
+
+
+@pytest.mark.parametrize("word", ["best", "best:0", "best:x", "none", ""])
+def test_unknown_keep_paths(word):
+    with pytest.raises(InputError, match="keep_paths"):
+        make_layout(keep_paths=word)
+
+
+def test_dimension_scales_and_units(run):
+    with h5py.File(run[0] / "run.h5") as file:
+        action = file["ensemble/action"]
+        assert action.is_virtual
+        assert [d.label for d in action.dims] == ["start", "rung"]
+        assert action.dims[0][0].name == "/ensemble/start" and action.dims[1][0].name == "/axes/rung"
+        states = file["paths/states"]
+        assert [d.label for d in states.dims] == ["path", "point", "unknown"]
+        assert states.dims[1][0].name == "/windows/t"
+        assert file["ensemble/seconds"].attrs["unit"] == "s"
+        assert len(action.virtual_sources()) == 3  # one mapping a shard
+    with h5py.File(run[0] / "shards" / "rank-0000.h5") as file:
+        assert file["ensemble/action"].dims[1][0].name == "/axes/rung"
+
+
+def test_a_run_can_be_moved(run, tmp_path):
+    moved = shutil.copytree(run[0], tmp_path / "elsewhere")
+    np.testing.assert_array_equal(RunFile(moved).table("action"), RunFile(run[0]).table("action"))
+
+
+def test_a_missing_shard_is_an_error_not_a_gap(run, tmp_path):
+    moved = shutil.copytree(run[0], tmp_path / "elsewhere")
+    (moved / "shards" / "rank-0001.h5").unlink()
+    with pytest.raises(InputError, match="rank-0001"):
+        RunFile(moved)
+
+
+def test_a_shard_in_use_is_never_opened(tmp_path, layout):
+    with Shard.create(tmp_path, 0, layout) as shard:
+        assert in_use(shard.path)
+        for read in (build_index, resumable, RunFile):
+            with pytest.raises(InputError, match="being written"):
+                read(tmp_path)
+    assert not in_use(shard.path)
+    marker_of(shard.path).write_text("another-host 1")
+    assert in_use(shard.path)
+    marker_of(shard.path).write_text("")
+    assert in_use(shard.path)
+
+
+def test_two_runs_are_never_mixed(tmp_path, layout):
+    Shard.create(tmp_path, 0, layout).close()
+    with pytest.raises(InputError, match="holds a run already"):
+        Shard.create(tmp_path, 0, layout)
+    Shard.create(tmp_path, 1, replace(layout, seed=8)).close()
+    with pytest.raises(InputError, match="different jobs"):
+        build_index(tmp_path)
+
+
+def test_other_files_are_refused(tmp_path):
+    with pytest.raises(InputError, match="no such directory"):
+        RunFile(tmp_path / "nothing")
+    with pytest.raises(InputError, match="no shards"):
+        RunFile(tmp_path)
+    (tmp_path / "shards").mkdir()
+    (tmp_path / "shards" / "rank-0000.h5").write_bytes(b"nothing of the kind")
+    with pytest.raises(InputError, match="cannot be read"):
+        build_index(tmp_path)
+    with h5py.File(tmp_path / "run.h5", "w") as file:
+        file.attrs["schema"] = "something else"
+    with pytest.raises(InputError, match="not a file of an hpcda run"):
+        RunFile(tmp_path)
+    with h5py.File(tmp_path / "run.h5", "w") as file:
+        file.attrs.update(schema="hpcda-run", version=999)
+    with pytest.raises(InputError, match="version 999"):
+        RunFile(tmp_path)
+
+
+def test_rungs_rise(tmp_path, layout):
+    with Shard.create(tmp_path, 0, layout) as shard:
+        row = shard.begin(0, "quiet", 0)
+        shard.rung(row, 2, record(1.0), path_of(layout, 1))
+        with pytest.raises(ValueError, match="comes after"):
+            shard.rung(row, 2, record(1.0), path_of(layout, 1))
+        with pytest.raises(KeyError):
+            shard.begin(1, "no such way", 0)
+
+
+def interrupted(folder, layout: Layout) -> None:
+    """Start 0 ended, 1 and 2 at work, 3 begun without a rung; then closed."""
+    with Shard.create(folder, 0, layout) as shard:
+        row = shard.begin(0, "quiet", 0)
+        for rung in range(5):
+            shard.rung(row, rung, record(10.0 + rung), path_of(layout, rung))
+        shard.finish(row, path_of(layout, 4))
+        one, two = shard.begin(1, "uniform", 1), shard.begin(2, "quiet", 0)
+        shard.begin(3, "quiet", 0)
+        shard.rung(one, 1, record(21.0, (3.0,)), path_of(layout, 101))
+        shard.rung(two, 0, record(30.0), path_of(layout, 200))
+        shard.rung(one, 2, record(22.0, (4.0,)), path_of(layout, 102))
+
+
+def test_resume_continues_where_it_was(tmp_path, layout):
+    assert resumable(tmp_path) is None
+    interrupted(tmp_path, layout)
+    state = resumable(tmp_path)
+    assert state.done == {0} and state.fingerprint == layout.fingerprint and state.starts == 6
+    first, second = state.unfinished
+    assert (first.start, first.way, first.first_rung) == (1, "uniform", 1)
+    assert [rung for rung, _ in first.rungs] == [1, 2]
+    assert first.rungs[1][1].action == 22.0 and first.rungs[1][1].parameters == [4.0]
+    assert (first.path == 102).all() and (second.path == 200).all()
+    before = {path.name: path.read_bytes() for path in (tmp_path / "shards").iterdir()}
+    with Shard.create(tmp_path, 0, layout, resume=True) as shard:
+        for checkpoint in state.unfinished:
+            row = shard.begin(checkpoint.start, checkpoint.way, checkpoint.first_rung, checkpoint)
+            for rung in range(checkpoint.rungs[-1][0] + 1, 5):
+                shard.rung(row, rung, record(100.0 + rung), path_of(layout, 7))
+            if checkpoint.start == 1:
+                shard.finish(row, path_of(layout, 7))
+    again = resumable(tmp_path)
+    assert again.done == {0, 1}
+    assert [c.start for c in again.unfinished] == [2]
+    assert len(again.unfinished[0].rungs) == 5  # the row that came furthest counts
+    assert all((tmp_path / "shards" / name).read_bytes() == content for name, content in before.items())
+    build_index(tmp_path)
+    file = RunFile(tmp_path)
+    np.testing.assert_array_equal(file.start, [0, 1, 2])
+    np.testing.assert_array_equal(file.finished, [True, True, False])
+    np.testing.assert_array_equal(file.table("action")[1], [np.nan, 21, 22, 103, 104])
+    assert (file.path(1)[0][0] == 7).all() and not file.has_path(2)
+
+
+def test_an_interrupted_run_can_be_analysed(tmp_path, layout):
+    interrupted(tmp_path, layout)
+    file = RunFile(tmp_path)
+    np.testing.assert_array_equal(file.start, [0, 1, 2])
+    np.testing.assert_array_equal(file.last, [4, 2, 0])
+
+
+KILLED = """
+import sys
+sys.path.append({tests!r})
+import numpy as np
+from test_store import make_layout, path_of, record
+from hpcda.store import Shard
+
+layout = make_layout(rungs=40, starts=10**6, keep_paths={keep!r})
+shard = Shard.create({folder!r}, 0, layout)
+print("ready", flush=True)
+for start in range(10**6):
+    row = shard.begin(start, "quiet", 0)
+    for rung in range(40):
+        value = 1000.0 * start + rung + 1
+        shard.rung(row, rung, record(value, (value,)), path_of(layout, value))
+    shard.finish(row, path_of(layout, value))
+"""
+
+
+@pytest.mark.parametrize("keep", ["final", "all", "best:3"])
+def test_a_killed_writer_leaves_whole_rungs(tmp_path, keep):
+    rng = np.random.default_rng(0)
+    for attempt in range(4):
+        folder = tmp_path / str(attempt)
+        code = KILLED.format(tests=str(Path(__file__).parent), folder=str(folder), keep=keep)
+        with subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE) as process:
+            process.stdout.readline()
+            time.sleep(0.05 + 0.3 * rng.random())
+            os.kill(process.pid, signal.SIGKILL)
+        file = RunFile(folder)
+        assert len(file.start) >= 1
+        action, parameters = file.table("action"), file.table("parameters")[..., 0]
+        expected = 1000.0 * file.start[:, None] + np.arange(40) + 1
+        for table in (action, parameters):
+            np.testing.assert_array_equal(table[file.visited], expected[file.visited])
+        assert (file.committed[:-2] == 40).all()
+        for place, (start, rung) in enumerate(zip(file.path_start, file.path_rung, strict=True)):
+            if place % 17 == 0 or place > len(file.path_start) - 3:
+                assert (file.path(int(start), int(rung))[0][0] == 1000.0 * start + rung + 1).all()
+        state = resumable(folder)
+        assert state.done == set(file.start[file.finished].tolist())
+        for checkpoint in state.unfinished:
+            assert (checkpoint.path == 1000.0 * checkpoint.start + checkpoint.rungs[-1][0] + 1).all()
+
+
+def test_a_rung_costs_little_and_no_memory(tmp_path):
+    layout = make_layout(rungs=10, starts=400)
+    path, entry = path_of(layout, 1), record(1.0)
+    times = []
+    with Shard.create(tmp_path, 0, layout) as shard:
+        for start in range(400):
+            row = shard.begin(start, "quiet", 0)
+            for rung in range(10):
+                began = time.perf_counter()
+                shard.rung(row, rung, entry, path)
+                times.append(time.perf_counter() - began)
+            shard.finish(row, path)
+        assert not shard._work and len(shard._free) == 1 and shard._slots == 1
+    assert np.median(times) < 2e-3
+
+
+def test_ten_thousand_starts_open_within_a_second(tmp_path, monkeypatch):
+    layout = make_layout(rungs=40, starts=10000, times=11, after=3)
+    path, entry = path_of(layout, 1), record(1.0)
+    monkeypatch.setattr(Shard, "_flush", lambda shard: None)  # the time of writing is not the point here
+    for rank in range(4):
+        with Shard.create(tmp_path, rank, layout) as shard:
+            for start in range(rank, 10000, 4):
+                row = shard.begin(start, "quiet", 39)
+                shard.rung(row, 39, entry, path)
+                shard.finish(row, path)
+    build_index(tmp_path)
+    began = time.perf_counter()
+    assert RunFile(tmp_path).table("action").shape == (10000, 40)
+    assert time.perf_counter() - began < 1.0
+
+
+def test_committed_rungs_ignores_the_one_that_was_being_written():
+    reason = np.array([[0, 1, 1, 1], [1, 0, 2, 0]])
+    visited = committed_rungs(reason, np.array([2, 2]), 0)
+    np.testing.assert_array_equal(visited, [[False, True, True, False], [True, False, True, False]])
+
+
+def test_current_rows():
+    start = np.array([4, 1, -1, 4, 1, 9, 7])
+    finished = np.array([0, 1, 0, 1, 0, 0, 1])
+    committed = np.array([9, 3, 0, 2, 5, 0, 0])
+    np.testing.assert_array_equal(current_rows(start, finished, committed), [1, 3, 6])
