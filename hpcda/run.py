@@ -131,6 +131,7 @@ def _ensemble(
         job.solver.minimizer,
         comm=world.group,
         max_iterations=job.solver.max_iterations,
+        barrier=job.solver.barrier,
         watch=None if watch is None else lambda iteration, value: watch(),
     )
     try:

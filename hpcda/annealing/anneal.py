@@ -66,7 +66,8 @@ def step(climb: Climb, ladder: Ladder, minimiser: Minimiser) -> tuple[Climb, Run
     whose path is not finite or cannot be improved ends the climb.
     """
     began = time.perf_counter()
-    outcome = minimiser.minimise(climb.path, float(ladder.rf[climb.next]))
+    fresh = climb.next == climb.first
+    outcome = minimiser.minimise(climb.path, float(ladder.rf[climb.next]), fresh)
     rung = Rung(climb.next, outcome, time.perf_counter() - began)
     goes_on = outcome.reason.converged or outcome.reason is Reason.STOPPED_ITERATIONS
     failed = None if goes_on else outcome.reason

@@ -34,6 +34,12 @@ class Outcome:
 class Minimiser(Protocol):
     """Minimises the action at fixed Rf, from a given path."""
 
-    def minimise(self, path: Array, rf: float) -> Outcome:
-        """The minimum that lies downhill from `path`; a failure is an outcome, never an exception."""
+    def minimise(self, path: Array, rf: float, fresh: bool = False) -> Outcome:
+        """The minimum that lies downhill from `path`; a failure is an outcome, never an exception.
+
+        Args:
+            path: Flat path, shape (size,).
+            rf: Model-error precision.
+            fresh: Whether the path is a start's first one, not the minimum of an earlier rung.
+        """
         ...

@@ -172,6 +172,13 @@ class SolverTable(Section):
         default_factory=dict,
         description="PETSc options without the leading dash, such as { tao_gatol = 1e-8 }",
     )
+    barrier: float = Field(
+        default=1e-3,
+        ge=0.0,
+        le=1e6,
+        allow_inf_nan=False,
+        description="the weight of the logarithmic barrier between two bounds at the first rung, 0 for none, such as 1e-3",
+    )
     max_iterations: int = Field(
         default=1000,
         ge=1,
@@ -189,6 +196,15 @@ class OutputTable(Section):
         pattern=r"^(final|all|best:[1-9][0-9]{0,8})$",
         description='which paths are stored: "final" (the last rung), "all" (every rung), or "best:10"',
     )
+
+
+def source_of_data(data: bool, twin: bool) -> list[tuple[str, str, str]]:
+    """What is wrong with a job that has or has not [data] and [twin]."""
+    if data and twin:
+        return [("twin", "stands beside [data]", "keep exactly one of [data] and [twin]")]
+    if not data and not twin:
+        return [("data", "is missing, and so is twin", "add a table [data], or [twin] to generate data")]
+    return []
 
 
 class Job(Section):
@@ -209,14 +225,7 @@ class Job(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Job:
-        wrong: list[tuple[str, str, str]] = []
-        if self.data and self.twin:
-            wrong.append(("twin", "stands beside [data]", "keep exactly one of [data] and [twin]"))
-        if not self.data and not self.twin:
-            wrong.append(
-                ("data", "is missing, and so is twin", "add a table [data], or [twin] to generate data")
-            )
-        return complain(self, wrong)
+        return complain(self, source_of_data(bool(self.data), bool(self.twin)))
 
     def path(self, name: str) -> Path:
         """The file `name`, looked up in the job's folder where it is relative."""
@@ -231,4 +240,6 @@ class Job(Section):
         """The job with every default filled in, as TOML; loading it gives an equal job."""
         from hpcda.job.text import to_toml
 
-        return to_toml(self.model_dump(by_alias=True, exclude_none=True, mode="python"))
+        tables = self.model_dump(by_alias=True, exclude_none=True, mode="python")
+        del tables["twin" if self.data else "data"]
+        return to_toml(tables)

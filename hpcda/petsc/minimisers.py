@@ -20,7 +20,14 @@ from hpcda.annealing.reasons import Reason
 from hpcda.errors import InputError, Mistake
 from hpcda.petsc.distributed import DistributedSystem
 from hpcda.petsc.least_squares import LeastSquares
-from hpcda.petsc.newton import ShiftedNewton, direct_solver, positive_definite
+from hpcda.petsc.newton import (
+    TrustNewton,
+    direct_solver,
+    held_unknowns,
+    hold,
+    positive_definite,
+    scaled_norm,
+)
 from hpcda.petsc.options import PREFIX
 from hpcda.petsc.start import PETSc
 from hpcda.petsc.system import SerialSystem, System
@@ -58,7 +65,7 @@ class Kind:
 
 MINIMISERS: dict[str, Kind] = {
     "auto": Kind("newton", "the most robust one: newton", bounds=True, linear="direct"),
-    "newton": Kind("newton", "exact Newton, shifted where indefinite, projected on the bounds", bounds=True, linear="direct"),
+    "newton": Kind("newton", "exact Newton in a trust region, projected on the bounds", bounds=True, linear="direct"),
     "nls": Kind("nls", "TAO: Newton with line search", bounds=False, linear="direct"),
     "ntr": Kind("ntr", "TAO: Newton in a trust region", bounds=False, linear="icc"),
     "ntl": Kind("ntl", "TAO: Newton in a trust region with line search", bounds=False, linear="icc"),
@@ -84,6 +91,7 @@ class PetscMinimiser:
         name: One of `MINIMISERS`.
         comm: Communicator over which one path is spread (an mpi4py communicator), or None for this rank alone.
         max_iterations: Limit of iterations at one rung.
+        barrier: Weight of the barrier between two bounds at the first rung, for `newton`.
         watch: Called at every iteration, with (iteration, action).
 
     Raises:
@@ -96,6 +104,7 @@ class PetscMinimiser:
         name: str = "auto",
         comm: Any = None,
         max_iterations: int = 1000,
+        barrier: float = 1e-3,
         watch: Callable[[int, float], None] | None = None,
     ) -> None:
         self.kind = _kind(name, action.problem.bounded)
@@ -103,7 +112,7 @@ class PetscMinimiser:
         self._watch = watch or (lambda iteration, value: None)
         spread = comm is not None and comm.size > 1
         self.system: System = DistributedSystem(action, comm) if spread else SerialSystem(action)
-        self._newton: ShiftedNewton | None = None
+        self._newton: TrustNewton | None = None
         self._squares: LeastSquares | None = None
         self._ksp: Any = None
         self.snes: Any = None
@@ -111,7 +120,7 @@ class PetscMinimiser:
         if name.startswith("snes-"):
             self._make_snes(max_iterations)
         else:
-            self._make_tao(max_iterations, spread)
+            self._make_tao(max_iterations, spread, barrier)
         _alive.add(self)
 
     def __enter__(self) -> PetscMinimiser:
@@ -120,7 +129,7 @@ class PetscMinimiser:
     def __exit__(self, *error: object) -> None:
         self.destroy()
 
-    def _make_tao(self, max_iterations: int, spread: bool) -> None:
+    def _make_tao(self, max_iterations: int, spread: bool, barrier: float) -> None:
         system, tao = self.system, PETSc.TAO().create(comm=self.system.x.comm)
         self.tao = tao
         tao.setOptionsPrefix(PREFIX)
@@ -133,7 +142,7 @@ class PetscMinimiser:
         if self.action.problem.bounded:
             tao.setVariableBounds((system.lower, system.upper))
         if self.kind.type == "newton":
-            self._newton = ShiftedNewton(system)
+            self._newton = TrustNewton(system, barrier)
             tao.setType(PETSc.TAO.Type.PYTHON)
             tao.setPythonContext(self._newton)
         else:
@@ -171,9 +180,11 @@ class PetscMinimiser:
     def _monitor(self, tao: Any) -> None:
         self._watch(tao.getIterationNumber(), tao.getObjectiveValue())
 
-    def minimise(self, path: Array, rf: float) -> Outcome:
-        """The minimum downhill of `path`, shape (size,), at model-error precision `rf`."""
+    def minimise(self, path: Array, rf: float, fresh: bool = False) -> Outcome:
+        """The minimum downhill of `path`, shape (size,), at model-error precision `rf`; see `Minimiser`."""
         system = self.system
+        if self._newton is not None:
+            self._newton.fresh = fresh
         system.rf = rf
         system.load(path)
         reason, factorizations, iterations = None, 0, 0
@@ -225,13 +236,11 @@ class PetscMinimiser:
         """Scaled, projected gradient; decrease that a Newton step promises (-1 where there is no minimum near)."""
         system = self.system
         value = system.objective_gradient(None, system.x, system.gradient)
-        held = _held(system)
+        held = held_unknowns(system)
         if not np.isfinite(value):
             return float("nan"), -1.0, False
         work = system.gradient.duplicate()
-        work.pointwiseMult(system.gradient, system.scale)
-        work.array[held] = 0.0
-        norm = float(work.norm(PETSc.NormType.NORM_INFINITY))
+        norm = scaled_norm(system, held, work)
         gain = -1.0
         if self._newton is None and np.isfinite(norm):
             gain = self._decrement(held, work)
@@ -244,9 +253,7 @@ class PetscMinimiser:
             self._ksp = PETSc.KSP().create(comm=system.x.comm)
             direct_solver(self._ksp)
         system.assemble(None, system.x, None, None)
-        begin = system.x.getOwnershipRange()[0]
-        if system.x.comm.tompi4py().allreduce(len(held)):
-            system.hessian.zeroRowsColumns((held + begin).astype(PETSc.IntType), diag=1.0)
+        hold(system, held)
         step, rhs = system.x.duplicate(), system.gradient.copy()
         rhs.array[held] = 0.0
         self._ksp.setOperators(system.hessian, system.hessian)
@@ -268,13 +275,6 @@ class PetscMinimiser:
         for thing in (self.tao, self.snes, self._ksp, self._squares, self.system):
             if thing is not None:
                 thing.destroy()
-
-
-def _held(system: System) -> np.ndarray:
-    place, push, near = system.x.array_r, system.gradient.array_r, 1e-10 * system.scale.array_r
-    low = (place <= system.lower.array_r + near) & (push > 0)
-    high = (place >= system.upper.array_r - near) & (push < 0)
-    return np.flatnonzero(low | high)
 
 
 def _kind(name: str, bounded: bool) -> Kind:

@@ -1,9 +1,15 @@
-"""Newton's method with the exact Hessian, shifted where it is indefinite, on the unknowns that no bound holds.
+"""Newton's method with the exact Hessian in a trust region, on the unknowns that no bound holds.
 
-Each step solves (H + τ S⁻²) d = -g on the free unknowns, S the natural size of each unknown, with τ = 0 wherever H is
-positive definite there (its factor's inertia tells) and else raised until it is (Wächter & Biegler, Math. Program. 106,
-25 (2006), section 3.1). The step is shortened along its projection onto the bounds until the action falls (Bertsekas,
-SIAM J. Control Optim. 20, 221 (1982)). It ends where Newton's decrement is at the level of rounding.
+Each step minimises the quadratic model within ‖S⁻¹ d‖ ≤ Δ, S the natural size of each unknown: (H + τ S⁻²) d = -g with the
+τ ≥ 0 that makes the matrix positive definite (the inertia of its factor tells) and the step as long as Δ, found by
+Newton's iteration on 1/‖S⁻¹ d‖ (Moré & Sorensen, SIAM J. Sci. Stat. Comput. 4, 553 (1983); Conn, Gould, Toint, Trust-Region
+Methods, SIAM 2000, section 7.3). Negative curvature is thus followed as far as the model can be trusted. Bounds: unknowns
+that the gradient pushes against their bound are held, the step is projected (Bertsekas, SIAM J. Control Optim. 20, 221
+(1982)). The end is where Newton's decrement is at the level of rounding.
+
+At the first rung of a start the action hardly depends on some directions, and a random path between two bounds would
+stay at whichever bound it meets first. There the minimisation begins with a weak logarithmic barrier, -μ Σ [log(X - l) +
+log(u - X)] (Nocedal & Wright, Numerical Optimization, Springer 2006, section 19.6), which is then taken away.
 """
 
 from __future__ import annotations
@@ -18,33 +24,52 @@ from hpcda.petsc.options import PREFIX
 from hpcda.petsc.start import PETSc
 from hpcda.petsc.system import System
 
-SUFFICIENT = 1e-4
-SHORTEST = 1e-14
-RAISE, LOWER = 8.0, 3.0
-HOPELESS, LARGEST = 1e12, 1e30
+RADIUS = 1.0
+"""First radius, times the square root of the number of unknowns: every unknown may move by its own size."""
+ACCEPT, POOR, GOOD = 1e-3, 0.25, 0.75
+SHRINK, GROW = 0.25, 2.5
+SHORT, LONG = 0.6, 1.3
+"""A shifted step may be this much shorter or longer than the radius."""
+RAISE = 8.0
+TRIES, LARGEST = 60, 1e30
+INSIDE = 1e-2
+"""With a barrier, a path begins at least this part of the width away from its bounds."""
 
 
 @dataclass
 class Progress:
-    """Where an ongoing minimisation stands: the last shift, the least one that the next step may take, and counts."""
+    """Where an ongoing minimisation stands: radius and shift of the last step, and counts."""
 
+    radius: float = 0.0
     shift: float = 0.0
-    least: float = 0.0
     factorizations: int = 0
     reason: Reason = Reason.STOPPED_ITERATIONS
 
 
-class ShiftedNewton:
+@dataclass
+class Step:
+    """A step of the quadratic model: its shift, its scaled length, and the decrease that the model promises."""
+
+    shift: float
+    length: float
+    promise: float
+
+
+class TrustNewton:
     """The context of a TAO of type python.
 
     Args:
         system: The action as PETSc objects.
+        barrier: Weight of the barrier at the first rung, in units of the action; 0 for none.
         decrement: Relative decrease of the action below which a Newton step is the last one.
     """
 
-    def __init__(self, system: System, decrement: float = 1e-12) -> None:
+    def __init__(self, system: System, barrier: float = 0.0, decrement: float = 1e-12) -> None:
         self.system = system
         self.decrement = decrement
+        self.fresh = False
+        self._barrier = barrier
+        self._weight = 0.0
         self.progress = Progress()
         self._ksp: Any = None
         self._vectors: list[Any] = []
@@ -55,7 +80,9 @@ class ShiftedNewton:
         self._ksp = PETSc.KSP().create(comm=system.x.comm)
         self._ksp.setOptionsPrefix(PREFIX)
         self._ksp.setOperators(system.hessian, system.hessian)
-        self._vectors = [system.x.duplicate() for _ in range(6)]
+        self._vectors = [system.x.duplicate() for _ in range(8)]
+        self._metric = self._vectors.pop()
+        self._metric.array[:] = system.scale.array_r**-2.0
 
     def setFromOptions(self, tao: Any) -> None:  # noqa: N802
         """Direct factorization in natural order, unless options say otherwise."""
@@ -64,148 +91,230 @@ class ShiftedNewton:
 
     def destroy(self, tao: Any) -> None:
         """Free the linear solver and the vectors."""
-        for thing in (*self._vectors, self._ksp):
-            if thing is not None:
+        if self._ksp is not None:
+            for thing in (*self._vectors, self._metric, self._ksp):
                 thing.destroy()
         self._vectors, self._ksp = [], None
 
     def solve(self, tao: Any) -> None:
-        """Minimise from the vector that `tao` holds."""
+        """Minimise from the vector that `tao` holds; where the path is `fresh`, with the barrier first."""
+        system = self.system
+        self.progress = Progress()
+        self._project(system.x)
+        inside = self._between()
+        done = 0
+        if self.fresh and self._barrier > 0.0 and self._total(float(inside.any())) > 0.0:
+            self._weight = self._barrier
+            low, high, x = system.lower.array_r[inside], system.upper.array_r[inside], system.x.array
+            margin = INSIDE * (high - low)
+            x[inside] = np.clip(x[inside], low + margin, high - margin)
+            done = self._minimise(tao, 0)
+            self._weight = 0.0
+        self._minimise(tao, done)
+        tao.setConvergedReason(_NATIVE.get(self.progress.reason, PETSc.TAO.Reason.DIVERGED_USER))
+
+    def _minimise(self, tao: Any, done: int) -> int:
+        """Minimise, barrier included; returns the number of iterations, those `done` before included."""
         system, progress = self.system, self.progress
-        progress.shift, progress.least, progress.factorizations = 0.0, 0.0, 0
-        x, g = system.x, system.gradient
-        self._project(x)
-        most, tolerance = tao.getMaximumIterations(), tao.getTolerances()[0]
-        value = tao.computeObjectiveGradient(x, g)
-        last = PETSc.TAO.Reason.DIVERGED_MAXITS
+        progress.radius, progress.shift = RADIUS * np.sqrt(system.x.getSize()), 0.0
         progress.reason = Reason.STOPPED_ITERATIONS
-        length = 1.0
-        for iteration in range(most + 1):
+        most, tolerance = tao.getMaximumIterations(), tao.getTolerances()[0]
+        value, length = self._evaluate(tao), 0.0
+        for iteration in range(done, most + 1):
             tao.setIterationNumber(iteration)
-            held = self._held(x, g)
-            norm = self._norm(g, held)
+            held = held_unknowns(system)
+            norm = self._norm(held)
             if not (np.isfinite(value) and np.isfinite(norm)):
-                progress.reason, last = Reason.FAILED_NON_FINITE, PETSc.TAO.Reason.DIVERGED_NAN
-                break
+                progress.reason = Reason.FAILED_NON_FINITE
+                return iteration
             tao.monitor(its=iteration, f=value, res=norm, cnorm=0.0, step=length)
+            if norm <= 1e-2 * tolerance:
+                progress.reason = Reason.CONVERGED_GRADIENT
+                return iteration
             if iteration == most:
                 break
-            tao.computeHessian(x, system.hessian, system.hessian)
-            direction = self._direction(x, g, held, norm)
-            if direction is None:
-                progress.reason, last = Reason.FAILED_LINEAR, PETSc.TAO.Reason.DIVERGED_USER
-                break
-            step, slope, shift = direction
-            floor = self.decrement * abs(value)
-            moved, length = self._search(tao, step, slope, value, floor)
-            flat = shift == 0.0 and -slope <= 2.0 * floor
-            if moved is None or flat:
-                done = flat or (shift == 0.0 and -slope <= 1e4 * floor)
-                if moved is not None:
-                    value = moved
-                if done or norm <= tolerance:
-                    tao.setIterationNumber(iteration + 1)
-                    progress.reason = Reason.CONVERGED_GRADIENT if norm <= tolerance else Reason.CONVERGED_DECREMENT
-                    last = PETSc.TAO.Reason.CONVERGED_STEPTOL
-                    break
-                if shift > HOPELESS * max(1.0, norm):
-                    progress.reason, last = Reason.FAILED_LINE_SEARCH, PETSc.TAO.Reason.DIVERGED_LS_FAILURE
-                    break
-                progress.least = max(shift, self._smallest_shift(norm)) * RAISE**2
-                continue
-            value = moved
-            if length < 0.1:
-                progress.least = max(shift, self._smallest_shift(norm)) * RAISE
-            else:
-                progress.least = progress.least / RAISE if progress.least > self._smallest_shift(norm) else 0.0
-        tao.setConvergedReason(last)
+            tao.computeHessian(system.x, system.hessian, system.hessian)
+            value, length, reason = self._advance(tao, value, held, norm)
+            if reason is not None:
+                tao.setIterationNumber(iteration + 1)
+                progress.reason = reason
+                return iteration + 1
+        return most
 
-    @staticmethod
-    def _smallest_shift(norm: float) -> float:
-        return max(1e-6 * norm, 1e-12)
+    def _between(self) -> np.ndarray:
+        """Local unknowns that have two bounds."""
+        low, high = self.system.lower.array_r, self.system.upper.array_r
+        return np.asarray((low > PETSC_LOWEST) & (high < -PETSC_LOWEST) & (low < high))
 
-    def _project(self, x: Any) -> None:
-        array = x.array
-        np.clip(array, self.system.lower.array_r, self.system.upper.array_r, out=array)
+    def _total(self, value: float) -> float:
+        comm = self.system.x.comm
+        return value if comm.size == 1 else float(comm.tompi4py().allreduce(value))
 
-    def _held(self, x: Any, g: Any) -> np.ndarray:
-        """Local unknowns that sit at a bound which the gradient pushes against."""
-        place, push, scale = x.array_r, g.array_r, self.system.scale.array_r
-        near = 1e-10 * scale
-        low = (place <= self.system.lower.array_r + near) & (push > 0)
-        high = (place >= self.system.upper.array_r - near) & (push < 0)
-        return np.flatnonzero(low | high)
+    def _evaluate(self, tao: Any) -> float:
+        """The action at `x`, the barrier included where there is one, and its gradient in the system."""
+        system = self.system
+        value = float(tao.computeObjectiveGradient(system.x, system.gradient))
+        if not self._weight:
+            return value
+        inside = self._between()
+        x = system.x.array_r[inside]
+        low, high = x - system.lower.array_r[inside], system.upper.array_r[inside] - x
+        if self._total(float(np.any(low <= 0.0) or np.any(high <= 0.0))):
+            return float("inf")
+        system.gradient.array[inside] += self._weight * (1.0 / high - 1.0 / low)
+        return value - self._weight * self._total(float(np.sum(np.log(low)) + np.sum(np.log(high))))
 
-    def _norm(self, g: Any, held: np.ndarray) -> float:
-        work = self._vectors[0]
-        work.pointwiseMult(g, self.system.scale)
-        work.array[held] = 0.0
-        return float(work.norm(PETSc.NormType.NORM_INFINITY))
+    def _add_barrier(self, diagonal: Any, x: Any) -> None:
+        inside = self._between()
+        place = x.array_r[inside]
+        low, high = place - self.system.lower.array_r[inside], self.system.upper.array_r[inside] - place
+        diagonal.array[inside] += self._weight * (low**-2.0 + high**-2.0)
 
-    def _direction(self, x: Any, g: Any, held: np.ndarray, norm: float) -> tuple[Any, float, float] | None:
-        """A direction of descent, the slope along it, and the shift that it took."""
-        hessian, progress = self.system.hessian, self.progress
-        _, rhs, step, diagonal, shifted, _ = self._vectors
-        g.copy(rhs)
+    def _advance(self, tao: Any, value: float, held: np.ndarray, norm: float) -> tuple[float, float, Reason | None]:
+        """One accepted step, or the reason why there is none left: (action, scaled length, reason)."""
+        system, progress = self.system, self.progress
+        old, old_gradient, rhs, step, diagonal, _, _ = self._vectors
+        system.gradient.copy(rhs)
         rhs.scale(-1.0)
         rhs.array[held] = 0.0
-        begin = x.getOwnershipRange()[0]
-        if x.comm.tompi4py().allreduce(len(held)):
-            hessian.zeroRowsColumns((held + begin).astype(PETSc.IntType), diag=1.0)
-        hessian.getDiagonal(diagonal)
-        shift = progress.least
-        while True:
-            if shift:
-                shifted.array[:] = diagonal.array_r + shift / self.system.scale.array_r**2
-                hessian.setDiagonal(shifted)
-            progress.factorizations += 1
-            usable = self._factor(rhs, step)
-            if usable:
-                slope = -rhs.dot(step)
-                if np.isfinite(slope) and slope <= 0.0:
-                    progress.shift = shift
-                    return step, slope, shift
-            if shift >= LARGEST:
-                return None
-            smallest = self._smallest_shift(norm)
-            shift = max(progress.shift / LOWER, smallest) if shift == 0.0 else max(shift * RAISE, smallest)
+        hold(system, held)
+        system.hessian.getDiagonal(diagonal)
+        if self._weight:
+            self._add_barrier(diagonal, system.x)
+        system.x.copy(old)
+        system.gradient.copy(old_gradient)
+        floor = self.decrement * abs(value)
+        noise = 10 * np.finfo(float).eps * abs(value)
+        for _ in range(TRIES):
+            model = self._model_step(rhs, step, norm)
+            if model is None:
+                return value, 0.0, Reason.FAILED_LINEAR
+            system.x.waxpy(1.0, step, old)
+            self._project(system.x)
+            moved = self._evaluate(tao)
+            ratio = (value - moved + noise) / (model.promise + noise) if np.isfinite(moved) else -1.0
+            last = model.shift == 0.0 and model.promise <= floor
+            if ratio < POOR:
+                progress.radius = SHRINK * model.length
+            elif ratio > GOOD and model.length > SHORT * progress.radius:
+                progress.radius = max(progress.radius, GROW * model.length)
+            if ratio > ACCEPT:
+                return moved, model.length, Reason.CONVERGED_DECREMENT if last else None
+            old.copy(system.x)
+            old_gradient.copy(system.gradient)
+            if model.promise <= (1e4 * floor if model.shift == 0.0 else noise):
+                return value, 0.0, Reason.CONVERGED_DECREMENT if model.shift == 0.0 else Reason.FAILED_TRUST_REGION
+        return value, 0.0, Reason.FAILED_TRUST_REGION
 
-    def _factor(self, rhs: Any, step: Any) -> bool:
-        """Solve; True where the matrix was positive definite."""
-        self._ksp.setOperators(self.system.hessian, self.system.hessian)
+    def _model_step(self, rhs: Any, step: Any, norm: float) -> Step | None:
+        """Minimise the quadratic model in the trust region; None where no shift gives a positive definite matrix."""
+        progress = self.progress
+        radius = progress.radius
+        low, high = 0.0, np.inf
+        zero_open = True
+        shift = progress.shift
+        for attempt in range(TRIES):
+            if not self._solve_shifted(shift, rhs, step):
+                low = max(low, shift)
+                zero_open = False
+                guess = 0.1 * norm / radius if shift == 0.0 else RAISE * shift
+                shift = max(guess, RAISE * low, 1e-12) if not np.isfinite(high) else np.sqrt(max(low, 1e-3 * high) * high)
+                if shift > LARGEST:
+                    return None
+                continue
+            length, inverse = self._lengths(step, shift)
+            inside = length <= LONG * radius
+            if inside and (shift == 0.0 or length >= SHORT * radius or attempt > 20):
+                break
+            if inside:
+                high = shift
+            else:
+                low = max(low, shift)
+            wanted = shift + (length / inverse) * (length - radius) / radius
+            if inside and zero_open and wanted <= 1e-2 * shift:
+                shift = 0.0
+                zero_open = False
+                continue
+            if not (low < wanted < high):
+                if not np.isfinite(high):
+                    wanted = RAISE * max(low, 1e-12)
+                else:
+                    wanted = np.sqrt(max(low, 1e-3 * high) * high)
+                if np.isfinite(high) and high <= low * 1.01:
+                    break
+            shift = float(wanted)
+        else:
+            return None
+        progress.shift = shift
+        return Step(shift, length, 0.5 * rhs.dot(step) + 0.5 * shift * length**2)
+
+    def _solve_shifted(self, shift: float, rhs: Any, step: Any) -> bool:
+        """Solve with H + shift S⁻²; True where that is positive definite."""
+        hessian, diagonal, work = self.system.hessian, self._vectors[4], self._vectors[5]
+        work.waxpy(shift, self._metric, diagonal)
+        hessian.setDiagonal(work)
+        self.progress.factorizations += 1
+        self._ksp.setOperators(hessian, hessian)
         try:
             self._ksp.solve(rhs, step)
         except PETSc.Error:
             return False
         if self._ksp.getConvergedReason() < 0:
             return False
-        return positive_definite(self._ksp, self.system.hessian, step, self._vectors[5])
+        slope = rhs.dot(step)
+        return bool(np.isfinite(slope) and slope >= 0.0 and positive_definite(self._ksp, hessian, step, work))
 
-    def _search(self, tao: Any, step: Any, slope: float, value: float, floor: float) -> tuple[float | None, float]:
-        """Shorten the step until the action falls enough; leaves the new place and gradient in the system."""
-        system = self.system
-        x, g = system.x, system.gradient
-        old, old_gradient = self._vectors[0], self._vectors[3]
-        x.copy(old)
-        g.copy(old_gradient)
-        length = 1.0
-        while length > SHORTEST:
-            x.waxpy(length, step, old)
-            self._project(x)
-            moved = tao.computeObjectiveGradient(x, g)
-            work = self._vectors[4]
-            work.waxpy(-1.0, old, x)
-            gain = old_gradient.dot(work)
-            if np.isfinite(moved) and moved <= value + SUFFICIENT * min(gain, 0.0) + 1e-3 * floor:
-                return moved, length
-            model = moved - value - length * slope
-            best = -0.5 * length * length * slope / model if np.isfinite(moved) and model > 0 else 0.0
-            length = float(np.clip(best, 0.1 * length, 0.5 * length))
-            if -length * slope < 1e-3 * floor:
-                break
-        old.copy(x)
-        old_gradient.copy(g)
-        return None, length
+    def _lengths(self, step: Any, shift: float) -> tuple[float, float]:
+        """‖S⁻¹ d‖, and minus the derivative of it by the shift."""
+        weighted, answer = self._vectors[5], self._vectors[6]
+        weighted.pointwiseMult(step, self._metric)
+        length = float(np.sqrt(max(weighted.dot(step), 0.0)))
+        if length == 0.0 or (shift == 0.0 and length <= LONG * self.progress.radius):
+            return length, 1.0
+        self._ksp.solve(weighted, answer)
+        return length, max(float(weighted.dot(answer)) / length, 1e-300)
+
+    def _project(self, x: Any) -> None:
+        array = x.array
+        np.clip(array, self.system.lower.array_r, self.system.upper.array_r, out=array)
+
+    def _norm(self, held: np.ndarray) -> float:
+        return scaled_norm(self.system, held, self._vectors[0])
+
+
+PETSC_LOWEST = PETSc.NINFINITY
+_NATIVE = {
+    Reason.CONVERGED_GRADIENT: PETSc.TAO.Reason.CONVERGED_GATOL,
+    Reason.CONVERGED_DECREMENT: PETSc.TAO.Reason.CONVERGED_STEPTOL,
+    Reason.STOPPED_ITERATIONS: PETSc.TAO.Reason.DIVERGED_MAXITS,
+    Reason.FAILED_NON_FINITE: PETSc.TAO.Reason.DIVERGED_NAN,
+    Reason.FAILED_TRUST_REGION: PETSc.TAO.Reason.DIVERGED_TR_REDUCTION,
+}
+
+
+def held_unknowns(system: System) -> np.ndarray:
+    """Local unknowns that sit at a bound which the gradient pushes against."""
+    place, push, near = system.x.array_r, system.gradient.array_r, 1e-10 * system.scale.array_r
+    low = (place <= system.lower.array_r + near) & (push > 0)
+    high = (place >= system.upper.array_r - near) & (push < 0)
+    return np.flatnonzero(low | high)
+
+
+def hold(system: System, held: np.ndarray) -> None:
+    """Take held unknowns out of the Hessian: their rows and columns become those of the identity; collective."""
+    comm = system.x.comm
+    if comm.size == 1 and not len(held):
+        return
+    begin = system.x.getOwnershipRange()[0]
+    if comm.size == 1 or comm.tompi4py().allreduce(len(held)):
+        system.hessian.zeroRowsColumns((held + begin).astype(PETSc.IntType), diag=1.0)
+
+
+def scaled_norm(system: System, held: np.ndarray, work: Any) -> float:
+    """Largest entry of the gradient on unknowns that are not held, each times the scale of its unknown."""
+    work.pointwiseMult(system.gradient, system.scale)
+    work.array[held] = 0.0
+    return float(work.norm(PETSc.NormType.NORM_INFINITY))
 
 
 def direct_solver(ksp: Any) -> None:
@@ -229,4 +338,4 @@ def positive_definite(ksp: Any, matrix: Any, step: Any, work: Any) -> bool:
         negative, zero, _ = pc.getFactorMatrix().getInertia()
         return bool(negative == 0 and zero == 0)
     matrix.mult(step, work)
-    return bool(step.dot(work) > 0.0)
+    return bool(step.dot(work) >= 0.0)
