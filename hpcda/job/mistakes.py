@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 
 from hpcda.errors import Mistake
 from hpcda.job.kinds import MARK
-from hpcda.job.schema import Job
+from hpcda.job.schema import Job, source_of_data
 from hpcda.job.text import quoted
 from hpcda.names import nearest
 
@@ -35,7 +35,10 @@ def parse(raw: dict[str, Any]) -> tuple[Job | None, list[Mistake]]:
     A table with a wrong key has its other checks made as well: the wrong keys are left out and the rest is
     read again.
     """
-    found: list[tuple[Place, Mistake]] = []
+    found: list[tuple[Place, Mistake]] = [
+        ((key,), Mistake(key, problem, remedy))
+        for key, problem, remedy in source_of_data(bool(raw.get("data")), bool(raw.get("twin")))
+    ]
     removed: list[Place] = []
     rest: Any = raw
     while True:

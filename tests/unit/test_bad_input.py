@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Every mistake in the input is an InputError that names its place, what was found, and the remedy."""
 
 import copy

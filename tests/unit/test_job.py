@@ -111,23 +111,37 @@ jobs = st.fixed_dictionaries(
     },
     optional={
         "action": st.fixed_dictionaries(
-            {}, optional={"steps_per_sample": st.integers(1, 9), "model_error_weight": st.dictionaries(texts, positive)}
+            {},
+            optional={
+                "steps_per_sample": st.integers(1, 9),
+                "model_error_weight": st.dictionaries(texts, positive),
+            },
         ),
         "ensemble": st.fixed_dictionaries(
             {"starts": st.integers(1, 10**6)},
-            optional={"range": ranges | st.dictionaries(texts, ranges, min_size=1, max_size=3), "way": st.sampled_from(["quiet", "uniform"])},
+            optional={
+                "range": ranges | st.dictionaries(texts, ranges, min_size=1, max_size=3),
+                "way": st.sampled_from(["quiet", "uniform"]),
+            },
         ),
         "solver": st.fixed_dictionaries(
-            {}, optional={"petsc": st.dictionaries(st.from_regex(r"[a-z_]+", fullmatch=True), texts | floats | st.booleans() | counts)}
+            {},
+            optional={
+                "petsc": st.dictionaries(
+                    st.from_regex(r"[a-z_]+", fullmatch=True), texts | floats | st.booleans() | counts
+                )
+            },
         ),
-        "output": st.fixed_dictionaries({"directory": files, "keep_paths": st.sampled_from(["final", "all", "best:7"])}),
+        "output": st.fixed_dictionaries(
+            {"directory": files, "keep_paths": st.sampled_from(["final", "all", "best:7"])}
+        ),
     },
 ).flatmap(
     lambda job: st.one_of(
         st.one_of(data, st.lists(data, min_size=1, max_size=2)).map(lambda tables: {**job, "data": tables}),
         st.one_of(twins, st.lists(twins, min_size=1, max_size=2)).map(lambda tables: {**job, "twin": tables}),
     )
-)  # fmt: skip
+)
 
 
 @given(jobs)

@@ -1,0 +1,278 @@
+"""The command line, in processes of its own."""
+
+import os
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import hpcda
+from hpcda import cli
+from hpcda.errors import InputError
+from hpcda.job import load_job
+from hpcda.template import write_template
+
+ROOT = Path(__file__).parents[2]
+LAUNCHERS = cli.RANK_VARIABLES
+HEAVY = ("mpi4py", "petsc4py", "xarray", "dask", "distributed", "matplotlib", "h5py")
+
+
+def hpcda_command(*arguments, cwd, **variables):
+    environment = {name: value for name, value in os.environ.items() if name not in LAUNCHERS}
+    environment |= {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error", **variables}
+    return subprocess.run(
+        [sys.executable, "-m", "hpcda", *map(str, arguments)],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.fixture
+def alone(monkeypatch):
+    for name in LAUNCHERS:
+        monkeypatch.delenv(name, raising=False)
+
+
+def loaded(code, cwd):
+    """The heavy packages that a piece of Python loads."""
+    script = (
+        f"{code}\nimport sys\nprint([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    return done.stderr.splitlines()[-1]
+
+
+def test_importing_loads_nothing_heavy(tmp_path):
+    code = "import hpcda; hpcda.load_job, hpcda.Model, hpcda.State, hpcda.Parameter, hpcda.InputError"
+    assert loaded(code, tmp_path) == "[]"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["run", "--help"], ["models"], ["models", "nakl"], ["status", "x"]]
+)
+def test_commands_that_load_nothing_heavy(tmp_path, arguments):
+    code = f"from hpcda.cli import main\ntry: main({arguments!r})\nexcept SystemExit: pass"
+    assert loaded(code, tmp_path) == "[]"
+
+
+def test_the_module_run_can_be_called(monkeypatch):
+    """``hpcda.run(job)`` works whichever was imported first, and ``from hpcda.run import run`` too."""
+    module = ModuleType("hpcda.run")
+    module.run = lambda job, **options: (job, options)
+    monkeypatch.setitem(sys.modules, "hpcda.run", module)
+    monkeypatch.setattr(hpcda, "run", module)
+    assert hpcda.run("job", quiet=True) == ("job", {"quiet": True})
+    assert hpcda.run.run("job") == ("job", {})
+
+
+def test_run_is_callable_after_an_import_of_the_module(tmp_path):
+    code = "import hpcda.run\nassert callable(hpcda.run)\nfrom hpcda.run import run\nassert callable(run)"
+    loaded(code, tmp_path)
+    loaded("import hpcda\nassert callable(hpcda.run)\nfrom hpcda import run\nassert callable(run)", tmp_path)
+
+
+def test_unknown_attributes():
+    with pytest.raises(AttributeError):
+        hpcda.nothing  # noqa: B018
+    assert {"run", "load_job", "open_run", "Model", "__version__"} <= {*dir(hpcda)}
+
+
+def test_help_teaches(tmp_path):
+    text = hpcda_command("--help", cwd=tmp_path).stdout
+    for word in ("hpcda init", "mpirun", "exit codes", "run", "status", "analyze", "check", "models", "twin"):
+        assert word in text
+    for absent in ("resume", "submit"):
+        assert absent not in text
+    for command in ("run", "status", "analyze", "check", "models", "init", "twin"):
+        assert "example" in hpcda_command(command, "--help", cwd=tmp_path).stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["rnu"],
+        ["run"],
+        ["run", "no.toml"],
+        ["status", "no"],
+        ["models", "lorenz36"],
+        ["check", "no.toml"],
+        ["twin", "no.toml"],
+        ["check", "x", "--", "-a"],
+        ["analyze", "no", "--workers", "many"],
+        ["run", "--outptu", "x", "no.toml"],
+    ],
+)
+def test_mistakes_end_with_code_two_and_one_message(tmp_path, arguments, alone, capsys):
+    assert cli.main(arguments) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("hpcda: a mistake in the input\n\n")
+    assert "Traceback" not in shown.err
+
+
+def test_all_mistakes_stand_in_one_message(tmp_path, alone, capsys):
+    (tmp_path / "job.toml").write_text("[modl]\n[ladder]\nalpha = 0.5\nrungs = 3\n")
+    assert cli.main(["check", str(tmp_path / "job.toml")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("hpcda: 4 mistakes in the input\n")
+    for part in (
+        "modl: is not a key",
+        "did you mean 'model'?",
+        "ladder.alpha: 0.5 is not above 1",
+        "data: is missing",
+    ):
+        assert part in error
+
+
+def test_only_rank_zero_speaks(tmp_path):
+    for variable in LAUNCHERS:
+        first = hpcda_command("run", "no.toml", cwd=tmp_path, **{variable: "0"})
+        assert first.returncode == 2
+        assert "there is no such file" in first.stderr
+    begin = time.monotonic()
+    other = hpcda_command("run", "no.toml", cwd=tmp_path, OMPI_COMM_WORLD_RANK="3")
+    assert (other.returncode, other.stdout, other.stderr) == (2, "", "")
+    assert time.monotonic() - begin > cli.PATIENCE
+    helped = hpcda_command("--help", cwd=tmp_path, PMI_RANK="1")
+    assert (helped.returncode, helped.stdout, helped.stderr) == (0, "", "")
+
+
+def test_the_written_job_is_accepted_and_checked(tmp_path):
+    done = hpcda_command("init", "first", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "Wrote first/job.toml. Next: hpcda check first/job.toml\n")
+    done = hpcda_command("check", "first/job.toml", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for word in ("unknowns     811", "derivatives  right", "estimate", "27 rungs"):
+        assert word in done.stdout
+    assert not (tmp_path / "first" / "run").exists()
+    again = hpcda_command("init", "first", cwd=tmp_path)
+    assert again.returncode == 2
+    assert "exists already" in again.stderr
+
+
+def test_what_is_commented_out_in_the_template_is_accepted(tmp_path):
+    """Every key of the template is one of the schema's, with a value that is accepted."""
+    lines = write_template(str(tmp_path / "job.toml")).read_text().splitlines()
+    text = []
+    for line in lines:
+        bare = line.removeprefix("# ")
+        if (
+            line.startswith("#")
+            and (bare.startswith("[") or " = " in bare.split("#")[0][:25])
+            and "Instead" not in bare
+        ):
+            text.append(bare)
+        elif not line.startswith("#"):
+            text.append(line)
+    tables = tomllib.loads("\n".join(text))
+    tables["model"]["states"]["x0"].pop("start")
+    tables["model"]["parameters"]["F"].pop("start")
+    for unwanted in ("data", "twin"):
+        one = {key: value for key, value in tables.items() if key != unwanted}
+        load_job(one)
+    with pytest.raises(InputError):
+        load_job(tables)
+
+
+def test_init_writes_a_file_where_the_name_ends_in_toml(tmp_path, monkeypatch, alone, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["init", "neuron.toml"]) == 0
+    assert (tmp_path / "neuron.toml").exists()
+    (tmp_path / "file").write_text("")
+    assert cli.main(["init", "file/x"]) == 2
+
+
+def test_check_refuses_a_directory_with_a_run(tmp_path, monkeypatch, alone, capsys):
+    monkeypatch.chdir(tmp_path)
+    cli.main(["init", "a"])
+    (tmp_path / "a" / "run").mkdir()
+    (tmp_path / "a" / "run" / "run.h5").write_text("")
+    assert cli.main(["check", "a/job.toml"]) == 2
+    assert "output.directory" in capsys.readouterr().err
+
+
+def test_check_tells_of_an_action_that_is_not_finite(tmp_path, monkeypatch, alone, capsys):
+    (tmp_path / "m.py").write_text(
+        "import numpy as np\nfrom hpcda import Model, Parameter, State\n"
+        "def build():\n    return Model('m', (State('x', range=(-2, -1)), State('y', range=(1, 2))), (),\n"
+        "                 lambda x, p: [np.log(x.x), x.y])\n"
+    )
+    (tmp_path / "job.toml").write_text(
+        '[model]\nname = "m.py:build"\n[twin]\ndt = 0.1\nsamples = 5\nobserved = ["y"]\nnoise_std = 0.1\n'
+        "initial = { x = 5.0, y = 1.0 }\n[ladder]\nrungs = 3\n"
+    )
+    assert cli.main(["check", str(tmp_path / "job.toml")]) == 2
+    assert "not finite" in capsys.readouterr().err
+
+
+def test_twin_writes_data_and_truth(tmp_path, monkeypatch, alone, capsys):
+    monkeypatch.chdir(tmp_path)
+    cli.main(["init", "a"])
+    assert cli.main(["twin", "a/job.toml"]) == 0
+    assert "[data]" in capsys.readouterr().out
+    assert {file.name for file in (tmp_path / "a").iterdir()} == {"job.toml", "job-data.csv", "job-truth.csv"}
+    assert cli.main(["twin", "a/job.toml"]) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert cli.main(["twin", "a/job.toml", "--output", "b"]) == 0
+    assert (tmp_path / "b" / "job-data.csv").exists()
+
+
+def test_models(alone, capsys):
+    assert cli.main(["models"]) == 0
+    listed = capsys.readouterr().out
+    assert "lorenz96" in listed
+    assert cli.main(["models", "lorenz96"]) == 0
+    shown = capsys.readouterr().out
+    for word in ("dimension = 20", "F", "default 8.17", "Lorenz", "x0"):
+        assert word in shown
+
+
+def test_the_run_gets_its_options(tmp_path, monkeypatch, alone, capsys):
+    seen = {}
+
+    def run(job, petsc_options, output=None, quiet=False):
+        seen.update(job=job, petsc=petsc_options, output=output, quiet=quiet)
+        return Path("there")
+
+    module = ModuleType("hpcda.run")
+    module.run = run
+    monkeypatch.setitem(sys.modules, "hpcda.run", module)
+    write_template(str(tmp_path / "job.toml"))
+    job = str(tmp_path / "job.toml")
+    assert cli.main(["run", job, "--output", "there", "--", "-tao_gatol", "1e-9"]) == 0
+    assert seen["petsc"] == ["-tao_gatol", "1e-9"]
+    assert (seen["output"], seen["quiet"]) == (Path("there"), False)
+    assert "hpcda analyze there" in capsys.readouterr().out
+    assert cli.main(["run", job, "--quiet"]) == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_the_reader_of_the_output_may_leave(tmp_path):
+    command = f"{sys.executable} -m hpcda models nakl | head -n 0; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
