@@ -15,7 +15,7 @@ from hpcda.data import read_table
 from hpcda.errors import InputError, Mistake
 from hpcda.job import Job
 from hpcda.job.inputs import TwinTable
-from hpcda.job.kinds import FromFile
+from hpcda.job.kinds import Chaotic, FromFile, Shape, Steps
 from hpcda.job.mistakes import dotted
 from hpcda.models.expression import Expression
 from hpcda.models.model import Model
@@ -23,6 +23,7 @@ from hpcda.models.signals import Signal, interpolated, make_signal
 from hpcda.models.twin import initial_state, noise, parameter_values, simulate, spin_up
 
 Array = npt.NDArray[np.float64]
+MOST_TURNS, MOST_SPIN_UP = 1e5, 1e7
 _INITIAL = 0x696E6974  # separates the random numbers of the beginning from those of the noise
 
 
@@ -68,6 +69,9 @@ def twin_window(
                     f"{place}.dt", "is missing", "give the time from one sample to the next, such as 0.025"
                 )
             )
+    if entry.spin_up > MOST_SPIN_UP * spacing / steps:
+        problem = f"{entry.spin_up:g} is more than {MOST_SPIN_UP:g} steps of the path"
+        mistakes.append(Mistake(f"{place}.spin_up", problem, "give a shorter time"))
     expressions: dict[str, Expression] = {}
     for key in entry.observed:
         at = f"{place}.{dotted(('observed', key))}"
@@ -180,17 +184,29 @@ def _signals(job: Job, entry: TwinTable, place: str, t: Array) -> dict[str, Sign
     signals: dict[str, Signal] = {}
     for name, shape in entry.stimulus.items():
         at = f"{place}.{dotted(('stimulus', name))}"
+        span = (-entry.spin_up, float(t[-1]))
         if isinstance(shape, FromFile):
             signal = collected(mistakes, _from_file, job, shape, at, t)
+        elif span[1] - span[0] > MOST_TURNS * _timescale(shape):
+            key = "width" if shape.kind == "steps" else "timescale"
+            problem = f"{_timescale(shape):g} is too short beside the {span[1] - span[0]:g} of the twin"
+            mistakes.append(Mistake(f"{at}.{key}", problem, "give a longer one, in the model's time unit"))
+            continue
         else:
             options = shape.model_dump(exclude={"kind"}, exclude_none=True)
-            span = (-entry.spin_up, float(t[-1]))
             signal = collected(mistakes, make_signal, shape.kind, options, span)
         if signal is not None:
             signals[name] = signal
     if mistakes:
         raise InputError(mistakes)
     return signals
+
+
+def _timescale(shape: Shape) -> float:
+    """Time in which a stimulus of steps or chaos changes."""
+    return (
+        shape.width if isinstance(shape, Steps) else shape.timescale if isinstance(shape, Chaotic) else np.inf
+    )
 
 
 def _from_file(job: Job, shape: FromFile, place: str, t: Array) -> Signal:

@@ -177,7 +177,7 @@ class SolverTable(Section):
         ge=0.0,
         le=1e6,
         allow_inf_nan=False,
-        description="the weight of the barrier between two bounds at the first rung, 0 for none, such as 1e-3",
+        description="the weight of the barrier between bounds at the first rung, 0 for none, such as 1e-3",
     )
     max_iterations: int = Field(
         default=1000,

@@ -216,6 +216,9 @@ MEANING = [
     (twin(model={"name": "neuron.py:neuron"}, twin__observed=["V"], twin__stimulus={"I": {"file": "x.csv", "time": "t", "column": "nope"}}), "twin.stimulus.I.column", "no column 'nope'", "u"),
     (twin(model={"name": "neuron.py:neuron"}, twin__observed=["V"], twin__stimulus={"I": {"file": "x.csv", "time": "t", "column": "u"}}, twin__samples=99), "twin.stimulus.I.file", "reaches from 0 to 0.1", "all of the twin's times"),
     (twin(model={"name": "henon"}, twin__parameters={"a": 99.0}, twin__samples=99), "twin", "grow without bound", "finite"),
+    (twin(twin__spin_up=1e30), "twin.spin_up", "more than 1e+07 steps", "shorter"),
+    (twin(model={"name": "neuron.py:neuron"}, twin__observed=["V"], twin__stimulus={"I": {"kind": "steps", "width": 1e-9}}), "twin.stimulus.I.width", "too short", "longer"),
+    (twin(model={"name": "neuron.py:neuron"}, twin__observed=["V"], twin__stimulus={"I": {"kind": "chaotic", "scale": 1.0, "timescale": 1e-9}}), "twin.stimulus.I.timescale", "too short", "longer"),
     (twin(twin__hold_back=9999999, twin__samples=9999999, action__steps_per_sample=100), "twin.samples", "the path has", "fewer"),
 ]  # fmt: skip
 

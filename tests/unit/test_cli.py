@@ -1,6 +1,7 @@
 """The command line, in processes of its own."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -152,6 +153,33 @@ def test_only_rank_zero_speaks(tmp_path):
     assert time.monotonic() - begin > cli.PATIENCE
     helped = hpcda_command("--help", cwd=tmp_path, PMI_RANK="1")
     assert (helped.returncode, helped.stdout, helped.stderr) == (0, "", "")
+
+
+@pytest.mark.skipif(shutil.which("mpirun") is None, reason="there is no mpirun")
+def test_under_mpirun_one_message_and_code_two(tmp_path):
+    (tmp_path / "job.toml").write_text("[ladder]\nalpha = 0.5\nrungs = 3\n")
+    environment = {name: value for name, value in os.environ.items() if name not in LAUNCHERS}
+    environment |= {
+        "OMPI_ALLOW_RUN_AS_ROOT": "1",
+        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+        "PYTHONPATH": str(ROOT),
+    }
+    environment |= {
+        "OMPI_MCA_rmaps_base_oversubscribe": "1",
+        "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+    }
+    done = subprocess.run(
+        ["mpirun", "-n", "3", sys.executable, "-m", "hpcda", "run", "job.toml"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.count("0.5 is not above 1") == 1
+    assert "Traceback" not in done.stderr
 
 
 def test_the_written_job_is_accepted_and_checked(tmp_path):
