@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ import numpy.typing as npt
 from hpcda.models.model import Model
 
 Array = npt.NDArray[np.float64]
+Numbers = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,8 @@ class Estimated:
         start: Uniform range of the first guess.
         bounds: Lowest and highest value allowed; infinite where there is none.
         prior: Mean and standard deviation of a Gaussian prior, or None.
-        walk_std: For a parameter of one time: standard deviation of its change per square root of unit time, or
-            None where the values of different times are independent.
+        walk_std: For a parameter of one time: standard deviation of its change per square root of unit time,
+            or None where the values of different times are independent.
     """
 
     name: str
@@ -147,20 +149,25 @@ class Problem:
         return sum(int(np.isfinite(window.data).sum()) for window in self.windows)
 
     def split(self, path: Array) -> tuple[list[Array], Array]:
-        """View a flat path as one block array, shape (N, D + V), a window, and the shared parameters, shape (P,)."""
+        """View a flat path as arrays of shape (N, D + V), one a window, and the parameters, shape (P,)."""
         blocks = [
-            path[begin:end].reshape(-1, self.block) for begin, end in zip(self.offsets, self.offsets[1:], strict=False)
+            path[begin:end].reshape(-1, self.block)
+            for begin, end in zip(self.offsets, self.offsets[1:], strict=False)
         ]
         return blocks, path[self.offsets[-1] :]
 
     def join(self, blocks: list[Array], parameters: Array) -> Array:
         """The flat path, shape (size,), of one block array a window and the shared parameters."""
-        return np.concatenate([*(np.ravel(block) for block in blocks), np.ravel(parameters)]).astype(np.float64)
+        return np.concatenate([*(np.ravel(block) for block in blocks), np.ravel(parameters)]).astype(
+            np.float64
+        )
 
     @cached_property
     def bounds(self) -> tuple[Array, Array]:
         """Lower and upper bound of every unknown, each of shape (size,)."""
-        block = np.vstack([self.state_bounds.reshape(-1, 2), *(np.reshape(q.bounds, (1, 2)) for q in self.varying)])
+        block = np.vstack(
+            [self.state_bounds.reshape(-1, 2), *(np.reshape(q.bounds, (1, 2)) for q in self.varying)]
+        )
         shared = np.reshape([p.bounds for p in self.parameters], (-1, 2))
         both = np.vstack([*(np.tile(block, (window.times, 1)) for window in self.windows), shared])
         return both[:, 0].copy(), both[:, 1].copy()

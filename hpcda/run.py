@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 import hpcda
-
 from hpcda.action import Action
 from hpcda.annealing import WAYS, Climb, Ladder, Reason, Rung, begin, step
 from hpcda.build import Built, build_problem, refuse_used
@@ -34,11 +33,12 @@ def run(
     output: str | os.PathLike[str] | None = None,
     quiet: bool = False,
 ) -> Path:
-    """Run a job on the ranks of this process's MPI world (one rank where it was not started by mpirun or srun).
+    """Run a job on all ranks of the MPI world; one rank where nothing launched several.
 
     Args:
         job: A job, its tables as a dict, or the path of a job file.
-        petsc_options: PETSc options as typed on a command line, ``["-tao_gatol", "1e-9"]``; they overrule the job's.
+        petsc_options: PETSc options as typed on a command line, ``["-tao_gatol", "1e-9"]``; they
+            overrule the job's.
         output: Directory of the results, instead of the job's.
         quiet: Show no progress.
 
@@ -46,7 +46,8 @@ def run(
         The run's directory, which holds run.h5.
 
     Raises:
-        InputError: Mistakes in the job, its data, the options or the output directory; nothing has been written.
+        InputError: Mistakes in the job, its data, the options or the output directory; nothing has been
+            written.
     """
     job = job if isinstance(job, Job) else load_job(job)
     directory = Path(output) if output is not None else job.output_directory
@@ -90,8 +91,8 @@ def _try_once(job: Job, action: Action, ladder: Ladder, world: Any, options: Any
             Mistake(
                 "ensemble",
                 f"the action of the first path is not finite at Rf = {rf:g}",
-                "narrow the ranges of states and parameters, or look for a logarithm, root or division in the equations "
-                "that they let fail",
+                "narrow the ranges of states and parameters, or look for a logarithm, root or division "
+                "that fails there",
             )
         )
     minimiser = make_minimiser(action, job.solver.minimizer, comm=world.group, max_iterations=1)
@@ -108,7 +109,9 @@ def _prepare(directory: Path, layout: Layout) -> None:
         (directory / "job.toml").write_text(layout.job_toml, encoding="utf-8")
     except OSError as error:
         raise InputError(
-            Mistake("output.directory", f"{directory} cannot be written: {error.strerror}", "give --output DIR")
+            Mistake(
+                "output.directory", f"{directory} cannot be written: {error.strerror}", "give --output DIR"
+            )
         ) from None
 
 
@@ -148,7 +151,9 @@ def _ensemble(
     world.wait()
     if progress is not None:
         counts = queue.counts()
-        progress.update(done=counts.done, rungs_done=counts.rungs, failed=counts.failed, lowest=_known(counts.lowest))
+        progress.update(
+            done=counts.done, rungs_done=counts.rungs, failed=counts.failed, lowest=_known(counts.lowest)
+        )
         progress.finish("done")
     queue.close()
 
@@ -202,7 +207,9 @@ def _watch(queue: Any, progress: Progress | None) -> Callable[[], None] | None:
         if now - last >= POLL_SECONDS:
             last = now
             counts = queue.counts()
-            progress.update(done=counts.done, rungs_done=counts.rungs, failed=counts.failed, lowest=_known(counts.lowest))
+            progress.update(
+                done=counts.done, rungs_done=counts.rungs, failed=counts.failed, lowest=_known(counts.lowest)
+            )
 
     return watch
 
@@ -235,7 +242,10 @@ def _provenance(world: Any, petsc_options: Sequence[str]) -> dict[str, str]:
     from hpcda.mpi import mpi_version
     from hpcda.petsc import petsc_version
 
-    threads = {name: os.environ.get(name, "unset") for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+    threads = {
+        name: os.environ.get(name, "unset")
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    }
     return {
         "hpcda": hpcda.__version__,
         "python": platform.python_version(),

@@ -2,8 +2,9 @@
 
     A(X) = 1/2 Σ Rm (y - h(x))² + 1/2 Rf Σ s r² + Gaussian priors
 
-(Abarbanel, Rozdeba, Shirman, Neural Computation 30, 2025 (2018), equation (11); Ye et al., Nonlin. Processes Geophys. 22,
-205 (2015)), with the model errors r of the discretization. Gradient and Hessian are those of exactly this sum.
+(Abarbanel, Rozdeba, Shirman, Neural Computation 30, 2025 (2018), equation (11); Ye et al., Nonlin. Processes
+Geophys. 22, 205 (2015)), with the model errors r of the discretization. Gradient and Hessian are those of
+exactly this sum.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ from hpcda.action.discretizations import SCHEMES
 from hpcda.action.structure import Sparsity, Structure
 from hpcda.models.compile import library
 from hpcda.models.expression import Expression
-from hpcda.models.kernels import LANES, PRELUDE, Traced, source, trace
+from hpcda.models.kernels import LANES, PRELUDE, source, trace
 from hpcda.models.trace import Symbol
-from hpcda.problem import Array, Problem
+from hpcda.problem import Array, Numbers, Problem
 
 _POINTER, _INT, _DOUBLE = ctypes.c_void_p, ctypes.c_int, ctypes.c_double
 
@@ -40,7 +41,10 @@ _Tables = _struct(
     (_POINTER, "state known inner position rate node"),
     (_INT, "nj nh onj onh"),
     (_POINTER, "jrow jvar hk hl ojrow ojvar ohk ohl entry column fixed term term_stage term_jac term_weight"),
-    (_POINTER, "pair left right dest spread spread_h spread_dest spread_weight diagonal beside active active_dest"),
+    (
+        _POINTER,
+        "pair left right dest spread spread_h spread_dest spread_weight diagonal beside active active_dest",
+    ),
     (_INT, "na slots staged"),
     (_POINTER, "weight walk constant"),
 )
@@ -88,10 +92,10 @@ class Action:
                 files("hpcda.action").joinpath("assemble.c").read_text(),
             ]
         )
-        self._call: Callable[..., None] = library(code).action
-        self._call.argtypes = [_POINTER] * 4 + [_DOUBLE, _INT] + [_POINTER] * 8  # type: ignore[attr-defined]
-        self._call.restype = None  # type: ignore[attr-defined]
-        self._keep: list[np.ndarray] = []
+        self._call: Any = library(code).action
+        self._call.argtypes = (*[_POINTER] * 4, _DOUBLE, _INT, *[_POINTER] * 8)
+        self._call.restype = None
+        self._keep: list[Numbers] = []
         self._tables = self._make_tables()
         self._windows = [self._make_window(window) for window in problem.windows]
         self._work = self._make_work(max(window.times for window in problem.windows))
@@ -122,7 +126,7 @@ class Action:
         parts = self._evaluate(path, rf, 2, gradient)
         return parts, gradient, self._values[self.sparsity.gather]
 
-    def hessian(self, path: Array, rf: float) -> tuple[np.ndarray, np.ndarray, Array]:
+    def hessian(self, path: Array, rf: float) -> tuple[Numbers, Numbers, Array]:
         """The exact Hessian, symmetric and full, in compressed rows: row starts, columns, values."""
         values = self.derivatives(path, rf)[2]
         return self.sparsity.indptr, self.sparsity.indices, values
@@ -130,7 +134,9 @@ class Action:
     def _evaluate(self, path: Array, rf: float, want: int, gradient: Array | None) -> Parts:
         path = np.ascontiguousarray(path, dtype=np.float64)
         if path.shape != (self.size,):
-            raise ValueError(f"path has shape {path.shape}, the problem has {self.size} unknowns: expected ({self.size},)")
+            raise ValueError(
+                f"path has shape {path.shape}, the problem has {self.size} unknowns: expected ({self.size},)"
+            )
         offsets, triangle = self.problem.offsets, self._values[: self._pairs]
         last = offsets[-1]
         parameters = path[last:]
@@ -148,8 +154,8 @@ class Action:
         return Parts(float(sums[0]), float(sums[1]), float(sums[2]) + prior)
 
     def _window(
-        self, number: int, path: Array, parameters: Array, rf: float, want: int, parts: Array, gradient: Array | None,
-        first: int, begin: int, work: Any = None, misfit: Array | None = None, slopes: Array | None = None,
+        self, number: int, path: Array, parameters: Array, rf: float, want: int, parts: Array,
+        gradient: Array | None, first: int, begin: int, work: Any = None, misfit: Array | None = None, slopes: Array | None = None,
     ) -> None:  # fmt: skip
         own = None if gradient is None else gradient[first:]
         shared = None if gradient is None else gradient[self.problem.offsets[-1] :]
@@ -180,14 +186,14 @@ class Action:
         return float(0.5 * np.sum(weights * deviation**2))
 
     @cached_property
-    def _prior_slots(self) -> np.ndarray:
+    def _prior_slots(self) -> Numbers:
         diagonal = self.sparsity
         rows = np.repeat(np.arange(self.size), np.diff(diagonal.indptr))
         at = np.flatnonzero(rows == diagonal.indices)
         return diagonal.gather[at[self._priors[0]]]
 
     def _pointer(self, array: Any, dtype: type) -> int:
-        kept = np.ascontiguousarray(array, dtype=dtype)
+        kept: Numbers = np.ascontiguousarray(array, dtype=dtype)
         self._keep.append(kept)
         return kept.ctypes.data
 
@@ -250,13 +256,15 @@ class Action:
         )
 
     def full_work(self, times: int) -> tuple[ctypes.Structure, Array, Array]:
-        """Scratch for one window that keeps all model errors and all their derivatives: (scratch, errors, derivatives)."""
+        """Scratch for one window that keeps all errors of the model and their derivatives: (scratch, both)."""
         intervals = (times - 1) // self.structure.scheme.span
         errors = np.zeros(intervals * len(self.structure.rows))
         entries = np.zeros(intervals * sum(len(row) for row in self.structure.rows))
         return self._make_work(times, errors, entries), errors, entries
 
-    def _make_work(self, times: int, errors: Array | None = None, kept: Array | None = None) -> ctypes.Structure:
+    def _make_work(
+        self, times: int, errors: Array | None = None, kept: Array | None = None
+    ) -> ctypes.Structure:
         tables, scheme = self._tables, self.structure.scheme
         intervals = (times - 1) // scheme.span
         nodal = scheme.nodes is not None
@@ -269,7 +277,8 @@ class Action:
             "rates": blocks * tables.D * LANES,
             "slopes": blocks * tables.nj * LANES,
             "mu": (blocks if nodal else scheme.stages) * tables.D * LANES,
-            "second": LANES * max((1 if nodal else scheme.stages) * tables.nh, 2 * tables.L + tables.onj + tables.onh),
+            "second": LANES
+            * max((1 if nodal else scheme.stages) * tables.nh, 2 * tables.L + tables.onj + tables.onh),
             "pack": LANES * (variables + tables.C + tables.U + 1),
             "lambda": intervals * rows,
             "entries": entries,
@@ -308,12 +317,14 @@ def _observed_function(problem: Problem) -> Callable[[Callable[[str, int], Symbo
 
     def function(given: Callable[[str, int], Symbol]) -> list[Any]:
         states = {name: given("v", i) for i, name in enumerate(names)}
-        return [Expression(text, names, f"observed.{name}")(states) for name, text in problem.observed.items()]
+        return [
+            Expression(text, names, f"observed.{name}")(states) for name, text in problem.observed.items()
+        ]
 
     return function
 
 
-def priors(problem: Problem) -> tuple[np.ndarray, Array, Array]:
+def priors(problem: Problem) -> tuple[Numbers, Array, Array]:
     """Index of every unknown with a Gaussian prior, the priors' means, and one over their variances."""
     found: list[tuple[int, float, float]] = []
     for name, (mean, std) in problem.initial_prior.items():

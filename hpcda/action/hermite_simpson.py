@@ -3,8 +3,8 @@
     Simpson:  x_c - x_a - H/6 (F_a + 4 F_b + F_c)
     Hermite:  x_b - (x_a + x_c)/2 - H/8 (F_a - F_c)
 
-Both are weighted by Rf. Toth et al., Biol. Cybern. 105, 217 (2011); Betts, Practical Methods for Optimal Control,
-SIAM 2010, section 4.7.
+Both are weighted by Rf. Toth et al., Biol. Cybern. 105, 217 (2011); Betts, Practical Methods for Optimal
+Control, SIAM 2010, section 4.7.
 """
 
 from hpcda.action.scheme import scheme

@@ -1,6 +1,7 @@
 """A map as it is: r = x(n+1) - f(x(n), p, u(n)).
 
-Abarbanel, Rozdeba, Shirman, Neural Computation 30, 2025 (2018), equation (4): layers, or times, of a given rule.
+Abarbanel, Rozdeba, Shirman, Neural Computation 30, 2025 (2018), equation (4): layers, or times, of a given
+rule.
 """
 
 from hpcda.action.scheme import scheme

@@ -1,7 +1,7 @@
 """The action as a sum of squares A = ½ Σ ρ², with the sparse Jacobian of ρ.
 
-Residuals in order: sqrt(Rm)(h - y) of every measured value, sqrt(Rf s) r of every model error, the random walks of
-parameters, and (X - mean)/std of every prior.
+Residuals in order: sqrt(Rm)(h - y) of every measured value, sqrt(Rf s) r of every model error, the random
+walks of parameters, and (X - mean)/std of every prior.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 
 from hpcda.action.action import Action
-from hpcda.problem import Array
+from hpcda.problem import Array, Numbers
 
 
 class Residuals:
@@ -29,9 +29,9 @@ class Residuals:
         local, last = structure.local, problem.offsets[-1]
         row_columns = [np.array([entry.column for entry in row]) for row in structure.rows]
         observed = np.array(action.observed.jacobian, dtype=np.int64).reshape(-1, 2)
-        columns: list[np.ndarray] = []
-        self._data: list[np.ndarray] = []
-        self._walks: list[tuple[np.ndarray, float]] = []
+        columns: list[Numbers] = []
+        self._data: list[Numbers] = []
+        self._walks: list[tuple[Numbers, float]] = []
         for (offset, _), window in zip(pairwise(problem.offsets), problem.windows, strict=True):
             known = np.argwhere(np.isfinite(window.data))
             self._data.append(known)
@@ -68,7 +68,18 @@ class Residuals:
             misfit = np.zeros((window.times, len(problem.observed)))
             slope = np.zeros((window.times, len(observed)))
             action._window(
-                number, path[offset:], path[problem.offsets[-1] :], rf, 1, parts, gradient, offset, begin, work, misfit, slope
+                number,
+                path[offset:],
+                path[problem.offsets[-1] :],
+                rf,
+                1,
+                parts,
+                gradient,
+                offset,
+                begin,
+                work,
+                misfit,
+                slope,
             )
             for n, l in self._data[number]:  # noqa: E741
                 values.append(misfit[n, l : l + 1])

@@ -1,7 +1,7 @@
 """Explicit Runge–Kutta of fourth order: r = x(n+1) - x(n) - dt/6 (k1 + 2 k2 + 2 k3 + k4).
 
-Known series and time-dependent parameters are interpolated linearly to the half step. Hairer, Nørsett, Wanner, Solving
-Ordinary Differential Equations I, Springer 1993, section II.1.
+Known series and time-dependent parameters are interpolated linearly to the half step. Hairer, Nørsett,
+Wanner, Solving Ordinary Differential Equations I, Springer 1993, section II.1.
 """
 
 from hpcda.action.scheme import scheme

@@ -4,7 +4,8 @@ An interval holds the points x_0 … x_m of a path. The model is evaluated at Q 
 
     z_q = Σ_j state[q, j] x_j + dt Σ_{s<q} inner[q, s] F(z_s),
 
-its time, known series and time-dependent parameters at Σ_j known[q, j] (·)_j, and the K model errors of the interval are
+its time, known series and time-dependent parameters at Σ_j known[q, j] (·)_j, and the K model errors of the
+interval are
 
     r_k = Σ_j position[k, j] x_j - dt Σ_q rate[k, q] F(z_q).
 
@@ -69,7 +70,7 @@ class Scheme:
 
     @cached_property
     def nodes(self) -> tuple[int, ...] | None:
-        """The path point that each stage is, where every stage is one; then neighbours share their evaluations."""
+        """The path point that each stage is, where every stage is one; neighbours then share evaluations."""
         same = np.array_equal(self.state, self.known) and not self.staged
         unit = ((self.state == 0) | (self.state == 1)).all() and (self.state.sum(axis=1) == 1).all()
         return tuple(int(j) for j in self.state.argmax(axis=1)) if same and unit else None

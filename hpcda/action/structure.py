@@ -1,8 +1,9 @@
 """Where every derivative of the action goes: the tables that assemble.c walks, and the Hessian's sparsity.
 
-One interval of the path is enough: all intervals look alike. The Hessian's upper triangle is kept as `slots` numbers an
-interval, each an entry that couples a point of the interval with a later one or with a shared parameter, plus one dense
-triangle for the shared parameters. `Sparsity` says where each of them stands in the matrix.
+One interval of the path is enough: all intervals look alike. The Hessian's upper triangle is kept as `slots`
+numbers an interval, each an entry that couples a point of the interval with a later one or with a shared
+parameter, plus one dense triangle for the shared parameters. `Sparsity` says where each of them stands in the
+matrix.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy.typing as npt
 
 from hpcda.action.scheme import Scheme
 from hpcda.models.kernels import Traced
-from hpcda.problem import Problem
+from hpcda.problem import Numbers, Problem
 
 Ints = npt.NDArray[np.int32]
 Where = tuple[int, int, int, int]
@@ -35,9 +36,10 @@ class Entry:
 class Structure:
     """The tables of one problem's intervals.
 
-    A local column of an interval is j · block + k for unknown k of its point j, and (m + 1) · block + k for shared
-    parameter k. A slot is (phase, lag, row, column): unknown `row` of the point at `phase` in its interval with unknown
-    `column` of the point `lag` later (lag 0: row ≤ column), or, lag -1, with shared parameter `column`.
+    A local column of an interval is j · block + k for unknown k of its point j, and (m + 1) · block + k for
+    shared parameter k. A slot is (phase, lag, row, column): unknown `row` of the point at `phase` in its
+    interval with unknown `column` of the point `lag` later (lag 0: row ≤ column), or, lag -1, with shared
+    parameter `column`.
     """
 
     def __init__(self, problem: Problem, scheme: Scheme, model: Traced, observed: Traced) -> None:
@@ -117,7 +119,7 @@ class Structure:
             self._slots[where] = 0
 
     def destination(self, a: int, b: int) -> int:
-        """Offset from the interval's first Hessian value; negative, -1 - index, in the shared parameters' triangle."""
+        """Offset from the interval's first value; or -1 - index in the shared parameters' triangle."""
         phase, lag, row, column = self._where(a, b)
         if phase < 0:
             return -1 - (column * (column + 1) // 2 + row)
@@ -163,7 +165,9 @@ class Structure:
             for entry, (k, l) in enumerate(self.model.hessian):  # noqa: E741
                 if nodal:
                     columns = [
-                        (variable - self.block + self.local) if variable >= self.block else index * self.block + variable
+                        (variable - self.block + self.local)
+                        if variable >= self.block
+                        else index * self.block + variable
                         for variable in (k, l)
                     ]
                     group.append((entry, 1.0, columns[0], columns[1]))
@@ -175,7 +179,7 @@ class Structure:
             groups.append(group)
         return groups
 
-    def tables(self) -> dict[str, np.ndarray]:
+    def tables(self) -> dict[str, Numbers]:
         """Every index table of assemble.c by its name there."""
         entries = [entry for row in self.rows for entry in row]
         terms = [term for entry in entries for term in entry.terms]
@@ -207,7 +211,9 @@ class Structure:
             "spread_dest": _ints(item[2] for item in spread),
             "diagonal": self._diagonal(),
             "beside": _ints(
-                self._slots[phase, 1, k, k] for phase in range(self.scheme.span) for k in range(self.states, self.block)
+                self._slots[phase, 1, k, k]
+                for phase in range(self.scheme.span)
+                for k in range(self.states, self.block)
             ),
             "active": _ints(active),
             "active_dest": _ints(staged),
@@ -274,4 +280,3 @@ class Sparsity:
         order = np.lexsort((columns, rows))
         indptr = np.searchsorted(rows[order], np.arange(problem.size + 1))
         return Sparsity(indptr.astype(np.int32), columns[order].astype(np.int32), values[order])
-

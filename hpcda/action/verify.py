@@ -1,7 +1,7 @@
 """Is a derivative right? Taylor tests and the symmetry of the Hessian.
 
-With a right gradient |A(x + e d) - A(x) - e g·d| shrinks like e², with a right Hessian the gradient's remainder does
-too. Farrell et al., SIAM J. Sci. Comput. 35, C369 (2013), section 6.
+With a right gradient |A(x + e d) - A(x) - e g·d| shrinks like e², with a right Hessian the gradient's
+remainder does too. Farrell et al., SIAM J. Sci. Comput. 35, C369 (2013), section 6.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpcda.action.action import Action
-from hpcda.problem import Array
+from hpcda.problem import Array, Numbers
 
 
 @dataclass(frozen=True)
@@ -45,20 +45,23 @@ def verify(action: Action, path: Array, rf: float, seed: int = 0, length: float 
         length: Largest step, relative to the size of the path.
     """
     rng = np.random.default_rng(seed)
-    direction = rng.standard_normal(action.size) * np.maximum(np.abs(path), 1e-1 * np.sqrt(np.mean(path**2)) + 1e-3)
+    direction = rng.standard_normal(action.size) * np.maximum(
+        np.abs(path), 1e-1 * np.sqrt(np.mean(path**2)) + 1e-3
+    )
     start, gradient = action.gradient(path, rf)
     indptr, indices, values = action.hessian(path, rf)
     rows = np.repeat(np.arange(action.size), np.diff(indptr))
     curvature = np.bincount(rows, weights=values * direction[indices], minlength=action.size)
     steps = length / 2.0 ** np.arange(7)
-    first, second = [], []
+    first: list[tuple[float, float]] = []
+    second: list[tuple[float, float]] = []
     noise = 100 * np.finfo(float).eps
     for step in steps:
         parts, moved = action.gradient(path + step * direction, rf)
-        change = abs(parts.total - start.total - step * float(gradient @ direction))
+        change = abs(float(parts.total - start.total - step * float(gradient @ direction)))
         bend = float(np.linalg.norm(moved - gradient - step * curvature))
-        first.append((change, noise * abs(start.total)))
-        second.append((bend, noise * float(np.linalg.norm(gradient))))
+        first.append((change, float(noise * abs(start.total))))
+        second.append((bend, float(noise * np.linalg.norm(gradient))))
     return Verification(_order(first), _order(second), _asymmetry(rows, indices, values))
 
 
@@ -69,7 +72,7 @@ def _order(remainders: list[tuple[float, float]]) -> float:
     return float(np.median(np.log2(np.divide(clean[:-1], clean[1:]))))
 
 
-def _asymmetry(rows: np.ndarray, columns: np.ndarray, values: Array) -> float:
+def _asymmetry(rows: Numbers, columns: Numbers, values: Array) -> float:
     forward, back = np.lexsort((columns, rows)), np.lexsort((rows, columns))
     if not (np.array_equal(rows[forward], columns[back]) and np.array_equal(columns[forward], rows[back])):
         return float("inf")

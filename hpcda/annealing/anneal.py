@@ -1,7 +1,8 @@
 """One start up the ladder: each rung is minimised from the last one's minimum.
 
-Precision annealing: Ye, Kadakia, Rozdeba, Abarbanel, Quinn, Nonlin. Processes Geophys. 22, 205 (2015), section 3. A
-rung is a step from state to state, so that a start can be stored after any rung and taken up again.
+Precision annealing: Ye, Kadakia, Rozdeba, Abarbanel, Quinn, Nonlin. Processes Geophys. 22, 205 (2015),
+section 3. A rung is a step from state to state, so that a start can be stored after any rung and taken up
+again.
 """
 
 from __future__ import annotations
@@ -62,8 +63,8 @@ def begin(problem: Problem, ladder: Ladder, way: Way, seed: int, start: int) -> 
 def step(climb: Climb, ladder: Ladder, minimiser: Minimiser) -> tuple[Climb, Rung]:
     """Minimise at the next rung.
 
-    A rung that stopped at the limit of iterations is recorded as such and the climb goes on from where it got to; one
-    whose path is not finite or cannot be improved ends the climb.
+    A rung that stopped at the limit of iterations is recorded as such and the climb goes on from where it got
+    to; one whose path is not finite or cannot be improved ends the climb.
     """
     began = time.perf_counter()
     fresh = climb.next == climb.first

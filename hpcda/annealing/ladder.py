@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hpcda.problem import Array
+from hpcda.problem import Array, Numbers
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,8 @@ class Ladder:
         rf0: Rf of rung 0.
         alpha: Factor from rung to rung, above 1.
         rungs: Number of rungs.
-        first_rungs: Rungs at which ladders begin; start k climbs the one that begins at first_rungs[k mod length].
+        first_rungs: Rungs at which ladders begin; start k climbs the one that begins at first_rungs[k mod
+            length].
     """
 
     rf0: float
@@ -26,7 +27,7 @@ class Ladder:
     first_rungs: tuple[int, ...] = (0,)
 
     @property
-    def beta(self) -> np.ndarray:
+    def beta(self) -> Numbers:
         """Numbers of the rungs, shape (rungs,)."""
         return np.arange(self.rungs)
 

@@ -8,7 +8,7 @@ from hpcda.problem import Array, Problem
 
 
 def scales(problem: Problem) -> Array:
-    """Width of the starting range of every unknown, shape (size,); 1 or the range's own size where it has no width."""
+    """Width of the starting range of every unknown, shape (size,); its size or 1 where it has no width."""
     varying = np.reshape([q.start for q in problem.varying], (-1, 2))
     block = np.vstack([problem.state_start.reshape(-1, 2), varying])
     shared = np.reshape([p.start for p in problem.parameters], (-1, 2))

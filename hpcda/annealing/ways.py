@@ -1,7 +1,8 @@
 """Ways in which a path begins, each a function of the problem and a random generator.
 
-`uniform` is the papers' (Ye et al., Nonlin. Processes Geophys. 22, 205 (2015)): measured states as measured, the others
-uniform in their range. `quiet` begins near a path at rest: the others at the mean of the data, with a tenth of noise.
+`uniform` is the papers' (Ye et al., Nonlin. Processes Geophys. 22, 205 (2015)): measured states as measured,
+the others uniform in their range. `quiet` begins near a path at rest: the others at the mean of the data,
+with a tenth of noise.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ class Way:
     Attributes:
         name: As the job file names it.
         sentence: What it does.
-        unmeasured: (problem, window, rng) -> values of all states at all times, shape (N, D), before the measured states
-            are put in.
+        unmeasured: (problem, window, rng) -> values of all states at all times, shape (N, D), before the
+            measured states are put in.
     """
 
     name: str
@@ -73,7 +74,11 @@ def _quiet(problem: Problem, window: Window, rng: np.random.Generator) -> Array:
         values = [v for state, v in measured_states(problem, window).items() if state in group]
         if values:
             centre[group] = np.clip(np.mean(values), low[group], high[group])
-    noise = QUIET_NOISE * np.minimum(1.0, (high - low) / 10.0) * rng.standard_normal((window.times, problem.dimension))
+    noise = (
+        QUIET_NOISE
+        * np.minimum(1.0, (high - low) / 10.0)
+        * rng.standard_normal((window.times, problem.dimension))
+    )
     return centre + noise
 
 

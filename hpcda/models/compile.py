@@ -1,7 +1,8 @@
 """Compile C code to a shared library that is kept on disk, once for all processes that want it.
 
-The file is named by a hash of the code, the compiler, its flags and the processor, so that a cache on a file system that
-different machines share never hands one machine the code of another. It appears under its name only when it is whole.
+The file is named by a hash of the code, the compiler, its flags and the processor, so that a cache on a file
+system that different machines share never hands one machine the code of another. It appears under its name
+only when it is whole.
 """
 
 from __future__ import annotations
@@ -21,7 +22,16 @@ from pathlib import Path
 
 from hpcda.errors import CompilerError
 
-FLAGS = ("-O3", "-march=native", "-fPIC", "-shared", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-w")
+FLAGS = (
+    "-O3",
+    "-march=native",
+    "-fPIC",
+    "-shared",
+    "-std=gnu11",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-w",
+)
 
 
 @cache
@@ -40,7 +50,8 @@ def compiler() -> tuple[str, ...]:
         if found:
             return (found,)
     raise CompilerError(
-        "no C compiler was found (looked for $CC, cc, gcc, clang). Load your cluster's compiler module, install gcc, or set CC."
+        "no C compiler was found (looked for $CC, cc, gcc, clang). "
+        "Load your cluster's compiler module, install gcc, or set CC."
     )
 
 
@@ -50,14 +61,16 @@ def _machine() -> str:
     info = Path("/proc/cpuinfo")
     if info.exists():
         lines = info.read_text().splitlines()
-        cpu += "".join(next((line for line in lines if line.startswith(key)), "") for key in ("model name", "flags"))
+        cpu += "".join(
+            next((line for line in lines if line.startswith(key)), "") for key in ("model name", "flags")
+        )
     version = subprocess.run([*compiler(), "--version"], capture_output=True, text=True, check=False).stdout
     return cpu + version
 
 
 @cache
 def cache_folder() -> Path:
-    """Where compiled code is kept: $HPCDA_CACHE, else hpcda/ in the user's cache folder, else a temporary one."""
+    """Where compiled code is kept: $HPCDA_CACHE, else the user's cache folder, else a temporary one."""
     wanted = os.environ.get("HPCDA_CACHE")
     base = os.environ.get("XDG_CACHE_HOME")
     try:
@@ -67,11 +80,15 @@ def cache_folder() -> Path:
             pass
     except (OSError, RuntimeError) as error:
         if wanted:
-            raise CompilerError(f"HPCDA_CACHE={wanted} cannot be written: {error}. Name a folder you may write to.") from error
+            raise CompilerError(
+                f"HPCDA_CACHE={wanted} cannot be written: {error}. Name a folder you may write to."
+            ) from error
         folder = Path(tempfile.gettempdir()) / f"hpcda-{os.getuid()}"
         folder.mkdir(mode=0o700, exist_ok=True)
         if folder.stat().st_uid != os.getuid():
-            raise CompilerError(f"{folder} belongs to another user. Set HPCDA_CACHE to a folder of your own.") from None
+            raise CompilerError(
+                f"{folder} belongs to another user. Set HPCDA_CACHE to a folder of your own."
+            ) from None
     return folder
 
 
@@ -103,11 +120,16 @@ def _compile(code: str, target: Path) -> None:
         try:
             text.write_text(code)
             run = subprocess.run(
-                [*compiler(), *FLAGS, "-o", str(binary), str(text), "-lm"], capture_output=True, text=True, check=False
+                [*compiler(), *FLAGS, "-o", str(binary), str(text), "-lm"],
+                capture_output=True,
+                text=True,
+                check=False,
             )
             if run.returncode == 0:
                 binary.replace(target)
         except OSError as error:
-            raise CompilerError(f"compiled code cannot be written to {target.parent}: {error}. Set HPCDA_CACHE.") from error
+            raise CompilerError(
+                f"compiled code cannot be written to {target.parent}: {error}. Set HPCDA_CACHE."
+            ) from error
     if run.returncode != 0:
         raise CompilerError(f"{shlex.join(compiler())} refused generated code:\n{run.stderr[-2000:]}")

@@ -1,8 +1,8 @@
 """From equations to C: a vector function of named inputs with its sparse first and second derivatives.
 
-The C code works on vectors of `LANES` numbers at once, one lane a time point, so that the compiler uses the widest
-registers of the machine. Long code is cut in pieces, each compiled on its own, because compilers slow down on long
-functions.
+The C code works on vectors of `LANES` numbers at once, one lane a time point, so that the compiler uses the
+widest registers of the machine. Long code is cut in pieces, each compiled on its own, because compilers slow
+down on long functions.
 """
 
 from __future__ import annotations
@@ -19,21 +19,24 @@ PIECE = 400
 _INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
 _CALL = {"abs": "fabs", "arcsin": "asin", "arccos": "acos", "arctan": "atan"}
 _TEST = {"lt": "<", "le": "<=", "eq": "=="}
-_FUNCTIONS = ("exp", "log", "sqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh", "asin", "acos", "atan", "fabs", "log1p",
-              "expm1", "floor")  # fmt: skip
+_FUNCTIONS = (
+    "exp", "log", "sqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh", "asin", "acos", "atan", "fabs",
+    "log1p", "expm1", "floor",
+)  # fmt: skip
 
 PRELUDE = f"""
 #include <math.h>
 #include <string.h>
 #include <stdlib.h>
 #define W {LANES}
+#define LANES(value) vd r; for (int i = 0; i < W; i++) r[i] = value; return r;
 typedef double vd __attribute__((vector_size(8 * W), aligned(8)));
-#define EACH(name, call) static inline vd v_##name(vd a) {{ vd r; for (int i = 0; i < W; i++) r[i] = call; return r; }}
+#define EACH(name, value) static inline vd v_##name(vd a) {{ LANES(value) }}
 {" ".join(f"EACH({name}, {name}(a[i]))" for name in _FUNCTIONS)}
 EACH(sign, (double)((a[i] > 0) - (a[i] < 0)))
-static inline vd v_pow(vd a, double y) {{ vd r; for (int i = 0; i < W; i++) r[i] = pow(a[i], y); return r; }}
-static inline vd v_pick(vd c, vd a, vd b) {{ vd r; for (int i = 0; i < W; i++) r[i] = c[i] != 0.0 ? a[i] : b[i]; return r; }}
-static inline vd v_all(double x) {{ vd r; for (int i = 0; i < W; i++) r[i] = x; return r; }}
+static inline vd v_pow(vd a, double y) {{ LANES(pow(a[i], y)) }}
+static inline vd v_pick(vd c, vd a, vd b) {{ LANES(c[i] != 0.0 ? a[i] : b[i]) }}
+static inline vd v_all(double x) {{ LANES(x) }}
 """
 
 
@@ -94,7 +97,11 @@ def trace(function: Callable[[Callable[[str, int], Symbol]], Sequence[Any]]) -> 
 
 
 def _by_variable(graph: Graph, root: int) -> list[tuple[int, int]]:
-    found = [(graph.keys[node][2], slope) for node, slope in graph.gradient(root).items() if graph.keys[node][1] == "v"]
+    found = [
+        (graph.keys[node][2], slope)
+        for node, slope in graph.gradient(root).items()
+        if graph.keys[node][1] == "v"
+    ]
     return sorted(found)
 
 
@@ -113,7 +120,9 @@ def source(traced: Traced, prefix: str) -> str:
     )
 
 
-_ARGUMENTS = "const vd *restrict v, const vd *restrict c, const vd *restrict s, const vd *restrict t, const vd *restrict mu, vd *restrict out"
+_ARGUMENTS = ", ".join(
+    [*(f"const vd *restrict {name}" for name in ("v", "c", "s", "t", "mu")), "vd *restrict out"]
+)
 
 
 def _function(graph: Graph, nodes: list[int], name: str) -> str:

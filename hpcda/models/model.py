@@ -89,7 +89,7 @@ class Named:
             raise AttributeError(f"the model names no {self._kind} '{name}' (it names: {names})") from None
 
 
-class StateVector(np.ndarray):
+class StateVector(np.ndarray[Any, Any]):
     """The states as a one-dimensional array that also knows their names.
 
     ``x[0]``, ``np.roll(x, 1)``, ``V, m, h, n = x``, ``x.V`` and ``x["V"]`` all work; a state whose name is an
@@ -122,13 +122,20 @@ class StateVector(np.ndarray):
         raise AttributeError(f"the model names no state '{name}'{known}")
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
-        arrays = tuple(value.view(np.ndarray) if isinstance(value, StateVector) else value for value in inputs)
-        if method != "__call__" or options or ufunc.signature or all(getattr(value, "dtype", None) != object for value in arrays):
+        arrays = tuple(
+            value.view(np.ndarray) if isinstance(value, StateVector) else value for value in inputs
+        )
+        if (
+            method != "__call__"
+            or options
+            or ufunc.signature
+            or all(getattr(value, "dtype", None) != np.dtype(object) for value in arrays)
+        ):
             return getattr(ufunc, method)(*arrays, **options)
         return StateVector.of(np.frompyfunc(partial(apply, ufunc), len(arrays), 1)(*arrays), ())
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        if self.dtype == object and function is np.where and len(args) == 3:
+        if self.dtype == np.dtype(object) and function is np.where and len(args) == 3:
             arrays = (value.view(np.ndarray) if isinstance(value, StateVector) else value for value in args)
             return StateVector.of(np.frompyfunc(where, 3, 1)(*arrays), ())
         return super().__array_function__(function, types, args, kwargs)
@@ -167,7 +174,11 @@ class Model:
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:
             raise InputError(
-                Mistake(f"model {self.name}", f"the name {repeated[0]!r} is used twice", "give every state, parameter and stimulus its own name")
+                Mistake(
+                    f"model {self.name}",
+                    f"the name {repeated[0]!r} is used twice",
+                    "give every state, parameter and stimulus its own name",
+                )
             )
         if not self.states:
             raise InputError(Mistake(f"model {self.name}", "it has no states", "name at least one state"))

@@ -1,8 +1,9 @@
-"""Tracing: run plain Python equations on symbols and record them as one graph without repeated subexpressions.
+"""Tracing: run plain Python equations on symbols and record them as one graph.
 
-Nodes are numbered in the order of their making, so that arguments always stand before what uses them. Derivatives
-are taken on the graph itself (reverse accumulation, Griewank & Walther, Evaluating Derivatives, SIAM 2008, ch. 3)
-and become nodes like any other.
+Equal subexpressions are one node. Nodes are numbered in the order of their making, so that arguments always
+stand before what uses them.
+Derivatives are taken on the graph itself (reverse accumulation, Griewank & Walther, Evaluating Derivatives,
+SIAM 2008, ch. 3) and become nodes like any other.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ import numpy as np
 from hpcda.errors import InputError, Mistake
 
 Key = tuple[Any, ...]
-UNARY = ("neg", "exp", "log", "sqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh", "arcsin", "arccos", "arctan", "abs", "sign",
-         "log1p", "expm1", "floor")  # fmt: skip
+UNARY = (
+    "neg", "exp", "log", "sqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh", "arcsin", "arccos", "arctan",
+    "abs", "sign", "log1p", "expm1", "floor",
+)  # fmt: skip
 COMPARE: dict[str, Callable[[float, float], bool]] = {
     "lt": lambda a, b: a < b,
     "le": lambda a, b: a <= b,
@@ -55,7 +58,7 @@ class Graph:
         return Symbol(self, self.node("input", kind, index))
 
     def add(self, a: int, b: int) -> int:
-        """a + b."""
+        """A + b."""
         x, y = self.value(a), self.value(b)
         if x is not None and y is not None:
             return self.constant(x + y)
@@ -70,7 +73,7 @@ class Graph:
         return self.node("add", *sorted((a, b)))
 
     def subtract(self, a: int, b: int) -> int:
-        """a − b."""
+        """A − b."""
         x, y = self.value(a), self.value(b)
         if x is not None and y is not None:
             return self.constant(x - y)
@@ -85,7 +88,7 @@ class Graph:
         return self.node("sub", a, b)
 
     def multiply(self, a: int, b: int) -> int:
-        """a · b."""
+        """A · b."""
         x, y = self.value(a), self.value(b)
         if x is not None and y is not None:
             return self.constant(x * y)
@@ -104,7 +107,7 @@ class Graph:
         return self.node("mul", *sorted((a, b)))
 
     def divide(self, a: int, b: int) -> int:
-        """a / b."""
+        """A / b."""
         y = self.value(b)
         if y is not None:
             if y == 0.0:
@@ -115,7 +118,7 @@ class Graph:
         return self.node("div", a, b)
 
     def power(self, a: int, b: int) -> int:
-        """a to the power b; small whole exponents become products."""
+        """A to the power b; small whole exponents become products."""
         x, y = self.value(a), self.value(b)
         if x is not None and y is not None:
             return self.constant(x**y)
@@ -185,7 +188,10 @@ class Graph:
         if op == "mul":
             return [(rest[0], rest[1]), (rest[1], rest[0])]
         if op == "div":
-            return [(rest[0], self.divide(one, rest[1])), (rest[1], self.unary("neg", self.divide(node, rest[1])))]
+            return [
+                (rest[0], self.divide(one, rest[1])),
+                (rest[1], self.unary("neg", self.divide(node, rest[1]))),
+            ]
         if op == "pow":
             a, y = rest
             return [(a, self.multiply(self.constant(y), self.power(a, self.constant(y - 1.0))))]
@@ -197,7 +203,11 @@ class Graph:
         return [(rest[0], self._slope(op, rest[0], node))]
 
     def _slope(self, op: str, a: int, node: int) -> int:
-        one, square = self.constant(1.0), lambda n: self.multiply(n, n)
+        one = self.constant(1.0)
+
+        def square(n: int) -> int:
+            return self.multiply(n, n)
+
         match op:
             case "neg":
                 return self.constant(-1.0)
@@ -257,7 +267,7 @@ def _unsupported(what: str) -> InputError:
         Mistake(
             "equations",
             f"{what} cannot be differentiated",
-            "write it with + - * / **, comparisons inside np.where, and NumPy functions such as np.exp or np.tanh",
+            "write it with + - * / **, comparisons inside np.where, and NumPy functions such as np.exp",
         )
     )
 
@@ -358,7 +368,7 @@ class Symbol:
         return value
 
     def __getattr__(self, name: str) -> Callable[[], Symbol]:
-        """The methods that NumPy looks for when it meets a symbol inside an object array (`exp`, `tanh`, …)."""
+        """The methods that NumPy calls when it meets a symbol inside an object array (`exp`, …)."""
         if name in UNARY:
             return lambda: Symbol(self.graph, self.graph.unary(name, self.node))
         if name.startswith("__"):
@@ -413,7 +423,9 @@ _ALIAS = {"negative": "neg", "absolute": "abs", "fabs": "abs"}
 def apply(ufunc: np.ufunc, *values: Any) -> Any:
     """A NumPy function applied to single values of which one is a symbol."""
     values = tuple(
-        value.item() if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0) else value
+        value.item()
+        if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0)
+        else value
         for value in values
     )
     symbol = next((value for value in values if isinstance(value, Symbol)), None)
@@ -442,7 +454,9 @@ def where(condition: Any, a: Any, b: Any) -> Any:
     symbol = next(value for value in (condition, a, b) if isinstance(value, Symbol))
     c, x, y = (symbol._other(value) for value in (condition, a, b))
     if c is None or x is None or y is None:
-        return np.frompyfunc(where, 3, 1)(*(_boxed(v) if isinstance(v, Symbol) else v for v in (condition, a, b)))
+        return np.frompyfunc(where, 3, 1)(
+            *(_boxed(v) if isinstance(v, Symbol) else v for v in (condition, a, b))
+        )
     return Symbol(symbol.graph, symbol.graph.select(c, x, y))
 
 
@@ -465,5 +479,9 @@ def constant_node(graph: Graph, value: Any) -> int:
     if isinstance(value, (int, float, np.integer, np.floating)) and math.isfinite(value):
         return graph.constant(float(value))
     raise InputError(
-        Mistake("equations", f"one of the returned values is {value!r}", "return one finite number or expression a state")
+        Mistake(
+            "equations",
+            f"one of the returned values is {value!r}",
+            "return one finite number or expression a state",
+        )
     )

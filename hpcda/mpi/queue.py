@@ -16,7 +16,7 @@ NEXT, DONE, FAILED, RUNGS = range(4)
 
 @dataclass(frozen=True)
 class Counts:
-    """How far the ensemble is: starts ended, starts failed, rungs done, lowest final action (infinite at first)."""
+    """How far the ensemble is: starts ended and failed, rungs done, lowest final action."""
 
     done: int
     failed: int
@@ -39,8 +39,8 @@ class Queue:
         self._counters = MPI.Win.Allocate(4 * 8 if here else 0, 8, MPI.INFO_NULL, world)
         self._lowest = MPI.Win.Allocate(8 if here else 0, 8, MPI.INFO_NULL, world)
         if here:
-            np.frombuffer(self._counters, dtype=np.int64)[:] = 0
-            np.frombuffer(self._lowest, dtype=np.float64)[:] = np.inf
+            np.asarray(self._counters.tomemory()).view(np.int64)[:] = 0
+            np.asarray(self._lowest.tomemory()).view(np.float64)[:] = np.inf
         world.Barrier()
         self._counters.Lock_all()
         self._lowest.Lock_all()

@@ -20,8 +20,8 @@ T = TypeVar("T")
 class World:
     """The ranks of a run, in groups of equal size; free it with `close`, best in a `with`.
 
-    An error that leaves the `with` on one of several ranks is printed and ends all of them at once. Mistakes in the
-    input, which every rank finds alike, are passed on.
+    An error that leaves the `with` on one of several ranks is printed and ends all of them at once. Mistakes
+    in the input, which every rank finds alike, are passed on.
 
     Args:
         ranks_per_start: Ranks in a group.
@@ -39,7 +39,7 @@ class World:
                 Mistake(
                     "ensemble.ranks_per_start",
                     f"{self.size} ranks cannot be split into groups of {ranks_per_start}",
-                    f"start a multiple of {ranks_per_start} ranks (mpirun -n {ranks_per_start * -(-self.size // ranks_per_start)})",
+                    f"start a multiple of {ranks_per_start} ranks (mpirun -n {ranks_per_start * self.size})",
                 )
             )
         self.groups = self.size // ranks_per_start
@@ -54,7 +54,9 @@ class World:
     def __enter__(self) -> World:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if error is not None and not isinstance(error, InputError) and self.size > 1:
             sys.stderr.write(f"hpcda: rank {self.rank} failed, all ranks end.\n")
             traceback.print_exception(error)

@@ -1,9 +1,11 @@
-"""One path spread over several ranks: each rank holds a stretch of time, evaluates its own part of the action, and adds
-its part of gradient and Hessian to the common vector and matrix.
+"""One path spread over several ranks, each of which holds a stretch of time.
 
-The action is a sum over intervals and data, so a rank's part is the action of a shorter problem: its own intervals, and
-the data and priors of its own times. Neighbours share the time where their stretches meet; all share the parameters,
-which the last rank owns.
+A rank evaluates its own part of the action and adds its part of gradient and Hessian to the common vector and
+matrix.
+
+The action is a sum over intervals and data, so a rank's part is the action of a shorter problem: its own
+intervals, and the data and priors of its own times. Neighbours share the time where their stretches meet; all
+share the parameters, which the last rank owns.
 """
 
 from __future__ import annotations
@@ -134,7 +136,11 @@ class _Part:
         intervals = [(window.times - 1) // span for window in problem.windows]
         if sum(intervals) < ranks:
             raise InputError(
-                Mistake("ensemble.ranks_per_start", f"{ranks} ranks share {sum(intervals)} intervals of time", f"use at most {sum(intervals)}")
+                Mistake(
+                    "ensemble.ranks_per_start",
+                    f"{ranks} ranks share {sum(intervals)} intervals of time",
+                    f"use at most {sum(intervals)}",
+                )
             )
         first, last = (sum(intervals) * r // ranks for r in (rank, rank + 1))
         windows, places, owned, passed = [], [], [], 0
@@ -169,5 +175,8 @@ def _cut(window: Window, low: int, high: int, closing: bool) -> Window:
     if not closing:
         data[-1] = np.nan
     return Window(
-        t=window.t[low : high + 1], data=data, noise_std=window.noise_std[low : high + 1], series=window.series[low : high + 1]
+        t=window.t[low : high + 1],
+        data=data,
+        noise_std=window.noise_std[low : high + 1],
+        series=window.series[low : high + 1],
     )

@@ -1,6 +1,7 @@
 """The action as a sum of squares, A = ½ Σ ρ², with the sparse Jacobian of ρ: what Gauss–Newton needs.
 
-Residuals: sqrt(Rm)(h - y) of every datum, sqrt(Rf s) r of every model error, and (X - mean)/std of every prior.
+Residuals: sqrt(Rm)(h - y) of every datum, sqrt(Rf s) r of every model error, and (X - mean)/std of every
+    prior.
 """
 
 from __future__ import annotations
@@ -23,7 +24,11 @@ class LeastSquares:
         rows, size = self.residuals.count, system.action.size
         self.vector = PETSc.Vec().createSeq(rows, comm=PETSc.COMM_SELF)
         self._values = np.zeros(len(self.residuals.indices))
-        structure = (self.residuals.indptr.astype(PETSc.IntType), self.residuals.indices.astype(PETSc.IntType), self._values)
+        structure = (
+            self.residuals.indptr.astype(PETSc.IntType),
+            self.residuals.indices.astype(PETSc.IntType),
+            self._values,
+        )
         self.jacobian = PETSc.Mat().createAIJWithArrays((rows, size), structure, comm=PETSc.COMM_SELF)
         self.jacobian.assemble()
 

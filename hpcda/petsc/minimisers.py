@@ -1,7 +1,7 @@
 """Minimisers by name: our shifted Newton, and the native types of TAO and SNES, behind one interface.
 
-Whatever a solver says of itself, the end is judged on the action: a path counts as a minimum where its scaled gradient is
-within the tolerance, or where Newton's decrement says that nothing is left to gain.
+Whatever a solver says of itself, the end is judged on the action: a path counts as a minimum where its scaled
+gradient is within the tolerance, or where Newton's decrement says that nothing is left to gain.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from hpcda.petsc.newton import (
 from hpcda.petsc.options import PREFIX
 from hpcda.petsc.start import PETSc
 from hpcda.petsc.system import SerialSystem, System
-from hpcda.problem import Array
+from hpcda.problem import Array, Numbers
 
 DECREMENT = 1e-10
 _alive: weakref.WeakSet[PetscMinimiser] = weakref.WeakSet()
@@ -53,8 +53,8 @@ class Kind:
         type: PETSc's name of it.
         sentence: What it does.
         bounds: Whether it keeps bounds.
-        linear: How it solves linear systems unless options say otherwise: "direct", "icc" (conjugate gradients in a
-            trust region, preconditioned), or "" for none.
+        linear: How it solves linear systems unless options say otherwise: "direct", "icc" (conjugate
+            gradients in a trust region, preconditioned), or "" for none.
     """
 
     type: str
@@ -65,7 +65,9 @@ class Kind:
 
 MINIMISERS: dict[str, Kind] = {
     "auto": Kind("newton", "the most robust one: newton", bounds=True, linear="direct"),
-    "newton": Kind("newton", "exact Newton in a trust region, projected on the bounds", bounds=True, linear="direct"),
+    "newton": Kind(
+        "newton", "exact Newton in a trust region, projected on the bounds", bounds=True, linear="direct"
+    ),
     "nls": Kind("nls", "TAO: Newton with line search", bounds=False, linear="direct"),
     "ntr": Kind("ntr", "TAO: Newton in a trust region", bounds=False, linear="icc"),
     "ntl": Kind("ntl", "TAO: Newton in a trust region with line search", bounds=False, linear="icc"),
@@ -78,8 +80,12 @@ MINIMISERS: dict[str, Kind] = {
     "cg": Kind("cg", "TAO: nonlinear conjugate gradients", bounds=False),
     "bncg": Kind("bncg", "TAO: bounded nonlinear conjugate gradients", bounds=True),
     "brgn": Kind("brgn", "TAO: bounded regularised Gauss–Newton on the residuals", bounds=True),
-    "snes-newtonls": Kind("newtonls", "SNES: Newton with line search on the gradient", bounds=False, linear="direct"),
-    "snes-newtontr": Kind("newtontr", "SNES: Newton in a trust region on the gradient", bounds=False, linear="direct"),
+    "snes-newtonls": Kind(
+        "newtonls", "SNES: Newton with line search on the gradient", bounds=False, linear="direct"
+    ),
+    "snes-newtontr": Kind(
+        "newtontr", "SNES: Newton in a trust region on the gradient", bounds=False, linear="direct"
+    ),
 }
 
 
@@ -89,8 +95,8 @@ class PetscMinimiser:
     Args:
         action: The action.
         name: One of `MINIMISERS`.
-        comm: Communicator over which one path is spread (an mpi4py communicator), or None for this rank alone.
-        max_iterations: Limit of iterations at one rung.
+        comm: Communicator over which one path is spread (an mpi4py communicator), or None for this rank
+        alone. max_iterations: Limit of iterations at one rung.
         barrier: Weight of the barrier between two bounds at the first rung, for `newton`.
         watch: Called at every iteration, with (iteration, action).
 
@@ -150,7 +156,11 @@ class PetscMinimiser:
             if self.kind.type == "brgn":
                 if spread:
                     raise InputError(
-                        Mistake("solver.minimizer", "'brgn' works on one rank a start", "set ensemble.ranks_per_start = 1 or use 'auto'")
+                        Mistake(
+                            "solver.minimizer",
+                            "'brgn' works on one rank a start",
+                            "set ensemble.ranks_per_start = 1 or use 'auto'",
+                        )
                     )
                 self._squares = LeastSquares(system)
                 self._squares.connect(tao)
@@ -191,7 +201,10 @@ class PetscMinimiser:
         try:
             if self.snes is not None:
                 self.snes.solve(None, system.x)
-                iterations, factorizations = self.snes.getIterationNumber(), self.snes.getLinearSolveIterations()
+                iterations, factorizations = (
+                    self.snes.getIterationNumber(),
+                    self.snes.getLinearSolveIterations(),
+                )
                 native = self.snes.getConvergedReason()
             else:
                 self.tao.solve()
@@ -222,7 +235,11 @@ class PetscMinimiser:
             return known
         reasons = PETSc.TAO.Reason
         if self.snes is not None:
-            return Reason.STOPPED_ITERATIONS if native == PETSc.SNES.ConvergedReason.DIVERGED_MAX_IT else Reason.FAILED_LINE_SEARCH
+            return (
+                Reason.STOPPED_ITERATIONS
+                if native == PETSc.SNES.ConvergedReason.DIVERGED_MAX_IT
+                else Reason.FAILED_LINE_SEARCH
+            )
         table = {
             reasons.DIVERGED_MAXITS: Reason.STOPPED_ITERATIONS,
             reasons.DIVERGED_MAXFCN: Reason.STOPPED_ITERATIONS,
@@ -233,7 +250,7 @@ class PetscMinimiser:
         return table.get(native, Reason.FAILED_OTHER)
 
     def _judge(self) -> tuple[float, float, bool]:
-        """Scaled, projected gradient; decrease that a Newton step promises (-1 where there is no minimum near)."""
+        """Scaled, projected gradient; decrease that a Newton step promises (-1: no minimum near)."""
         system = self.system
         value = system.objective_gradient(None, system.x, system.gradient)
         held = held_unknowns(system)
@@ -247,7 +264,7 @@ class PetscMinimiser:
         work.destroy()
         return norm, gain, bool(np.isfinite(norm))
 
-    def _decrement(self, held: np.ndarray, work: Any) -> float:
+    def _decrement(self, held: Numbers, work: Any) -> float:
         system = self.system
         if self._ksp is None:
             self._ksp = PETSc.KSP().create(comm=system.x.comm)
@@ -259,7 +276,9 @@ class PetscMinimiser:
         self._ksp.setOperators(system.hessian, system.hessian)
         try:
             self._ksp.solve(rhs, step)
-            good = self._ksp.getConvergedReason() > 0 and positive_definite(self._ksp, system.hessian, step, work)
+            good = self._ksp.getConvergedReason() > 0 and positive_definite(
+                self._ksp, system.hessian, step, work
+            )
             gain = 0.5 * rhs.dot(step) if good else -1.0
         except PETSc.Error:
             gain = -1.0
@@ -279,12 +298,18 @@ class PetscMinimiser:
 
 def _kind(name: str, bounded: bool) -> Kind:
     if name not in MINIMISERS:
-        raise InputError(Mistake("solver.minimizer", f"{name!r} is unknown", f"use one of {', '.join(MINIMISERS)}"))
+        raise InputError(
+            Mistake("solver.minimizer", f"{name!r} is unknown", f"use one of {', '.join(MINIMISERS)}")
+        )
     kind = MINIMISERS[name]
     if bounded and not kind.bounds:
         able = ", ".join(other for other, value in MINIMISERS.items() if value.bounds)
         raise InputError(
-            Mistake("solver.minimizer", f"{name!r} cannot keep the bounds of this job", f"use one of {able}, or remove the bounds")
+            Mistake(
+                "solver.minimizer",
+                f"{name!r} cannot keep the bounds of this job",
+                f"use one of {able}, or remove the bounds",
+            )
         )
     return kind
 

@@ -1,15 +1,17 @@
 """Newton's method with the exact Hessian in a trust region, on the unknowns that no bound holds.
 
-Each step minimises the quadratic model within ‖S⁻¹ d‖ ≤ Δ, S the natural size of each unknown: (H + τ S⁻²) d = -g with the
-τ ≥ 0 that makes the matrix positive definite (the inertia of its factor tells) and the step as long as Δ, found by
-Newton's iteration on 1/‖S⁻¹ d‖ (Moré & Sorensen, SIAM J. Sci. Stat. Comput. 4, 553 (1983); Conn, Gould, Toint, Trust-Region
-Methods, SIAM 2000, section 7.3). Negative curvature is thus followed as far as the model can be trusted. Bounds: unknowns
-that the gradient pushes against their bound are held, the step is projected (Bertsekas, SIAM J. Control Optim. 20, 221
-(1982)). The end is where Newton's decrement is at the level of rounding.
+Each step minimises the quadratic model within ‖S⁻¹ d‖ ≤ Δ, S the natural size of each unknown: (H + τ S⁻²) d
+= -g with the τ ≥ 0 that makes the matrix positive definite (the inertia of its factor tells) and the step as
+long as Δ, found by Newton's iteration on 1/‖S⁻¹ d‖ (Moré & Sorensen, SIAM J. Sci. Stat. Comput. 4, 553
+(1983); Conn, Gould, Toint, Trust-Region Methods, SIAM 2000, section 7.3). Negative curvature is thus followed
+as far as the model can be trusted. Bounds: unknowns that the gradient pushes against their bound are held,
+the step is projected (Bertsekas, SIAM J. Control Optim. 20, 221 (1982)). The end is where Newton's decrement
+is at the level of rounding.
 
-At the first rung of a start the action hardly depends on some directions, and a random path between two bounds would
-stay at whichever bound it meets first. There the minimisation begins with a weak logarithmic barrier, -μ Σ [log(X - l) +
-log(u - X)] (Nocedal & Wright, Numerical Optimization, Springer 2006, section 19.6), which is then taken away.
+At the first rung of a start the action hardly depends on some directions, and a random path between two
+bounds would stay at whichever bound it meets first. There the minimisation begins with a weak logarithmic
+barrier, -μ Σ [log(X - l) + log(u - X)] (Nocedal & Wright, Numerical Optimization, Springer 2006, section
+19.6), which is then taken away.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from hpcda.annealing.reasons import Reason
 from hpcda.petsc.options import PREFIX
 from hpcda.petsc.start import PETSc
 from hpcda.petsc.system import System
+from hpcda.problem import Numbers
 
 RADIUS = 1.0
 """First radius, times the square root of the number of unknowns: every unknown may move by its own size."""
@@ -48,7 +51,7 @@ class Progress:
 
 @dataclass
 class Step:
-    """A step of the quadratic model: its shift, its scaled length, and the decrease that the model promises."""
+    """A step of the quadratic model: its shift, its scaled length, and the decrease it promises."""
 
     shift: float
     length: float
@@ -141,7 +144,7 @@ class TrustNewton:
                 return iteration + 1
         return most
 
-    def _between(self) -> np.ndarray:
+    def _between(self) -> Numbers:
         """Local unknowns that have two bounds."""
         low, high = self.system.lower.array_r, self.system.upper.array_r
         return np.asarray((low > PETSC_LOWEST) & (high < -PETSC_LOWEST) & (low < high))
@@ -170,7 +173,9 @@ class TrustNewton:
         low, high = place - self.system.lower.array_r[inside], self.system.upper.array_r[inside] - place
         diagonal.array[inside] += self._weight * (low**-2.0 + high**-2.0)
 
-    def _advance(self, tao: Any, value: float, held: np.ndarray, norm: float) -> tuple[float, float, Reason | None]:
+    def _advance(
+        self, tao: Any, value: float, held: Numbers, norm: float
+    ) -> tuple[float, float, Reason | None]:
         """One accepted step, or the reason why there is none left: (action, scaled length, reason)."""
         system, progress = self.system, self.progress
         old, old_gradient, rhs, step, diagonal, _, _ = self._vectors
@@ -203,11 +208,15 @@ class TrustNewton:
             old.copy(system.x)
             old_gradient.copy(system.gradient)
             if model.promise <= (1e4 * floor if model.shift == 0.0 else noise):
-                return value, 0.0, Reason.CONVERGED_DECREMENT if model.shift == 0.0 else Reason.FAILED_TRUST_REGION
+                return (
+                    value,
+                    0.0,
+                    Reason.CONVERGED_DECREMENT if model.shift == 0.0 else Reason.FAILED_TRUST_REGION,
+                )
         return value, 0.0, Reason.FAILED_TRUST_REGION
 
     def _model_step(self, rhs: Any, step: Any, norm: float) -> Step | None:
-        """Minimise the quadratic model in the trust region; None where no shift gives a positive definite matrix."""
+        """Minimise the quadratic model in the trust region; None where no shift makes it convex."""
         progress = self.progress
         radius = progress.radius
         low, high = 0.0, np.inf
@@ -218,7 +227,11 @@ class TrustNewton:
                 low = max(low, shift)
                 zero_open = False
                 guess = 0.1 * norm / radius if shift == 0.0 else RAISE * shift
-                shift = max(guess, RAISE * low, 1e-12) if not np.isfinite(high) else np.sqrt(max(low, 1e-3 * high) * high)
+                shift = (
+                    max(guess, RAISE * low, 1e-12)
+                    if not np.isfinite(high)
+                    else np.sqrt(max(low, 1e-3 * high) * high)
+                )
                 if shift > LARGEST:
                     return None
                 continue
@@ -278,7 +291,7 @@ class TrustNewton:
         array = x.array
         np.clip(array, self.system.lower.array_r, self.system.upper.array_r, out=array)
 
-    def _norm(self, held: np.ndarray) -> float:
+    def _norm(self, held: Numbers) -> float:
         return scaled_norm(self.system, held, self._vectors[0])
 
 
@@ -292,7 +305,7 @@ _NATIVE = {
 }
 
 
-def held_unknowns(system: System) -> np.ndarray:
+def held_unknowns(system: System) -> Numbers:
     """Local unknowns that sit at a bound which the gradient pushes against."""
     place, push, near = system.x.array_r, system.gradient.array_r, 1e-10 * system.scale.array_r
     low = (place <= system.lower.array_r + near) & (push > 0)
@@ -300,8 +313,8 @@ def held_unknowns(system: System) -> np.ndarray:
     return np.flatnonzero(low | high)
 
 
-def hold(system: System, held: np.ndarray) -> None:
-    """Take held unknowns out of the Hessian: their rows and columns become those of the identity; collective."""
+def hold(system: System, held: Numbers) -> None:
+    """Make the rows and columns of held unknowns in the Hessian those of the identity; collective."""
     comm = system.x.comm
     if comm.size == 1 and not len(held):
         return
@@ -310,7 +323,7 @@ def hold(system: System, held: np.ndarray) -> None:
         system.hessian.zeroRowsColumns((held + begin).astype(PETSc.IntType), diag=1.0)
 
 
-def scaled_norm(system: System, held: np.ndarray, work: Any) -> float:
+def scaled_norm(system: System, held: Numbers, work: Any) -> float:
     """Largest entry of the gradient on unknowns that are not held, each times the scale of its unknown."""
     work.pointwiseMult(system.gradient, system.scale)
     work.array[held] = 0.0
@@ -332,7 +345,7 @@ def direct_solver(ksp: Any) -> None:
 
 
 def positive_definite(ksp: Any, matrix: Any, step: Any, work: Any) -> bool:
-    """Whether the factorized matrix is positive definite: by its inertia, else by its curvature along the step."""
+    """Whether the factorized matrix is positive definite: by inertia, else by curvature along the step."""
     pc = ksp.getPC()
     if pc.getType() == PETSc.PC.Type.CHOLESKY:
         negative, zero, _ = pc.getFactorMatrix().getInertia()

@@ -1,7 +1,7 @@
 """Options for PETSc: those of the job, overruled by those of the command line, all under one prefix.
 
-`-tao_gatol 1e-8` and `-hpcda_tao_gatol 1e-8` mean the same. Options that are not a solver's (`-log_view`) go to PETSc as
-they are. What no solver asked for is reported.
+`-tao_gatol 1e-8` and `-hpcda_tao_gatol 1e-8` mean the same. Options that are not a solver's (`-log_view`) go
+to PETSc as they are. What no solver asked for is reported.
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ class SolverOptions:
     """
 
     def __init__(self, job: Mapping[str, Value] | None = None, line: Sequence[str] = ()) -> None:
-        self._given = {_full(name.lstrip("-")): (_text(value), f"solver.petsc.{name}") for name, value in (job or {}).items()}
+        self._given = {
+            _full(name.lstrip("-")): (_text(value), f"solver.petsc.{name}")
+            for name, value in (job or {}).items()
+        }
         for name, value in _read(line).items():
             self._given[_full(name)] = (value, f"-{name}")
         self._put: list[str] = []
@@ -43,7 +46,9 @@ class SolverOptions:
             self._put.append(name)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         database = PETSc.Options()
         for name in self._put:
             database.delValue(name)
@@ -55,7 +60,7 @@ class SolverOptions:
             Mistake(
                 place,
                 f"no solver uses the PETSc option '{name.removeprefix(PREFIX)}'",
-                "check its spelling in PETSc's manual, and that the chosen minimiser, KSP and PC have it; -help lists all",
+                "check its spelling, and in PETSc's manual that the chosen minimiser, KSP or PC has it",
             )
             for name, (_, place) in self._given.items()
             if not _used(name)
@@ -85,7 +90,11 @@ def _read(line: Sequence[str]) -> dict[str, str]:
             found[name] = ""
         elif not name or found[name]:
             raise InputError(
-                Mistake(f"PETSc option {word!r}", "it stands where an option's name is expected", "write -name value, as in -tao_gatol 1e-9")
+                Mistake(
+                    f"PETSc option {word!r}",
+                    "it stands where an option's name is expected",
+                    "write -name value, as in -tao_gatol 1e-9",
+                )
             )
         else:
             found[name] = word

@@ -1,4 +1,4 @@
-"""The action as PETSc objects: vectors of the path and its gradient, the assembled Hessian, made once and reused."""
+"""The action as PETSc objects: path, gradient and assembled Hessian, made once and reused."""
 
 from __future__ import annotations
 
@@ -59,7 +59,9 @@ class SerialSystem:
         self._values = np.zeros(len(sparsity.indices))
         indptr, indices = sparsity.indptr.astype(PETSc.IntType), sparsity.indices.astype(PETSc.IntType)
         comm = PETSc.COMM_SELF
-        self.hessian = PETSc.Mat().createAIJWithArrays((size, size), (indptr, indices, self._values), comm=comm)
+        self.hessian = PETSc.Mat().createAIJWithArrays(
+            (size, size), (indptr, indices, self._values), comm=comm
+        )
         self.hessian.setOptionsPrefix(PREFIX)
         self.hessian.setOption(PETSc.Mat.Option.SYMMETRIC, True)
         self.hessian.setOption(PETSc.Mat.Option.KEEP_NONZERO_PATTERN, True)
@@ -107,4 +109,6 @@ class SerialSystem:
 def petsc_bounds(bounds: tuple[Array, Array]) -> tuple[Array, Array]:
     """Lower and upper bounds with PETSc's own numbers for infinity."""
     lower, upper = bounds
-    return np.where(np.isfinite(lower), lower, PETSc.NINFINITY), np.where(np.isfinite(upper), upper, PETSc.INFINITY)
+    return np.where(np.isfinite(lower), lower, PETSc.NINFINITY), np.where(
+        np.isfinite(upper), upper, PETSc.INFINITY
+    )
