@@ -11,7 +11,6 @@ from typing import Any
 from hpcda.analysis.parallel import usable_cores, workers
 from hpcda.analysis.rundata import Run, in_turn, open_run
 from hpcda.analysis.summary import summarize
-from hpcda.errors import InputError
 from hpcda.problem import Problem
 
 STARTS_A_WORKER = 100
@@ -57,14 +56,9 @@ def _write(run: Run, summary: dict[str, Any], folder: Path) -> dict[str, Any]:
 
     if run.candidate is not None and run.candidate.has_path:
         write_candidate(run, folder / "candidate.csv")
-        try:
-            mixture = run.mixture
-            summary["distribution"] = {
-                "weights": {str(start): weight for start, weight in mixture.weights.items()},
-                "parameters": _parameter_spread(run),
-            }
-        except (InputError, ValueError) as error:
-            run._note(f"no path distribution: {error}")
+        if run.known_mixture is not None:
+            weights = {str(start): weight for start, weight in run.known_mixture.weights.items()}
+            summary["distribution"] = {"weights": weights, "parameters": _parameter_spread(run)}
     figures = draw_all(run, folder)
     summary["notes"] = list(run.notes)
     summary["figures"] = [path.name for path in figures.values()]

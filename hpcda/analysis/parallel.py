@@ -51,7 +51,7 @@ def workers(scheduler: str | None = None, processes: int | None = None) -> Itera
     level = quiet.level
     with dask.config.set(settings):
         if scheduler is not None:
-            client = Client(scheduler, timeout="30s", set_as_default=False)
+            client = Client(scheduler, timeout="10s", set_as_default=False)
             try:
                 yield _through(client)
             finally:

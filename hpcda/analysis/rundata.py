@@ -20,7 +20,8 @@ from hpcda.analysis.outcome import Outcome, collect, joined
 from hpcda.analysis.parallel import Mapping
 from hpcda.analysis.prediction import Prediction, observe, run_on
 from hpcda.analysis.verdict import Verdict, judge
-from hpcda.errors import InputError, Mistake
+from hpcda.errors import CompilerError, InputError, Mistake
+from hpcda.linalg.blocktridiagonal import NotBlockTridiagonalError
 from hpcda.problem import Problem, Window
 from hpcda.store.reader import RunFile, StoredWindow
 
@@ -193,6 +194,7 @@ class Run:
 
         Raises:
             InputError: The problem cannot be made again.
+            CompilerError: There is no C compiler to compile the action with.
             ValueError: No minimum has a path and a positive definite Hessian.
         """
         problem = self.problem
@@ -207,6 +209,15 @@ class Run:
         for note in mixture.notes:
             self._note(note)
         return mixture
+
+    @cached_property
+    def known_mixture(self) -> Mixture | None:
+        """`mixture`, or None with a note where it cannot be had."""
+        try:
+            return self.mixture
+        except (InputError, CompilerError, NotBlockTridiagonalError, ValueError) as error:
+            self._note(f"no path distribution: {str(error).splitlines()[0]}")
+            return None
 
     @property
     def distribution(self) -> xr.Dataset:

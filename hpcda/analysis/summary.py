@@ -166,7 +166,7 @@ def timing(run: Run) -> dict[str, Any]:
         "core_seconds_per_hit": float(seconds.sum() / hits) if hits else None,
         "iterations": int(outcome.iterations.sum()),
         "rungs": int(run.file.visited.sum()),
-        "ranks": header.ranks,
+        "ranks": int(header.provenance.get("ranks", header.ranks)),
         "ranks_per_start": ranks_per_start,
         "wall_seconds": wall,
     }

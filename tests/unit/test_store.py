@@ -340,7 +340,9 @@ def test_a_killed_writer_leaves_whole_rungs(tmp_path, keep):
     for attempt in range(4):
         folder = tmp_path / str(attempt)
         code = KILLED.format(tests=str(Path(__file__).parent), folder=str(folder), keep=keep)
-        with subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE) as process:
+        with subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE
+        ) as process:
             process.stdout.readline()
             time.sleep(0.05 + 0.3 * rng.random())
             os.kill(process.pid, signal.SIGKILL)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from hpcda.analysis.candidate import DEVIATIONS
-from hpcda.analysis.figures.style import BAND, PAGE, colour, few_ticks, figure, level_of, save
+from hpcda.analysis.figures.style import PAGE, colour, figure, final_limits, level_of, save
 from hpcda.analysis.rundata import Run
 
 
@@ -24,17 +24,12 @@ def draw_final_actions(run: Run, path: Path) -> Path:
     rows = rows[np.lexsort((outcome.start[rows], levels[rows]))]
     action, level = outcome.action[rows], levels[rows]
     half, scale = run.band.data / 2.0, run.band.scale
+    count = len(run.minima)
     with figure(PAGE, 3.0) as made:
         left, right = made.subplots(1, 2, sharey=True, width_ratios=(1.5, 1))
         for axes in (left, right):
             axes.set_yscale("log")
-            axes.axhspan(
-                max(half - DEVIATIONS * scale, 0.02 * half),
-                half + DEVIATIONS * scale,
-                color=BAND,
-                lw=0,
-                zorder=0,
-            )
+            final_limits(axes, run, action)
         size = float(np.clip(250 / max(len(rows), 1), 1.5, 5.0))
         for number in sorted(set(level.tolist()), reverse=True):
             at = np.flatnonzero(level == number)
@@ -43,12 +38,8 @@ def draw_final_actions(run: Run, path: Path) -> Path:
         left.set_ylabel("final action $A$")
         right.set_xlabel("number of starts")
         if len(rows):
-            low, high = np.log10(action.min()), np.log10(action.max())
-            low, high = (
-                min(low, np.log10(max(half - 3 * scale, 0.02 * half))),
-                max(high, np.log10(half + 3 * scale)),
-            )
-            edges = 10 ** np.linspace(low - 0.03, high + 0.03, 41)
+            low, high = np.log10(right.get_ylim())
+            edges = 10 ** np.linspace(low, high, 41)
             bottom = np.zeros(40)
             for number in sorted(set(level.tolist())):
                 counts, _ = np.histogram(action[level == number], edges)
@@ -58,9 +49,8 @@ def draw_final_actions(run: Run, path: Path) -> Path:
             right.set_xlim(0, 1.06 * bottom.max())
             right.xaxis.get_major_locator().set_params(integer=True)
         left.xaxis.get_major_locator().set_params(integer=True)
-        few_ticks(left)
         left.set_title(f"{len(rows)} of {len(outcome.start)} starts came to the end", fontsize=8.5)
-        right.set_title(f"{len(run.minima)} distinct minima", fontsize=8.5)
+        right.set_title(f"{count} distinct {'minimum' if count == 1 else 'minima'}", fontsize=8.5)
         right.text(0.98, half + DEVIATIONS * scale, r"$\chi^2$ band", transform=right.get_yaxis_transform(),
                    ha="right", va="bottom", fontsize=7.5, color="#666666")  # fmt: skip
         return save(made, path)

@@ -12,14 +12,13 @@ from hpcda.analysis.figures.style import (
     INK,
     PAGE,
     colour,
-    few_ticks,
     figure,
+    final_limits,
     level_of,
     save,
     unit_label,
 )
 from hpcda.analysis.rundata import Run
-from hpcda.errors import InputError
 
 PANELS = 12
 
@@ -60,7 +59,7 @@ def draw_parameters(run: Run, path: Path) -> Path:
                 mean, std = spread[0][place], spread[1][place]
                 handles["± 2 standard deviations"] = axes.axvspan(mean - 2 * std, mean + 2 * std, color=BLUE,
                                                                       alpha=0.2, lw=0, zorder=1)  # fmt: skip
-            few_ticks(axes)
+            final_limits(axes, run, outcome.action[levels >= 0])
             axes.set_xlabel(unit_label(names[place], header.parameter_unit[place]))
             if place % columns == 0:
                 axes.set_ylabel("final action $A$")
@@ -75,9 +74,8 @@ def draw_parameters(run: Run, path: Path) -> Path:
 
 def _spread(run: Run) -> tuple[Any, Any] | None:
     """Mean and standard deviation of the parameters, None where there is no distribution."""
-    try:
-        mixture = run.mixture
-    except (InputError, ValueError):
+    mixture = run.known_mixture
+    if mixture is None:
         return None
     return mixture.mean[-run.file.header.parameter_start.shape[0] :], np.sqrt(
         np.diagonal(mixture.parameter_covariance)

@@ -161,7 +161,6 @@ def _prediction(run: Run, window: int) -> Prediction | None:
 
 
 def _std(run: Run, window: int) -> Array | None:
-    try:
-        return np.asarray(run.distribution_of(window)["std"].values, dtype=np.float64)
-    except (InputError, ValueError):
+    if run.known_mixture is None:
         return None
+    return np.asarray(run.distribution_of(window)["std"].values, dtype=np.float64)

@@ -6,6 +6,7 @@ tell apart; the order also falls in brightness, so that a grey print keeps the l
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,13 +19,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from hpcda.analysis.candidate import DEVIATIONS
 from hpcda.analysis.rundata import Run
 
 BLUE, ORANGE, GREEN, PURPLE, SKY, GOLD = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"
 LEVELS = (BLUE, ORANGE, GREEN, PURPLE, SKY, GOLD)
 OTHER, FAILED, INK, BAND = "#A8A8A8", "#C8C8C8", "#222222", "#E4E4E4"
-COLUMN, PAGE = 3.4, 7.0
-"""Width of a column and of a page, in inches."""
+PAGE = 7.0
+"""Width of a page, in inches."""
+_POWER = re.compile(r"\^(-?\d+)")
 
 _SETTINGS: dict[str, Any] = {
     "font.family": "DejaVu Sans",
@@ -91,9 +94,24 @@ def few_ticks(axes: Any) -> None:
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
+def final_limits(axes: Any, run: Run, action: npt.NDArray[np.float64]) -> None:
+    """Make a logarithmic axis hold final actions and the χ² band, which is drawn."""
+    half, width = run.band.data / 2.0, DEVIATIONS * run.band.scale
+    low, high = max(half - width, 0.02 * half), half + width
+    axes.axhspan(low, high, color=BAND, lw=0, zorder=0)
+    known = action[np.isfinite(action) & (action > 0)]
+    low, high = min([low, *known]), max([high, *known])
+    axes.set_ylim(low / 1.1 / (high / low) ** 0.04, high * 1.1 * (high / low) ** 0.04)
+    few_ticks(axes)
+
+
 def unit_label(name: str, unit: str) -> str:
     """A name with its unit, where it has one."""
-    return name if unit in ("", "1") else f"{name} ({unit})"
+    return name if unit in ("", "1") else f"{name} ({re.sub(_POWER, _raised, unit)})"
+
+
+def _raised(power: re.Match[str]) -> str:
+    return power.group(1).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def short(value: float) -> str:
