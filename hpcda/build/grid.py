@@ -73,7 +73,7 @@ def points_inside(samples: int, hold_back: int, steps: int, place: str) -> tuple
     total = (samples - 1) * steps + 1
     if total > MOST_POINTS:
         problem = f"the path has {total} points, more than {MOST_POINTS}"
-        remedy = "use a part of the data (from, to), a larger sample_step, or fewer steps_per_sample"
+        remedy = "use fewer samples, a larger step between them, or fewer steps_per_sample"
         raise InputError(Mistake(place, problem, remedy))
     return (samples - hold_back - 1) * steps + 1, total
 
@@ -82,10 +82,8 @@ def fits_discretization(inside: int, discretization: str, steps: int, place: str
     """Hermite-Simpson has a midpoint between every two points, so a window has an odd number of points."""
     if discretization != "hermite-simpson" or inside % 2 == 1:
         return []
-    remedy = (
-        "leave out one sample (with to = …), hold back one more, or write action.steps_per_sample = "
-        + str(2 * steps)
-    )
+    fewer = "one sample more" if place.startswith("twin") else "one sample less (with from or to)"
+    remedy = f"use {fewer}, or write action.steps_per_sample = {2 * steps}"
     return [
         Mistake(place, f"has {inside} points of the path, but hermite-simpson needs an odd number", remedy)
     ]

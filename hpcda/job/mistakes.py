@@ -149,19 +149,17 @@ def _mistake(place: Place, detail: ErrorDetails, raw: dict[str, Any]) -> Mistake
     if kind == "hpcda":
         return Mistake(shown, context["problem"], context["remedy"])
     if kind == "extra_forbidden":
-        return Mistake(shown, "is not a key of the job", nearest(str(place[-1]), _keys(place[:-1])))
+        return Mistake(shown, "is not a key of the job", nearest(str(place[-1]), _keys(place[:-1], detail)))
     remedy = "give " + (_description(place) or "a value of another kind")
     if kind == "missing":
         return Mistake(shown, "is missing", remedy)
     if kind == "literal_error":
-        words = [
-            word
-            for word in str(context["expected"]).replace(" or ", ", ").replace("'", "").split(", ")
-            if word
-        ]
+        expected = str(context["expected"]).replace(" or ", ", ").replace("'", "")
+        words = [word for word in expected.split(", ") if word]
         found = detail["input"]
-        suggestion = nearest(found, words) if isinstance(found, str) else f"use one of: {', '.join(words)}"
-        return Mistake(shown, f"{_short(found)} is not accepted", suggestion)
+        if len(words) > 1:
+            remedy = nearest(found, words) if isinstance(found, str) else f"use one of: {', '.join(words)}"
+        return Mistake(shown, f"{_short(found)} is not accepted", remedy)
     return Mistake(shown, _problem(kind, detail["input"], context), remedy)
 
 
@@ -205,7 +203,7 @@ def _short(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     try:
-        text = repr(value)
+        text = repr(list(value) if isinstance(value, tuple) else value)
     except ValueError:  # a whole number of more digits than Python writes
         return "a number of thousands of digits"
     return text if len(text) <= 60 else text[:57] + "…"
@@ -240,10 +238,18 @@ def _walk(place: Place) -> tuple[list[Any], FieldInfo | None]:
     return kinds, field
 
 
-def _keys(place: Place) -> list[str]:
+def _keys(place: Place, detail: ErrorDetails) -> list[str]:
+    """The keys of the table at a place; of several kinds of table, those of the kind that pydantic chose."""
     kinds, _ = _walk(place)
     sections = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
-    return [one.alias or name for kind in sections for name, one in kind.model_fields.items()]
+    chosen = {str(step).removeprefix(MARK) for step in detail["loc"] if str(step).startswith(MARK)}
+    fits = [
+        one
+        for one in sections
+        if "kind" in one.model_fields and chosen & {*get_args(one.model_fields["kind"].annotation)}
+    ]
+    names = [one.alias or name for kind in fits or sections for name, one in kind.model_fields.items()]
+    return list(dict.fromkeys(names))
 
 
 def _description(place: Place) -> str | None:

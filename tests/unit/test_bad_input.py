@@ -150,7 +150,7 @@ SCHEMA = [
     (twin(twin__stimulus={"I": {}}), "twin.stimulus.I", "names no kind", '"sine"'),
     (twin(twin__stimulus={"I": 3.0}), "twin.stimulus.I", "is not a table", '"sine"'),
     (twin(twin__stimulus={"I": {"kind": "sine", "amplitude": 1.0}}), "twin.stimulus.I.period", "is missing", "above 0"),
-    (twin(twin__stimulus={"I": {"kind": "sine", "amplitud": 1.0, "period": 1.0}}), "twin.stimulus.I.amplitud", "not a key", "amplitude"),
+    (twin(twin__stimulus={"I": {"kind": "sine", "amplitud": 1.0, "period": 1.0}}), "twin.stimulus.I.amplitud", "not a key", "(there are: kind, amplitude, period, offset, phase)"),
 ]  # fmt: skip
 
 
@@ -201,7 +201,7 @@ MEANING = [
     (changed(JOB, model={"name": "neuron.py:neuron"}, data__observed={"V": "y0"}, data__stimulus={"J": "u"}), "data.stimulus.J", "no stimulus 'J'", "I"),
     (changed(JOB, data__hold_back=10), "data.hold_back", "leaves 1 of 11 samples", "at most 9"),
     (changed(JOB, data__sample_step=0.003), "x.csv, line 3, column 't'", "not a whole number of steps", "sample_step"),
-    (changed(JOB, data__sample_step=0.005), "x.csv, line 3, column 't'", "1 samples are missing", "gaps = true"),
+    (changed(JOB, data__sample_step=0.005), "x.csv, line 3, column 't'", "1 sample is missing", "gaps = true"),
     (changed(JOB, data__sample_step=1e-12), "data.sample_step", "more than 1e9 samples", "from one sample"),
     (changed(JOB, data__from=5.0), "data.file", "has 0 rows in the range", "from and to"),
     (twin(twin__dt=None), "twin.dt", "is missing", "0.025"),
@@ -245,7 +245,7 @@ FILES = [
     ("t,y0,y1\n0,1,2\n,1,2\n2,1,2\n", {}, "x.csv, line 3, column 't'", "the time is empty"),
     ("t,y0,y1\n0,1,2\n1,1,2\n2.5,1,2\n", {}, "x.csv, line 4, column 't'", "not a whole number of steps of 1"),
     ("t,y0,y1\n0,1,2\n1,1,2\n4,1,2\n", {}, "x.csv, line 4, column 't'", "2 samples are missing before 4"),
-    ("t,y0,y1\n0,1,2\n", {}, "data.file", "has 1 rows in the range"),
+    ("t,y0,y1\n0,1,2\n", {}, "data.file", "has 1 row in the range"),
     ("t,y0,y1\n", {}, "data.file", "has 0 rows in the range"),
     ("", {}, "data.file", "x.csv is empty"),
     ("# nothing\n", {}, "data.file", "x.csv is empty"),
