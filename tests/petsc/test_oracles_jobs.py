@@ -1,0 +1,62 @@
+"""The experiments of jobs/: all can be built, and the short ones reach the levels their headers promise."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("petsc4py", reason="the minimisers are PETSc's")
+
+from hpcda.action import Action
+from hpcda.annealing import WAYS, Ladder, begin, step
+from hpcda.build import build_problem
+from hpcda.job import load_job
+from hpcda.petsc import PetscMinimiser
+
+pytestmark = pytest.mark.petsc
+JOBS = Path(__file__).parents[2] / "jobs"
+FILES = sorted(JOBS.glob("*/*.toml"))
+LEVEL = re.compile(r"^# Expected .*?level, (\d+\.\d+)", re.MULTILINE)
+TRUE = {
+    "lorenz96": {"F": 8.17},
+    "lorenz63": {"rho": 28.0},
+    "colpitts": {"gamma": 0.0797, "eta": 6.2723},
+    "nakl": {"gNa": 120.0, "gK": 20.0},
+}
+
+
+def test_every_experiment_has_a_job_and_a_short_one():
+    assert {file.parent.name for file in FILES} >= set(TRUE)
+    for name in TRUE:
+        assert {file.name for file in FILES if file.parent.name == name} >= {"job.toml", "short.toml"}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.name}")
+def test_an_experiment_can_be_built_and_says_what_to_expect(file):
+    text = file.read_text()
+    for word in ("# Run  ", "# Expected  ", "# Cost  ", f"hpcda run jobs/{file.parent.name}/{file.name}"):
+        assert word in text
+    problem = build_problem(load_job(file)).problem
+    assert problem.measured > 0 and problem.shared > 0
+
+
+@pytest.mark.parametrize("name", TRUE)
+def test_a_short_experiment_reaches_its_level(name):
+    file = JOBS / name / "short.toml"
+    job = load_job(file)
+    problem = build_problem(job).problem
+    ladder = Ladder(job.ladder.rf0, job.ladder.alpha, job.ladder.count, job.ladder.first_rungs)
+    found = LEVEL.search(file.read_text())
+    assert found, "the header promises a level"
+    with PetscMinimiser(Action(problem), job.solver.minimizer) as minimiser:
+        for start in range(2):
+            climb = begin(problem, ladder, WAYS[job.ensemble.way], job.ensemble.seed, start)
+            while not climb.ended(ladder):
+                climb, rung = step(climb, ladder, minimiser)
+            assert climb.failed is None
+            assert rung.outcome.parts.total == pytest.approx(float(found[1]), abs=0.006)
+    _, values = problem.split(climb.path)
+    for estimated, value in zip(problem.parameters, values, strict=True):
+        assert value == pytest.approx(TRUE[name][estimated.name], rel=0.03)
