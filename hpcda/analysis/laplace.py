@@ -170,10 +170,12 @@ def laplace(problem: Problem, minima: Sequence[Minimum], paths: Sequence[Array],
         try:
             gaussians.append(gaussian(problem, path, action.hessian(path, rf)))
         except NotPositiveDefiniteError as error:
-            at = f"; {held} unknowns lie at a bound" if held else ""
+            at = f"; unknowns at a bound: {held}" if held else ""
             notes.append(f"{name} was left out: {error}{at}")
             continue
         if held:
-            notes.append(f"{name} has {held} unknowns at a bound, where a Gaussian overstates their spread")
+            notes.append(
+                f"{name} lies at a bound in {held} of its unknowns, where a Gaussian overstates their spread"
+            )
         used.append(minimum)
     return replace(mixture(problem, used, gaussians, notes), far=near.count(False))

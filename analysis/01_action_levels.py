@@ -1,0 +1,154 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Action levels: has the ensemble found the answer?
+#
+# A model $\dot x = F(x, p)$ has been fitted to noisy measurements of a few of its states. The probability
+# of a path $X = \{x(0), \dots, x(N-1), p\}$ given the data is $P(X | Y) \propto e^{-A(X)}$, with the action
+#
+# $$A(X) = \frac12 \sum_{n, l} \frac{(y_l(n) - h_l(x(n)))^2}{\sigma_l^2}
+#        + \frac{R_f}{2} \sum_{n, a} s_a \Big(x_a(n+1) - x_a(n) - \int F_a\,dt\Big)^2 .$$
+#
+# $A$ has many minima. Precision annealing follows each of many starts from a small $R_f$, where the minimum
+# is trivial, up a ladder $R_f = R_{f0}\,\alpha^\beta$ (J. Ye et al., Nonlin. Processes Geophys. 22, 205,
+# 2015). This page reads what such an ensemble left behind and asks whether its lowest level is the global
+# minimum.
+#
+# Run any job first, such as `hpcda run jobs/lorenz96/short.toml --output runs/lorenz96`, then open this
+# page with `HPCDA_RUN=runs/lorenz96 jupyter lab analysis/01_action_levels.py`. On a cluster, put the
+# address of a Dask scheduler into `HPCDA_SCHEDULER`; otherwise this notebook's own process reads the run.
+
+# %%
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from IPython.display import Image, display
+
+import hpcda
+from hpcda.analysis.figures import draw_final_actions, draw_levels, draw_parameters, draw_paths
+from hpcda.analysis.parallel import workers
+from hpcda.analysis.summary import format_summary, summarize
+
+run = hpcda.open_run(os.environ.get("HPCDA_RUN", "runs/lorenz96"))
+pictures = Path(tempfile.mkdtemp())
+run
+
+# %% [markdown]
+# ## What is there
+#
+# All arrays are labelled, and read only when they are needed: a table of the rungs of every start, the kept
+# paths, the data, and, in a twin experiment, the truth.
+
+# %%
+run.dataset
+
+# %% [markdown]
+# The levels come from the last rung of every start. Workers read the shards in parallel where a scheduler
+# is given.
+
+# %%
+with workers(os.environ.get("HPCDA_SCHEDULER"), processes=0) as mapping:
+    run.use(mapping, parts=4)
+    summary = summarize(run)
+print(format_summary(summary))
+
+# %% [markdown]
+# ## The action levels
+#
+# The field's signature picture. If the model is right and enough is measured, one level splits off below
+# all the others, lies in the $\chi^2$ band, and no longer changes with $R_f$: from there on a stiffer model
+# costs nothing, because the path obeys it. A lowest level that goes on rising says that the model or the
+# noise is wrong.
+
+# %%
+display(Image(draw_levels(run, pictures / "levels.png")))
+
+# %% [markdown]
+# Three tests need no truth.
+#
+# 1. **Agreement.** For the true path $2 A_\mathrm{meas} = \sum ((y - h)/\sigma)^2$ is $\chi^2$ distributed
+#    with mean $n$ and variance $2n$, $n$ the number of data values: the reduced level $2 A_\mathrm{meas} /
+#    n$ should lie in $1 \pm 3\sqrt{2/n}$.
+# 2. **Independence of $R_f$.** Its action changes by less than one per cent over the last decade.
+# 3. **Separation.** The next level lies at least three deviations $\sqrt{n/2}$ above it.
+
+# %%
+candidate = run.candidate
+assert candidate is not None, "no start came to the end of the ladder"
+print(f"reduced level {candidate.reduced:.3f} in {run.band.low:.3f} … {run.band.high:.3f}")
+print(f"change per decade of Rf: {run.plateau.change:.2%}")
+print(f"separation in χ² deviations: {run.separation.deviations}")
+print(run.verdict.sentence)
+
+# %% [markdown]
+# How often the level was hit is no proof: starts that share a way of beginning and a ladder can all miss
+# the same minimum. So the hits are counted for each way and each first rung.
+
+# %%
+for row in summary["ways"]:
+    begun = f"{row['way']} from β = {row['first_beta']}"
+    print(f"{begun}: {row['hits']} of {row['starts']} starts, {row['minima']} minima")
+display(Image(draw_final_actions(run, pictures / "final.png")))
+
+# %% [markdown]
+# ## The estimate, with error bars
+#
+# Around each distinct minimum $X_j$ the distribution of paths is Gaussian to first order, with covariance
+# $A''(X_j)^{-1}$ and weight $\propto e^{-A(X_j)} \det A''(X_j)^{-1/2}$. The Hessian is block-tridiagonal in
+# time with a border of shared parameters, so one factorization gives all the marginal variances.
+
+# %%
+distribution = run.distribution
+for name, mean, std in zip(
+    distribution["parameter"].values,
+    distribution["parameter_mean"].values,
+    distribution["parameter_std"].values,
+    strict=True,
+):
+    true = run.file.header.true_parameters.get(name)
+    print(f"{name} = {mean:.5g} ± {std:.2g}" + ("" if true is None else f"   (truth {true:.5g})"))
+display(Image(draw_paths(run, pictures / "paths.png")))
+
+# %% [markdown]
+# If the truth is known, the error bars can be tested: the errors of the states, in units of their standard
+# deviations, should be of order one, for the states that were never measured too.
+
+# %%
+window = run.window(0)
+if "truth" in window:
+    truth = window["truth"].sel(time_truth=window["time"].values, method="nearest").values
+    scaled = (distribution["mean"].values - truth) / distribution["std"].values
+    for name, column in zip(window["state"].values, scaled.T, strict=True):
+        measured = "measured" if name in window["expression"].values else "not measured"
+        print(f"{name}: {np.sqrt(np.nanmean(column**2)):.2f} standard deviations, {measured}")
+
+# %% [markdown]
+# ## The test that counts: prediction
+#
+# The model runs on from the last estimated state with the estimated parameters, and with nothing else. A
+# wrong parameter or a wrong unmeasured state shows at once; a right estimate of a chaotic system holds for
+# a few Lyapunov times.
+
+# %%
+if "data_beyond" in window:
+    prediction = run.predict()
+    error = prediction["prediction"] - prediction["data"]
+    for name in prediction["observed"].values:
+        print(f"{name}: RMSE {float(np.sqrt((error.sel(observed=name) ** 2).mean())):.3g}")
+
+# %%
+if run.file.header.parameter:
+    display(Image(draw_parameters(run, pictures / "parameters.png")))

@@ -1,0 +1,244 @@
+"""The parts of the analysis, one by one."""
+
+from dataclasses import replace
+
+import annealed_run
+import numpy as np
+import pytest
+import synthetic_run
+
+from hpcda.action import Action
+from hpcda.analysis.candidate import Band, plateau, separation
+from hpcda.analysis.figures.levels import moved_apart
+from hpcda.analysis.figures.style import short, unit_label
+from hpcda.analysis.laplace import Gaussian, blocks_of, gaussian, laplace, mixture
+from hpcda.analysis.levels import Minimum, action_groups
+from hpcda.analysis.parallel import workers
+from hpcda.analysis.prediction import (
+    Prediction,
+    observe,
+    observed_states,
+    prediction_errors,
+    rmse,
+    run_on,
+    valid_time,
+)
+from hpcda.analysis.summary import plain
+from hpcda.analysis.verdict import Verdict, judge
+from hpcda.models.model import Model, Parameter, State, Stimulus
+from hpcda.problem import Estimated
+
+
+def minimum(action, reduced=1.0, start=0):
+    return Minimum(action, action, 0.0, 0.0, reduced, 1, start, (start,), {}, 0.0, True, True)
+
+
+def test_band():
+    band = Band.of(200)
+    assert (band.low, band.high, band.scale) == pytest.approx((0.7, 1.3, 10.0))
+    assert Band.of(2).low == 0.0 and Band.of(0).data == 0
+
+
+def test_plateau():
+    rf = 10.0 ** np.arange(-2, 5)
+    flat = plateau(np.array([1, 10, 60, 90, 99, 100, 100.5]), rf)
+    assert flat.reached and flat.change == pytest.approx(0.5 / 100.5) and flat.decades == pytest.approx(1)
+    assert plateau(np.array([1, 2, 4, 8, 16, 32, 64.0]), rf).reached is False
+    late = plateau(np.array([np.nan] * 5 + [100, 100.2]), rf)
+    assert late.reached is True
+    assert plateau(np.array([np.nan] * 6 + [100.2]), rf).reached is None
+    fine = plateau(np.array([99.99, 100.0]), np.array([1.0, 1.1]))
+    assert fine.reached is None and fine.change is not None
+    wide = plateau(np.array([50.0, 100.0]), np.array([1.0, 1e4]))
+    assert wide.change == pytest.approx(0.125) and wide.reached is False
+
+
+def test_separation():
+    band = Band.of(200)
+    assert separation((), band).apart and separation((minimum(100),), band).gap is None
+    near = separation((minimum(100), minimum(120), minimum(131)), band)
+    assert not near.apart and near.rivals == 1 and near.deviations == pytest.approx(2)
+    assert separation((minimum(100), minimum(130)), band).apart
+
+
+def test_judge():
+    band, flat, rising, unknown = (
+        Band.of(200),
+        *(plateau(np.array(a), np.array([1.0, rf])) for a, rf in (([1, 1], 10), ([1, 2], 10), ([1, 1], 1.1))),
+    )
+    none = separation((minimum(1),), band)
+    rival = separation((minimum(1), minimum(2)), band)
+    assert judge((), band, None, none) is Verdict.FAILED
+    assert judge((minimum(1, 1.0),), band, flat, none) is Verdict.CONSISTENT_AND_SEPARATE
+    assert judge((minimum(1, 1.0),), band, flat, rival) is Verdict.CONSISTENT_RIVALS_REMAIN
+    assert judge((minimum(1, 1.0),), band, unknown, none) is Verdict.CONSISTENT_NOT_SETTLED
+    assert judge((minimum(1, 1.0),), band, rising, none) is Verdict.RISING_WITH_RF
+    assert judge((minimum(1, 3.0),), band, flat, none) is Verdict.INCONSISTENT
+    assert judge((minimum(1, 0.1),), band, flat, none) is Verdict.BELOW_NOISE
+    assert judge((minimum(1, 0.1),), band, rising, none) is Verdict.BELOW_NOISE
+    for verdict in Verdict:
+        assert verdict.code == verdict.name.lower() and verdict.sentence.endswith(".")
+
+
+def test_action_groups():
+    action = np.array([1.0, 1.0 + 5e-7, 1.0 + 9e-7, 1.0 + 1.8e-6, 2.0])
+    assert action_groups(action, 1e-6 * action).tolist() == [0, 0, 0, 1, 2]
+    assert action_groups(np.zeros(0), np.zeros(0)).tolist() == []
+
+
+def test_moved_apart():
+    wanted = np.array([0.1, 0.1, 0.1, 0.5, 0.99, 1.0])
+    places = moved_apart(wanted, 0.06)
+    assert (np.diff(places) >= 0.06 - 1e-12).all() and places.min() >= 0 and places.max() <= 1 + 1e-12
+    assert places[3] == pytest.approx(0.5)
+    assert moved_apart(np.zeros(0), 0.1).shape == (0,)
+    assert np.diff(moved_apart(np.full(30, 0.5), 0.06)).min() > 0.03
+
+
+def test_labels():
+    assert unit_label("V", "mV") == "V (mV)" and unit_label("x", "1") == "x"
+    assert unit_label("g", "mS/cm^2") == "g (mS/cm²)" and unit_label("r", "s^-1") == "r (s⁻¹)"
+    assert short(135.41) == "135.4" and short(1.2345e9) == "1.23e+09" and short(0) == "0"
+
+
+def test_plain():
+    value = {"a": np.float64(1), "b": np.array([1.0, np.nan]), 3: (np.int64(2), np.inf, np.bool_(True))}
+    assert plain(value) == {"a": 1.0, "b": [1.0, None], "3": [2, None, True]}
+
+
+def test_observe():
+    states = np.array([[1.0, 2.0], [3.0, 4.0]])
+    np.testing.assert_array_equal(observe(("a", "a**2 + b"), ("a", "b"), states), [[1, 3], [3, 13]])
+    assert observed_states(("a**2",), ("a", "b")).tolist() == [True, False]
+    assert observe((), ("a", "b"), states).shape == (2, 0)
+
+
+def decay(kind="flow", **keywords):
+    def equations(x, p, u):
+        return [p.k * x[0] + u.I]
+
+    return Model(
+        "decay", (State("x"),), (Parameter("k", -1.0),), equations, (Stimulus("I"),), kind=kind, **keywords
+    )
+
+
+def test_run_on_a_flow_with_a_stimulus():
+    """x' = -x + t has the solution t - 1 + (x0 + 1) e^-t."""
+    t = np.linspace(0, 2, 11)
+    states = run_on(decay(), np.array([3.0]), {"k": -1.0}, t, t[:, None], ("I",), 0.2)
+    np.testing.assert_allclose(states[:, 0], t - 1 + 4 * np.exp(-t), atol=1e-7)
+
+
+def test_run_on_with_a_parameter_that_is_a_series():
+    """x' = k(t) x with k = -t has the solution exp(-t²/2)."""
+    t = np.linspace(0, 2, 11)
+    series = np.stack([np.zeros(11), -t], axis=1)
+    states = run_on(decay(), np.array([1.0]), {}, t, series, ("I", "k"), 0.2)
+    np.testing.assert_allclose(states[:, 0], np.exp(-(t**2) / 2), atol=1e-7)
+
+
+def test_run_on_a_map_between_sparse_times():
+    t = np.array([0.0, 2.0, 3.0, 7.0])
+    states = run_on(decay("map"), np.array([1.0]), {"k": 2.0}, t, np.zeros((4, 1)), ("I",), 1.0)
+    np.testing.assert_array_equal(states[:, 0], [1, 4, 8, 128])
+
+
+@pytest.mark.parametrize("kind", ["flow", "map"])
+def test_run_on_ends_where_states_grow_without_bound(kind):
+    model = replace(decay(kind), equations=lambda x, p, u: [x[0] ** 2])
+    t = np.arange(12) * (0.2 if kind == "flow" else 1.0)
+    states = run_on(model, np.array([2.0]), {"k": 1.0}, t, np.zeros((12, 1)), ("I",), t[1])
+    assert np.isfinite(states[:3]).all() and np.isnan(states[-1]).all()
+
+
+def test_errors_of_a_prediction():
+    t = np.arange(5.0)
+    observed = np.array([[0.0], [0.1], [0.2], [5.0], [np.nan]])
+    data = np.array([[9.0], [0.0], [np.nan], [0.0], [0.0]])
+    made = Prediction(t, observed, observed, data)
+    errors = prediction_errors(made)
+    np.testing.assert_array_equal(errors[:, 0], [0.1, np.nan, 5.0, np.inf])
+    assert rmse(errors) == np.inf and rmse(errors[:3]) == pytest.approx(np.sqrt((0.01 + 25) / 2))
+    assert rmse(errors[1:2]) is None
+    assert valid_time(made, np.array([0.1])) == 2.0
+    assert valid_time(made, np.array([10.0])) == 3.0
+    assert valid_time(replace(made, data=np.full((5, 1), np.nan)), np.array([1.0])) is None
+    assert valid_time(replace(made, observed=data), np.array([1.0])) == 4.0
+
+
+def test_workers_in_this_process_and_others():
+    with workers(processes=0) as mapping:
+        assert mapping(divmod, [(7, 2), (9, 4)]) == [(3, 1), (2, 1)]
+    with workers(processes=1) as mapping:
+        assert mapping(divmod, [(7, 2), (9, 4)]) == [(3, 1), (2, 1)]
+        with pytest.raises(ZeroDivisionError):
+            mapping(divmod, [(7, 0)])
+
+
+def dense(csr, size):
+    indptr, indices, values = csr
+    matrix = np.zeros((size, size))
+    matrix[np.repeat(np.arange(size), np.diff(indptr)), indices] = values
+    return matrix
+
+
+@pytest.mark.parametrize(
+    ("discretization", "block"),
+    [("trapezoid", 10), ("implicit-midpoint", 10), ("rk4", 10), ("hermite-simpson", 20)],
+)
+def test_gaussian_agrees_with_the_dense_inverse(discretization, block):
+    problem, _, truth = annealed_run.make_problem(discretization, times=13, after=2)
+    path = problem.join([truth.states[:13]], [8.17])
+    csr = Action(problem).hessian(path, 10.0)
+    matrix = dense(csr, problem.size)
+    shifted = matrix + 1e3 * np.eye(problem.size)  # positive definite, whatever the path is
+    rows, columns = np.nonzero(shifted)
+    csr = np.searchsorted(rows, np.arange(problem.size + 1)), columns, shifted[rows, columns]
+    assert blocks_of(problem, csr).chains[0].diagonal[0].shape == (block, block)
+    made = gaussian(problem, path, csr)
+    inverse = np.linalg.inv(shifted)
+    np.testing.assert_allclose(made.variances, np.diagonal(inverse), rtol=1e-8)
+    assert made.logdet == pytest.approx(np.linalg.slogdet(shifted)[1])
+    np.testing.assert_allclose(made.corner, inverse[-1:, -1:], rtol=1e-8)
+
+
+def test_gaussian_of_windows_that_share_parameters():
+    problem, _, truths = synthetic_run.make_problem(windows=3, times=9)
+    path = problem.join([truth.states[:9] for truth in truths], [28.0])
+    csr = Action(problem).hessian(path, 1e-3)
+    matrix = dense(csr, problem.size) + 10.0 * np.eye(problem.size)
+    rows, columns = np.nonzero(matrix)
+    made = gaussian(
+        problem, path, (np.searchsorted(rows, np.arange(problem.size + 1)), columns, matrix[rows, columns])
+    )
+    np.testing.assert_allclose(made.variances, np.diagonal(np.linalg.inv(matrix)), rtol=1e-8)
+
+
+def test_mixture_of_two():
+    """Weights, mean and variance of two Gaussians of one dimension each, by hand."""
+    problem, *_ = synthetic_run.make_problem(times=5)
+    n = problem.size
+    one = Gaussian(np.zeros(n), np.full(n, 1.0), 0.0, np.eye(1))
+    two = Gaussian(np.full(n, 2.0), np.full(n, 3.0), 2 * np.log(2.0), 3 * np.eye(1))
+    made = mixture(problem, [minimum(10.0, start=4), minimum(10.0, start=6)], [one, two], ["a note"])
+    assert made.weights == pytest.approx({4: 2 / 3, 6: 1 / 3})
+    np.testing.assert_allclose(made.mean, 2 / 3)
+    np.testing.assert_allclose(made.std**2, 2 / 3 * (1 + 4 / 9) + 1 / 3 * (3 + 16 / 9))
+    np.testing.assert_allclose(made.parameter_covariance, made.std[-1] ** 2)
+    assert made.notes == ("a note",)
+
+
+def test_minimum_far_above_and_minimum_at_a_bound():
+    problem, _, truths = synthetic_run.make_problem(times=21)
+    problem = replace(problem, parameters=(Estimated("rho", (15.0, 40.0), (0.0, 28.0)),))
+    path = problem.join([truths[0].states[:21]], [28.0])
+    rf = 1.0  # weak: the measured state and the model hold each other, the Hessian is positive definite
+    action = Action(problem)
+    for _ in range(60):
+        _, gradient = action.gradient(path, rf)
+        path = path - np.linalg.solve(dense(action.hessian(path, rf), problem.size), gradient)
+    at_bound = replace(problem, parameters=(Estimated("rho", (15.0, 40.0), (0.0, float(path[-1]))),))
+    low = action.value(path, rf).total
+    made = laplace(at_bound, [minimum(low), minimum(low + 100, start=1)], [path, path], rf)
+    assert made.far == 1 and made.weights == {0: 1.0}
+    assert "at a bound in 1 of" in made.notes[0]
