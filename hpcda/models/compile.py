@@ -32,6 +32,7 @@ FLAGS = (
     "-fno-trapping-math",
     "-w",
 )
+END = b"\0end of a library of hpcda\0"
 
 
 @cache
@@ -39,11 +40,17 @@ def compiler() -> tuple[str, ...]:
     """The C compiler as a command: $CC, else the first of cc, gcc, clang on PATH or beside Python.
 
     Raises:
-        CompilerError: There is none.
+        CompilerError: There is none, or $CC is no program.
     """
     wanted = os.environ.get("CC")
     if wanted:
-        return tuple(shlex.split(wanted))
+        try:
+            command = tuple(shlex.split(wanted))
+        except ValueError:
+            command = ()
+        if not command or not shutil.which(command[0]):
+            raise CompilerError(f"CC={wanted} is no program. Set CC to a C compiler, or unset it.")
+        return command
     places = os.pathsep.join([os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)])
     for name in ("cc", "gcc", "clang"):
         found = shutil.which(name, path=places)
@@ -102,16 +109,26 @@ def library(code: str) -> ctypes.CDLL:
     """
     key = hashlib.sha256("\0".join([code, *compiler(), *FLAGS, _machine()]).encode()).hexdigest()[:32]
     target = cache_folder() / f"{key}.so"
-    if target.exists():
+    if _whole(target):
         try:
             return ctypes.CDLL(str(target))
         except OSError:
             target.unlink(missing_ok=True)
     with (cache_folder() / f"{key}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not target.exists():
+        if not _whole(target):
             _compile(code, target)
     return ctypes.CDLL(str(target))
+
+
+def _whole(file: Path) -> bool:
+    """Whether a library ends as it should: loading one that was cut off, by a full disk, ends the process."""
+    try:
+        with file.open("rb") as binary:
+            binary.seek(-len(END), os.SEEK_END)
+            return binary.read() == END
+    except OSError:
+        return False
 
 
 def _compile(code: str, target: Path) -> None:
@@ -126,6 +143,8 @@ def _compile(code: str, target: Path) -> None:
                 check=False,
             )
             if run.returncode == 0:
+                with binary.open("ab") as end:
+                    end.write(END)
                 binary.replace(target)
         except OSError as error:
             raise CompilerError(

@@ -18,6 +18,7 @@ PIECE = 400
 
 _INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
 _CALL = {"abs": "fabs", "arcsin": "asin", "arccos": "acos", "arctan": "atan"}
+_NUMBER = {"inf": "INFINITY", "-inf": "-INFINITY", "nan": "NAN"}
 _TEST = {"lt": "<", "le": "<=", "eq": "=="}
 _FUNCTIONS = (
     "exp", "log", "sqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh", "asin", "acos", "atan", "fabs",
@@ -151,7 +152,7 @@ def _piece(graph: Graph, nodes: list[int], first: int, last: int, name: str) -> 
 def _expression(graph: Graph, node: int) -> str:
     op, *rest = graph.keys[node]
     if op == "const":
-        return f"v_all({rest[0]!r})"
+        return f"v_all({_NUMBER.get(repr(rest[0]), repr(rest[0]))})"
     if op == "input":
         return f"{rest[0]}[{rest[1]}]"
     if op in _INFIX:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from hpcda.errors import InputError, Mistake
-from hpcda.models.trace import apply, where
+from hpcda.models.trace import apply, boxed, where
 
 Equations = Callable[..., Any]
 
@@ -122,9 +122,10 @@ class StateVector(np.ndarray[Any, Any]):
         raise AttributeError(f"the model names no state '{name}'{known}")
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
-        arrays = tuple(
-            value.view(np.ndarray) if isinstance(value, StateVector) else value for value in inputs
-        )
+        arrays = tuple(map(_plain, inputs))
+        if out := options.pop("out", None):
+            out[0][...] = getattr(ufunc, method)(*inputs, **options)
+            return out[0]
         if (
             method != "__call__"
             or options
@@ -136,9 +137,12 @@ class StateVector(np.ndarray[Any, Any]):
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if self.dtype == np.dtype(object) and function is np.where and len(args) == 3:
-            arrays = (value.view(np.ndarray) if isinstance(value, StateVector) else value for value in args)
-            return StateVector.of(np.frompyfunc(where, 3, 1)(*arrays), ())
+            return StateVector.of(np.frompyfunc(where, 3, 1)(*map(_plain, args)), ())
         return super().__array_function__(function, types, args, kwargs)
+
+
+def _plain(value: Any) -> Any:
+    return value.view(np.ndarray) if isinstance(value, StateVector) else boxed(value)
 
 
 @dataclass(frozen=True)

@@ -245,6 +245,8 @@ class Graph:
 
     def gradient(self, root: int) -> dict[int, int]:
         """Input node -> derivative of `root` by it, for every input that `root` depends on."""
+        if self.value(root) is not None:
+            return {}
         adjoint = {root: self.constant(1.0)}
         found: dict[int, int] = {}
         for node in reversed(self.reach([root])):
@@ -371,17 +373,17 @@ class Symbol:
         """The methods that NumPy calls when it meets a symbol inside an object array (`exp`, …)."""
         if name in UNARY:
             return lambda: Symbol(self.graph, self.graph.unary(name, self.node))
-        if name.startswith("__"):
+        if name.startswith("__") or name in ("dtype", "shape", "ndim", "size"):
             raise AttributeError(name)
         raise _unsupported(f"'{name}' of a state or parameter")
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         if method != "__call__" or options.get("out") is not None:
             raise _unsupported(f"np.{ufunc.__name__}.{method}")
-        if any(isinstance(value, np.ndarray) and value.ndim for value in inputs):
-            return np.frompyfunc(lambda *values: apply(ufunc, *values), len(inputs), 1)(
-                *(_boxed(value) if isinstance(value, Symbol) else value for value in inputs)
-            )
+        if any(type(value).__array_ufunc__ is not np.ndarray.__array_ufunc__ for value in _arrays(inputs)):
+            return NotImplemented
+        if any(value.ndim for value in _arrays(inputs)):
+            return np.frompyfunc(lambda *values: apply(ufunc, *values), len(inputs), 1)(*map(boxed, inputs))
         return apply(ufunc, *inputs)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
@@ -390,12 +392,21 @@ class Symbol:
         if function in (np.clip,):
             value, low, high = args
             return minimum(maximum(value, low), high)
-        return function(*(_boxed(value) if isinstance(value, Symbol) else value for value in args), **kwargs)
+        return function(*map(boxed, args), **kwargs)
 
 
-def _boxed(symbol: Symbol) -> Any:
+def _arrays(values: Iterable[Any]) -> list[Any]:
+    return [value for value in values if isinstance(value, np.ndarray)]
+
+
+def boxed(value: Any) -> Any:
+    """A symbol as an array without dimensions, also inside lists; anything else as it is."""
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(boxed, value))
+    if not isinstance(value, Symbol):
+        return value
     box = np.empty((), dtype=object)
-    box[()] = symbol
+    box[()] = value
     return box
 
 
@@ -444,6 +455,9 @@ def apply(ufunc: np.ufunc, *values: Any) -> Any:
         return getattr(symbol, name)()
     if name in _BINARY and len(values) == 2:
         return _BINARY[name](*values)
+    if name == "clip":
+        value, low, high = values
+        return minimum(maximum(value, low), high)
     raise _unsupported(f"np.{ufunc.__name__}")
 
 
@@ -454,9 +468,7 @@ def where(condition: Any, a: Any, b: Any) -> Any:
     symbol = next(value for value in (condition, a, b) if isinstance(value, Symbol))
     c, x, y = (symbol._other(value) for value in (condition, a, b))
     if c is None or x is None or y is None:
-        return np.frompyfunc(where, 3, 1)(
-            *(_boxed(v) if isinstance(v, Symbol) else v for v in (condition, a, b))
-        )
+        return np.frompyfunc(where, 3, 1)(*(np.asarray(boxed(value)) for value in (condition, a, b)))
     return Symbol(symbol.graph, symbol.graph.select(c, x, y))
 
 
