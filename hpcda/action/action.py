@@ -155,7 +155,8 @@ class Action:
 
     def _window(
         self, number: int, path: Array, parameters: Array, rf: float, want: int, parts: Array,
-        gradient: Array | None, first: int, begin: int, work: Any = None, misfit: Array | None = None, slopes: Array | None = None,
+        gradient: Array | None, first: int, begin: int, work: Any = None, misfit: Array | None = None,
+        slopes: Array | None = None,
     ) -> None:  # fmt: skip
         own = None if gradient is None else gradient[first:]
         shared = None if gradient is None else gradient[self.problem.offsets[-1] :]
@@ -256,7 +257,7 @@ class Action:
         )
 
     def full_work(self, times: int) -> tuple[ctypes.Structure, Array, Array]:
-        """Scratch for one window that keeps all errors of the model and their derivatives: (scratch, both)."""
+        """Scratch for one window that keeps all model errors and their derivatives: (scratch, both)."""
         intervals = (times - 1) // self.structure.scheme.span
         errors = np.zeros(intervals * len(self.structure.rows))
         entries = np.zeros(intervals * sum(len(row) for row in self.structure.rows))
