@@ -389,9 +389,9 @@ class Symbol:
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if function is np.where and len(args) == 3:
             return where(*args)
-        if function in (np.clip,):
-            value, low, high = args
-            return minimum(maximum(value, low), high)
+        if function is np.clip:
+            given = {**dict(zip(("a", "a_min", "a_max"), args, strict=False)), **kwargs}
+            return minimum(maximum(given["a"], given["a_min"]), given["a_max"])
         return function(*map(boxed, args), **kwargs)
 
 

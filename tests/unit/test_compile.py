@@ -1,0 +1,180 @@
+"""Compiled code on disk: made once for all processes, used again, rebuilt when cut off; clear refusals."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+LOAD = """
+import sys
+from hpcda.errors import CompilerError
+from hpcda.models.compile import library
+code = sys.argv[1] if len(sys.argv) > 1 else "double twice(double x) { return 2 * x; }"
+try:
+    import ctypes
+    twice = library(code).twice
+    twice.restype, twice.argtypes = ctypes.c_double, [ctypes.c_double]
+    print("answer", twice(21.0))
+except CompilerError as error:
+    print("refused:", error)
+"""
+# Writes a line to $LOG at every compilation, takes a moment over it, and fails where $FAIL is set.
+COMPILER = """#!/bin/sh
+case "$*" in *--version*) echo "test compiler 1.0"; exit 0;; esac
+echo "$@" >> "$LOG"
+if [ -n "$FAIL" ]; then echo "error: no more today" >&2; exit 1; fi
+sleep "${PAUSE:-0}"
+exec cc "$@"
+"""
+
+
+class Site:
+    """A cache, a compiler that keeps a log, and processes that use them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.cache, self.log = folder, folder / "cache", folder / "log"
+        compiler = folder / "compiler"
+        compiler.write_text(COMPILER)
+        compiler.chmod(0o755)
+        self.script = folder / "load.py"
+        self.script.write_text(LOAD)
+        self.environment = os.environ | {
+            "CC": str(compiler),
+            "LOG": str(self.log),
+            "HPCDA_CACHE": str(self.cache),
+        }
+
+    def begin(self, *arguments, **changes):
+        environment = {key: value for key, value in (self.environment | changes).items() if value is not None}
+        return subprocess.Popen(
+            [sys.executable, str(self.script), *arguments],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def load(self, *arguments, **changes) -> str:
+        process = self.begin(*arguments, **changes)
+        out, error = process.communicate(timeout=60)
+        assert process.returncode == 0, error
+        assert not error
+        return out.strip()
+
+    @property
+    def compilations(self) -> int:
+        return len(self.log.read_text().splitlines()) if self.log.exists() else 0
+
+    def libraries(self) -> list[Path]:
+        return sorted(self.cache.glob("*.so"))
+
+
+@pytest.fixture
+def site(tmp_path):
+    return Site(tmp_path)
+
+
+def test_the_second_process_does_not_compile(site):
+    assert site.load() == "answer 42.0"
+    assert site.load(FAIL="yes") == "answer 42.0"
+    assert site.compilations == 1
+    assert len(site.libraries()) == 1
+
+
+def test_other_code_is_another_library(site):
+    assert site.load() == "answer 42.0"
+    assert site.load("double twice(double x) { return x + x + 1; }") == "answer 43.0"
+    assert site.compilations == 2 and len(site.libraries()) == 2
+
+
+def test_another_compiler_is_another_library(site):
+    assert site.load() == "answer 42.0"
+    assert site.load(CC=f"{site.folder / 'compiler'} -O1") == "answer 42.0"
+    assert site.compilations == 2 and len(site.libraries()) == 2
+
+
+def test_four_processes_at_once_compile_once(site):
+    processes = [site.begin(PAUSE="1") for _ in range(4)]
+    answers = [process.communicate(timeout=60)[0].strip() for process in processes]
+    assert answers == ["answer 42.0"] * 4
+    assert site.compilations == 1
+
+
+@pytest.mark.parametrize("part", [0.0, 0.01, 0.1, 0.5, 0.9, 0.999])
+def test_a_library_that_was_cut_off_is_built_again(site, part):
+    assert site.load() == "answer 42.0"
+    (built,) = site.libraries()
+    whole = built.read_bytes()
+    built.write_bytes(whole[: int(part * len(whole))])
+    assert site.load() == "answer 42.0"
+    assert site.compilations == 2
+    assert built.stat().st_size == len(whole)
+    assert site.load(FAIL="yes") == "answer 42.0"
+
+
+def test_a_compilation_that_fails_leaves_nothing_behind(site):
+    refused = site.load(FAIL="yes")
+    assert refused.startswith("refused:") and "no more today" in refused
+    assert not site.libraries()
+    assert site.load() == "answer 42.0"
+
+
+def test_code_that_is_no_c_is_refused_with_the_compilers_words(site):
+    refused = site.load("double twice(double x) { return y; }", CC=None)
+    assert re.search(r"refused: \S+ refused generated code:\n.*error", refused, re.DOTALL)
+
+
+@pytest.mark.parametrize("place", ["file", "file/below", "/proc/nowhere"])
+def test_a_cache_that_cannot_be_written_is_named(site, place):
+    (site.folder / "file").write_text("")
+    wanted = str(site.folder / place)
+    refused = site.load(HPCDA_CACHE=wanted)
+    assert f"refused: HPCDA_CACHE={wanted} cannot be written" in refused
+    assert "Name a folder you may write to." in refused
+
+
+def test_without_a_cache_of_ones_own_a_temporary_one_is_used(site):
+    (site.folder / "file").write_text("")
+    temporary = site.folder / "tmp"
+    temporary.mkdir()
+    home = {"HPCDA_CACHE": None, "XDG_CACHE_HOME": str(site.folder / "file"), "TMPDIR": str(temporary)}
+    assert site.load(**home) == "answer 42.0"
+    (folder,) = temporary.glob("hpcda-*")
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert len(list(folder.glob("*.so"))) == 1
+
+
+def test_the_users_cache_folder_is_the_default(site):
+    assert site.load(HPCDA_CACHE=None, XDG_CACHE_HOME=str(site.folder / "mine")) == "answer 42.0"
+    assert len(list((site.folder / "mine" / "hpcda").glob("*.so"))) == 1
+
+
+def test_no_compiler(site):
+    empty = site.folder / "empty"
+    empty.mkdir()
+    beside = Path(sys.executable).parent
+    if any((beside / name).exists() for name in ("cc", "gcc", "clang")):
+        pytest.skip("there is a compiler beside Python")
+    refused = site.load(CC=None, PATH=str(empty))
+    assert refused.startswith("refused: no C compiler was found") and "set CC" in refused
+
+
+@pytest.mark.parametrize("wanted", ["/nowhere/cc", "no-such-compiler -O2", "'unclosed"])
+def test_a_cc_that_is_no_program_is_named(site, wanted):
+    refused = site.load(CC=wanted)
+    assert refused == f"refused: CC={wanted} is no program. Set CC to a C compiler, or unset it."
+
+
+def test_a_cc_that_is_no_compiler_is_named(site):
+    refused = site.load(CC="false")
+    assert refused.startswith("refused: false refused generated code")
+
+
+def test_cc_may_hold_options(site):
+    assert site.load(CC=f"{site.folder / 'compiler'} -DUNUSED=1") == "answer 42.0"
+    assert "-DUNUSED=1" in site.log.read_text()
