@@ -26,6 +26,8 @@ from hpcda.store.header import write_header
 from hpcda.store.lowlevel import Column
 from hpcda.store.schema import PER_RUNG, PER_START, Array, Layout, RungRecord, best_of
 
+CHUNK_CACHE = 131072
+"""Bytes of chunk cache a dataset: rows are appended, so that HDF5 has no use for its 1 MiB, which would fill up."""
 ROWS = 32
 """Rows by which the table of starts grows."""
 
@@ -87,7 +89,7 @@ class Shard:
         self._size = layout.problem.size
         self._states = layout.problem.offsets[-1]
         marker_of(path).write_text(f"{socket.gethostname()} {os.getpid()}\n", encoding="utf-8")
-        self._file = h5py.File(path, "x", libver=("earliest", "v108"))
+        self._file = h5py.File(path, "x", libver=("earliest", "v108"), rdcc_nbytes=CHUNK_CACHE)
         self._file.attrs.update(rank=rank, generation=generation, closed=0.0, opened=time.time())
         write_header(self._file, layout)
         self._make_arrays()
