@@ -50,7 +50,7 @@ _CAPTIONS = {
         "were kept back."
     ),
     "Final actions": "Actions at the last Rf, in rising order and counted, coloured by level.",
-    "Parameters": "Estimated parameters of every start, against its final action.",
+    "Parameters": "Estimated parameters of every start, over its final action; the grey band is that of χ².",
 }
 
 
@@ -241,6 +241,9 @@ def _list(values: dict[str, Any]) -> str:
 def _again(run: Run) -> str:
     header = run.file.header
     command = header.provenance.get("command", "hpcda run job.toml")
+    program, _, rest = command.partition(" ")
+    if Path(program).name in ("hpcda", "__main__.py"):
+        command = f"hpcda {rest}"
     steps = f"{command}\nhpcda analyze {run.file.run_dir.name}"
     job = (
         f"<details><summary>job.toml as resolved</summary><pre>{_text(header.job_toml)}</pre></details>"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from hpcda.analysis.figures.style import (
     BLUE,
@@ -59,6 +60,7 @@ def draw_parameters(run: Run, path: Path) -> Path:
                 mean, std = spread[0][place], spread[1][place]
                 handles["± 2 standard deviations"] = axes.axvspan(mean - 2 * std, mean + 2 * std, color=BLUE,
                                                                       alpha=0.2, lw=0, zorder=1)  # fmt: skip
+            axes.xaxis.set_major_locator(MaxNLocator(5))
             final_limits(axes, run, outcome.action[levels >= 0])
             axes.set_xlabel(unit_label(names[place], header.parameter_unit[place]))
             if place % columns == 0:
