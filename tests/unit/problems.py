@@ -128,7 +128,7 @@ def linear_model(kind: str = "map") -> Model:
 
 
 def linear_problem(times: int = 12, **changes) -> Problem:
-    """The linear map, x and z measured with gaps, b estimated with a prior: a positive definite quadratic action."""
+    """The linear map, x and x + z measured, b estimated: a positive definite quadratic action."""
     rng = np.random.default_rng(11)
     data = rng.normal(size=(times, 2))
     data[3] = np.nan

@@ -1,4 +1,4 @@
-"""The action of every model, discretization and term: derivatives, structure, and its value in plain NumPy."""
+"""The action of every model, discretization and term: derivatives, structure, and value in plain NumPy."""
 
 from __future__ import annotations
 
