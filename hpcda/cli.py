@@ -248,7 +248,7 @@ def _analyze(arguments: argparse.Namespace) -> int:
             raise
         remedy = "give the address that the scheduler printed, such as tcp://node1:8786"
         raise InputError(Mistake("--scheduler", f"{arguments.scheduler}: {error}", remedy)) from None
-    _say(f"{format_summary(summary)}\n\nThe analysis is in {arguments.run / 'analysis'}")
+    _say(format_summary(summary))
     return DONE
 
 

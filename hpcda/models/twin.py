@@ -24,6 +24,8 @@ Array = npt.NDArray[np.float64]
 Input = Signal | Callable[[float], float] | npt.ArrayLike
 
 TOLERANCE = 1e-12
+CALLS_WATCHED, CALLS_MOST = 20_000, 1e8
+"""How often an integration is watched, and how many evaluations of the equations it may be on its way to."""
 _NOISE = 0x7477696E  # separates the random numbers of the noise from those of the starts
 
 
@@ -212,10 +214,15 @@ def _integrate(model: Model, p: dict[str, float], x: Array, t: Array, inputs: di
     states[0] = x
     kinks = _inside((kink for signal in inputs.values() for kink in signal.kinks), t[0], t[-1])
     edges = np.unique(np.concatenate([[t[0]], kinks, [t[-1]]]))
+    calls = 0
     for begin, end in zip(edges[:-1], edges[1:], strict=True):
         last = np.nextafter(end, begin)
 
         def rate(time: float, y: Array, last: float = last) -> Array:
+            nonlocal calls
+            calls += 1
+            if calls % CALLS_WATCHED == 0 and calls * (t[-1] - t[0]) > CALLS_MOST * (time - t[0]):
+                _too_fast(model, time)
             # A signal is continuous from the right: the end of a stretch belongs to the next one.
             u = {name: signal(min(time, last)) for name, signal in inputs.items()}
             return np.array(model(y, p, u, time), dtype=np.float64)
@@ -234,6 +241,16 @@ def _integrate(model: Model, p: dict[str, float], x: Array, t: Array, inputs: di
 
 def _inside(kinks: Iterable[float], begin: float, end: float) -> list[float]:
     return sorted({float(kink) for kink in kinks if begin < kink < end})
+
+
+def _too_fast(model: Model, time: float) -> None:
+    raise InputError(
+        Mistake(
+            "twin",
+            f"{model.name} moves too fast for its sampling near t = {time:g}: it would take more than 1e8 evaluations",
+            "change twin.parameters or twin.stimulus, or write a smaller twin.dt",
+        )
+    )
 
 
 def _diverged(model: Model, time: float) -> None:

@@ -30,13 +30,18 @@ def resident() -> float:
 
 def main() -> None:
     """Run and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("job", nargs="?", type=Path, default=ROOT / "jobs" / "lorenz96" / "short.toml")
     parser.add_argument("--starts", type=int, default=1000)
     arguments = parser.parse_args()
     job = hpcda.load_job(arguments.job)
     job = Job.model_validate(
-        {**job.model_dump(by_alias=True), "ensemble": {**job.ensemble.model_dump(), "starts": arguments.starts}}
+        {
+            **job.model_dump(by_alias=True),
+            "ensemble": {**job.ensemble.model_dump(), "starts": arguments.starts},
+        }
     )
     samples: list[tuple[float, float]] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -65,7 +70,9 @@ def main() -> None:
             print(f"{done:7.0f} starts  {memory:8.1f} MB")
             shown = done + arguments.starts / 10
     print(f"{arguments.starts:7d} starts  {resident():8.1f} MB at the end, {seconds:.1f} s")
-    print(f"peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.1f} MB; {size / arguments.starts:.0f} bytes of disk a start")
+    print(
+        f"peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.1f} MB; {size / arguments.starts:.0f} bytes of disk a start"
+    )
 
 
 if __name__ == "__main__":

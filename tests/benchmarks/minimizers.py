@@ -80,9 +80,7 @@ def problem_of(name: str, bounds: bool) -> Problem:
         problem = replace(problem, model_error_weight=np.array(weight))
     if name == "nakl" and not bounds:
         # Conductances without bounds or priors run away to infinity: the action has no minimum there.
-        priors = tuple(
-            replace(p, prior=(np.mean(p.start), np.ptp(p.start) / 2)) for p in problem.parameters
-        )
+        priors = tuple(replace(p, prior=(np.mean(p.start), np.ptp(p.start) / 2)) for p in problem.parameters)
         problem = replace(problem, parameters=priors)
     if not bounds:
         return problem
@@ -92,7 +90,9 @@ def problem_of(name: str, bounds: bool) -> Problem:
         replace(p, bounds=(p.start[0] - 0.1 * abs(p.start[0]), p.start[1] + 0.1 * abs(p.start[1])))
         for p in problem.parameters
     )
-    return replace(problem, state_bounds=np.stack([low - margin, high + margin], axis=1), parameters=parameters)
+    return replace(
+        problem, state_bounds=np.stack([low - margin, high + margin], axis=1), parameters=parameters
+    )
 
 
 def measure(problem: Problem, minimizer: str, starts: int) -> dict:
@@ -127,7 +127,9 @@ def measure(problem: Problem, minimizer: str, starts: int) -> dict:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--minimizers", default=",".join(MINIMISERS))
     parser.add_argument("--models", default=",".join(MODELS))
     parser.add_argument("--starts", type=int, default=4)
@@ -135,7 +137,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path())
     arguments = parser.parse_args()
     rows = []
-    print(f"{'model':22s} {'minimizer':14s} {'converged':>9s} {'iterations':>10s} {'seconds':>8s} {'lowest action':>16s} hits")
+    print(
+        f"{'model':22s} {'minimizer':14s} {'converged':>9s} {'iterations':>10s} {'seconds':>8s} {'lowest action':>16s} hits"
+    )
     for model in arguments.models.split(","):
         problem = problem_of(model, arguments.bounds)
         for minimizer in arguments.minimizers.split(","):

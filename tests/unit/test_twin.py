@@ -179,3 +179,10 @@ def test_mistakes(call, place, words):
         call()
     assert caught.value.mistakes[0].place == place
     assert words in str(caught.value)
+
+
+def test_a_twin_that_moves_too_fast_is_refused() -> None:
+    from hpcda.models.lorenz63 import build
+
+    with pytest.raises(InputError, match="moves too fast"):
+        simulate(build(), {"rho": 1e9, "sigma": 1e9}, [1.0, 1.0, 1.0], np.linspace(0.0, 1.0, 3))
