@@ -113,5 +113,5 @@ def _used(name: str) -> bool:
     answer = ctypes.c_int(0)
     library = ctypes.CDLL(PETSc.__file__)
     library.PetscOptionsUsed.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
-    library.PetscOptionsUsed(None, f"-{name}".encode(), ctypes.byref(answer))
+    library.PetscOptionsUsed(None, name.encode(), ctypes.byref(answer))
     return bool(answer.value)

@@ -20,7 +20,7 @@ LADDER = Ladder(0.01, 2.0, 6)
 
 
 def lorenz(**changes):
-    """x measured with gaps in two windows, xz as an expression, all parameters estimated, one of them in time."""
+    """x and z measured with gaps in two windows, two parameters estimated, one more in time, with bounds."""
     problem, _ = example("lorenz63", "trapezoid", "nonlinear and gaps")
     observed = {"first": "x", "square": "z**2", "last": " z "}
     bounds = np.array([[-2.0, 2.0], [-np.inf, 1.0], [0.0, np.inf]])
