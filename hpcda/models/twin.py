@@ -247,7 +247,7 @@ def _too_fast(model: Model, time: float) -> None:
     raise InputError(
         Mistake(
             "twin",
-            f"{model.name} moves too fast for its sampling near t = {time:g}: it would take more than 1e8 evaluations",
+            f"{model.name} moves too fast near t = {time:g}: it would take more than 1e8 evaluations",
             "change twin.parameters or twin.stimulus, or write a smaller twin.dt",
         )
     )

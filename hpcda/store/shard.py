@@ -27,7 +27,7 @@ from hpcda.store.lowlevel import Column
 from hpcda.store.schema import PER_RUNG, PER_START, Array, Layout, RungRecord, best_of
 
 CHUNK_CACHE = 131072
-"""Bytes of chunk cache a dataset: rows are appended, so that HDF5 has no use for its 1 MiB, which would fill up."""
+"""Bytes of chunk cache a dataset; rows are appended, so that HDF5's own 1 MiB would only fill up."""
 ROWS = 32
 """Rows by which the table of starts grows."""
 

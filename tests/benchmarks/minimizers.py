@@ -1,10 +1,10 @@
 """Every minimizer on every catalogue model: converged starts, iterations, seconds, lowest final action.
 
-    .venv/bin/python tests/benchmarks/minimizers.py [--minimizers auto,nls] [--models lorenz63,nakl] [--starts 4]
-        [--bounds] [--out FOLDER]
+    .venv/bin/python tests/benchmarks/minimizers.py [--minimizers auto,nls] [--models lorenz63,nakl]
+        [--starts 4] [--bounds] [--out FOLDER]
 
-Starts are uniform (the papers'), on the full ladder; a start counts as converged where every rung of it is. Writes
-minimizers.json beside the table, which is printed.
+Starts are uniform (the papers'), on the full ladder; a start counts as converged where every rung of it is.
+Writes minimizers.json beside the table, which is printed.
 """
 
 from __future__ import annotations
@@ -34,7 +34,10 @@ MODELS: dict[str, dict] = {
     },
     "lorenz96": {
         "model": {"name": "lorenz96", "options": {"dimension": 10}, "parameters": {"F": ESTIMATE}},
-        "twin": {"dt": 0.025, "samples": 101, "spin_up": 20.0, "observed": ["x0", "x2", "x4", "x6", "x8"], "noise_std": 0.5},
+        "twin": {
+            "dt": 0.025, "samples": 101, "spin_up": 20.0, "noise_std": 0.5,
+            "observed": ["x0", "x2", "x4", "x6", "x8"],
+        },
     },
     "colpitts": {
         "model": {"name": "colpitts", "parameters": {"gamma": ESTIMATE, "eta": ESTIMATE}},
@@ -54,13 +57,17 @@ MODELS: dict[str, dict] = {
     "nakl": {
         "model": {"name": "nakl", "parameters": {name: ESTIMATE for name in ("gNa", "gK", "gL", "EL")}},
         "twin": {
-            "dt": 0.02, "samples": 401, "spin_up": 20.0, "observed": ["V"], "noise_std": 1.0, "stimulus": CURRENT,
+            "dt": 0.02, "samples": 401, "spin_up": 20.0, "observed": ["V"], "noise_std": 1.0,
+            "stimulus": CURRENT,
         },
     },
     "kuramoto_sivashinsky": {
-        "model": {"name": "kuramoto_sivashinsky", "options": {"dimension": 16}, "parameters": {"nu": ESTIMATE}},
+        "model": {
+            "name": "kuramoto_sivashinsky", "options": {"dimension": 16}, "parameters": {"nu": ESTIMATE},
+        },
         "twin": {
-            "dt": 0.25, "samples": 81, "spin_up": 100.0, "noise_std": 0.2, "observed": [f"u{i}" for i in range(0, 16, 2)],
+            "dt": 0.25, "samples": 81, "spin_up": 100.0, "noise_std": 0.2,
+            "observed": [f"u{i}" for i in range(0, 16, 2)],
         },
     },
     "henon": {
@@ -149,7 +156,8 @@ def main() -> None:
             rows.append(row)
             lowest = "-" if row["lowest"] is None else f"{row['lowest']:.8g}"
             print(
-                f"{model:22s} {minimizer:14s} {row['converged']:5d}/{row['starts']:<3d} {row['iterations']:10.0f} "
+                f"{model:22s} {minimizer:14s} {row['converged']:5d}/{row['starts']:<3d} "
+                f"{row['iterations']:10.0f} "
                 f"{row['seconds']:8.2f} {lowest:>16s} {row['hits']:4d}",
                 *sorted({reason for *_, reason in row["not_converged"]}),
                 flush=True,
