@@ -33,9 +33,9 @@ class Residuals:
         self._data: list[Numbers] = []
         self._walks: list[tuple[Numbers, float]] = []
         for (offset, _), window in zip(pairwise(problem.offsets), problem.windows, strict=True):
-            known = np.argwhere(np.isfinite(window.data))
+            known = np.isfinite(window.data)
             self._data.append(known)
-            for n, l in known:  # noqa: E741
+            for n, l in np.argwhere(known):  # noqa: E741
                 columns.append(offset + n * problem.block + observed[observed[:, 0] == l, 1])
             for interval in range((window.times - 1) // structure.scheme.span):
                 base = offset + interval * structure.scheme.span * problem.block
@@ -81,9 +81,9 @@ class Residuals:
                 misfit,
                 slope,
             )
-            for n, l in self._data[number]:  # noqa: E741
-                values.append(misfit[n, l : l + 1])
-                slopes.append(slope[n, observed[:, 0] == l])
+            known = self._data[number]
+            values.append(misfit[known])
+            slopes.append(slope[known[:, observed[:, 0]]])
             values.append((errors.reshape(intervals, -1) * root).ravel())
             slopes.append((entries.reshape(intervals, -1) * np.repeat(root, widths)).ravel())
             for _ in (q for q in problem.varying if q.walk_std is not None):

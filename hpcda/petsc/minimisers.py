@@ -34,6 +34,8 @@ from hpcda.petsc.system import SerialSystem, System
 from hpcda.problem import Array, Numbers
 
 DECREMENT = 1e-10
+STILL, PATIENCE = 1e-15, 5
+"""An action that falls by less than this part of itself, so many times in a row, has ceased to fall."""
 _alive: weakref.WeakSet[PetscMinimiser] = weakref.WeakSet()
 
 
@@ -87,6 +89,36 @@ MINIMISERS: dict[str, Kind] = {
         "newtontr", "SNES: Newton in a trust region on the gradient", bounds=False, linear="direct"
     ),
 }
+
+
+class Stagnation:
+    """When a native TAO type ends: within its tolerances, or where the action has ceased to fall.
+
+    At large Rf the gradient's rounding errors exceed any absolute tolerance; a solver that goes on there only
+    burns iterations. Whether the place is a minimum is judged afterwards.
+    """
+
+    def __init__(self) -> None:
+        self._last, self._first, self._still = np.inf, np.inf, 0
+
+    def __call__(self, tao: Any) -> None:
+        """Set the reason to stop, if there is one."""
+        iteration, value, norm, *_ = tao.getSolutionStatus()
+        absolute, relative, total = tao.getTolerances()
+        if iteration == 0:
+            self._last, self._first, self._still = np.inf, norm, 0
+        self._still = self._still + 1 if self._last - value <= STILL * abs(value) else 0
+        self._last = value
+        if not np.isfinite(value):
+            tao.setConvergedReason(PETSc.TAO.Reason.DIVERGED_NAN)
+        elif norm <= max(absolute, relative * abs(value), total * self._first):
+            tao.setConvergedReason(PETSc.TAO.Reason.CONVERGED_GATOL)
+        elif self._still >= PATIENCE:
+            tao.setConvergedReason(PETSc.TAO.Reason.CONVERGED_STEPTOL)
+        elif iteration >= tao.getMaximumIterations():
+            tao.setConvergedReason(PETSc.TAO.Reason.DIVERGED_MAXITS)
+        else:
+            tao.setConvergedReason(PETSc.TAO.Reason.CONTINUE_ITERATING)
 
 
 class PetscMinimiser:
@@ -169,6 +201,7 @@ class PetscMinimiser:
             elif self.kind.linear == "icc":
                 tao.getKSP().setType(PETSc.KSP.Type.STCG)
                 tao.getKSP().getPC().setType(PETSc.PC.Type.BJACOBI if spread else PETSc.PC.Type.ICC)
+            tao.setConvergenceTest(Stagnation())
         tao.setMonitor(self._monitor)
         tao.setFromOptions()
 

@@ -188,6 +188,7 @@ class TrustNewton:
             self._add_barrier(diagonal, system.x)
         system.x.copy(old)
         system.gradient.copy(old_gradient)
+        tolerance = tao.getTolerances()[0]
         floor = self.decrement * abs(value)
         noise = 10 * np.finfo(float).eps * abs(value)
         for _ in range(TRIES):
@@ -198,7 +199,7 @@ class TrustNewton:
             self._project(system.x)
             moved = self._evaluate(tao)
             ratio = (value - moved + noise) / (model.promise + noise) if np.isfinite(moved) else -1.0
-            last = model.shift == 0.0 and model.promise <= floor
+            last = model.promise <= floor and (model.shift == 0.0 or norm <= tolerance)
             if ratio < POOR:
                 progress.radius = SHRINK * model.length
             elif ratio > GOOD and model.length > SHORT * progress.radius:
@@ -207,6 +208,8 @@ class TrustNewton:
                 return moved, model.length, Reason.CONVERGED_DECREMENT if last else None
             old.copy(system.x)
             old_gradient.copy(system.gradient)
+            if norm <= tolerance and model.promise <= floor:
+                return value, 0.0, Reason.CONVERGED_GRADIENT
             if model.promise <= (1e4 * floor if model.shift == 0.0 else noise):
                 return (
                     value,

@@ -70,9 +70,8 @@ def main() -> None:
             print(f"{done:7.0f} starts  {memory:8.1f} MB")
             shown = done + arguments.starts / 10
     print(f"{arguments.starts:7d} starts  {resident():8.1f} MB at the end, {seconds:.1f} s")
-    print(
-        f"peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.1f} MB; {size / arguments.starts:.0f} bytes of disk a start"
-    )
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    print(f"peak {peak:.1f} MB; {size / arguments.starts:.0f} bytes of disk a start")
 
 
 if __name__ == "__main__":

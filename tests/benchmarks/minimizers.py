@@ -144,9 +144,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path())
     arguments = parser.parse_args()
     rows = []
-    print(
-        f"{'model':22s} {'minimizer':14s} {'converged':>9s} {'iterations':>10s} {'seconds':>8s} {'lowest action':>16s} hits"
-    )
+    print(f"{'model':22s} {'minimizer':14s} converged iterations  seconds    lowest action hits")
     for model in arguments.models.split(","):
         problem = problem_of(model, arguments.bounds)
         for minimizer in arguments.minimizers.split(","):
