@@ -143,7 +143,7 @@ def test_negative_curvature_is_left_for_a_minimum(begin):
 
 
 def test_active_bounds_satisfy_the_conditions_of_karush_kuhn_tucker():
-    """A linear problem in a box that cuts off the posterior mean: solution and multipliers are known exactly."""
+    """A linear problem in a box that cuts off the posterior mean; against L-BFGS-B too."""
     free = Action(linear_problem())
     mean = posterior_mean(free, 3.0).reshape(-1)
     box = np.array([[-0.3, 0.3], [-np.inf, 0.2], [-0.1, np.inf]])

@@ -1,0 +1,147 @@
+"""The queue: each start handed out once, whatever the work costs; counts; groups of ranks."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import numpy as np
+import pytest
+
+from hpcda.errors import InputError, Mistake
+
+MPI = pytest.importorskip("mpi4py.MPI")
+
+from hpcda.mpi import Queue, World, all_or_none  # noqa: E402
+
+pytestmark = pytest.mark.mpi(min_size=1)
+COMM = MPI.COMM_WORLD
+
+
+def drain(world, starts, work):
+    """Starts that this rank's group took, with `work` done for each, and the counts at the end."""
+    queue, taken = Queue(world.comm, world.group, starts), []
+    while (start := queue.take()) is not None:
+        taken.append(start)
+        work(start, queue)
+        queue.poll()
+    world.wait()
+    counts = queue.counts()
+    queue.close()
+    return taken, counts
+
+
+@pytest.mark.parametrize("starts", [0, 1, 3, 40])
+def test_every_start_is_handed_out_once_with_uneven_work(starts):
+    def work(start, queue):
+        time.sleep(0.02 if start % 7 == 0 else 0.001 * (COMM.rank + 1))
+
+    with World() as world:
+        taken, _ = drain(world, starts, work)
+    everything = COMM.allgather(taken)
+    assert sorted(start for one in everything for start in one) == list(range(starts))
+    assert all(one == sorted(one) for one in everything)
+
+
+@pytest.mark.mpi(min_size=2)
+def test_a_slow_rank_gets_fewer_starts():
+    def work(start, queue):
+        time.sleep(0.25 if COMM.rank == 1 else 0.02)
+
+    with World() as world:
+        taken, _ = drain(world, 20, work)
+    shares = COMM.allgather(len(taken))
+    assert sum(shares) == 20
+    assert shares[1] < shares[0]
+
+
+@pytest.mark.mpi(min_size=2)
+def test_starts_are_taken_while_rank_0_computes():
+    """Rank 0 polls only now and then; the others do not wait for the end of its start."""
+
+    def work(start, queue):
+        if COMM.rank == 0:
+            end = time.monotonic() + 0.5
+            while time.monotonic() < end:
+                queue.poll()
+        else:
+            time.sleep(0.01)
+
+    with World() as world:
+        taken, _ = drain(world, 24, work)
+    shares = COMM.allgather(len(taken))
+    assert sum(shares) == 24 and shares[0] <= 6
+
+
+def test_counts():
+    levels = {start: 10.0 - start for start in range(12)}
+
+    def work(start, queue):
+        for _ in range(start % 3):
+            queue.rung_done()
+        queue.start_done(np.nan if start == 11 else levels[start], failed=start in (9, 10))
+
+    with World() as world:
+        _, counts = drain(world, 12, work)
+    assert counts.done == 12
+    assert counts.failed == 2
+    assert counts.rungs == sum(start % 3 for start in range(12))
+    assert counts.lowest == levels[8]
+
+
+def test_counts_of_an_ensemble_that_has_not_begun():
+    with World() as world:
+        queue = Queue(world.comm, world.group, 5)
+        world.wait()
+        counts = queue.counts()
+        world.wait()
+        queue.close()
+    assert (counts.done, counts.failed, counts.rungs, counts.lowest) == (0, 0, 0, np.inf)
+
+
+def test_several_queues_one_after_another():
+    with World() as world:
+        for _ in range(5):
+            taken, _ = drain(world, 6, lambda start, queue: None)
+            assert sum(len(one) for one in COMM.allgather(taken)) == 6
+
+
+@pytest.mark.mpi(min_size=2)
+def test_ranks_of_a_group_receive_the_same_starts():
+    if COMM.size % 2:
+        pytest.skip("needs an even number of ranks")
+    with World(2) as world:
+        assert world.group.size == 2 and world.groups == COMM.size // 2
+        assert world.leads == (COMM.rank % 2 == 0)
+        taken, _ = drain(world, 9, lambda start, queue: time.sleep(0.005))
+        assert world.group.allgather(taken) == [taken] * 2
+        leaders = COMM.allgather(taken if world.leads else [])
+    assert sorted(start for one in leaders for start in one) == list(range(9))
+
+
+@pytest.mark.parametrize("ranks", [COMM.size + 1, 2 * COMM.size, 7])
+def test_a_world_that_is_no_multiple_is_refused_on_all_ranks(ranks):
+    with pytest.raises(InputError) as caught:
+        World(ranks)
+    (mistake,) = caught.value.mistakes
+    assert mistake.place == "ensemble.ranks_per_start"
+    assert f"{COMM.size} ranks" in mistake.problem
+    advised = int(re.search(r"mpirun -n (\d+)", mistake.remedy)[1])
+    assert advised % ranks == 0
+    COMM.Barrier()
+
+
+def test_mistakes_of_rank_0_are_raised_everywhere():
+    def fail():
+        raise InputError(Mistake("here", "wrong", "mend it"))
+
+    with pytest.raises(InputError, match="here: wrong"):
+        all_or_none(COMM, fail)
+    assert all_or_none(COMM, lambda: COMM.rank) == (0 if COMM.rank == 0 else None)
+
+
+def test_input_errors_leave_the_world_without_ending_it():
+    with pytest.raises(InputError), World() as world:
+        assert world.size == COMM.size
+        raise InputError(Mistake("key", "wrong", "mend it"))
+    COMM.Barrier()
