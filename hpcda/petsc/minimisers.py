@@ -7,6 +7,7 @@ gradient is within the tolerance, or where Newton's decrement says that nothing 
 from __future__ import annotations
 
 import atexit
+import logging
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ from hpcda.petsc.start import PETSc
 from hpcda.petsc.system import SerialSystem, System
 from hpcda.problem import Array, Numbers
 
+_log = logging.getLogger(__name__)
 DECREMENT = 1e-10
 STILL, PATIENCE = 1e-15, 5
 """An action that falls by less than this part of itself, so many times in a row, has ceased to fall."""
@@ -243,8 +245,9 @@ class PetscMinimiser:
                 self.tao.solve()
                 iterations = self.tao.getIterationNumber()
                 native = self.tao.getConvergedReason()
-        except PETSc.Error:
+        except PETSc.Error as error:
             native, reason = -1, Reason.FAILED_LINEAR
+            _log.warning("a minimisation at Rf = %g ended early: %s", rf, error)
         if self._newton is not None and reason is None:
             reason = self._newton.progress.reason
             factorizations = self._newton.progress.factorizations
