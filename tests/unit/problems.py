@@ -131,7 +131,7 @@ def linear_problem(times: int = 12, **changes) -> Problem:
     """The linear map, x and x + z measured, b estimated: a positive definite quadratic action."""
     rng = np.random.default_rng(11)
     data = rng.normal(size=(times, 2))
-    data[3] = np.nan
+    data[3:4] = np.nan
     fields = {
         "model": linear_model(),
         "discretization": "map",
