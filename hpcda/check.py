@@ -111,7 +111,7 @@ def _cost(job: Job, problem: Problem, action: Action, path: Array, rf: float) ->
     begin = time.perf_counter()
     indptr, indices, values = action.hessian(path, rf)
     evaluation = time.perf_counter() - begin
-    band = 2 * problem.block
+    band = _band(problem, indptr, indices)
     factorization = _factorization(problem, indptr, indices, values, band)
     first = np.resize(job.ladder.first_rungs, job.ensemble.starts)
     rungs = float(np.sum(job.ladder.count - first))
@@ -132,6 +132,13 @@ def _cost(job: Job, problem: Problem, action: Action, path: Array, rf: float) ->
         total=per_rung * rungs * job.ensemble.ranks_per_start,
         disk=8.0 * stored,
     )
+
+
+def _band(problem: Problem, indptr: npt.ArrayLike, indices: npt.ArrayLike) -> int:
+    """Diagonals of the lower triangle that hold the chains of the windows."""
+    rows, columns = np.repeat(np.arange(problem.size), np.diff(np.asarray(indptr))), np.asarray(indices)
+    chains = (rows < problem.offsets[-1]) & (columns < problem.offsets[-1])
+    return int(np.max(rows[chains] - columns[chains])) + 1
 
 
 def _factorization(

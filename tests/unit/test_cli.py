@@ -13,8 +13,10 @@ import pytest
 
 import hpcda
 from hpcda import cli
+from hpcda.check import check
 from hpcda.errors import InputError
 from hpcda.job import load_job
+from hpcda.job.schema import OutputTable
 from hpcda.template import write_template
 
 ROOT = Path(__file__).parents[2]
@@ -304,3 +306,14 @@ def test_the_reader_of_the_output_may_leave(tmp_path):
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+JOBS = sorted((ROOT / "jobs").glob("*/*.toml"))
+
+
+@pytest.mark.parametrize("path", JOBS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_every_experiment_passes_its_check(path, tmp_path):
+    job = load_job(path)
+    checked = check(job.model_copy(update={"output": OutputTable(directory=str(tmp_path / "run"))}))
+    assert checked.ok
+    assert checked.cost.factorization > 0
