@@ -343,7 +343,7 @@ def direct_solver(ksp: Any) -> None:
     elif PETSc.Sys.hasExternalPackage("mumps"):
         pc.setType(PETSc.PC.Type.CHOLESKY)
         pc.setFactorSolverType("mumps")
-        # MUMPS tells the whole matrix's inertia where its root stays on one rank and it looks for null pivots.
+        # MUMPS tells the whole inertia where its root stays on one rank and it looks for null pivots.
         database, prefix = PETSc.Options(), ksp.getOptionsPrefix() or ""
         for name in (f"{prefix}mat_mumps_icntl_13", f"{prefix}mat_mumps_icntl_24"):
             if not database.hasName(name):
