@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hpcda.models.trace import Graph, Symbol, constant_node
+from hpcda.models.graph import Graph
+from hpcda.models.trace import Symbol, constant_node
 
 LANES = 8
 PIECE = 400
@@ -78,7 +79,11 @@ def trace(function: Callable[[Callable[[str, int], Symbol]], Sequence[Any]]) -> 
         InputError: The function does what cannot be differentiated, or returns what is not a number.
     """
     graph = Graph()
-    values = [constant_node(graph, value) for value in function(graph.input)]
+
+    def given(kind: str, index: int) -> Symbol:
+        return Symbol(graph, graph.input(kind, index))
+
+    values = [constant_node(graph, value) for value in function(given)]
     jacobian: list[tuple[int, int]] = []
     jacobian_nodes: list[int] = []
     total = graph.constant(0.0)
@@ -86,7 +91,7 @@ def trace(function: Callable[[Callable[[str, int], Symbol]], Sequence[Any]]) -> 
         for variable, node in _by_variable(graph, value):
             jacobian.append((row, variable))
             jacobian_nodes.append(node)
-        total = graph.add(total, graph.multiply(graph.input("mu", row).node, value))
+        total = graph.add(total, graph.multiply(graph.input("mu", row), value))
     hessian: list[tuple[int, int]] = []
     hessian_nodes: list[int] = []
     for k, slope in _by_variable(graph, total):

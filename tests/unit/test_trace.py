@@ -10,9 +10,10 @@ from jets import SMOOTH, Jet
 from traced import interpreted, of
 
 from hpcda.errors import InputError
+from hpcda.models.graph import UNARY, Graph
 from hpcda.models.kernels import trace
 from hpcda.models.model import Model, Parameter, State, StateVector
-from hpcda.models.trace import UNARY, Graph
+from hpcda.models.trace import Symbol
 
 MU = np.array([0.7])
 # Where each function is defined; symmetric points around 0 elsewhere.
@@ -266,7 +267,7 @@ def test_numbers_in_place_stay_numbers():
 
 def test_equal_expressions_are_one_node():
     graph = Graph()
-    x, y = graph.input("v", 0), graph.input("v", 1)
+    x, y = (Symbol(graph, graph.input("v", k)) for k in (0, 1))
     assert (x * y).node == (y * x).node == (x * y * 1.0).node
     assert (x + y).node == (y + x).node == (x + y + 0).node == (x - -y).node
     assert np.exp(x).node == np.exp(x + 0.0).node

@@ -1,0 +1,260 @@
+"""One graph of all expressions of a trace, and derivatives on it.
+
+Equal subexpressions are one node. Nodes are numbered in the order of their making, so that arguments always
+stand before what uses them. Derivatives are taken on the graph itself (reverse accumulation, Griewank,
+Walther, Evaluating Derivatives, SIAM 2008, ch. 3) and become nodes like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+Key = tuple[Any, ...]
+UNARY = (
+    "neg", "exp", "log", "sqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh", "arcsin", "arccos", "arctan",
+    "abs", "sign", "log1p", "expm1", "floor",
+)  # fmt: skip
+COMPARE: dict[str, Callable[[float, float], bool]] = {
+    "lt": lambda a, b: a < b,
+    "le": lambda a, b: a <= b,
+    "eq": lambda a, b: a == b,
+}
+
+
+class Graph:
+    """All nodes of one trace; equal expressions are one node."""
+
+    def __init__(self) -> None:
+        self.keys: list[Key] = []
+        self._index: dict[Key, int] = {}
+
+    def node(self, *key: Any) -> int:
+        """The number of the node ``(operation, arguments…)``, made if it is new."""
+        number = self._index.get(key)
+        if number is None:
+            number = len(self.keys)
+            self.keys.append(key)
+            self._index[key] = number
+        return number
+
+    def constant(self, value: float) -> int:
+        """A number."""
+        return self.node("const", float(value))
+
+    def value(self, node: int) -> float | None:
+        """The number that a constant node holds, or None."""
+        key = self.keys[node]
+        return key[1] if key[0] == "const" else None
+
+    def input(self, kind: str, index: int) -> int:
+        """Entry `index` of the input array `kind`."""
+        return self.node("input", kind, index)
+
+    def add(self, a: int, b: int) -> int:
+        """A + b."""
+        x, y = self.value(a), self.value(b)
+        if x is not None and y is not None:
+            return self.constant(x + y)
+        if x == 0.0:
+            return b
+        if y == 0.0:
+            return a
+        if self.keys[b][0] == "neg":
+            return self.subtract(a, self.keys[b][1])
+        if self.keys[a][0] == "neg":
+            return self.subtract(b, self.keys[a][1])
+        return self.node("add", *sorted((a, b)))
+
+    def subtract(self, a: int, b: int) -> int:
+        """A − b."""
+        x, y = self.value(a), self.value(b)
+        if x is not None and y is not None:
+            return self.constant(x - y)
+        if a == b:
+            return self.constant(0.0)
+        if y == 0.0:
+            return a
+        if x == 0.0:
+            return self.unary("neg", b)
+        if self.keys[b][0] == "neg":
+            return self.add(a, self.keys[b][1])
+        return self.node("sub", a, b)
+
+    def multiply(self, a: int, b: int) -> int:
+        """A · b."""
+        x, y = self.value(a), self.value(b)
+        if x is not None and y is not None:
+            return self.constant(x * y)
+        if x is not None:
+            a, b, x, y = b, a, y, x
+        if y == 0.0:
+            return self.constant(0.0)
+        if y == 1.0:
+            return a
+        if y == -1.0:
+            return self.unary("neg", a)
+        if self.keys[a][0] == "neg":
+            return self.unary("neg", self.multiply(self.keys[a][1], b))
+        if self.keys[b][0] == "neg":
+            return self.unary("neg", self.multiply(a, self.keys[b][1]))
+        return self.node("mul", *sorted((a, b)))
+
+    def divide(self, a: int, b: int) -> int:
+        """A / b."""
+        y = self.value(b)
+        if y is not None:
+            if y == 0.0:
+                raise ZeroDivisionError("the equations divide by zero")
+            return self.multiply(a, self.constant(1.0 / y))
+        if self.value(a) == 0.0:
+            return a
+        return self.node("div", a, b)
+
+    def power(self, a: int, b: int) -> int:
+        """A to the power b; small whole exponents become products."""
+        x, y = self.value(a), self.value(b)
+        if x is not None and y is not None:
+            return self.constant(x**y)
+        if y is None:
+            return self.unary("exp", self.multiply(b, self.unary("log", a)))
+        if y == 0.0:
+            return self.constant(1.0)
+        if y < 0.0:
+            return self.divide(self.constant(1.0), self.power(a, self.constant(-y)))
+        if y == 0.5:
+            return self.unary("sqrt", a)
+        if y.is_integer() and y <= 16:
+            half = self.power(a, self.constant(y // 2)) if y > 1 else self.constant(1.0)
+            square = self.multiply(half, half)
+            return self.multiply(square, a) if y % 2 else square
+        return self.node("pow", a, y)
+
+    def unary(self, name: str, a: int) -> int:
+        """A function of one argument."""
+        x = self.value(a)
+        if x is not None:
+            return self.constant(-x if name == "neg" else float(getattr(np, name)(x)))
+        if name == "neg" and self.keys[a][0] == "neg":
+            return int(self.keys[a][1])
+        return self.node(name, a)
+
+    def compare(self, name: str, a: int, b: int) -> int:
+        """1 where the comparison holds, else 0."""
+        x, y = self.value(a), self.value(b)
+        if x is not None and y is not None:
+            return self.constant(float(COMPARE[name](x, y)))
+        return self.node(name, a, b)
+
+    def select(self, condition: int, a: int, b: int) -> int:
+        """`a` where the condition is not 0, else `b`."""
+        c = self.value(condition)
+        if c is not None:
+            return a if c else b
+        return a if a == b else self.node("select", condition, a, b)
+
+    def arguments(self, node: int) -> tuple[int, ...]:
+        """The nodes that `node` is computed from."""
+        key = self.keys[node]
+        if key[0] in ("const", "input"):
+            return ()
+        return (key[1],) if key[0] == "pow" else tuple(key[1:])
+
+    def reach(self, roots: Iterable[int]) -> list[int]:
+        """All nodes that `roots` need, themselves included, in the order of computation."""
+        seen: set[int] = set()
+        stack = list(roots)
+        while stack:
+            node = stack.pop()
+            if node not in seen:
+                seen.add(node)
+                stack.extend(self.arguments(node))
+        return sorted(seen)
+
+    def partials(self, node: int) -> list[tuple[int, int]]:
+        """Each argument of `node` with the partial derivative by it."""
+        op, *rest = self.keys[node]
+        one = self.constant(1.0)
+        if op == "add":
+            return [(rest[0], one), (rest[1], one)]
+        if op == "sub":
+            return [(rest[0], one), (rest[1], self.constant(-1.0))]
+        if op == "mul":
+            return [(rest[0], rest[1]), (rest[1], rest[0])]
+        if op == "div":
+            return [
+                (rest[0], self.divide(one, rest[1])),
+                (rest[1], self.unary("neg", self.divide(node, rest[1]))),
+            ]
+        if op == "pow":
+            a, y = rest
+            return [(a, self.multiply(self.constant(y), self.power(a, self.constant(y - 1.0))))]
+        if op == "select":
+            zero = self.constant(0.0)
+            return [(rest[1], self.select(rest[0], one, zero)), (rest[2], self.select(rest[0], zero, one))]
+        if op in COMPARE or op in ("sign", "floor"):
+            return []
+        return [(rest[0], self._slope(op, rest[0], node))]
+
+    def _slope(self, op: str, a: int, node: int) -> int:
+        one = self.constant(1.0)
+
+        def square(n: int) -> int:
+            return self.multiply(n, n)
+
+        match op:
+            case "neg":
+                return self.constant(-1.0)
+            case "exp":
+                return node
+            case "expm1":
+                return self.add(node, one)
+            case "log":
+                return self.divide(one, a)
+            case "log1p":
+                return self.divide(one, self.add(a, one))
+            case "sqrt":
+                return self.divide(self.constant(0.5), node)
+            case "sin":
+                return self.unary("cos", a)
+            case "cos":
+                return self.unary("neg", self.unary("sin", a))
+            case "tan":
+                return self.add(one, square(node))
+            case "sinh":
+                return self.unary("cosh", a)
+            case "cosh":
+                return self.unary("sinh", a)
+            case "tanh":
+                return self.subtract(one, square(node))
+            case "arcsin":
+                return self.divide(one, self.unary("sqrt", self.subtract(one, square(a))))
+            case "arccos":
+                return self.unary("neg", self.divide(one, self.unary("sqrt", self.subtract(one, square(a)))))
+            case "arctan":
+                return self.divide(one, self.add(one, square(a)))
+            case "abs":
+                return self.unary("sign", a)
+        raise AssertionError(op)
+
+    def gradient(self, root: int) -> dict[int, int]:
+        """Input node -> derivative of `root` by it, for every input that `root` depends on."""
+        if self.value(root) is not None:
+            return {}
+        adjoint = {root: self.constant(1.0)}
+        found: dict[int, int] = {}
+        for node in reversed(self.reach([root])):
+            weight = adjoint.pop(node, None)
+            if weight is None:
+                continue
+            if self.keys[node][0] == "input":
+                found[node] = weight
+                continue
+            for argument, slope in self.partials(node):
+                term = self.multiply(weight, slope)
+                if self.value(term) == 0.0 or self.value(argument) is not None:
+                    continue
+                adjoint[argument] = self.add(adjoint[argument], term) if argument in adjoint else term
+        return {node: weight for node, weight in sorted(found.items()) if self.value(weight) != 0.0}
