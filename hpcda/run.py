@@ -52,13 +52,13 @@ def run(
     job = job if isinstance(job, Job) else load_job(job)
     directory = Path(output) if output is not None else job.output_directory
     _announce(job, petsc_options)
-    from hpcda.mpi import World, all_or_none
+    from hpcda.mpi import World, all_agree, all_or_none
     from hpcda.petsc import SolverOptions
 
     with World(job.ensemble.ranks_per_start) as world:
         all_or_none(world.comm, lambda: refuse_used(directory))
-        built = build_problem(job)
-        action = Action(built.problem)
+        built = all_agree(world.comm, lambda: build_problem(job))
+        action = all_agree(world.comm, lambda: Action(built.problem))
         ladder = Ladder(job.ladder.rf0, job.ladder.alpha, job.ladder.count, tuple(job.ladder.first_rungs))
         options = SolverOptions(job.solver.petsc, petsc_options)
         with options:

@@ -7,6 +7,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -96,6 +97,31 @@ def all_or_none(comm: Any, action: Callable[[], T]) -> T | None:
     if mistakes:
         raise InputError(mistakes)
     return result
+
+
+def all_agree(comm: Any, action: Callable[[], T]) -> T:
+    """Do `action` on every rank of `comm`; where any of them finds mistakes, every rank raises them.
+
+    Returns:
+        What `action` returned on this rank.
+
+    Raises:
+        InputError: That of the first rank that has one; it says so where the others have none.
+    """
+    result: T | None = None
+    mistakes: tuple[Mistake, ...] = ()
+    try:
+        result = action()
+    except InputError as error:
+        mistakes = error.mistakes
+    found = comm.allgather(mistakes)
+    failed = [rank for rank, one in enumerate(found) if one]
+    if not failed:
+        return result  # type: ignore[return-value]
+    if len(failed) == len(found):
+        raise InputError(found[0])
+    alone = f"only rank {failed[0]} of {len(found)} found this: do all nodes see the same files?"
+    raise InputError(replace(one, remedy=f"{one.remedy}; {alone}") for one in found[failed[0]])
 
 
 def _check_launcher(size: int) -> None:

@@ -12,7 +12,7 @@ from hpcda.errors import InputError, Mistake
 
 MPI = pytest.importorskip("mpi4py.MPI")
 
-from hpcda.mpi import Queue, World, all_or_none  # noqa: E402
+from hpcda.mpi import Queue, World, all_agree, all_or_none  # noqa: E402
 
 pytestmark = pytest.mark.mpi(min_size=1)
 COMM = MPI.COMM_WORLD
@@ -138,6 +138,27 @@ def test_mistakes_of_rank_0_are_raised_everywhere():
     with pytest.raises(InputError, match="here: wrong"):
         all_or_none(COMM, fail)
     assert all_or_none(COMM, lambda: COMM.rank) == (0 if COMM.rank == 0 else None)
+
+
+def test_mistakes_that_all_ranks_find_are_raised_as_they_are():
+    def fail():
+        raise InputError(Mistake("here", "wrong", "mend it"))
+
+    with pytest.raises(InputError) as caught:
+        all_agree(COMM, fail)
+    assert caught.value.mistakes == (Mistake("here", "wrong", "mend it"),)
+    assert all_agree(COMM, lambda: COMM.rank) == COMM.rank
+
+
+@pytest.mark.mpi(min_size=2)
+def test_mistakes_that_one_rank_finds_alone_are_raised_everywhere():
+    def fail():
+        if COMM.rank == 1:
+            raise InputError(Mistake("data.file", "there is no such file", "name another"))
+
+    with pytest.raises(InputError, match="data.file: there is no such file") as caught:
+        all_agree(COMM, fail)
+    assert f"only rank 1 of {COMM.size} found this" in caught.value.mistakes[0].remedy
 
 
 def test_input_errors_leave_the_world_without_ending_it():
