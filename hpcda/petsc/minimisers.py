@@ -198,6 +198,8 @@ class PetscMinimiser:
                     )
                 self._squares = LeastSquares(system)
                 self._squares.connect(tao)
+            if self.kind.linear:
+                tao.getKSP().setOptionsPrefix(PREFIX)
             if self.kind.linear == "direct":
                 direct_solver(tao.getKSP())
             elif self.kind.linear == "icc":

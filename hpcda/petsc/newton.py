@@ -226,7 +226,9 @@ class TrustNewton:
         zero_open = True
         shift = progress.shift
         for attempt in range(TRIES):
-            if not self._solve_shifted(shift, rhs, step):
+            convex = self._solve_shifted(shift, rhs, step)
+            length, inverse = self._lengths(step, shift) if convex else (0.0, 0.0)
+            if not convex or inverse <= 0.0:
                 low = max(low, shift)
                 zero_open = False
                 guess = 0.1 * norm / radius if shift == 0.0 else RAISE * shift
@@ -238,7 +240,6 @@ class TrustNewton:
                 if shift > LARGEST:
                     return None
                 continue
-            length, inverse = self._lengths(step, shift)
             inside = length <= LONG * radius
             if inside and (shift == 0.0 or length >= SHORT * radius or attempt > 20):
                 break
@@ -281,14 +282,14 @@ class TrustNewton:
         return bool(np.isfinite(slope) and slope >= 0.0 and positive_definite(self._ksp, hessian, step, work))
 
     def _lengths(self, step: Any, shift: float) -> tuple[float, float]:
-        """‖S⁻¹ d‖, and minus the derivative of it by the shift."""
+        """‖S⁻¹ d‖, and minus the derivative of it by the shift: positive where the matrix is convex."""
         weighted, answer = self._vectors[5], self._vectors[6]
         weighted.pointwiseMult(step, self._metric)
         length = float(np.sqrt(max(weighted.dot(step), 0.0)))
         if length == 0.0 or (shift == 0.0 and length <= LONG * self.progress.radius):
             return length, 1.0
         self._ksp.solve(weighted, answer)
-        return length, max(float(weighted.dot(answer)) / length, 1e-300)
+        return length, float(weighted.dot(answer)) / length
 
     def _project(self, x: Any) -> None:
         array = x.array
@@ -343,13 +344,14 @@ def direct_solver(ksp: Any) -> None:
     elif PETSc.Sys.hasExternalPackage("mumps"):
         pc.setType(PETSc.PC.Type.CHOLESKY)
         pc.setFactorSolverType("mumps")
+    else:
+        pc.setType(PETSc.PC.Type.REDUNDANT)
+    if PETSc.Sys.hasExternalPackage("mumps"):
         # MUMPS tells the whole inertia where its root stays on one rank and it looks for null pivots.
         database, prefix = PETSc.Options(), ksp.getOptionsPrefix() or ""
         for name in (f"{prefix}mat_mumps_icntl_13", f"{prefix}mat_mumps_icntl_24"):
             if not database.hasName(name):
                 database.setValue(name, 1)
-    else:
-        pc.setType(PETSc.PC.Type.REDUNDANT)
 
 
 def positive_definite(ksp: Any, matrix: Any, step: Any, work: Any) -> bool:
