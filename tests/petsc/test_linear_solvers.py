@@ -1,4 +1,4 @@
-"""Any linear solver that PETSc has serves the minimisers: the same minima, whatever factorizes or iterates."""
+"""Any linear solver of PETSc serves the minimisers: the same minima, whatever factorizes or iterates."""
 
 from pathlib import Path
 
