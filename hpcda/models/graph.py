@@ -30,6 +30,7 @@ class Graph:
     def __init__(self) -> None:
         self.keys: list[Key] = []
         self._index: dict[Key, int] = {}
+        self._guarded: list[bool] = []
 
     def node(self, *key: Any) -> int:
         """The number of the node ``(operation, arguments…)``, made if it is new."""
@@ -37,8 +38,16 @@ class Graph:
         if number is None:
             number = len(self.keys)
             self.keys.append(key)
+            self._guarded.append(self._has_guard(key))
             self._index[key] = number
         return number
+
+    def _has_guard(self, key: Key) -> bool:
+        """Whether a sum holds a term that is 0 in a branch that np.where does not take."""
+        op, *rest = key
+        if op == "select":
+            return any(self.value(node) == 0.0 or self._guarded[node] for node in rest[1:])
+        return op in ("add", "sub", "neg") and any(self._guarded[node] for node in rest)
 
     def constant(self, value: float) -> int:
         """A number."""
@@ -191,9 +200,6 @@ class Graph:
         if op == "pow":
             a, y = rest
             return [(a, self.multiply(self.constant(y), self.power(a, self.constant(y - 1.0))))]
-        if op == "select":
-            zero = self.constant(0.0)
-            return [(rest[1], self.select(rest[0], one, zero)), (rest[2], self.select(rest[0], zero, one))]
         if op in COMPARE or op in ("sign", "floor"):
             return []
         return [(rest[0], self._slope(op, rest[0], node))]
@@ -239,6 +245,38 @@ class Graph:
                 return self.unary("sign", a)
         raise AssertionError(op)
 
+    def _terms(self, node: int, weight: int) -> list[tuple[int, int]]:
+        """Each argument of `node` with the part of the derivative that comes through `node` to it."""
+        if self.keys[node][0] != "select":
+            return [(argument, self._through(weight, slope)) for argument, slope in self.partials(node)]
+        condition, a, b = self.keys[node][1:]
+        zero = self.constant(0.0)
+        return [(a, self.select(condition, weight, zero)), (b, self.select(condition, zero, weight))]
+
+    def _through(self, weight: int, slope: int) -> int:
+        """The product; 0 in a branch that np.where does not take, even where the slope is not finite."""
+        total, open_terms = self.constant(0.0), [(weight, False)]
+        while open_terms:
+            node, minus = open_terms.pop()
+            op, *rest = self.keys[node]
+            if not self._guarded[node]:
+                term = self.multiply(node, slope)
+            elif op == "select":
+                term = self.select(rest[0], self._through(rest[1], slope), self._through(rest[2], slope))
+            else:
+                open_terms.append((rest[-1], minus != (op in ("sub", "neg"))))
+                open_terms += [(rest[0], minus)] if len(rest) == 2 else []
+                continue
+            total = self.subtract(total, term) if minus else self.add(total, term)
+        return total
+
+    def _sum(self, a: int, b: int) -> int:
+        """The sum, one choice where both depend on the same condition."""
+        if self.keys[a][0] == self.keys[b][0] == "select" and self.keys[a][1] == self.keys[b][1]:
+            (condition, p, q), (r, s) = self.keys[a][1:], self.keys[b][2:]
+            return self.select(condition, self._sum(p, r), self._sum(q, s))
+        return self.add(a, b)
+
     def gradient(self, root: int) -> dict[int, int]:
         """Input node -> derivative of `root` by it, for every input that `root` depends on."""
         if self.value(root) is not None:
@@ -252,9 +290,8 @@ class Graph:
             if self.keys[node][0] == "input":
                 found[node] = weight
                 continue
-            for argument, slope in self.partials(node):
-                term = self.multiply(weight, slope)
+            for argument, term in self._terms(node, weight):
                 if self.value(term) == 0.0 or self.value(argument) is not None:
                     continue
-                adjoint[argument] = self.add(adjoint[argument], term) if argument in adjoint else term
+                adjoint[argument] = self._sum(adjoint[argument], term) if argument in adjoint else term
         return {node: weight for node, weight in sorted(found.items()) if self.value(weight) != 0.0}

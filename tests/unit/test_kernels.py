@@ -188,6 +188,46 @@ def test_a_branch_not_taken_leaves_no_trace_in_values():
     np.testing.assert_allclose(found.values[:, 2], [1 / (1 - np.exp(-1)), 1.0, 2 / (np.exp(2) - 1)])
 
 
+GUARDED = {
+    "root": (lambda x: np.where(x > 0, np.sqrt(x), 0.0), 0.0, 0.0),
+    "logarithm": (lambda x: np.where(x > 0, np.log(x), x), 1.0, 0.0),
+    "two terms": (lambda x: np.where(x > 0, np.sqrt(x) + x * np.sqrt(x), 2.0 * x), 2.0, 0.0),
+    "two conditions": (
+        lambda x: np.where(x > 0, np.sqrt(x), 0) - np.where(x > 1, np.sqrt(x), x**2),
+        2.0,
+        -2.0,
+    ),
+    "nested": (lambda x: np.where(x > -2, np.where(x > 0, np.log(np.sqrt(x)), x), np.log(x + 2.0)), 1.0, 0.0),
+    "inside": (lambda x: np.exp(np.where(x > 0, np.sqrt(x), 0.0)) * np.where(x > 0, x**0.3, x), 1.0, 0.0),
+}
+
+
+@pytest.mark.parametrize("name", GUARDED)
+def test_a_branch_not_taken_leaves_no_trace_in_derivatives(name):
+    function, slope, bend = GUARDED[name]
+    found = Compiled(of(lambda x: [function(x[0])], 1))([[-1.0], [2.0]], [1.0])
+    assert found.jacobian[0, 0, 0] == pytest.approx(slope)
+    assert found.hessian[0, 0, 0] == pytest.approx(bend)
+    step = 1e-4
+    up, mid, down = (float(function(np.array(2.0 + move))) for move in (step, 0.0, -step))
+    assert found.jacobian[1, 0, 0] == pytest.approx((up - down) / (2 * step), rel=1e-6, abs=1e-9)
+    assert found.hessian[1, 0, 0] == pytest.approx((up - 2 * mid + down) / step**2, rel=1e-5, abs=1e-5)
+
+
+def test_a_quotient_with_its_limit_where_it_is_not_defined():
+    """u / (exp(u) - 1), which rates of ion channels hold, at u = 0 itself."""
+    rate = of(lambda x: [np.where(abs(x[0]) < 1e-4, 1 - x[0] / 2 + x[0] ** 2 / 12, x[0] / np.expm1(x[0]))], 1)
+    found = Compiled(rate)([[0.0], [1e-5], [0.5]], [1.0])
+    np.testing.assert_allclose(found.jacobian[:2, 0, 0], -0.5, rtol=1e-4)
+    np.testing.assert_allclose(found.hessian[:2, 0, 0], 1 / 6, rtol=1e-4)
+    assert np.isfinite(found.hessian).all()
+
+
+def test_long_sums_of_guarded_terms():
+    traced = of(lambda x: [x[1] * sum(np.where(x[0] > k, np.sqrt(x[0] - k), 0.0) for k in range(1200))], 2)
+    assert len(traced.hessian) == 2
+
+
 @pytest.mark.parametrize("number", [1e-300, 1e300, 1 / 3, -1.0, 1e22, 5e-324, np.pi])
 def test_numbers_keep_all_their_digits(number):
     found = Compiled(of(lambda x: [x[0] + number, np.minimum(x[0], np.inf)], 1))([[0.0]], np.ones(2))
