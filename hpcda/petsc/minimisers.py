@@ -66,6 +66,11 @@ class Kind:
     bounds: bool
     linear: str = ""
 
+    @property
+    def remembers(self) -> bool:
+        """Whether TAO carries scaling or damping from one minimisation to the next, so that starts would mix."""
+        return self.type in ("brgn", "bncg")
+
 
 MINIMISERS: dict[str, Kind] = {
     "auto": Kind("newton", "the most robust one: newton", bounds=True, linear="direct"),
@@ -160,7 +165,8 @@ class PetscMinimiser:
         if name.startswith("snes-"):
             self._make_snes(max_iterations)
         else:
-            self._make_tao(max_iterations, spread, barrier)
+            self._settings = (max_iterations, spread, barrier)
+            self._make_tao(*self._settings)
         _alive.add(self)
 
     def __enter__(self) -> PetscMinimiser:
@@ -232,6 +238,11 @@ class PetscMinimiser:
         system = self.system
         if self._newton is not None:
             self._newton.fresh = fresh
+        if fresh and self.kind.remembers:
+            self.tao.destroy()
+            if self._squares is not None:
+                self._squares.destroy()
+            self._make_tao(*self._settings)
         system.rf = rf
         system.load(path)
         reason, factorizations, iterations = None, 0, 0
