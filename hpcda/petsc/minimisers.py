@@ -68,7 +68,7 @@ class Kind:
 
     @property
     def remembers(self) -> bool:
-        """Whether TAO carries scaling or damping from one minimisation to the next, so that starts would mix."""
+        """Whether TAO carries scaling or damping over to the next minimisation, so that starts would mix."""
         return self.type in ("brgn", "bncg")
 
 
