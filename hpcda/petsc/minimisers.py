@@ -30,7 +30,7 @@ from hpcda.petsc.newton import (
     scaled_norm,
 )
 from hpcda.petsc.options import PREFIX
-from hpcda.petsc.start import PETSc
+from hpcda.petsc.start import PETSc, TaoReason
 from hpcda.petsc.system import SerialSystem, System
 from hpcda.problem import Array, Numbers
 
@@ -68,8 +68,8 @@ class Kind:
 
     @property
     def remembers(self) -> bool:
-        """Whether TAO carries scaling or damping over to the next minimisation, so that starts would mix."""
-        return self.type in ("brgn", "bncg")
+        """Whether TAO carries what it has learned over to the next minimisation, so that starts would mix."""
+        return self.type in ("brgn", "bncg", "cg", "lmvm", "blmvm", "bqnls")
 
 
 MINIMISERS: dict[str, Kind] = {
@@ -117,15 +117,15 @@ class Stagnation:
         self._still = self._still + 1 if self._last - value <= STILL * abs(value) else 0
         self._last = value
         if not np.isfinite(value):
-            tao.setConvergedReason(PETSc.TAO.Reason.DIVERGED_NAN)
+            tao.setConvergedReason(TaoReason.DIVERGED_NAN)
         elif norm <= max(absolute, relative * abs(value), total * self._first):
-            tao.setConvergedReason(PETSc.TAO.Reason.CONVERGED_GATOL)
+            tao.setConvergedReason(TaoReason.CONVERGED_GATOL)
         elif self._still >= PATIENCE:
-            tao.setConvergedReason(PETSc.TAO.Reason.CONVERGED_STEPTOL)
+            tao.setConvergedReason(TaoReason.CONVERGED_STEPTOL)
         elif iteration >= tao.getMaximumIterations():
-            tao.setConvergedReason(PETSc.TAO.Reason.DIVERGED_MAXITS)
+            tao.setConvergedReason(TaoReason.DIVERGED_MAXITS)
         else:
-            tao.setConvergedReason(PETSc.TAO.Reason.CONTINUE_ITERATING)
+            tao.setConvergedReason(TaoReason.CONTINUE_ITERATING)
 
 
 class PetscMinimiser:
@@ -282,7 +282,7 @@ class PetscMinimiser:
             return Reason.CONVERGED_GRADIENT
         if known is not None:
             return known
-        reasons = PETSc.TAO.Reason
+        reasons = TaoReason
         if self.snes is not None:
             return (
                 Reason.STOPPED_ITERATIONS

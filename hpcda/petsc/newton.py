@@ -23,7 +23,7 @@ import numpy as np
 
 from hpcda.annealing.reasons import Reason
 from hpcda.petsc.options import PREFIX
-from hpcda.petsc.start import PETSc
+from hpcda.petsc.start import PETSc, TaoReason
 from hpcda.petsc.system import System
 from hpcda.problem import Numbers
 
@@ -114,7 +114,7 @@ class TrustNewton:
             done = self._minimise(tao, 0)
             self._weight = 0.0
         self._minimise(tao, done)
-        tao.setConvergedReason(_NATIVE.get(self.progress.reason, PETSc.TAO.Reason.DIVERGED_USER))
+        tao.setConvergedReason(_NATIVE.get(self.progress.reason, TaoReason.DIVERGED_USER))
 
     def _minimise(self, tao: Any, done: int) -> int:
         """Minimise, barrier included; returns the number of iterations, those `done` before included."""
@@ -301,11 +301,11 @@ class TrustNewton:
 
 PETSC_LOWEST = PETSc.NINFINITY
 _NATIVE = {
-    Reason.CONVERGED_GRADIENT: PETSc.TAO.Reason.CONVERGED_GATOL,
-    Reason.CONVERGED_DECREMENT: PETSc.TAO.Reason.CONVERGED_STEPTOL,
-    Reason.STOPPED_ITERATIONS: PETSc.TAO.Reason.DIVERGED_MAXITS,
-    Reason.FAILED_NON_FINITE: PETSc.TAO.Reason.DIVERGED_NAN,
-    Reason.FAILED_TRUST_REGION: PETSc.TAO.Reason.DIVERGED_TR_REDUCTION,
+    Reason.CONVERGED_GRADIENT: TaoReason.CONVERGED_GATOL,
+    Reason.CONVERGED_DECREMENT: TaoReason.CONVERGED_STEPTOL,
+    Reason.STOPPED_ITERATIONS: TaoReason.DIVERGED_MAXITS,
+    Reason.FAILED_NON_FINITE: TaoReason.DIVERGED_NAN,
+    Reason.FAILED_TRUST_REGION: TaoReason.DIVERGED_TR_REDUCTION,
 }
 
 

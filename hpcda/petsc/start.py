@@ -8,7 +8,10 @@ petsc4py.init([])
 
 from petsc4py import PETSc  # noqa: E402
 
-__all__ = ["PETSc", "petsc_version"]
+__all__ = ["PETSc", "TaoReason", "petsc_version"]
+
+TaoReason = PETSc.TAO.ConvergedReason if hasattr(PETSc.TAO, "ConvergedReason") else PETSc.TAO.Reason
+"""Why TAO stopped, under the name that this petsc4py has for it."""
 
 
 def petsc_version() -> str:
