@@ -220,7 +220,7 @@ def test_watch_hears_of_every_iteration():
 def test_starts_do_not_mix(name):
     """A start gives the same result whatever its minimiser did before: it does not depend on who ran what.
 
-    The second-order ones give the same bits; sums in quasi-Newton updates may depend on where vectors lie in memory.
+    Newton gives the same bits; sums in other updates may depend on where vectors lie in memory.
     """
     action, path, _ = near()
     with make_minimiser(action, name) as minimiser:
@@ -228,7 +228,7 @@ def test_starts_do_not_mix(name):
         minimiser.minimise(path + 3.0, 1e-2, fresh=True)
         second = minimiser.minimise(path, RF, fresh=True)
     assert first.reason is second.reason
-    if name in FIRST_ORDER:
+    if name in (*FIRST_ORDER, "brgn"):
         assert second.parts.total == pytest.approx(first.parts.total, rel=1e-10)
     else:
         assert np.array_equal(first.path, second.path) and first.parts == second.parts
