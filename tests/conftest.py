@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+# Temporary folders of this process alone: ranks that share one would clear away each other's.
+_temporary = tempfile.mkdtemp(prefix="hpcda-tests-")
+os.environ["PYTEST_DEBUG_TEMPROOT"] = _temporary
+atexit.register(shutil.rmtree, _temporary, ignore_errors=True)
 
 
 def _world(config: pytest.Config) -> Any | None:
