@@ -184,6 +184,12 @@ class Model:
                     "give every state, parameter and stimulus its own name",
                 )
             )
+        if self.kind not in ("flow", "map"):
+            raise InputError(
+                Mistake(
+                    f"model {self.name}", f"its kind is {self.kind!r}", 'write kind = "flow" or kind = "map"'
+                )
+            )
         if not self.states:
             raise InputError(Mistake(f"model {self.name}", "it has no states", "name at least one state"))
         count = len(inspect.signature(self.equations).parameters)

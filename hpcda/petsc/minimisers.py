@@ -162,12 +162,23 @@ class PetscMinimiser:
         self._ksp: Any = None
         self.snes: Any = None
         self.tao: Any = None
-        if name.startswith("snes-"):
-            self._make_snes(max_iterations)
-        else:
-            self._settings = (max_iterations, spread, barrier)
-            self._make_tao(*self._settings)
+        self._settings = (max_iterations, spread, barrier)
         _alive.add(self)
+        try:
+            if name.startswith("snes-"):
+                self._make_snes(max_iterations)
+            else:
+                self._make_tao(*self._settings)
+        except PETSc.Error as error:
+            self.destroy()
+            said = str(error).splitlines()[-1]
+            raise InputError(
+                Mistake(
+                    "PETSc options",
+                    f"PETSc refuses them: {said}",
+                    "check the values in solver.petsc and after --",
+                )
+            ) from error
 
     def __enter__(self) -> PetscMinimiser:
         return self

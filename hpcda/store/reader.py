@@ -116,6 +116,18 @@ class RunFile:
                     Mistake(os.fspath(run_dir), "there is no such directory", "name the directory of a run")
                 )
             build_index(self.run_dir)
+        try:
+            self._read(os.fspath(run_dir))
+        except (OSError, KeyError) as error:
+            raise InputError(
+                Mistake(
+                    os.fspath(run_dir),
+                    f"its files cannot be read: {error}",
+                    "a file in it is damaged or cut off; bring it back from a copy, or run the job again",
+                )
+            ) from error
+
+    def _read(self, run_dir: str) -> None:
         with h5py.File(self.file, "r") as file:
             check_schema(file, self.file)
             missing = [name for name in file["shards/file"].asstr()[:] if not (self.run_dir / name).exists()]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hpcda.errors import InputError
 from hpcda.models.catalogue import catalogue, load_model
-from hpcda.models.model import Model
+from hpcda.models.model import Model, State
 
 NAMES = (
     "colpitts",
@@ -299,3 +299,8 @@ def test_a_missing_file_suggests_its_neighbour(tmp_path):
     (tmp_path / "neuron.py").write_text(OWN)
     with pytest.raises(InputError, match=r"did you mean 'neuron\.py'"):
         load_model("neurone.py:build", {}, tmp_path)
+
+
+def test_a_kind_of_model_that_does_not_exist_is_refused():
+    with pytest.raises(InputError, match="its kind is 'Map'"):
+        Model("m", (State("x"),), (), lambda x, p: [x.x], kind="Map")
