@@ -103,9 +103,7 @@ class Run:
         jobs = [(str(self.file.run_dir), part) for part in self.file.parts(self._parts)]
         if not jobs:
             raise InputError(
-                Mistake(
-                    os.fspath(self.file.run_dir), "no start has left a single rung", "call `hpcda resume`"
-                )
+                Mistake(os.fspath(self.file.run_dir), "no start has left a single rung", "run the job again")
             )
         return joined(self._mapping(collect, jobs))
 

@@ -44,7 +44,7 @@ def closed_shards(run_dir: Path, required: bool = True) -> list[Path]:
                 os.fspath(run_dir),
                 f"{len(used)} of its {len(shards)} shards are being written ({used[0]})",
                 "wait until the run has ended, or follow it with `hpcda status`; if it was killed on another "
-                f"host, remove {run_dir / 'shards'}/*.open and call `hpcda resume`",
+                f"host, remove {run_dir / 'shards'}/*.open",
             )
         )
     fingerprints: dict[str, Path] = {}
@@ -56,7 +56,9 @@ def closed_shards(run_dir: Path, required: bool = True) -> list[Path]:
         except (OSError, KeyError) as error:
             raise InputError(
                 Mistake(
-                    os.fspath(shard), f"it cannot be read: {error}", "move it away and call `hpcda resume`"
+                    os.fspath(shard),
+                    f"it cannot be read: {error}",
+                    "move it away; the other shards can still be read",
                 )
             ) from error
     if len(fingerprints) > 1:

@@ -123,7 +123,7 @@ class Shard:
                 Mistake(
                     "output.directory",
                     f"{os.fspath(run_dir)!r} holds a run already",
-                    "name another directory, or continue that run with `hpcda resume`",
+                    "name another directory",
                 )
             )
         return cls(path, rank, generation, layout)
