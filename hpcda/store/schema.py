@@ -38,7 +38,7 @@ PER_RUNG: dict[str, tuple[str, str, str]] = {
     "measurement": ("f8", "1", "measurement error, its part of A"),
     "model": ("f8", "1", "model error times Rf / 2, its part of A"),
     "prior": ("f8", "1", "priors, their part of A"),
-    "gradient_norm": ("f8", "1", "Euclidean norm of the gradient of A"),
+    "gradient_norm": ("f8", "1", "largest entry of the projected gradient of A, in units of 1 / scale"),
     "iterations": ("i4", "1", "iterations of the minimiser"),
     "seconds": ("f8", "s", "time spent on the rung by the ranks of the start"),
     "reason": ("i2", "1", "why the minimiser stopped, a code of /reasons"),
@@ -75,7 +75,7 @@ class RungRecord:
         measurement: Its measurement part.
         model: Its model-error part, Rf included.
         prior: Its prior part.
-        gradient_norm: Euclidean norm of the gradient.
+        gradient_norm: Largest entry of the projected gradient, each times the scale of its unknown.
         iterations: Iterations of the minimiser.
         seconds: Time spent, in s.
         reason: Code of the reason why it stopped.
