@@ -183,12 +183,15 @@ class Structure:
         """Every index table of assemble.c by its name there."""
         entries = [entry for row in self.rows for entry in row]
         terms = [term for entry in entries for term in entry.terms]
-        pairs = [
-            (i, j, self.destination(row[i].column, row[j].column))
-            for row in self.rows
-            for i in range(len(row))
-            for j in range(i, len(row))
-        ]
+        products: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        first = 0
+        for row in self.rows:
+            for i in range(len(row)):
+                for j in range(i, len(row)):
+                    products[self.destination(row[i].column, row[j].column)].append((first + i, first + j))
+            first += len(row)
+        targets = sorted(products)
+        pairs = [pair for target in targets for pair in products[target]]
         groups = [] if self.scheme.staged else self._spread_pairs()
         spread = [(h, weight, self.destination(a, b)) for group in groups for h, weight, a, b in group]
         active = self.active if self.scheme.staged else []
@@ -201,10 +204,10 @@ class Structure:
             "term_stage": _ints(term[0] for term in terms),
             "term_jac": _ints(term[1] for term in terms),
             "term_weight": np.array([term[2] for term in terms], dtype=float),
-            "pair": _starts(len(row) * (len(row) + 1) // 2 for row in self.rows),
+            "target": _ints(targets),
+            "pair": _starts(len(products[target]) for target in targets),
             "left": _ints(pair[0] for pair in pairs),
             "right": _ints(pair[1] for pair in pairs),
-            "dest": _ints(pair[2] for pair in pairs),
             "spread": _starts(len(group) for group in groups),
             "spread_h": _ints(item[0] for item in spread),
             "spread_weight": np.array([item[1] for item in spread], dtype=float),

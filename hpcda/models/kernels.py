@@ -1,8 +1,8 @@
 """From equations to C: a vector function of named inputs with its sparse first and second derivatives.
 
-The C code works on vectors of `LANES` numbers at once, one lane a time point, so that the compiler uses the
-widest registers of the machine. Long code is cut in pieces, each compiled on its own, because compilers slow
-down on long functions.
+The C code works on vectors of W numbers at once, one lane a path, so that the compiler uses the widest
+registers of the machine; with W = 1 it is scalar code. Long code is cut in pieces, each compiled on its own,
+because compilers slow down on long functions.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import Any
 from hpcda.models.graph import Graph
 from hpcda.models.trace import Symbol, constant_node
 
-LANES = 8
 PIECE = 400
 
 _INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
@@ -26,15 +25,20 @@ _FUNCTIONS = (
     "log1p", "expm1", "floor",
 )  # fmt: skip
 
-PRELUDE = f"""
+
+
+def prelude(lanes: int) -> str:
+    """What generated code needs before it: the vector type `vd` of `lanes` numbers and its functions."""
+    each = " ".join(f"EACH({name}, {name}(a[i]))" for name in _FUNCTIONS)
+    return f"""
 #include <math.h>
 #include <string.h>
 #include <stdlib.h>
-#define W {LANES}
+#define W {lanes}
 #define LANES(value) vd r; for (int i = 0; i < W; i++) r[i] = value; return r;
 typedef double vd __attribute__((vector_size(8 * W), aligned(8)));
 #define EACH(name, value) static inline vd v_##name(vd a) {{ LANES(value) }}
-{" ".join(f"EACH({name}, {name}(a[i]))" for name in _FUNCTIONS)}
+{each}
 EACH(sign, (double)((a[i] > 0) - (a[i] < 0)))
 static inline vd v_pow(vd a, double y) {{ LANES(pow(a[i], y)) }}
 static inline vd v_pick(vd c, vd a, vd b) {{ LANES(c[i] != 0.0 ? a[i] : b[i]) }}

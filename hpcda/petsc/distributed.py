@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from hpcda.action import Action, Parts
-from hpcda.action.action import priors
+from hpcda.action.native import priors
 from hpcda.annealing.scale import scales
 from hpcda.errors import InputError, Mistake
 from hpcda.petsc.options import PREFIX
@@ -41,8 +41,7 @@ class DistributedSystem:
         self.comm, self.rf, self.size = comm, 0.0, action.size
         part = _Part(problem, action.structure.scheme.span, comm.rank, comm.size)
         self.part = part
-        self.local = Action(part.problem)
-        self.local._priors = part.priors
+        self.local = Action(part.problem, part.priors)
         petsc = PETSc.Comm(comm)
         own = len(part.owned)
         self.x = PETSc.Vec().createMPI((own, self.size), comm=petsc)

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jets import SMOOTH, Jet, NearKink
-from traced import Compiled, interpreted, of
+from traced import LANES, Compiled, interpreted, of
 
 from hpcda.models.compile import cache_folder
-from hpcda.models.kernels import LANES, PIECE, source
+from hpcda.models.kernels import PIECE, source
 
 VARIABLES = 3
 # Each keeps its argument where the function is defined and its value of the order of 1.

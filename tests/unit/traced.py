@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpcda.models.compile import library
-from hpcda.models.kernels import LANES, PRELUDE, Traced, source, trace
+from hpcda.models.kernels import Traced, prelude, source, trace
+
+LANES = 8
 from hpcda.models.model import StateVector
 
 _OPERATION = {
@@ -94,7 +96,7 @@ class Compiled:
             f"void run_{name}{call} {{ f_{name}(v, c, s, t, mu, out); }}"
             for name in ("values", "jacobian", "hessian")
         )
-        self._library = library("\n".join([PRELUDE, source(traced, "f"), wrappers]))
+        self._library = library("\n".join([prelude(LANES), source(traced, "f"), wrappers]))
 
     def _run(self, name, entries, v, mu):
         out = np.zeros((max(entries, 1), LANES))

@@ -1,0 +1,258 @@
+"""The compiled action: its tables as C structures, its scratch, and the library that works on them."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from importlib.resources import files
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from hpcda.action.discretizations import SCHEMES
+from hpcda.action.structure import Structure
+from hpcda.models.compile import library
+from hpcda.models.expression import Expression
+from hpcda.models.kernels import Traced, prelude, source, trace
+from hpcda.models.trace import Symbol
+from hpcda.problem import Array, Numbers, Problem, Window
+
+POINTER, INT, DOUBLE = ctypes.c_void_p, ctypes.c_int, ctypes.c_double
+
+
+def struct(name: str, *groups: tuple[Any, str]) -> type[ctypes.Structure]:
+    """A C structure: groups of (type, names of fields)."""
+    fields = [(field, kind) for kind, names in groups for field in names.split()]
+    return type(name, (ctypes.Structure,), {"_fields_": fields})
+
+
+Tables = struct(
+    "Tables",
+    (INT, "D V P L U C m Q K nodal staged"),
+    (POINTER, "state known inner position rate node"),
+    (INT, "nj nh onj onh"),
+    (POINTER, "jrow jvar hk hl ojrow ojvar ohk ohl entry column fixed term term_stage term_jac term_weight"),
+    (INT, "targets"),
+    (
+        POINTER,
+        "target pair left right spread spread_h spread_dest spread_weight diagonal beside active active_dest",
+    ),
+    (INT, "na slots"),
+    (POINTER, "weight walk constant"),
+)
+WindowTable = struct(
+    "Window",
+    (INT, "N"),
+    (DOUBLE, "dt t0 step"),
+    (POINTER, "data precision series"),
+    (INT, "priors"),
+    (POINTER, "prior prior_mean prior_weight"),
+)
+Work = struct("Work", (POINTER, "rates slopes lambda errors entries local"))
+
+
+Priors = tuple[Numbers, Array, Array]
+
+
+class Equations:
+    """The equations and observations of a problem, traced and differentiated, and the tables that follow.
+
+    Raises:
+        InputError: The equations or observation expressions cannot be differentiated.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.model: Traced = trace(_model_function(problem))
+        self.observed: Traced = trace(_observed_function(problem))
+        self.structure = Structure(problem, SCHEMES[problem.discretization], self.model, self.observed)
+
+    @cached_property
+    def code(self) -> str:
+        """C code of the equations."""
+        return source(self.model, "model") + "\n" + source(self.observed, "observe")
+
+
+class Native:
+    """C code for one problem, working on `lanes` paths at once, with its tables.
+
+    Args:
+        equations: The problem's equations.
+        lanes: Paths that are evaluated together.
+        modules: Further C files, (package, name), included after assemble.c in this order.
+        priors: Index of unknowns with a Gaussian prior, ascending, means, and one over the variances.
+
+    Raises:
+        CompilerError: No C compiler, or no place for compiled code.
+    """
+
+    def __init__(
+        self, equations: Equations, lanes: int, modules: Sequence[tuple[str, str]], priors: Priors
+    ) -> None:
+        self.equations, self.lanes = equations, lanes
+        texts = [files(package).joinpath(name).read_text() for package, name in modules]
+        assemble = files("hpcda.action").joinpath("assemble.c").read_text()
+        self.library: Any = library("\n".join([prelude(lanes), equations.code, assemble, *texts]))
+        self._keep: list[Numbers] = []
+        problem = equations.problem
+        self.tables = self._make_tables()
+        self.windows = [
+            self._make_window(window, first, end, priors)
+            for window, (first, end) in zip(problem.windows, pairwise(problem.offsets), strict=True)
+        ]
+        self.scratch: int = self.library.scratch(ctypes.byref(self.tables))
+
+    def pointer(self, array: Any, dtype: type) -> int:
+        """Address of an array that lives as long as this object, aligned to 64 bytes."""
+        wanted = np.asarray(array, dtype=dtype)
+        raw: Numbers = np.zeros(max(wanted.nbytes, 1) + 64, dtype=np.uint8)
+        begin = -raw.ctypes.data % 64
+        kept = raw[begin : begin + wanted.nbytes].view(dtype)
+        kept[:] = wanted.ravel()
+        self._keep.append(raw)
+        return raw.ctypes.data + begin
+
+    def vectors(self, count: int) -> tuple[Array, int]:
+        """Room for `count` vectors of one number a lane, shape (count, lanes), and its address."""
+        address = self.pointer(np.zeros(max(count, 1) * self.lanes), np.float64)
+        raw = self._keep[-1]
+        begin = address - raw.ctypes.data
+        size = max(count, 1) * self.lanes * 8
+        return raw[begin : begin + size].view(np.float64).reshape(-1, self.lanes), address
+
+    def work(self, times: int, errors: int | None = None, entries: int | None = None) -> Any:
+        """Scratch for one window of `times` points."""
+        tables, scheme = self.tables, self.equations.structure.scheme
+        intervals = (times - 1) // scheme.span
+        evaluations = times if tables.nodal else intervals * scheme.stages
+        counts = {
+            "rates": evaluations * tables.D,
+            "slopes": evaluations * tables.nj,
+            "lambda": intervals * scheme.errors * tables.D,
+            "local": self.scratch,
+        }
+        places = {name: self.vectors(count)[1] for name, count in counts.items()}
+        return Work(**places, errors=errors, entries=entries)
+
+    def _make_tables(self) -> ctypes.Structure:
+        equations = self.equations
+        problem, model, observed = equations.problem, equations.model, equations.observed
+        scheme = equations.structure.scheme
+        tables = equations.structure.tables()
+        numbers = {
+            "D": problem.dimension,
+            "V": len(problem.varying),
+            "P": problem.shared,
+            "L": len(problem.observed),
+            "U": len(problem.model.stimuli) + len(problem.series),
+            "C": len(problem.fixed),
+            "m": scheme.span,
+            "Q": scheme.stages,
+            "K": scheme.errors,
+            "nodal": int(scheme.nodes is not None),
+            "nj": len(model.jacobian),
+            "nh": len(model.hessian),
+            "onj": len(observed.jacobian),
+            "onh": len(observed.hessian),
+            "na": len(tables["active"]),
+            "targets": len(tables["target"]),
+            "slots": equations.structure.slots,
+            "staged": int(scheme.staged),
+        }
+        doubles = {
+            "state": scheme.state,
+            "known": scheme.known,
+            "inner": scheme.inner,
+            "position": scheme.position,
+            "rate": scheme.rate,
+            "weight": problem.model_error_weight,
+            "walk": [0.0 if q.walk_std is None else q.walk_std**-2 for q in problem.varying],
+            "constant": list(problem.fixed.values()),
+        }
+        indices: dict[str, Any] = {"node": scheme.nodes or ()}
+        for prefix, traced in (("", model), ("o", observed)):
+            for names, entries in ((("jrow", "jvar"), traced.jacobian), (("hk", "hl"), traced.hessian)):
+                for side, name in enumerate(names):
+                    indices[prefix + name] = [entry[side] for entry in entries]
+        for name, table in tables.items():
+            (doubles if table.dtype == np.float64 else indices)[name] = table
+        return Tables(
+            **numbers,
+            **{name: self.pointer(value, np.float64) for name, value in doubles.items()},
+            **{name: self.pointer(value, np.int32) for name, value in indices.items()},
+        )
+
+    def _make_window(self, window: Window, first: int, end: int, priors: Priors) -> ctypes.Structure:
+        precision = np.where(np.isfinite(window.data), window.noise_std, np.inf) ** -2.0
+        is_map = self.equations.problem.model.kind == "map"
+        indices, means, weights = priors
+        here = (indices >= first) & (indices < end)
+        order = np.argsort(indices[here], kind="stable")
+        return WindowTable(
+            N=window.times,
+            dt=1.0 if is_map else window.dt,
+            t0=float(window.t[0]),
+            step=window.dt,
+            data=self.pointer(window.data, np.float64),
+            precision=self.pointer(precision, np.float64),
+            series=self.pointer(window.series, np.float64),
+            priors=int(here.sum()),
+            prior=self.pointer((indices[here] - first)[order], np.int32),
+            prior_mean=self.pointer(means[here][order], np.float64),
+            prior_weight=self.pointer(weights[here][order], np.float64),
+        )
+
+
+def address(array: Array | None) -> int | None:
+    """Address of an array's data, or None."""
+    return None if array is None else array.ctypes.data
+
+
+def _model_function(problem: Problem) -> Callable[[Callable[[str, int], Symbol]], list[Any]]:
+    model = problem.model
+
+    def function(given: Callable[[str, int], Symbol]) -> list[Any]:
+        states = [given("v", i) for i in range(model.dimension)]
+        p: dict[str, Any] = {}
+        for i, estimated in enumerate((*problem.varying, *problem.parameters)):
+            p[estimated.name] = given("v", model.dimension + i)
+        for i, name in enumerate(problem.fixed):
+            p[name] = given("c", i)
+        for i, name in enumerate(problem.series):
+            p[name] = given("s", len(model.stimuli) + i)
+        u = {name: given("s", i) for i, name in enumerate(model.stimulus_names)}
+        return model(states, p, u, given("t", 0))
+
+    return function
+
+
+def _observed_function(problem: Problem) -> Callable[[Callable[[str, int], Symbol]], list[Any]]:
+    names = problem.model.state_names
+
+    def function(given: Callable[[str, int], Symbol]) -> list[Any]:
+        states = {name: given("v", i) for i, name in enumerate(names)}
+        return [
+            Expression(text, names, f"observed.{name}")(states) for name, text in problem.observed.items()
+        ]
+
+    return function
+
+
+def priors(problem: Problem) -> Priors:
+    """Index of every unknown with a Gaussian prior, the priors' means, and one over their variances."""
+    found: list[tuple[int, float, float]] = []
+    for name, (mean, std) in problem.initial_prior.items():
+        state = problem.model.state_names.index(name)
+        found += [(offset + state, mean, std) for offset in problem.offsets[:-1]]
+    for number, varying in enumerate(problem.varying):
+        if varying.prior is not None:
+            for (first, end), _ in zip(pairwise(problem.offsets), problem.windows, strict=True):
+                places = range(first + problem.dimension + number, end, problem.block)
+                found += [(place, *varying.prior) for place in places]
+    for number, shared in enumerate(problem.parameters):
+        if shared.prior is not None:
+            found.append((problem.offsets[-1] + number, *shared.prior))
+    table = np.array(found, dtype=float).reshape(-1, 3)
+    return table[:, 0].astype(np.int64), table[:, 1].copy(), table[:, 2] ** -2.0
