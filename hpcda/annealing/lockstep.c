@@ -25,11 +25,11 @@ typedef struct {
   const int *prior;
   const double *prior_mean, *prior_weight;        /* [shared] */
   double curvature, tolerance, decrement, loose, barrier, longest;
-  vd *x, *trial, *grad, *step, *open;             /* [size] */
+  vd *x, *trial, *grad, *step, *open, *hold;      /* [size]; hold: bound that a step was found to cross, -1 or 1 */
   vd *ring, *triangle, *carry, *corner, *side;    /* slots of 3 intervals; parameters; fronts in passing */
   int *start, *state, *rung, *iterations, *factorizations, *fresh;   /* [W] */
-  double *shift, *last_shift, *weight, *length, *slope, *norm, *taken;   /* [W]; weight: of the barrier */
-  int *refused, *rejected;
+  double *shift, *last_shift, *weight, *length, *slope, *norm, *taken, *crossed;   /* [W]; weight: of the barrier */
+  int *refused, *rejected, *holds;
   Record *records;                    /* [capacity] */
   double *paths;                      /* [capacity][size], or null */
   int recorded;
@@ -38,7 +38,7 @@ typedef struct {
 
 #define RAISE 8.0
 
-typedef struct { vd measurement, model, prior, barrier; } Terms;
+typedef struct { vd measurement, model, prior, barrier, work; } Terms;   /* work: forces of bounds that a step meets */
 
 static inline int any(const double *values) {
   for (int l = 0; l < W; l++)
@@ -61,15 +61,28 @@ static Pass pass_of(const Batch *B, const Stretch *s, const vd *x, vd rf, int wa
   return a;
 }
 
+static inline vd place_of(const Batch *B, const vd *held, int r) {
+  const int at = B->size - B->shared + r;
+  return v_if(held[r] < 0, B->lower[at] - B->x[at], v_if(held[r] > 0, B->upper[at] - B->x[at], v_all(0)));
+}
+
+static void settle_barrier(const Batch *B, int from, int end, int barrier, vd weight) {
+  for (int i = from; barrier && i < end; i++)
+    if (between(B, i))
+      B->grad[i] += v_if(weight > 0, weight * (1.0 / (B->upper[i] - B->x[i]) - 1.0 / (B->x[i] - B->lower[i])), v_all(0));
+}
+
 /* Barrier and bounds at unknowns from..end of a path whose gradient is complete. */
 static void settle(const Batch *B, int from, int end, int barrier, vd weight) {
+  settle_barrier(B, from, end, barrier, weight);
   for (int i = from; i < end; i++) {
     const vd x = B->x[i];
-    if (barrier && between(B, i)) B->grad[i] += weight * (1.0 / (B->upper[i] - x) - 1.0 / (x - B->lower[i]));
     const double near = 1e-10 * B->scale[i];
     const vl held = ((x <= B->lower[i] + near) & (B->grad[i] > 0)) | ((x >= B->upper[i] - near) & (B->grad[i] < 0));
-    B->open[i] = v_if(held, v_all(0), v_all(1));
-    B->step[i] = v_if(held, v_all(0), -B->grad[i]);
+    const vd place = v_if(B->hold[i] < 0, B->lower[i] - x, v_if(B->hold[i] > 0, B->upper[i] - x, v_all(0)));
+    const vl closed = held | (B->hold[i] != 0);
+    B->open[i] = v_if(closed, v_all(0), v_all(1));
+    B->step[i] = v_if(closed, place, -B->grad[i]);
   }
 }
 
@@ -77,7 +90,7 @@ static inline vd added(const Batch *B, int i, vd shift, int barrier, vd weight) 
   vd sum = shift * B->metric[i];
   if (barrier && between(B, i)) {
     const vd low = B->x[i] - B->lower[i], high = B->upper[i] - B->x[i];
-    sum += weight * (1.0 / (low * low) + 1.0 / (high * high));
+    sum += v_if(weight > 0, weight * (1.0 / (low * low) + 1.0 / (high * high)), v_all(0));
   }
   return sum;
 }
@@ -101,10 +114,21 @@ static void eliminate(const Batch *B, const Stretch *s, int i, vd shift, int bar
   for (int j = 0; j < pivots + (last ? 0 : b); j++) {
     if (!shut(B->open[first + j])) continue;
     const vd open = B->open[first + j];
+    const vd place = v_if(open == 0, B->step[first + j], v_all(0));
     vd *row = front_row(front, pivots, j);
-    for (int k = 0; k < (j < pivots ? j : pivots); k++) row[k] *= open;
+    for (int k = 0; k < (j < pivots ? j : pivots); k++) {
+      B->step[first + k] -= B->open[first + k] * row[k] * place;
+      row[k] *= open;
+    }
     if (j >= pivots) continue;
-    for (int k = j + 1; k < pivots + rest; k++) front_row(front, pivots, k)[j] *= open;
+    for (int k = j + 1; k < pivots + rest; k++) {
+      vd *entry = front_row(front, pivots, k) + j;
+      if (k < pivots + rest - P)
+        B->step[first + k] -= B->open[first + k] * *entry * place;
+      else
+        B->step[B->size - pivots - rest + k] -= *entry * place;
+      *entry *= open;
+    }
     row[j] = row[j] * open + (1.0 - open);
   }
   for (int j = 0; j < pivots; j++)
@@ -133,10 +157,70 @@ static void eliminate(const Batch *B, const Stretch *s, int i, vd shift, int bar
   front_schur(front, pivots, rest - P, P, rest - P, P, B->corner, P);
 }
 
+/* Step of the shared parameters: minimum of the quadratic model, all other unknowns eliminated, between the bounds.
+   Primal-dual active set: Hintermueller, Ito, Kunisch, SIAM J. Optim. 13, 865 (2003). */
+static vd shared_step(const Batch *B, vd shift, int barrier, vd weight, vl *bad) {
+  const int P = B->shared, tail = B->size - P;
+  vd *packed = B->side, *whole = B->carry, *held = whole + P * P, *rhs = held + P;
+  vd *step = B->step + tail, *open = B->open + tail;
+  settle_barrier(B, tail, B->size, barrier, weight);
+  for (int r = 0; r < P; r++) {
+    rhs[r] = step[r] - B->grad[tail + r];
+    held[r] = v_all(0);
+    for (int c = 0; c <= r; c++)
+      whole[r * P + c] = whole[c * P + r] = B->triangle[r * (r + 1) / 2 + c] + B->corner[r * P + c];
+    whole[r * P + r] += added(B, tail + r, shift, barrier, weight);
+  }
+  vd work = v_all(0);
+  for (int attempt = 0; attempt < 3 * P + 3; attempt++) {
+    for (int r = 0; r < P; r++) {
+      const vd x = B->x[tail + r];
+      open[r] = v_if(held[r] == 0, v_all(1), v_all(0));
+      const vd place = v_if(held[r] < 0, B->lower[tail + r] - x, B->upper[tail + r] - x);
+      step[r] = v_if(held[r] == 0, rhs[r], place);
+    }
+    for (int r = 0; r < P; r++)
+      for (int c = 0; c <= r; c++) {
+        const vd h = whole[r * P + c];
+        packed[r * (r + 1) / 2 + c] = open[r] * open[c] * h + (r == c ? 1.0 - open[r] : v_all(0));
+        if (r == c) continue;
+        step[r] -= v_if((open[r] != 0) & (open[c] == 0), h * v_if(open[c] == 0, place_of(B, held, c), v_all(0)), v_all(0));
+        step[c] -= v_if((open[c] != 0) & (open[r] == 0), h * v_if(open[r] == 0, place_of(B, held, r), v_all(0)), v_all(0));
+      }
+    vl wrong = (vl)v_all(0);
+    front_factor(packed, P, 0, &wrong);
+    front_forward(packed, P, step, 0, 0);
+    front_backward(packed, P, step, 0, 0);
+    if (attempt == 0) *bad |= wrong;
+    vl changed = (vl)v_all(0);
+    for (int r = 0; r < P; r++) {
+      const int at = tail + r;
+      const vd x = B->x[at];
+      vd force = -rhs[r];
+      for (int c = 0; c < P; c++) force += whole[r * P + c] * step[c];
+      const vd low = v_all(B->lower[at]), high = v_all(B->upper[at]);
+      const vd now = v_if(held[r] == 0, v_if(x + step[r] < low, v_all(-1), v_if(x + step[r] > high, v_all(1), v_all(0))),
+                          v_if(held[r] < 0, v_if(force > 0, v_all(-1), v_all(0)), v_if(force < 0, v_all(1), v_all(0))));
+      changed |= (now != held[r]) & ~*bad;
+      held[r] = now;
+    }
+    int some = 0;
+    for (int l = 0; l < W; l++) some |= changed[l] != 0;
+    work = v_all(0);
+    for (int r = 0; r < P; r++) {
+      vd force = -rhs[r];
+      for (int c = 0; c < P; c++) force += whole[r * P + c] * step[c];
+      work += v_if(open[r] == 0, force * step[r], v_all(0));
+    }
+    if (!some) break;
+  }
+  return work;
+}
+
 /* Action, gradient, factor and Newton step of all lanes at x. */
 static Terms newton(const Batch *B, vd rf, vd shift, int barrier, vd weight, vl *bad) {
   const int b = B->block, m = B->span, P = B->shared, tail = B->size - P;
-  Terms sum = {v_all(0), v_all(0), v_all(0), v_all(0)};
+  Terms sum = {v_all(0), v_all(0), v_all(0), v_all(0), v_all(0)};
   memset(B->grad, 0, sizeof(vd) * B->size);
   memset(B->triangle, 0, sizeof(vd) * P * (P + 1) / 2);
   memset(B->corner, 0, sizeof(vd) * P * P);
@@ -168,20 +252,7 @@ static Terms newton(const Batch *B, vd rf, vd shift, int barrier, vd weight, vl 
       B->grad[tail + k] += B->prior_weight[k] * deviation;
       B->triangle[k * (k + 1) / 2 + k] += B->prior_weight[k];
     }
-  vd *kept = B->carry;
-  memcpy(kept, B->step + tail, sizeof(vd) * P);
-  settle(B, tail, B->size, barrier, weight);
-  vd *packed = B->side;
-  for (int r = 0; r < P; r++) {
-    const vd open = B->open[tail + r];
-    B->step[tail + r] += open * kept[r];
-    for (int c = 0; c <= r; c++)
-      packed[r * (r + 1) / 2 + c] = open * B->open[tail + c] * (B->triangle[r * (r + 1) / 2 + c] + B->corner[r * P + c]);
-    packed[r * (r + 1) / 2 + r] += 1.0 - open + open * added(B, tail + r, shift, barrier, weight);
-  }
-  front_factor(packed, P, 0, bad);
-  front_forward(packed, P, B->step + tail, 0, 0);
-  front_backward(packed, P, B->step + tail, 0, 0);
+  if (P) sum.work = shared_step(B, shift, barrier, weight, bad);
   for (int n = 0; n < B->windows; n++) {
     const Stretch *s = B->stretch + n;
     const int intervals = (s->w->N - 1) / m;
@@ -237,7 +308,7 @@ static vd fence(const Batch *B, const vd *x, vd weight) {
 /* Action at the trial, and the multipliers Rf s (r + J d) that the linear model has there. */
 static Terms probe(const Batch *B, vd rf, int barrier, vd weight) {
   const int tail = B->size - B->shared;
-  Terms sum = {v_all(0), v_all(0), v_all(0), v_all(0)};
+  Terms sum = {v_all(0), v_all(0), v_all(0), v_all(0), v_all(0)};
   for (int n = 0; n < B->windows; n++) {
     const Stretch *s = B->stretch + n;
     const Tables *T = s->T;
@@ -271,7 +342,10 @@ static Terms probe(const Batch *B, vd rf, int barrier, vd weight) {
 static void stretch_of(Batch *B, int barrier, const double *weight) {
   vd longest = v_all(0), slope = v_all(0), length = v_all(0), norm = v_all(0), room = v_all(INFINITY);
   for (int i = 0; i < B->size; i++) {
-    const vd d = B->step[i], g = B->grad[i] * B->open[i], size = v_if(g < 0, -g, g) * B->scale[i];
+    const vd d = B->step[i], x = B->x[i], g = B->grad[i];
+    const double near = 1e-10 * B->scale[i];
+    const vl held = ((x <= B->lower[i] + near) & (g > 0)) | ((x >= B->upper[i] - near) & (g < 0));
+    const vd size = v_if(held, v_all(0), v_if(g < 0, -g, g)) * B->scale[i];
     slope += g * d;
     length += B->metric[i] * d * d;
     norm = v_if(size > norm, size, v_if(size == size, norm, size));
@@ -289,10 +363,28 @@ static void stretch_of(Batch *B, int barrier, const double *weight) {
     if (!(B->taken[l] > 0)) B->taken[l] = 1;
   }
   const vd taken = load(B->taken);
+  vd crossed = v_all(0);
   for (int i = 0; i < B->size; i++) {
     vd x = B->x[i] + taken * B->step[i];
-    x = v_if(x < B->lower[i], v_all(B->lower[i]), x);
-    B->trial[i] = v_if(x > B->upper[i], v_all(B->upper[i]), x);
+    const vd near = v_all(1e-10 * B->scale[i]);
+    const vl low = x < B->lower[i], high = x > B->upper[i];
+    B->trial[i] = v_if(low, v_all(B->lower[i]), v_if(high, v_all(B->upper[i]), x));
+    crossed += v_if((x < B->lower[i] - near) | (x > B->upper[i] + near), v_all(1), v_all(0));
+  }
+  for (int l = 0; l < W; l++) B->crossed[l] = crossed[l];
+}
+
+/* Where a lane's step crosses a bound, hold it there in the next solve; or let go of all that is held. */
+static void hold(Batch *B, const int *which) {
+  int some = 0;
+  for (int l = 0; l < W; l++) some |= which[l];
+  if (!some) return;
+  const vd taken = load(B->taken);
+  vl begin, end;
+  for (int l = 0; l < W; l++) begin[l] = -(which[l] == 1), end[l] = -(which[l] == -1);
+  for (int i = 0; i < B->size - B->shared; i++) {
+    const vd x = B->x[i] + taken * B->step[i];
+    B->hold[i] = v_if(end, v_all(0), v_if(begin & (x < B->lower[i]), v_all(-1), v_if(begin & (x > B->upper[i]), v_all(1), B->hold[i])));
   }
 }
 
@@ -343,7 +435,7 @@ int climb(Batch *B, int ticks) {
     Terms to = probe(B, rf, barrier, weight);
     B->ticks++;
     int accepted[W] = {0};
-    int ended[W] = {0};
+    int ended[W] = {0}, holding[W] = {0};
     for (int l = 0; l < W; l++) {
       if (B->state[l] != ACTIVE) continue;
       B->factorizations[l]++;
@@ -358,10 +450,16 @@ int climb(Batch *B, int ticks) {
         B->refused[l]++;
         continue;
       }
-      const double a = B->taken[l], bend = -B->slope[l] - B->shift[l] * B->length[l] * B->length[l];
+      const double a = B->taken[l], bend = at.work[l] - B->slope[l] - B->shift[l] * B->length[l] * B->length[l];
       const double promise = -a * B->slope[l] - 0.5 * a * a * bend;
       const double ratio = isfinite(moved) ? (value - moved + noise) / (promise + noise) : -1;
+      if (ratio < 0.25 && B->crossed[l] > 0 && B->holds[l] < 6) {
+        holding[l] = 1;
+        B->holds[l]++;
+        continue;
+      }
       if (ratio > 1e-3) accepted[l] = 1;
+      if (B->holds[l]) holding[l] = -1, B->holds[l] = 0;
       B->iterations[l]++;
       if (B->shift[l] > 0) B->last_shift[l] = B->shift[l];
       const double enough = B->weight[l] != 0 ? 1e-3 : last ? B->decrement : B->loose;
@@ -378,12 +476,16 @@ int climb(Batch *B, int ticks) {
         if (promise <= noise) ended[l] = REGION;
       } else if (ratio < 0.25) {
         B->shift[l] = fmax(4 * B->shift[l], 0.01 * bend / (B->length[l] * B->length[l]));
+      } else if (a < 0.5 && B->weight[l] == 0) {
+        const double size = B->length[l];
+        B->shift[l] += (fmax(bend, 0) / (size * size) + B->shift[l]) * (1 / a - 1);
       } else if (ratio > 0.75) {
-        B->shift[l] = B->shift[l] * 0.2;
+        B->shift[l] *= fmin(0.9, fmax(0.2, B->length[l] / (B->longest * sqrt(B->size))));
         if (B->shift[l] < 1e-5 * B->curvature) B->shift[l] = 0;
       }
       if (!ended[l] && B->iterations[l] >= B->most) ended[l] = ITERATIONS;
     }
+    hold(B, holding);
     take(B, accepted);
     for (int l = 0; l < W; l++)
       if (ended[l]) {

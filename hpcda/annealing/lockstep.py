@@ -26,9 +26,9 @@ _Batch = struct(
     (INT, "windows size block shared slots span rungs most keep capacity"),
     (POINTER, "stretch scatter scatter_last lower upper scale metric rf prior prior_mean prior_weight"),
     (DOUBLE, "curvature tolerance decrement loose barrier longest"),
-    (POINTER, "x trial grad step open ring triangle carry corner side"),
+    (POINTER, "x trial grad step open hold ring triangle carry corner side"),
     (POINTER, "start state rung iterations factorizations fresh"),
-    (POINTER, "shift last_shift weight length slope norm taken refused rejected records paths"),
+    (POINTER, "shift last_shift weight length slope norm taken crossed refused rejected holds records paths"),
     (INT, "recorded"),
     (ctypes.c_long, "ticks calls"),
 )
@@ -54,15 +54,15 @@ class Lockstep:
         capacity = 64
         arrays: dict[str, Any] = {}
         for name, count in {
-            "x": size, "trial": size, "grad": size, "step": size, "open": size, "ring": 3 * structure.slots,
-            "triangle": P * (P + 1) // 2, "carry": max(b * b, P), "corner": P * P,
+            "x": size, "trial": size, "grad": size, "step": size, "open": size, "hold": size, "ring": 3 * structure.slots,
+            "triangle": P * (P + 1) // 2, "carry": max(b * b, P * (P + 2)), "corner": P * P,
             "side": max(P * b, P * (P + 1) // 2),
         }.items():
             self.__dict__["_" + name], arrays[name] = native.vectors(count)
-        for name in ("start", "state", "rung", "iterations", "factorizations", "fresh", "refused", "rejected"):
+        for name in ("start", "state", "rung", "iterations", "factorizations", "fresh", "refused", "rejected", "holds"):
             self.__dict__[name] = np.zeros(lanes, dtype=np.int32)
             arrays[name] = self.__dict__[name].ctypes.data
-        for name in ("shift", "last_shift", "weight", "length", "slope", "norm", "taken"):
+        for name in ("shift", "last_shift", "weight", "length", "slope", "norm", "taken", "crossed"):
             self.__dict__[name] = np.zeros(lanes)
             arrays[name] = self.__dict__[name].ctypes.data
         lower, upper = problem.bounds
@@ -123,6 +123,8 @@ class Lockstep:
             lam[:, lane] = 0.0
         self.start[lane], self.rung[lane], self.state[lane] = start, first, ACTIVE
         self.iterations[lane] = self.factorizations[lane] = self.refused[lane] = self.rejected[lane] = 0
+        self.holds[lane] = 0
+        self._hold[:, lane] = 0.0
         self.shift[lane] = self.last_shift[lane] = 0.0
 
     def advance(self, ticks: int) -> int:
