@@ -54,15 +54,15 @@ class Action:
         self.size = problem.size
         self.equations = Equations(problem)
         self.structure = self.equations.structure
-        self._priors = priors(problem) if given is None else given
-        self._native = Native(self.equations, 1, [("hpcda.action", "single.c")], self._priors)
+        self.priors = priors(problem) if given is None else given
+        self._native = Native(self.equations, 1, [("hpcda.action", "single.c")], self.priors)
         self._call: Any = self._native.library.action
         self._call.argtypes = (*[POINTER] * 4, DOUBLE, INT, *[POINTER] * 8)
         self._call.restype = None
         self._work = self._native.work(max(window.times for window in problem.windows))
         self._pairs = problem.shared * (problem.shared + 1) // 2
         self._values = np.zeros(self._pairs + sum(self._extent(window.times) for window in problem.windows))
-        self._common = self._priors[0] >= problem.offsets[-1]
+        self._common = self.priors[0] >= problem.offsets[-1]
 
     def _extent(self, times: int) -> int:
         return ((times - 1) // self.structure.scheme.span + 1) * self.structure.slots
@@ -140,7 +140,7 @@ class Action:
 
     def _add_priors(self, path: Array, want: int, gradient: Array | None) -> float:
         """Add the priors of shared parameters; those of one time are the window's own."""
-        indices, means, weights = (part[self._common] for part in self._priors)
+        indices, means, weights = (part[self._common] for part in self.priors)
         deviation = path[indices] - means
         if gradient is not None:
             gradient[indices] += weights * deviation

@@ -13,8 +13,9 @@ typedef struct {
   const double *fixed;                /* [entries] part of the derivative that does not depend on the path */
   const int *term, *term_stage, *term_jac;
   const double *term_weight;          /* [terms], in units of dt */
-  int targets;
-  const int *target, *pair, *left, *right;   /* [targets] slot, [targets+1], [pairs]: products that add up to a slot */
+  int groups;                         /* slots that are sums of equally many products */
+  const int *group, *members;         /* [groups] products of a slot, [groups] slots */
+  const int *target, *left, *right;   /* [slots], [pairs]: slot, and the entries whose products it sums */
   const int *spread, *spread_h, *spread_dest;
   const double *spread_weight;        /* by phase (nodal) or stage: where second derivatives go */
   const int *diagonal;                /* [m][b][b] slot of a time's own block, or -1 */
@@ -55,7 +56,9 @@ typedef struct {                      /* one evaluation on its way through a win
   vd *own, *next, *shared;            /* Hessian slots of this interval and the next, triangle of the parameters */
   vd measurement, model, walk, prior;
   double *misfit, *slopes;            /* scaled residuals of data and their derivatives, or null; lane 0 */
-  vd *v, *s, *t, *c, *mu, *second, *g, *gw, *dense;
+  vl anew;                            /* lifted: lanes whose multipliers are Rf s r at rf_before */
+  vd rf_before;
+  vd *v, *s, *t, *c, *mu, *second, *weight, *force, *g, *gw, *dense;
   int cursor;                         /* next prior */
 } Pass;
 
@@ -68,7 +71,7 @@ static inline vd *slot(const Pass *a, int dest) {
 int scratch(const Tables *T) {
   const int n = T->D + T->V + T->P, wide = T->Q * T->D + T->L, second = T->Q * T->nh + T->L + T->onj + T->onh;
   int entries = T->entry[T->K * T->D];
-  return n + T->C + T->U + 1 + wide + second + 2 * entries +
+  return n + T->C + T->U + 1 + wide + second + 2 * (entries + T->K * T->D) +
          (T->staged ? (T->Q * (n + T->D) + T->na + n + T->K * T->D) * T->na + T->D : 0);
 }
 
@@ -82,6 +85,8 @@ static void begin(Pass *a) {
   a->t = at, at += 1;
   a->mu = at, at += T->Q * T->D + T->L;
   a->second = at, at += T->Q * T->nh + T->L + T->onj + T->onh;
+  a->weight = at, at += T->K * T->D;
+  a->force = at, at += T->K * T->D;
   a->g = at, at += entries;
   a->gw = at, at += entries;
   a->dense = at;
@@ -131,7 +136,7 @@ static inline size_t evaluation(const Tables *T, int interval, int q) {
 }
 
 /* Rates, and where wanted slopes, that an interval needs and the one before has not left. */
-static void evaluate(const Pass *a, int interval, vd *rates, int want) {
+STAGE void evaluate(const Pass *a, int interval, vd *rates, int want) {
   const Tables *T = a->T;
   const int first = T->nodal ? interval * T->m + (interval > 0) : interval * T->Q;
   const int last = T->nodal ? (interval + 1) * T->m : interval * T->Q + T->Q - 1;
@@ -162,7 +167,7 @@ static inline vd error(const Pass *a, int interval, int row, const vd *path, con
 }
 
 /* Derivatives of the rates of all stages by the active columns; dense: Z and dF of each stage. */
-static void chain(const Pass *a, int interval, vd *given) {
+STAGE void chain(const Pass *a, int interval, vd *given) {
   const Tables *T = a->T;
   const int D = T->D, V = T->V, n = D + V + T->P, na = T->na;
   for (int q = 0; q < T->Q; q++) {
@@ -196,49 +201,92 @@ static void chain(const Pass *a, int interval, vd *given) {
     }
 }
 
-/* Model errors of one interval and, where wanted, what they add to gradient and Hessian by first derivatives. */
-static void interval(Pass *a, int i, const vd *rates, const vd *given) {
+#ifndef GENERATED
+#define SUM_OF(n)                                                                      \
+  for (int d = 0; d < count; d++, left += n, right += n) {                             \
+    vd sum = gw[left[0]] * g[right[0]];                                                \
+    for (int s = 1; s < n; s++) sum += gw[left[s]] * g[right[s]];                      \
+    *slot(a, *target++) += sum;                                                        \
+  }
+
+/* Gauss-Newton part of the Hessian of an interval. */
+STAGE void table_products(const Pass *a, const vd *g) {
   const Tables *T = a->T;
-  const int D = T->D, b = D + T->V, local = (T->m + 1) * b, rows = T->K * D;
-  vd *grad = a->grad + (size_t)i * T->m * b, *g = a->g;
+  const vd *gw = a->gw;
+  const int *target = T->target, *left = T->left, *right = T->right;
+  for (int k = 0; k < T->groups; k++) {
+    const int n = T->group[k], count = T->members[k];
+    if (n == 1) {
+      SUM_OF(1)
+    } else if (n == 2) {
+      SUM_OF(2)
+    } else if (n == 3) {
+      SUM_OF(3)
+    } else if (n == 4) {
+      SUM_OF(4)
+    } else {
+      SUM_OF(n)
+    }
+  }
+}
+
+/* Derivatives of the model errors of an interval by its local columns, and its gradient. */
+STAGE void table_entries(const Pass *a, const vd *const *slopes, const vd *given, vd *g, vd *grad) {
+  const Tables *T = a->T;
+  const int local = (T->m + 1) * (T->D + T->V), *column = T->column;
+  vd *gradp = a->gradp, *gw = a->gw;
+  for (int row = 0; row < T->K * T->D; row++) {
+    const vd weight = a->weight[row], force = a->force[row];
+    for (int first = T->entry[row], c = first; c < T->entry[row + 1]; c++) {
+      vd slope = v_all(T->fixed[c]);
+      if (given) {
+        if (c - first < T->na) slope += given[row * T->na + c - first];
+      } else {
+        for (int s = T->term[c]; s < T->term[c + 1]; s++)
+          slope += T->term_weight[s] * a->w->dt * slopes[T->term_stage[s]][T->term_jac[s]];
+      }
+      g[c] = slope;
+      gw[c] = weight * slope;
+      *(column[c] < local ? grad + column[c] : gradp + column[c] - local) += force * slope;
+    }
+  }
+}
+#endif
+
+/* Model errors of one interval and, where wanted, what they add to gradient and Hessian by first derivatives. */
+STAGE void interval(Pass *a, int i, const vd *rates, const vd *given) {
+  const Tables *T = a->T;
+  const int D = T->D, rows = T->K * D;
+  vd *grad = a->grad + (size_t)i * T->m * (D + T->V), *g = a->g, *lambda = a->k->lambda + (size_t)i * rows;
+  vd sum = v_all(0);
+  const vd *slopes[8];
+  for (int q = 0; q < T->Q; q++) slopes[q] = a->k->slopes + evaluation(T, i, q) * T->nj;
   if (a->want > 0 && a->k->errors) g = a->k->entries + (size_t)i * T->entry[rows];
   for (int row = 0; row < rows; row++) {
     const vd r = error(a, i, row, a->path, rates);
     const vd weight = a->rf * T->weight[row % D], force = weight * r;
-    a->model += 0.5 * force * r;
+    sum += 0.5 * force * r;
     if (a->want < 1) continue;
-    if (!a->lifted) a->k->lambda[(size_t)i * rows + row] = force;
+    a->weight[row] = weight, a->force[row] = force;
+    if (a->lifted)
+      lambda[row] = v_if(a->anew, a->rf_before * T->weight[row % D] * r, lambda[row]);
+    else
+      lambda[row] = force;
     if (a->k->errors) a->k->errors[(size_t)i * rows + row] = r;
-    const int first = T->entry[row], end = T->entry[row + 1];
-    for (int c = first; c < end; c++) {
-      vd slope = v_all(0);
-      if (given) {
-        if (c - first < T->na) slope = given[row * T->na + c - first];
-      } else {
-        for (int s = T->term[c]; s < T->term[c + 1]; s++)
-          slope += T->term_weight[s] * a->k->slopes[evaluation(T, i, T->term_stage[s]) * T->nj + T->term_jac[s]];
-        slope *= a->w->dt;
-      }
-      slope += T->fixed[c];
-      g[c] = slope;
-      a->gw[c] = weight * slope;
-      const int column = T->column[c];
-      if (column < local)
-        grad[column] += force * slope;
-      else
-        a->gradp[column - local] += force * slope;
-    }
   }
-  if (a->want < 2) return;
-  for (int d = 0; d < T->targets; d++) {
-    vd sum = v_all(0);
-    for (int s = T->pair[d]; s < T->pair[d + 1]; s++) sum += a->gw[T->left[s]] * g[T->right[s]];
-    *slot(a, T->target[d]) += sum;
-  }
+  a->model += sum;
+  if (a->want < 1) return;
+#ifdef GENERATED
+  entries(slopes, a->w->dt, a->weight, a->force, g, a->gw, grad, a->gradp);
+  if (a->want > 1) products(g, a->gw, a->own, a->next, a->shared);
+#else
+  table_entries(a, slopes, given, g, grad);
+  if (a->want > 1) table_products(a, g);
+#endif
 }
 
 /* Second derivatives of the model at a path point, weighted by the multipliers of the intervals that meet there. */
-static void nodal_second(const Pass *a, int n) {
+STAGE void nodal_second(const Pass *a, int n) {
   const Tables *T = a->T;
   const int D = T->D, intervals = (a->w->N - 1) / T->m, phase = n % T->m, own = n / T->m;
   if (!T->nh) return;
@@ -262,7 +310,7 @@ static void nodal_second(const Pass *a, int n) {
 }
 
 /* The same for stages inside an interval. */
-static void inner_second(const Pass *a, int i, const vd *rates) {
+STAGE void inner_second(const Pass *a, int i, const vd *rates) {
   const Tables *T = a->T;
   const int D = T->D, Q = T->Q, n = D + T->V + T->P, na = T->na;
   if (!T->nh) return;
@@ -312,7 +360,7 @@ static void inner_second(const Pass *a, int i, const vd *rates) {
       for (int l = k; l < na; l++) *slot(a, T->active_dest[k * na + l]) += M[k * na + l];
 }
 
-static void measurement(Pass *a, int n) {
+STAGE void measurement(Pass *a, int n) {
   const Tables *T = a->T;
   const int b = T->D + T->V, L = T->L;
   const double *precision = a->w->precision + (size_t)n * L, *data = a->w->data + (size_t)n * L;

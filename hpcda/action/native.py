@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from hpcda.action.discretizations import SCHEMES
+from hpcda.action.generate import first_derivatives
 from hpcda.action.structure import Structure
 from hpcda.models.compile import library
 from hpcda.models.expression import Expression
@@ -34,10 +35,10 @@ Tables = struct(
     (POINTER, "state known inner position rate node"),
     (INT, "nj nh onj onh"),
     (POINTER, "jrow jvar hk hl ojrow ojvar ohk ohl entry column fixed term term_stage term_jac term_weight"),
-    (INT, "targets"),
+    (INT, "groups"),
     (
         POINTER,
-        "target pair left right spread spread_h spread_dest spread_weight diagonal beside active active_dest",
+        "group members target left right spread spread_h spread_dest spread_weight diagonal beside active active_dest",
     ),
     (INT, "na slots"),
     (POINTER, "weight walk constant"),
@@ -94,7 +95,11 @@ class Native:
         self.equations, self.lanes = equations, lanes
         texts = [files(package).joinpath(name).read_text() for package, name in modules]
         assemble = files("hpcda.action").joinpath("assemble.c").read_text()
-        self.library: Any = library("\n".join([prelude(lanes), equations.code, assemble, *texts]))
+        structure = equations.structure
+        derivatives = "" if lanes == 1 or structure.scheme.staged else first_derivatives(structure)
+        self.library: Any = library(
+            "\n".join([prelude(lanes), equations.code, derivatives, assemble, *texts])
+        )
         self._keep: list[Numbers] = []
         problem = equations.problem
         self.tables = self._make_tables()
@@ -157,7 +162,7 @@ class Native:
             "onj": len(observed.jacobian),
             "onh": len(observed.hessian),
             "na": len(tables["active"]),
-            "targets": len(tables["target"]),
+            "groups": len(tables["group"]),
             "slots": equations.structure.slots,
             "staged": int(scheme.staged),
         }

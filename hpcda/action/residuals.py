@@ -45,7 +45,7 @@ class Residuals:
                     at = offset + problem.dimension + number + problem.block * np.arange(window.times)
                     self._walks.append((at, 1.0 / (varying.walk_std * np.sqrt(window.dt))))
                     columns += list(np.stack([at[:-1], at[1:]], axis=1))
-        columns += [np.array([index]) for index in action._priors[0]]
+        columns += [np.array([index]) for index in action.priors[0]]
         self._work = [action.full_work(window.times) for window in problem.windows]
         self.count = len(columns)
         self.indptr = np.concatenate([[0], np.cumsum([len(c) for c in columns])]).astype(np.int32)
@@ -90,7 +90,7 @@ class Residuals:
                 at, weight = next(walks)
                 values.append(weight * np.diff(path[at]))
                 slopes.append(np.tile([-weight, weight], len(at) - 1))
-        indices, means, weights = action._priors
+        indices, means, weights = action.priors
         values.append(np.sqrt(weights) * (path[indices] - means))
         slopes.append(np.sqrt(weights))
         return np.concatenate(values), np.concatenate(slopes)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -179,10 +180,9 @@ class Structure:
             groups.append(group)
         return groups
 
-    def tables(self) -> dict[str, Numbers]:
-        """Every index table of assemble.c by its name there."""
-        entries = [entry for row in self.rows for entry in row]
-        terms = [term for entry in entries for term in entry.terms]
+    @cached_property
+    def products(self) -> dict[int, list[tuple[int, int]]]:
+        """Gauss-Newton Hessian of an interval: destination -> pairs of entries whose weighted products it sums."""
         products: dict[int, list[tuple[int, int]]] = defaultdict(list)
         first = 0
         for row in self.rows:
@@ -190,7 +190,16 @@ class Structure:
                 for j in range(i, len(row)):
                     products[self.destination(row[i].column, row[j].column)].append((first + i, first + j))
             first += len(row)
-        targets = sorted(products)
+        return products
+
+    def tables(self) -> dict[str, Numbers]:
+        """Every index table of assemble.c by its name there."""
+        entries = [entry for row in self.rows for entry in row]
+        terms = [term for entry in entries for term in entry.terms]
+        products = self.products
+        targets = sorted(products, key=lambda target: (len(products[target]), target))
+        sizes = [len(products[target]) for target in targets]
+        counts = sorted(set(sizes))
         pairs = [pair for target in targets for pair in products[target]]
         groups = [] if self.scheme.staged else self._spread_pairs()
         spread = [(h, weight, self.destination(a, b)) for group in groups for h, weight, a, b in group]
@@ -205,7 +214,8 @@ class Structure:
             "term_jac": _ints(term[1] for term in terms),
             "term_weight": np.array([term[2] for term in terms], dtype=float),
             "target": _ints(targets),
-            "pair": _starts(len(products[target]) for target in targets),
+            "group": _ints(counts),
+            "members": _ints(sizes.count(size) for size in counts),
             "left": _ints(pair[0] for pair in pairs),
             "right": _ints(pair[1] for pair in pairs),
             "spread": _starts(len(group) for group in groups),

@@ -1,161 +1,302 @@
-"""Many starts in lockstep: exact Newton steps of several paths at once, one a lane of the processor's vectors."""
+"""Many starts in lockstep: exact Newton steps of several paths at once, one path a lane of the vector registers.
+
+All lanes are evaluated, factorized and stepped together by compiled code (assemble.c, front.c, lockstep.c,
+climb.c); each has its own start, rung, step control and end. What a start does depends on its first path
+alone, not on the starts beside it.
+"""
 
 from __future__ import annotations
 
 import ctypes
+from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hpcda.action.native import DOUBLE, INT, POINTER, Equations, Native, priors, struct
+from hpcda.action import Action, Parts
+from hpcda.action.native import DOUBLE, INT, POINTER, Native, Work, struct
+from hpcda.action.structure import Structure
 from hpcda.annealing.ladder import Ladder
+from hpcda.annealing.outcome import Outcome
+from hpcda.annealing.reasons import Reason
 from hpcda.annealing.scale import scales
-from hpcda.problem import Array, Numbers, Problem
+from hpcda.problem import Array, Numbers
 
 EMPTY, ACTIVE, ENDED = range(3)
+SOURCES = (
+    ("hpcda.linalg", "front.c"),
+    ("hpcda.annealing", "lockstep.c"),
+    ("hpcda.annealing", "climb.c"),
+)
 
 _Stretch = struct("Stretch", (POINTER, "T w k"), (INT, "first"), (POINTER, "fronts rates lambda"))
 _Record = struct(
     "Record",
-    (INT, "lane start rung iterations factorizations reason last slot"),
-    (DOUBLE, "measurement model prior norm ticks"),
+    (INT, "lane start rung iterations factorizations reason"),
+    (DOUBLE, "measurement model prior norm"),
 )
+_VECTORS = "x trial grad step open hold ring triangle carry corner side scratch"
+_COUNTERS = "start state rung iterations factorizations holds"
+_NUMBERS = "shift last_shift weight before length slope norm taken crossed"
 _Batch = struct(
     "Batch",
-    (INT, "windows size block shared slots span rungs most keep capacity"),
-    (POINTER, "stretch scatter scatter_last lower upper scale metric rf prior prior_mean prior_weight"),
+    (INT, "windows size block shared slots span entries edges rungs most capacity"),
+    (POINTER, "stretch slot row column edge_row edge_column"),
+    (INT, "entries_last"),
+    (POINTER, "lower upper scale metric rf prior prior_mean prior_weight"),
     (DOUBLE, "curvature tolerance decrement loose barrier longest"),
-    (POINTER, "x trial grad step open hold ring triangle carry corner side"),
-    (POINTER, "start state rung iterations factorizations fresh"),
-    (POINTER, "shift last_shift weight length slope norm taken crossed refused rejected holds records paths"),
+    (POINTER, f"{_VECTORS} {_COUNTERS} {_NUMBERS} records paths"),
     (INT, "recorded"),
-    (ctypes.c_long, "ticks calls"),
 )
 
 
-def _front_size(pivots: int, rest: int) -> int:
-    return pivots * (pivots + 1) // 2 + rest * pivots
+@dataclass(frozen=True)
+class Settings:
+    """Tolerances and limits.
+
+    Attributes:
+        max_iterations: Limit of factorizations at one rung.
+        tolerance: Largest scaled entry of the gradient at which an action that cannot be lowered counts as a
+            minimum; a hundredth of it ends a rung at once.
+        decrement: Relative distance of the action to its minimum, by Newton's estimate, that ends the last
+            rung.
+        rung_tolerance: The same for the rungs before it.
+        barrier: Weight of the barrier between two bounds at a start's first rung; 0 for none.
+        longest: Longest step, root mean square over unknowns in units of their natural sizes.
+    """
+
+    max_iterations: int = 1000
+    tolerance: float = 1e-8
+    decrement: float = 1e-12
+    rung_tolerance: float = 1e-6
+    barrier: float = 1e-3
+    longest: float = 1.0
+
+
+@dataclass(frozen=True)
+class Reached:
+    """A finished rung: its lane, its start, the number of the rung, its outcome, and whether the start ended."""
+
+    lane: int
+    start: int
+    rung: int
+    outcome: Outcome
+    ended: bool
+
+
+@cache
+def default_lanes() -> int:
+    """Numbers of double precision that the processor's widest vector registers hold, at least 4."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return 4
+    return 8 if "avx512f" in flags else 4
 
 
 class Lockstep:
-    """Climbs of several starts side by side."""
+    """Climbs of several starts side by side.
 
-    def __init__(self, problem: Problem, equations: Equations, ladder: Ladder, lanes: int = 8, **options: Any) -> None:
-        self.problem, self.ladder, self.lanes = problem, ladder, lanes
-        given = priors(problem)
-        native = Native(
-            equations, lanes, [("hpcda.linalg", "front.c"), ("hpcda.annealing", "lockstep.c")], given
-        )
-        self.native = native
-        structure = equations.structure
-        span, b, P, size = structure.scheme.span, problem.block, problem.shared, problem.size
-        self.size = size
-        capacity = 64
-        arrays: dict[str, Any] = {}
-        for name, count in {
-            "x": size, "trial": size, "grad": size, "step": size, "open": size, "hold": size, "ring": 3 * structure.slots,
-            "triangle": P * (P + 1) // 2, "carry": max(b * b, P * (P + 2)), "corner": P * P,
-            "side": max(P * b, P * (P + 1) // 2),
-        }.items():
-            self.__dict__["_" + name], arrays[name] = native.vectors(count)
-        for name in ("start", "state", "rung", "iterations", "factorizations", "fresh", "refused", "rejected", "holds"):
-            self.__dict__[name] = np.zeros(lanes, dtype=np.int32)
-            arrays[name] = self.__dict__[name].ctypes.data
-        for name in ("shift", "last_shift", "weight", "length", "slope", "norm", "taken", "crossed"):
-            self.__dict__[name] = np.zeros(lanes)
-            arrays[name] = self.__dict__[name].ctypes.data
-        lower, upper = problem.bounds
-        scale = scales(problem)
+    Args:
+        action: The action.
+        ladder: The rungs.
+        lanes: Starts that are advanced together; None for the width of the processor's vectors.
+        settings: Tolerances and limits.
+
+    Attributes:
+        lanes: Starts that are advanced together.
+        stacked: The paths of all lanes, shape (size, lanes), where the compiled code has them.
+    """
+
+    def __init__(
+        self, action: Action, ladder: Ladder, lanes: int | None = None, settings: Settings | None = None
+    ) -> None:
+        self.action, self.ladder, self.lanes = action, ladder, lanes or default_lanes()
+        self.settings = settings or Settings()
+        self._native = Native(action.equations, self.lanes, SOURCES, action.priors)
+        self._climb: Any = self._native.library.climb
+        self._begin: Any = self._native.library.begin_rung
+        self._begin.argtypes = (POINTER, INT, DOUBLE)
+        self._begin.restype = None
+        self._capacity = 4 * self.lanes
+        self._records = (_Record * self._capacity)()
+        self._paths = np.zeros((self._capacity, action.size))
+        self._works: list[ctypes.Structure] = []
+        self._stretches = self._make_stretches()
+        self._batch = self._make_batch()
+
+    def put(self, lane: int, start: int, path: Array, rung: int, fresh: bool) -> None:
+        """Give a start to an empty lane.
+
+        Args:
+            lane: The lane.
+            start: Number of the start.
+            path: Flat path, shape (size,), from which it begins.
+            rung: Its next rung.
+            fresh: Whether the path is a start's first one, not the minimum of rung `rung - 1`.
+        """
+        self.stacked[:, lane] = path
+        self._start[lane], self._rung[lane], self._state[lane] = start, rung, ACTIVE
+        before = 0.0 if fresh else float(self.ladder.rf[rung - 1])
+        self._begin(ctypes.addressof(self._batch), lane, before)
+
+    @property
+    def active(self) -> int:
+        """Number of lanes at work."""
+        return int((self._state == ACTIVE).sum())
+
+    @property
+    def empty(self) -> Numbers:
+        """Lanes without a start."""
+        return np.flatnonzero(self._state == EMPTY)
+
+    @property
+    def rungs(self) -> Numbers:
+        """Rung at which every lane is, shape (lanes,)."""
+        return self._rung
+
+    @property
+    def gradient_norms(self) -> Array:
+        """Largest scaled entry of the gradient of every lane, where its last step began, shape (lanes,)."""
+        return self._norm
+
+    def advance(self, ticks: int) -> int:
+        """Take up to `ticks` steps of all lanes; stops at once where a start ends. Returns the steps."""
+        return int(self._climb(ctypes.byref(self._batch), ticks))
+
+    def reached(self) -> list[Reached]:
+        """The rungs finished since the last call, in order; lanes whose start has ended are empty then."""
+        found = []
+        ended = self._state == ENDED
+        last = {self._records[i].lane: i for i in range(self._batch.recorded)}
+        for i in range(self._batch.recorded):
+            r = self._records[i]
+            parts = Parts(r.measurement, r.model, r.prior)
+            outcome = Outcome(
+                self._paths[i].copy(), parts, r.norm, r.iterations, r.factorizations, Reason.from_code(r.reason)
+            )
+            over = bool(ended[r.lane]) and last[r.lane] == i
+            found.append(Reached(r.lane, r.start, r.rung, outcome, over))
+        self._batch.recorded = 0
+        self._state[ended] = EMPTY
+        return found
+
+    def _make_stretches(self) -> Any:
+        native, problem = self._native, self.action.problem
+        structure, tables = self.action.structure, native.tables
+        span, block = structure.scheme.span, problem.block
+        pivots = span * block
+        front = pivots * (pivots + 1) // 2 + problem.shared * pivots + len(_edges(structure))
         stretches = (_Stretch * len(problem.windows))()
         for n, (window, (first, _)) in enumerate(zip(problem.windows, pairwise(problem.offsets), strict=True)):
             intervals = (window.times - 1) // span
-            work = native.work(window.times)
-            fronts = native.vectors(intervals * _front_size(span * b, b + P) + _front_size(b, P))[1]
-            evaluations = window.times if native.tables.nodal else intervals * structure.scheme.stages
-            rates = native.vectors(evaluations * native.tables.D)[1]
-            lam = native.vectors(intervals * structure.scheme.errors * native.tables.D)[1]
-            self.__dict__.setdefault("_works", []).append(work)
+            work: Work = native.work(window.times)
+            self._works.append(work)
+            evaluations = window.times if tables.nodal else intervals * structure.scheme.stages
+            places = {
+                "fronts": (intervals + 1) * front,
+                "rates": evaluations * tables.D,
+                "lambda": intervals * structure.scheme.errors * tables.D,
+            }
             stretches[n] = _Stretch(
-                T=ctypes.addressof(native.tables), w=ctypes.addressof(native.windows[n]),
-                k=ctypes.addressof(work), first=first, fronts=fronts, rates=rates, **{"lambda": lam},
+                T=ctypes.addressof(tables),
+                w=ctypes.addressof(native.windows[n]),
+                k=ctypes.addressof(work),
+                first=first,
+                **{name: native.vectors(count)[1] for name, count in places.items()},
             )
-            self._lambda = None
-        self._stretches = stretches
-        shared_prior = np.zeros((3, max(P, 1)))
-        for index, mean, weight in zip(*given, strict=True):
+        return stretches
+
+    def _make_batch(self) -> Any:
+        native, problem, structure = self._native, self.action.problem, self.action.structure
+        span, block, shared, size = structure.scheme.span, problem.block, problem.shared, problem.size
+        counts = dict.fromkeys("x trial grad step open hold".split(), size) | {
+            "ring": 3 * structure.slots,
+            "triangle": shared * (shared + 1) // 2,
+            "carry": max(block**2, shared**2 + shared * (shared + 1) // 2 + 2 * shared),
+            "corner": shared**2,
+            "side": shared * block,
+            "scratch": block * span * block,
+        }
+        places: dict[str, int] = {}
+        for name, count in counts.items():
+            array, places[name] = native.vectors(count)
+            if name == "x":
+                self.stacked = array
+        lanes: dict[str, Numbers] = {name: np.zeros(self.lanes, dtype=np.int32) for name in _COUNTERS.split()}
+        lanes |= {name: np.zeros(self.lanes) for name in _NUMBERS.split()}
+        self._per_lane = lanes
+        self._start, self._state, self._rung = lanes["start"], lanes["state"], lanes["rung"]
+        self._norm = lanes["norm"]
+        entries, last = _entries(structure)
+        edges = _edges(structure)
+        lower, upper = problem.bounds
+        scale = scales(problem)
+        prior = np.zeros((3, shared))
+        for index, mean, weight in zip(*self.action.priors, strict=True):
             if index >= problem.offsets[-1]:
-                shared_prior[:, index - problem.offsets[-1]] = 1, mean, weight
-        self.records = (_Record * capacity)()
-        places, last = _scatter(structure, span, b, P)
-        precision = sum(float(np.nansum(np.where(np.isfinite(w.data), w.noise_std, np.inf) ** -2.0)) for w in problem.windows)
-        curvature = precision * float(np.mean(scale[: problem.offsets[-1]] ** 2)) / size
-        self.batch = _Batch(
-            windows=len(problem.windows), size=size, block=b, shared=P, slots=structure.slots, span=span,
-            rungs=ladder.rungs, most=1000, keep=0, capacity=capacity, stretch=ctypes.addressof(stretches),
-            scatter=native.pointer(places, np.int32), scatter_last=native.pointer(last, np.int32),
-            lower=native.pointer(lower, np.float64), upper=native.pointer(upper, np.float64),
-            scale=native.pointer(scale, np.float64), metric=native.pointer(scale**-2.0, np.float64),
-            rf=native.pointer(ladder.rf, np.float64), prior=native.pointer(shared_prior[0], np.int32),
-            prior_mean=native.pointer(shared_prior[1], np.float64),
-            prior_weight=native.pointer(shared_prior[2], np.float64),
-            curvature=curvature, tolerance=1e-8, decrement=1e-12, loose=1e-6, barrier=1e-3, longest=1.0,
-            records=ctypes.addressof(self.records), paths=None, recorded=0, **arrays,
+                prior[:, index - problem.offsets[-1]] = 1.0, mean, weight
+        known = [np.isfinite(window.data) for window in problem.windows]
+        precision = sum(
+            float(np.sum(window.noise_std[k] ** -2.0)) for window, k in zip(problem.windows, known, strict=True)
         )
-        for name, value in options.items():
-            setattr(self.batch, name, value)
-
-    def put(self, lane: int, start: int, path: Array, first: int) -> None:
-        """Give a start to a lane."""
-        self._x[:, lane] = path
-        if self.batch.barrier:
-            lower, upper = self.problem.bounds
-            both = np.isfinite(lower) & np.isfinite(upper) & (lower < upper)
-            if both.any():
-                margin = 1e-2 * (upper - lower)[both]
-                self._x[both, lane] = np.clip(path[both], lower[both] + margin, upper[both] - margin)
-                self.weight[lane] = self.batch.barrier
-        for n, work in enumerate(self._works):
-            window = self.problem.windows[n]
-            scheme = self.native.equations.structure.scheme
-            count = (window.times - 1) // scheme.span * scheme.errors * self.native.tables.D
-            lam = np.ctypeslib.as_array(ctypes.cast(getattr(work, "lambda"), ctypes.POINTER(ctypes.c_double)), (count, self.lanes))
-            lam[:, lane] = 0.0
-        self.start[lane], self.rung[lane], self.state[lane] = start, first, ACTIVE
-        self.iterations[lane] = self.factorizations[lane] = self.refused[lane] = self.rejected[lane] = 0
-        self.holds[lane] = 0
-        self._hold[:, lane] = 0.0
-        self.shift[lane] = self.last_shift[lane] = 0.0
-
-    def advance(self, ticks: int) -> int:
-        """Step all lanes."""
-        return int(self.native.library.climb(ctypes.byref(self.batch), ticks))
-
-    def drain(self) -> list[Any]:
-        """Finished rungs since the last call."""
-        found = [_Record.from_buffer_copy(self.records[i]) for i in range(self.batch.recorded)]
-        self.batch.recorded = 0
-        return found
-
-    def path(self, lane: int) -> Array:
-        """Path of a lane."""
-        return self._x[:, lane].copy()
+        integers = {
+            "slot": entries[:, 0], "row": entries[:, 1], "column": entries[:, 2],
+            "edge_row": edges[:, 0], "edge_column": edges[:, 1], "prior": prior[0],
+        }  # fmt: skip
+        doubles = {
+            "lower": lower, "upper": upper, "scale": scale, "metric": scale**-2.0, "rf": self.ladder.rf,
+            "prior_mean": prior[1], "prior_weight": prior[2],
+        }  # fmt: skip
+        settings = self.settings
+        return _Batch(
+            windows=len(problem.windows),
+            size=size,
+            block=block,
+            shared=shared,
+            slots=structure.slots,
+            span=span,
+            entries=len(entries),
+            entries_last=last,
+            edges=len(edges),
+            rungs=self.ladder.rungs,
+            most=settings.max_iterations,
+            capacity=self._capacity,
+            stretch=ctypes.addressof(self._stretches),
+            curvature=precision * float(np.mean(scale[: problem.offsets[-1]] ** 2)) / size,
+            tolerance=settings.tolerance,
+            decrement=settings.decrement,
+            loose=settings.rung_tolerance,
+            barrier=settings.barrier,
+            longest=settings.longest,
+            records=ctypes.addressof(self._records),
+            paths=self._paths.ctypes.data,
+            **{name: native.pointer(array, np.int32) for name, array in integers.items()},
+            **{name: native.pointer(array, np.float64) for name, array in doubles.items()},
+            **{name: array.ctypes.data for name, array in lanes.items()},
+            **places,
+        )
 
 
-def _scatter(structure: Any, span: int, b: int, shared: int) -> tuple[Numbers, Numbers]:
-    """Where every slot of an interval stands in its front, for an inner interval and for the last point."""
-    inner, last = [], []
-    pivots = span * b
-    for phase, lag, row, column in structure.where:
-        at = phase * b + row
-        other = (span + 1) * b + column if lag < 0 else (phase + lag) * b + column
-        high, low = max(at, other), min(at, other)
-        inner.append(high * (high + 1) // 2 + low if high < pivots else pivots * (pivots + 1) // 2 + (high - pivots) * pivots + low)
-        if phase > 0 or lag > 0:
-            last.append(-1)
-        elif lag < 0:
-            last.append(b * (b + 1) // 2 + column * b + row)
-        else:
-            high, low = max(row, column), min(row, column)
-            last.append(high * (high + 1) // 2 + low)
-    return np.array(inner), np.array(last)
+def _entries(structure: Structure) -> tuple[Numbers, int]:
+    """(slot, row, column) of every slot in its front, those of a window's last point first; their number."""
+    block, span = structure.block, structure.scheme.span
+    first, rest = [], []
+    for slot, (phase, lag, row, column) in enumerate(structure.where):
+        at = phase * block + row
+        other = (span + 1) * block + column if lag < 0 else (phase + lag) * block + column
+        own = phase == 0 and lag <= 0
+        (first if own else rest).append((slot, max(at, other), min(at, other)))
+    return np.array([*first, *rest], dtype=np.int64).reshape(-1, 3), len(first)
+
+
+def _edges(structure: Structure) -> Numbers:
+    """(row, column) of the slots that couple the next interval's first point with pivots of this one."""
+    pivots, block = structure.scheme.span * structure.block, structure.block
+    entries, _ = _entries(structure)
+    row, column = entries[:, 1], entries[:, 2]
+    edges = (row >= pivots) & (row < pivots + block)
+    return np.stack([row[edges] - pivots, column[edges]], axis=1)

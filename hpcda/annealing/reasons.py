@@ -10,6 +10,7 @@ class Reason(enum.Enum):
 
     CONVERGED_GRADIENT = "the gradient is within the tolerance"
     CONVERGED_DECREMENT = "no further decrease is possible in double precision"
+    CONVERGED_ESTIMATE = "by Newton's estimate the minimum is within the tolerance between rungs"
     NOT_RUN = "this rung was not run"
     STOPPED_ITERATIONS = "the limit of iterations was reached"
     FAILED_LINE_SEARCH = "no step along the search direction lowers the action"
@@ -26,7 +27,7 @@ class Reason(enum.Enum):
     @property
     def converged(self) -> bool:
         """Whether the path is a minimum of the action."""
-        return self in (Reason.CONVERGED_GRADIENT, Reason.CONVERGED_DECREMENT)
+        return self.code > 0
 
     @classmethod
     def from_code(cls, code: int) -> Reason:
@@ -42,6 +43,7 @@ class Reason(enum.Enum):
 _CODES = {
     Reason.CONVERGED_GRADIENT: 1,
     Reason.CONVERGED_DECREMENT: 2,
+    Reason.CONVERGED_ESTIMATE: 3,
     Reason.NOT_RUN: 0,
     Reason.STOPPED_ITERATIONS: -1,
     Reason.FAILED_LINE_SEARCH: -2,

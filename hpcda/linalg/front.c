@@ -1,20 +1,12 @@
 /* Cholesky of symmetric matrices, block-tridiagonal in time with a border, of W paths at once: one path a lane.
-   A front holds the unknowns of one interval: `pivots` that are eliminated, and `rest` rows that are not. Its columns
-   are kept as rows: the lower triangle of the pivots row by row, then the rest rows in full. The diagonal holds the
-   inverse of Cholesky's. Left-looking in panels of 4 columns; the sums of a 4 x 4 tile stay in registers.
+   A front holds the unknowns of one interval: `pivots` that are eliminated, and `rest` rows that are not; row[i] is
+   where row i is kept, the pivots' own rows up to their diagonal, which becomes the inverse of Cholesky's.
+   Left-looking in panels of 4 columns; the sums of a 4 x 4 tile stay in registers.
    Golub & Van Loan, Matrix Computations, 4th ed., Johns Hopkins 2013, section 4.2. */
 
 #define FRONT_TINY 1e-14
 #define UNROLL _Pragma("GCC unroll 8")
 
-static inline size_t front_size(int pivots, int rest) { return (size_t)pivots * (pivots + 1) / 2 + (size_t)rest * pivots; }
-
-static inline vd *front_row(vd *front, int pivots, int i) {
-  return front + (i < pivots ? (size_t)i * (i + 1) / 2 : (size_t)pivots * (pivots + 1) / 2 + (size_t)(i - pivots) * pivots);
-}
-
-typedef long long vl __attribute__((vector_size(8 * W), aligned(8)));
-static inline vd v_if(vl condition, vd a, vd b) { return (vd)((condition & (vl)a) | (~condition & (vl)b)); }
 static inline vd v_root(vd a) { vd r; for (int i = 0; i < W; i++) r[i] = __builtin_sqrt(a[i]); return r; }
 
 /* Rows against earlier rows: s[r][c] = start - sum over k of a[r][k] b[c][k]. */
@@ -96,66 +88,58 @@ static void (*const corner[4])(vd *const *, int, vl *) = {corner_1, corner_2, co
 
 static inline int part(int from, int end) { return end - from < 4 ? end - from : 4; }
 
-/* Eliminate the pivots of a front with `rest` further rows. */
-static void front_factor(vd *front, int pivots, int rest, vl *bad) {
-  vd *panel[4], *rows[4];
+/* Eliminate the pivots of a front with `rest` further rows; `bad`: lanes in which it is not positive definite. */
+STAGE void front_factor(vd *const *row, int pivots, int rest, vl *bad) {
   for (int j = 0; j < pivots; j += 4) {
     const int C = part(j, pivots);
-    for (int c = 0; c < C; c++) panel[c] = front_row(front, pivots, j + c);
-    corner[C - 1](panel, j, bad);
-    for (int end = pivots, i = j + C; i < pivots + rest; end = pivots + rest)
+    corner[C - 1](row + j, j, bad);
+    for (int i = j + C, end = pivots; i < pivots + rest; end = pivots + rest)
       for (; i < end;) {
         const int R = part(i, end);
-        for (int r = 0; r < R; r++) rows[r] = front_row(front, pivots, i + r);
-        below[R - 1][C - 1](rows, panel, j);
+        below[R - 1][C - 1](row + i, row + j, j);
         i += R;
       }
   }
 }
 
-/* out -= A B', of `high` rest rows from `row` and `wide` rest rows from `column`; where they are the same, the lower part. */
-static void front_schur(vd *front, int pivots, int row, int high, int column, int wide, vd *out, size_t width) {
-  vd *rows[4], *columns[4];
+/* out -= A B', A the rows from `a`, B the rows from `b`; where they are the same, only the lower part. */
+STAGE void front_schur(vd *const *a, int high, vd *const *b, int wide, int pivots, vd *out, size_t width) {
   for (int i = 0; i < high; i += 4) {
     const int R = part(i, high);
-    for (int r = 0; r < R; r++) rows[r] = front_row(front, pivots, pivots + row + i + r);
-    for (int j = 0; j < (row == column ? i + R : wide); j += 4) {
-      const int C = part(j, wide);
-      for (int c = 0; c < C; c++) columns[c] = front_row(front, pivots, pivots + column + j + c);
-      schur[R - 1][C - 1](rows, columns, pivots, out + i * width + j, width);
-    }
+    for (int j = 0; j < (a == b ? i + R : wide); j += 4)
+      schur[R - 1][part(j, wide) - 1](a + i, b + j, pivots, out + i * width + j, width);
   }
 }
 
-/* Forward substitution: y of the pivots in place; `rest` right-hand sides get what the pivots leave. */
-static void front_forward(vd *front, int pivots, vd *y, int rest, vd *const *out) {
-  for (int i = 0; i < pivots; i++) {
-    const vd *row = front_row(front, pivots, i);
-    vd even = y[i], odd = v_all(0);
-    int k = 0;
-    for (; k + 1 < i; k += 2) even -= row[k] * y[k], odd -= row[k + 1] * y[k + 1];
-    if (k < i) even -= row[k] * y[k];
-    y[i] = (even + odd) * row[i];
-  }
-  for (int i = 0; i < rest; i++) {
-    const vd *row = front_row(front, pivots, pivots + i);
-    vd even = *out[i], odd = v_all(0);
-    int k = 0;
-    for (; k + 1 < pivots; k += 2) even -= row[k] * y[k], odd -= row[k + 1] * y[k + 1];
-    if (k < pivots) even -= row[k] * y[k];
-    *out[i] = even + odd;
+static inline vd front_dot(vd sum, const vd *a, const vd *y, int count) {
+  vd odd = v_all(0);
+  int k = 0;
+  for (; k + 1 < count; k += 2) sum -= a[k] * y[k], odd -= a[k + 1] * y[k + 1];
+  return k < count ? sum + odd - a[k] * y[k] : sum + odd;
+}
+
+/* y := L^-1 y. */
+STAGE void front_lower(vd *const *row, int pivots, vd *y) {
+  for (int i = 0; i < pivots; i++) y[i] = front_dot(y[i], row[i], y, i) * row[i][i];
+}
+
+/* What the pivots leave of the right-hand sides of further rows: out := out - A y. */
+STAGE void front_leave(vd *const *row, int rows, int pivots, const vd *y, vd *out) {
+  for (int i = 0; i < rows; i++) out[i] = front_dot(out[i], row[i], y, pivots);
+}
+
+/* y := y - A' x. */
+STAGE void front_meet(vd *const *row, int rows, int pivots, vd *y, const vd *x) {
+  for (int i = 0; i < rows; i++) {
+    const vd *a = row[i], known = x[i];
+    for (int k = 0; k < pivots; k++) y[k] -= a[k] * known;
   }
 }
 
-/* Backward substitution, the unknowns of the rest known. */
-static void front_backward(vd *front, int pivots, vd *y, int rest, const vd *const *known) {
-  for (int i = 0; i < rest; i++) {
-    const vd *row = front_row(front, pivots, pivots + i), x = *known[i];
-    for (int k = 0; k < pivots; k++) y[k] -= row[k] * x;
-  }
+/* y := L^-T y. */
+STAGE void front_upper(vd *const *row, int pivots, vd *y) {
   for (int i = pivots - 1; i >= 0; i--) {
-    const vd *row = front_row(front, pivots, i);
-    const vd x = y[i] *= row[i];
-    for (int k = 0; k < i; k++) y[k] -= row[k] * x;
+    const vd *a = row[i], x = y[i] *= a[i];
+    for (int k = 0; k < i; k++) y[k] -= a[k] * x;
   }
 }

@@ -35,14 +35,17 @@ def prelude(lanes: int) -> str:
 #include <string.h>
 #include <stdlib.h>
 #define W {lanes}
+#define STAGE static __attribute__((noinline))
 #define LANES(value) vd r; for (int i = 0; i < W; i++) r[i] = value; return r;
 typedef double vd __attribute__((vector_size(8 * W), aligned(8)));
+typedef long long vl __attribute__((vector_size(8 * W), aligned(8)));
 #define EACH(name, value) static inline vd v_##name(vd a) {{ LANES(value) }}
 {each}
 EACH(sign, (double)((a[i] > 0) - (a[i] < 0)))
 static inline vd v_pow(vd a, double y) {{ LANES(pow(a[i], y)) }}
 static inline vd v_pick(vd c, vd a, vd b) {{ LANES(c[i] != 0.0 ? a[i] : b[i]) }}
 static inline vd v_all(double x) {{ LANES(x) }}
+static inline vd v_if(vl c, vd a, vd b) {{ return (vd)((c & (vl)a) | (~c & (vl)b)); }}
 """
 
 

@@ -1,0 +1,76 @@
+"""C code of one interval's first derivatives, written out for one problem: what assemble.c else does by tables.
+
+Every entry of the model errors' Jacobian, and every sum of products of them that is an entry of the
+Gauss–Newton Hessian, becomes one statement whose operands stand at places known to the compiler.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from hpcda.action.structure import Structure
+
+PIECE = 300
+"""Statements a function; compilers slow down on long ones."""
+
+
+def first_derivatives(structure: Structure) -> str:
+    """The functions `entries` and `products` of assemble.c."""
+    return "\n".join(
+        [
+            "#define GENERATED",
+            *_function("entries", _ENTRIES, _entries(structure)),
+            *_function("products", _PRODUCTS, _products(structure)),
+        ]
+    )
+
+
+_ENTRIES = (
+    "const vd *const *restrict slopes", "double dt", "const vd *restrict weight", "const vd *restrict force",
+    "vd *restrict g", "vd *restrict gw", "vd *restrict grad", "vd *restrict gradp",
+)  # fmt: skip
+_PRODUCTS = (
+    "const vd *restrict g", "const vd *restrict gw", "vd *restrict own", "vd *restrict next",
+    "vd *restrict shared",
+)  # fmt: skip
+
+
+def _function(name: str, arguments: tuple[str, ...], statements: Iterable[str]) -> Iterator[str]:
+    lines = list(statements)
+    signature = ", ".join(arguments)
+    names = ", ".join(argument.split()[-1].lstrip("*").removeprefix("restrict") for argument in arguments)
+    pieces = [lines[i : i + PIECE] for i in range(0, len(lines), PIECE)]
+    for number, piece in enumerate(pieces):
+        yield f"STAGE void {name}_{number}({signature}) {{"
+        yield from piece
+        yield "}"
+    yield f"static inline void {name}({signature}) {{"
+    yield from (f"  {name}_{number}({names});" for number in range(len(pieces)))
+    yield "}"
+
+
+def _entries(structure: Structure) -> Iterator[str]:
+    number = 0
+    for row, entries in enumerate(structure.rows):
+        for entry in entries:
+            terms = [f"{entry.fixed!r}"] if entry.fixed or not entry.terms else []
+            terms += [f"({weight!r} * dt) * slopes[{stage}][{index}]" for stage, index, weight in entry.terms]
+            value = " + ".join(terms) if entry.terms else f"v_all({entry.fixed!r})"
+            column = entry.column
+            place = f"grad[{column}]" if column < structure.local else f"gradp[{column - structure.local}]"
+            yield (
+                f"  {{ const vd e = {value}; g[{number}] = e; gw[{number}] = weight[{row}] * e; "
+                f"{place} += force[{row}] * e; }}"
+            )
+            number += 1
+
+
+def _products(structure: Structure) -> Iterator[str]:
+    for target, pairs in sorted(structure.products.items()):
+        if target < 0:
+            place = f"shared[{-target - 1}]"
+        elif target < structure.slots:
+            place = f"own[{target}]"
+        else:
+            place = f"next[{target - structure.slots}]"
+        yield f"  {place} += " + " + ".join(f"gw[{left}] * g[{right}]" for left, right in pairs) + ";"
