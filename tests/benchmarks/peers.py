@@ -20,7 +20,9 @@ both found the same minimum from the same start on the common ladder.
 
 FOLDER gets peers.txt, peers.json (all ladders under "tried", all starts under "cells"), peers.png, and
 cells/, one folder a cell, written as it goes: an interrupted comparison goes on with --reuse
-hpcda,ipopt,lbfgs.
+hpcda,ipopt,lbfgs. The table holds the problems and solvers of the command, and the lowest minimum is that of
+these solvers: name them all when only hpcda is measured anew. A cell that --limit stops counts with the
+starts that it finished, and says where it was.
 """
 
 from __future__ import annotations
@@ -140,7 +142,8 @@ def key_of(case: Case, solver: str, rungs: int, seed: int) -> str:
 
 def report(cells: list[dict[str, Any]], common: dict[str, int], out: Path, settings: dict[str, Any]) -> str:
     """Write what is known so far; the table."""
-    rows = rows_of(cells, common, lambda cell, start: _polished(Path(cell["folder"]), start))
+    measured = settings["measured"]
+    rows = rows_of(cells, common, measured, lambda cell, start: _polished(Path(cell["folder"]), start))
     table = text(rows)
     (out / "peers.txt").write_text(table + "\n")
     new = out / "peers.json.new"
@@ -192,6 +195,8 @@ def parse() -> argparse.Namespace:
         if unknown:
             parser.error(f"{', '.join(unknown)}: unknown; there are {', '.join(known)}")
     arguments.problems = names
+    # hpcda first: the others are compared with it.
+    arguments.solvers = ",".join(name for name in SOLVERS if name in arguments.solvers.split(","))
     if arguments.quick:
         arguments.starts, arguments.slow_starts = min(arguments.starts, 2), min(arguments.slow_starts, 2)
         arguments.ladders = "10"
@@ -208,7 +213,7 @@ def main() -> None:
     settings = {
         "began": time.strftime("%Y-%m-%d %H:%M"), "python": platform.python_version(), "core": arguments.core,
         "starts": arguments.starts, "slow_starts": arguments.slow_starts, "seed": arguments.seed,
-        "limit": arguments.limit, "refused": {}, "unknowns": {}, "agreement": {},
+        "limit": arguments.limit, "refused": {}, "unknowns": {}, "measured": {}, "agreement": {},
     }  # fmt: skip
     cells: list[dict[str, Any]] = []
     table = HEAD
@@ -225,6 +230,7 @@ def main() -> None:
             print(f"{name}: refused, {settings['refused'][name]}", flush=True)
             continue
         settings["unknowns"][name], settings["agreement"][name] = checked["unknowns"], checked["worst"]
+        settings["measured"][name] = checked["measured"]
         unknowns, worst = checked["unknowns"], checked["worst"]
         print(f"{name}: {unknowns} unknowns, the two actions agree to {worst:.0e}", flush=True)
         for solver, rungs in cells_of(case, arguments):

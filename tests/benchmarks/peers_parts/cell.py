@@ -132,7 +132,15 @@ def check(task: dict[str, Any], folder: Path, shared: Path) -> None:
                 float(np.abs(gradient - theirs).max() / np.abs(theirs).max()),
                 float(abs(hessian - twin.curvature(path, rf)).max() / abs(hessian).max()),
             )
-    _write(folder / "check.json", {"worst": worst, "agree": bool(worst <= AGREE), "unknowns": problem.size})
+    _write(
+        folder / "check.json",
+        {
+            "worst": worst,
+            "agree": bool(worst <= AGREE),
+            "unknowns": problem.size,
+            "measured": problem.measured,
+        },
+    )
 
 
 def _write(file: Path, content: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .verdict import excess, lowest, row
+from .verdict import consistent, excess, lowest, row
 
 COLOURS = {"hpcda": "C0", "ipopt": "C1", "lbfgs": "C2"}
 LABELS = {"hpcda": "hpcda", "ipopt": "CasADi + IPOPT", "lbfgs": "SciPy L-BFGS-B"}
@@ -19,7 +19,9 @@ HEAD = (
 )
 
 
-def rows_of(cells: list[dict[str, Any]], common: dict[str, int], paths: Callable) -> list[dict[str, Any]]:
+def rows_of(
+    cells: list[dict[str, Any]], common: dict[str, int], measured: dict[str, int], paths: Callable
+) -> list[dict[str, Any]]:
     """Rows by problem, solver and role ("common", "best"), with all ladders tried in "tried"."""
     rows: list[dict[str, Any]] = []
     for problem in dict.fromkeys(cell["problem"] for cell in cells):
@@ -52,6 +54,7 @@ def rows_of(cells: list[dict[str, Any]], common: dict[str, int], paths: Callable
                         "excess": worst,
                         "pairs": pairs,
                         "lowest_of_all": best,
+                        "consistent": consistent(best, measured[problem]),
                     }
                     | ({"tried": tried} if role == "best" else {})
                 )
@@ -72,6 +75,12 @@ def text(rows: list[dict[str, Any]]) -> str:
             f"{one['factorizations']:6.0f} {one['hits']:4d}{'*' if one['mixed'] else ' '} "
             f"{one['hits_if_polished']:5d} {one['tts99']:9.3g} {one['ratio']:7.3g} "
             f"{memory['climbing_mb']:6.0f} {memory['peak_mb']:6.0f} {excess_text:>9s}{extra}"
+        )
+    wrong = {one["problem"]: one["lowest_of_all"] for one in rows if not one["consistent"]}
+    for problem, value in wrong.items():
+        lines.append(
+            f"{problem}: the lowest action of all, {value:.6g}, is above what noise explains: no solver "
+            "has found the path, and its times to solution mean nothing."
         )
     return "\n".join(lines)
 
@@ -104,6 +113,7 @@ def picture(rows: list[dict[str, Any]], file: Path) -> None:
     words = "no start found the lowest minimum"
     axes.text(len(problems) - 0.5, top * 1.1, words, ha="right", color="0.4", fontsize=8)
     axes.set_yscale("log")
+    axes.set_xlim(-0.5, len(problems) - 0.5)
     axes.set_xticks(range(len(problems)), problems, rotation=50, ha="right")
     axes.set_ylabel("time to the lowest minimum with 99 % probability, s")
     axes.set_title("one core; full: each solver's best ladder, hollow: the common one", fontsize=9)

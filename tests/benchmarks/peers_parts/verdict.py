@@ -44,6 +44,11 @@ def lowest(cells: list[dict[str, Any]]) -> float:
     return min(known, default=float("inf"))
 
 
+def consistent(action: float, measured: int) -> bool:
+    """Whether noise alone explains an action: half the χ² of the data and three standard deviations."""
+    return bool(action <= 0.5 * measured + 3 * np.sqrt(0.5 * measured))
+
+
 def row(cell: dict[str, Any], best: float) -> dict[str, Any]:
     """What the table says of one cell."""
     actions = np.array(cell["actions"], dtype=float)
