@@ -42,7 +42,7 @@ def rows_of(
                 if solver == "hpcda":
                     reference[role] = one["tts99"]
                 base = reference.get(role, float("nan"))
-                ratio = one["tts99"] / base if np.isfinite(base) and base > 0 else float("nan")
+                ratio = one["tts99"] / base  # inf: only hpcda finds it; 0: only the peer does; nan: neither
                 worst, pairs = None, 0
                 if solver != "hpcda" and ours and shared:
                     worst, pairs = excess(ours[0], shared[0][1], paths)
