@@ -1,0 +1,1 @@
+"""Parts of the comparison with other solvers, tests/benchmarks/peers.py."""
