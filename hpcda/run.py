@@ -17,10 +17,11 @@ import numpy as np
 
 import hpcda
 from hpcda.action import Action
-from hpcda.annealing import WAYS, Climb, Ladder, Reason, Rung, begin, step
+from hpcda.annealing import WAYS, Climb, Ladder, Reason, Rung, Team, begin
 from hpcda.build import Built, build_problem, refuse_used
 from hpcda.errors import InputError, Mistake
 from hpcda.job import Job, load_job
+from hpcda.problem import Problem
 from hpcda.progress import Progress
 from hpcda.store import Layout, RungRecord, Shard, build_index
 
@@ -82,7 +83,7 @@ def _announce(job: Job, petsc_options: Sequence[str]) -> None:
 
 def _try_once(job: Job, action: Action, ladder: Ladder, world: Any, options: Any) -> None:
     """One iteration from the first path: is the action finite, does a solver use every option?"""
-    from hpcda.petsc import make_minimiser
+    from hpcda.petsc import make_team
 
     climb = _begin(job, action, ladder, 0)
     rf = float(ladder.rf[climb.next])
@@ -95,12 +96,13 @@ def _try_once(job: Job, action: Action, ladder: Ladder, world: Any, options: Any
                 "that fails there",
             )
         )
-    minimiser = make_minimiser(action, job.solver.minimizer, comm=world.group, max_iterations=1)
+    team = make_team(action, ladder, job.solver.minimizer, comm=world.group, max_iterations=1)
     try:
-        minimiser.minimise(climb.path, rf)
+        team.take(climb)
+        team.work()
         options.check()
     finally:
-        minimiser.destroy()
+        team.destroy()
 
 
 def _prepare(directory: Path, layout: Layout) -> None:
@@ -123,23 +125,24 @@ def _ensemble(
     job: Job, action: Action, ladder: Ladder, world: Any, layout: Layout, directory: Path, quiet: bool
 ) -> None:
     from hpcda.mpi import Queue
-    from hpcda.petsc import make_minimiser
+    from hpcda.petsc import make_team
 
     queue = Queue(world.comm, world.group, job.ensemble.starts)
     progress = _progress(job, ladder, world, directory, quiet)
     watch = _watch(queue, progress)
     shard = Shard.create(directory, world.group_number, layout) if world.leads else None
-    minimiser = make_minimiser(
+    team = make_team(
         action,
+        ladder,
         job.solver.minimizer,
         comm=world.group,
         max_iterations=job.solver.max_iterations,
         barrier=job.solver.barrier,
+        rung_tolerance=job.solver.rung_tolerance,
         watch=None if watch is None else lambda iteration, value: watch(),
     )
     try:
-        while (start := queue.take()) is not None:
-            _one_start(_begin(job, action, ladder, start), ladder, minimiser, shard, queue)
+        _work(job, action, ladder, team, shard, queue)
         if watch is not None:
             while queue.counts().done < job.ensemble.starts:
                 watch()
@@ -147,7 +150,7 @@ def _ensemble(
     finally:
         if shard is not None:
             shard.close()
-    minimiser.destroy()
+    team.destroy()
     world.wait()
     if progress is not None:
         counts = queue.counts()
@@ -158,22 +161,40 @@ def _ensemble(
     queue.close()
 
 
-def _one_start(climb: Climb, ladder: Ladder, minimiser: Any, shard: Shard | None, queue: Any) -> None:
-    row = -1 if shard is None else shard.begin(climb.start, climb.way, climb.first)
-    action = float("nan")
-    while not climb.ended(ladder):
-        climb, rung = step(climb, ladder, minimiser)
-        action = rung.outcome.parts.total
-        if shard is not None:
-            shard.rung(row, rung.number, _record(rung, minimiser), climb.path)
-            queue.rung_done()
-    if shard is not None:
-        shard.finish(row, climb.path)
-        queue.start_done(action, climb.failed is not None)
+def _work(job: Job, action: Action, ladder: Ladder, team: Team, shard: Shard | None, queue: Any) -> None:
+    """Take starts from the queue while there are any, and store every rung that the team finishes."""
+    rows: dict[int, int] = {}
+    more = True
+    while more or team.busy:
+        while more and team.free:
+            start = queue.take()
+            if start is None:
+                more = False
+                break
+            climb = _begin(job, action, ladder, start)
+            team.take(climb)
+            if shard is not None:
+                rows[start] = shard.begin(start, climb.way, climb.first)
+        if not team.busy:
+            continue
+        finished = team.work()
+        if shard is None or not finished:
+            continue
+        shard.rungs(
+            [
+                (rows[one.climb.start], one.rung.number, _record(one.rung, action.problem), one.climb.path)
+                for one in finished
+            ]
+        )
+        queue.rungs_done(len(finished))
+        for one in finished:
+            if one.ended:
+                shard.finish(rows.pop(one.climb.start), one.climb.path)
+                queue.start_done(one.rung.outcome.parts.total, one.climb.failed is not None)
 
 
-def _record(rung: Rung, minimiser: Any) -> RungRecord:
-    outcome, problem = rung.outcome, minimiser.action.problem
+def _record(rung: Rung, problem: Problem) -> RungRecord:
+    outcome = rung.outcome
     return RungRecord(
         action=outcome.parts.total,
         measurement=outcome.parts.measurement,

@@ -111,10 +111,10 @@ class Native:
 
     def pointer(self, array: Any, dtype: type) -> int:
         """Address of an array that lives as long as this object, aligned to 64 bytes."""
-        wanted = np.asarray(array, dtype=dtype)
+        wanted: Numbers = np.asarray(array, dtype=dtype)
         raw: Numbers = np.zeros(max(wanted.nbytes, 1) + 64, dtype=np.uint8)
         begin = -raw.ctypes.data % 64
-        kept = raw[begin : begin + wanted.nbytes].view(dtype)
+        kept: Numbers = raw[begin : begin + wanted.nbytes].view(dtype)
         kept[:] = wanted.ravel()
         self._keep.append(raw)
         return raw.ctypes.data + begin

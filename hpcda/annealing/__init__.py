@@ -4,6 +4,20 @@ from hpcda.annealing.anneal import Climb, Rung, begin, step
 from hpcda.annealing.ladder import Ladder
 from hpcda.annealing.outcome import Minimiser, Outcome
 from hpcda.annealing.reasons import Reason
+from hpcda.annealing.team import Finished, Team
 from hpcda.annealing.ways import WAYS, Way
 
-__all__ = ["WAYS", "Climb", "Ladder", "Minimiser", "Outcome", "Reason", "Rung", "Way", "begin", "step"]
+__all__ = [
+    "WAYS",
+    "Climb",
+    "Finished",
+    "Ladder",
+    "Minimiser",
+    "Outcome",
+    "Reason",
+    "Rung",
+    "Team",
+    "Way",
+    "begin",
+    "step",
+]

@@ -152,7 +152,7 @@ int climb(Batch *B, int ticks) {
       if (B->state[l] != ACTIVE) continue;
       const double value = at.measurement[l] + at.model[l] + at.prior[l] + at.barrier[l];
       const double moved = to.measurement[l] + to.model[l] + to.prior[l] + to.barrier[l];
-      B->factorizations[l]++;
+      B->factorizations[l]++, B->value[l] = value;
       if (!isfinite(value) || !isfinite(B->norm[l])) {
         ended[l] = NON_FINITE;
       } else if (bad[l] || !(B->slope[l] <= 0) || !isfinite(B->length[l])) {

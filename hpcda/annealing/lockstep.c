@@ -32,7 +32,7 @@ typedef struct {
   vd *x, *trial, *grad, *step, *open, *hold;      /* [size]; hold: bound that a step was found to cross, -1 or 1 */
   vd *ring, *triangle, *carry, *corner, *side, *scratch;   /* slots of 3 intervals; parameters; fronts in passing */
   int *start, *state, *rung, *iterations, *factorizations, *holds;   /* [W] */
-  double *shift, *last_shift, *weight, *before, *length, *slope, *norm, *taken, *crossed;   /* [W] */
+  double *value, *shift, *last_shift, *weight, *before, *length, *slope, *norm, *taken, *crossed;   /* [W] */
   Record *records;                    /* [capacity] */
   double *paths;                      /* [capacity][size] */
   int recorded;

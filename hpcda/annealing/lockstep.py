@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from hpcda.action import Action, Parts
-from hpcda.action.native import DOUBLE, INT, POINTER, Native, Work, struct
+from hpcda.action.native import DOUBLE, INT, POINTER, Native, struct
 from hpcda.action.structure import Structure
 from hpcda.annealing.ladder import Ladder
 from hpcda.annealing.outcome import Outcome
@@ -40,7 +40,7 @@ _Record = struct(
 )
 _VECTORS = "x trial grad step open hold ring triangle carry corner side scratch"
 _COUNTERS = "start state rung iterations factorizations holds"
-_NUMBERS = "shift last_shift weight before length slope norm taken crossed"
+_NUMBERS = "value shift last_shift weight before length slope norm taken crossed"
 _Batch = struct(
     "Batch",
     (INT, "windows size block shared slots span entries edges rungs most capacity"),
@@ -95,6 +95,19 @@ def default_lanes() -> int:
     except OSError:
         return 4
     return 8 if "avx512f" in flags else 4
+
+
+def memory(action: Action, lanes: int | None = None) -> float:
+    """Bytes that `Lockstep` takes for all lanes."""
+    problem, structure = action.problem, action.structure
+    block, shared, scheme = problem.block, problem.shared, structure.scheme
+    pivots = scheme.span * block
+    front = pivots * (pivots + 1) / 2 + shared * pivots + structure.slots
+    nodes = 1 if scheme.nodes is not None else scheme.stages
+    a_time = 6 * block + nodes * (2 * problem.dimension + len(action.equations.model.jacobian))
+    times = sum(window.times for window in problem.windows)
+    passing = 3 * structure.slots + (2 + scheme.span) * block**2
+    return 8.0 * (lanes or default_lanes()) * (times * (front / scheme.span + a_time) + passing)
 
 
 class Lockstep:
@@ -159,6 +172,16 @@ class Lockstep:
         return self._rung
 
     @property
+    def actions(self) -> Array:
+        """Action of every lane where its last step began, shape (lanes,)."""
+        return self._per_lane["value"]
+
+    @property
+    def steps(self) -> Array:
+        """Scaled length of the last step of every lane, shape (lanes,)."""
+        return self._per_lane["length"]
+
+    @property
     def gradient_norms(self) -> Array:
         """Largest scaled entry of the gradient of every lane, where its last step began, shape (lanes,)."""
         return self._norm
@@ -176,7 +199,12 @@ class Lockstep:
             r = self._records[i]
             parts = Parts(r.measurement, r.model, r.prior)
             outcome = Outcome(
-                self._paths[i].copy(), parts, r.norm, r.iterations, r.factorizations, Reason.from_code(r.reason)
+                self._paths[i].copy(),
+                parts,
+                r.norm,
+                r.iterations,
+                r.factorizations,
+                Reason.from_code(r.reason),
             )
             over = bool(ended[r.lane]) and last[r.lane] == i
             found.append(Reached(r.lane, r.start, r.rung, outcome, over))
@@ -191,9 +219,11 @@ class Lockstep:
         pivots = span * block
         front = pivots * (pivots + 1) // 2 + problem.shared * pivots + len(_edges(structure))
         stretches = (_Stretch * len(problem.windows))()
-        for n, (window, (first, _)) in enumerate(zip(problem.windows, pairwise(problem.offsets), strict=True)):
+        for n, (window, (first, _)) in enumerate(
+            zip(problem.windows, pairwise(problem.offsets), strict=True)
+        ):
             intervals = (window.times - 1) // span
-            work: Work = native.work(window.times)
+            work = native.work(window.times)
             self._works.append(work)
             evaluations = window.times if tables.nodal else intervals * structure.scheme.stages
             places = {
@@ -241,7 +271,8 @@ class Lockstep:
                 prior[:, index - problem.offsets[-1]] = 1.0, mean, weight
         known = [np.isfinite(window.data) for window in problem.windows]
         precision = sum(
-            float(np.sum(window.noise_std[k] ** -2.0)) for window, k in zip(problem.windows, known, strict=True)
+            float(np.sum(window.noise_std[k] ** -2.0))
+            for window, k in zip(problem.windows, known, strict=True)
         )
         integers = {
             "slot": entries[:, 0], "row": entries[:, 1], "column": entries[:, 2],
@@ -284,7 +315,8 @@ class Lockstep:
 def _entries(structure: Structure) -> tuple[Numbers, int]:
     """(slot, row, column) of every slot in its front, those of a window's last point first; their number."""
     block, span = structure.block, structure.scheme.span
-    first, rest = [], []
+    first: list[tuple[int, int, int]] = []
+    rest: list[tuple[int, int, int]] = []
     for slot, (phase, lag, row, column) in enumerate(structure.where):
         at = phase * block + row
         other = (span + 1) * block + column if lag < 0 else (phase + lag) * block + column

@@ -43,3 +43,7 @@ class Minimiser(Protocol):
             fresh: Whether the path is a start's first one, not the minimum of an earlier rung.
         """
         ...
+
+    def destroy(self) -> None:
+        """Free what it holds."""
+        ...

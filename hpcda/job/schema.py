@@ -165,9 +165,9 @@ class SolverTable(Section):
     """[solver]: the minimizer and its PETSc options."""
 
     minimizer: Literal[
-        "auto", "newton", "nls", "ntr", "ntl", "bnls", "bntr", "bntl", "bqnls", "lmvm", "blmvm", "cg", "bncg",
-        "brgn", "snes-newtonls", "snes-newtontr",
-    ] = Field(default="auto", description='the minimizer, such as "auto", "newton" or "nls"')  # fmt: skip
+        "auto", "lockstep", "newton", "nls", "ntr", "ntl", "bnls", "bntr", "bntl", "bqnls", "lmvm", "blmvm", "cg",
+        "bncg", "brgn", "snes-newtonls", "snes-newtontr",
+    ] = Field(default="auto", description='the minimizer, such as "auto", "lockstep" or "nls"')  # fmt: skip
     petsc: dict[OptionName, OptionValue] = Field(
         default_factory=dict,
         description="PETSc options without the leading dash, such as { tao_gatol = 1e-8 }",
@@ -178,6 +178,13 @@ class SolverTable(Section):
         le=1e6,
         allow_inf_nan=False,
         description="the weight of the barrier between bounds at the first rung, 0 for none, such as 1e-3",
+    )
+    rung_tolerance: float = Field(
+        default=1e-6,
+        gt=0.0,
+        le=1e-2,
+        allow_inf_nan=False,
+        description="how far, relative to the action, a rung below the last may end above its minimum, such as 1e-6",
     )
     max_iterations: int = Field(
         default=1000,

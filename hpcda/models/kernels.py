@@ -26,7 +26,6 @@ _FUNCTIONS = (
 )  # fmt: skip
 
 
-
 def prelude(lanes: int) -> str:
     """What generated code needs before it: the vector type `vd` of `lanes` numbers and its functions."""
     each = " ".join(f"EACH({name}, {name}(a[i]))" for name in _FUNCTIONS)

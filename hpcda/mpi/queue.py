@@ -57,9 +57,9 @@ class Queue:
         number = self._group.bcast(number, root=0)
         return number if number < self._starts else None
 
-    def rung_done(self) -> None:
-        """Tell that a rung is done; by one rank of the group."""
-        self._add(RUNGS, 1)
+    def rungs_done(self, count: int) -> None:
+        """Tell that rungs are done; by one rank of the group."""
+        self._add(RUNGS, count)
 
     def start_done(self, action: float, failed: bool) -> None:
         """Tell that a start has ended at `action`; by one rank of the group."""

@@ -73,7 +73,8 @@ class Kind:
 
 
 MINIMISERS: dict[str, Kind] = {
-    "auto": Kind("newton", "the most robust one: newton", bounds=True, linear="direct"),
+    "auto": Kind("newton", "the best for the job: lockstep or newton", bounds=True, linear="direct"),
+    "lockstep": Kind("lockstep", "exact Newton, many starts at once in the vector registers", bounds=True),
     "newton": Kind(
         "newton", "exact Newton in a trust region, projected on the bounds", bounds=True, linear="direct"
     ),

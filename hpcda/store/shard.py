@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -209,25 +210,42 @@ class Shard:
         return row
 
     def rung(self, row: int, rung: int, record: RungRecord, path: Array) -> None:
-        """Store one rung: data, flush, mark, flush.
+        """Store one rung; see `rungs`."""
+        self.rungs([(row, rung, record, path)])
+
+    def rungs(self, finished: Sequence[tuple[int, int, RungRecord, Array]]) -> None:
+        """Store rungs of one start or of several with one commit: data, flush, marks, flush.
 
         Args:
-            row: What `begin` returned.
-            rung: Position of the rung on the ladder; larger than those stored before for this start.
-            record: What is stored.
-            path: The path at the rung's minimum, flat, shape (size,).
+            finished: For every rung: what `begin` returned, the position of the rung on the ladder, larger than
+                those stored before for this start, what is stored, and the path at the rung's minimum, flat,
+                shape (size,).
 
         Raises:
-            ValueError: The rung does not lie above the last one.
+            ValueError: A rung does not lie above the last one of its start.
         """
-        work = self._work[row]
-        if work.last is not None and rung <= work.last[0]:
-            raise ValueError(f"rung {rung} of start {work.start} comes after rung {work.last[0]}")
-        self._write_rung(row, rung, record, path)
-        self._current.write((work.slot, work.committed % 2), path)
-        self._per_start["ended"].write((row,), time.time())
+        per_row: dict[int, list[tuple[int, RungRecord, Array]]] = {}
+        for row, rung, record, path in finished:
+            per_row.setdefault(row, []).append((rung, record, path))
+        # An even number of rungs would overwrite the copy of the path that the mark points at.
+        self._commit({row: rungs[: len(rungs) - 1 + len(rungs) % 2] for row, rungs in per_row.items()})
+        self._commit({row: rungs[-1:] for row, rungs in per_row.items() if len(rungs) % 2 == 0})
+
+    def _commit(self, per_row: dict[int, list[tuple[int, RungRecord, Array]]]) -> None:
+        if not per_row:
+            return
+        now = time.time()
+        for row, rungs in per_row.items():
+            work = self._work[row]
+            for rung, record, path in rungs:
+                if work.last is not None and rung <= work.last[0]:
+                    raise ValueError(f"rung {rung} of start {work.start} comes after rung {work.last[0]}")
+                self._write_rung(row, rung, record, path)
+            self._current.write((work.slot, work.committed % 2), rungs[-1][2])
+            self._per_start["ended"].write((row,), now)
         self._flush()
-        self._per_start["committed"].write((row,), work.committed)
+        for row in per_row:
+            self._per_start["committed"].write((row,), self._work[row].committed)
         self._flush()
 
     def _write_rung(self, row: int, rung: int, record: RungRecord, path: Array | None) -> None:
