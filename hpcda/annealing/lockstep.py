@@ -73,7 +73,7 @@ class Settings:
     decrement: float = 1e-12
     rung_tolerance: float = 1e-6
     barrier: float = 1e-3
-    longest: float = 1.0
+    longest: float = 0.03
 
 
 @dataclass(frozen=True)
