@@ -8,8 +8,11 @@ enum { EMPTY, ACTIVE, ENDED };
 enum { GRADIENT = 1, DECREMENT = 2, ESTIMATE = 3, ITERATIONS = -1, REGION = -3, LINEAR = -4, NON_FINITE = -5 };
 
 #define RAISE 8.0       /* of the shift, where a matrix is indefinite or a step is refused */
+#define WIDEN 2.5       /* the longest step, where one of that length did what was expected */
 #define LARGEST 1e30
 #define HOLDS 6         /* solves in which bounds that the step crosses are added */
+#define FORGET 0.5      /* a shift found too small is taken for this part of itself after a step */
+#define STILL 4         /* steps of little promise, the shift falling, after which no more is expected */
 #define EPSILON 2.2e-16
 
 /* Lengths and slopes of the steps, and the trials: shorter where they would leave the barrier or are too long. */
@@ -28,7 +31,7 @@ STAGE void aim(const Batch *B, const Tick *tick) {
   }
   for (int l = 0; l < W; l++) {
     B->slope[l] = slope[l], B->length[l] = sqrt(length[l]), B->norm[l] = norm[l];
-    B->taken[l] = fmin(1, B->longest * sqrt(B->size) / B->length[l]);
+    B->taken[l] = fmin(1, B->radius[l] / B->length[l]);
     if (tick->weight[l] != 0) B->taken[l] = fmin(B->taken[l], 0.99 * room[l]);
     if (!(B->taken[l] > 0)) B->taken[l] = 1;
   }
@@ -85,13 +88,15 @@ static int judge(const Batch *B, int l, double value, double moved, double work,
   if (B->holds[l]) *holding = -1, B->holds[l] = 0;
   *accepted = ratio > 1e-3;
   B->iterations[l] += *accepted;
-  if (shift > 0) B->last_shift[l] = shift;
+  if (shift > 0) B->high[l] = shift;
   const int near = promise <= enough || (*accepted && fabs(value - moved - promise) <= enough);
-  if (near && shift * length <= promise && a == 1) {
+  B->still[l] = promise <= enough && ratio > 0.75 && a == 1 ? B->still[l] + 1 : 0;
+  if ((near && shift * length <= 1e-2 * promise && a == 1) || B->still[l] >= STILL) {
     if (B->weight[l] == 0) return enough > B->decrement * fabs(value) ? ESTIMATE : DECREMENT;
-    B->weight[l] = 0;
+    B->weight[l] = 0, B->still[l] = 0;
     return 0;
   }
+  if (ratio > 0.75 && a * B->length[l] > 0.8 * B->radius[l]) B->radius[l] *= WIDEN;
   if (ratio <= 1e-3) {
     B->shift[l] = fmax(RAISE * shift, 0.1 * bend / length);
     if (promise <= noise) return B->norm[l] <= B->tolerance ? DECREMENT : REGION;
@@ -100,8 +105,11 @@ static int judge(const Batch *B, int l, double value, double moved, double work,
   } else if (a < 0.5 && B->weight[l] == 0) {
     B->shift[l] += (bend / length + shift) * (1 / a - 1);
   } else if (ratio > 0.75) {
-    B->shift[l] *= fmin(0.9, fmax(0.2, B->length[l] / (B->longest * sqrt(B->size))));
+    B->shift[l] *= fmin(0.9, fmax(0.2, B->length[l] / B->radius[l]));
+    if (B->low[l] > 0) B->shift[l] = fmax(B->shift[l], sqrt(B->low[l] * shift));
     if (B->shift[l] < 1e-5 * B->curvature) B->shift[l] = 0;
+    B->low[l] *= FORGET;
+    if (B->low[l] < 1e-7 * B->curvature) B->low[l] = 0;
   }
   return 0;
 }
@@ -118,8 +126,9 @@ static void record(Batch *B, int l, int reason, const Terms *t) {
 /* A rung of lane l begins: `before` is the Rf of the rung that its path is the minimum of, 0 where it is none's. */
 void begin_rung(Batch *B, int l, double before) {
   B->before[l] = before;
-  B->iterations[l] = B->factorizations[l] = B->holds[l] = 0;
-  B->shift[l] = B->last_shift[l] = B->weight[l] = 0;
+  B->iterations[l] = B->factorizations[l] = B->holds[l] = B->still[l] = 0;
+  B->shift[l] = B->low[l] = B->high[l] = B->weight[l] = 0;
+  B->radius[l] = B->longest * sqrt(B->size);
   for (int i = 0; i < B->size; i++) B->hold[i][l] = 0;
   if (before != 0 || B->barrier == 0) return;
   for (int i = 0; i < B->size; i++)
@@ -156,8 +165,10 @@ int climb(Batch *B, int ticks) {
       if (!isfinite(value) || !isfinite(B->norm[l])) {
         ended[l] = NON_FINITE;
       } else if (bad[l] || !(B->slope[l] <= 0) || !isfinite(B->length[l])) {
-        B->shift[l] = B->shift[l] > 0 ? RAISE * B->shift[l] : fmax(B->last_shift[l] / 3, 1e-4 * B->curvature);
+        B->low[l] = fmax(B->shift[l], 1e-6 * B->curvature);
+        B->shift[l] = B->high[l] > B->low[l] ? sqrt(B->low[l] * B->high[l]) : RAISE * fmax(B->low[l], 1e-5 * B->curvature);
         if (B->shift[l] > LARGEST) ended[l] = LINEAR;
+        if (B->high[l] < 1.05 * B->low[l]) B->high[l] = 0;
       } else {
         ended[l] = judge(B, l, value, moved, at.work[l], accepted + l, holding + l);
       }

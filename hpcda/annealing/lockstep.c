@@ -31,8 +31,8 @@ typedef struct {
   double curvature, tolerance, decrement, loose, barrier, longest;
   vd *x, *trial, *grad, *step, *open, *hold;      /* [size]; hold: bound that a step was found to cross, -1 or 1 */
   vd *ring, *triangle, *carry, *corner, *side, *scratch;   /* slots of 3 intervals; parameters; fronts in passing */
-  int *start, *state, *rung, *iterations, *factorizations, *holds;   /* [W] */
-  double *value, *shift, *last_shift, *weight, *before, *length, *slope, *norm, *taken, *crossed;   /* [W] */
+  int *start, *state, *rung, *iterations, *factorizations, *holds, *still;   /* [W] */
+  double *value, *shift, *low, *high, *weight, *before, *length, *slope, *norm, *taken, *crossed, *radius;   /* [W] */
   Record *records;                    /* [capacity] */
   double *paths;                      /* [capacity][size] */
   int recorded;

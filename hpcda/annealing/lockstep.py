@@ -39,8 +39,8 @@ _Record = struct(
     (DOUBLE, "measurement model prior norm"),
 )
 _VECTORS = "x trial grad step open hold ring triangle carry corner side scratch"
-_COUNTERS = "start state rung iterations factorizations holds"
-_NUMBERS = "value shift last_shift weight before length slope norm taken crossed"
+_COUNTERS = "start state rung iterations factorizations holds still"
+_NUMBERS = "value shift low high weight before length slope norm taken crossed radius"
 _Batch = struct(
     "Batch",
     (INT, "windows size block shared slots span entries edges rungs most capacity"),
@@ -65,7 +65,7 @@ class Settings:
             rung.
         rung_tolerance: The same for the rungs before it.
         barrier: Weight of the barrier between two bounds at a start's first rung; 0 for none.
-        longest: Longest step, root mean square over unknowns in units of their natural sizes.
+        longest: Longest first step of a rung, root mean square over unknowns in units of their natural sizes.
     """
 
     max_iterations: int = 1000

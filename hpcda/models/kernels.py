@@ -24,11 +24,16 @@ _FUNCTIONS = (
     "exp", "log", "sqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh", "asin", "acos", "atan", "fabs",
     "log1p", "expm1", "floor",
 )  # fmt: skip
+_VECTORIZED = (
+    "exp", "log", "sin", "cos", "tan", "sinh", "cosh", "tanh", "asin", "acos", "atan", "log1p", "expm1",
+)  # fmt: skip
+"""Functions that the C library of Linux has for whole vectors (libmvec), right to 4 units in the last place."""
 
 
 def prelude(lanes: int) -> str:
     """What generated code needs before it: the vector type `vd` of `lanes` numbers and its functions."""
-    each = " ".join(f"EACH({name}, {name}(a[i]))" for name in _FUNCTIONS)
+    each = " ".join(f"EACH({name}, {name}(a[i]))" for name in _FUNCTIONS if name not in _VECTORIZED)
+    wide = " ".join(f"WIDE({name})" for name in _VECTORIZED)
     return f"""
 #include <math.h>
 #include <string.h>
@@ -39,6 +44,17 @@ def prelude(lanes: int) -> str:
 typedef double vd __attribute__((vector_size(8 * W), aligned(8)));
 typedef long long vl __attribute__((vector_size(8 * W), aligned(8)));
 #define EACH(name, value) static inline vd v_##name(vd a) {{ LANES(value) }}
+#if defined(__GLIBC__) && defined(__x86_64__)
+#if __GLIBC_PREREQ(2, 35) && W == 8 && defined(__AVX512F__)
+#define WIDE(name) vd _ZGVeN8v_##name(vd); static inline vd v_##name(vd a) {{ return _ZGVeN8v_##name(a); }}
+#elif __GLIBC_PREREQ(2, 35) && W == 4 && defined(__AVX2__)
+#define WIDE(name) vd _ZGVdN4v_##name(vd); static inline vd v_##name(vd a) {{ return _ZGVdN4v_##name(a); }}
+#endif
+#endif
+#ifndef WIDE
+#define WIDE(name) EACH(name, name(a[i]))
+#endif
+{wide}
 {each}
 EACH(sign, (double)((a[i] > 0) - (a[i] < 0)))
 static inline vd v_pow(vd a, double y) {{ LANES(pow(a[i], y)) }}
