@@ -57,7 +57,7 @@ typedef struct {                      /* one evaluation on its way through a win
   vd measurement, model, walk, prior;
   double *misfit, *slopes;            /* scaled residuals of data and their derivatives, or null; lane 0 */
   vl anew;                            /* lifted: lanes whose multipliers are Rf s r at rf_before */
-  vd rf_before;
+  vd rf_before, bend;                 /* bend: factor of the model's second derivatives */
   vd *v, *s, *t, *c, *mu, *second, *weight, *force, *g, *gw, *dense;
   int cursor;                         /* next prior */
 } Pass;
@@ -303,6 +303,8 @@ STAGE void nodal_second(const Pass *a, int n) {
       }
     }
   }
+  if (a->lifted)
+    for (int k = 0; k < D; k++) a->mu[k] *= a->bend;
   at_point(a, n);
   model_hessian(a->v, a->c, a->s, a->t, a->mu, a->second);
   for (int h = T->spread[phase]; h < T->spread[phase + 1]; h++)
@@ -332,6 +334,8 @@ STAGE void inner_second(const Pass *a, int i, const vd *rates) {
       for (int k = 0; k < D; k++) a->mu[r * D + k] += inner * force[k];
     }
   }
+  if (a->lifted)
+    for (int k = 0; k < Q * D; k++) a->mu[k] *= a->bend;
   if (T->staged) memset(M, 0, sizeof(vd) * na * na);
   for (int q = 0; q < Q; q++) {
     at_stage(a, i, q, rates);

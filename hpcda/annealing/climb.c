@@ -127,7 +127,8 @@ static void record(Batch *B, int l, int reason, const Terms *t) {
 void begin_rung(Batch *B, int l, double before) {
   B->before[l] = before;
   B->iterations[l] = B->factorizations[l] = B->holds[l] = B->still[l] = 0;
-  B->shift[l] = B->low[l] = B->high[l] = B->weight[l] = 0;
+  B->shift[l] = B->low[l] = B->high[l] = B->weight[l] = B->pause[l] = B->wait[l] = 0;
+  B->bend[l] = 1;
   B->radius[l] = B->longest * sqrt(B->size);
   for (int i = 0; i < B->size; i++) B->hold[i][l] = 0;
   if (before != 0 || B->barrier == 0) return;
@@ -144,7 +145,7 @@ int climb(Batch *B, int ticks) {
   for (int done = 0; done < ticks; done++) {
     int active = 0, accepted[W] = {0}, ended[W] = {0}, holding[W] = {0}, closing[W] = {0}, closes = 0;
     if (B->recorded + W > B->capacity) return done;
-    Tick tick = {.shift = load(B->shift), .weight = load(B->weight), .before = load(B->before)};
+    Tick tick = {.shift = load(B->shift), .weight = load(B->weight), .before = load(B->before), .bend = load(B->bend)};
     for (int l = 0; l < W; l++) {
       if (B->state[l] == ENDED) return done;
       active |= B->state[l] == ACTIVE;
@@ -165,6 +166,12 @@ int climb(Batch *B, int ticks) {
       if (!isfinite(value) || !isfinite(B->norm[l])) {
         ended[l] = NON_FINITE;
       } else if (bad[l] || !(B->slope[l] <= 0) || !isfinite(B->length[l])) {
+        if (B->bend[l] > 0 && B->weight[l] == 0) {
+          B->bend[l] = 0;
+          B->wait[l] = B->pause[l] = fmin(2 * fmax(B->pause[l], 1), 32);
+          B->shift[l] = B->low[l] = B->high[l] = 0;
+          continue;
+        }
         B->low[l] = fmax(B->shift[l], 1e-6 * B->curvature);
         B->shift[l] = B->high[l] > B->low[l] ? sqrt(B->low[l] * B->high[l]) : RAISE * fmax(B->low[l], 1e-5 * B->curvature);
         if (B->shift[l] > LARGEST) ended[l] = LINEAR;
@@ -172,6 +179,8 @@ int climb(Batch *B, int ticks) {
       } else {
         ended[l] = judge(B, l, value, moved, at.work[l], accepted + l, holding + l);
       }
+      if (B->bend[l] == 0 && --B->wait[l] < 0) B->bend[l] = 1, B->shift[l] = B->low[l] = B->high[l] = 0;
+      else if (B->bend[l] > 0 && accepted[l]) B->pause[l] = 0;
       if (!ended[l] && B->factorizations[l] >= B->most) ended[l] = ITERATIONS;
       closing[l] = ended[l] && ended[l] != NON_FINITE && (B->rung[l] == B->rungs - 1 || ended[l] < 0);
       closes |= closing[l];

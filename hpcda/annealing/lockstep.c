@@ -32,7 +32,7 @@ typedef struct {
   vd *x, *trial, *grad, *step, *open, *hold;      /* [size]; hold: bound that a step was found to cross, -1 or 1 */
   vd *ring, *triangle, *carry, *corner, *side, *scratch;   /* slots of 3 intervals; parameters; fronts in passing */
   int *start, *state, *rung, *iterations, *factorizations, *holds, *still;   /* [W] */
-  double *value, *shift, *low, *high, *weight, *before, *length, *slope, *norm, *taken, *crossed, *radius;   /* [W] */
+  double *value, *shift, *low, *high, *weight, *before, *length, *slope, *norm, *taken, *crossed, *radius, *bend, *wait, *pause;   /* [W] */
   Record *records;                    /* [capacity] */
   double *paths;                      /* [capacity][size] */
   int recorded;
@@ -69,12 +69,12 @@ static inline vd way(const Batch *B, int i, vd held) {
   return v_if(held < 0, B->lower[i] - B->x[i], v_if(held > 0, B->upper[i] - B->x[i], v_all(0)));
 }
 
-typedef struct { vd rf, shift, weight; vl anew; vd before; int barrier; } Tick;   /* weight: of the barrier */
+typedef struct { vd rf, shift, weight; vl anew; vd before, bend; int barrier; } Tick;   /* weight: of the barrier */
 
 static Pass pass_of(const Batch *B, const Stretch *s, const vd *x, const Tick *tick, int want) {
   Pass a = {.T = s->T, .w = s->w, .k = s->k, .path = x + s->first, .p = x + B->size - B->shared, .rf = tick->rf};
   a.grad = B->grad + s->first, a.gradp = B->grad + B->size - B->shared, a.shared = B->triangle;
-  a.want = want, a.lifted = 1, a.anew = tick->anew, a.rf_before = tick->before;
+  a.want = want, a.lifted = 1, a.anew = tick->anew, a.rf_before = tick->before, a.bend = tick->bend;
   return a;
 }
 

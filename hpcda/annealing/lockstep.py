@@ -40,7 +40,7 @@ _Record = struct(
 )
 _VECTORS = "x trial grad step open hold ring triangle carry corner side scratch"
 _COUNTERS = "start state rung iterations factorizations holds still"
-_NUMBERS = "value shift low high weight before length slope norm taken crossed radius"
+_NUMBERS = "value shift low high weight before length slope norm taken crossed radius bend wait pause"
 _Batch = struct(
     "Batch",
     (INT, "windows size block shared slots span entries edges rungs most capacity"),
