@@ -98,7 +98,7 @@ static int judge(const Batch *B, int l, double value, double moved, double work,
   }
   if (ratio > 0.75 && a * B->length[l] > 0.8 * B->radius[l]) B->radius[l] *= WIDEN;
   if (ratio <= 1e-3) {
-    B->shift[l] = fmax(RAISE * shift, 0.1 * bend / length);
+    B->shift[l] = fmax(fmax(RAISE * shift, shift == 0 ? B->high[l] / 3 : 0), 0.1 * bend / length);
     if (promise <= noise) return B->norm[l] <= B->tolerance ? DECREMENT : REGION;
   } else if (ratio < 0.25) {
     B->shift[l] = fmax(4 * shift, 0.01 * bend / length);
@@ -107,7 +107,7 @@ static int judge(const Batch *B, int l, double value, double moved, double work,
   } else if (ratio > 0.75) {
     B->shift[l] *= fmin(0.9, fmax(0.2, B->length[l] / B->radius[l]));
     if (B->low[l] > 0) B->shift[l] = fmax(B->shift[l], sqrt(B->low[l] * shift));
-    if (B->shift[l] < 1e-5 * B->curvature) B->shift[l] = 0;
+    if (B->shift[l] * length <= 1e-3 * promise) B->shift[l] = 0;
     B->low[l] *= FORGET;
     if (B->low[l] < 1e-7 * B->curvature) B->low[l] = 0;
   }
