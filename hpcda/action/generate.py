@@ -15,12 +15,13 @@ PIECE = 300
 
 
 def first_derivatives(structure: Structure) -> str:
-    """The functions `entries` and `products` of assemble.c."""
+    """The functions `entries` and `products` of assemble.c, and `along` of lockstep.c."""
     return "\n".join(
         [
             "#define GENERATED",
             *_function("entries", _ENTRIES, _entries(structure)),
             *_function("products", _PRODUCTS, _products(structure)),
+            *_function("along", _ALONG, _along(structure)),
         ]
     )
 
@@ -33,6 +34,7 @@ _PRODUCTS = (
     "const vd *restrict g", "const vd *restrict gw", "vd *restrict own", "vd *restrict next",
     "vd *restrict shared",
 )  # fmt: skip
+_ALONG = ("const vd *restrict slopes", "const vd *restrict dz", "vd *restrict out")
 
 
 def _function(name: str, arguments: tuple[str, ...], statements: Iterable[str]) -> Iterator[str]:
@@ -74,3 +76,11 @@ def _products(structure: Structure) -> Iterator[str]:
         else:
             place = f"next[{target - structure.slots}]"
         yield f"  {place} += " + " + ".join(f"gw[{left}] * g[{right}]" for left, right in pairs) + ";"
+
+
+def _along(structure: Structure) -> Iterator[str]:
+    rows: dict[int, list[str]] = {row: [] for row in range(structure.states)}
+    for index, (row, variable) in enumerate(structure.model.jacobian):
+        rows[row].append(f"slopes[{index}] * dz[{variable}]")
+    for row, terms in rows.items():
+        yield f"  out[{row}] = {' + '.join(terms) or 'v_all(0)'};"

@@ -340,8 +340,12 @@ static void tangent(const Batch *B, const Stretch *s, int i, int q, vd *dz, vd *
   }
   vd *out = rates + q * D;
   const vd *slopes = s->k->slopes + evaluation(T, i, q) * T->nj;
+#ifdef GENERATED
+  along(slopes, dz, out);
+#else
   memset(out, 0, sizeof(vd) * D);
   for (int e = 0; e < T->nj; e++) out[T->jrow[e]] += slopes[e] * dz[T->jvar[e]];
+#endif
 }
 
 /* Action at the trial, and the multipliers Rf s (r + J d) that the linear model has there. */

@@ -71,7 +71,7 @@ class Settings:
     max_iterations: int = 1000
     tolerance: float = 1e-8
     decrement: float = 1e-12
-    rung_tolerance: float = 1e-6
+    rung_tolerance: float = 1e-5
     barrier: float = 1e-3
     longest: float = 0.03
 

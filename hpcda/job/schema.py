@@ -180,11 +180,11 @@ class SolverTable(Section):
         description="the weight of the barrier between bounds at the first rung, 0 for none, such as 1e-3",
     )
     rung_tolerance: float = Field(
-        default=1e-6,
+        default=1e-5,
         gt=0.0,
         le=1e-2,
         allow_inf_nan=False,
-        description="how far, relative to the action, a rung below the last may end above its minimum, such as 1e-6",
+        description="how far, relative to the action, a rung below the last may end above its minimum, such as 1e-5",
     )
     max_iterations: int = Field(
         default=1000,

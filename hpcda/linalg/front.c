@@ -130,10 +130,14 @@ STAGE void front_leave(vd *const *row, int rows, int pivots, const vd *y, vd *ou
 
 /* y := y - A' x. */
 STAGE void front_meet(vd *const *row, int rows, int pivots, vd *y, const vd *x) {
-  for (int i = 0; i < rows; i++) {
-    const vd *a = row[i], known = x[i];
-    for (int k = 0; k < pivots; k++) y[k] -= a[k] * known;
+  int i = 0;
+  for (; i + 3 < rows; i += 4) {
+    const vd *a = row[i], *b = row[i + 1], *c = row[i + 2], *d = row[i + 3];
+    const vd p = x[i], q = x[i + 1], r = x[i + 2], s = x[i + 3];
+    for (int k = 0; k < pivots; k++) y[k] -= (a[k] * p + b[k] * q) + (c[k] * r + d[k] * s);
   }
+  for (; i < rows; i++)
+    for (int k = 0; k < pivots; k++) y[k] -= row[i][k] * x[i];
 }
 
 /* y := L^-T y. */

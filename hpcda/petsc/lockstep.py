@@ -83,7 +83,7 @@ class LockstepTeam:
         ladder: Ladder,
         max_iterations: int = 1000,
         barrier: float = 1e-3,
-        rung_tolerance: float = 1e-6,
+        rung_tolerance: float = 1e-5,
         watch: Callable[[int, float], None] | None = None,
         lanes: int | None = None,
     ) -> None:

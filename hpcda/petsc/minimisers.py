@@ -362,6 +362,14 @@ def _kind(name: str, bounded: bool) -> Kind:
         raise InputError(
             Mistake("solver.minimizer", f"{name!r} is unknown", f"use one of {', '.join(MINIMISERS)}")
         )
+    if name == "lockstep":
+        raise InputError(
+            Mistake(
+                "solver.minimizer",
+                "'lockstep' works on many starts, not on single paths",
+                "use hpcda.petsc.make_team, or 'newton' for one path",
+            )
+        )
     kind = MINIMISERS[name]
     if bounded and not kind.bounds:
         able = ", ".join(other for other, value in MINIMISERS.items() if value.bounds)

@@ -51,7 +51,7 @@ def make_team(
     comm: Any = None,
     max_iterations: int = 1000,
     barrier: float = 1e-3,
-    rung_tolerance: float = 1e-6,
+    rung_tolerance: float = 1e-5,
     watch: Callable[[int, float], None] | None = None,
 ) -> Team:
     """What works on a rank's starts.

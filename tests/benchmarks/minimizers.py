@@ -137,7 +137,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--minimizers", default=",".join(MINIMISERS))
+    parser.add_argument("--minimizers", default=",".join(name for name in MINIMISERS if name != "lockstep"))
     parser.add_argument("--models", default=",".join(MODELS))
     parser.add_argument("--starts", type=int, default=4)
     parser.add_argument("--bounds", action="store_true", help="with bounds on all states and parameters")

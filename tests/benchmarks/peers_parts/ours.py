@@ -1,4 +1,4 @@
-"""hpcda: one start after another, each rung by its default minimiser."""
+"""hpcda: starts in lockstep, as many at once as the processor's vectors have lanes."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hpcda.action import Action
-from hpcda.annealing import WAYS, Ladder, begin, step
-from hpcda.petsc import make_minimiser
+from hpcda.annealing import WAYS, Ladder, begin
+from hpcda.petsc import make_team
 from hpcda.problem import Array, Problem
 
-TOGETHER = 1
+TOGETHER = 100_000
 """How many starts one call of `climb` takes."""
 
 
 def prepare(problem: Problem, ladder: Ladder, folder: Path) -> Action:
     """The compiled action."""
-    return Action(problem)
+    action = Action(problem)
+    make_team(action, ladder).destroy()
+    return action
 
 
 def climb(
@@ -28,20 +30,28 @@ def climb(
     seed: int,
     tell: Callable[[int, int], None] = lambda start, rung: None,
 ) -> list[tuple[float, Array, int, float]]:
-    """Final action, final path, factorizations and seconds of every start."""
-    results = []
-    with make_minimiser(action) as minimiser:
-        for start in starts:
-            state = begin(problem, ladder, WAYS["uniform"], seed, start)
-            factorizations, value = 0, float("nan")
-            began = time.perf_counter()
-            while not state.ended(ladder):
-                tell(start, state.next)
-                state, rung = step(state, ladder, minimiser)
-                factorizations += rung.outcome.factorizations
-                value = rung.outcome.parts.total
-            seconds = time.perf_counter() - began
-            results.append(
-                (value if state.failed is None else float("inf"), state.path, factorizations, seconds)
-            )
-    return results
+    """Final action, final path, factorizations and seconds of every start.
+
+    The seconds of a start are its share of the lanes at work, tick by tick.
+    """
+    results: dict[int, tuple[float, Array, int, float]] = {}
+    spent: dict[int, tuple[int, float]] = {}
+    waiting = list(starts)
+    team = make_team(action, ladder)
+    began = time.perf_counter()
+    while waiting or team.busy:
+        while waiting and team.free:
+            team.take(begin(problem, ladder, WAYS["uniform"], seed, waiting.pop(0)))
+        for one in team.work():
+            start, outcome = one.climb.start, one.rung.outcome
+            tell(start, one.rung.number)
+            factorizations, seconds = spent.get(start, (0, 0.0))
+            spent[start] = (factorizations + outcome.factorizations, seconds + one.rung.seconds)
+            if one.ended:
+                value = outcome.parts.total if one.climb.failed is None else float("inf")
+                results[start] = (value, one.climb.path, *spent[start])
+    whole = time.perf_counter() - began
+    told = sum(seconds for *_, seconds in results.values())
+    share = whole / told if told > 0.0 else 1.0
+    team.destroy()
+    return [(*results[start][:3], results[start][3] * share) for start in starts]
