@@ -1,7 +1,8 @@
 """``hpcda check``: what a job is, whether its derivatives are right, and what it will cost; nothing is run.
 
-Time and memory are estimated from one measured evaluation of the action with its Hessian, one banded Cholesky
-factorization of it (LAPACK dpbtrf), and the sizes of the problem.
+Time and memory are estimated from the sizes of the problem and from a trial: as many starts as are worked on
+at once climb for about a second. Where the job does not run in lockstep, they are estimated from one measured
+evaluation of the action with its Hessian and one banded Cholesky factorization of it (LAPACK dpbtrf).
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import numpy.typing as npt
 from scipy.linalg import LinAlgError, cholesky_banded
 
 from hpcda.action import Action, Verification, verify
+from hpcda.annealing import Ladder, begin
+from hpcda.annealing.lockstep import Lockstep, Settings, fits, memory
 from hpcda.annealing.ways import WAYS
 from hpcda.build import Built, build_problem, refuse_used
 from hpcda.errors import InputError, Mistake
@@ -23,6 +26,7 @@ from hpcda.progress import duration
 
 Array = npt.NDArray[np.float64]
 
+TRIAL_SECONDS = 1.0
 ITERATIONS = 6.0
 """Newton steps of one rung: 173 in 29 rungs were measured for Lorenz96, D = 20, L = 8."""
 BASE_MEMORY = 2.0e8
@@ -115,7 +119,12 @@ def _cost(job: Job, problem: Problem, action: Action, path: Array, rf: float) ->
     factorization = _factorization(problem, indptr, indices, values, band)
     first = np.resize(job.ladder.first_rungs, job.ensemble.starts)
     rungs = float(np.sum(job.ladder.count - first))
-    per_rung = ITERATIONS * (evaluation + factorization) / job.ensemble.ranks_per_start
+    alone = job.ensemble.ranks_per_start == 1 and not job.solver.petsc
+    if job.solver.minimizer == "lockstep" or (job.solver.minimizer == "auto" and alone and fits(action)):
+        per_rung, own = _trial(job, action), memory(action)
+    else:
+        per_rung = ITERATIONS * (evaluation + factorization) / job.ensemble.ranks_per_start
+        own = 3.0 * 12.0 * len(values) + 8.0 * problem.size * (1.5 * band + problem.shared)
     keep = job.output.keep_paths
     paths = float(
         min(int(keep[5:]), job.ensemble.starts) if keep.startswith("best:") else job.ensemble.starts
@@ -125,13 +134,32 @@ def _cost(job: Job, problem: Problem, action: Action, path: Array, rf: float) ->
         evaluation=evaluation,
         factorization=factorization,
         nonzeros=len(values),
-        memory=BASE_MEMORY
-        + 3.0 * 12.0 * len(values)
-        + 8.0 * problem.size * (1.5 * band + 30.0 + problem.shared),
+        memory=BASE_MEMORY + own + 12.0 * len(values) + 30.0 * 8.0 * problem.size,
         start=per_rung * rungs / job.ensemble.starts * job.ensemble.ranks_per_start,
         total=per_rung * rungs * job.ensemble.ranks_per_start,
         disk=8.0 * stored,
     )
+
+
+def _trial(job: Job, action: Action) -> float:
+    """Seconds of one core that a rung of a start takes, from starts that climb for `TRIAL_SECONDS`."""
+    ladder = Ladder(job.ladder.rf0, job.ladder.alpha, job.ladder.count, tuple(job.ladder.first_rungs))
+    settings = Settings(
+        max_iterations=job.solver.max_iterations,
+        barrier=job.solver.barrier,
+        rung_tolerance=job.solver.rung_tolerance,
+    )
+    lockstep = Lockstep(action, ladder, settings=settings)
+    for start, lane in enumerate(lockstep.empty):
+        climb = begin(action.problem, ladder, WAYS[job.ensemble.way], job.ensemble.seed, start)
+        lockstep.put(int(lane), start, climb.path, climb.first, True)
+    rungs, lane_seconds, began = 0, 0.0, time.perf_counter()
+    while lockstep.active and time.perf_counter() - began < TRIAL_SECONDS:
+        active, before = lockstep.active, time.perf_counter()
+        lockstep.advance(1)
+        rungs += len(lockstep.reached())
+        lane_seconds += (time.perf_counter() - before) * active / lockstep.lanes
+    return lane_seconds / max(rungs, 1)
 
 
 def _band(problem: Problem, indptr: npt.ArrayLike, indices: npt.ArrayLike) -> int:

@@ -79,8 +79,8 @@ way = "quiet"                     # or "uniform"
 ranks_per_start = 1
 
 [solver]
-minimizer = "auto"                # newton, nls, ntr, ntl, bnls, bntr, bntl, bqnls, lmvm, blmvm, cg, bncg,
-                                  # brgn, snes-newtonls, snes-newtontr
+minimizer = "auto"                # lockstep, newton, nls, ntr, ntl, bnls, bntr, bntl, bqnls, lmvm, blmvm, cg,
+                                  # bncg, brgn, snes-newtonls, snes-newtontr
 max_iterations = 1000             # of one rung
 # petsc = {{ tao_gatol = 1e-8 }}    # PETSc options without the dash; those after "--" on the command line win
 

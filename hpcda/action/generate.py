@@ -1,4 +1,4 @@
-"""C code of one interval's first derivatives, written out for one problem: what assemble.c else does by tables.
+"""C code of one interval's first derivatives, written out for one problem; assemble.c else does it by tables.
 
 Every entry of the model errors' Jacobian, and every sum of products of them that is an entry of the
 Gauss–Newton Hessian, becomes one statement whose operands stand at places known to the compiler.

@@ -38,7 +38,8 @@ Tables = struct(
     (INT, "groups"),
     (
         POINTER,
-        "group members target left right spread spread_h spread_dest spread_weight diagonal beside active active_dest",
+        "group members target left right spread spread_h spread_dest spread_weight diagonal beside active "
+        "active_dest",
     ),
     (INT, "na slots"),
     (POINTER, "weight walk constant"),

@@ -182,7 +182,7 @@ class Structure:
 
     @cached_property
     def products(self) -> dict[int, list[tuple[int, int]]]:
-        """Gauss-Newton Hessian of an interval: destination -> pairs of entries whose weighted products it sums."""
+        """Gauss–Newton Hessian of an interval: destination -> pairs of entries whose products it sums."""
         products: dict[int, list[tuple[int, int]]] = defaultdict(list)
         first = 0
         for row in self.rows:

@@ -1,4 +1,4 @@
-"""Many starts in lockstep: exact Newton steps of several paths at once, one path a lane of the vector registers.
+"""Many starts in lockstep: exact Newton steps of several paths at once, one a lane of the vector registers.
 
 All lanes are evaluated, factorized and stepped together by compiled code (assemble.c, front.c, lockstep.c,
 climb.c); each has its own start, rung, step control and end. What a start does depends on its first path
@@ -26,6 +26,8 @@ from hpcda.annealing.scale import scales
 from hpcda.problem import Array, Numbers
 
 EMPTY, ACTIVE, ENDED = range(3)
+MOST_MEMORY = 2.0e9
+"""Bytes above which blocks are so large that a sparse factorization does better."""
 SOURCES = (
     ("hpcda.linalg", "front.c"),
     ("hpcda.annealing", "lockstep.c"),
@@ -78,7 +80,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Reached:
-    """A finished rung: its lane, its start, the number of the rung, its outcome, and whether the start ended."""
+    """A finished rung: its lane, its start, its number, its outcome, and whether the start ended."""
 
     lane: int
     start: int
@@ -108,6 +110,11 @@ def memory(action: Action, lanes: int | None = None) -> float:
     times = sum(window.times for window in problem.windows)
     passing = 3 * structure.slots + (2 + scheme.span) * block**2
     return 8.0 * (lanes or default_lanes()) * (times * (front / scheme.span + a_time) + passing)
+
+
+def fits(action: Action) -> bool:
+    """Whether the factors of all lanes fit into `MOST_MEMORY`."""
+    return memory(action) <= MOST_MEMORY
 
 
 class Lockstep:

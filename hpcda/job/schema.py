@@ -165,8 +165,8 @@ class SolverTable(Section):
     """[solver]: the minimizer and its PETSc options."""
 
     minimizer: Literal[
-        "auto", "lockstep", "newton", "nls", "ntr", "ntl", "bnls", "bntr", "bntl", "bqnls", "lmvm", "blmvm", "cg",
-        "bncg", "brgn", "snes-newtonls", "snes-newtontr",
+        "auto", "lockstep", "newton", "nls", "ntr", "ntl", "bnls", "bntr", "bntl", "bqnls", "lmvm", "blmvm",
+        "cg", "bncg", "brgn", "snes-newtonls", "snes-newtontr",
     ] = Field(default="auto", description='the minimizer, such as "auto", "lockstep" or "nls"')  # fmt: skip
     petsc: dict[OptionName, OptionValue] = Field(
         default_factory=dict,
@@ -184,7 +184,8 @@ class SolverTable(Section):
         gt=0.0,
         le=1e-2,
         allow_inf_nan=False,
-        description="how far, relative to the action, a rung below the last may end above its minimum, such as 1e-5",
+        description="how far above its minimum, relative to the action, a rung below the last may end, such as "
+        "1e-5",
     )
     max_iterations: int = Field(
         default=1000,

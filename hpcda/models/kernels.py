@@ -27,7 +27,7 @@ _FUNCTIONS = (
 _VECTORIZED = (
     "exp", "log", "sin", "cos", "tan", "sinh", "cosh", "tanh", "asin", "acos", "atan", "log1p", "expm1",
 )  # fmt: skip
-"""Functions that the C library of Linux has for whole vectors (libmvec), right to 4 units in the last place."""
+"""Functions that Linux's C library has for whole vectors (libmvec), right to 4 units in the last place."""
 
 
 def prelude(lanes: int) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from hpcda.action import Action
 from hpcda.annealing.ladder import Ladder
-from hpcda.annealing.lockstep import memory
+from hpcda.annealing.lockstep import fits
 from hpcda.annealing.team import OneByOne, Team
 from hpcda.errors import InputError, Mistake
 from hpcda.petsc.lockstep import LockstepTeam
@@ -15,15 +15,14 @@ from hpcda.petsc.minimisers import make_minimiser
 from hpcda.petsc.options import PREFIX
 from hpcda.petsc.start import PETSc
 
-MOST_MEMORY = 2.0e9
-"""Bytes above which "auto" does without lockstep: blocks so large are better left to a sparse factorization."""
 _OWN_SOLVER = ("tao_type", "ksp_", "pc_", "mat_", "snes_")
 
 
 def chosen(action: Action, name: str, ranks: int) -> str:
     """The minimiser that `name` stands for.
 
-    "auto" is "lockstep" where one rank works on a start, the factors of all lanes fit into `MOST_MEMORY`, and
+    "auto" is "lockstep" where one rank works on a start, the factors of all lanes fit into memory
+    (`hpcda.annealing.lockstep.fits`), and
     no PETSc option asks for a TAO type or a linear solver of its own; else "newton".
 
     Raises:
@@ -41,7 +40,7 @@ def chosen(action: Action, name: str, ranks: int) -> str:
         return name
     own = tuple(PREFIX + option for option in _OWN_SOLVER)
     asked = any(option.startswith(own) for option in PETSc.Options().getAll())
-    return "newton" if ranks > 1 or asked or memory(action) > MOST_MEMORY else "lockstep"
+    return "newton" if ranks > 1 or asked or not fits(action) else "lockstep"
 
 
 def make_team(

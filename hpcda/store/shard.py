@@ -217,9 +217,9 @@ class Shard:
         """Store rungs of one start or of several with one commit: data, flush, marks, flush.
 
         Args:
-            finished: For every rung: what `begin` returned, the position of the rung on the ladder, larger than
-                those stored before for this start, what is stored, and the path at the rung's minimum, flat,
-                shape (size,).
+            finished: For every rung: what `begin` returned, the position of the rung on the ladder, larger
+                than those stored before for this start, what is stored, and the path at the rung's minimum,
+                flat, shape (size,).
 
         Raises:
             ValueError: A rung does not lie above the last one of its start.

@@ -9,9 +9,9 @@ import numpy as np
 
 from hpcda.models.compile import library
 from hpcda.models.kernels import Traced, prelude, source, trace
+from hpcda.models.model import StateVector
 
 LANES = 8
-from hpcda.models.model import StateVector
 
 _OPERATION = {
     "add": np.add,
