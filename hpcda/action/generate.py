@@ -68,14 +68,22 @@ def _entries(structure: Structure) -> Iterator[str]:
 
 
 def _products(structure: Structure) -> Iterator[str]:
-    for target, pairs in sorted(structure.products.items()):
-        if target < 0:
-            place = f"shared[{-target - 1}]"
-        elif target < structure.slots:
-            place = f"own[{target}]"
+    """Each slot is set once: those of the next interval's first point here, all others in their own interval."""
+    slots, products = structure.slots, structure.products
+    for slot, (phase, lag, _, _) in enumerate(structure.where):
+        passed_on = phase == 0 and lag <= 0
+        yield _sum(f"own[{slot}]", "+=" if passed_on else "=", products.get(slot, []))
+        if passed_on:
+            yield _sum(f"next[{slot}]", "=", products.get(slot + slots, []))
         else:
-            place = f"next[{target - structure.slots}]"
-        yield f"  {place} += " + " + ".join(f"gw[{left}] * g[{right}]" for left, right in pairs) + ";"
+            assert slot + slots not in products
+    for target in sorted(target for target in products if target < 0):
+        yield _sum(f"shared[{-target - 1}]", "+=", products[target])
+
+
+def _sum(place: str, sign: str, pairs: list[tuple[int, int]]) -> str:
+    value = " + ".join(f"gw[{left}] * g[{right}]" for left, right in pairs) or "v_all(0)"
+    return "" if sign == "+=" and not pairs else f"  {place} {sign} {value};"
 
 
 def _along(structure: Structure) -> Iterator[str]:

@@ -30,7 +30,7 @@ typedef struct {
   const double *prior_mean, *prior_weight;        /* [shared] */
   double curvature, tolerance, decrement, loose, barrier, longest;
   vd *x, *trial, *grad, *step, *open, *hold;      /* [size]; hold: bound that a step was found to cross, -1 or 1 */
-  vd *ring, *triangle, *carry, *corner, *side, *scratch;   /* slots of 3 intervals; parameters; fronts in passing */
+  vd *ring, *triangle, *carry, *corner, *side, *scratch, *coupling;   /* slots of 3 intervals; parameters; fronts in passing */
   int *start, *state, *rung, *iterations, *factorizations, *holds, *still;   /* [W] */
   double *value, *shift, *low, *high, *weight, *before, *length, *slope, *norm, *taken, *crossed, *radius, *bend, *wait, *pause;   /* [W] */
   Record *records;                    /* [capacity] */
@@ -159,17 +159,19 @@ STAGE void eliminate(const Batch *B, const Stretch *s, int i, const Tick *tick, 
   vd *row[pivots + next + P + 1];
   const size_t used = front_place(B, front, pivots, next, row);
   memset(front, 0, sizeof(vd) * used);
-  memset(B->scratch, 0, sizeof(vd) * next * pivots);
+  vd *from[pivots + next + P + 1];
+  memcpy(from, row, sizeof(row));
+  for (int r = 0; r < next; r++) from[pivots + r] = B->coupling + (size_t)r * pivots;
   const int entries = last ? B->entries_last : B->entries;
   const int lower = m * b + b - pivots - next;   /* rows that the last point has not */
-  for (int k = 0; k < entries; k++) row[B->row[k] - (B->row[k] >= m * b ? lower : 0)][B->column[k]] = slots[B->slot[k]];
+  for (int k = 0; k < entries; k++) from[B->row[k] - (B->row[k] >= m * b ? lower : 0)][B->column[k]] = slots[B->slot[k]];
   vd shut = v_all(1);
   for (int j = 0; j < pivots + next; j++) shut *= B->open[first + j];
   if (any(shut == 0))
     for (int j = 0; j < pivots + next; j++)
-      if (any(B->open[first + j] == 0)) close_unknown(B, row, j, pivots, next, first);
+      if (any(B->open[first + j] == 0)) close_unknown(B, from, j, pivots, next, first);
   if (!last)
-    for (int e = 0; e < B->edges; e++) front[used + e] = B->scratch[(size_t)B->edge_row[e] * pivots + B->edge_column[e]];
+    for (int e = 0; e < B->edges; e++) front[used + e] = B->coupling[(size_t)B->edge_row[e] * pivots + B->edge_column[e]];
   for (int j = 0; j < pivots; j++) row[j][j] += B->open[first + j] * added(B, first + j, tick);
   if (i > 0) {
     for (int r = 0; r < b; r++)
@@ -177,17 +179,15 @@ STAGE void eliminate(const Batch *B, const Stretch *s, int i, const Tick *tick, 
     for (int r = 0; r < P; r++)
       for (int c = 0; c < b; c++) row[pivots + next + r][c] += B->side[r * b + c];
   }
-  front_factor(row, pivots, next + P, bad);
+  front_factor(row, from, pivots, next + P, bad);
   front_lower(row, pivots, B->step + first);
   front_leave(row + pivots, next, pivots, B->step + first, B->step + first + pivots);
   front_leave(row + pivots + next, P, pivots, B->step + first, B->step + B->size - P);
   if (!last) {
-    memset(B->carry, 0, sizeof(vd) * b * b);
-    memset(B->side, 0, sizeof(vd) * P * b);
-    front_schur(row + pivots, b, row + pivots, b, pivots, B->carry, b);
-    front_schur(row + pivots + b, P, row + pivots, b, pivots, B->side, b);
+    front_schur(row + pivots, b, row + pivots, b, pivots, 0, B->carry, b);
+    front_schur(row + pivots + b, P, row + pivots, b, pivots, 0, B->side, b);
   }
-  front_schur(row + pivots + next, P, row + pivots + next, P, pivots, B->corner, P);
+  front_schur(row + pivots + next, P, row + pivots + next, P, pivots, 1, B->corner, P);
 }
 
 /* Steps of the unknowns of interval i, those after it and the parameters known. */
@@ -236,7 +236,7 @@ STAGE vd shared_step(const Batch *B, const Tick *tick, vl *bad) {
         step[c] -= open[c] * h * way(B, tail + r, held[r]);
       }
     vl wrong = (vl)v_all(0), changed = (vl)v_all(0);
-    front_factor(row, P, 0, &wrong);
+    front_factor(row, row, P, 0, &wrong);
     front_lower(row, P, step);
     front_upper(row, P, step);
     if (attempt == 0) *bad |= wrong;
@@ -288,7 +288,9 @@ STAGE Terms newton(const Batch *B, const Tick *tick, vl *bad) {
     for (int i = 0; i <= intervals; i++) {
       a.own = B->ring + (size_t)(i % 3) * B->slots, a.next = B->ring + (size_t)((i + 1) % 3) * B->slots;
       if (i < intervals) {
+#ifndef GENERATED
         memset(a.next, 0, sizeof(vd) * B->slots);
+#endif
         advance(&a, i, s->k->rates);
       } else {
         finish(&a);

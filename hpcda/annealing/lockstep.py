@@ -40,7 +40,7 @@ _Record = struct(
     (INT, "lane start rung iterations factorizations reason"),
     (DOUBLE, "measurement model prior norm"),
 )
-_VECTORS = "x trial grad step open hold ring triangle carry corner side scratch"
+_VECTORS = "x trial grad step open hold ring triangle carry corner side scratch coupling"
 _COUNTERS = "start state rung iterations factorizations holds still"
 _NUMBERS = "value shift low high weight before length slope norm taken crossed radius bend wait pause"
 _Batch = struct(
@@ -108,7 +108,7 @@ def memory(action: Action, lanes: int | None = None) -> float:
     nodes = 1 if scheme.nodes is not None else scheme.stages
     a_time = 6 * block + nodes * (2 * problem.dimension + len(action.equations.model.jacobian))
     times = sum(window.times for window in problem.windows)
-    passing = 3 * structure.slots + (2 + scheme.span) * block**2
+    passing = 3 * structure.slots + (2 + 2 * scheme.span) * block**2
     return 8.0 * (lanes or default_lanes()) * (times * (front / scheme.span + a_time) + passing)
 
 
@@ -257,6 +257,7 @@ class Lockstep:
             "corner": shared**2,
             "side": shared * block,
             "scratch": block * span * block,
+            "coupling": block * span * block,
         }
         places: dict[str, int] = {}
         for name, count in counts.items():

@@ -184,8 +184,8 @@ class SolverTable(Section):
         gt=0.0,
         le=1e-2,
         allow_inf_nan=False,
-        description="how far above its minimum, relative to the action, a rung below the last may end, such as "
-        "1e-5",
+        description="how far above its minimum, relative to the action, a rung below the last may end, "
+        "such as 1e-5",
     )
     max_iterations: int = Field(
         default=1000,

@@ -22,12 +22,12 @@ static inline vd v_root(vd a) { vd r; for (int i = 0; i < W; i++) r[i] = __built
 
 /* R rows below the diagonal tile of a panel of C columns that begins at column j. */
 #define BELOW(R, C)                                                                    \
-  static void below_##R##_##C(vd *const *rows, vd *const *panel, int j) {              \
+  static void below_##R##_##C(vd *const *rows, vd *const *from, vd *const *panel, int j) { \
     vd s[R][C], *a[R], *b[C];                                                          \
     UNROLL for (int r = 0; r < R; r++) a[r] = rows[r];                                 \
     UNROLL for (int c = 0; c < C; c++) b[c] = panel[c];                                \
     UNROLL for (int r = 0; r < R; r++)                                                 \
-      UNROLL for (int c = 0; c < C; c++) s[r][c] = a[r][j + c];                        \
+      UNROLL for (int c = 0; c < C; c++) s[r][c] = from[r][j + c];                     \
     SUMS(R, C, j)                                                                      \
     UNROLL for (int c = 0; c < C; c++)                                                 \
       UNROLL for (int r = 0; r < R; r++) {                                             \
@@ -60,14 +60,14 @@ static inline vd v_root(vd a) { vd r; for (int i = 0; i < W; i++) r[i] = __built
     }                                                                                  \
   }
 
-/* out[r][c] -= a[r] . b[c] over all pivots. */
+/* out[r][c] = start - a[r] . b[c] over all pivots; start: what is there, or 0. */
 #define SCHUR(R, C)                                                                    \
-  static void schur_##R##_##C(vd *const *rows, vd *const *columns, int pivots, vd *out, size_t width) { \
+  static void schur_##R##_##C(vd *const *rows, vd *const *columns, int pivots, int add, vd *out, size_t width) { \
     vd s[R][C], *a[R], *b[C];                                                          \
     UNROLL for (int r = 0; r < R; r++) a[r] = rows[r];                                 \
     UNROLL for (int c = 0; c < C; c++) b[c] = columns[c];                              \
     UNROLL for (int r = 0; r < R; r++)                                                 \
-      UNROLL for (int c = 0; c < C; c++) s[r][c] = out[r * width + c];                 \
+      UNROLL for (int c = 0; c < C; c++) s[r][c] = add ? out[r * width + c] : v_all(0); \
     SUMS(R, C, pivots)                                                                 \
     UNROLL for (int r = 0; r < R; r++)                                                 \
       UNROLL for (int c = 0; c < C; c++) out[r * width + c] = s[r][c];                 \
@@ -80,34 +80,35 @@ EACH_TILE(SCHUR)
 CORNER(1) CORNER(2) CORNER(3) CORNER(4)
 
 #define ROW_OF_TILES(name, R) {name##_##R##_1, name##_##R##_2, name##_##R##_3, name##_##R##_4}
-static void (*const below[4][4])(vd *const *, vd *const *, int) = {
+static void (*const below[4][4])(vd *const *, vd *const *, vd *const *, int) = {
   ROW_OF_TILES(below, 1), ROW_OF_TILES(below, 2), ROW_OF_TILES(below, 3), ROW_OF_TILES(below, 4)};
-static void (*const schur[4][4])(vd *const *, vd *const *, int, vd *, size_t) = {
+static void (*const schur[4][4])(vd *const *, vd *const *, int, int, vd *, size_t) = {
   ROW_OF_TILES(schur, 1), ROW_OF_TILES(schur, 2), ROW_OF_TILES(schur, 3), ROW_OF_TILES(schur, 4)};
 static void (*const corner[4])(vd *const *, int, vl *) = {corner_1, corner_2, corner_3, corner_4};
 
 static inline int part(int from, int end) { return end - from < 4 ? end - from : 4; }
 
-/* Eliminate the pivots of a front with `rest` further rows; `bad`: lanes in which it is not positive definite. */
-STAGE void front_factor(vd *const *row, int pivots, int rest, vl *bad) {
+/* Eliminate the pivots of a front with `rest` further rows; `bad`: lanes in which it is not positive definite. What the
+   rest rows hold before is in `from`, which may be `row`. */
+STAGE void front_factor(vd *const *row, vd *const *from, int pivots, int rest, vl *bad) {
   for (int j = 0; j < pivots; j += 4) {
     const int C = part(j, pivots);
     corner[C - 1](row + j, j, bad);
     for (int i = j + C, end = pivots; i < pivots + rest; end = pivots + rest)
       for (; i < end;) {
         const int R = part(i, end);
-        below[R - 1][C - 1](row + i, row + j, j);
+        below[R - 1][C - 1](row + i, (end > pivots ? from : row) + i, row + j, j);
         i += R;
       }
   }
 }
 
-/* out -= A B', A the rows from `a`, B the rows from `b`; where they are the same, only the lower part. */
-STAGE void front_schur(vd *const *a, int high, vd *const *b, int wide, int pivots, vd *out, size_t width) {
+/* out = -A B', or, with `add`, out - A B': A the rows from `a`, B those from `b`; where they are the same, the lower part. */
+STAGE void front_schur(vd *const *a, int high, vd *const *b, int wide, int pivots, int add, vd *out, size_t width) {
   for (int i = 0; i < high; i += 4) {
     const int R = part(i, high);
     for (int j = 0; j < (a == b ? i + R : wide); j += 4)
-      schur[R - 1][part(j, wide) - 1](a + i, b + j, pivots, out + i * width + j, width);
+      schur[R - 1][part(j, wide) - 1](a + i, b + j, pivots, add, out + i * width + j, width);
   }
 }
 

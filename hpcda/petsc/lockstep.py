@@ -38,7 +38,7 @@ def _free() -> None:
 
 
 class LockstepNewton:
-    """The context of the TAO: `solve` advances all lanes until one of them ends or a slice of time is over."""
+    """The context of the TAO: `solve` advances all lanes until one ends or a slice of time is over."""
 
     def __init__(self, lockstep: Lockstep) -> None:
         self.lockstep = lockstep
