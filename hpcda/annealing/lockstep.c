@@ -21,7 +21,8 @@ typedef struct {
 typedef struct {
   int windows, size, block, shared, slots, span, entries, edges, rungs, most, capacity;
   const Stretch *stretch;
-  const int *slot, *row, *column;     /* [entries] slots that stand in a front, where; first those of the last point's */
+  const int *slot, *place, *place_last;   /* [entries] slots and where they stand in a front, or -1 - where in the rows of
+                                         the next point; first those of the last point, with their places there */
   const int *edge_row, *edge_column;  /* [edges] entries that couple a front's pivots with the next point */
   int entries_last;
   const double *lower, *upper, *scale, *metric;   /* [size] */
@@ -163,8 +164,9 @@ STAGE void eliminate(const Batch *B, const Stretch *s, int i, const Tick *tick, 
   memcpy(from, row, sizeof(row));
   for (int r = 0; r < next; r++) from[pivots + r] = B->coupling + (size_t)r * pivots;
   const int entries = last ? B->entries_last : B->entries;
-  const int lower = m * b + b - pivots - next;   /* rows that the last point has not */
-  for (int k = 0; k < entries; k++) from[B->row[k] - (B->row[k] >= m * b ? lower : 0)][B->column[k]] = slots[B->slot[k]];
+  const int *slot = B->slot, *place = last ? B->place_last : B->place;
+  vd *coupling = B->coupling;
+  for (int k = 0; k < entries; k++) *(place[k] < 0 ? coupling - place[k] - 1 : front + place[k]) = slots[slot[k]];
   vd shut = v_all(1);
   for (int j = 0; j < pivots + next; j++) shut *= B->open[first + j];
   if (any(shut == 0))

@@ -46,7 +46,7 @@ _NUMBERS = "value shift low high weight before length slope norm taken crossed r
 _Batch = struct(
     "Batch",
     (INT, "windows size block shared slots span entries edges rungs most capacity"),
-    (POINTER, "stretch slot row column edge_row edge_column"),
+    (POINTER, "stretch slot place place_last edge_row edge_column"),
     (INT, "entries_last"),
     (POINTER, "lower upper scale metric rf prior prior_mean prior_weight"),
     (DOUBLE, "curvature tolerance decrement loose barrier longest"),
@@ -283,7 +283,9 @@ class Lockstep:
             for window, k in zip(problem.windows, known, strict=True)
         )
         integers = {
-            "slot": entries[:, 0], "row": entries[:, 1], "column": entries[:, 2],
+            "slot": entries[:, 0],
+            "place": _places(entries, span * block, block),
+            "place_last": _places(entries[:last], block, span * block, lacking=span * block),
             "edge_row": edges[:, 0], "edge_column": edges[:, 1], "prior": prior[0],
         }  # fmt: skip
         doubles = {
@@ -331,6 +333,20 @@ def _entries(structure: Structure) -> tuple[Numbers, int]:
         own = phase == 0 and lag <= 0
         (first if own else rest).append((slot, max(at, other), min(at, other)))
     return np.array([*first, *rest], dtype=np.int64).reshape(-1, 3), len(first)
+
+
+def _places(entries: Numbers, pivots: int, after: int, lacking: int = 0) -> Numbers:
+    """Where entries stand in a front whose pivots' rows are packed: -1 - place for the `after` rows that follow.
+
+    `lacking` rows are missing after the pivots.
+    """
+    row, column = entries[:, 1], entries[:, 2]
+    packed = row * (row + 1) // 2 + column
+    coupling = -1 - ((row - pivots) * pivots + column)
+    border = pivots * (pivots + 1) // 2 + (row - pivots - after) * pivots + column
+    if lacking:
+        return np.where(row < pivots, packed, border)
+    return np.where(row < pivots, packed, np.where(row < pivots + after, coupling, border))
 
 
 def _edges(structure: Structure) -> Numbers:
