@@ -13,8 +13,8 @@ from hpcda.annealing import Ladder
 from hpcda.annealing.lockstep import Lockstep, Settings
 from hpcda.annealing.scale import scales
 
-FREE_STEPS = Settings(longest=1e6, barrier=0.0)
-"""Steps are taken whole."""
+FREE_STEPS = Settings(longest=1e6, barrier=0.0, decrement=0.0)
+"""Steps are taken whole, and the last rung goes on for ever."""
 
 
 def well_posed(name, scheme, variant="walk", bounded=False, **changes):

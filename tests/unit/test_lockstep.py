@@ -268,3 +268,16 @@ def test_a_quadratic_action_between_bounds_is_minimised_exactly(barrier):
         assert outcome.reason in (Reason.CONVERGED_GRADIENT, Reason.CONVERGED_DECREMENT)
         np.testing.assert_allclose(outcome.path, known, rtol=0, atol=1e-6)
         np.testing.assert_array_equal(outcome.path[held], known[held])
+
+
+def test_a_quadratic_action_is_minimised_by_short_steps_too():
+    """Where the quadratic model is exact, a shifted step is right to the last digit but ends at no minimum."""
+    action = Action(linear_problem())
+    zero = np.zeros(action.size)
+    known = np.linalg.solve(dense(action, zero, 3.0), -action.gradient(zero, 3.0)[1])
+    for longest in (1e6, 0.03, 1e-3):
+        settings = Settings(longest=longest, rung_tolerance=1e-9)
+        lockstep = Lockstep(action, Ladder(3.0, 1.0, 2), None, settings)
+        for rungs in climb(lockstep, first_paths(action.problem, 9)).values():
+            np.testing.assert_allclose(rungs[0].outcome.path, known, rtol=0, atol=1e-3)
+            np.testing.assert_allclose(rungs[1].outcome.path, known, rtol=0, atol=1e-6)
