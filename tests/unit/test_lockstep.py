@@ -193,7 +193,9 @@ def test_shared_parameters_step_to_the_minimum_of_the_quadratic_model_between_th
         boxed = Action(replace(problem, parameters=parameters))
         lockstep = lockstep_from(boxed, [path], Ladder(RF, 1.0, 2), 1, fresh=False)
         lockstep.advance(1)
-        inner = np.linalg.solve(hessian[:tail, :tail], np.column_stack([hessian[:tail, tail:], gradient[:tail]]))
+        inner = np.linalg.solve(
+            hessian[:tail, :tail], np.column_stack([hessian[:tail, tail:], gradient[:tail]])
+        )
         schur = hessian[tail:, tail:] - hessian[tail:, :tail] @ inner[:, :3]
         reduced = gradient[tail:] - hessian[tail:, :tail] @ inner[:, 3]
         last = box_minimum(schur, reduced, low - here, high - here)
