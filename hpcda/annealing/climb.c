@@ -13,6 +13,7 @@ enum { GRADIENT = 1, DECREMENT = 2, ESTIMATE = 3, ITERATIONS = -1, REGION = -3, 
 #define HOLDS 6         /* solves in which bounds that the step crosses are added */
 #define FORGET 0.5      /* a shift found too small is taken for this part of itself after a step */
 #define STILL 4         /* steps of little promise, the shift falling, after which no more is expected */
+#define LONGEST_PAUSE 32   /* steps without second derivatives of the model, after they made the matrix indefinite */
 #define EPSILON 2.2e-16
 
 /* Lengths and slopes of the steps, and the trials: shorter where they would leave the barrier or are too long. */
@@ -168,19 +169,22 @@ int climb(Batch *B, int ticks) {
       } else if (bad[l] || !(B->slope[l] <= 0) || !isfinite(B->length[l])) {
         if (B->bend[l] > 0 && B->weight[l] == 0) {
           B->bend[l] = 0;
-          B->wait[l] = B->pause[l] = fmin(2 * fmax(B->pause[l], 1), 32);
+          B->wait[l] = B->pause[l] = fmin(2 * fmax(B->pause[l], 1), LONGEST_PAUSE);
           B->shift[l] = B->low[l] = B->high[l] = 0;
-          continue;
+        } else {
+          B->low[l] = fmax(B->shift[l], 1e-6 * B->curvature);
+          if (B->high[l] > B->low[l])
+            B->shift[l] = sqrt(B->low[l] * B->high[l]);
+          else
+            B->shift[l] = RAISE * fmax(B->low[l], 1e-5 * B->curvature);
+          if (B->shift[l] > LARGEST) ended[l] = LINEAR;
+          if (B->high[l] < 1.05 * B->low[l]) B->high[l] = 0;
         }
-        B->low[l] = fmax(B->shift[l], 1e-6 * B->curvature);
-        B->shift[l] = B->high[l] > B->low[l] ? sqrt(B->low[l] * B->high[l]) : RAISE * fmax(B->low[l], 1e-5 * B->curvature);
-        if (B->shift[l] > LARGEST) ended[l] = LINEAR;
-        if (B->high[l] < 1.05 * B->low[l]) B->high[l] = 0;
       } else {
         ended[l] = judge(B, l, value, moved, at.work[l], accepted + l, holding + l);
       }
-      if (B->bend[l] == 0 && --B->wait[l] < 0) B->bend[l] = 1, B->shift[l] = B->low[l] = B->high[l] = 0;
-      else if (B->bend[l] > 0 && accepted[l]) B->pause[l] = 0;
+      if (B->bend[l] > 0 && accepted[l]) B->pause[l] = 0;
+      if (B->bend[l] == 0 && B->wait[l]-- <= 0) B->bend[l] = 1, B->shift[l] = B->low[l] = B->high[l] = 0;
       if (!ended[l] && B->factorizations[l] >= B->most) ended[l] = ITERATIONS;
       closing[l] = ended[l] && ended[l] != NON_FINITE && (B->rung[l] == B->rungs - 1 || ended[l] < 0);
       closes |= closing[l];
