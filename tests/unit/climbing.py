@@ -1,4 +1,4 @@
-"""Climbs in lockstep for the tests: problems with a minimum, first paths, and the ladder climbed to its end."""
+"""Climbs in lockstep for the tests: problems with a minimum, first paths, the ladder climbed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FREE_STEPS = Settings(longest=1e6, barrier=0.0, decrement=0.0)
 
 
 def well_posed(name, scheme, variant="walk", bounded=False, **changes):
-    """An example whose parameters all have a prior, so that it has minima; `bounded`: in the starting ranges."""
+    """An example that has minima: parameters have priors; `bounded`: all in their starting ranges."""
 
     def known(one):
         low, high = one.start
@@ -67,7 +67,7 @@ def first_paths(problem, count, seed=3):
 
 
 def climb(lockstep, paths, order=None, lanes=None, ticks=50):
-    """Every path up the whole ladder: number -> its rungs. `order`, and the `lanes` allowed, are at choice."""
+    """Every path up the whole ladder: number -> its rungs; in this `order`, in these `lanes`."""
     waiting = list(range(len(paths)) if order is None else order)
     found = {number: [] for number in waiting}
     ended = []
