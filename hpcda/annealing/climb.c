@@ -19,9 +19,11 @@ enum { GRADIENT = 1, DECREMENT = 2, ESTIMATE = 3, ITERATIONS = -1, REGION = -3, 
 /* Lengths and slopes of the steps, and the trials: shorter where they would leave the barrier or are too long. */
 STAGE void aim(const Batch *B, const Tick *tick) {
   vd slope = v_all(0), length = v_all(0), norm = v_all(0), room = v_all(INFINITY), crossed = v_all(0);
+  vd closed = v_all(0);
   for (int i = 0; i < B->size; i++) {
     const vd d = B->step[i], g = B->grad[i], size = v_if(pushed(B, i), v_all(0), v_if(g < 0, -g, g)) * B->scale[i];
     slope += g * d;
+    closed += 1.0 - B->open[i];
     length += B->metric[i] * d * d;
     norm = v_if(size > norm, size, v_if(size == size, norm, size));
     if (tick->barrier && between(B, i)) {
@@ -43,7 +45,7 @@ STAGE void aim(const Batch *B, const Tick *tick) {
     B->trial[i] = v_if(x < low, low, v_if(x > high, high, x));
     crossed += v_if((x < low - near) | (x > high + near), v_all(1), v_all(0));
   }
-  for (int l = 0; l < W; l++) B->crossed[l] = crossed[l];
+  for (int l = 0; l < W; l++) B->crossed[l] = crossed[l], B->closed[l] = closed[l];
 }
 
 /* Where a lane's step crosses a bound, hold it there in the next solve (1); or let go of all that is held (-1). */
@@ -74,9 +76,12 @@ STAGE void take(const Batch *B, const int *accepted) {
 /* What lane l does with its step: whether it is taken (1), and why the rung ends with it (not 0). */
 static int judge(const Batch *B, int l, double value, double moved, double work, int *accepted, int *holding) {
   const double noise = 10 * EPSILON * fabs(value), length = B->length[l] * B->length[l], shift = B->shift[l];
-  const double enough = (B->weight[l] != 0 ? 1e-3 : B->rung[l] == B->rungs - 1 ? B->decrement : B->loose) * fabs(value);
+  const double part = B->weight[l] != 0 ? 1e-3 : B->rung[l] == B->rungs - 1 ? B->decrement : B->loose;
+  const double enough = part * fmin(fabs(value), fabs(moved));
+  const int held = B->holds[l];
   double bend = work - B->slope[l] - shift * length;
   const double a = B->taken[l];
+  const int bounded = B->crossed[l] > 0 || B->closed[l] > 0;
   if (B->holds[l] || !(bend > 0)) bend = -B->slope[l];
   const double promise = -a * B->slope[l] - 0.5 * a * a * bend;
   const double ratio = isfinite(moved) ? (value - moved + noise) / (promise + noise) : -1;
@@ -90,10 +95,12 @@ static int judge(const Batch *B, int l, double value, double moved, double work,
   *accepted = ratio > 1e-3;
   B->iterations[l] += *accepted;
   if (shift > 0) B->high[l] = shift;
-  const int near = promise <= enough || (*accepted && fabs(value - moved - promise) <= enough);
-  B->still[l] = promise <= enough && ratio > 0.75 && a == 1 ? B->still[l] + 1 : 0;
-  if ((near && shift * length <= 1e-2 * promise && a == 1) || B->still[l] >= STILL) {
-    if (B->weight[l] == 0) return enough > B->decrement * fabs(value) ? ESTIMATE : DECREMENT;
+  /* Newton's decrement is the distance to the minimum; after a whole step without bounds, so is what it missed. */
+  const int whole = *accepted && !bounded && shift * length <= enough;
+  const int near = promise <= enough || (whole && fabs(value - moved - promise) <= enough);
+  B->still[l] = promise <= enough && ratio > 0.75 && a == 1 && !held ? B->still[l] + 1 : 0;
+  if ((near && !held && shift * length <= 1e-2 * promise && a == 1) || B->still[l] >= STILL) {
+    if (B->weight[l] == 0) return part > B->decrement ? ESTIMATE : DECREMENT;
     B->weight[l] = 0, B->still[l] = 0;
     return 0;
   }
@@ -167,6 +174,7 @@ int climb(Batch *B, int ticks) {
       if (!isfinite(value) || !isfinite(B->norm[l])) {
         ended[l] = NON_FINITE;
       } else if (bad[l] || !(B->slope[l] <= 0) || !isfinite(B->length[l])) {
+        if (B->holds[l]) holding[l] = -1, B->holds[l] = 0;
         if (B->bend[l] > 0 && B->weight[l] == 0) {
           B->bend[l] = 0;
           B->wait[l] = B->pause[l] = fmin(2 * fmax(B->pause[l], 1), LONGEST_PAUSE);

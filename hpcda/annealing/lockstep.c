@@ -33,7 +33,7 @@ typedef struct {
   vd *x, *trial, *grad, *step, *open, *hold;      /* [size]; hold: bound that a step was found to cross, -1 or 1 */
   vd *ring, *triangle, *carry, *corner, *side, *scratch, *coupling;   /* slots of 3 intervals; parameters; fronts in passing */
   int *start, *state, *rung, *iterations, *factorizations, *holds, *still;   /* [W] */
-  double *value, *shift, *low, *high, *weight, *before, *length, *slope, *norm, *taken, *crossed, *radius, *bend, *wait, *pause;   /* [W] */
+  double *value, *shift, *low, *high, *weight, *before, *length, *slope, *norm, *taken, *crossed, *closed, *radius, *bend, *wait, *pause;   /* [W] */
   Record *records;                    /* [capacity] */
   double *paths;                      /* [capacity][size] */
   int recorded;
@@ -366,7 +366,8 @@ STAGE Terms probe(const Batch *B, const Tick *tick) {
       vd *here = moved[i % 2], *earlier = moved[(i + 1) % 2];
       advance(&a, i, s->rates);
       for (int q = 0; q < T->Q; q++) {
-        const int left = shared && i > 0 && T->node[q] == 0;
+        int left = 0;   /* the stage that the interval before has evaluated */
+        for (int p = 0; p < T->Q; p++) left |= shared && i > 0 && T->node[q] == 0 && T->node[p] == T->m;
         if (left)
           for (int p = 0; p < T->Q; p++)
             if (T->node[p] == T->m) memcpy(here + q * D, earlier + p * D, sizeof(vd) * D);

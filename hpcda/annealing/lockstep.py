@@ -42,7 +42,7 @@ _Record = struct(
 )
 _VECTORS = "x trial grad step open hold ring triangle carry corner side scratch coupling"
 _COUNTERS = "start state rung iterations factorizations holds still"
-_NUMBERS = "value shift low high weight before length slope norm taken crossed radius bend wait pause"
+_NUMBERS = "value shift low high weight before length slope norm taken crossed closed radius bend wait pause"
 _Batch = struct(
     "Batch",
     (INT, "windows size block shared slots span entries edges rungs most capacity"),
@@ -109,7 +109,8 @@ def memory(action: Action, lanes: int | None = None) -> float:
     a_time = 6 * block + nodes * (2 * problem.dimension + len(action.equations.model.jacobian))
     times = sum(window.times for window in problem.windows)
     passing = 3 * structure.slots + (2 + 2 * scheme.span) * block**2
-    return 8.0 * (lanes or default_lanes()) * (times * (front / scheme.span + a_time) + passing)
+    records = 4 * problem.size
+    return 8.0 * (lanes or default_lanes()) * (records + times * (front / scheme.span + a_time) + passing)
 
 
 def fits(action: Action) -> bool:
@@ -123,7 +124,8 @@ class Lockstep:
     Args:
         action: The action.
         ladder: The rungs.
-        lanes: Starts that are advanced together; None for the width of the processor's vectors.
+        lanes: Starts that are advanced together, a power of two; None for the width of the processor's
+            vectors.
         settings: Tolerances and limits.
 
     Attributes:
@@ -135,6 +137,8 @@ class Lockstep:
         self, action: Action, ladder: Ladder, lanes: int | None = None, settings: Settings | None = None
     ) -> None:
         self.action, self.ladder, self.lanes = action, ladder, lanes or default_lanes()
+        if self.lanes & (self.lanes - 1):
+            raise ValueError(f"{self.lanes} lanes: vectors have 1, 2, 4 or 8")
         self.settings = settings or Settings()
         self._native = Native(action.equations, self.lanes, SOURCES, action.priors)
         self._climb: Any = self._native.library.climb

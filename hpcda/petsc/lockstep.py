@@ -55,11 +55,11 @@ class LockstepNewton:
         if self.done:
             wanted = SLICE_SECONDS * self.done / max(self.seconds, 1e-9)
             self._ticks = int(np.clip(wanted, 1, 2 * self._ticks))
-        norms = self.lockstep.gradient_norms
+        at_work = np.isfinite(self.lockstep.actions) & np.isfinite(self.lockstep.gradient_norms)
         tao.setIterationNumber(tao.getIterationNumber() + self.done)
         tao.monitor(
-            its=tao.getIterationNumber(), f=float(self.lockstep.actions.sum()), res=float(norms.max()),
-            cnorm=0.0, step=float(self.lockstep.steps.max()),
+            its=tao.getIterationNumber(), f=float(self.lockstep.actions[at_work].sum()), res=float(self.lockstep.gradient_norms[at_work].max(initial=0.0)),
+            cnorm=0.0, step=float(self.lockstep.steps[at_work].max(initial=0.0)),
         )  # fmt: skip
         tao.setConvergedReason(TaoReason.CONVERGED_USER)
 

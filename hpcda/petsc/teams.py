@@ -39,7 +39,8 @@ def chosen(action: Action, name: str, ranks: int) -> str:
     if name != "auto":
         return name
     own = tuple(PREFIX + option for option in _OWN_SOLVER)
-    asked = any(option.startswith(own) for option in PETSc.Options().getAll())
+    house = {f"{PREFIX}mat_mumps_icntl_{number}" for number in (13, 24)}
+    asked = any(option.startswith(own) for option in PETSc.Options().getAll() if option not in house)
     return "newton" if ranks > 1 or asked or not fits(action) else "lockstep"
 
 

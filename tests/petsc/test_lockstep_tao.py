@@ -22,11 +22,11 @@ import hpcda
 from hpcda import cli
 from hpcda.action import Action
 from hpcda.annealing import WAYS, Climb, Ladder, Reason, begin, step
+from hpcda.annealing import lockstep as lockstep_module
 from hpcda.annealing.lockstep import Lockstep, memory
 from hpcda.annealing.scale import scales
 from hpcda.errors import InputError
 from hpcda.petsc import LockstepTeam, SolverOptions, make_minimiser, make_team
-from hpcda.petsc import teams as teams_module
 from hpcda.petsc.teams import chosen
 from hpcda.store import RunFile
 
@@ -231,7 +231,7 @@ def test_auto_is_the_lockstep_unless_asked_for_something_else(lorenz, monkeypatc
         with SolverOptions({option: "1"}):
             assert chosen(lorenz, "auto", 1) == "lockstep"
     for most, wanted in ((memory(lorenz), "lockstep"), (0.99 * memory(lorenz), "newton")):
-        monkeypatch.setattr(teams_module, "MOST_MEMORY", most)
+        monkeypatch.setattr(lockstep_module, "MOST_MEMORY", most)
         assert chosen(lorenz, "auto", 1) == wanted
         team = make_team(lorenz, LADDER)
         assert isinstance(team, LockstepTeam) == (wanted == "lockstep")

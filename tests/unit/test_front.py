@@ -21,14 +21,14 @@ void factor(vd *front, int pivots, int rest, long long *flag) {
   vd *row[pivots + rest + 1];
   vl bad = (vl)v_all(0);
   rows_of(row, front, pivots, rest);
-  front_factor(row, pivots, rest, &bad);
+  front_factor(row, row, pivots, rest, &bad);
   for (int l = 0; l < W; l++) flag[l] = bad[l];
 }
 void schur_of(vd *front, int pivots, int high, int wide, vd *out, vd *own) {
   vd *row[pivots + high + wide + 1];
   rows_of(row, front, pivots, high + wide);
-  front_schur(row + pivots, high, row + pivots + high, wide, pivots, out, wide + 2);
-  front_schur(row + pivots, high + wide, row + pivots, high + wide, pivots, own, high + wide);
+  front_schur(row + pivots, high, row + pivots + high, wide, pivots, 1, out, wide + 2);
+  front_schur(row + pivots, high + wide, row + pivots, high + wide, pivots, 1, own, high + wide);
 }
 void forward(vd *front, int pivots, int rest, vd *y) {
   vd *row[pivots + rest + 1];
