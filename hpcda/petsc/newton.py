@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from hpcda.annealing.reasons import Reason
+from hpcda.petsc.linear import Choice, chain, configure, positive_definite
 from hpcda.petsc.options import PREFIX
 from hpcda.petsc.start import PETSc, TaoReason
 from hpcda.petsc.system import System
@@ -35,6 +36,8 @@ SHORT, LONG = 0.6, 1.3
 """A shifted step may be this much shorter or longer than the radius."""
 RAISE = 8.0
 TRIES, LARGEST = 60, 1e30
+NEXT = ("second", "third")
+"""Option prefixes, after ours, of the linear solvers that stand in for the first."""
 INSIDE = 1e-2
 """With a barrier, a path begins at least this part of the width away from its bounds."""
 
@@ -74,35 +77,57 @@ class TrustNewton:
         self._barrier = barrier
         self._weight = 0.0
         self.progress = Progress()
+        self.chain: list[Choice] = []
+        self._solvers: list[Any] = []
         self._ksp: Any = None
         self._vectors: list[Any] = []
 
     def create(self, tao: Any) -> None:
-        """Make the linear solver and the vectors, once."""
+        """Make the vectors, once."""
         system = self.system
-        self._ksp = PETSc.KSP().create(comm=system.x.comm)
-        self._ksp.setOptionsPrefix(PREFIX)
-        self._ksp.setOperators(system.hessian, system.hessian)
         self._vectors = [system.x.duplicate() for _ in range(8)]
         self._metric = self._vectors.pop()
         self._metric.array[:] = system.scale.array_r**-2.0
 
     def setFromOptions(self, tao: Any) -> None:  # noqa: N802
-        """Direct factorization in natural order, unless options say otherwise."""
-        direct_solver(self._ksp)
-        self._ksp.setFromOptions()
+        """The linear solver that fits (`hpcda.petsc.linear`), unless options say otherwise."""
+        self._free_solvers()
+        self.chain = chain(self.system)
+        self._next_solver()
+
+    def _next_solver(self) -> bool:
+        """Go on to the next linear solver of the chain, made where it is needed first; False at its end."""
+        number = 0 if self._ksp is None else self._solvers.index(self._ksp) + 1
+        if number == len(self.chain):
+            return False
+        if number == len(self._solvers):
+            ksp = PETSc.KSP().create(comm=self.system.x.comm)
+            ksp.setOptionsPrefix(PREFIX if number == 0 else f"{PREFIX}{NEXT[number - 1]}_")
+            ksp.setOperators(self.system.hessian, self.system.hessian)
+            configure(ksp, self.chain[number], self.system)
+            ksp.setFromOptions()
+            self._solvers.append(ksp)
+        self._ksp = self._solvers[number]
+        return True
+
+    def _free_solvers(self) -> None:
+        for ksp in self._solvers:
+            ksp.destroy()
+        self._solvers, self._ksp = [], None
 
     def destroy(self, tao: Any) -> None:
-        """Free the linear solver and the vectors."""
-        if self._ksp is not None:
-            for thing in (*self._vectors, self._metric, self._ksp):
+        """Free the linear solvers and the vectors."""
+        self._free_solvers()
+        if self._vectors:
+            for thing in (*self._vectors, self._metric):
                 thing.destroy()
-        self._vectors, self._ksp = [], None
+        self._vectors = []
 
     def solve(self, tao: Any) -> None:
         """Minimise from the vector that `tao` holds; where the path is `fresh`, with the barrier first."""
         system = self.system
         self.progress = Progress()
+        self._ksp = self._solvers[0]
         self._project(system.x)
         inside = self._between()
         done = 0
@@ -191,8 +216,8 @@ class TrustNewton:
         tolerance = tao.getTolerances()[0]
         floor = self.decrement * abs(value)
         noise = 10 * np.finfo(float).eps * abs(value)
-        for _ in range(TRIES):
-            model = self._model_step(rhs, step, norm)
+        for attempt in range(TRIES):
+            model = self._model_step(rhs, step, norm, solved=attempt > 0)
             if model is None:
                 return value, 0.0, Reason.FAILED_LINEAR
             system.x.waxpy(1.0, step, old)
@@ -218,15 +243,18 @@ class TrustNewton:
                 )
         return value, 0.0, Reason.FAILED_TRUST_REGION
 
-    def _model_step(self, rhs: Any, step: Any, norm: float) -> Step | None:
-        """Minimise the quadratic model in the trust region; None where no shift makes it convex."""
+    def _model_step(self, rhs: Any, step: Any, norm: float, solved: bool) -> Step | None:
+        """Minimise the quadratic model in the trust region; None where no shift makes it convex.
+
+        Where it is `solved`, `step` is the solution at the last shift, and the matrix still factorized there.
+        """
         progress = self.progress
         radius = progress.radius
         low, high = 0.0, np.inf
         zero_open = True
         shift = progress.shift
         for attempt in range(TRIES):
-            convex = self._solve_shifted(shift, rhs, step)
+            convex = (solved and attempt == 0) or self._solve_shifted(shift, rhs, step)
             length, inverse = self._lengths(step, shift) if convex else (0.0, 0.0)
             if not convex or inverse <= 0.0:
                 low = max(low, shift)
@@ -270,13 +298,17 @@ class TrustNewton:
         hessian, diagonal, work = self.system.hessian, self._vectors[4], self._vectors[5]
         work.waxpy(shift, self._metric, diagonal)
         hessian.setDiagonal(work)
-        self.progress.factorizations += 1
-        self._ksp.setOperators(hessian, hessian)
-        try:
-            self._ksp.solve(rhs, step)
-        except PETSc.Error:
-            return False
-        if self._ksp.getConvergedReason() < 0:
+        while True:
+            self.progress.factorizations += 1
+            self._ksp.setOperators(hessian, hessian)
+            try:
+                self._ksp.solve(rhs, step)
+            except PETSc.Error:
+                return False
+            reason = self._ksp.getConvergedReason()
+            if reason != PETSc.KSP.ConvergedReason.DIVERGED_MAX_IT or not self._next_solver():
+                break
+        if reason < 0:
             return False
         slope = rhs.dot(step)
         return bool(np.isfinite(slope) and slope >= 0.0 and positive_definite(self._ksp, hessian, step, work))
@@ -332,33 +364,3 @@ def scaled_norm(system: System, held: Numbers, work: Any) -> float:
     work.pointwiseMult(system.gradient, system.scale)
     work.array[held] = 0.0
     return float(work.norm(PETSc.NormType.NORM_INFINITY))
-
-
-def direct_solver(ksp: Any) -> None:
-    """Defaults of a linear solver: one direct factorization, in the order of time on one rank."""
-    ksp.setType(PETSc.KSP.Type.PREONLY)
-    pc = ksp.getPC()
-    if ksp.comm.size == 1:
-        pc.setType(PETSc.PC.Type.CHOLESKY)
-        pc.setFactorOrdering(PETSc.Mat.OrderingType.NATURAL)
-    elif PETSc.Sys.hasExternalPackage("mumps"):
-        pc.setType(PETSc.PC.Type.CHOLESKY)
-        pc.setFactorSolverType("mumps")
-    else:
-        pc.setType(PETSc.PC.Type.REDUNDANT)
-    if PETSc.Sys.hasExternalPackage("mumps"):
-        # MUMPS tells the whole inertia where its root stays on one rank and it looks for null pivots.
-        database, prefix = PETSc.Options(), ksp.getOptionsPrefix() or ""
-        for name in (f"{prefix}mat_mumps_icntl_13", f"{prefix}mat_mumps_icntl_24"):
-            if not database.hasName(name):
-                database.setValue(name, 1)
-
-
-def positive_definite(ksp: Any, matrix: Any, step: Any, work: Any) -> bool:
-    """Whether the factorized matrix is positive definite: by inertia, else by curvature along the step."""
-    pc = ksp.getPC()
-    if pc.getType() == PETSc.PC.Type.CHOLESKY:
-        negative, zero, _ = pc.getFactorMatrix().getInertia()
-        return bool(negative == 0 and zero == 0)
-    matrix.mult(step, work)
-    return bool(step.dot(work) >= 0.0)
