@@ -62,8 +62,8 @@ def run(
         ladder = Ladder(job.ladder.rf0, job.ladder.alpha, job.ladder.count, tuple(job.ladder.first_rungs))
         options = SolverOptions(job.solver.petsc, petsc_options)
         with options:
-            _try_once(job, action, ladder, world, options)
-            layout = _layout(job, built, ladder, world, petsc_options)
+            solver = _try_once(job, action, ladder, world, options)
+            layout = _layout(job, built, ladder, world, petsc_options, solver)
             all_or_none(world.comm, lambda: _prepare(directory, layout))
             _ensemble(job, action, ladder, world, layout, directory, quiet)
         if world.rank == 0:
@@ -80,8 +80,12 @@ def _announce(job: Job, petsc_options: Sequence[str]) -> None:
         os.environ["PETSC_OPTIONS"] = shlex.join([*shlex.split(known), *words, *petsc_options])
 
 
-def _try_once(job: Job, action: Action, ladder: Ladder, world: Any, options: Any) -> None:
-    """One iteration from the first path: is the action finite, does a solver use every option?"""
+def _try_once(job: Job, action: Action, ladder: Ladder, world: Any, options: Any) -> str:
+    """One iteration from the first path: is the action finite, does a solver use every option?
+
+    Returns:
+        How linear systems are solved, as a sentence; empty where the minimiser does not tell.
+    """
     from hpcda.petsc import make_minimiser
 
     climb = _begin(job, action, ladder, 0)
@@ -99,6 +103,7 @@ def _try_once(job: Job, action: Action, ladder: Ladder, world: Any, options: Any
     try:
         minimiser.minimise(climb.path, rf)
         options.check()
+        return str(minimiser.linear)
     finally:
         minimiser.destroy()
 
@@ -218,7 +223,9 @@ def _known(lowest: float) -> float | None:
     return lowest if np.isfinite(lowest) else None
 
 
-def _layout(job: Job, built: Built, ladder: Ladder, world: Any, petsc_options: Sequence[str]) -> Layout:
+def _layout(
+    job: Job, built: Built, ladder: Ladder, world: Any, petsc_options: Sequence[str], solver: str
+) -> Layout:
     return Layout(
         problem=built.problem,
         rf=ladder.rf,
@@ -230,7 +237,7 @@ def _layout(job: Job, built: Built, ladder: Ladder, world: Any, petsc_options: S
         reasons=Reason.table(),
         ways=tuple(WAYS),
         job_toml=job.resolved_toml(),
-        provenance=_provenance(world, petsc_options),
+        provenance=_provenance(world, petsc_options) | {"linear_solver": solver},
         truth=built.truth,
         beyond=built.beyond,
     )
