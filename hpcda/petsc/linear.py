@@ -18,8 +18,8 @@ with the reference BLAS, the first analysis left out; and megabytes of the facto
 | conjugate gradients, ICC, 12 levels   | 0.005 | 0.05 | 0.18 | 0.54 |  1.6 | 500   |
 
 An incomplete factor breaks down all at once where the model error's precision is large: with 3 levels beyond
-Rf = 1e3, with 12 beyond 1e5, for 100 states. Then the conjugate gradients reach their limit, and the next of
-the `chain` takes over for the rest of that minimisation: more levels, then a direct factorization.
+Rf = 1e3, with 12 beyond 1e5, for 100 states. Where conjugate gradients have reached their limit a few times,
+the next of the `chain` takes over for the rest of that minimisation: more levels, then a direct one.
 
 Iterations (100 states, 200 times, tolerance 1e-6) over stretches of time that overlap by so many times:
 
@@ -54,6 +54,8 @@ OVERLAP = 16
 """Times by which the stretches of two ranks overlap on either side, at most a quarter of a stretch."""
 ACCURACY, MOST = 1e-8, 300
 """Of conjugate gradients: relative error in the natural norm, and iterations after which they give up."""
+FAR = 1e30
+"""A residual that grows on its way does not end them: what ends them must be negative curvature."""
 
 NAMING = ("ksp_type", "pc_type", "pc_factor_mat_solver_type", "pc_factor_mat_ordering_type")
 
@@ -127,7 +129,7 @@ def configure(ksp: Any, choice: Choice, system: System) -> None:
     if choice.levels:
         ksp.setType(PETSc.KSP.Type.CG)
         ksp.setNormType(PETSc.KSP.NormType.NATURAL)
-        ksp.setTolerances(rtol=ACCURACY, atol=0.0, max_it=MOST)
+        ksp.setTolerances(rtol=ACCURACY, atol=0.0, divtol=FAR, max_it=MOST)
         if ksp.comm.size == 1:
             pc.setType(PETSc.PC.Type.ICC)
             pc.setFactorLevels(choice.levels)

@@ -35,7 +35,13 @@ SHRINK, GROW = 0.25, 2.5
 SHORT, LONG = 0.6, 1.3
 """A shifted step may be this much shorter or longer than the radius."""
 RAISE = 8.0
+EXACT, LOOSE = (20, 1.0), (5, 3.0)
+"""A step inside the radius that is shorter still is taken after so many solutions, or where its shift is at
+most this factor from one that is too small. Loose where paths are wide: a third fewer solutions."""
 TRIES, LARGEST = 60, 1e30
+IMPATIENT = 3
+"""A shifted system may take conjugate gradients this many times fewer iterations: convex ones need few."""
+PATIENCE = 3
 NEXT = ("second", "third")
 """Option prefixes, after ours, of the linear solvers that stand in for the first."""
 INSIDE = 1e-2
@@ -80,6 +86,7 @@ class TrustNewton:
         self.chain: list[Choice] = []
         self._solvers: list[Any] = []
         self._ksp: Any = None
+        self._limit, self._gave_up = 0, 0
         self._vectors: list[Any] = []
 
     def create(self, tao: Any) -> None:
@@ -106,8 +113,9 @@ class TrustNewton:
             ksp.setOperators(self.system.hessian, self.system.hessian)
             configure(ksp, self.chain[number], self.system)
             ksp.setFromOptions()
+            self._limit = ksp.getTolerances()[3] if number == 0 else self._limit
             self._solvers.append(ksp)
-        self._ksp = self._solvers[number]
+        self._ksp, self._gave_up = self._solvers[number], 0
         return True
 
     def _free_solvers(self) -> None:
@@ -127,7 +135,7 @@ class TrustNewton:
         """Minimise from the vector that `tao` holds; where the path is `fresh`, with the barrier first."""
         system = self.system
         self.progress = Progress()
-        self._ksp = self._solvers[0]
+        self._ksp, self._gave_up = self._solvers[0], 0
         self._project(system.x)
         inside = self._between()
         done = 0
@@ -163,7 +171,9 @@ class TrustNewton:
                 break
             tao.computeHessian(system.x, system.hessian, system.hessian)
             value, length, reason = self._advance(tao, value, held, norm)
-            if reason is not None:
+            if reason in (Reason.FAILED_LINEAR, Reason.FAILED_TRUST_REGION) and self._next_solver():
+                progress.radius, progress.shift = RADIUS * np.sqrt(system.x.getSize()), 0.0
+            elif reason is not None:
                 tao.setIterationNumber(iteration + 1)
                 progress.reason = reason
                 return iteration + 1
@@ -253,6 +263,7 @@ class TrustNewton:
         low, high = 0.0, np.inf
         zero_open = True
         shift = progress.shift
+        most, near = LOOSE if len(self.chain) > 1 else EXACT
         for attempt in range(TRIES):
             convex = (solved and attempt == 0) or self._solve_shifted(shift, rhs, step)
             length, inverse = self._lengths(step, shift) if convex else (0.0, 0.0)
@@ -269,7 +280,8 @@ class TrustNewton:
                     return None
                 continue
             inside = length <= LONG * radius
-            if inside and (shift == 0.0 or length >= SHORT * radius or attempt > 20):
+            enough = length >= SHORT * radius or attempt > most or shift < near * low
+            if inside and (shift == 0.0 or enough):
                 break
             if inside:
                 high = shift
@@ -294,19 +306,29 @@ class TrustNewton:
         return Step(shift, length, 0.5 * rhs.dot(step) + 0.5 * shift * length**2)
 
     def _solve_shifted(self, shift: float, rhs: Any, step: Any) -> bool:
-        """Solve with H + shift S⁻²; True where that is positive definite."""
+        """Solve with H + shift S⁻²; True where that is positive definite.
+
+        An iterative solver that reaches its limit counts as one that met negative curvature: near the edge of
+        convexity it meets it late, and more shift helps. Where that happens `PATIENCE` times without any
+        shift, the solver is too weak, and the next one is tried.
+        """
         hessian, diagonal, work = self.system.hessian, self._vectors[4], self._vectors[5]
         work.waxpy(shift, self._metric, diagonal)
         hessian.setDiagonal(work)
         while True:
             self.progress.factorizations += 1
             self._ksp.setOperators(hessian, hessian)
+            if len(self.chain) > 1:
+                self._ksp.setTolerances(max_it=self._limit if shift == 0.0 else self._limit // IMPATIENT)
             try:
                 self._ksp.solve(rhs, step)
             except PETSc.Error:
                 return False
             reason = self._ksp.getConvergedReason()
-            if reason != PETSc.KSP.ConvergedReason.DIVERGED_MAX_IT or not self._next_solver():
+            if shift > 0.0 or reason != PETSc.KSP.ConvergedReason.DIVERGED_MAX_IT:
+                break
+            self._gave_up += 1
+            if self._gave_up < PATIENCE or not self._next_solver():
                 break
         if reason < 0:
             return False
