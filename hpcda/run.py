@@ -63,8 +63,8 @@ def run(
         ladder = Ladder(job.ladder.rf0, job.ladder.alpha, job.ladder.count, tuple(job.ladder.first_rungs))
         options = SolverOptions(job.solver.petsc, petsc_options)
         with options:
-            _try_once(job, action, ladder, world, options)
-            layout = _layout(job, built, ladder, world, petsc_options)
+            solver = _try_once(job, action, ladder, world, options)
+            layout = _layout(job, built, ladder, world, petsc_options, solver)
             all_or_none(world.comm, lambda: _prepare(directory, layout))
             _ensemble(job, action, ladder, world, layout, directory, quiet)
         if world.rank == 0:
@@ -81,8 +81,12 @@ def _announce(job: Job, petsc_options: Sequence[str]) -> None:
         os.environ["PETSC_OPTIONS"] = shlex.join([*shlex.split(known), *words, *petsc_options])
 
 
-def _try_once(job: Job, action: Action, ladder: Ladder, world: Any, options: Any) -> None:
-    """One iteration from the first path: is the action finite, does a solver use every option?"""
+def _try_once(job: Job, action: Action, ladder: Ladder, world: Any, options: Any) -> str:
+    """One iteration from the first path: is the action finite, does a solver use every option?
+
+    Returns:
+        How linear systems are solved, as a sentence; empty where the minimiser does not tell.
+    """
     from hpcda.petsc import make_team
 
     climb = _begin(job, action, ladder, 0)
@@ -101,6 +105,7 @@ def _try_once(job: Job, action: Action, ladder: Ladder, world: Any, options: Any
         team.take(climb)
         team.work()
         options.check()
+        return team.linear
     finally:
         team.destroy()
 
@@ -239,7 +244,9 @@ def _known(lowest: float) -> float | None:
     return lowest if np.isfinite(lowest) else None
 
 
-def _layout(job: Job, built: Built, ladder: Ladder, world: Any, petsc_options: Sequence[str]) -> Layout:
+def _layout(
+    job: Job, built: Built, ladder: Ladder, world: Any, petsc_options: Sequence[str], solver: str
+) -> Layout:
     return Layout(
         problem=built.problem,
         rf=ladder.rf,
@@ -251,7 +258,7 @@ def _layout(job: Job, built: Built, ladder: Ladder, world: Any, petsc_options: S
         reasons=Reason.table(),
         ways=tuple(WAYS),
         job_toml=job.resolved_toml(),
-        provenance=_provenance(world, petsc_options),
+        provenance=_provenance(world, petsc_options) | {"linear_solver": solver},
         truth=built.truth,
         beyond=built.beyond,
     )

@@ -44,6 +44,11 @@ class Minimiser(Protocol):
         """
         ...
 
+    @property
+    def linear(self) -> str:
+        """How it solves linear systems, as a sentence; empty where it does not tell."""
+        ...
+
     def destroy(self) -> None:
         """Free what it holds."""
         ...

@@ -33,6 +33,11 @@ class Team(Protocol):
         """Whether it has any."""
         ...
 
+    @property
+    def linear(self) -> str:
+        """How it solves linear systems, as a sentence; empty where it does not tell."""
+        ...
+
     def take(self, climb: Climb) -> None:
         """Begin a climb, or go on with one that was stored; `free` must not be 0."""
         ...
@@ -62,6 +67,11 @@ class OneByOne:
     def busy(self) -> bool:
         """See `Team`."""
         return self._climb is not None
+
+    @property
+    def linear(self) -> str:
+        """See `Team`."""
+        return self._minimiser.linear
 
     def take(self, climb: Climb) -> None:
         """See `Team`."""

@@ -39,6 +39,7 @@ class DistributedSystem:
     def __init__(self, action: Action, comm: Any) -> None:
         problem = action.problem
         self.comm, self.rf, self.size = comm, 0.0, action.size
+        self.block, self.shared = problem.block, problem.offsets[-1]
         part = _Part(problem, action.structure.scheme.span, comm.rank, comm.size)
         self.part = part
         self.local = Action(part.problem, part.priors)

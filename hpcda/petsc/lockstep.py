@@ -123,6 +123,11 @@ class LockstepTeam:
         return self._lockstep.lanes
 
     @property
+    def linear(self) -> str:
+        """See `Team`."""
+        return f"block-tridiagonal Cholesky of {self.lanes} starts at once"
+
+    @property
     def free(self) -> int:
         """See `Team`."""
         return self._lockstep.lanes - len(self._climbs)

@@ -21,14 +21,8 @@ from hpcda.annealing.reasons import Reason
 from hpcda.errors import InputError, Mistake
 from hpcda.petsc.distributed import DistributedSystem
 from hpcda.petsc.least_squares import LeastSquares
-from hpcda.petsc.newton import (
-    TrustNewton,
-    direct_solver,
-    held_unknowns,
-    hold,
-    positive_definite,
-    scaled_norm,
-)
+from hpcda.petsc.linear import direct_solver, positive_definite
+from hpcda.petsc.newton import TrustNewton, held_unknowns, hold, scaled_norm
 from hpcda.petsc.options import PREFIX
 from hpcda.petsc.start import PETSc, TaoReason
 from hpcda.petsc.system import SerialSystem, System
@@ -187,6 +181,11 @@ class PetscMinimiser:
     def __exit__(self, *error: object) -> None:
         self.destroy()
 
+    @property
+    def linear(self) -> str:
+        """How the linear systems of Newton's method are solved, as a sentence; empty for other minimisers."""
+        return "" if self._newton is None else "; else ".join(one.sentence for one in self._newton.chain)
+
     def _make_tao(self, max_iterations: int, spread: bool, barrier: float) -> None:
         system, tao = self.system, PETSc.TAO().create(comm=self.system.x.comm)
         self.tao = tao
@@ -219,7 +218,7 @@ class PetscMinimiser:
             if self.kind.linear:
                 tao.getKSP().setOptionsPrefix(PREFIX)
             if self.kind.linear == "direct":
-                direct_solver(tao.getKSP())
+                direct_solver(tao.getKSP(), system)
             elif self.kind.linear == "icc":
                 tao.getKSP().setType(PETSc.KSP.Type.STCG)
                 tao.getKSP().getPC().setType(PETSc.PC.Type.BJACOBI if spread else PETSc.PC.Type.ICC)
@@ -236,7 +235,7 @@ class PetscMinimiser:
         snes.setJacobian(system.assemble, system.hessian, system.hessian)
         snes.setTolerances(rtol=1e-14, atol=1e-8, stol=1e-14, max_it=max_iterations)
         snes.setMaxFunctionEvaluations(100 * max_iterations)
-        direct_solver(snes.getKSP())
+        direct_solver(snes.getKSP(), system)
         if self.kind.type == "newtontr":
             snes.getKSP().setType(PETSc.KSP.Type.GMRES)
         snes.setMonitor(lambda snes, iteration, norm: self._watch(iteration, float("nan")))
@@ -329,7 +328,7 @@ class PetscMinimiser:
         system = self.system
         if self._ksp is None:
             self._ksp = PETSc.KSP().create(comm=system.x.comm)
-            direct_solver(self._ksp)
+            direct_solver(self._ksp, system)
         system.assemble(None, system.x, None, None)
         hold(system, held)
         step, rhs = system.x.duplicate(), system.gradient.copy()

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from hpcda.annealing.reasons import Reason
+from hpcda.petsc.linear import Choice, chain, configure, positive_definite
 from hpcda.petsc.options import PREFIX
 from hpcda.petsc.start import PETSc, TaoReason
 from hpcda.petsc.system import System
@@ -34,7 +35,15 @@ SHRINK, GROW = 0.25, 2.5
 SHORT, LONG = 0.6, 1.3
 """A shifted step may be this much shorter or longer than the radius."""
 RAISE = 8.0
+EXACT, LOOSE = (20, 1.0), (5, 3.0)
+"""A step inside the radius that is shorter still is taken after so many solutions, or where its shift is at
+most this factor from one that is too small. Loose where paths are wide: a third fewer solutions."""
 TRIES, LARGEST = 60, 1e30
+IMPATIENT = 3
+"""A shifted system may take conjugate gradients this many times fewer iterations: convex ones need few."""
+PATIENCE = 3
+NEXT = ("second", "third")
+"""Option prefixes, after ours, of the linear solvers that stand in for the first."""
 INSIDE = 1e-2
 """With a barrier, a path begins at least this part of the width away from its bounds."""
 
@@ -74,35 +83,59 @@ class TrustNewton:
         self._barrier = barrier
         self._weight = 0.0
         self.progress = Progress()
+        self.chain: list[Choice] = []
+        self._solvers: list[Any] = []
         self._ksp: Any = None
+        self._limit, self._gave_up = 0, 0
         self._vectors: list[Any] = []
 
     def create(self, tao: Any) -> None:
-        """Make the linear solver and the vectors, once."""
+        """Make the vectors, once."""
         system = self.system
-        self._ksp = PETSc.KSP().create(comm=system.x.comm)
-        self._ksp.setOptionsPrefix(PREFIX)
-        self._ksp.setOperators(system.hessian, system.hessian)
         self._vectors = [system.x.duplicate() for _ in range(8)]
         self._metric = self._vectors.pop()
         self._metric.array[:] = system.scale.array_r**-2.0
 
     def setFromOptions(self, tao: Any) -> None:  # noqa: N802
-        """Direct factorization in natural order, unless options say otherwise."""
-        direct_solver(self._ksp)
-        self._ksp.setFromOptions()
+        """The linear solver that fits (`hpcda.petsc.linear`), unless options say otherwise."""
+        self._free_solvers()
+        self.chain = chain(self.system)
+        self._next_solver()
+
+    def _next_solver(self) -> bool:
+        """Go on to the next linear solver of the chain, made where it is needed first; False at its end."""
+        number = 0 if self._ksp is None else self._solvers.index(self._ksp) + 1
+        if number == len(self.chain):
+            return False
+        if number == len(self._solvers):
+            ksp = PETSc.KSP().create(comm=self.system.x.comm)
+            ksp.setOptionsPrefix(PREFIX if number == 0 else f"{PREFIX}{NEXT[number - 1]}_")
+            ksp.setOperators(self.system.hessian, self.system.hessian)
+            configure(ksp, self.chain[number], self.system)
+            ksp.setFromOptions()
+            self._limit = ksp.getTolerances()[3] if number == 0 else self._limit
+            self._solvers.append(ksp)
+        self._ksp, self._gave_up = self._solvers[number], 0
+        return True
+
+    def _free_solvers(self) -> None:
+        for ksp in self._solvers:
+            ksp.destroy()
+        self._solvers, self._ksp = [], None
 
     def destroy(self, tao: Any) -> None:
-        """Free the linear solver and the vectors."""
-        if self._ksp is not None:
-            for thing in (*self._vectors, self._metric, self._ksp):
+        """Free the linear solvers and the vectors."""
+        self._free_solvers()
+        if self._vectors:
+            for thing in (*self._vectors, self._metric):
                 thing.destroy()
-        self._vectors, self._ksp = [], None
+        self._vectors = []
 
     def solve(self, tao: Any) -> None:
         """Minimise from the vector that `tao` holds; where the path is `fresh`, with the barrier first."""
         system = self.system
         self.progress = Progress()
+        self._ksp, self._gave_up = self._solvers[0], 0
         self._project(system.x)
         inside = self._between()
         done = 0
@@ -138,7 +171,9 @@ class TrustNewton:
                 break
             tao.computeHessian(system.x, system.hessian, system.hessian)
             value, length, reason = self._advance(tao, value, held, norm)
-            if reason is not None:
+            if reason in (Reason.FAILED_LINEAR, Reason.FAILED_TRUST_REGION) and self._next_solver():
+                progress.radius, progress.shift = RADIUS * np.sqrt(system.x.getSize()), 0.0
+            elif reason is not None:
                 tao.setIterationNumber(iteration + 1)
                 progress.reason = reason
                 return iteration + 1
@@ -191,8 +226,8 @@ class TrustNewton:
         tolerance = tao.getTolerances()[0]
         floor = self.decrement * abs(value)
         noise = 10 * np.finfo(float).eps * abs(value)
-        for _ in range(TRIES):
-            model = self._model_step(rhs, step, norm)
+        for attempt in range(TRIES):
+            model = self._model_step(rhs, step, norm, solved=attempt > 0)
             if model is None:
                 return value, 0.0, Reason.FAILED_LINEAR
             system.x.waxpy(1.0, step, old)
@@ -218,15 +253,19 @@ class TrustNewton:
                 )
         return value, 0.0, Reason.FAILED_TRUST_REGION
 
-    def _model_step(self, rhs: Any, step: Any, norm: float) -> Step | None:
-        """Minimise the quadratic model in the trust region; None where no shift makes it convex."""
+    def _model_step(self, rhs: Any, step: Any, norm: float, solved: bool) -> Step | None:
+        """Minimise the quadratic model in the trust region; None where no shift makes it convex.
+
+        Where it is `solved`, `step` is the solution at the last shift, and the matrix still factorized there.
+        """
         progress = self.progress
         radius = progress.radius
         low, high = 0.0, np.inf
         zero_open = True
         shift = progress.shift
+        most, near = LOOSE if len(self.chain) > 1 else EXACT
         for attempt in range(TRIES):
-            convex = self._solve_shifted(shift, rhs, step)
+            convex = (solved and attempt == 0) or self._solve_shifted(shift, rhs, step)
             length, inverse = self._lengths(step, shift) if convex else (0.0, 0.0)
             if not convex or inverse <= 0.0:
                 low = max(low, shift)
@@ -241,7 +280,8 @@ class TrustNewton:
                     return None
                 continue
             inside = length <= LONG * radius
-            if inside and (shift == 0.0 or length >= SHORT * radius or attempt > 20):
+            enough = length >= SHORT * radius or attempt > most or shift < near * low
+            if inside and (shift == 0.0 or enough):
                 break
             if inside:
                 high = shift
@@ -266,17 +306,31 @@ class TrustNewton:
         return Step(shift, length, 0.5 * rhs.dot(step) + 0.5 * shift * length**2)
 
     def _solve_shifted(self, shift: float, rhs: Any, step: Any) -> bool:
-        """Solve with H + shift S⁻²; True where that is positive definite."""
+        """Solve with H + shift S⁻²; True where that is positive definite.
+
+        An iterative solver that reaches its limit counts as one that met negative curvature: near the edge of
+        convexity it meets it late, and more shift helps. Where that happens `PATIENCE` times without any
+        shift, the solver is too weak, and the next one is tried.
+        """
         hessian, diagonal, work = self.system.hessian, self._vectors[4], self._vectors[5]
         work.waxpy(shift, self._metric, diagonal)
         hessian.setDiagonal(work)
-        self.progress.factorizations += 1
-        self._ksp.setOperators(hessian, hessian)
-        try:
-            self._ksp.solve(rhs, step)
-        except PETSc.Error:
-            return False
-        if self._ksp.getConvergedReason() < 0:
+        while True:
+            self.progress.factorizations += 1
+            self._ksp.setOperators(hessian, hessian)
+            if len(self.chain) > 1:
+                self._ksp.setTolerances(max_it=self._limit if shift == 0.0 else self._limit // IMPATIENT)
+            try:
+                self._ksp.solve(rhs, step)
+            except PETSc.Error:
+                return False
+            reason = self._ksp.getConvergedReason()
+            if shift > 0.0 or reason != PETSc.KSP.ConvergedReason.DIVERGED_MAX_IT:
+                break
+            self._gave_up += 1
+            if self._gave_up < PATIENCE or not self._next_solver():
+                break
+        if reason < 0:
             return False
         slope = rhs.dot(step)
         return bool(np.isfinite(slope) and slope >= 0.0 and positive_definite(self._ksp, hessian, step, work))
@@ -332,33 +386,3 @@ def scaled_norm(system: System, held: Numbers, work: Any) -> float:
     work.pointwiseMult(system.gradient, system.scale)
     work.array[held] = 0.0
     return float(work.norm(PETSc.NormType.NORM_INFINITY))
-
-
-def direct_solver(ksp: Any) -> None:
-    """Defaults of a linear solver: one direct factorization, in the order of time on one rank."""
-    ksp.setType(PETSc.KSP.Type.PREONLY)
-    pc = ksp.getPC()
-    if ksp.comm.size == 1:
-        pc.setType(PETSc.PC.Type.CHOLESKY)
-        pc.setFactorOrdering(PETSc.Mat.OrderingType.NATURAL)
-    elif PETSc.Sys.hasExternalPackage("mumps"):
-        pc.setType(PETSc.PC.Type.CHOLESKY)
-        pc.setFactorSolverType("mumps")
-    else:
-        pc.setType(PETSc.PC.Type.REDUNDANT)
-    if PETSc.Sys.hasExternalPackage("mumps"):
-        # MUMPS tells the whole inertia where its root stays on one rank and it looks for null pivots.
-        database, prefix = PETSc.Options(), ksp.getOptionsPrefix() or ""
-        for name in (f"{prefix}mat_mumps_icntl_13", f"{prefix}mat_mumps_icntl_24"):
-            if not database.hasName(name):
-                database.setValue(name, 1)
-
-
-def positive_definite(ksp: Any, matrix: Any, step: Any, work: Any) -> bool:
-    """Whether the factorized matrix is positive definite: by inertia, else by curvature along the step."""
-    pc = ksp.getPC()
-    if pc.getType() == PETSc.PC.Type.CHOLESKY:
-        negative, zero, _ = pc.getFactorMatrix().getInertia()
-        return bool(negative == 0 and zero == 0)
-    matrix.mult(step, work)
-    return bool(step.dot(work) >= 0.0)

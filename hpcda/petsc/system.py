@@ -14,9 +14,14 @@ from hpcda.problem import Array
 
 
 class System(Protocol):
-    """What a minimiser needs of one path, on one rank or on several."""
+    """What a minimiser needs of one path, on one rank or on several.
+
+    `block` is the number of unknowns of one time, `shared` the place where the parameters of all times begin.
+    """
 
     rf: float
+    block: int
+    shared: int
     x: Any
     gradient: Any
     hessian: Any
@@ -55,6 +60,7 @@ class SerialSystem:
     def __init__(self, action: Action) -> None:
         self.action = action
         self.rf = 0.0
+        self.block, self.shared = action.problem.block, action.problem.offsets[-1]
         size, sparsity = action.size, action.sparsity
         self._values = np.zeros(len(sparsity.indices))
         indptr, indices = sparsity.indptr.astype(PETSc.IntType), sparsity.indices.astype(PETSc.IntType)

@@ -116,6 +116,7 @@ def test_every_rank_writes_a_shard_and_all_starts_are_there_once(shared_path):
         assert shards == [f"rank-{rank:04d}.h5" for rank in range(COMM.size)]
         assert found.tables()["action"].shape == (12, 3)
         assert np.isfinite(found.tables()["action"]).all()
+        assert found.header.provenance["linear_solver"] == "Cholesky in the order of time"
 
 
 def test_fewer_starts_than_ranks(shared_path):

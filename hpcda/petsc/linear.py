@@ -1,0 +1,194 @@
+"""Which linear solver fits a path: direct where its times are narrow, conjugate gradients where wide.
+
+The natural order, time after time, fills the band of an exact factor: size · block² operations. Where the
+model couples each state with few others, as on a lattice, most of that fill is small, and an incomplete
+factor in the same order that keeps some of it (ICC with levels) is almost the exact one. Over ranks each has
+the incomplete factor of its own stretch of time and of some times more (additive Schwarz; Dryja & Widlund, in
+Iterative Methods for Large Linear Systems, Academic Press 1990, 273-291).
+
+CPU seconds of one factorization and one solution, Lorenz 1996, 500 times, trapezoid, one rank, PETSc 3.18
+with the reference BLAS, the first analysis left out; and megabytes of the factor for 1000 states:
+
+| states of one time                    |    20 |   50 |  100 |  300 | 1000 |    MB |
+|---------------------------------------|-------|------|------|------|------|-------|
+| Cholesky, natural order               | 0.005 | 0.04 | 0.25 |  7.8 |    - | 4e3   |
+| Cholesky, nested dissection (PETSc)   |  0.01 | 0.10 | 0.63 |  4.9 |    - |       |
+| Cholesky, MUMPS                       |  0.02 | 0.09 | 0.31 |  4.0 |   70 | 1e3   |
+| conjugate gradients, ICC, 3 levels    | 0.004 | 0.02 | 0.04 | 0.13 | 0.52 | 180   |
+| conjugate gradients, ICC, 12 levels   | 0.005 | 0.05 | 0.18 | 0.54 |  1.6 | 500   |
+
+An incomplete factor breaks down all at once where the model error's precision is large: with 3 levels beyond
+Rf = 1e3, with 12 beyond 1e5, for 100 states. Where conjugate gradients have reached their limit a few times,
+the next of the `chain` takes over for the rest of that minimisation: more levels, then a direct one.
+
+Iterations (100 states, 200 times, tolerance 1e-6) over stretches of time that overlap by so many times:
+
+| ranks | Rf   | levels |   0 |   2 |   8 |  16 |
+|-------|------|--------|-----|-----|-----|-----|
+| 2     | 1e-2 |      3 |  35 |  19 |  10 |   8 |
+| 2     | 1e3  |      3 |  73 |  42 |  19 |  12 |
+| 2     | 1e5  |     12 | 268 | 180 |  93 |  50 |
+| 4     | 1e3  |      3 |  85 |  47 |  20 |  15 |
+| 4     | 1e5  |     12 | 419 | 259 | 121 |  70 |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from hpcda.petsc.options import PREFIX
+from hpcda.petsc.start import PETSc
+from hpcda.petsc.system import System
+
+WIDE = 100
+"""From so many unknowns of one time on, conjugate gradients; below, a direct factorization."""
+REORDERED = 200
+"""From so many unknowns of one time on, a direct factorization has an order that reduces fill."""
+SPARSE = 0.5
+"""Rows of the Hessian that fill more than this part of a time leave no fill to be saved."""
+LEVELS = (3, 12)
+OVERLAP = 16
+"""Times by which the stretches of two ranks overlap on either side, at most a quarter of a stretch."""
+ACCURACY, MOST = 1e-8, 300
+"""Of conjugate gradients: relative error in the natural norm, and iterations after which they give up."""
+FAR = 1e30
+"""A residual that grows on its way does not end them: what ends them must be negative curvature."""
+
+NAMING = ("ksp_type", "pc_type", "pc_factor_mat_solver_type", "pc_factor_mat_ordering_type")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A linear solver.
+
+    Attributes:
+        name: "natural", "reduced", "mumps", "redundant" (all direct), or "icc" (conjugate gradients).
+        sentence: What it does.
+        levels: Levels of fill of an incomplete factor.
+    """
+
+    name: str
+    sentence: str
+    levels: int = 0
+
+
+def chain(system: System) -> list[Choice]:
+    """The solvers that fit a Hessian, each the next one's stand-in; collective.
+
+    From `WIDE` unknowns of one time on, if rows are sparse, conjugate gradients with few levels, with many,
+    and a direct solver; else a direct solver alone, and alone too where one of the options `NAMING` is given.
+    """
+    database = PETSc.Options()
+    named = any(database.hasName(f"{PREFIX}{name}") for name in NAMING)
+    last = direct(system)
+    if named:
+        return [replace(last, sentence="as the PETSc options say")]
+    if system.block < WIDE or not _sparse(system):
+        return [last]
+    ranks = system.x.comm.size
+    parts = f", additive Schwarz over {ranks} stretches of time" if ranks > 1 else ""
+    return [
+        *(
+            Choice("icc", f"conjugate gradients, ICC with {levels} levels{parts}", levels)
+            for levels in LEVELS
+        ),
+        last,
+    ]
+
+
+def _sparse(system: System) -> bool:
+    nonzeros = system.hessian.getInfo(PETSc.Mat.InfoType.GLOBAL_SUM)["nz_used"]
+    return bool(nonzeros / system.x.getSize() <= SPARSE * system.block)
+
+
+def has_mumps() -> bool:
+    """Whether PETSc was built with MUMPS."""
+    return bool(PETSc.Sys.hasExternalPackage("mumps"))
+
+
+def direct(system: System) -> Choice:
+    """The direct solver that fits; collective."""
+    mumps = has_mumps()
+    if system.x.comm.size > 1:
+        if mumps:
+            return Choice("mumps", "Cholesky over all ranks, MUMPS")
+        return Choice("redundant", "a direct factorization on every rank")
+    if system.block < REORDERED or not _sparse(system):
+        return Choice("natural", "Cholesky in the order of time")
+    if mumps:
+        return Choice("mumps", "Cholesky in an order that reduces fill, MUMPS")
+    return Choice("reduced", "Cholesky, nested dissection")
+
+
+def configure(ksp: Any, choice: Choice, system: System) -> None:
+    """Make `ksp` the solver of a choice; options may change it still. Collective."""
+    pc, prefix = ksp.getPC(), ksp.getOptionsPrefix() or ""
+    if choice.levels:
+        ksp.setType(PETSc.KSP.Type.CG)
+        ksp.setNormType(PETSc.KSP.NormType.NATURAL)
+        ksp.setTolerances(rtol=ACCURACY, atol=0.0, divtol=FAR, max_it=MOST)
+        if ksp.comm.size == 1:
+            pc.setType(PETSc.PC.Type.ICC)
+            pc.setFactorLevels(choice.levels)
+        else:
+            _stretches(pc, system)
+            _default(f"{prefix}sub_pc_type", "icc")
+            _default(f"{prefix}sub_pc_factor_levels", choice.levels)
+        return
+    ksp.setType(PETSc.KSP.Type.PREONLY)
+    pc.setType(PETSc.PC.Type.REDUNDANT if choice.name == "redundant" else PETSc.PC.Type.CHOLESKY)
+    if choice.name == "mumps":
+        pc.setFactorSolverType("mumps")
+    elif choice.name == "natural":
+        pc.setFactorOrdering(PETSc.Mat.OrderingType.NATURAL)
+    elif choice.name == "reduced":
+        pc.setFactorOrdering(PETSc.Mat.OrderingType.ND)
+    if has_mumps():
+        # MUMPS tells the whole inertia where its root stays on one rank and it looks for null pivots.
+        for name in ("mat_mumps_icntl_13", "mat_mumps_icntl_24"):
+            _default(prefix + name, 1)
+
+
+def _stretches(pc: Any, system: System) -> None:
+    """Additive Schwarz: the unknowns of this rank, those of neighbouring times, and the shared parameters."""
+    begin, end = system.x.getOwnershipRange()
+    last, block = system.shared, system.block
+    more = min(OVERLAP, (min(end, last) - begin) // (4 * block)) * block
+    wide = np.r_[max(begin - more, 0) : min(end + more, last), last : system.x.getSize()]
+    places = [
+        PETSc.IS().createGeneral(indices.astype(PETSc.IntType), comm=PETSc.COMM_SELF)
+        for indices in (wide, np.arange(begin, end))
+    ]
+    pc.setType(PETSc.PC.Type.ASM)
+    pc.setASMType(PETSc.PC.ASMType.BASIC)
+    pc.setASMOverlap(0)
+    pc.setASMLocalSubdomains(1, places[:1], places[1:])
+    for one in places:
+        one.destroy()
+
+
+def _default(name: str, value: str | int) -> None:
+    database = PETSc.Options()
+    if not database.hasName(name):
+        database.setValue(name, value)
+
+
+def direct_solver(ksp: Any, system: System) -> None:
+    """Defaults of a linear solver: one direct factorization; collective."""
+    configure(ksp, direct(system), system)
+
+
+def positive_definite(ksp: Any, matrix: Any, step: Any, work: Any) -> bool:
+    """Whether the factorized matrix is positive definite: by inertia, else by curvature along the step.
+
+    Conjugate gradients that met negative curvature have ended with a negative reason before this is asked.
+    """
+    pc = ksp.getPC()
+    if pc.getType() == PETSc.PC.Type.CHOLESKY:
+        negative, zero, _ = pc.getFactorMatrix().getInertia()
+        return bool(negative == 0 and zero == 0)
+    matrix.mult(step, work)
+    return bool(step.dot(work) >= 0.0)
