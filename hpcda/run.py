@@ -17,7 +17,7 @@ import numpy as np
 
 import hpcda
 from hpcda.action import Action
-from hpcda.annealing import WAYS, Climb, Ladder, Reason, Rung, Team, begin
+from hpcda.annealing import WAYS, Climb, Ladder, Reason, Rung, Schedule, Team, begin
 from hpcda.build import Built, build_problem, refuse_used
 from hpcda.errors import InputError, Mistake
 from hpcda.job import Job, load_job
@@ -100,7 +100,9 @@ def _try_once(job: Job, action: Action, ladder: Ladder, world: Any, options: Any
                 "that fails there",
             )
         )
-    team = make_team(action, ladder, job.solver.minimizer, comm=world.group, max_iterations=1)
+    team = make_team(
+        action, ladder, job.solver.minimizer, comm=world.group, max_iterations=1, share=_share(job, world)
+    )
     try:
         team.take(climb)
         team.work()
@@ -132,9 +134,7 @@ def _ensemble(
     from hpcda.mpi import Queue
     from hpcda.petsc import make_team
 
-    queue = Queue(world.comm, world.group, job.ensemble.starts)
     progress = _progress(job, ladder, world, directory, quiet)
-    watch = _watch(queue, progress)
     shard = Shard.create(directory, world.group_number, layout) if world.leads else None
     team = make_team(
         action,
@@ -144,10 +144,14 @@ def _ensemble(
         max_iterations=job.solver.max_iterations,
         barrier=job.solver.barrier,
         rung_tolerance=job.solver.rung_tolerance,
-        watch=None if watch is None else lambda iteration, value: watch(),
+        watch=lambda iteration, value: watch() if watch is not None else None,
+        share=_share(job, world),
     )
+    schedule = Schedule(job.ensemble.starts, world.groups, team.lanes, ladder.first_rungs)
+    queue = Queue(world.comm, world.group, job.ensemble.starts, schedule.dealt_to_all)
+    watch = _watch(queue, progress)
     try:
-        _work(job, action, ladder, team, shard, queue)
+        _work(job, action, ladder, team, shard, queue, schedule, world.group_number)
         if watch is not None:
             while queue.counts().done < job.ensemble.starts:
                 watch()
@@ -166,20 +170,43 @@ def _ensemble(
     queue.close()
 
 
-def _work(job: Job, action: Action, ladder: Ladder, team: Team, shard: Shard | None, queue: Any) -> None:
-    """Take starts from the queue while there are any, and store every rung that the team finishes."""
+def _share(job: Job, world: Any) -> float:
+    """Starts there are for each group of ranks."""
+    return float(job.ensemble.starts / world.groups)
+
+
+def _work(
+    job: Job,
+    action: Action,
+    ladder: Ladder,
+    team: Team,
+    shard: Shard | None,
+    queue: Any,
+    schedule: Schedule,
+    group: int,
+) -> None:
+    """Work on the starts dealt to this group, then on those of the queue; store every finished rung."""
     rows: dict[int, int] = {}
-    more = True
-    while more or team.busy:
-        while more and team.free:
-            start = queue.take()
-            if start is None:
-                more = False
-                break
-            climb = _begin(job, action, ladder, start)
+
+    def take(positions: Sequence[int]) -> None:
+        for position in positions:
+            climb = _begin(job, action, ladder, schedule.start(position))
             team.take(climb)
             if shard is not None:
-                rows[start] = shard.begin(start, climb.way, climb.first)
+                rows[climb.start] = shard.begin(climb.start, climb.way, climb.first)
+
+    take(schedule.dealt(group))
+    more, batch = schedule.dealt_to_all < schedule.starts, schedule.batch(schedule.dealt_to_all)
+    if schedule.at_once or not more:
+        team.level()
+    while more or team.busy:
+        while more and (free := team.free) >= batch:
+            positions = queue.take_several(free)
+            take(positions)
+            batch = schedule.batch(positions.stop)
+            if len(positions) < free:
+                more = False
+                team.level()
         if not team.busy:
             continue
         finished = team.work()

@@ -68,7 +68,7 @@ def _entries(structure: Structure) -> Iterator[str]:
 
 
 def _products(structure: Structure) -> Iterator[str]:
-    """Each slot is set once: those of the next interval's first point here, all others in their own interval."""
+    """Each slot is set once: those of the next interval's first point here, all others in their own."""
     slots, products = structure.slots, structure.products
     for slot, (phase, lag, _, _) in enumerate(structure.where):
         passed_on = phase == 0 and lag <= 0

@@ -4,6 +4,7 @@ from hpcda.annealing.anneal import Climb, Rung, begin, step
 from hpcda.annealing.ladder import Ladder
 from hpcda.annealing.outcome import Minimiser, Outcome
 from hpcda.annealing.reasons import Reason
+from hpcda.annealing.schedule import Schedule
 from hpcda.annealing.team import Finished, Team
 from hpcda.annealing.ways import WAYS, Way
 
@@ -16,6 +17,7 @@ __all__ = [
     "Outcome",
     "Reason",
     "Rung",
+    "Schedule",
     "Team",
     "Way",
     "begin",

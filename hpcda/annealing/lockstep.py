@@ -340,7 +340,7 @@ def _entries(structure: Structure) -> tuple[Numbers, int]:
 
 
 def _places(entries: Numbers, pivots: int, after: int, lacking: int = 0) -> Numbers:
-    """Where entries stand in a front whose pivots' rows are packed: -1 - place for the `after` rows that follow.
+    """Where entries stand in a front with packed rows of pivots: -1 - place for the `after` rows that follow.
 
     `lacking` rows are missing after the pivots.
     """

@@ -29,6 +29,11 @@ class Team(Protocol):
         ...
 
     @property
+    def lanes(self) -> int:
+        """How many climbs it works on at once; it may hold more."""
+        ...
+
+    @property
     def busy(self) -> bool:
         """Whether it has any."""
         ...
@@ -40,6 +45,10 @@ class Team(Protocol):
 
     def take(self, climb: Climb) -> None:
         """Begin a climb, or go on with one that was stored; `free` must not be 0."""
+        ...
+
+    def level(self) -> None:
+        """Let the climbs that it holds end together: hardly any are to come beyond these."""
         ...
 
     def work(self) -> Sequence[Finished]:
@@ -64,6 +73,11 @@ class OneByOne:
         return int(self._climb is None)
 
     @property
+    def lanes(self) -> int:
+        """See `Team`."""
+        return 1
+
+    @property
     def busy(self) -> bool:
         """See `Team`."""
         return self._climb is not None
@@ -76,6 +90,9 @@ class OneByOne:
     def take(self, climb: Climb) -> None:
         """See `Team`."""
         self._climb = climb
+
+    def level(self) -> None:
+        """See `Team`."""
 
     def work(self) -> Sequence[Finished]:
         """One rung."""

@@ -25,21 +25,22 @@ class Counts:
 
 
 class Queue:
-    """Hands out the numbers 0 … starts - 1, each once; collective to make and to close.
+    """Hands out the numbers first … starts - 1, each once; collective to make and to close.
 
     Args:
         world: All ranks.
         group: The ranks that work on one start together; they receive the same number.
         starts: How many starts there are.
+        first: How many of them have been dealt without the queue.
     """
 
-    def __init__(self, world: Any, group: Any, starts: int) -> None:
+    def __init__(self, world: Any, group: Any, starts: int, first: int = 0) -> None:
         self._world, self._group, self._starts = world, group, starts
         here = world.rank == 0
         self._counters = MPI.Win.Allocate(4 * 8 if here else 0, 8, MPI.INFO_NULL, world)
         self._lowest = MPI.Win.Allocate(8 if here else 0, 8, MPI.INFO_NULL, world)
         if here:
-            np.asarray(self._counters.tomemory()).view(np.int64)[:] = 0
+            np.asarray(self._counters.tomemory()).view(np.int64)[:] = (first, 0, 0, 0)
             np.asarray(self._lowest.tomemory()).view(np.float64)[:] = np.inf
         world.Barrier()
         self._counters.Lock_all()
@@ -52,10 +53,14 @@ class Queue:
         return int(before[0])
 
     def take(self) -> int | None:
-        """The next start of this group, or None where none is left; collective over the group."""
-        number = self._add(NEXT, 1) if self._group.rank == 0 else 0
+        """The next number of this group, or None where none is left; collective over the group."""
+        return next(iter(self.take_several(1)), None)
+
+    def take_several(self, count: int) -> range:
+        """The next numbers of this group, fewer than `count` where no more are left; collective over it."""
+        number = self._add(NEXT, count) if self._group.rank == 0 else 0
         number = self._group.bcast(number, root=0)
-        return number if number < self._starts else None
+        return range(min(number, self._starts), min(number + count, self._starts))
 
     def rungs_done(self, count: int) -> None:
         """Tell that rungs are done; by one rank of the group."""

@@ -19,14 +19,17 @@ import numpy as np
 from hpcda.action import Action
 from hpcda.annealing.anneal import Climb, Rung
 from hpcda.annealing.ladder import Ladder
-from hpcda.annealing.lockstep import Lockstep, Settings
+from hpcda.annealing.lockstep import Lockstep, Settings, default_lanes
 from hpcda.annealing.reasons import Reason
+from hpcda.annealing.schedule import Pool, capacity, width
 from hpcda.annealing.team import Finished
 from hpcda.petsc.options import PREFIX
 from hpcda.petsc.start import PETSc, TaoReason
 
 SLICE_SECONDS = 0.05
 """How long a call works before it hands over the rungs finished in it."""
+LOOK_SECONDS = 0.005
+"""How long it works before it looks whether there is room for another start."""
 _alive: weakref.WeakSet[LockstepTeam] = weakref.WeakSet()
 
 
@@ -38,7 +41,14 @@ def _free() -> None:
 
 
 class LockstepNewton:
-    """The context of the TAO: `solve` advances all lanes until one ends or a slice of time is over."""
+    """The context of the TAO: `solve` advances all lanes until one ends or a slice of time is over.
+
+    Attributes:
+        lockstep: The lanes.
+        every_step: Whether it is a single step instead.
+        seconds: How long the last `solve` took.
+        done: Steps in it.
+    """
 
     def __init__(self, lockstep: Lockstep) -> None:
         self.lockstep = lockstep
@@ -53,19 +63,25 @@ class LockstepNewton:
         self.done = self.lockstep.advance(1 if self.every_step else self._ticks)
         self.seconds = time.perf_counter() - began
         if self.done:
-            wanted = SLICE_SECONDS * self.done / max(self.seconds, 1e-9)
+            wanted = LOOK_SECONDS * self.done / max(self.seconds, 1e-9)
             self._ticks = int(np.clip(wanted, 1, 2 * self._ticks))
-        at_work = np.isfinite(self.lockstep.actions) & np.isfinite(self.lockstep.gradient_norms)
+        actions, norms, steps = self.lockstep.actions, self.lockstep.gradient_norms, self.lockstep.steps
+        at_work = np.isfinite(actions) & np.isfinite(norms) & np.isfinite(steps)
         tao.setIterationNumber(tao.getIterationNumber() + self.done)
         tao.monitor(
-            its=tao.getIterationNumber(), f=float(self.lockstep.actions[at_work].sum()), res=float(self.lockstep.gradient_norms[at_work].max(initial=0.0)),
-            cnorm=0.0, step=float(self.lockstep.steps[at_work].max(initial=0.0)),
-        )  # fmt: skip
+            its=tao.getIterationNumber(),
+            f=float(actions[at_work].sum()),
+            res=float(norms[at_work].max(initial=0.0)),
+            cnorm=0.0,
+            step=float(steps[at_work].max(initial=0.0)),
+        )
         tao.setConvergedReason(TaoReason.CONVERGED_USER)
 
 
 class LockstepTeam:
-    """A `Team` of as many climbs as the processor's vectors have lanes.
+    """A `Team` that works on as many climbs as the processor's vectors have lanes, and holds more.
+
+    Once no more are to come, a climb that has finished a rung leaves its lane to one that is less far.
 
     Args:
         action: The action.
@@ -74,7 +90,8 @@ class LockstepTeam:
         barrier: Weight of the barrier between two bounds at the first rung.
         rung_tolerance: Relative error of the action at rungs below the last.
         watch: Called after every slice of work, with (iteration, sum of the actions).
-        lanes: Starts worked on at once; None for the width of the vectors.
+        lanes: Starts worked on at once; None for the width of the vectors, less where `share` is small.
+        share: Starts there are for each team, None for as many as there are lanes.
     """
 
     def __init__(
@@ -86,7 +103,11 @@ class LockstepTeam:
         rung_tolerance: float = 1e-5,
         watch: Callable[[int, float], None] | None = None,
         lanes: int | None = None,
+        share: float | None = None,
     ) -> None:
+        if lanes is None:
+            lanes = default_lanes() if share is None else width(share, default_lanes())
+        self._pool: Pool[Climb] = Pool(lanes if share is None else capacity(share, lanes), ladder.rungs)
         self._watch = watch or (lambda iteration, value: None)
         tao = PETSc.TAO().create(comm=PETSc.COMM_SELF)
         tao.setOptionsPrefix(PREFIX)
@@ -107,7 +128,7 @@ class LockstepTeam:
         tao.setPythonContext(self._newton)
         tao.setMonitor(lambda tao: self._watch(tao.getIterationNumber(), tao.getObjectiveValue()))
         options = PETSc.Options()
-        self._newton.every_step = any(
+        self._shows_steps = any(
             name.startswith(f"{PREFIX}tao_monitor") or name.startswith(f"{PREFIX}tao_view")
             for name in options.getAll()
         )
@@ -130,22 +151,54 @@ class LockstepTeam:
     @property
     def free(self) -> int:
         """See `Team`."""
-        return self._lockstep.lanes - len(self._climbs)
+        return self._pool.free([climb.next for climb in self._climbs.values()])
 
     @property
     def busy(self) -> bool:
         """See `Team`."""
-        return bool(self._climbs)
+        return bool(self._climbs) or len(self._pool) > 0
 
     def take(self, climb: Climb) -> None:
         """See `Team`."""
-        lane = int(self._lockstep.empty[0])
-        self._climbs[lane] = climb
-        self._lane_seconds[lane] = 0.0
-        self._lockstep.put(lane, climb.start, climb.path, climb.next, climb.next == climb.first)
+        self._pool.add(climb, climb.next)
+
+    def level(self) -> None:
+        """See `Team`."""
+        self._pool.last = True
 
     def work(self) -> Sequence[Finished]:
-        """About `SLICE_SECONDS` of steps, or until a climb has ended."""
+        """About `SLICE_SECONDS` of steps, or until a climb has ended or there is room for another."""
+        found: list[Finished] = []
+        end, free = time.perf_counter() + SLICE_SECONDS, self.free
+        while True:
+            for lane in self._lockstep.empty:
+                self._give(int(lane), self._pool.next())
+            levelling = self._pool.last and len(self._pool) > 0
+            self._newton.every_step = self._shows_steps or levelling
+            lanes, new = self._advance()
+            found += new
+            if levelling:
+                self._exchange(lanes)
+            if time.perf_counter() >= end or self.free > free or any(one.ended for one in new):
+                return found
+
+    def _give(self, lane: int, climb: Climb | None) -> None:
+        if climb is not None:
+            self._climbs[lane] = climb
+            self._lane_seconds[lane] = 0.0
+            self._lockstep.put(lane, climb.start, climb.path, climb.next, climb.next == climb.first)
+
+    def _exchange(self, lanes: Sequence[int]) -> None:
+        """Where climbs have just finished a rung, let those that are less far go on."""
+        for lane in sorted(lanes, key=lambda lane: -self._climbs[lane].next):
+            climb = self._climbs[lane]
+            if self._pool.gives_way(climb.next):
+                other = self._pool.next()
+                self._pool.add(climb, climb.next)
+                self._give(lane, other)
+
+    def _advance(self) -> tuple[list[int], list[Finished]]:
+        """The lanes that go on after a finished rung, and the rungs finished."""
         active = list(self._climbs)
         self._tao.solve()
         self._lane_seconds[active] += self._newton.seconds / max(len(active), 1)
@@ -168,7 +221,7 @@ class LockstepTeam:
                 del self._climbs[one.lane]
         for lane in per_lane:
             self._lane_seconds[lane] = 0.0
-        return found
+        return [lane for lane in per_lane if lane in self._climbs], found
 
     def destroy(self) -> None:
         """See `Team`."""

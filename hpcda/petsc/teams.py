@@ -53,6 +53,7 @@ def make_team(
     barrier: float = 1e-3,
     rung_tolerance: float = 1e-5,
     watch: Callable[[int, float], None] | None = None,
+    share: float | None = None,
 ) -> Team:
     """What works on a rank's starts.
 
@@ -65,13 +66,14 @@ def make_team(
         barrier: Weight of the barrier between two bounds at a start's first rung.
         rung_tolerance: Relative error of the action allowed at rungs below the last; of "lockstep" alone.
         watch: Called as the work goes on, with (iteration, action).
+        share: Starts there are for each team; "lockstep" sets its lanes by it.
 
     Raises:
         InputError: The minimiser is unknown, or cannot do this job.
     """
     ranks = 1 if comm is None else comm.size
     if chosen(action, name, ranks) == "lockstep":
-        return LockstepTeam(action, ladder, max_iterations, barrier, rung_tolerance, watch)
+        return LockstepTeam(action, ladder, max_iterations, barrier, rung_tolerance, watch, share=share)
     minimiser = make_minimiser(
         action, name, comm=comm, max_iterations=max_iterations, barrier=barrier, watch=watch
     )

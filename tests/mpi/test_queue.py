@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from hpcda import run
+from hpcda.annealing import Climb, Ladder, Schedule
+from hpcda.annealing.schedule import Pool, capacity
 from hpcda.errors import InputError, Mistake
 
 MPI = pytest.importorskip("mpi4py.MPI")
@@ -73,12 +77,82 @@ def test_starts_are_taken_while_rank_0_computes():
     assert sum(shares) == 24 and shares[0] <= 6
 
 
+class Rungs:
+    """A team whose rungs are sums of nothing; notes what it holds whenever it works."""
+
+    def __init__(self, share, lanes, wait):
+        self.lanes, self._wait = lanes, wait
+        self._held, self._climbs, self._pool = capacity(share, lanes), [], Pool(capacity(share, lanes), 4)
+        self.taken, self.empty, self.levelled = [], 0, False
+
+    @property
+    def free(self):
+        return self._pool.free([climb.next for climb in self._climbs])
+
+    @property
+    def busy(self):
+        return bool(self._climbs) or len(self._pool) > 0
+
+    def take(self, climb):
+        self.taken.append(climb.start)
+        self._pool.add(climb, climb.next)
+
+    def level(self):
+        self.levelled = self._pool.last = True
+
+    def work(self):
+        time.sleep(self._wait)
+        while len(self._climbs) < self.lanes and len(self._pool):
+            self._climbs.append(self._pool.next())
+        if not self.levelled:
+            self.empty += max(0, min(self.lanes, self._held) - len(self._climbs))
+        self._climbs = [replace(climb, next=climb.next + 1) for climb in self._climbs]
+        self._climbs = [climb for climb in self._climbs if climb.next < 4]
+        return []
+
+
+@pytest.mark.parametrize("starts", [1, 3 * COMM.size, 11 * COMM.size - 1, 90])
+@pytest.mark.parametrize("lanes", [1, 8])
+def test_no_lane_is_empty_while_starts_remain(monkeypatch, starts, lanes):
+    monkeypatch.setattr(run, "_begin", lambda job, action, ladder, start: Climb(start, "", 0, 0, np.zeros(1)))
+    with World() as world:
+        schedule, messages = Schedule(starts, world.size, lanes), []
+        queue = Queue(world.comm, world.group, starts, schedule.dealt_to_all)
+        team = Rungs(starts / world.size, lanes, 0.002 * (world.rank + 1))
+        several = queue.take_several
+        monkeypatch.setattr(queue, "take_several", lambda count: messages.append(count) or several(count))
+        run._work(None, None, Ladder(1.0, 2.0, 4), team, None, queue, schedule, world.rank)
+        world.wait()
+        queue.close()
+    taken = COMM.allgather(team.taken)
+    assert sorted(start for one in taken for start in one) == list(range(starts))
+    assert team.empty == 0 and team.levelled and not team.busy
+    if schedule.dealt_to_all < starts:
+        assert sum(messages) + schedule.capacity > len(team.taken), "it has asked until none were left"
+    else:
+        assert not messages
+    if starts == 3 * COMM.size and lanes == 8:
+        assert [len(one) for one in taken] == [3] * COMM.size
+
+
+def test_several_at_once_are_cut_at_the_end():
+    with World() as world:
+        queue, taken = Queue(world.comm, world.group, 10), []
+        while found := queue.take_several(3):
+            taken += found
+        world.wait()
+        assert queue.take_several(3) == range(10, 10)
+        world.wait()
+        queue.close()
+    assert sorted(start for one in COMM.allgather(taken) for start in one) == list(range(10))
+
+
 def test_counts():
     levels = {start: 10.0 - start for start in range(12)}
 
     def work(start, queue):
         for _ in range(start % 3):
-            queue.rung_done()
+            queue.rungs_done(1)
         queue.start_done(np.nan if start == 11 else levels[start], failed=start in (9, 10))
 
     with World() as world:

@@ -1,0 +1,140 @@
+"""Which starts a group of ranks works on, and when: pure logic, without clock or messages.
+
+A start is one sequence of steps, so an ensemble takes at least as long as its longest start, and a start that
+is begun late is waited for. Therefore starts with long ladders come first. A group holds more climbs than it
+has lanes, the first of them dealt without a message; it takes the next one when a whole start's worth of its
+work is done, so that all groups hold the same work when none are left. From then on lanes go to the climbs
+that are least far, from rung to rung, so that all climbs of a group end together and its lanes stay full
+(McNaughton, Manage. Sci. 6, 1 (1959): with preemption the makespan is the larger of the mean load and the
+longest job). A rung is a pure step from path to path: no result depends on any of this.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+from typing import Generic, TypeVar
+
+Key = TypeVar("Key")
+
+RESERVE = 1
+"""Starts that a group holds beyond its lanes, in units of the lanes; with more, slow ranks end late."""
+BATCHES = 4
+"""A group takes at most this part of its share of what is left at once."""
+NARROW, NARROW_SHARE = 4, 5
+"""Lanes of the narrow batches, and the starts a group up to which they end sooner: a step of 4 lanes takes
+0.56 to 0.76 of one of 8 (tests/benchmarks/scaling.py measures it)."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How the starts of an ensemble go to groups of ranks.
+
+    Attributes:
+        starts: How many starts there are.
+        groups: How many groups of ranks.
+        lanes: Starts that a group advances together.
+        first_rungs: Start k begins at rung first_rungs[k mod length].
+    """
+
+    starts: int
+    groups: int
+    lanes: int
+    first_rungs: tuple[int, ...] = (0,)
+
+    @cached_property
+    def _classes(self) -> tuple[list[int], list[int]]:
+        """Places in `first_rungs`, longest ladders first, and the position at which those of each begin."""
+        many = len(self.first_rungs)
+        places = sorted(range(many), key=lambda place: self.first_rungs[place])
+        counts = [len(range(place, self.starts, many)) for place in places]
+        return places, [0, *accumulate(counts)]
+
+    def start(self, position: int) -> int:
+        """The start at a position of the queue: longest ladders first, of equal ones in order."""
+        places, begins = self._classes
+        which = next(i for i, end in enumerate(begins[1:]) if position < end)
+        return places[which] + len(self.first_rungs) * (position - begins[which])
+
+    @property
+    def capacity(self) -> int:
+        """Climbs that a group holds at once: no more than its share, so that none is without."""
+        return capacity(self.starts / self.groups, self.lanes)
+
+    def dealt(self, group: int) -> range:
+        """The positions that are a group's own: what it holds in the beginning, which costs no message."""
+        return range(group, self.dealt_to_all, self.groups)
+
+    @property
+    def dealt_to_all(self) -> int:
+        """Positions that are dealt in the beginning; the queue hands out the rest."""
+        return min(self.starts, self.capacity * self.groups)
+
+    @property
+    def at_once(self) -> bool:
+        """Whether all starts are handed out in the beginning, but for the remainder."""
+        return self.lanes > 1 and self.starts < (self.capacity + 1) * self.groups
+
+    def batch(self, seen: int) -> int:
+        """How many starts to take at once, where those up to position `seen` have gone: 1 towards the end."""
+        left = (self.starts - seen) / self.groups
+        return max(1, min(self.lanes, self.capacity, int(left / BATCHES)))
+
+
+def capacity(share: float, lanes: int) -> int:
+    """Climbs that a group holds at once, where there are `share` starts for each group."""
+    return max(1, min(int(share), lanes + RESERVE * lanes)) if lanes > 1 else 1
+
+
+def width(share: float, lanes: int) -> int:
+    """Lanes that are worth having, at most `lanes`, where there are `share` starts for each group."""
+    return NARROW if NARROW < lanes and share <= NARROW_SHARE else lanes
+
+
+class Pool(Generic[Key]):
+    """The climbs of a group that have no lane, and how much work there is.
+
+    Args:
+        capacity: Work that the group holds, in starts up a whole ladder.
+        rungs: Rungs of the ladder.
+
+    Attributes:
+        last: Whether hardly any starts are left beyond those here, so that all should end together.
+    """
+
+    def __init__(self, capacity: int, rungs: int) -> None:
+        self._capacity, self._rungs = capacity, rungs
+        self._waiting: list[tuple[int, int, Key]] = []
+        self._left = 0
+        self._number = 0
+        self.last = False
+
+    def __len__(self) -> int:
+        """Climbs without a lane."""
+        return len(self._waiting)
+
+    def free(self, rungs: Sequence[int]) -> int:
+        """Starts to take, where the climbs in lanes have these rungs before them."""
+        left = self._left + sum(self._rungs - rung for rung in rungs)
+        return max(0, (self._capacity * self._rungs - left) // self._rungs)
+
+    def add(self, key: Key, rung: int) -> None:
+        """A climb waits for a lane, with this rung before it."""
+        heapq.heappush(self._waiting, (rung, self._number, key))
+        self._left += self._rungs - rung
+        self._number += 1
+
+    def next(self) -> Key | None:
+        """The climb that an empty lane is given: the one least far, of these the one that waits longest."""
+        if not self._waiting:
+            return None
+        rung, _, key = heapq.heappop(self._waiting)
+        self._left -= self._rungs - rung
+        return key
+
+    def gives_way(self, rung: int) -> bool:
+        """Whether a climb that has come to this rung leaves its lane to one that waits."""
+        return self.last and bool(self._waiting) and self._waiting[0][0] < rung

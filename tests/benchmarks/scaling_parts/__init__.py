@@ -1,0 +1,1 @@
+"""Parts of scaling.py: what starts cost, the replay at many ranks, the real thing at few."""

@@ -1,0 +1,88 @@
+"""Teams: whatever climbs share the lanes, and in which order, every rung is the same bit by bit."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("petsc4py")
+
+from hpcda.action import Action  # noqa: E402
+from hpcda.annealing import WAYS, Ladder, begin  # noqa: E402
+from hpcda.build import build_problem  # noqa: E402
+from hpcda.job import load_job  # noqa: E402
+from hpcda.petsc import LockstepTeam  # noqa: E402
+
+JOB = {
+    "model": {"name": "lorenz63", "parameters": {"rho": {"estimate": True, "start": [20.0, 40.0]}}},
+    "twin": {"dt": 0.02, "samples": 41, "spin_up": 10.0, "observed": ["x"], "noise_std": 0.5, "seed": 1},
+    "action": {"discretization": "trapezoid"},
+    "ladder": {"rf0": 1e-2, "alpha": 4.0, "rungs": 10},
+    "ensemble": {"starts": 12, "way": "uniform"},
+}
+STARTS = 12
+
+
+@pytest.fixture(scope="module")
+def parts():
+    problem = build_problem(load_job(JOB)).problem
+    return problem, Ladder(1e-2, 4.0, 10, (0, 3)), Action(problem)
+
+
+def climbed(parts, level, **options):
+    """Every rung of every start, and the order in which starts ended."""
+    problem, ladder, action = parts
+    team, found, order, taken = LockstepTeam(action, ladder, **options), {}, [], 0
+    try:
+        if level:
+            team.level()
+        while taken < STARTS or team.busy:
+            while taken < STARTS and team.free:
+                team.take(begin(problem, ladder, WAYS["uniform"], 1, taken))
+                taken += 1
+            for one in team.work():
+                key = (one.climb.start, one.rung.number)
+                assert key not in found
+                found[key] = (one.rung.outcome.parts, one.rung.outcome.iterations, one.climb.path.tobytes())
+                if one.ended:
+                    order.append(one.climb.start)
+    finally:
+        team.destroy()
+    return found, order
+
+
+def test_rungs_do_not_depend_on_lanes_reserve_or_levelling(parts):
+    plain, order = climbed(parts, False, lanes=8)
+    assert sorted(order) == list(range(STARTS))
+    assert len(plain) == sum(10 - (0, 3)[start % 2] for start in range(STARTS))
+    for level, options in [
+        (True, {"lanes": 8, "share": 12.0}),
+        (True, {"lanes": 4, "share": 12.0}),
+        (False, {"lanes": 4, "share": 12.0}),
+        (True, {"lanes": 2, "share": 3.0}),
+        (True, {"share": 2.0}),
+    ]:
+        assert climbed(parts, level, **options)[0] == plain
+
+
+def test_levelled_climbs_end_together(parts):
+    """With 12 climbs in 4 lanes none ends before all are near their last rungs; else they end in rounds."""
+    problem, ladder, action = parts
+    rest = {}
+    for level in (False, True):
+        team, at = LockstepTeam(action, ladder, lanes=4, share=12.0), {}
+        try:
+            for start in range(0, 2 * STARTS, 2):
+                team.take(begin(problem, ladder, WAYS["uniform"], 1, start))
+                at[start] = 0
+            if level:
+                team.level()
+            over = False
+            while not over:
+                for one in team.work():
+                    at[one.climb.start] = one.rung.number + 1
+                    over |= one.ended
+        finally:
+            team.destroy()
+        rest[level] = sum(10 - rung for rung in at.values())
+    assert rest[False] > 60
+    assert rest[True] < 40
