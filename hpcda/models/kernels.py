@@ -45,8 +45,16 @@ typedef double vd __attribute__((vector_size(8 * W), aligned(8)));
 typedef long long vl __attribute__((vector_size(8 * W), aligned(8)));
 #define EACH(name, value) static inline vd v_##name(vd a) {{ LANES(value) }}
 #if defined(__GLIBC__) && defined(__x86_64__)
+#ifndef __has_builtin
+#define __has_builtin(name) 0
+#endif
 #if __GLIBC_PREREQ(2, 35) && W == 8 && defined(__AVX512F__)
 #define WIDE(name) vd _ZGVeN8v_##name(vd); static inline vd v_##name(vd a) {{ return _ZGVeN8v_##name(a); }}
+#elif __GLIBC_PREREQ(2, 35) && W == 4 && defined(__AVX512F__) && __has_builtin(__builtin_shufflevector)
+typedef double v8 __attribute__((vector_size(64)));
+#define WIDE(name) v8 _ZGVeN8v_##name(v8); static inline vd v_##name(vd a) {{ \
+  const v8 r = _ZGVeN8v_##name(__builtin_shufflevector(a, a, 0, 1, 2, 3, 0, 1, 2, 3)); \
+  return __builtin_shufflevector(r, r, 0, 1, 2, 3); }}
 #elif __GLIBC_PREREQ(2, 35) && W == 4 && defined(__AVX2__)
 #define WIDE(name) vd _ZGVdN4v_##name(vd); static inline vd v_##name(vd a) {{ return _ZGVdN4v_##name(a); }}
 #endif
