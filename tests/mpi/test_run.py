@@ -18,7 +18,7 @@ from hpcda.action import Action  # noqa: E402
 from hpcda.annealing import WAYS, Ladder, begin, step  # noqa: E402
 from hpcda.build import build_problem  # noqa: E402
 from hpcda.job import load_job  # noqa: E402
-from hpcda.petsc import make_minimiser  # noqa: E402
+from hpcda.petsc import make_minimiser, make_team  # noqa: E402
 from hpcda.store import RunFile  # noqa: E402
 
 pytestmark = pytest.mark.mpi(min_size=1)
@@ -37,6 +37,7 @@ JOB = {
     "action": {"discretization": "trapezoid"},
     "ladder": {"rf0": 1e-2, "alpha": 8.0, "rungs": 7, "first_rungs": [0, 2]},
     "ensemble": {"starts": STARTS, "seed": 3, "way": "uniform"},
+    "solver": {"rung_tolerance": 1e-12},
     "output": {"keep_paths": "all"},
 }
 ARRAYS = ("action", "measurement", "model", "prior", "gradient_norm", "iterations", "reason", "parameters")
@@ -62,12 +63,13 @@ def reference():
         read = load_job(JOB)
         problem = build_problem(read).problem
         ladder = Ladder(1e-2, 8.0, 7, (0, 2))
-        with make_minimiser(Action(problem)) as minimiser:
-            for start in reversed(range(STARTS)):
-                climb, found[start] = begin(problem, ladder, WAYS["uniform"], 3, start), {}
-                while not climb.ended(ladder):
-                    climb, rung = step(climb, ladder, minimiser)
-                    found[start][rung.number] = rung.outcome
+        team = make_team(Action(problem), ladder, rung_tolerance=read.solver.rung_tolerance)
+        for start in reversed(range(STARTS)):
+            team.take(begin(problem, ladder, WAYS["uniform"], 3, start))
+            while team.busy:
+                for one in team.work():
+                    found.setdefault(start, {})[one.rung.number] = one.rung.outcome
+        team.destroy()
     return COMM.bcast(found, root=0)
 
 
@@ -84,9 +86,9 @@ def compare(found: RunFile, exact: bool):
                 assert np.isnan(tables["action"][start, rung])
                 continue
             outcome = outcomes[rung]
-            assert tables["reason"][start, rung] == outcome.reason.code
             stored = tables["action"][start, rung]
             if exact:
+                assert tables["reason"][start, rung] == outcome.reason.code
                 assert stored == outcome.parts.total
                 assert tables["iterations"][start, rung] == outcome.iterations
                 np.testing.assert_array_equal(parameters[start, rung], outcome.path[-1:])
@@ -116,7 +118,7 @@ def test_every_rank_writes_a_shard_and_all_starts_are_there_once(shared_path):
         assert shards == [f"rank-{rank:04d}.h5" for rank in range(COMM.size)]
         assert found.tables()["action"].shape == (12, 3)
         assert np.isfinite(found.tables()["action"]).all()
-        assert found.header.provenance["linear_solver"] == "Cholesky in the order of time"
+        assert found.header.provenance["linear_solver"].startswith("block-tridiagonal Cholesky of ")
 
 
 def test_fewer_starts_than_ranks(shared_path):
