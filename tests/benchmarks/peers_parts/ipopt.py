@@ -100,7 +100,7 @@ def _one(
     path: Any = begin(problem, ladder, WAYS["uniform"], seed, start).path
     factorizations, value, multipliers = 0, np.nan, 0.0
     ends = prepared.notes.setdefault("ends", {})
-    began = time.perf_counter()
+    began = time.process_time()
     for rung, rf in enumerate(ladder.rf):
         tell(start, rung)
         solver = prepared.warm if rung else prepared.cold
@@ -111,7 +111,7 @@ def _one(
         ends[stats["return_status"]] = ends.get(stats["return_status"], 0) + 1
         if not np.isfinite(value):
             break
-    return value, np.array(path)[:, 0], factorizations, time.perf_counter() - began
+    return value, np.array(path)[:, 0], factorizations, time.process_time() - began
 
 
 def count(shifts: list[float]) -> int:

@@ -49,7 +49,7 @@ def _one(
     bounds = np.transpose(problem.bounds) / scale[:, None] if problem.bounded else None
     place = begin(problem, ladder, WAYS["uniform"], seed, start).path / scale
     evaluations, value = 0, np.nan
-    began = time.perf_counter()
+    began = time.process_time()
     for rung, rf in enumerate(ladder.rf):
         tell(start, rung)
 
@@ -59,4 +59,4 @@ def _one(
 
         found: Any = minimize(function, place, jac=True, method="L-BFGS-B", bounds=bounds, options=OPTIONS)
         place, value, evaluations = found.x, float(found.fun), evaluations + int(found.nfev)
-    return value, place * scale, evaluations, time.perf_counter() - began
+    return value, place * scale, evaluations, time.process_time() - began
