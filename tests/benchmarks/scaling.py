@@ -32,9 +32,7 @@ from scaling_parts import measured
 from scaling_parts.simulator import POLICIES, Network, Starts, replay
 from scaling_parts.throughput import throughput, world
 
-HEAD = f"{'problem':17s} {'ranks':>7s} {'starts/rank':>11s} {'bound':>6s} " + " ".join(
-    f"{name:>8s} {'/ideal':>6s} {'idle':>5s}" for name in POLICIES
-)
+HEAD = f"{'problem':17s} {'ranks':>7s} {'starts/rank':>11s} {'bound':>6s}"
 
 
 def simulate(
@@ -48,7 +46,8 @@ def simulate(
                 continue
             row: dict[str, Any] = {"problem": starts.name, "ranks": ranks, "share": share, "policies": {}}
             texts = []
-            for name, policy in POLICIES.items():
+            for name in arguments.policies:
+                policy = POLICIES[name]
                 began = time.perf_counter()
                 found = replay(starts, ranks, share, policy, network, spread=arguments.spread)
                 row["policies"][name] = {**vars(found), "seconds": time.perf_counter() - began}
@@ -82,6 +81,8 @@ def picture(rows: list[dict[str, Any]], file: Path) -> None:
             line = [row for row in own if row["share"] == share]
             ranks = [row["ranks"] for row in line]
             for policy, style in (("default", "o-"), ("greedy", "x--")):
+                if any(policy not in row["policies"] for row in line):
+                    continue
                 values = [row["policies"][policy]["efficiency"] for row in line]
                 label = f"{share:g} starts a rank" if policy == "default" else None
                 axis.semilogx(ranks, values, style, color=f"C{number}", label=label)
@@ -110,8 +111,14 @@ def main() -> None:
     parser.add_argument("--shares", type=numbers, default=[1.0, 3.0, 10.0, 30.0, 100.0])
     parser.add_argument("--most", type=float, default=1e6, help="simulate no more starts than these")
     parser.add_argument("--problems", default=",".join(measured.PROBLEMS))
+    parser.add_argument("--policies", default=",".join(POLICIES))
     parser.add_argument("--latency", type=float, default=10.0, help="microseconds of a take, there and back")
-    parser.add_argument("--service", type=float, default=5.0, help="microseconds rank 0 is busy with a take")
+    parser.add_argument(
+        "--service",
+        type=float,
+        default=0.5,
+        help="microseconds rank 0 is busy with a take; assumed, for an adapter that serves them",
+    )
     parser.add_argument("--spread", type=float, default=0.0, help="relative deviation of the ranks' speeds")
     parser.add_argument("--job", type=Path, default=measured.ROOT / "jobs" / "lorenz96" / "job.toml")
     parser.add_argument("--starts", type=int, default=100, help="starts a rank of the measured runs")
@@ -119,6 +126,7 @@ def main() -> None:
     parser.add_argument("--launcher", default="mpirun", help="to which -n RANKS is added")
     arguments = parser.parse_args()
     arguments.ranks = [int(one) for one in arguments.ranks]
+    arguments.policies = arguments.policies.split(",")
     parts, lines = arguments.parts.split(","), []
     results: dict[str, Any] = {}
     if "measure" in parts:
@@ -147,7 +155,8 @@ def main() -> None:
             shown = {k: ", ".join(f"{1e6 * value:.2f}" for value in values) for k, values in one.items()}
             say(lines, f"a take on {ranks} ranks: {shown['alone']} us alone, {shown['together']} us at once")
     if "simulate" in parts:
-        say(lines, HEAD)
+        columns = [f"{name:>8s} {'/ideal':>6s} {'idle':>5s}" for name in arguments.policies]
+        say(lines, " ".join([HEAD, *columns]))
         network = Network(1e-6 * arguments.latency, 1e-6 * arguments.service)
         wanted = arguments.problems.split(",")
         rows = [

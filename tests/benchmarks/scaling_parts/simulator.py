@@ -92,7 +92,7 @@ class Network:
     """
 
     latency: float = 10e-6
-    service: float = 5e-6
+    service: float = 0.5e-6
 
 
 @dataclass(frozen=True)
