@@ -11,7 +11,7 @@ of the seed. Every solver climbs the ladder that all have in common, and others 
 to rung, the same first and the same last Rf; the table shows the common one and, for each solver, its best.
 Compiling is set-up and not part of a start's time.
 
-The columns: median CPU seconds of a start, and quartiles; factorizations (evaluations for L-BFGS-B); hits, the
+The columns: median CPU seconds of a start, quartiles; factorizations (evaluations for L-BFGS-B); hits, the
 starts that end within 1e-3 of the lowest action that any solver found (* where these are several minima);
 +pol, the hits if all ends were polished for nothing; TTS99 = t ln 0.01 / ln(1 - p), t the median, p the
 share of hits; its ratio to hpcda's; memory while climbing beyond that of the process with its imports, and
