@@ -71,10 +71,13 @@ def _singles(error: ValidationError) -> list[tuple[Place, ErrorDetails]]:
         steps = detail["loc"]
         if steps[-1:] == ("[key]",) and detail["type"] != "extra_forbidden":
             steps = steps[:-1]  # the key itself is wrong
-        place: Place = tuple(step for step in steps if not (isinstance(step, str) and step.startswith(MARK)))
+        key = steps[-1:] if detail["type"] == "extra_forbidden" else ()  # whatever it looks like
+        tagged = steps[: len(steps) - len(key)]
+        untagged = (step for step in tagged if not (isinstance(step, str) and step.startswith(MARK)))
+        place: Place = (*untagged, *key)
         if detail["type"] == "hpcda_section":
-            for key, problem, remedy in detail["ctx"]["wrong"]:
-                inner = (*place, *key.split(".", 1)) if key.startswith("noise_std.") else (*place, key)
+            for name, problem, remedy in detail["ctx"]["wrong"]:
+                inner = (*place, *name.split(".", 1)) if name.startswith("noise_std.") else (*place, name)
                 context = {"problem": problem, "remedy": remedy}
                 singles.append((inner, {**detail, "type": "hpcda", "ctx": context}))
         else:
