@@ -1,4 +1,4 @@
-"""How near to the machine: the lockstep's Cholesky beside matrix multiplication, cost and memory by window length.
+"""How near to the machine: the Cholesky of lanes beside a matrix product; cost and memory by length of window.
 
     .venv/bin/python tests/benchmarks/limits.py [--out FOLDER]
 
