@@ -1,4 +1,4 @@
-"""How near to the machine: the Cholesky of lanes beside a matrix product; cost and memory by length of window.
+"""How near to the machine: the Cholesky of lanes and a matrix product; cost and memory by window length.
 
     .venv/bin/python tests/benchmarks/limits.py [--out FOLDER]
 
