@@ -149,7 +149,7 @@ def configure(ksp: Any, choice: Choice, system: System) -> None:
         pc.setFactorOrdering(PETSc.Mat.OrderingType.ND)
     if has_mumps():
         # MUMPS tells the whole inertia where its root stays on one rank and it looks for null pivots. Its own
-        # choice of an order takes two minutes for 500,000 unknowns (PORD), minimum degree (QAMD) one second.
+        # order (PORD, often) takes two minutes for 500,000 unknowns and can crash; QAMD takes one second.
         for number, value in ((7, 6), (13, 1), (24, 1)):
             _default(f"{prefix}mat_mumps_icntl_{number}", value)
 
