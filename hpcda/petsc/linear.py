@@ -40,7 +40,7 @@ from typing import Any
 
 import numpy as np
 
-from hpcda.petsc.options import PREFIX
+from hpcda.petsc.options import PREFIX, house_defaults
 from hpcda.petsc.start import PETSc
 from hpcda.petsc.system import System
 
@@ -176,6 +176,7 @@ def _default(name: str, value: str | int) -> None:
     database = PETSc.Options()
     if not database.hasName(name):
         database.setValue(name, value)
+        house_defaults.add(name)
 
 
 def direct_solver(ksp: Any, system: System) -> None:

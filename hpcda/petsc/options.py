@@ -16,6 +16,9 @@ from hpcda.petsc.start import PETSc
 PREFIX = "hpcda_"
 _SOLVER = ("tao_", "ksp_", "pc_", "snes_", "mat_", "vec_", "sub_", "redundant_", "mg_", "fieldsplit_", "bnk_")
 
+house_defaults: set[str] = set()
+"""Options that solvers have put into PETSc's database themselves, where nobody had given them."""
+
 Value = str | int | float | bool
 
 

@@ -12,7 +12,7 @@ from hpcda.annealing.team import OneByOne, Team
 from hpcda.errors import InputError, Mistake
 from hpcda.petsc.lockstep import LockstepTeam
 from hpcda.petsc.minimisers import make_minimiser
-from hpcda.petsc.options import PREFIX
+from hpcda.petsc.options import PREFIX, house_defaults
 from hpcda.petsc.start import PETSc
 
 _OWN_SOLVER = ("tao_type", "ksp_", "pc_", "mat_", "snes_")
@@ -39,8 +39,8 @@ def chosen(action: Action, name: str, ranks: int) -> str:
     if name != "auto":
         return name
     own = tuple(PREFIX + option for option in _OWN_SOLVER)
-    house = {f"{PREFIX}mat_mumps_icntl_{number}" for number in (13, 24)}
-    asked = any(option.startswith(own) for option in PETSc.Options().getAll() if option not in house)
+    given = set(PETSc.Options().getAll()) - house_defaults
+    asked = any(option.startswith(own) for option in given)
     return "newton" if ranks > 1 or asked or not fits(action) else "lockstep"
 
 
