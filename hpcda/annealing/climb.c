@@ -21,11 +21,11 @@ STAGE void aim(const Batch *B, const Tick *tick) {
   vd slope = v_all(0), length = v_all(0), norm = v_all(0), room = v_all(INFINITY), crossed = v_all(0);
   vd closed = v_all(0);
   for (int i = 0; i < B->size; i++) {
-    const vd d = B->step[i], g = B->grad[i], size = v_if(pushed(B, i), v_all(0), v_if(g < 0, -g, g)) * B->scale[i];
-    slope += g * d;
+    const vd d = B->step[i];
+    slope += B->grad[i] * d;
     closed += 1.0 - B->open[i];
     length += B->metric[i] * d * d;
-    norm = v_if(size > norm, size, v_if(size == size, norm, size));
+    norm = larger(force_on(B, i), norm);
     if (tick->barrier && between(B, i)) {
       const vd low = (B->lower[i] - B->x[i]) / d, high = (B->upper[i] - B->x[i]) / d;
       const vd left = v_if(d < 0, low, v_if(d > 0, high, v_all(INFINITY)));
@@ -78,11 +78,11 @@ static int judge(const Batch *B, int l, double value, double moved, double work,
   const double noise = 10 * EPSILON * fabs(value), length = B->length[l] * B->length[l], shift = B->shift[l];
   const double part = B->weight[l] != 0 ? 1e-3 : B->rung[l] == B->rungs - 1 ? B->decrement : B->loose;
   const double enough = part * fmin(fabs(value), fabs(moved));
-  const int held = B->holds[l];
+  const int held = B->holds[l] > 0;
   double bend = work - B->slope[l] - shift * length;
   const double a = B->taken[l];
   const int bounded = B->crossed[l] > 0 || B->closed[l] > 0;
-  if (B->holds[l] || !(bend > 0)) bend = -B->slope[l];
+  if (held || !(bend > 0)) bend = -B->slope[l];
   const double promise = -a * B->slope[l] - 0.5 * a * a * bend;
   const double ratio = isfinite(moved) ? (value - moved + noise) / (promise + noise) : -1;
   if (B->weight[l] == 0 && B->norm[l] <= 1e-2 * B->tolerance) return GRADIENT;
@@ -91,7 +91,7 @@ static int judge(const Batch *B, int l, double value, double moved, double work,
     B->holds[l]++;
     return 0;
   }
-  if (B->holds[l]) *holding = -1, B->holds[l] = 0;
+  if (held) *holding = -1, B->holds[l] = 0;
   *accepted = ratio > 1e-3;
   B->iterations[l] += *accepted;
   if (shift > 0) B->high[l] = shift;
@@ -203,10 +203,7 @@ int climb(Batch *B, int ticks) {
       tick.anew = (vl)v_all(0);
       slope_at(B, &tick);
       vd norm = v_all(0);
-      for (int i = 0; i < B->size; i++) {
-        const vd g = B->grad[i], size = v_if(pushed(B, i), v_all(0), v_if(g < 0, -g, g)) * B->scale[i];
-        norm = v_if(size > norm, size, norm);
-      }
+      for (int i = 0; i < B->size; i++) norm = larger(force_on(B, i), norm);
       for (int l = 0; l < W; l++)
         if (closing[l]) B->norm[l] = norm[l];
     }

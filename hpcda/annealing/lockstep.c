@@ -33,7 +33,8 @@ typedef struct {
   vd *x, *trial, *grad, *step, *open, *hold;      /* [size]; hold: bound that a step was found to cross, -1 or 1 */
   vd *ring, *triangle, *carry, *corner, *side, *scratch, *coupling;   /* slots of 3 intervals; parameters; fronts in passing */
   int *start, *state, *rung, *iterations, *factorizations, *holds, *still;   /* [W] */
-  double *value, *shift, *low, *high, *weight, *before, *length, *slope, *norm, *taken, *crossed, *closed, *radius, *bend, *wait, *pause;   /* [W] */
+  double *value, *shift, *low, *high, *weight, *before, *length, *slope, *norm;           /* [W] */
+  double *taken, *crossed, *closed, *radius, *bend, *wait, *pause;                        /* [W] */
   Record *records;                    /* [capacity] */
   double *paths;                      /* [capacity][size] */
   int recorded;
@@ -64,6 +65,15 @@ static inline vl pushed(const Batch *B, int i) {
   const vd x = B->x[i], g = B->grad[i];
   return ((x <= B->lower[i] + near) & (g > 0)) | ((x >= B->upper[i] - near) & (g < 0));
 }
+
+/* Size of an entry of the gradient, 0 where a bound holds it. */
+static inline vd force_on(const Batch *B, int i) {
+  const vd g = B->grad[i];
+  return v_if(pushed(B, i), v_all(0), v_if(g < 0, -g, g)) * B->scale[i];
+}
+
+/* The larger, or what is not a number. */
+static inline vd larger(vd size, vd norm) { return v_if(size > norm, size, v_if(size == size, norm, size)); }
 
 /* Way to the bound where an unknown is held. */
 static inline vd way(const Batch *B, int i, vd held) {

@@ -17,7 +17,8 @@ class Outcome:
     Attributes:
         path: Flat path, shape (size,).
         parts: The action by its terms.
-        gradient_norm: Largest entry of the (projected) gradient, each multiplied by the scale of its unknown.
+        gradient_norm: Largest entry of the (projected) gradient, each multiplied by the scale of its unknown;
+            where lockstep goes on to a further rung, that of the point from which its last step was taken.
         iterations: Steps taken.
         factorizations: Linear systems factorized; 0 where the minimiser uses none.
         reason: Why it ended.

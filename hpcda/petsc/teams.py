@@ -22,8 +22,8 @@ def chosen(action: Action, name: str, ranks: int) -> str:
     """The minimiser that `name` stands for.
 
     "auto" is "lockstep" where one rank works on a start, the factors of all lanes fit into memory
-    (`hpcda.annealing.lockstep.fits`), and
-    no PETSc option asks for a TAO type or a linear solver of its own; else "newton".
+    (`hpcda.annealing.lockstep.fits`), and no PETSc option asks for a TAO type or a linear solver of its own;
+    else "newton".
 
     Raises:
         InputError: "lockstep" with several ranks a start.

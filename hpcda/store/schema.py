@@ -38,7 +38,11 @@ PER_RUNG: dict[str, tuple[str, str, str]] = {
     "measurement": ("f8", "1", "measurement error, its part of A"),
     "model": ("f8", "1", "model error times Rf / 2, its part of A"),
     "prior": ("f8", "1", "priors, their part of A"),
-    "gradient_norm": ("f8", "1", "largest entry of the projected gradient of A, in units of 1 / scale"),
+    "gradient_norm": (
+        "f8",
+        "1",
+        "largest entry of the projected gradient, times scale; lockstep, below the last rung: a step earlier",
+    ),
     "iterations": ("i4", "1", "iterations of the minimiser"),
     "seconds": ("f8", "s", "time spent on the rung by the ranks of the start"),
     "reason": ("i2", "1", "why the minimiser stopped, a code of /reasons"),

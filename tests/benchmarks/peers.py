@@ -2,7 +2,7 @@
 
     .venv/bin/python tests/benchmarks/peers.py --out runs/peers [--problems nakl,lorenz63] [--starts 20]
     .venv/bin/python tests/benchmarks/peers.py --out runs/peers --reuse    # hpcda anew, the peers kept
-    .venv/bin/python tests/benchmarks/peers.py --out /tmp/peers --quick     # does it all work? a minute
+    .venv/bin/python tests/benchmarks/peers.py --out runs/quick --quick     # does it all work?
 
 A cell is a problem, a solver and a ladder, in a process of its own, pinned to one core, with one thread.
 Before the cells of a problem hpcda's action is compared with CasADi's, written independently, by value,
