@@ -41,7 +41,7 @@ PER_RUNG: dict[str, tuple[str, str, str]] = {
     "gradient_norm": (
         "f8",
         "1",
-        "largest entry of the projected gradient, times scale; lockstep, below the last rung: a step earlier",
+        "largest entry of the projected gradient of A, in 1 / scale; in lockstep a step earlier",
     ),
     "iterations": ("i4", "1", "iterations of the minimiser"),
     "seconds": ("f8", "s", "time spent on the rung by the ranks of the start"),
