@@ -107,7 +107,7 @@ def picture(rows: list[dict[str, Any]], file: Path) -> None:
                 axes.scatter(
                     [x[k] for k in some], [y[k] for k in some], s=45, marker="^" if missed else "o",
                     edgecolors=colour, facecolors=face,
-                    label=LABELS[solver] if role == "best" and not missed else None,
+                    label=LABELS[solver] if role == "best" and here and not missed else None,
                 )  # fmt: skip
     axes.axhline(top, color="0.8", lw=0.8, zorder=0)
     words = "no start found the lowest minimum"
@@ -118,6 +118,6 @@ def picture(rows: list[dict[str, Any]], file: Path) -> None:
     axes.set_ylabel("time to the lowest minimum with 99 % probability, s")
     axes.set_title("one core; full: each solver's best ladder, hollow: the common one", fontsize=9)
     axes.grid(axis="y", color="0.92")
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     figure.savefig(file, dpi=150)
     plt.close(figure)
