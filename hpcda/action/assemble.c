@@ -58,8 +58,8 @@ typedef struct {                      /* one evaluation on its way through a win
   double *misfit, *slopes;            /* scaled residuals of data and their derivatives, or null; lane 0 */
   vl anew;                            /* lifted: lanes whose multipliers are Rf s r at rf_before */
   vd rf_before, bend;                 /* bend: factor of the model's second derivatives */
-  vd *v, *s, *t, *c, *mu, *second, *weight, *force, *g, *gw, *dense;
-  int cursor;                         /* next prior */
+  vd *v, *s, *t, *c, *mu, *second, *weight, *force, *r, *g, *gw, *dense;
+  int cursor, some_anew;              /* next prior; whether `anew` holds in any lane */
 } Pass;
 
 static inline vd *slot(const Pass *a, int dest) {
@@ -71,7 +71,7 @@ static inline vd *slot(const Pass *a, int dest) {
 int scratch(const Tables *T) {
   const int n = T->D + T->V + T->P, wide = T->Q * T->D + T->L, second = T->Q * T->nh + T->L + T->onj + T->onh;
   int entries = T->entry[T->K * T->D];
-  return n + T->C + T->U + 1 + wide + second + 2 * (entries + T->K * T->D) +
+  return n + T->C + T->U + 1 + wide + second + 2 * entries + 3 * T->K * T->D +
          (T->staged ? (T->Q * (n + T->D) + T->na + n + T->K * T->D) * T->na + T->D : 0);
 }
 
@@ -87,6 +87,7 @@ static void begin(Pass *a) {
   a->second = at, at += T->Q * T->nh + T->L + T->onj + T->onh;
   a->weight = at, at += T->K * T->D;
   a->force = at, at += T->K * T->D;
+  a->r = at, at += T->K * T->D;
   a->g = at, at += entries;
   a->gw = at, at += entries;
   a->dense = at;
@@ -150,20 +151,27 @@ STAGE void evaluate(const Pass *a, int interval, vd *rates, int want) {
   }
 }
 
-static inline vd error(const Pass *a, int interval, int row, const vd *path, const vd *rates) {
-  const Tables *T = a->T;
-  const int D = T->D, b = D + T->V, e = row / D, i = row % D;
-  const vd *x = path + (size_t)interval * T->m * b;
-  vd r = v_all(0), rate = v_all(0);
-  for (int j = 0; j <= T->m; j++) {
-    const double position = T->position[e * (T->m + 1) + j];
-    if (position != 0) r += position * x[j * b + i];
+#ifndef GENERATED
+/* Model errors of an interval that begins at x, given the rates of its stages. */
+STAGE void table_errors(const Tables *T, const vd *x, const vd *const *rates, double dt, vd *r) {
+  const int D = T->D, b = D + T->V;
+  for (int row = 0; row < T->K * D; row++) {
+    const int e = row / D, i = row % D;
+    vd change = v_all(0), rate = v_all(0);
+    for (int j = 0; j <= T->m; j++) change += T->position[e * (T->m + 1) + j] * x[j * b + i];
+    for (int q = 0; q < T->Q; q++) rate += T->rate[e * T->Q + q] * rates[q][i];
+    r[row] = change - dt * rate;
   }
-  for (int q = 0; q < T->Q; q++) {
-    const double weight = T->rate[e * T->Q + q];
-    if (weight != 0) rate += weight * rates[evaluation(T, interval, q) * D + i];
-  }
-  return r - a->w->dt * rate;
+}
+#endif
+
+static void model_errors(const Pass *a, int interval, const vd *const *rates, vd *r) {
+  const vd *x = a->path + (size_t)interval * a->T->m * (a->T->D + a->T->V);
+#ifdef GENERATED
+  errors(x, rates, a->w->dt, r);
+#else
+  table_errors(a->T, x, rates, a->w->dt, r);
+#endif
 }
 
 /* Derivatives of the rates of all stages by the active columns; dense: Z and dF of each stage. */
@@ -258,24 +266,28 @@ STAGE void interval(Pass *a, int i, const vd *rates, const vd *given) {
   const Tables *T = a->T;
   const int D = T->D, rows = T->K * D;
   vd *grad = a->grad + (size_t)i * T->m * (D + T->V), *g = a->g, *lambda = a->k->lambda + (size_t)i * rows;
-  vd sum = v_all(0);
-  const vd *slopes[8];
-  for (int q = 0; q < T->Q; q++) slopes[q] = a->k->slopes + evaluation(T, i, q) * T->nj;
-  if (a->want > 0 && a->k->errors) g = a->k->entries + (size_t)i * T->entry[rows];
-  for (int row = 0; row < rows; row++) {
-    const vd r = error(a, i, row, a->path, rates);
-    const vd weight = a->rf * T->weight[row % D], force = weight * r;
-    sum += 0.5 * force * r;
-    if (a->want < 1) continue;
-    a->weight[row] = weight, a->force[row] = force;
-    if (a->lifted)
-      lambda[row] = v_if(a->anew, a->rf_before * T->weight[row % D] * r, lambda[row]);
-    else
-      lambda[row] = force;
-    if (a->k->errors) a->k->errors[(size_t)i * rows + row] = r;
+  vd sum = v_all(0), *r = a->r;
+  const vd *slopes[8], *stages[8];
+  for (int q = 0; q < T->Q; q++) {
+    stages[q] = rates + evaluation(T, i, q) * D;
+    slopes[q] = a->k->slopes + evaluation(T, i, q) * T->nj;
   }
-  a->model += sum;
+  model_errors(a, i, stages, r);
+  for (int row = 0; row < rows; row++) {
+    a->weight[row] = a->rf * T->weight[row % D];
+    a->force[row] = a->weight[row] * r[row];
+    sum += a->force[row] * r[row];
+  }
+  a->model += 0.5 * sum;
   if (a->want < 1) return;
+  if (a->k->errors) {
+    g = a->k->entries + (size_t)i * T->entry[rows];
+    memcpy(a->k->errors + (size_t)i * rows, r, sizeof(vd) * rows);
+  }
+  if (!a->lifted) memcpy(lambda, a->force, sizeof(vd) * rows);
+  if (a->lifted && a->some_anew)
+    for (int row = 0; row < rows; row++)
+      lambda[row] = v_if(a->anew, a->rf_before * T->weight[row % D] * r[row], lambda[row]);
 #ifdef GENERATED
   entries(slopes, a->w->dt, a->weight, a->force, g, a->gw, grad, a->gradp);
   if (a->want > 1) products(g, a->gw, a->own, a->next, a->shared);

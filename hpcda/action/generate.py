@@ -15,10 +15,11 @@ PIECE = 300
 
 
 def first_derivatives(structure: Structure) -> str:
-    """The functions `entries` and `products` of assemble.c, and `along` of lockstep.c."""
+    """The functions `errors`, `entries` and `products` of assemble.c, and `along` of lockstep.c."""
     return "\n".join(
         [
             "#define GENERATED",
+            *_function("errors", _ERRORS, _errors(structure)),
             *_function("entries", _ENTRIES, _entries(structure)),
             *_function("products", _PRODUCTS, _products(structure)),
             *_function("along", _ALONG, _along(structure)),
@@ -26,6 +27,9 @@ def first_derivatives(structure: Structure) -> str:
     )
 
 
+_ERRORS = (
+    "const vd *restrict x", "const vd *const *restrict rates", "double dt", "vd *restrict r",
+)  # fmt: skip
 _ENTRIES = (
     "const vd *const *restrict slopes", "double dt", "const vd *restrict weight", "const vd *restrict force",
     "vd *restrict g", "vd *restrict gw", "vd *restrict grad", "vd *restrict gradp",
@@ -49,6 +53,15 @@ def _function(name: str, arguments: tuple[str, ...], statements: Iterable[str]) 
     yield f"static inline void {name}({signature}) {{"
     yield from (f"  {name}_{number}({names});" for number in range(len(pieces)))
     yield "}"
+
+
+def _errors(structure: Structure) -> Iterator[str]:
+    scheme, states, block = structure.scheme, structure.states, structure.block
+    for equation, (positions, weights) in enumerate(zip(scheme.position, scheme.rate, strict=True)):
+        for i in range(states):
+            change = [f"{float(a)!r} * x[{j * block + i}]" for j, a in enumerate(positions) if a]
+            rate = [f"({float(w)!r} * dt) * rates[{q}][{i}]" for q, w in enumerate(weights) if w]
+            yield f"  r[{equation * states + i}] = ({' + '.join(change)}) - ({' + '.join(rate)});"
 
 
 def _entries(structure: Structure) -> Iterator[str]:

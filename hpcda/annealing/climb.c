@@ -133,12 +133,12 @@ static void record(Batch *B, int l, int reason, const Terms *t) {
 
 /* A rung of lane l begins: `before` is the Rf of the rung that its path is the minimum of, 0 where it is none's. */
 void begin_rung(Batch *B, int l, double before) {
+  for (int i = 0; B->holds[l] && i < B->size; i++) B->hold[i][l] = 0;
   B->before[l] = before;
   B->iterations[l] = B->factorizations[l] = B->holds[l] = B->still[l] = 0;
   B->shift[l] = B->low[l] = B->high[l] = B->weight[l] = B->pause[l] = B->wait[l] = 0;
   B->bend[l] = 1;
   B->radius[l] = B->longest * sqrt(B->size);
-  for (int i = 0; i < B->size; i++) B->hold[i][l] = 0;
   if (before != 0 || B->barrier == 0) return;
   for (int i = 0; i < B->size; i++)
     if (between(B, i)) {

@@ -21,8 +21,8 @@ typedef struct {
 typedef struct {
   int windows, size, block, shared, slots, span, entries, edges, rungs, most, capacity;
   const Stretch *stretch;
-  const int *slot, *place, *place_last;   /* [entries] slots and where they stand in a front, or -1 - where in the rows of
-                                         the next point; first those of the last point, with their places there */
+  const int *slot, *place, *place_last;   /* [entries] slots and where they stand in a front: those of the last point, with
+                                         their places there; all others; the edges, where in the rows of the next point */
   const int *edge_row, *edge_column;  /* [edges] entries that couple a front's pivots with the next point */
   int entries_last;
   const double *lower, *upper, *scale, *metric;   /* [size] */
@@ -31,7 +31,7 @@ typedef struct {
   const double *prior_mean, *prior_weight;        /* [shared] */
   double curvature, tolerance, decrement, loose, barrier, longest;
   vd *x, *trial, *grad, *step, *open, *hold;      /* [size]; hold: bound that a step was found to cross, -1 or 1 */
-  vd *ring, *triangle, *carry, *corner, *side, *scratch, *coupling;   /* slots of 3 intervals; parameters; fronts in passing */
+  vd *ring, *triangle, *corner, *dense, *scratch, *coupling;   /* slots of 3 intervals; shared parameters; fronts in passing */
   int *start, *state, *rung, *iterations, *factorizations, *holds, *still;   /* [W] */
   double *value, *shift, *low, *high, *weight, *before, *length, *slope, *norm;           /* [W] */
   double *taken, *crossed, *closed, *radius, *bend, *wait, *pause;                        /* [W] */
@@ -85,7 +85,7 @@ typedef struct { vd rf, shift, weight; vl anew; vd before, bend; int barrier; } 
 static Pass pass_of(const Batch *B, const Stretch *s, const vd *x, const Tick *tick, int want) {
   Pass a = {.T = s->T, .w = s->w, .k = s->k, .path = x + s->first, .p = x + B->size - B->shared, .rf = tick->rf};
   a.grad = B->grad + s->first, a.gradp = B->grad + B->size - B->shared, a.shared = B->triangle;
-  a.want = want, a.lifted = 1, a.anew = tick->anew, a.rf_before = tick->before, a.bend = tick->bend;
+  a.want = want, a.lifted = 1, a.anew = tick->anew, a.some_anew = any(tick->anew), a.rf_before = tick->before, a.bend = tick->bend;
   return a;
 }
 
@@ -130,17 +130,29 @@ STAGE void settle(const Batch *B, int from, int end, const Tick *tick) {
   }
 }
 
-static size_t front_place(const Batch *B, vd *front, int pivots, int next, vd **row) {
-  size_t at = 0;
-  for (int r = 0; r < pivots; at += ++r) row[r] = front + at;
-  for (int r = 0; r < next; r++) row[pivots + r] = B->scratch + (size_t)r * pivots;
-  for (int r = 0; r < B->shared; r++, at += pivots) row[pivots + next + r] = front + at;
-  return at;
-}
-
 static inline size_t front_size(const Batch *B) {
   const size_t pivots = B->span * B->block;
   return pivots * (pivots + 1) / 2 + B->shared * pivots + B->edges;
+}
+
+/* A front, the unknowns of an interval, or of the last point alone: pivots, those of the next point, the border of shared
+   parameters, and the right-hand side. */
+typedef struct {
+  int last, pivots, next, border, first;   /* first: index of its first unknown */
+  vd *values, *edges;
+} Front;
+
+static Front front_of(const Batch *B, const Stretch *s, int i, vd **row) {
+  const int b = B->block, m = B->span, last = i == (s->w->N - 1) / m, pivots = last ? b : m * b;
+  Front f = {.last = last, .pivots = pivots, .next = last ? 0 : b, .first = s->first + i * m * b};
+  vd *at = f.values = s->fronts + (size_t)i * front_size(B);
+  f.border = f.pivots + f.next;
+  for (int r = 0; r < pivots; at += ++r) row[r] = at;
+  for (int r = 0; r < f.next; r++) row[pivots + r] = B->scratch + (size_t)r * pivots;
+  for (int r = 0; r < B->shared; r++, at += pivots) row[f.border + r] = at;
+  row[f.border + B->shared] = B->step + f.first;
+  f.edges = at;
+  return f;
 }
 
 /* Take unknown j of a front out of the system: it moves by what its right-hand side says. */
@@ -162,68 +174,61 @@ static void close_unknown(const Batch *B, vd *const *row, int j, int pivots, int
   row[j][j] = row[j][j] * open + (1.0 - open);
 }
 
-/* Eliminate interval i of a window (the last point alone where i is the number of intervals). */
+/* Eliminate interval i of a window (the last point alone where i is the number of intervals). What it leaves is put into
+   the next front. The right-hand side is a row of the front: it is solved as the front is factorized. */
 STAGE void eliminate(const Batch *B, const Stretch *s, int i, const Tick *tick, vl *bad) {
-  const int b = B->block, m = B->span, P = B->shared, last = i == (s->w->N - 1) / m;
-  const int pivots = last ? b : m * b, next = last ? 0 : b, first = s->first + i * m * b;
-  vd *front = s->fronts + (size_t)i * front_size(B), *slots = B->ring + (size_t)(i % 3) * B->slots;
-  vd *row[pivots + next + P + 1];
-  const size_t used = front_place(B, front, pivots, next, row);
-  memset(front, 0, sizeof(vd) * used);
-  vd *from[pivots + next + P + 1];
+  const int b = B->block, P = B->shared, all = B->span * b + b + P + 1;
+  vd *row[all], *from[all], *after[all], *slots = B->ring + (size_t)(i % 3) * B->slots, *coupling = B->coupling;
+  const Front f = front_of(B, s, i, row);
+  const int pivots = f.pivots, inner = f.last ? B->entries_last : B->entries - B->edges;
+  const int *slot = B->slot, *place = f.last ? B->place_last : B->place;
+  if (i == 0) memset(f.values, 0, sizeof(vd) * (f.edges - f.values));
   memcpy(from, row, sizeof(row));
-  for (int r = 0; r < next; r++) from[pivots + r] = B->coupling + (size_t)r * pivots;
-  const int entries = last ? B->entries_last : B->entries;
-  const int *slot = B->slot, *place = last ? B->place_last : B->place;
-  vd *coupling = B->coupling;
-  for (int k = 0; k < entries; k++) *(place[k] < 0 ? coupling - place[k] - 1 : front + place[k]) = slots[slot[k]];
+  for (int r = 0; r < f.next; r++) from[pivots + r] = coupling + (size_t)r * pivots;
+  for (int k = 0; k < inner; k++) f.values[place[k]] += slots[slot[k]];
+  for (int k = inner; !f.last && k < B->entries; k++) coupling[place[k]] = slots[slot[k]];
   vd shut = v_all(1);
-  for (int j = 0; j < pivots + next; j++) shut *= B->open[first + j];
+  for (int j = 0; j < f.border; j++) shut *= B->open[f.first + j];
   if (any(shut == 0))
-    for (int j = 0; j < pivots + next; j++)
-      if (any(B->open[first + j] == 0)) close_unknown(B, from, j, pivots, next, first);
-  if (!last)
-    for (int e = 0; e < B->edges; e++) front[used + e] = B->coupling[(size_t)B->edge_row[e] * pivots + B->edge_column[e]];
-  for (int j = 0; j < pivots; j++) row[j][j] += B->open[first + j] * added(B, first + j, tick);
-  if (i > 0) {
-    for (int r = 0; r < b; r++)
-      for (int c = 0; c <= r; c++) row[r][c] += B->carry[r * b + c];
-    for (int r = 0; r < P; r++)
-      for (int c = 0; c < b; c++) row[pivots + next + r][c] += B->side[r * b + c];
+    for (int j = 0; j < f.border; j++)
+      if (any(B->open[f.first + j] == 0)) close_unknown(B, from, j, pivots, f.next, f.first);
+  for (int k = inner; !f.last && k < B->entries; k++) f.edges[k - inner] = coupling[place[k]];
+  for (int j = 0; j < pivots; j++) row[j][j] += B->open[f.first + j] * added(B, f.first + j, tick);
+  front_factor(row, from, pivots, f.next + P + 1, bad);
+  if (!f.last) {
+    const Front g = front_of(B, s, i + 1, after);
+    if (g.pivots > b) memset(after[b], 0, sizeof(vd) * (g.values + (size_t)g.pivots * (g.pivots + 1) / 2 - after[b]));
+    if (P) memset(after[g.border], 0, sizeof(vd) * P * g.pivots);
+    front_schur(row + pivots, b, row + pivots, b, pivots, 0, after);
+    front_schur(row + f.border, P + 1, row + pivots, b, pivots, 1, after + g.border);
   }
-  front_factor(row, from, pivots, next + P, bad);
-  front_lower(row, pivots, B->step + first);
-  front_leave(row + pivots, next, pivots, B->step + first, B->step + first + pivots);
-  front_leave(row + pivots + next, P, pivots, B->step + first, B->step + B->size - P);
-  if (!last) {
-    front_schur(row + pivots, b, row + pivots, b, pivots, 0, B->carry, b);
-    front_schur(row + pivots + b, P, row + pivots, b, pivots, 0, B->side, b);
-  }
-  front_schur(row + pivots + next, P, row + pivots + next, P, pivots, 1, B->corner, P);
+  vd *corner[P + 1], *tail = B->step + B->size - P;
+  for (int r = 0; r < P; r++) corner[r] = B->corner + r * P;
+  front_schur(row + f.border, P, row + f.border, P, pivots, 1, corner);
+  if (P) front_schur(row + f.border + P, 1, row + f.border, P, pivots, 1, &tail);
 }
 
 /* Steps of the unknowns of interval i, those after it and the parameters known. */
 STAGE void substitute(const Batch *B, const Stretch *s, int i) {
-  const int b = B->block, m = B->span, P = B->shared, last = i == (s->w->N - 1) / m;
-  const int pivots = last ? b : m * b, next = last ? 0 : b, first = s->first + i * m * b;
-  vd *front = s->fronts + (size_t)i * front_size(B), *y = B->step + first, meet[pivots];
-  vd *row[pivots + next + P + 1];
-  const size_t used = front_place(B, front, pivots, next, row);
-  front_meet(row + pivots + next, P, pivots, y, B->step + B->size - P);
-  if (!last) {
-    memset(meet, 0, sizeof(vd) * pivots);
-    for (int e = 0; e < B->edges; e++) meet[B->edge_column[e]] += front[used + e] * y[pivots + B->edge_row[e]];
-    front_lower(row, pivots, meet);
-    for (int k = 0; k < pivots; k++) y[k] -= meet[k];
+  const int b = B->block, P = B->shared, all = B->span * b + b + P + 1;
+  vd *row[all], meet[all];
+  const Front f = front_of(B, s, i, row);
+  vd *y = B->step + f.first;
+  front_meet(row + f.border, P, f.pivots, y, B->step + B->size - P);
+  if (!f.last) {
+    memset(meet, 0, sizeof(vd) * f.pivots);
+    for (int e = 0; e < B->edges; e++) meet[B->edge_column[e]] += f.edges[e] * y[f.pivots + B->edge_row[e]];
+    front_lower(row, f.pivots, meet);
+    for (int k = 0; k < f.pivots; k++) y[k] -= meet[k];
   }
-  front_upper(row, pivots, y);
+  front_upper(row, f.pivots, y);
 }
 
 /* Step of the shared parameters: minimum of the quadratic model, all other unknowns eliminated, between the bounds.
    Primal-dual active set: Hintermueller, Ito, Kunisch, SIAM J. Optim. 13, 865 (2003). Returns the work of the bounds. */
 STAGE vd shared_step(const Batch *B, const Tick *tick, vl *bad) {
   const int P = B->shared, tail = B->size - P;
-  vd *whole = B->carry, *packed = whole + P * P, *held = packed + P * (P + 1) / 2, *rhs = held + P;
+  vd *whole = B->dense, *packed = whole + P * P, *held = packed + P * (P + 1) / 2, *rhs = held + P;
   vd *step = B->step + tail, *open = B->open + tail, *row[P], work;
   for (int r = 0; r < P; r++) row[r] = packed + r * (r + 1) / 2;
   fence_gradient(B, tail, B->size, tick);
@@ -369,11 +374,11 @@ STAGE Terms probe(const Batch *B, const Tick *tick) {
     const Stretch *s = B->stretch + n;
     const Tables *T = s->T;
     const int D = T->D, rows = T->K * D, shared = T->nodal;
-    vd moved[2][T->Q * D], z[T->D + T->V + T->P];
+    vd moved[2][T->Q * D], linear[T->Q * D], r[rows], z[T->D + T->V + T->P];
     Pass a = pass_of(B, s, B->trial, tick, 0);
     begin(&a);
     for (int i = 0; i < (s->w->N - 1) / T->m; i++) {
-      vd *here = moved[i % 2], *earlier = moved[(i + 1) % 2];
+      vd *here = moved[i % 2], *earlier = moved[(i + 1) % 2], *lambda = s->lambda + (size_t)i * rows;
       advance(&a, i, s->rates);
       for (int q = 0; q < T->Q; q++) {
         int left = 0;   /* the stage that the interval before has evaluated */
@@ -383,13 +388,14 @@ STAGE Terms probe(const Batch *B, const Tick *tick) {
             if (T->node[p] == T->m) memcpy(here + q * D, earlier + p * D, sizeof(vd) * D);
         if (!left) tangent(B, s, i, q, z, here);
       }
-      for (int row = 0; row < rows; row++) {
-        const int e = row / D;
-        vd rate = v_all(0);
-        for (int q = 0; q < T->Q; q++) rate += T->rate[e * T->Q + q] * here[q * D + row % D];
-        const vd r = error(&a, i, row, B->trial + s->first, s->k->rates) - s->w->dt * rate;
-        s->lambda[(size_t)i * rows + row] = tick->rf * T->weight[row % D] * r;
+      const vd *stages[T->Q];
+      for (int q = 0; q < T->Q; q++) {
+        const vd *before = s->k->rates + evaluation(T, i, q) * D;
+        for (int k = 0; k < D; k++) linear[q * D + k] = before[k] + here[q * D + k];
+        stages[q] = linear + q * D;
       }
+      model_errors(&a, i, stages, r);
+      for (int row = 0; row < rows; row++) lambda[row] = tick->rf * T->weight[row % D] * r[row];
     }
     finish(&a);
     sum.measurement += a.measurement, sum.model += a.model, sum.prior += a.walk + a.prior;

@@ -40,7 +40,7 @@ _Record = struct(
     (INT, "lane start rung iterations factorizations reason"),
     (DOUBLE, "measurement model prior norm"),
 )
-_VECTORS = "x trial grad step open hold ring triangle carry corner side scratch coupling"
+_VECTORS = "x trial grad step open hold ring triangle corner dense scratch coupling"
 _COUNTERS = "start state rung iterations factorizations holds still"
 _NUMBERS = "value shift low high weight before length slope norm taken crossed closed radius bend wait pause"
 _Batch = struct(
@@ -228,7 +228,7 @@ class Lockstep:
         structure, tables = self.action.structure, native.tables
         span, block = structure.scheme.span, problem.block
         pivots = span * block
-        front = pivots * (pivots + 1) // 2 + problem.shared * pivots + len(_edges(structure))
+        front = pivots * (pivots + 1) // 2 + problem.shared * pivots + _entries(structure)[2]
         stretches = (_Stretch * len(problem.windows))()
         for n, (window, (first, _)) in enumerate(
             zip(problem.windows, pairwise(problem.offsets), strict=True)
@@ -257,9 +257,8 @@ class Lockstep:
         counts = dict.fromkeys("x trial grad step open hold".split(), size) | {
             "ring": 3 * structure.slots,
             "triangle": shared * (shared + 1) // 2,
-            "carry": max(block**2, shared**2 + shared * (shared + 1) // 2 + 2 * shared),
             "corner": shared**2,
-            "side": shared * block,
+            "dense": shared**2 + shared * (shared + 1) // 2 + 2 * shared,
             "scratch": block * span * block,
             "coupling": block * span * block,
         }
@@ -273,8 +272,8 @@ class Lockstep:
         self._per_lane = lanes
         self._start, self._state, self._rung = lanes["start"], lanes["state"], lanes["rung"]
         self._norm = lanes["norm"]
-        entries, last = _entries(structure)
-        edges = _edges(structure)
+        entries, last, edges = _entries(structure)
+        coupled = entries[len(entries) - edges :]
         lower, upper = problem.bounds
         scale = scales(problem)
         prior = np.zeros((3, shared))
@@ -289,8 +288,8 @@ class Lockstep:
         integers = {
             "slot": entries[:, 0],
             "place": _places(entries, span * block, block),
-            "place_last": _places(entries[:last], block, span * block, lacking=span * block),
-            "edge_row": edges[:, 0], "edge_column": edges[:, 1], "prior": prior[0],
+            "place_last": _places(entries[:last], block, span * block),
+            "edge_row": coupled[:, 1] - span * block, "edge_column": coupled[:, 2], "prior": prior[0],
         }  # fmt: skip
         doubles = {
             "lower": lower, "upper": upper, "scale": scale, "metric": scale**-2.0, "rf": self.ladder.rf,
@@ -306,7 +305,7 @@ class Lockstep:
             span=span,
             entries=len(entries),
             entries_last=last,
-            edges=len(edges),
+            edges=edges,
             rungs=self.ladder.rungs,
             most=settings.max_iterations,
             capacity=self._capacity,
@@ -326,37 +325,29 @@ class Lockstep:
         )
 
 
-def _entries(structure: Structure) -> tuple[Numbers, int]:
-    """(slot, row, column) of every slot in its front, those of a window's last point first; their number."""
+def _entries(structure: Structure) -> tuple[Numbers, int, int]:
+    """(slot, row, column) of every slot in its front; the numbers of those of a window's last point, and of edges.
+
+    Those of the last point come first; last the edges, which couple the next interval's first point with pivots.
+    """
     block, span = structure.block, structure.scheme.span
-    first: list[tuple[int, int, int]] = []
-    rest: list[tuple[int, int, int]] = []
+    kinds: tuple[list[tuple[int, int, int]], ...] = ([], [], [])
     for slot, (phase, lag, row, column) in enumerate(structure.where):
         at = phase * block + row
         other = (span + 1) * block + column if lag < 0 else (phase + lag) * block + column
-        own = phase == 0 and lag <= 0
-        (first if own else rest).append((slot, max(at, other), min(at, other)))
-    return np.array([*first, *rest], dtype=np.int64).reshape(-1, 3), len(first)
+        edge = span * block <= max(at, other) < (span + 1) * block
+        kinds[0 if phase == 0 and lag <= 0 else 2 if edge else 1].append((slot, max(at, other), min(at, other)))
+    first, rest, edges = kinds
+    return np.array([*first, *rest, *edges], dtype=np.int64).reshape(-1, 3), len(first), len(edges)
 
 
-def _places(entries: Numbers, pivots: int, after: int, lacking: int = 0) -> Numbers:
-    """Where entries stand in a front with packed rows of pivots: -1 - place for the `after` rows that follow.
+def _places(entries: Numbers, pivots: int, after: int) -> Numbers:
+    """Where entries stand in a front with packed rows of pivots, `after` rows that are kept elsewhere, and a border.
 
-    `lacking` rows are missing after the pivots.
+    Those of the `after` rows: where they stand in these rows.
     """
     row, column = entries[:, 1], entries[:, 2]
     packed = row * (row + 1) // 2 + column
-    coupling = -1 - ((row - pivots) * pivots + column)
+    coupling = (row - pivots) * pivots + column
     border = pivots * (pivots + 1) // 2 + (row - pivots - after) * pivots + column
-    if lacking:
-        return np.where(row < pivots, packed, border)
     return np.where(row < pivots, packed, np.where(row < pivots + after, coupling, border))
-
-
-def _edges(structure: Structure) -> Numbers:
-    """(row, column) of the slots that couple the next interval's first point with pivots of this one."""
-    pivots, block = structure.scheme.span * structure.block, structure.block
-    entries, _ = _entries(structure)
-    row, column = entries[:, 1], entries[:, 2]
-    edges = (row >= pivots) & (row < pivots + block)
-    return np.stack([row[edges] - pivots, column[edges]], axis=1)

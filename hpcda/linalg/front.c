@@ -60,17 +60,19 @@ static inline vd v_root(vd a) { vd r; for (int i = 0; i < W; i++) r[i] = __built
     }                                                                                  \
   }
 
-/* out[r][c] = start - a[r] . b[c] over all pivots; start: what is there, or 0. */
+/* out[r][c] = start - a[r] . b[c] over all pivots; start: what is there, or 0; of a tile on the diagonal, the lower part. */
 #define SCHUR(R, C)                                                                    \
-  static void schur_##R##_##C(vd *const *rows, vd *const *columns, int pivots, int add, vd *out, size_t width) { \
+  static void schur_##R##_##C(vd *const *rows, vd *const *columns, int pivots, int add, vd *const *out, int j, \
+                              int diagonal) {                                          \
     vd s[R][C], *a[R], *b[C];                                                          \
     UNROLL for (int r = 0; r < R; r++) a[r] = rows[r];                                 \
     UNROLL for (int c = 0; c < C; c++) b[c] = columns[c];                              \
     UNROLL for (int r = 0; r < R; r++)                                                 \
-      UNROLL for (int c = 0; c < C; c++) s[r][c] = add ? out[r * width + c] : v_all(0); \
+      UNROLL for (int c = 0; c < C; c++) s[r][c] = add && (c <= r || !diagonal) ? out[r][j + c] : v_all(0); \
     SUMS(R, C, pivots)                                                                 \
     UNROLL for (int r = 0; r < R; r++)                                                 \
-      UNROLL for (int c = 0; c < C; c++) out[r * width + c] = s[r][c];                 \
+      UNROLL for (int c = 0; c < C; c++)                                               \
+        if (c <= r || !diagonal) out[r][j + c] = s[r][c];                              \
   }
 
 #define EACH_TILE(F) F(1, 1) F(1, 2) F(1, 3) F(1, 4) F(2, 1) F(2, 2) F(2, 3) F(2, 4) \
@@ -82,7 +84,7 @@ CORNER(1) CORNER(2) CORNER(3) CORNER(4)
 #define ROW_OF_TILES(name, R) {name##_##R##_1, name##_##R##_2, name##_##R##_3, name##_##R##_4}
 static void (*const below[4][4])(vd *const *, vd *const *, vd *const *, int) = {
   ROW_OF_TILES(below, 1), ROW_OF_TILES(below, 2), ROW_OF_TILES(below, 3), ROW_OF_TILES(below, 4)};
-static void (*const schur[4][4])(vd *const *, vd *const *, int, int, vd *, size_t) = {
+static void (*const schur[4][4])(vd *const *, vd *const *, int, int, vd *const *, int, int) = {
   ROW_OF_TILES(schur, 1), ROW_OF_TILES(schur, 2), ROW_OF_TILES(schur, 3), ROW_OF_TILES(schur, 4)};
 static void (*const corner[4])(vd *const *, int, vl *) = {corner_1, corner_2, corner_3, corner_4};
 
@@ -103,12 +105,13 @@ STAGE void front_factor(vd *const *row, vd *const *from, int pivots, int rest, v
   }
 }
 
-/* out = -A B', or, with `add`, out - A B': A the rows from `a`, B those from `b`; where they are the same, the lower part. */
-STAGE void front_schur(vd *const *a, int high, vd *const *b, int wide, int pivots, int add, vd *out, size_t width) {
+/* Rows out = -A B', or, with `add`, out - A B': A the rows from `a`, B those from `b`; where they are the same, the lower
+   part. */
+STAGE void front_schur(vd *const *a, int high, vd *const *b, int wide, int pivots, int add, vd *const *out) {
   for (int i = 0; i < high; i += 4) {
     const int R = part(i, high);
     for (int j = 0; j < (a == b ? i + R : wide); j += 4)
-      schur[R - 1][part(j, wide) - 1](a + i, b + j, pivots, add, out + i * width + j, width);
+      schur[R - 1][part(j, wide) - 1](a + i, b + j, pivots, add, out + i, j, a == b && i == j);
   }
 }
 
@@ -122,11 +125,6 @@ static inline vd front_dot(vd sum, const vd *a, const vd *y, int count) {
 /* y := L^-1 y. */
 STAGE void front_lower(vd *const *row, int pivots, vd *y) {
   for (int i = 0; i < pivots; i++) y[i] = front_dot(y[i], row[i], y, i) * row[i][i];
-}
-
-/* What the pivots leave of the right-hand sides of further rows: out := out - A y. */
-STAGE void front_leave(vd *const *row, int rows, int pivots, const vd *y, vd *out) {
-  for (int i = 0; i < rows; i++) out[i] = front_dot(out[i], row[i], y, pivots);
 }
 
 /* y := y - A' x. */

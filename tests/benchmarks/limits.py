@@ -36,7 +36,9 @@ void blocks(double *storage, int D, int P, int times, double *carried) {
     for (int i = 0; i < D; i++) row[i] = at, at += i + 1, row[i][i] = v_all(100);
     for (int i = D; i < D + D + P; i++) row[i] = at, at += D;
     front_factor(row, row, D, D + P, &bad);
-    front_schur(row + D, D, row + D, D, D, 0, (vd *)carried, D);
+    vd *out[D];
+    for (int i = 0; i < D; i++) out[i] = (vd *)carried + i * D;
+    front_schur(row + D, D, row + D, D, D, 0, out);
   }
 }
 """

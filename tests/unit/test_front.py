@@ -27,14 +27,18 @@ void factor(vd *front, int pivots, int rest, long long *flag) {
 void schur_of(vd *front, int pivots, int high, int wide, vd *out, vd *own) {
   vd *row[pivots + high + wide + 1];
   rows_of(row, front, pivots, high + wide);
-  front_schur(row + pivots, high, row + pivots + high, wide, pivots, 1, out, wide + 2);
-  front_schur(row + pivots, high + wide, row + pivots, high + wide, pivots, 1, own, high + wide);
+  vd *target[high + 1], *square[high + wide + 1];
+  for (int r = 0; r < high; r++) target[r] = out + r * (wide + 2);
+  for (int r = 0; r < high + wide; r++) square[r] = own + r * (high + wide);
+  front_schur(row + pivots, high, row + pivots + high, wide, pivots, 1, target);
+  front_schur(row + pivots, high + wide, row + pivots, high + wide, pivots, 1, square);
 }
 void forward(vd *front, int pivots, int rest, vd *y) {
   vd *row[pivots + rest + 1];
   rows_of(row, front, pivots, rest);
   front_lower(row, pivots, y);
-  front_leave(row + pivots, rest, pivots, y, y + pivots);
+  vd *below = y + pivots, *solved = y;
+  front_schur(&solved, 1, row + pivots, rest, pivots, 1, &below);
 }
 void backward(vd *front, int pivots, int rest, vd *y) {
   vd *row[pivots + rest + 1];
