@@ -326,9 +326,9 @@ class Lockstep:
 
 
 def _entries(structure: Structure) -> tuple[Numbers, int, int]:
-    """(slot, row, column) of every slot in its front; the numbers of those of a window's last point, and of edges.
+    """(slot, row, column) of every slot in its front; how many are of a window's last point, how many edges.
 
-    Those of the last point come first; last the edges, which couple the next interval's first point with pivots.
+    Those of the last point come first; the edges, which couple pivots with the next point, last.
     """
     block, span = structure.block, structure.scheme.span
     kinds: tuple[list[tuple[int, int, int]], ...] = ([], [], [])
@@ -336,13 +336,14 @@ def _entries(structure: Structure) -> tuple[Numbers, int, int]:
         at = phase * block + row
         other = (span + 1) * block + column if lag < 0 else (phase + lag) * block + column
         edge = span * block <= max(at, other) < (span + 1) * block
-        kinds[0 if phase == 0 and lag <= 0 else 2 if edge else 1].append((slot, max(at, other), min(at, other)))
+        kind = 0 if phase == 0 and lag <= 0 else 2 if edge else 1
+        kinds[kind].append((slot, max(at, other), min(at, other)))
     first, rest, edges = kinds
     return np.array([*first, *rest, *edges], dtype=np.int64).reshape(-1, 3), len(first), len(edges)
 
 
 def _places(entries: Numbers, pivots: int, after: int) -> Numbers:
-    """Where entries stand in a front with packed rows of pivots, `after` rows that are kept elsewhere, and a border.
+    """Where entries stand in a front: packed rows of pivots, `after` rows that are kept elsewhere, a border.
 
     Those of the `after` rows: where they stand in these rows.
     """
