@@ -15,14 +15,14 @@ import numpy.typing as npt
 from scipy.linalg import LinAlgError, cholesky_banded
 
 from hpcda.action import Action, Verification, verify
-from hpcda.annealing import Ladder, begin
+from hpcda.annealing import Ladder
 from hpcda.annealing.lockstep import Lockstep, Settings, fits, memory
-from hpcda.annealing.ways import WAYS
 from hpcda.build import Built, build_problem, refuse_used
 from hpcda.errors import InputError, Mistake
 from hpcda.job import Job
 from hpcda.problem import Problem
 from hpcda.progress import duration
+from hpcda.search import WAYS, Scene, begin
 
 Array = npt.NDArray[np.float64]
 
@@ -96,7 +96,9 @@ def check(job: Job) -> Checked:
     if mistakes:
         raise InputError(mistakes)
     action = Action(built.problem)
-    path = WAYS[job.ensemble.way].draw(built.problem, np.random.default_rng([job.ensemble.seed, 0]))
+    ladder = _ladder(job)
+    scene = Scene(built.problem, ladder, action)
+    path = begin(scene, WAYS[job.ensemble.way], job.ensemble.seed, 0).path
     rungs = job.ladder.rf[sorted({min(job.ladder.first_rungs), -1 % job.ladder.count})]
     if not np.isfinite(action.value(path, float(rungs[0])).total):
         raise InputError(
@@ -108,6 +110,10 @@ def check(job: Job) -> Checked:
         )
     checks = tuple((float(rf), verify(action, path, float(rf))) for rf in rungs)
     return Checked(built, checks, _cost(job, built.problem, action, path, float(rungs[-1])))
+
+
+def _ladder(job: Job) -> Ladder:
+    return Ladder(job.ladder.rf0, job.ladder.alpha, job.ladder.count, tuple(job.ladder.first_rungs))
 
 
 def _cost(job: Job, problem: Problem, action: Action, path: Array, rf: float) -> Cost:
@@ -143,7 +149,7 @@ def _cost(job: Job, problem: Problem, action: Action, path: Array, rf: float) ->
 
 def _trial(job: Job, action: Action) -> float:
     """Seconds of one core that a rung of a start takes, from starts that climb for `TRIAL_SECONDS`."""
-    ladder = Ladder(job.ladder.rf0, job.ladder.alpha, job.ladder.count, tuple(job.ladder.first_rungs))
+    ladder = _ladder(job)
     settings = Settings(
         max_iterations=job.solver.max_iterations,
         barrier=job.solver.barrier,
@@ -151,7 +157,7 @@ def _trial(job: Job, action: Action) -> float:
     )
     lockstep = Lockstep(action, ladder, settings=settings)
     for start, lane in enumerate(lockstep.empty):
-        climb = begin(action.problem, ladder, WAYS[job.ensemble.way], job.ensemble.seed, start)
+        climb = begin(Scene(action.problem, ladder, action), WAYS[job.ensemble.way], job.ensemble.seed, start)
         lockstep.put(int(lane), start, climb.path, climb.first, True)
     rungs, lane_seconds, began = 0, 0.0, time.perf_counter()
     while lockstep.active and time.perf_counter() - began < TRIAL_SECONDS:

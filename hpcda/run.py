@@ -17,12 +17,13 @@ import numpy as np
 
 import hpcda
 from hpcda.action import Action
-from hpcda.annealing import WAYS, Climb, Ladder, Reason, Rung, Schedule, Team, begin
+from hpcda.annealing import Climb, Ladder, Reason, Rung, Schedule, Team
 from hpcda.build import Built, build_problem, refuse_used
 from hpcda.errors import InputError, Mistake
 from hpcda.job import Job, load_job
 from hpcda.problem import Problem
 from hpcda.progress import Progress
+from hpcda.search import WAYS, Scene, begin
 from hpcda.store import Layout, RungRecord, Shard, build_index
 
 POLL_SECONDS = 0.1
@@ -125,7 +126,7 @@ def _prepare(directory: Path, layout: Layout) -> None:
 
 
 def _begin(job: Job, action: Action, ladder: Ladder, start: int) -> Climb:
-    return begin(action.problem, ladder, WAYS[job.ensemble.way], job.ensemble.seed, start)
+    return begin(Scene(action.problem, ladder, action), WAYS[job.ensemble.way], job.ensemble.seed, start)
 
 
 def _ensemble(

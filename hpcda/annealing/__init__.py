@@ -1,15 +1,13 @@
-"""Annealing: ways to begin, the ladder, and the step from rung to rung."""
+"""Annealing: the ladder, and the step from rung to rung, for many starts."""
 
-from hpcda.annealing.anneal import Climb, Rung, begin, step
+from hpcda.annealing.anneal import Climb, Rung, step
 from hpcda.annealing.ladder import Ladder
 from hpcda.annealing.outcome import Minimiser, Outcome
 from hpcda.annealing.reasons import Reason
 from hpcda.annealing.schedule import Schedule
 from hpcda.annealing.team import Finished, Team
-from hpcda.annealing.ways import WAYS, Way
 
 __all__ = [
-    "WAYS",
     "Climb",
     "Finished",
     "Ladder",
@@ -19,7 +17,5 @@ __all__ = [
     "Rung",
     "Schedule",
     "Team",
-    "Way",
-    "begin",
     "step",
 ]

@@ -10,13 +10,10 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-import numpy as np
-
 from hpcda.annealing.ladder import Ladder
 from hpcda.annealing.outcome import Minimiser, Outcome
 from hpcda.annealing.reasons import Reason
-from hpcda.annealing.ways import Way
-from hpcda.problem import Array, Problem
+from hpcda.problem import Array
 
 
 @dataclass(frozen=True)
@@ -51,13 +48,6 @@ class Rung:
     number: int
     outcome: Outcome
     seconds: float
-
-
-def begin(problem: Problem, ladder: Ladder, way: Way, seed: int, start: int) -> Climb:
-    """The first path of a start; its random numbers depend on (seed, start) alone."""
-    path = way.draw(problem, np.random.default_rng([seed, start]))
-    first = ladder.first(start)
-    return Climb(start, way.name, first, first, path)
 
 
 def step(climb: Climb, ladder: Ladder, minimiser: Minimiser) -> tuple[Climb, Rung]:

@@ -19,12 +19,13 @@ from pathlib import Path
 import numpy as np
 
 from hpcda.action import Action
-from hpcda.annealing import WAYS, Ladder, begin
+from hpcda.annealing import Ladder
 from hpcda.annealing.lockstep import Lockstep, default_lanes, memory
 from hpcda.build import build_problem
 from hpcda.job import load_job
 from hpcda.models.compile import library
 from hpcda.models.kernels import prelude
+from hpcda.search import WAYS, Scene, begin
 
 TIMES, BORDER, REPEATS = 161, 1, 7
 DRIVER = """
@@ -91,7 +92,7 @@ def step_cost(times: int) -> tuple[float, float]:
     action, ladder = Action(problem), Ladder(1e-2, 1.5, 3)
     lockstep = Lockstep(action, ladder)
     for lane in lockstep.empty:
-        path = begin(problem, ladder, WAYS["uniform"], 1, int(lane)).path
+        path = begin(Scene(problem, ladder), WAYS["uniform"], 1, int(lane)).path
         lockstep.put(int(lane), int(lane), path, 0, fresh=True)
     lockstep.advance(2)
     began, steps = time.process_time(), lockstep.advance(8)

@@ -18,11 +18,12 @@ from pathlib import Path
 import numpy as np
 
 from hpcda.action import Action
-from hpcda.annealing import WAYS, Ladder, begin, step
+from hpcda.annealing import Ladder, step
 from hpcda.build import build_problem
 from hpcda.job import load_job
 from hpcda.petsc import MINIMISERS, make_minimiser
 from hpcda.problem import Problem
+from hpcda.search import WAYS, Scene, begin
 
 TRAPEZOID = {"discretization": "trapezoid"}
 CURRENT = {"I": {"kind": "chaotic", "scale": 16.0, "offset": 10.0, "timescale": 15.0, "seed": 4}}
@@ -110,7 +111,7 @@ def measure(problem: Problem, minimizer: str, starts: int) -> dict:
     began = time.perf_counter()
     with make_minimiser(action, minimizer) as minimiser:
         for start in range(starts):
-            climb, good = begin(problem, ladder, WAYS["uniform"], 1, start), True
+            climb, good = begin(Scene(problem, ladder), WAYS["uniform"], 1, start), True
             while not climb.ended(ladder):
                 climb, rung = step(climb, ladder, minimiser)
                 iterations += rung.outcome.iterations

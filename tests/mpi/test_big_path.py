@@ -9,11 +9,12 @@ MPI = pytest.importorskip("mpi4py.MPI")
 pytest.importorskip("petsc4py")
 
 from hpcda.action import Action  # noqa: E402
-from hpcda.annealing import WAYS, Ladder, begin  # noqa: E402
+from hpcda.annealing import Ladder  # noqa: E402
 from hpcda.models.lorenz96 import build  # noqa: E402
 from hpcda.models.twin import noise, simulate, spin_up  # noqa: E402
 from hpcda.petsc import SolverOptions, linear, make_minimiser  # noqa: E402
 from hpcda.problem import Estimated, Problem, Window  # noqa: E402
+from hpcda.search import WAYS, Scene, begin  # noqa: E402
 
 pytestmark = pytest.mark.mpi(min_size=1)
 COMM = MPI.COMM_WORLD
@@ -50,7 +51,7 @@ def action():
 
 def climb(action, comm, options=None):
     """Minima along a short ladder, all from the same first path, and what solved the linear systems."""
-    path, found = begin(action.problem, Ladder(1.0, 2.0, 1), WAYS["quiet"], 1, 0).path, []
+    path, found = begin(Scene(action.problem, Ladder(1.0, 2.0, 1)), WAYS["quiet"], 1, 0).path, []
     with SolverOptions(options or {}) as given, make_minimiser(action, comm=comm) as minimiser:
         for rf in RUNGS:
             found.append(minimiser.minimise(path, rf))

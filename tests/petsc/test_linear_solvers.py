@@ -8,11 +8,12 @@ import pytest
 pytest.importorskip("petsc4py", reason="the minimisers are PETSc's")
 
 from hpcda.action import Action
-from hpcda.annealing import WAYS, Ladder, begin, step
+from hpcda.annealing import Ladder, step
 from hpcda.build import build_problem
 from hpcda.job import load_job
 from hpcda.petsc import SolverOptions, make_minimiser
 from hpcda.petsc.start import PETSc
+from hpcda.search import WAYS, Scene, begin
 
 pytestmark = pytest.mark.petsc
 JOB = Path(__file__).parents[2] / "jobs" / "lorenz96" / "short.toml"
@@ -36,7 +37,7 @@ def final_actions(action, minimizer, options):
     found = []
     with SolverOptions(options) as given, make_minimiser(action, minimizer) as minimiser:
         for start in range(3):
-            climb = begin(action.problem, LADDER, WAYS["uniform"], 1, start)
+            climb = begin(Scene(action.problem, LADDER), WAYS["uniform"], 1, start)
             while not climb.ended(LADDER):
                 climb, rung = step(climb, LADDER, minimiser)
                 assert rung.outcome.reason.converged, (start, rung.number, rung.outcome.reason)

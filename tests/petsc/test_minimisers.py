@@ -16,11 +16,12 @@ from problems import dense, linear_problem
 from scipy.optimize import minimize
 
 from hpcda.action import SCHEMES, Action
-from hpcda.annealing import WAYS, Ladder, Reason, begin, step
+from hpcda.annealing import Ladder, Reason, step
 from hpcda.errors import InputError
 from hpcda.models.model import Model, State
 from hpcda.petsc import MINIMISERS, PetscMinimiser, make_minimiser
 from hpcda.problem import Problem, Window
+from hpcda.search import WAYS, Scene, begin
 
 from .lorenz import FREE, lorenz_problem
 
@@ -38,7 +39,7 @@ RF = 10.0
 def near():
     """The Lorenz problem, a path near its minimum at RF, and the minimum's action by dense Newton steps."""
     action = Action(lorenz_problem())
-    path = begin(action.problem, Ladder(1.0, 2.0, 1), WAYS["quiet"], 1, 0).path
+    path = begin(Scene(action.problem, Ladder(1.0, 2.0, 1)), WAYS["quiet"], 1, 0).path
     with make_minimiser(action) as minimiser:
         for rf in (1e-2, 1e-1, 1.0, RF):
             path = minimiser.minimise(path, rf).path
@@ -122,7 +123,7 @@ def test_the_minimum_is_that_of_scipy(scheme):
     """Newton's method of SciPy in a trust region, with the same value, gradient and Hessian."""
     problem = lorenz_problem(times=17, discretization=scheme)
     action = Action(problem)
-    path = begin(problem, Ladder(1.0, 2.0, 1), WAYS["quiet"], 1, 0).path
+    path = begin(Scene(problem, Ladder(1.0, 2.0, 1)), WAYS["quiet"], 1, 0).path
     with make_minimiser(action) as minimiser:
         for rf in (1e-2, 1.0):
             path = minimiser.minimise(path, rf).path
@@ -145,7 +146,7 @@ def test_a_whole_ladder_ends_where_newton_ends(name):
     action, ladder = Action(problem), Ladder(1e-2, 4.0, 8)
     ends = {}
     for one in ("auto", name):
-        climb = begin(problem, ladder, WAYS["quiet"], 1, 0)
+        climb = begin(Scene(problem, ladder), WAYS["quiet"], 1, 0)
         with make_minimiser(action, one, max_iterations=3000) as minimiser:
             while not climb.ended(ladder):
                 climb, rung = step(climb, ladder, minimiser)

@@ -10,10 +10,11 @@ import pytest
 pytest.importorskip("petsc4py", reason="the minimisers are PETSc's")
 
 from hpcda.action import Action
-from hpcda.annealing import WAYS, Ladder, begin, step
+from hpcda.annealing import Ladder, step
 from hpcda.build import build_problem
 from hpcda.job import load_job
 from hpcda.petsc import PetscMinimiser
+from hpcda.search import WAYS, Scene, begin
 
 pytestmark = pytest.mark.petsc
 JOBS = Path(__file__).parents[2] / "jobs"
@@ -52,7 +53,7 @@ def test_a_short_experiment_reaches_its_level(name):
     assert found, "the header promises a level"
     with PetscMinimiser(Action(problem), job.solver.minimizer) as minimiser:
         for start in range(2):
-            climb = begin(problem, ladder, WAYS[job.ensemble.way], job.ensemble.seed, start)
+            climb = begin(Scene(problem, ladder), WAYS[job.ensemble.way], job.ensemble.seed, start)
             while not climb.ended(ladder):
                 climb, rung = step(climb, ladder, minimiser)
             assert climb.failed is None

@@ -15,10 +15,11 @@ pytest.importorskip("petsc4py", reason="the minimisers are PETSc's")
 pytest.importorskip("casadi", reason="the oracle is CasADi")
 
 from hpcda.action import Action
-from hpcda.annealing import WAYS, Ladder, begin, step
+from hpcda.annealing import Ladder, step
 from hpcda.models.catalogue import load_model
 from hpcda.petsc import PetscMinimiser
 from hpcda.problem import Estimated, Problem, Window
+from hpcda.search import WAYS, Scene, begin
 
 from . import casadi_action as oracle
 
@@ -57,7 +58,7 @@ def make_problem(t, data, std, observed, dimension, scheme, start, states, bound
 
 def climb(problem, rungs, way, start, found: PetscMinimiser):
     """First path, and the outcome at the last rung."""
-    state = begin(problem, rungs, WAYS[way], 1, start)
+    state = begin(Scene(problem, rungs), WAYS[way], 1, start)
     first = state.path
     while not state.ended(rungs):
         state, rung = step(state, rungs, found)

@@ -7,10 +7,11 @@ import pytest
 pytest.importorskip("petsc4py")
 
 from hpcda.action import Action  # noqa: E402
-from hpcda.annealing import WAYS, Ladder, begin  # noqa: E402
+from hpcda.annealing import Ladder  # noqa: E402
 from hpcda.build import build_problem  # noqa: E402
 from hpcda.job import load_job  # noqa: E402
 from hpcda.petsc import LockstepTeam  # noqa: E402
+from hpcda.search import WAYS, Scene, begin  # noqa: E402
 
 JOB = {
     "model": {"name": "lorenz63", "parameters": {"rho": {"estimate": True, "start": [20.0, 40.0]}}},
@@ -37,7 +38,7 @@ def climbed(parts, level, **options):
             team.level()
         while taken < STARTS or team.busy:
             while taken < STARTS and team.free:
-                team.take(begin(problem, ladder, WAYS["uniform"], 1, taken))
+                team.take(begin(Scene(problem, ladder), WAYS["uniform"], 1, taken))
                 taken += 1
             for one in team.work():
                 key = (one.climb.start, one.rung.number)
@@ -72,7 +73,7 @@ def test_levelled_climbs_end_together(parts):
         team, at = LockstepTeam(action, ladder, lanes=4, share=12.0), {}
         try:
             for start in range(0, 2 * STARTS, 2):
-                team.take(begin(problem, ladder, WAYS["uniform"], 1, start))
+                team.take(begin(Scene(problem, ladder), WAYS["uniform"], 1, start))
                 at[start] = 0
             if level:
                 team.level()

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 import hpcda.models.signals as signals
-from hpcda.annealing.ways import WAYS
 from hpcda.errors import InputError
 from hpcda.job import Job, load_job
 from hpcda.job.kinds import STIMULUS_KINDS, Chaotic, Constant, Sine, Steps
 from hpcda.job.schema import EnsembleTable
 from hpcda.job.text import to_toml
+from hpcda.search import WAYS
 
 SMALL: dict[str, Any] = {
     "model": {"name": "lorenz63"},

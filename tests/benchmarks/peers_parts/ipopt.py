@@ -24,8 +24,9 @@ from typing import Any
 import casadi as ca
 import numpy as np
 
-from hpcda.annealing import WAYS, Ladder, begin
+from hpcda.annealing import Ladder
 from hpcda.problem import Array, Problem
+from hpcda.search import WAYS, Scene, begin
 
 from .twin import Twin, make_twin
 
@@ -67,7 +68,7 @@ def prepare(problem: Problem, ladder: Ladder, folder: Path) -> Ipopt:
     """Build the NLP once, compile it (or take it from `folder`), choose MUMPS's ordering."""
     functions, seconds = _compiled(make_twin(problem), folder)
     low, high = problem.bounds
-    path = begin(problem, ladder, WAYS["uniform"], 0, 0).path
+    path = begin(Scene(problem, ladder), WAYS["uniform"], 0, 0).path
     times = {}
     for name in ORDERINGS:
         solver = _solver(functions, {"mumps_pivot_order": ORDERINGS[name], "max_iter": 10})
@@ -97,7 +98,7 @@ def _one(
     problem: Problem, prepared: Ipopt, ladder: Ladder, start: int, seed: int, tell: Callable[[int, int], None]
 ) -> tuple[float, Array, int, float]:
     low, high = problem.bounds
-    path: Any = begin(problem, ladder, WAYS["uniform"], seed, start).path
+    path: Any = begin(Scene(problem, ladder), WAYS["uniform"], seed, start).path
     factorizations, value, multipliers = 0, np.nan, 0.0
     ends = prepared.notes.setdefault("ends", {})
     began = time.process_time()

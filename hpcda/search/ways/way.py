@@ -1,9 +1,4 @@
-"""Ways in which a path begins, each a function of the problem and a random generator.
-
-`uniform` is the papers' (Ye et al., Nonlin. Processes Geophys. 22, 205 (2015)): measured states as measured,
-the others uniform in their range. `quiet` begins near a path at rest: the others at the mean of the data,
-with a tenth of noise.
-"""
+"""A way to begin: a function of the scene and a random generator that gives a first path."""
 
 from __future__ import annotations
 
@@ -13,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpcda.problem import Array, Problem, Window
-
-QUIET_NOISE = 0.1
+from hpcda.search.scene import Scene
 
 
 @dataclass(frozen=True)
@@ -24,26 +18,43 @@ class Way:
     Attributes:
         name: As the job file names it.
         sentence: What it does.
-        unmeasured: (problem, window, rng) -> values of all states at all times, shape (N, D), before the
-            measured states are put in.
+        path: (scene, rng) -> a first path, shape (size,); bounds are seen to by `draw`.
+        shares: Shares of the ladder that lie below the first rungs which suit it, best first.
     """
 
     name: str
     sentence: str
-    unmeasured: Callable[[Problem, Window, np.random.Generator], Array]
+    path: Callable[[Scene, np.random.Generator], Array]
+    shares: tuple[float, ...] = (0.0,)
 
-    def draw(self, problem: Problem, rng: np.random.Generator) -> Array:
+    def draw(self, scene: Scene, rng: np.random.Generator) -> Array:
         """A first path, shape (size,), inside the bounds."""
-        blocks = []
+        lower, upper = scene.problem.bounds
+        return np.clip(self.path(scene, rng), lower, upper)
+
+
+def pointwise(
+    unmeasured: Callable[[Problem, Window, np.random.Generator], Array],
+) -> Callable[[Scene, np.random.Generator], Array]:
+    """A way's `path` from a rule for the states alone.
+
+    Args:
+        unmeasured: (problem, window, rng) -> values of all states at all times, shape (N, D). Measured states
+            are put in over them; parameters are uniform in their ranges.
+    """
+
+    def path(scene: Scene, rng: np.random.Generator) -> Array:
+        problem, blocks = scene.problem, []
         for window in problem.windows:
-            states = self.unmeasured(problem, window, rng)
+            states = unmeasured(problem, window, rng)
             for state, values in measured_states(problem, window).items():
                 states[:, state] = values
             varying = [rng.uniform(*q.start, size=window.times) for q in problem.varying]
             blocks.append(np.column_stack([states, *varying]))
         parameters = np.array([rng.uniform(*p.start) for p in problem.parameters])
-        lower, upper = problem.bounds
-        return np.clip(problem.join(blocks, parameters), lower, upper)
+        return problem.join(blocks, parameters)
+
+    return path
 
 
 def measured_states(problem: Problem, window: Window) -> dict[int, Array]:
@@ -61,37 +72,24 @@ def measured_states(problem: Problem, window: Window) -> dict[int, Array]:
     return found
 
 
-def _uniform(problem: Problem, window: Window, rng: np.random.Generator) -> Array:
-    low, high = problem.state_start.T
-    return rng.uniform(low, high, size=(window.times, problem.dimension))
+def centre_and_spread(problem: Problem, window: Window) -> tuple[Array, Array]:
+    """Mean and standard deviation of every state, each of shape (D,).
 
-
-def _quiet(problem: Problem, window: Window, rng: np.random.Generator) -> Array:
+    Those of the data for measured states and for states of the same unit and range; for all others the
+    middle of their range, and a quarter of its width.
+    """
     low, high = problem.state_start.T
-    centre = (low + high) / 2
-    alike = _alike(problem)
-    for group in alike:
-        values = [v for state, v in measured_states(problem, window).items() if state in group]
+    centre, spread = (low + high) / 2, (high - low) / 4
+    measured = measured_states(problem, window)
+    for group in _alike(problem):
+        values = [v for state, v in measured.items() if state in group]
         if values:
             centre[group] = np.clip(np.mean(values), low[group], high[group])
-    noise = (
-        QUIET_NOISE
-        * np.minimum(1.0, (high - low) / 10.0)
-        * rng.standard_normal((window.times, problem.dimension))
-    )
-    return centre + noise
+            spread[group] = np.minimum(np.std(values), (high - low)[group])
+    return centre, spread
 
 
 def _alike(problem: Problem) -> list[list[int]]:
     """States that the measured ones speak for: those of the same unit and the same range."""
     keys = [(state.unit, state.range) for state in problem.model.states]
     return [[i for i, key in enumerate(keys) if key == one] for one in dict.fromkeys(keys)]
-
-
-WAYS: dict[str, Way] = {
-    way.name: way
-    for way in (
-        Way("uniform", "unmeasured states uniform in their range", _uniform),
-        Way("quiet", "unmeasured states at the mean of the data, with a tenth of noise", _quiet),
-    )
-}

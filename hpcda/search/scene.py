@@ -1,0 +1,37 @@
+"""What ways to begin and escapes may use: the problem, the ladder, the action."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from hpcda.action import Action
+from hpcda.annealing import Ladder
+from hpcda.problem import Problem
+
+
+class Scene:
+    """Made once a run; what takes time to make is made when it is first asked for.
+
+    Args:
+        problem: The problem.
+        ladder: The ladder that all starts climb.
+        action: Its action, where there is one already.
+
+    Attributes:
+        problem: The problem.
+        ladder: The ladder.
+    """
+
+    def __init__(self, problem: Problem, ladder: Ladder, action: Action | None = None) -> None:
+        self.problem, self.ladder = problem, ladder
+        if action is not None:
+            self.action = action
+
+    @cached_property
+    def action(self) -> Action:
+        """The action."""
+        return Action(self.problem)
+
+    def rung(self, share: float) -> int:
+        """The rung that has this share of the ladder below it, 0 ≤ share < 1."""
+        return min(int(share * self.ladder.rungs), self.ladder.rungs - 1)

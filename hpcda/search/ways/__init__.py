@@ -1,0 +1,10 @@
+"""Ways to begin, one a module."""
+
+from hpcda.search.ways.noise import NOISE
+from hpcda.search.ways.quiet import QUIET
+from hpcda.search.ways.uniform import UNIFORM
+from hpcda.search.ways.way import Way
+
+WAYS: dict[str, Way] = {way.name: way for way in (UNIFORM, QUIET, NOISE)}
+
+__all__ = ["WAYS", "Way"]

@@ -1,0 +1,19 @@
+"""Noisy paths: unmeasured states are white noise with the mean and the spread of the data."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hpcda.problem import Array, Problem, Window
+from hpcda.search.ways.way import Way, centre_and_spread, pointwise
+
+
+def _states(problem: Problem, window: Window, rng: np.random.Generator) -> Array:
+    centre, spread = centre_and_spread(problem, window)
+    return centre + spread * rng.standard_normal((window.times, problem.dimension))
+
+
+NOISE = Way(
+    "noise", "unmeasured states white noise with the data's mean and spread", pointwise(_states),
+    shares=(0.25,),
+)  # fmt: skip

@@ -1,0 +1,16 @@
+"""Uniform paths, as the papers begin: Ye et al., Nonlin. Processes Geophys. 22, 205 (2015), section 3."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hpcda.problem import Array, Problem, Window
+from hpcda.search.ways.way import Way, pointwise
+
+
+def _states(problem: Problem, window: Window, rng: np.random.Generator) -> Array:
+    low, high = problem.state_start.T
+    return rng.uniform(low, high, size=(window.times, problem.dimension))
+
+
+UNIFORM = Way("uniform", "unmeasured states uniform in their range", pointwise(_states))
