@@ -2,8 +2,9 @@
 
 Every round draws its tasks by Thompson sampling (Biometrika 25, 285 (1933)) over arms, an arm being a way
 with a first rung, or an escape: the chance of the arm to end at the lowest level, from what its starts did so
-far, over its cost in iterations. An arm's past is counted anew whenever a lower level is found. All is decided
-between rounds, from numbers that are the same whatever ran them: nothing depends on the order of arrival.
+far, over its cost in iterations. An arm's past is counted anew whenever a lower level is found. All is
+decided between rounds, from numbers that are the same whatever ran them: nothing depends on the order of
+arrival.
 """
 
 from __future__ import annotations
