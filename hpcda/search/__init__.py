@@ -2,6 +2,7 @@
 
 from hpcda.search.auto import Auto
 from hpcda.search.begin import begin
+from hpcda.search.conclusion import Conclusion, Evidence, Level, conclude
 from hpcda.search.escapes import ESCAPES, Escape
 from hpcda.search.merge import Merger, Sketch
 from hpcda.search.plan import Found, Plain, Plan, Round, Task
@@ -12,8 +13,11 @@ __all__ = [
     "ESCAPES",
     "WAYS",
     "Auto",
+    "Conclusion",
     "Escape",
+    "Evidence",
     "Found",
+    "Level",
     "Merger",
     "Plain",
     "Plan",
@@ -23,4 +27,5 @@ __all__ = [
     "Task",
     "Way",
     "begin",
+    "conclude",
 ]
