@@ -30,7 +30,7 @@ from tests.oracles.truth import BEGINNINGS, beginnings, true_run
 QUIET = 16
 """Climbs from quiet paths where nobody knows the truth."""
 SLOW = ("nakl",)
-"""Families on which IPOPT takes minutes and ends elsewhere (nakl-1, from the truth: 1328.6, not 1017.8)."""
+"""Families on which IPOPT takes minutes from the truth, and is not asked."""
 
 
 def find(oracle: Oracle, known: Reference | None) -> Reference:

@@ -2,7 +2,7 @@
 
 lorenz96-10-L4 … L2    10 sites, 4, 3 or 2 of them measured, evenly spaced; seeds 1 … 4
 lorenz96-20-L8 … L2    20 sites, 8 … 2 of them measured; seeds 1 … 4
-colpitts, nakl         the experiments of jobs/ on other data; seeds 1 … 4 and 1, 2
+colpitts, nakl         the experiments of jobs/ on other data; seeds 1 … 4, and 6, 2 (three spikes)
 minaone-set1, -set5    yejingxin/minAone, shipped data sets 1 and 5, its settings
 varanneal              paulrozdeba/varanneal, its example
 """

@@ -145,7 +145,7 @@ SOURCES: dict[str, Callable[[], Source]] = {
     "colpitts": colpitts,
     "nakl": nakl,
 }
-SEEDS = {"lorenz96-10": (1, 2, 3, 4), "lorenz96-20": (1, 2, 3, 4), "colpitts": (1, 2, 3, 4), "nakl": (1, 2)}
+SEEDS = {"lorenz96-10": (1, 2, 3, 4), "lorenz96-20": (1, 2, 3, 4), "colpitts": (1, 2, 3, 4), "nakl": (6, 2)}
 
 
 @cache
