@@ -6,16 +6,24 @@ import numpy as np
 
 from hpcda.action import Action
 from hpcda.annealing import Ladder
-from hpcda.annealing.lockstep import Lockstep, Reached
+from hpcda.annealing.lockstep import Lockstep, Reached, Settings
 from hpcda.problem import Array, Problem
 
 SHARES = (0.4, 0.25, 0.3, 0.5, 0.6, 0.7, 0.85, 1.0)
 """Where climbs from the truth begin: shares of the ladder below; the first gives the last 24 rungs of 40."""
+POLISHING = 10_000
+"""Limit of iterations of the last rung where a climb did not come to its minimum."""
 
 
-def climbs(action: Action, ladder: Ladder, paths: list[Array], rungs: list[int]) -> list[Reached]:
+def climbs(
+    action: Action,
+    ladder: Ladder,
+    paths: list[Array],
+    rungs: list[int],
+    settings: Settings | None = None,
+) -> list[Reached]:
     """The last rungs of climbs from these paths, which begin at these rungs, in order."""
-    lockstep = Lockstep(action, ladder)
+    lockstep = Lockstep(action, ladder, settings=settings)
     waiting = list(range(len(paths)))
     ends: dict[int, Reached] = {}
     while waiting or lockstep.active:
@@ -34,6 +42,18 @@ def from_truth(
     """Climbs from the truth, one a share."""
     rungs = [min(int(share * ladder.rungs), ladder.rungs - 1) for share in shares]
     return climbs(action, ladder, [path] * len(rungs), rungs)
+
+
+def polished(action: Action, ladder: Ladder, ends: list[Reached]) -> list[Reached]:
+    """The same ends; those that the limit of iterations stopped have gone on to their minima."""
+    stopped = [k for k, one in enumerate(ends) if not one.outcome.reason.converged]
+    paths = [ends[k].outcome.path for k in stopped]
+    further = Settings(max_iterations=POLISHING, barrier=0.0)
+    found = climbs(action, ladder, paths, [ladder.rungs - 1] * len(paths), further) if paths else []
+    whole = list(ends)
+    for k, one in zip(stopped, found, strict=True):
+        whole[k] = one
+    return whole
 
 
 def ipopt(problem: Problem, rf: float, path: Array) -> tuple[float, Array]:

@@ -111,9 +111,14 @@ class Oracle:
         """The lowest minimum that is known."""
         return reference_of(self.name)
 
+    @property
+    def goal(self) -> float:
+        """The action below which a path is in the reference's minimum, or a lower one."""
+        return self.reference.action * (1.0 + SAME)
+
     def solved(self, action: float) -> bool:
         """Whether a search that ends with this action has found a minimum as low as the reference."""
-        return bool(action <= self.reference.action * (1.0 + SAME))
+        return bool(action <= self.goal)
 
     def job(self, folder: str | os.PathLike[str], **tables: dict[str, Any]) -> dict[str, Any]:
         """The tables of the job; its data are written to `folder`, its results go there.
