@@ -98,7 +98,7 @@ def check(job: Job) -> Checked:
     action = Action(built.problem)
     ladder = _ladder(job)
     scene = Scene(built.problem, ladder, action)
-    path = begin(scene, WAYS[job.ensemble.way], job.ensemble.seed, 0).path
+    path = begin(scene, WAYS[_way(job)], job.ensemble.seed, 0).path
     rungs = job.ladder.rf[sorted({min(job.ladder.first_rungs), -1 % job.ladder.count})]
     if not np.isfinite(action.value(path, float(rungs[0])).total):
         raise InputError(
@@ -110,6 +110,10 @@ def check(job: Job) -> Checked:
         )
     checks = tuple((float(rf), verify(action, path, float(rf))) for rf in rungs)
     return Checked(built, checks, _cost(job, built.problem, action, path, float(rungs[-1])))
+
+
+def _way(job: Job) -> str:
+    return "quiet" if job.ensemble.way == "auto" else job.ensemble.way
 
 
 def _ladder(job: Job) -> Ladder:
@@ -157,7 +161,7 @@ def _trial(job: Job, action: Action) -> float:
     )
     lockstep = Lockstep(action, ladder, settings=settings)
     for start, lane in enumerate(lockstep.empty):
-        climb = begin(Scene(action.problem, ladder, action), WAYS[job.ensemble.way], job.ensemble.seed, start)
+        climb = begin(Scene(action.problem, ladder, action), WAYS[_way(job)], job.ensemble.seed, start)
         lockstep.put(int(lane), start, climb.path, climb.first, True)
     rungs, lane_seconds, began = 0, 0.0, time.perf_counter()
     while lockstep.active and time.perf_counter() - began < TRIAL_SECONDS:

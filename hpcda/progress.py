@@ -134,6 +134,12 @@ class Progress:
         self.snapshot = Snapshot("running", starts, rungs, ranks, socket.gethostname(), os.getpid(), now, now)
         self._store()
 
+    def expect(self, starts: int, rungs: int) -> None:
+        """Tell of a further round: so many starts more, with so many rungs together."""
+        self.snapshot = replace(
+            self.snapshot, starts=self.snapshot.starts + starts, rungs=self.snapshot.rungs + rungs
+        )
+
     def update(self, *, done: int, rungs_done: int, failed: int = 0, lowest: float | None = None) -> None:
         """Tell the counts so far; written where it is time to."""
         now = self._clock()

@@ -8,8 +8,7 @@ import platform
 import shlex
 import socket
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +16,17 @@ import numpy as np
 
 import hpcda
 from hpcda.action import Action
-from hpcda.annealing import Climb, Ladder, Reason, Rung, Schedule, Team
+from hpcda.annealing import Ladder, Reason
 from hpcda.build import Built, build_problem, refuse_used
+from hpcda.ensemble import Ensemble
 from hpcda.errors import InputError, Mistake
 from hpcda.job import Job, load_job
-from hpcda.problem import Problem
 from hpcda.progress import Progress
-from hpcda.search import WAYS, Scene, begin
-from hpcda.store import Layout, RungRecord, Shard, build_index
+from hpcda.search import ESCAPES, WAYS, Auto, Plain, Plan, Scene, begin
+from hpcda.store import Layout, Shard, build_index
 
-POLL_SECONDS = 0.1
+ROUND, GROUP_ROUND = 4096, 16
+"""Starts of the plain ensemble that are run side by side: at least so many, and so many a group of ranks."""
 
 
 def run(
@@ -64,10 +64,11 @@ def run(
         ladder = Ladder(job.ladder.rf0, job.ladder.alpha, job.ladder.count, tuple(job.ladder.first_rungs))
         options = SolverOptions(job.solver.petsc, petsc_options)
         with options:
-            solver = _try_once(job, action, ladder, world, options)
+            scene = Scene(built.problem, ladder, action)
+            solver = _try_once(job, scene, world, options)
             layout = _layout(job, built, ladder, world, petsc_options, solver)
             all_or_none(world.comm, lambda: _prepare(directory, layout))
-            _ensemble(job, action, ladder, world, layout, directory, quiet)
+            _ensemble(job, scene, world, layout, directory, quiet)
         if world.rank == 0:
             build_index(directory)
         world.wait()
@@ -82,7 +83,7 @@ def _announce(job: Job, petsc_options: Sequence[str]) -> None:
         os.environ["PETSC_OPTIONS"] = shlex.join([*shlex.split(known), *words, *petsc_options])
 
 
-def _try_once(job: Job, action: Action, ladder: Ladder, world: Any, options: Any) -> str:
+def _try_once(job: Job, scene: Scene, world: Any, options: Any) -> str:
     """One iteration from the first path: is the action finite, does a solver use every option?
 
     Returns:
@@ -90,9 +91,10 @@ def _try_once(job: Job, action: Action, ladder: Ladder, world: Any, options: Any
     """
     from hpcda.petsc import make_team
 
-    climb = _begin(job, action, ladder, 0)
-    rf = float(ladder.rf[climb.next])
-    if not np.isfinite(action.value(climb.path, rf).total):
+    way = "quiet" if job.ensemble.way == "auto" else job.ensemble.way
+    climb = begin(scene, WAYS[way], job.ensemble.seed, 0)
+    rf = float(scene.ladder.rf[climb.next])
+    if not np.isfinite(scene.action.value(climb.path, rf).total):
         raise InputError(
             Mistake(
                 "ensemble",
@@ -102,7 +104,12 @@ def _try_once(job: Job, action: Action, ladder: Ladder, world: Any, options: Any
             )
         )
     team = make_team(
-        action, ladder, job.solver.minimizer, comm=world.group, max_iterations=1, share=_share(job, world)
+        scene.action,
+        scene.ladder,
+        job.solver.minimizer,
+        comm=world.group,
+        max_iterations=1,
+        share=_share(job, world),
     )
     try:
         team.take(climb)
@@ -125,151 +132,52 @@ def _prepare(directory: Path, layout: Layout) -> None:
         ) from None
 
 
-def _begin(job: Job, action: Action, ladder: Ladder, start: int) -> Climb:
-    return begin(Scene(action.problem, ladder, action), WAYS[job.ensemble.way], job.ensemble.seed, start)
-
-
-def _ensemble(
-    job: Job, action: Action, ladder: Ladder, world: Any, layout: Layout, directory: Path, quiet: bool
-) -> None:
+def _ensemble(job: Job, scene: Scene, world: Any, layout: Layout, directory: Path, quiet: bool) -> None:
     from hpcda.mpi import Queue
     from hpcda.petsc import make_team
 
-    progress = _progress(job, ladder, world, directory, quiet)
+    progress = None
+    if world.rank == 0:
+        progress = Progress(directory, starts=0, rungs=0, ranks=world.size, quiet=quiet)
     shard = Shard.create(directory, world.group_number, layout) if world.leads else None
+    queue = Queue(world.comm, world.group, 0)
     team = make_team(
-        action,
-        ladder,
+        scene.action,
+        scene.ladder,
         job.solver.minimizer,
         comm=world.group,
         max_iterations=job.solver.max_iterations,
         barrier=job.solver.barrier,
         rung_tolerance=job.solver.rung_tolerance,
-        watch=lambda iteration, value: watch() if watch is not None else None,
+        watch=lambda iteration, value: ensemble.watch(),
         share=_share(job, world),
     )
-    schedule = Schedule(job.ensemble.starts, world.groups, team.lanes, ladder.first_rungs)
-    queue = Queue(world.comm, world.group, job.ensemble.starts, schedule.dealt_to_all)
-    watch = _watch(queue, progress)
+    merge = job.ensemble.merge
+    ensemble = Ensemble(scene, world, team, shard, queue, job.ensemble.seed, merge, progress)
     try:
-        _work(job, action, ladder, team, shard, queue, schedule, world.group_number)
-        if watch is not None:
-            while queue.counts().done < job.ensemble.starts:
-                watch()
-                time.sleep(POLL_SECONDS / 2)
+        ensemble.run(_plan(job, scene, world))
     finally:
         if shard is not None:
             shard.close()
     team.destroy()
     world.wait()
     if progress is not None:
-        counts = queue.counts()
-        progress.update(
-            done=counts.done, rungs_done=counts.rungs, failed=counts.failed, lowest=_known(counts.lowest)
-        )
+        ensemble.tell()
         progress.finish("done")
     queue.close()
+
+
+def _plan(job: Job, scene: Scene, world: Any) -> Plan:
+    """Which starts are run."""
+    ensemble = job.ensemble
+    if ensemble.way == "auto":
+        return Auto(scene, ensemble.seed, ensemble.starts)
+    return Plain(ensemble.way, scene.ladder, ensemble.starts, max(ROUND, GROUP_ROUND * world.groups))
 
 
 def _share(job: Job, world: Any) -> float:
     """Starts there are for each group of ranks."""
     return float(job.ensemble.starts / world.groups)
-
-
-def _work(
-    job: Job,
-    action: Action,
-    ladder: Ladder,
-    team: Team,
-    shard: Shard | None,
-    queue: Any,
-    schedule: Schedule,
-    group: int,
-) -> None:
-    """Work on the starts dealt to this group, then on those of the queue; store every finished rung."""
-    rows: dict[int, int] = {}
-
-    def take(positions: Sequence[int]) -> None:
-        for position in positions:
-            climb = _begin(job, action, ladder, schedule.start(position))
-            team.take(climb)
-            if shard is not None:
-                rows[climb.start] = shard.begin(climb.start, climb.way, climb.first)
-
-    take(schedule.dealt(group))
-    more, batch = schedule.dealt_to_all < schedule.starts, schedule.batch(schedule.dealt_to_all)
-    if schedule.at_once or not more:
-        team.level()
-    while more or team.busy:
-        while more and (free := team.free) >= batch:
-            positions = queue.take_several(free)
-            take(positions)
-            batch = schedule.batch(positions.stop)
-            if len(positions) < free:
-                more = False
-                team.level()
-        if not team.busy:
-            continue
-        finished = team.work()
-        if shard is None or not finished:
-            continue
-        shard.rungs(
-            [
-                (rows[one.climb.start], one.rung.number, _record(one.rung, action.problem), one.climb.path)
-                for one in finished
-            ]
-        )
-        queue.rungs_done(len(finished))
-        for one in finished:
-            if one.ended:
-                shard.finish(rows.pop(one.climb.start), one.climb.path)
-                queue.start_done(one.rung.outcome.parts.total, one.climb.failed is not None)
-
-
-def _record(rung: Rung, problem: Problem) -> RungRecord:
-    outcome = rung.outcome
-    return RungRecord(
-        action=outcome.parts.total,
-        measurement=outcome.parts.measurement,
-        model=outcome.parts.model,
-        prior=outcome.parts.prior,
-        gradient_norm=outcome.gradient_norm,
-        iterations=outcome.iterations,
-        seconds=rung.seconds,
-        reason=outcome.reason.code,
-        parameters=outcome.path[problem.offsets[-1] :],
-    )
-
-
-def _progress(job: Job, ladder: Ladder, world: Any, directory: Path, quiet: bool) -> Progress | None:
-    if world.rank != 0:
-        return None
-    rungs = sum(ladder.rungs - ladder.first(start) for start in range(job.ensemble.starts))
-    return Progress(directory, starts=job.ensemble.starts, rungs=rungs, ranks=world.size, quiet=quiet)
-
-
-def _watch(queue: Any, progress: Progress | None) -> Callable[[], None] | None:
-    """What rank 0 does at every iteration: let the queue go on and tell how far the run is."""
-    if progress is None:
-        return None
-    last = 0.0
-
-    def watch() -> None:
-        nonlocal last
-        queue.poll()
-        now = time.monotonic()
-        if now - last >= POLL_SECONDS:
-            last = now
-            counts = queue.counts()
-            progress.update(
-                done=counts.done, rungs_done=counts.rungs, failed=counts.failed, lowest=_known(counts.lowest)
-            )
-
-    return watch
-
-
-def _known(lowest: float) -> float | None:
-    return lowest if np.isfinite(lowest) else None
 
 
 def _layout(
@@ -284,7 +192,7 @@ def _layout(
         seed=job.ensemble.seed,
         keep_paths=job.output.keep_paths,
         reasons=Reason.table(),
-        ways=tuple(WAYS),
+        ways=(*WAYS, *ESCAPES),
         job_toml=job.resolved_toml(),
         provenance=_provenance(world, petsc_options) | {"linear_solver": solver},
         truth=built.truth,

@@ -8,7 +8,7 @@ again.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hpcda.annealing.ladder import Ladder
 from hpcda.annealing.outcome import Minimiser, Outcome
@@ -27,6 +27,7 @@ class Climb:
         next: The rung that comes next.
         path: Flat path, shape (size,), from which the next rung begins.
         failed: Why it ended early, or None.
+        until: The rung before which it pauses, None for none.
     """
 
     start: int
@@ -35,10 +36,17 @@ class Climb:
     next: int
     path: Array
     failed: Reason | None = None
+    until: int | None = None
 
     def ended(self, ladder: Ladder) -> bool:
-        """Whether no rung is left to climb."""
-        return self.failed is not None or self.next >= ladder.rungs
+        """Whether no rung is left to climb before its end or its pause."""
+        end = ladder.rungs if self.until is None else self.until
+        return self.failed is not None or self.next >= end
+
+    @property
+    def pauses(self) -> bool:
+        """Whether it has come to its pause."""
+        return self.failed is None and self.until is not None and self.next >= self.until
 
 
 @dataclass(frozen=True)
@@ -62,4 +70,4 @@ def step(climb: Climb, ladder: Ladder, minimiser: Minimiser) -> tuple[Climb, Run
     rung = Rung(climb.next, outcome, time.perf_counter() - began)
     goes_on = outcome.reason.converged or outcome.reason is Reason.STOPPED_ITERATIONS
     failed = None if goes_on else outcome.reason
-    return Climb(climb.start, climb.way, climb.first, climb.next + 1, outcome.path, failed), rung
+    return replace(climb, next=climb.next + 1, path=outcome.path, failed=failed), rung

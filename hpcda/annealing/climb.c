@@ -210,8 +210,11 @@ int climb(Batch *B, int ticks) {
     for (int l = 0; l < W; l++) {
       if (!ended[l]) continue;
       const int failed = ended[l] < 0 && ended[l] != ITERATIONS;
-      record(B, l, ended[l], accepted[l] ? &to : &at);
-      if (failed || B->rung[l] + 1 >= B->rungs) {
+      const Terms *found = accepted[l] ? &to : &at;
+      const int above = found->measurement[l] + found->model[l] + found->prior[l] > B->cap;
+      const int over = failed || above || B->rung[l] + 1 >= B->until[l];
+      record(B, l, ended[l], found);
+      if (over) {
         B->state[l] = ENDED;
       } else {
         begin_rung(B, l, B->rf[B->rung[l]++]);

@@ -29,10 +29,10 @@ typedef struct {
   const double *rf;                   /* [rungs] */
   const int *prior;
   const double *prior_mean, *prior_weight;        /* [shared] */
-  double curvature, tolerance, decrement, loose, barrier, longest;
+  double curvature, tolerance, decrement, loose, barrier, longest, cap;   /* cap: action above which a start ends */
   vd *x, *trial, *grad, *step, *open, *hold;      /* [size]; hold: bound that a step was found to cross, -1 or 1 */
   vd *ring, *triangle, *corner, *dense, *scratch, *coupling;   /* slots of 3 intervals; shared parameters; fronts in passing */
-  int *start, *state, *rung, *iterations, *factorizations, *holds, *still;   /* [W] */
+  int *start, *state, *rung, *until, *iterations, *factorizations, *holds, *still;   /* [W]; until: rung before which it ends */
   double *value, *shift, *low, *high, *weight, *before, *length, *slope, *norm;           /* [W] */
   double *taken, *crossed, *closed, *radius, *bend, *wait, *pause;                        /* [W] */
   Record *records;                    /* [capacity] */

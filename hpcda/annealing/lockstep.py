@@ -41,7 +41,7 @@ _Record = struct(
     (DOUBLE, "measurement model prior norm"),
 )
 _VECTORS = "x trial grad step open hold ring triangle corner dense scratch coupling"
-_COUNTERS = "start state rung iterations factorizations holds still"
+_COUNTERS = "start state rung until iterations factorizations holds still"
 _NUMBERS = "value shift low high weight before length slope norm taken crossed closed radius bend wait pause"
 _Batch = struct(
     "Batch",
@@ -49,7 +49,7 @@ _Batch = struct(
     (POINTER, "stretch slot place place_last edge_row edge_column"),
     (INT, "entries_last"),
     (POINTER, "lower upper scale metric rf prior prior_mean prior_weight"),
-    (DOUBLE, "curvature tolerance decrement loose barrier longest"),
+    (DOUBLE, "curvature tolerance decrement loose barrier longest cap"),
     (POINTER, f"{_VECTORS} {_COUNTERS} {_NUMBERS} records paths"),
     (INT, "recorded"),
 )
@@ -152,7 +152,9 @@ class Lockstep:
         self._stretches = self._make_stretches()
         self._batch = self._make_batch()
 
-    def put(self, lane: int, start: int, path: Array, rung: int, fresh: bool) -> None:
+    def put(
+        self, lane: int, start: int, path: Array, rung: int, fresh: bool, until: int | None = None
+    ) -> None:
         """Give a start to an empty lane.
 
         Args:
@@ -161,11 +163,26 @@ class Lockstep:
             path: Flat path, shape (size,), from which it begins.
             rung: Its next rung.
             fresh: Whether the path is a start's first one, not the minimum of rung `rung - 1`.
+            until: Rung before which it ends; by default the ladder's end.
         """
         self.stacked[:, lane] = path
+        self._until[lane] = self.ladder.rungs if until is None else until
         self._start[lane], self._rung[lane], self._state[lane] = start, rung, ACTIVE
         before = 0.0 if fresh else float(self.ladder.rf[rung - 1])
         self._begin(ctypes.addressof(self._batch), lane, before)
+
+    @property
+    def cap(self) -> float:
+        """Action above which a start ends with the rung that it has come to; infinite in the beginning."""
+        return float(self._batch.cap)
+
+    @cap.setter
+    def cap(self, action: float) -> None:
+        self._batch.cap = action
+
+    def drop(self, lane: int) -> None:
+        """Empty a lane; the rungs that it has finished are still to be had."""
+        self._state[lane] = EMPTY
 
     @property
     def active(self) -> int:
@@ -271,6 +288,7 @@ class Lockstep:
         lanes |= {name: np.zeros(self.lanes) for name in _NUMBERS.split()}
         self._per_lane = lanes
         self._start, self._state, self._rung = lanes["start"], lanes["state"], lanes["rung"]
+        self._until = lanes["until"]
         self._norm = lanes["norm"]
         entries, last, edges = _entries(structure)
         coupled = entries[len(entries) - edges :]
@@ -316,6 +334,7 @@ class Lockstep:
             loose=settings.rung_tolerance,
             barrier=settings.barrier,
             longest=settings.longest,
+            cap=np.inf,
             records=ctypes.addressof(self._records),
             paths=self._paths.ctypes.data,
             **{name: native.pointer(array, np.int32) for name, array in integers.items()},

@@ -12,7 +12,7 @@ longest job). A rung is a pure step from path to path: no result depends on any 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -126,6 +126,14 @@ class Pool(Generic[Key]):
         heapq.heappush(self._waiting, (rung, self._number, key))
         self._left += self._rungs - rung
         self._number += 1
+
+    def remove(self, unwanted: Callable[[Key], bool]) -> None:
+        """Climbs that need no lane any more."""
+        gone = [one for one in self._waiting if unwanted(one[2])]
+        if gone:
+            self._left -= sum(self._rungs - rung for rung, _, _ in gone)
+            self._waiting = [one for one in self._waiting if not unwanted(one[2])]
+            heapq.heapify(self._waiting)
 
     def next(self) -> Key | None:
         """The climb that an empty lane is given: the one least far, of these the one that waits longest."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -47,8 +48,20 @@ class Team(Protocol):
         """Begin a climb, or go on with one that was stored; `free` must not be 0."""
         ...
 
-    def level(self) -> None:
-        """Let the climbs that it holds end together: hardly any are to come beyond these."""
+    def drop(self, start: int) -> None:
+        """Give up a start that it holds; none where it does not."""
+        ...
+
+    @property
+    def cap(self) -> float:
+        """Action above which a climb ends with the rung that it has come to; infinite in the beginning."""
+        ...
+
+    @cap.setter
+    def cap(self, action: float) -> None: ...
+
+    def level(self, last: bool) -> None:
+        """Whether the climbs that it holds should end together, as hardly any come beyond these."""
         ...
 
     def work(self) -> Sequence[Finished]:
@@ -66,6 +79,7 @@ class OneByOne:
     def __init__(self, minimiser: Minimiser, ladder: Ladder) -> None:
         self._minimiser, self._ladder = minimiser, ladder
         self._climb: Climb | None = None
+        self.cap = math.inf
 
     @property
     def free(self) -> int:
@@ -91,14 +105,19 @@ class OneByOne:
         """See `Team`."""
         self._climb = climb
 
-    def level(self) -> None:
+    def drop(self, start: int) -> None:
+        """See `Team`."""
+        if self._climb is not None and self._climb.start == start:
+            self._climb = None
+
+    def level(self, last: bool) -> None:
         """See `Team`."""
 
     def work(self) -> Sequence[Finished]:
         """One rung."""
         assert self._climb is not None
         climb, rung = step(self._climb, self._ladder, self._minimiser)
-        ended = climb.ended(self._ladder)
+        ended = climb.ended(self._ladder) or rung.outcome.parts.total > self.cap
         self._climb = None if ended else climb
         return [Finished(climb, rung, ended)]
 

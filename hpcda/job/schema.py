@@ -147,11 +147,16 @@ class EnsembleTable(Section):
         default=None,
         description="the range of unmeasured states, such as [-10, 15], or a table with one range a state",
     )
-    way: Literal["uniform", "quiet", "noise"] = Field(
-        default="quiet", description='how a path begins: "quiet", "noise" or "uniform"'
+    way: Literal["auto", "uniform", "quiet", "noise"] = Field(
+        default="quiet",
+        description='how a path begins: "quiet", "noise", "uniform", or "auto" to search with all ways',
     )
     budget: Literal["starts"] = Field(
         default="starts", description='what ends the ensemble: "starts" (all of them were run)'
+    )
+    merge: bool = Field(
+        default=True,
+        description="whether starts that have become the same path go on as one, true or false",
     )
     ranks_per_start: int = Field(
         default=1,

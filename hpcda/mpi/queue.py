@@ -52,6 +52,16 @@ class Queue:
         self._counters.Flush(0)
         return int(before[0])
 
+    def refill(self, starts: int, first: int) -> None:
+        """Begin anew with the numbers first … starts - 1, what was counted stays; collective."""
+        self._world.Barrier()
+        self._starts = starts
+        if self._world.rank == 0:
+            before = np.zeros(1, dtype=np.int64)
+            self._counters.Fetch_and_op(np.array([first], dtype=np.int64), before, 0, NEXT, MPI.REPLACE)
+            self._counters.Flush(0)
+        self._world.Barrier()
+
     def take(self) -> int | None:
         """The next number of this group, or None where none is left; collective over the group."""
         return next(iter(self.take_several(1)), None)

@@ -70,10 +70,12 @@ class World:
         self.group.Free()
         self.comm.Free()
 
-    def wait(self) -> None:
-        """Wait for all ranks without keeping a core busy."""
+    def wait(self, meanwhile: Callable[[], None] | None = None) -> None:
+        """Wait for all ranks without keeping a core busy; call `meanwhile` now and then."""
         request = self.comm.Ibarrier()
         while not request.Test():
+            if meanwhile is not None:
+                meanwhile()
             time.sleep(0.002)
 
 

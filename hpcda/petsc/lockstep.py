@@ -162,9 +162,25 @@ class LockstepTeam:
         """See `Team`."""
         self._pool.add(climb, climb.next)
 
-    def level(self) -> None:
+    def drop(self, start: int) -> None:
         """See `Team`."""
-        self._pool.last = True
+        for lane in [lane for lane, climb in self._climbs.items() if climb.start == start]:
+            self._lockstep.drop(lane)
+            del self._climbs[lane]
+        self._pool.remove(lambda climb: climb.start == start)
+
+    @property
+    def cap(self) -> float:
+        """See `Team`."""
+        return self._lockstep.cap
+
+    @cap.setter
+    def cap(self, action: float) -> None:
+        self._lockstep.cap = action
+
+    def level(self, last: bool) -> None:
+        """See `Team`."""
+        self._pool.last = last
 
     def work(self) -> Sequence[Finished]:
         """About `SLICE_SECONDS` of steps, or until a climb has ended or there is room for another."""
@@ -186,7 +202,9 @@ class LockstepTeam:
         if climb is not None:
             self._climbs[lane] = climb
             self._lane_seconds[lane] = 0.0
-            self._lockstep.put(lane, climb.start, climb.path, climb.next, climb.next == climb.first)
+            self._lockstep.put(
+                lane, climb.start, climb.path, climb.next, climb.next == climb.first, climb.until
+            )
 
     def _exchange(self, lanes: Sequence[int]) -> None:
         """Where climbs have just finished a rung, let those that are less far go on."""

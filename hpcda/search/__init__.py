@@ -1,8 +1,26 @@
 """The search for the lowest minimum: ways to begin, escapes, and what they use."""
 
+from hpcda.search.auto import Auto
 from hpcda.search.begin import begin
 from hpcda.search.escapes import ESCAPES, Escape
+from hpcda.search.merge import Merger, Sketch
+from hpcda.search.plan import Found, Plain, Plan, Round, Task
 from hpcda.search.scene import Scene
 from hpcda.search.ways import WAYS, Way
 
-__all__ = ["ESCAPES", "WAYS", "Escape", "Scene", "Way", "begin"]
+__all__ = [
+    "ESCAPES",
+    "WAYS",
+    "Auto",
+    "Escape",
+    "Found",
+    "Merger",
+    "Plain",
+    "Plan",
+    "Round",
+    "Scene",
+    "Sketch",
+    "Task",
+    "Way",
+    "begin",
+]

@@ -96,7 +96,8 @@ class RunFile:
         start: Numbers of the starts that left something, rising, shape (S,). All tables are in this order.
         committed: Number of committed rungs of each, shape (S,).
         finished: Whether it has ended (else it was interrupted), shape (S,).
-        visited: Which rungs are complete, shape (S, R).
+        same_as: Number of the start whose path each has become, else its own, shape (S,).
+        visited: Which rungs are complete, by the start itself or by the one it is the same as, shape (S, R).
         path_start: Start of every kept path, shape (K,), ordered by start, then rung.
         path_rung: Rung of every kept path, shape (K,).
 
@@ -148,8 +149,17 @@ class RunFile:
             self.finished: npt.NDArray[np.bool_] = finished[self._rows] == 1
             self.committed: npt.NDArray[np.int32] = committed[self._rows]
             reason = ensemble["reason"][:][self._rows]
-            self.visited = committed_rungs(reason, self.committed, self.header.not_run)
+            self._own = committed_rungs(reason, self.committed, self.header.not_run)
+            self._leader = _leaders(self.start, ensemble["same_as"][:][self._rows])
+            self.same_as: npt.NDArray[np.int64] = self.start[self._leader]
+            self.visited = self._own | (self._taken_over & self._own[self._leader])
             self._place, self.path_start, self.path_rung = self._paths(file)
+
+    @property
+    def _taken_over(self) -> npt.NDArray[np.bool_]:
+        """Rungs above the last own one of every start, shape (S, R)."""
+        later: npt.NDArray[np.bool_] = np.cumsum(self._own[:, ::-1], axis=1)[:, ::-1] == 0
+        return later
 
     def _paths(
         self, file: h5py.File
@@ -161,7 +171,7 @@ class RunFile:
         position = np.searchsorted(self.start, starts[place])
         position = np.minimum(position, max(len(self.start) - 1, 0))
         if len(self.start) and len(place):
-            known = (self.start[position] == starts[place]) & self.visited[position, rungs[place]]
+            known = (self.start[position] == starts[place]) & self._own[position, rungs[place]]
             place = place[known]
         else:
             place = place[:0]
@@ -185,15 +195,28 @@ class RunFile:
             name: "action", "measurement", …, "parameters" (shape (S, R, P)); "way", "began", … (shape (S,)).
             positions: Positions in `start` of the starts that are wanted; all of them by default.
         """
-        rows = self._rows if positions is None else self._rows[positions]
+        wanted = np.arange(len(self.start)) if positions is None else positions
+        values = self._stored(name, wanted)
+        if name in PER_START:
+            return values
+        own = self._own[wanted]
+        values[~own] = {"reason": self.header.not_run, "iterations": 0}.get(name, np.nan)
+        merged = np.flatnonzero(self._leader[wanted] != wanted)
+        if len(merged) and name not in ("iterations", "seconds"):
+            others = self._stored(name, self._leader[wanted[merged]])
+            filled = (self.visited & ~self._own)[wanted[merged]]
+            part = values[merged]
+            part[filled] = others[filled]
+            values[merged] = part
+        return values
+
+    def _stored(self, name: str, positions: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        """Rows of one array of /ensemble as they are stored."""
+        rows = self._rows[positions]
         with h5py.File(self.file, "r") as file:
             dataset = file["ensemble"][name]
             first, end = (int(rows.min()), int(rows.max()) + 1) if rows.size else (0, 0)
             values: npt.NDArray[Any] = dataset[first:end][rows - first]
-        if name in PER_START:
-            return values
-        fill: float = {"reason": self.header.not_run, "iterations": 0}.get(name, np.nan)
-        values[~(self.visited if positions is None else self.visited[positions])] = fill
         return values
 
     def parts(self, count: int) -> list[npt.NDArray[np.int64]]:
@@ -253,9 +276,16 @@ class RunFile:
         return np.split(states, np.cumsum(self.header.lengths)[:-1], axis=-2)
 
     def has_path(self, start: int) -> bool:
-        """Whether a path of this start was kept."""
-        place = int(np.searchsorted(self.path_start, start))
-        return place < len(self.path_start) and int(self.path_start[place]) == start
+        """Whether a path of this start, or of the one it has become the same as, was kept."""
+        return any(one in self.path_start for one in self._who(start))
+
+    def _who(self, start: int) -> tuple[int, ...]:
+        """The start, and the one whose path it has become."""
+        position = int(np.searchsorted(self.start, start))
+        if position >= len(self.start) or self.start[position] != start:
+            return (start,)
+        leader = int(self.same_as[position])
+        return (start,) if leader == start else (leader, start)
 
     def path_places(self, start: int, rung: int | None = None) -> int:
         """Position among the kept paths of the one of a start at a rung, by default its last.
@@ -263,16 +293,18 @@ class RunFile:
         Raises:
             KeyError: It was not kept.
         """
-        begin, end = np.searchsorted(self.path_start, [start, start + 1])
-        found = np.arange(begin, end)
-        if rung is not None:
-            found = found[self.path_rung[begin:end] == rung]
-        if not len(found):
-            where = "" if rung is None else f" at rung {rung}"
-            raise KeyError(
-                f"no path of start {start}{where} was kept (keep_paths = {self.header.keep_paths!r})"
-            )
-        return int(found[-1])
+        position = int(np.searchsorted(self.start, start))
+        for one in self._who(start):
+            begin, end = np.searchsorted(self.path_start, [one, one + 1])
+            found = np.arange(begin, end)
+            if rung is not None:
+                found = found[self.path_rung[begin:end] == rung]
+                if one != start and self._own[position, rung]:
+                    continue
+            if len(found):
+                return int(found[-1])
+        where = "" if rung is None else f" at rung {rung}"
+        raise KeyError(f"no path of start {start}{where} was kept (keep_paths = {self.header.keep_paths!r})")
 
     def paths(self, places: npt.ArrayLike) -> tuple[Array, Array]:
         """Kept paths by their positions: states, shape (n, Σ N, D + V), and parameters, shape (n, P)."""
@@ -298,6 +330,16 @@ class RunFile:
         """
         states, parameters = self.paths([self.path_places(start, rung)])
         return self.split(states[0]), parameters[0]
+
+
+def _leaders(start: npt.NDArray[np.int64], same_as: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Position of the start whose path each has become at last, its own where that one left nothing."""
+    place = np.minimum(np.searchsorted(start, same_as), max(len(start) - 1, 0))
+    known = (same_as >= 0) & (start[place] == same_as) if len(start) else same_as >= 0
+    leader = np.where(known, place, np.arange(len(start)))
+    while not np.array_equal(leader[leader], leader):
+        leader = leader[leader]
+    return np.asarray(leader, dtype=np.int64)
 
 
 def _header(file: h5py.File) -> Header:

@@ -30,7 +30,7 @@ from hpcda.problem import Beyond, Problem
 Array = npt.NDArray[np.float64]
 
 SCHEMA = "hpcda-run"
-VERSION = 1
+VERSION = 2
 NOT_RUN = "NOT_RUN"
 
 PER_RUNG: dict[str, tuple[str, str, str]] = {
@@ -53,6 +53,8 @@ PER_START: dict[str, tuple[str, str, str]] = {
     "start": ("i8", "1", "number of the start; with the seed it fixes every random number"),
     "way": ("i2", "1", "how the path began, a position in /ways"),
     "first_rung": ("i4", "1", "first rung of this start"),
+    "parent": ("i8", "1", "start whose minimum this one began from, -1 where it began anew"),
+    "same_as": ("i8", "1", "start whose path this one has become: the further rungs are that one's; or -1"),
     "committed": ("i4", "1", "number of rungs whose data are complete"),
     "finished": ("i1", "1", "1 once the start has ended, in whatever way"),
     "began": ("f8", "s", "seconds since 1970-01-01 UTC"),

@@ -133,7 +133,8 @@ class Shard:
         layout, file = self._layout, self._file
         rungs, parameters = len(layout.rf), layout.problem.shared
         ensemble = file.create_group("ensemble")
-        fill_start = {"start": -1, "way": -1, "first_rung": -1, "began": np.nan, "ended": np.nan}
+        fill_start: dict[str, float] = {"start": -1, "way": -1, "first_rung": -1, "parent": -1, "same_as": -1}
+        fill_start |= {"began": np.nan, "ended": np.nan}
         self._per_start = {
             name: Column(ensemble, name, dtype, (), fill_start.get(name, 0), ROWS, 1)
             for name, (dtype, _, _) in PER_START.items()
@@ -167,7 +168,9 @@ class Shard:
     def _flush(self) -> None:
         h5py.h5f.flush(self._id, h5py.h5f.SCOPE_LOCAL)
 
-    def begin(self, start: int, way: str, first_rung: int, checkpoint: Checkpoint | None = None) -> int:
+    def begin(
+        self, start: int, way: str, first_rung: int, checkpoint: Checkpoint | None = None, parent: int = -1
+    ) -> int:
         """Open a row for a start.
 
         Args:
@@ -175,9 +178,10 @@ class Shard:
             way: How its path begins, one of `Layout.ways`.
             first_rung: Its first rung.
             checkpoint: Where an interrupted start continues: its rungs are copied into the new row.
+            parent: Start whose minimum it begins from, -1 where it begins anew.
 
         Returns:
-            The row, to be named in `rung` and `finish`.
+            The row, to be named in `rung`, `finish` and `merge`.
 
         Raises:
             KeyError: `way` is none of the layout's ways.
@@ -194,7 +198,14 @@ class Shard:
             self._current_row.make_room(slot)
         self._work[row] = _Work(start, slot)
         now = time.time()
-        written = {"start": start, "way": code, "first_rung": first_rung, "began": now, "ended": now}
+        written: dict[str, float] = {
+            "start": start,
+            "way": code,
+            "first_rung": first_rung,
+            "parent": parent,
+            "same_as": -1,
+        }
+        written |= {"began": now, "ended": now}
         for name, value in written.items():
             self._per_start[name].write((row,), value)
         self._current_row.write((slot,), row)
@@ -290,6 +301,16 @@ class Shard:
         self._current_row.write((work.slot,), -1)
         self._free.append(work.slot)
         self._flush()
+
+    def merge(self, row: int, same_as: int) -> None:
+        """End a start that has become the same path as another: what follows is stored with that one.
+
+        Args:
+            row: What `begin` returned.
+            same_as: Number of the other start.
+        """
+        self._per_start["same_as"].write((row,), same_as)
+        self.finish(row, None)
 
     def _keep_best(self, start: int, rung: int, record: RungRecord, path: Array) -> None:
         """Keep the K lowest: write the new one to the free place, then strike off what it pushes out."""

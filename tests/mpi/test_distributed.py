@@ -14,10 +14,11 @@ from lorenz import lorenz_problem  # noqa: E402
 from problems import dense, example, linear_problem  # noqa: E402
 
 from hpcda.action import SCHEMES, Action  # noqa: E402
-from hpcda.annealing import WAYS, Ladder, begin  # noqa: E402
+from hpcda.annealing import Ladder  # noqa: E402
 from hpcda.annealing.scale import scales  # noqa: E402
 from hpcda.petsc import MINIMISERS, SolverOptions, make_minimiser  # noqa: E402
 from hpcda.petsc.distributed import DistributedSystem  # noqa: E402
+from hpcda.search import WAYS, Scene, begin  # noqa: E402
 
 pytestmark = pytest.mark.mpi(min_size=1)
 COMM = MPI.COMM_WORLD
@@ -106,7 +107,7 @@ def test_more_ranks_than_intervals_are_refused_on_all_ranks():
 
 def climb(action, rungs, comm, name="auto", **options):
     """Minima along a ladder from the same first path."""
-    path, found = begin(action.problem, Ladder(1.0, 2.0, 1), WAYS["quiet"], 1, 0).path, []
+    path, found = begin(Scene(action.problem, Ladder(1.0, 2.0, 1)), WAYS["quiet"], 1, 0).path, []
     with make_minimiser(action, name, comm=comm, **options) as minimiser:
         for number, rf in enumerate(rungs):
             outcome = minimiser.minimise(path, rf, fresh=number == 0)

@@ -9,10 +9,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hpcda import run
-from hpcda.annealing import Climb, Ladder, Schedule
+from hpcda.annealing import Ladder, Schedule
 from hpcda.annealing.schedule import Pool, capacity
+from hpcda.build import build_problem
+from hpcda.ensemble import Ensemble
 from hpcda.errors import InputError, Mistake
+from hpcda.job import load_job
+from hpcda.search import Plain, Scene
 
 MPI = pytest.importorskip("mpi4py.MPI")
 
@@ -83,7 +86,7 @@ class Rungs:
     def __init__(self, share, lanes, wait):
         self.lanes, self._wait = lanes, wait
         self._held, self._climbs, self._pool = capacity(share, lanes), [], Pool(capacity(share, lanes), 4)
-        self.taken, self.empty, self.levelled = [], 0, False
+        self.taken, self.empty, self.levelled, self.cap = [], 0, False, np.inf
 
     @property
     def free(self):
@@ -97,8 +100,8 @@ class Rungs:
         self.taken.append(climb.start)
         self._pool.add(climb, climb.next)
 
-    def level(self):
-        self.levelled = self._pool.last = True
+    def level(self, last):
+        self.levelled = self._pool.last = last
 
     def work(self):
         time.sleep(self._wait)
@@ -114,15 +117,24 @@ class Rungs:
 @pytest.mark.parametrize("starts", [1, 3 * COMM.size, 11 * COMM.size - 1, 90])
 @pytest.mark.parametrize("lanes", [1, 8])
 def test_no_lane_is_empty_while_starts_remain(monkeypatch, starts, lanes):
-    monkeypatch.setattr(run, "_begin", lambda job, action, ladder, start: Climb(start, "", 0, 0, np.zeros(1)))
+    problem = build_problem(
+        load_job(
+            {
+                "model": {"name": "lorenz63"},
+                "twin": {"dt": 0.02, "samples": 5, "observed": ["x"], "noise_std": 0.5},
+                "ladder": {"rf0": 1.0, "alpha": 2.0, "rungs": 4},
+            }
+        )
+    ).problem
     with World() as world:
         schedule, messages = Schedule(starts, world.size, lanes), []
-        queue = Queue(world.comm, world.group, starts, schedule.dealt_to_all)
+        queue = Queue(world.comm, world.group, 0)
         team = Rungs(starts / world.size, lanes, 0.002 * (world.rank + 1))
         several = queue.take_several
         monkeypatch.setattr(queue, "take_several", lambda count: messages.append(count) or several(count))
-        run._work(None, None, Ladder(1.0, 2.0, 4), team, None, queue, schedule, world.rank)
-        world.wait()
+        ladder = Ladder(1.0, 2.0, 4)
+        scene = Scene(problem, ladder)
+        Ensemble(scene, world, team, None, queue, 1, False, None).run(Plain("quiet", ladder, starts, starts))
         queue.close()
     taken = COMM.allgather(team.taken)
     assert sorted(start for one in taken for start in one) == list(range(starts))

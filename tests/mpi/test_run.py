@@ -15,10 +15,11 @@ pytest.importorskip("petsc4py")
 
 import hpcda  # noqa: E402
 from hpcda.action import Action  # noqa: E402
-from hpcda.annealing import WAYS, Ladder, begin, step  # noqa: E402
+from hpcda.annealing import Ladder, step  # noqa: E402
 from hpcda.build import build_problem  # noqa: E402
 from hpcda.job import load_job  # noqa: E402
 from hpcda.petsc import make_minimiser, make_team  # noqa: E402
+from hpcda.search import WAYS, Scene, begin  # noqa: E402
 from hpcda.store import RunFile  # noqa: E402
 
 pytestmark = pytest.mark.mpi(min_size=1)
@@ -36,7 +37,7 @@ JOB = {
     },
     "action": {"discretization": "trapezoid"},
     "ladder": {"rf0": 1e-2, "alpha": 8.0, "rungs": 7, "first_rungs": [0, 2]},
-    "ensemble": {"starts": STARTS, "seed": 3, "way": "uniform"},
+    "ensemble": {"starts": STARTS, "seed": 3, "way": "uniform", "merge": False},
     "solver": {"rung_tolerance": 1e-12},
     "output": {"keep_paths": "all"},
 }
@@ -65,7 +66,7 @@ def reference():
         ladder = Ladder(1e-2, 8.0, 7, (0, 2))
         team = make_team(Action(problem), ladder, rung_tolerance=read.solver.rung_tolerance)
         for start in reversed(range(STARTS)):
-            team.take(begin(problem, ladder, WAYS["uniform"], 3, start))
+            team.take(begin(Scene(problem, ladder), WAYS["uniform"], 3, start))
             while team.busy:
                 for one in team.work():
                     found.setdefault(start, {})[one.rung.number] = one.rung.outcome
@@ -183,8 +184,49 @@ def test_a_native_minimiser_gives_the_same_bits_on_any_world(shared_path):
         ladder = Ladder(1e-2, 8.0, 4)
         with make_minimiser(Action(problem), "bnls") as minimiser:
             for start in (3, 1, 0, 2):
-                climb = begin(problem, ladder, WAYS["uniform"], 3, start)
+                climb = begin(Scene(problem, ladder), WAYS["uniform"], 3, start)
                 while not climb.ended(ladder):
                     climb, rung = step(climb, ladder, minimiser)
                     stored = found.tables()["action"][start, rung.number]
                     assert stored == rung.outcome.parts.total
+
+
+def levels(found: RunFile):
+    """Final action and parameter of every start."""
+    return found.table("action")[:, -1], found.table("parameters")[:, -1, 0]
+
+
+def test_merged_starts_end_as_they_would_have_alone(shared_path):
+    alone = run(shared_path, name="alone")
+    merged = run(shared_path, job(ensemble={"merge": True}, output={"keep_paths": "final"}), name="merged")
+    if COMM.rank == 0:
+        (one, rho), (two, other) = levels(alone), levels(merged)
+        np.testing.assert_allclose(two, one, rtol=1e-10)
+        np.testing.assert_allclose(other, rho, rtol=1e-7)
+        assert (merged.same_as < merged.start).any()
+        assert merged.table("iterations").sum() < alone.table("iterations").sum()
+        follower = int(np.argmax(merged.same_as < merged.start))
+        leader = int(merged.same_as[follower])
+        np.testing.assert_array_equal(merged.path(follower)[1], merged.path(leader)[1])
+        np.testing.assert_array_equal(merged.visited, alone.visited)
+
+
+def test_the_lowest_start_of_each_minimum_is_the_same_bit_by_bit_however_starts_merge(shared_path):
+    alone = run(shared_path, name="alone")
+    merged = run(shared_path, job(ensemble={"merge": True}), name="merged")
+    if COMM.rank == 0:
+        leaders = merged.same_as == merged.start
+        np.testing.assert_array_equal(levels(merged)[0][leaders], levels(alone)[0][leaders])
+
+
+def test_a_search_finds_the_same_levels_on_any_world(shared_path):
+    search = job(ensemble={"way": "auto", "starts": 20, "merge": True}, ladder={"first_rungs": [0]})
+    found = run(shared_path, search)
+    if COMM.rank == 0:
+        assert len(found.start) == 20
+        names = [found.header.ways[way] for way in found.table("way")]
+        assert len(set(names)) > 1
+        complete = found.visited[:, -1]
+        assert complete[:8].all()
+        lowest = np.nanmin(found.table("action")[:, -1])
+        assert lowest == pytest.approx(min(one[6].parts.total for one in reference().values()), rel=1e-9)

@@ -35,7 +35,7 @@ def climbed(parts, level, **options):
     team, found, order, taken = LockstepTeam(action, ladder, **options), {}, [], 0
     try:
         if level:
-            team.level()
+            team.level(True)
         while taken < STARTS or team.busy:
             while taken < STARTS and team.free:
                 team.take(begin(Scene(problem, ladder), WAYS["uniform"], 1, taken))
@@ -76,7 +76,7 @@ def test_levelled_climbs_end_together(parts):
                 team.take(begin(Scene(problem, ladder), WAYS["uniform"], 1, start))
                 at[start] = 0
             if level:
-                team.level()
+                team.level(True)
             over = False
             while not over:
                 for one in team.work():

@@ -1,0 +1,151 @@
+"""The search: rounds of starts spread over ways and escapes, shifted toward what finds the lowest level.
+
+Every round draws its tasks by Thompson sampling (Biometrika 25, 285 (1933)) over arms, an arm being a way
+with a first rung, or an escape: the chance of the arm to end at the lowest level, from what its starts did so
+far, over its cost in iterations. An arm's past is counted anew whenever a lower level is found. All is
+decided between rounds, from numbers that are the same whatever ran them: nothing depends on the order of
+arrival.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hpcda.search.escapes import ESCAPES
+from hpcda.search.merge import alike
+from hpcda.search.plan import Found, Listed, Round, Task
+from hpcda.search.scene import Scene
+from hpcda.search.ways import WAYS
+
+FIRST = 8
+"""Starts of the first rounds."""
+PART = 8
+"""Later rounds hold one of so many parts of all starts that may be run, where that is more."""
+PARENTS = 3
+"""Lowest levels from which escapes begin."""
+CONSISTENT = 3.0
+"""Standard deviations of χ² within which a level agrees with the data."""
+MARGIN = 6.0
+"""A start is given up that is so many standard deviations of χ² above the lowest level found."""
+TYPICAL = 100.0
+"""Iterations of a start of which nothing is known."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A way with its first rung, or an escape (first: -1)."""
+
+    way: str
+    first: int
+
+
+@dataclass
+class Standing:
+    """What became of an arm's starts."""
+
+    tried: int = 0
+    hits: int = 0
+    iterations: int = 0
+
+
+class Auto:
+    """The plan of `way = "auto"`.
+
+    Args:
+        scene: The scene.
+        seed: Seed of the ensemble.
+        starts: Most starts.
+        opening: (way, share of the ladder below its first rung) of the first round's starts.
+    """
+
+    informed = True
+
+    def __init__(
+        self, scene: Scene, seed: int, starts: int, opening: Sequence[tuple[str, float]] | None = None
+    ) -> None:
+        self._scene, self._seed, self._starts = scene, seed, starts
+        shares = [(way.name, share) for way in WAYS.values() for share in way.shares if way.name != "uniform"]
+        self._arms = list(dict.fromkeys(Arm(way, scene.rung(share)) for way, share in shares))
+        self._opening = [Arm(way, scene.rung(share)) for way, share in opening or _opening(shares)]
+        self._given = 0
+        self._rounds = 0
+        self.cap = np.inf
+
+    def next(self, found: Sequence[Found]) -> Round | None:
+        """See `Plan`."""
+        count = min(max(FIRST, self._starts // PART if self._rounds > 1 else 0), self._starts - self._given)
+        if count <= 0:
+            return None
+        ended = [one for one in found if one.last == self._scene.ladder.rungs - 1 and not one.failed]
+        levels = distinct(ended)
+        arms = [self._opening[k % len(self._opening)] for k in range(count)]
+        if levels:
+            deviation = np.sqrt(self._scene.problem.measured / 2)
+            self.cap = levels[0].action + MARGIN * deviation
+            arms = self._drawn(found, levels, count)
+        parents = tuple(level.start for level in levels[:PARENTS])
+        tasks = []
+        for arm in arms:
+            start = self._given
+            self._given += 1
+            if arm.first >= 0:
+                tasks.append(Task(start, arm.way, arm.first))
+            else:
+                rng = np.random.default_rng([self._seed, start, 1])
+                wanted = ESCAPES[arm.way].parents
+                chosen = rng.choice(len(parents), size=wanted, replace=False)
+                tasks.append(Task(start, arm.way, 0, tuple(parents[k] for k in chosen)))
+        self._rounds += 1
+        return Listed(tasks)
+
+    def _drawn(self, found: Sequence[Found], levels: Sequence[Found], count: int) -> list[Arm]:
+        arms = list(self._arms)
+        if not consistent(levels[0], self._scene.problem.measured):
+            arms += [Arm(name, -1) for name, escape in ESCAPES.items() if escape.parents <= len(levels)]
+        standing = {arm: Standing() for arm in arms}
+        goal = levels[0]
+        for one in found:
+            arm = Arm(one.way, -1 if one.way in ESCAPES else one.first)
+            if arm not in standing:
+                continue
+            standing[arm].tried += 1
+            standing[arm].iterations += one.iterations
+            standing[arm].hits += is_level(one, goal)
+        rng = np.random.default_rng([self._seed, self._rounds])
+        drawn = []
+        for _ in range(count):
+            chances = []
+            for s in standing.values():
+                chance = rng.beta(0.5 + s.hits, 1.0 + s.tried - s.hits)
+                cost = (TYPICAL + s.iterations) / (1 + s.tried)
+                chances.append(chance / cost)
+            drawn.append(arms[int(np.argmax(chances))])
+        return drawn
+
+
+def _opening(shares: Sequence[tuple[str, float]]) -> list[tuple[str, float]]:
+    return list(shares)
+
+
+def consistent(level: Found, data: int) -> bool:
+    """Whether a level's measurement error is what noise leaves, or less."""
+    return 2 * level.measurement <= data + CONSISTENT * np.sqrt(2 * data)
+
+
+def is_level(one: Found, level: Found) -> bool:
+    """Whether a start ended at a level."""
+    return one.last == level.last and bool(
+        alike(one.action, one.sketch, np.array([level.action]), level.sketch[None])[0]
+    )
+
+
+def distinct(ended: Sequence[Found]) -> list[Found]:
+    """The distinct levels among starts that came to the last rung, lowest first."""
+    levels: list[Found] = []
+    for one in sorted(ended, key=lambda one: (one.action, one.start)):
+        if not any(is_level(one, level) for level in levels):
+            levels.append(one)
+    return levels

@@ -1,0 +1,165 @@
+"""Which starts an ensemble runs: rounds of tasks, each round decided by how those before it ended."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from hpcda.annealing import Ladder
+from hpcda.problem import Array
+
+
+@dataclass(frozen=True)
+class Task:
+    """A start to run.
+
+    Attributes:
+        start: Its number.
+        way: Name of the way, or of the escape, by which it begins.
+        first: Its first rung; an escape chooses its own.
+        parents: Numbers of the starts from whose minima it begins.
+    """
+
+    start: int
+    way: str
+    first: int = 0
+    parents: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Found:
+    """How a start ended; the same on every rank.
+
+    Attributes:
+        start: Its number.
+        way: Name of its way or escape.
+        first: Its first rung.
+        last: The last rung that it finished, -1 for none.
+        action: Action there.
+        measurement: Measurement part of it.
+        sketch: What is kept of its path, see `hpcda.search.merge`.
+        same_as: The start whose path it has become, its own number where it went on by itself.
+        failed: Whether it failed.
+        iterations: Its own iterations.
+        seconds: Core-seconds that it took.
+    """
+
+    start: int
+    way: str
+    first: int
+    last: int
+    action: float
+    measurement: float
+    sketch: Array
+    same_as: int
+    failed: bool
+    iterations: int
+    seconds: float
+
+
+class Round(Protocol):
+    """Tasks that are run side by side."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+        ...
+
+    def task(self, position: int) -> Task:
+        """The task at a position; long ladders come first."""
+        ...
+
+    def rungs(self, ladder: Ladder) -> int:
+        """Rungs that all of them have to climb; an escape counts as a whole ladder."""
+        ...
+
+
+class Plan(Protocol):
+    """What an ensemble runs."""
+
+    @property
+    def informed(self) -> bool:
+        """Whether it wants to know what was found."""
+        ...
+
+    @property
+    def cap(self) -> float:
+        """Action above which the starts of the round that was given last may end early."""
+        ...
+
+    def next(self, found: Sequence[Found]) -> Round | None:
+        """The next round, given all that was found, in the order of the starts; None at the end."""
+        ...
+
+
+class Listed:
+    """A round of a few tasks."""
+
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        self._tasks = sorted(tasks, key=lambda task: (task.first, task.start))
+
+    def __len__(self) -> int:
+        """See `Round`."""
+        return len(self._tasks)
+
+    def task(self, position: int) -> Task:
+        """See `Round`."""
+        return self._tasks[position]
+
+    def rungs(self, ladder: Ladder) -> int:
+        """See `Round`."""
+        return sum(ladder.rungs - task.first for task in self._tasks)
+
+
+class Stretch:
+    """Starts first … end - 1 of the plain ensemble, which are not listed one by one."""
+
+    def __init__(self, way: str, ladder: Ladder, first: int, end: int) -> None:
+        self._way, self._ladder, self._first, self._end = way, ladder, first, end
+        many = len(ladder.first_rungs)
+        self._places = sorted(range(many), key=lambda place: ladder.first_rungs[place])
+
+    def __len__(self) -> int:
+        """See `Round`."""
+        return self._end - self._first
+
+    def task(self, position: int) -> Task:
+        """See `Round`."""
+        many = len(self._ladder.first_rungs)
+        for place in self._places:
+            members = range(self._first + (place - self._first) % many, self._end, many)
+            if position < len(members):
+                return Task(members[position], self._way, self._ladder.first_rungs[place])
+            position -= len(members)
+        raise IndexError(position)
+
+    def rungs(self, ladder: Ladder) -> int:
+        """See `Round`."""
+        many = len(ladder.first_rungs)
+        counts = [len(range(self._first + (k - self._first) % many, self._end, many)) for k in range(many)]
+        return sum(n * (ladder.rungs - first) for n, first in zip(counts, ladder.first_rungs, strict=True))
+
+
+class Plain:
+    """The ensemble of the papers: every start begins in one way; all of them are run.
+
+    Args:
+        way: Name of the way.
+        ladder: The ladder.
+        starts: How many starts there are.
+        at_once: How many of them make a round.
+    """
+
+    informed = False
+    cap = math.inf
+
+    def __init__(self, way: str, ladder: Ladder, starts: int, at_once: int) -> None:
+        self._way, self._ladder, self._starts, self._at_once = way, ladder, starts, at_once
+        self._given = 0
+
+    def next(self, found: Sequence[Found]) -> Round | None:
+        """See `Plan`."""
+        first, end = self._given, min(self._given + self._at_once, self._starts)
+        self._given = end
+        return Stretch(self._way, self._ladder, first, end) if first < end else None
