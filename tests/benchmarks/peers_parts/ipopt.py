@@ -97,13 +97,21 @@ def climb(
 def _one(
     problem: Problem, prepared: Ipopt, ladder: Ladder, start: int, seed: int, tell: Callable[[int, int], None]
 ) -> tuple[float, Array, int, float]:
+    began = time.process_time()
+    path = begin(Scene(problem, ladder), WAYS["uniform"], seed, start).path
+    end = follow(problem, prepared, ladder, path, lambda rung: tell(start, rung))
+    return *end, time.process_time() - began
+
+
+def follow(
+    problem: Problem, prepared: Ipopt, ladder: Ladder, path: Any, tell: Callable[[int], None]
+) -> tuple[float, Array, int]:
+    """Final action, final path and KKT factorizations of a climb from a path; `tell` hears every rung."""
     low, high = problem.bounds
-    path: Any = begin(Scene(problem, ladder), WAYS["uniform"], seed, start).path
     factorizations, value, multipliers = 0, np.nan, 0.0
     ends = prepared.notes.setdefault("ends", {})
-    began = time.process_time()
     for rung, rf in enumerate(ladder.rf):
-        tell(start, rung)
+        tell(rung)
         solver = prepared.warm if rung else prepared.cold
         answer = solver(x0=path, p=rf, lbx=low, ubx=high, lam_x0=multipliers)
         path, multipliers, value = answer["x"], answer["lam_x"], float(answer["f"])
@@ -112,7 +120,7 @@ def _one(
         ends[stats["return_status"]] = ends.get(stats["return_status"], 0) + 1
         if not np.isfinite(value):
             break
-    return value, np.array(path)[:, 0], factorizations, time.process_time() - began
+    return value, np.array(path)[:, 0], factorizations
 
 
 def count(shifts: list[float]) -> int:
