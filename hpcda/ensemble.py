@@ -30,6 +30,7 @@ class _Open:
     iterations: int = 0
     seconds: float = 0.0
     last: Rung | None = None
+    levels: dict[int, float] = field(default_factory=dict)
     sketch: Array = field(default_factory=lambda: np.zeros(0))
 
 
@@ -177,6 +178,7 @@ class Ensemble:
             work.climb, work.last = one.climb, one.rung
             work.iterations += max(outcome.factorizations, outcome.iterations)
             work.seconds += one.rung.seconds
+            work.levels[one.rung.number] = outcome.parts.total
             work.sketch = self._sketch(outcome.path)
             records.append((work.row, one.rung.number, self._record(one.rung), one.climb.path))
             if one.ended:
@@ -254,6 +256,8 @@ class Ensemble:
         climb, last = work.climb, work.last
         assert last is not None
         parts = last.outcome.parts
+        levels = np.full(self._scene.ladder.rungs, np.nan)
+        levels[list(work.levels)] = list(work.levels.values())
         return Found(
             start=climb.start,
             way=climb.way,
@@ -261,6 +265,8 @@ class Ensemble:
             last=last.number,
             action=parts.total,
             measurement=parts.measurement,
+            prior=parts.prior,
+            levels=levels,
             sketch=work.sketch,
             same_as=same_as,
             failed=climb.failed is not None,
@@ -295,6 +301,8 @@ def _followed(one: Found, found: dict[int, Found]) -> Found:
         last=leader.last,
         action=leader.action,
         measurement=leader.measurement,
+        prior=leader.prior,
+        levels=np.where(np.isfinite(one.levels), one.levels, leader.levels),
         sketch=leader.sketch,
         failed=leader.failed,
     )

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from hpcda.analysis.candidate import Band, Plateau, Separation, plateau, separation
+from hpcda.analysis.candidate import Band, Separation, separation
 from hpcda.analysis.labelled import labelled_run, labelled_window
 from hpcda.analysis.laplace import Mixture, laplace
 from hpcda.analysis.levels import Minimum, distinct_minima, fell_back
@@ -24,6 +24,7 @@ from hpcda.errors import CompilerError, InputError, Mistake
 from hpcda.linalg.blocktridiagonal import NotBlockTridiagonalError
 from hpcda.problem import Problem, Window
 from hpcda.search.conclusion import Conclusion, Evidence, Level, conclude
+from hpcda.search.plateau import Plateau, plateau
 from hpcda.store.reader import RunFile, StoredWindow
 
 Array = npt.NDArray[np.float64]
@@ -173,7 +174,7 @@ class Run:
             header.measured,
             None if self.plateau is None else self.plateau.reached,
             self.first_prediction,
-            min(1.0, float(finished.sum()) / max(header.starts, 1)),
+            float(finished.sum()) / max(header.starts, len(numbers), 1),
             absorbed=header.trajectory_unknowns,
             priors=header.prior_terms,
         )

@@ -50,7 +50,7 @@ def summarize(run: Run) -> dict[str, Any]:
         "model": header.model,
         "discretization": header.discretization,
         "starts": len(outcome.start),
-        "asked": header.starts,
+        "asked": max(header.starts, len(outcome.start)),
         "complete": int(outcome.complete.sum()),
         "stopped": int(stopped.sum()),
         "failed": int(outcome.failed.sum()),

@@ -1,6 +1,6 @@
 """The search for the lowest minimum: ways to begin, escapes, and what they use."""
 
-from hpcda.search.auto import Auto
+from hpcda.search.auto import Auto, Budget
 from hpcda.search.begin import begin
 from hpcda.search.conclusion import Conclusion, Evidence, Level, conclude
 from hpcda.search.escapes import ESCAPES, Escape
@@ -13,6 +13,7 @@ __all__ = [
     "ESCAPES",
     "WAYS",
     "Auto",
+    "Budget",
     "Conclusion",
     "Escape",
     "Evidence",

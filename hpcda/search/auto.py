@@ -9,14 +9,17 @@ arrival.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from hpcda.search.conclusion import Conclusion, Level, conclude
 from hpcda.search.escapes import ESCAPES
 from hpcda.search.merge import alike
 from hpcda.search.plan import Found, Listed, Round, Task
+from hpcda.search.plateau import plateau
 from hpcda.search.scene import Scene
 from hpcda.search.ways import WAYS
 
@@ -51,40 +54,56 @@ class Standing:
     iterations: int = 0
 
 
+@dataclass(frozen=True)
+class Budget:
+    """When a search ends: always after a round.
+
+    Attributes:
+        starts: Most starts.
+        core_seconds: Core-seconds after which no round begins.
+        until_stable: Whether it ends as soon as the lowest level is consistent and stable.
+    """
+
+    starts: int
+    core_seconds: float = np.inf
+    until_stable: bool = True
+
+
 class Auto:
     """The plan of `way = "auto"`.
 
     Args:
         scene: The scene.
         seed: Seed of the ensemble.
-        starts: Most starts.
-        opening: (way, share of the ladder below its first rung) of the first round's starts.
+        budget: When it ends.
+
+    Attributes:
+        cap: See `Plan`: nothing so far above the lowest level found is a rival of it, and actions only grow.
     """
 
     informed = True
 
-    def __init__(
-        self, scene: Scene, seed: int, starts: int, opening: Sequence[tuple[str, float]] | None = None
-    ) -> None:
-        self._scene, self._seed, self._starts = scene, seed, starts
+    def __init__(self, scene: Scene, seed: int, budget: Budget) -> None:
+        self._scene, self._seed, self._budget = scene, seed, budget
         shares = [(way.name, share) for way in WAYS.values() for share in way.shares if way.name != "uniform"]
         self._arms = list(dict.fromkeys(Arm(way, scene.rung(share)) for way, share in shares))
-        self._opening = [Arm(way, scene.rung(share)) for way, share in opening or _opening(shares)]
         self._given = 0
         self._rounds = 0
         self.cap = np.inf
 
     def next(self, found: Sequence[Found]) -> Round | None:
         """See `Plan`."""
-        count = min(max(FIRST, self._starts // PART if self._rounds > 1 else 0), self._starts - self._given)
-        if count <= 0:
+        budget = self._budget
+        count = max(FIRST, budget.starts // PART if self._rounds > 1 else 0)
+        count = min(count, budget.starts - self._given)
+        if count <= 0 or sum(one.seconds for one in found) > budget.core_seconds:
             return None
-        ended = [one for one in found if one.last == self._scene.ladder.rungs - 1 and not one.failed]
-        levels = distinct(ended)
-        arms = [self._opening[k % len(self._opening)] for k in range(count)]
+        levels = distinct(self._ended(found))
+        arms = [self._arms[k % len(self._arms)] for k in range(count)]
         if levels:
-            deviation = np.sqrt(self._scene.problem.measured / 2)
-            self.cap = levels[0].action + MARGIN * deviation
+            if budget.until_stable and self.conclusion(found).stable:
+                return None
+            self.cap = levels[0].action + MARGIN * np.sqrt(self._scene.problem.measured / 2)
             arms = self._drawn(found, levels, count)
         parents = tuple(level.start for level in levels[:PARENTS])
         tasks = []
@@ -95,11 +114,30 @@ class Auto:
                 tasks.append(Task(start, arm.way, arm.first))
             else:
                 rng = np.random.default_rng([self._seed, start, 1])
-                wanted = ESCAPES[arm.way].parents
-                chosen = rng.choice(len(parents), size=wanted, replace=False)
+                chosen = rng.choice(len(parents), size=ESCAPES[arm.way].parents, replace=False)
                 tasks.append(Task(start, arm.way, 0, tuple(parents[k] for k in chosen)))
         self._rounds += 1
         return Listed(tasks)
+
+    def conclusion(self, found: Sequence[Found]) -> Conclusion:
+        """What has been found says so far."""
+        problem, ended = self._scene.problem, self._ended(found)
+        levels = []
+        for lowest in distinct(ended):
+            ways = Counter(one.way for one in ended if is_level(one, lowest))
+            levels.append(Level(lowest.action, lowest.measurement, ways.total(), ways, lowest.prior))
+        settled = plateau(distinct(ended)[0].levels, self._scene.ladder.rf).reached if ended else None
+        return conclude(
+            levels,
+            Counter(one.way for one in found),
+            problem.measured,
+            settled,
+            absorbed=problem.trajectory_unknowns,
+            priors=problem.prior_terms,
+        )[0]
+
+    def _ended(self, found: Sequence[Found]) -> list[Found]:
+        return [one for one in found if one.last == self._scene.ladder.rungs - 1 and not one.failed]
 
     def _drawn(self, found: Sequence[Found], levels: Sequence[Found], count: int) -> list[Arm]:
         arms = list(self._arms)
@@ -124,10 +162,6 @@ class Auto:
                 chances.append(chance / cost)
             drawn.append(arms[int(np.argmax(chances))])
         return drawn
-
-
-def _opening(shares: Sequence[tuple[str, float]]) -> list[tuple[str, float]]:
-    return list(shares)
 
 
 def consistent(level: Found, data: int) -> bool:

@@ -39,6 +39,8 @@ class Found:
         last: The last rung that it finished, -1 for none.
         action: Action there.
         measurement: Measurement part of it.
+        prior: Prior part of it.
+        levels: Action at every rung, NaN where it was not, shape (R,).
         sketch: What is kept of its path, see `hpcda.search.merge`.
         same_as: The start whose path it has become, its own number where it went on by itself.
         failed: Whether it failed.
@@ -52,6 +54,8 @@ class Found:
     last: int
     action: float
     measurement: float
+    prior: float
+    levels: Array
     sketch: Array
     same_as: int
     failed: bool

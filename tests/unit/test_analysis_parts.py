@@ -8,7 +8,7 @@ import pytest
 import synthetic_run
 
 from hpcda.action import Action
-from hpcda.analysis.candidate import Band, plateau, separation
+from hpcda.analysis.candidate import Band, separation
 from hpcda.analysis.figures.levels import moved_apart
 from hpcda.analysis.figures.style import short, unit_label
 from hpcda.analysis.laplace import Gaussian, blocks_of, gaussian, laplace, mixture
@@ -26,6 +26,7 @@ from hpcda.analysis.prediction import (
 from hpcda.analysis.summary import plain
 from hpcda.models.model import Model, Parameter, State, Stimulus
 from hpcda.problem import Estimated
+from hpcda.search.plateau import plateau
 
 
 def minimum(action, reduced=1.0, start=0):

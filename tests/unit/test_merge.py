@@ -9,7 +9,7 @@ import pytest
 
 from hpcda.annealing import Ladder
 from hpcda.annealing.scale import scales
-from hpcda.search import Auto, Found, Merger, Plain, Scene, Sketch
+from hpcda.search import Auto, Budget, Found, Merger, Plain, Scene, Sketch
 from hpcda.search.auto import consistent, distinct
 from hpcda.search.merge import DISTANCE, alike
 
@@ -71,7 +71,7 @@ def test_the_plain_ensemble_runs_every_start_once_long_ladders_first(starts, fir
 def found(task, action, last=11, measurement=None, iterations=50):
     return Found(
         task.start, task.way, task.first, last, action, action if measurement is None else measurement,
-        np.full(3, action), task.start, False, iterations, 0.1,
+        0.0, np.full(12, action), np.full(3, action), task.start, False, iterations, 0.1,
     )  # fmt: skip
 
 
@@ -79,7 +79,7 @@ class TestAuto:
     LADDER = Ladder(1e-2, 2.0, 12)
 
     def plan(self, starts=200, seed=1):
-        return Auto(Scene(PROBLEM, self.LADDER), seed, starts)
+        return Auto(Scene(PROBLEM, self.LADDER), seed, Budget(starts, until_stable=False))
 
     def play(self, plan, outcome, rounds=100):
         """Rounds against a made-up world; all tasks and what was found."""

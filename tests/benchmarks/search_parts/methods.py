@@ -78,7 +78,6 @@ class Planned:
     def run(self, case: Case, seed: int, seconds: float) -> list[End]:
         """See `Method`."""
         from hpcda.ensemble import Ensemble
-
         from hpcda.mpi import Queue, World
         from hpcda.petsc import make_team
 
