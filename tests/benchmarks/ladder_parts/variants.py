@@ -117,6 +117,7 @@ ADAPTIVE = "stride[l] = n <= 2 ? 2 * stride[l] : n > 4 && stride[l] > 1 ? stride
 WHOLE = "stride[l] = B->rungs;"
 """As far as the next station."""
 SLOW = "B->factorizations[l] >= 8"
+"""The rung takes long."""
 FAR = "B->factorizations[l] == 1 && B->taken[l] < 1"
 """The first step is longer than `longest`."""
 THIRD = "B->factorizations[l] == 1 && B->length[l] > B->longest * sqrt(B->size) / 3"
@@ -192,7 +193,7 @@ static void extrapolate(const Batch *B, int l, double ratio) {
 }
 """
     begin = "  led[l] = 0;\n  if (before == 0) known[l] = 0;\n"
-    onward = "        extrapolate(B, l, B->rf[B->rung[l]] / B->rf[B->rung[l] - 1]);\n        led[l] *= 2;\n"
+    onward = "        extrapolate(B, l, B->rf[B->rung[l]] / B->rf[B->rung[l] - 1]);\n"
     return (
         ("climb.c", BEGIN, code % scale + BEGIN),
         ("climb.c", BEFORE, BEFORE + begin),
