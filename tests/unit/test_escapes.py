@@ -78,11 +78,12 @@ def test_a_stretch_is_where_the_action_is():
         assert 0.3 * len(here[s.window]) - 1 <= s.end - s.begin <= 0.5 * len(here[s.window]) + 1
 
 
-def test_neighbourhood_changes_one_stretch_of_one_window_and_no_shared_parameter():
+@pytest.mark.parametrize("name", ["neighbourhood", "transplant"])
+def test_one_stretch_of_one_window_changes_and_no_shared_parameter(name):
     scene, path = scene_of()
     problem = scene.problem
     for seed in range(10):
-        new, _ = ESCAPES["neighbourhood"].draw(scene, [path], np.random.default_rng(seed))
+        new, _ = ESCAPES[name].draw(scene, [path], np.random.default_rng(seed))
         (before, kept), (after, parameters) = problem.split(path), problem.split(new)
         assert np.array_equal(kept, parameters)
         changed = [(a != b).any(axis=1) for a, b in zip(before, after, strict=True)]
@@ -90,6 +91,20 @@ def test_neighbourhood_changes_one_stretch_of_one_window_and_no_shared_parameter
         rows = np.flatnonzero(next(rows for rows in changed if rows.any()))
         assert (np.diff(rows) == 1).all()
         assert len(rows) <= 0.5 * max(window.times for window in problem.windows) + 1
+
+
+def test_transplant_puts_in_another_piece_of_the_path():
+    scene, path = scene_of(bounded=False)
+    problem = scene.problem
+    unmeasured = [1, 2, 3]  # of five states the first and the last are in the data
+    old = problem.split(path)[0]
+    pieces = {tuple(row) for block in old for row in block[:, unmeasured]}
+    for seed in range(10):
+        new, _ = ESCAPES["transplant"].draw(scene, [path], np.random.default_rng(seed))
+        blocks = problem.split(new)[0]
+        assert {tuple(row) for block in blocks for row in block[:, unmeasured]} <= pieces
+        for a, b in zip(old, blocks, strict=True):
+            assert np.array_equal(a[:, problem.dimension :], b[:, problem.dimension :])
 
 
 def test_splice_equals_its_parents_on_both_sides():

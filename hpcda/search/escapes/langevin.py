@@ -28,8 +28,8 @@ from hpcda.search.scene import Scene
 RUNGS = (0.2, 0.325)
 """Shares of the ladder between which the kick's rung lies."""
 TEMPERATURES = (16.0, 64.0)
-STEPS, RHO = 6, 0.5
-SHIFT = 1e-2
+STEPS, RHO = 2, 0.2
+SHIFT = 1.0
 
 
 def metric(scene: Scene, path: Array, rf: float, shift: float = SHIFT) -> Banded:
