@@ -8,7 +8,6 @@ units of the spread of each state along the path.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -186,30 +185,6 @@ def distinct_minima(
             "minima that share both count as one"
         )
     return tuple(sorted(minima, key=lambda minimum: minimum.action)), note
-
-
-def fell_back(
-    starts: Sequence[int], numbers: npt.NDArray[np.int64], parents: npt.NDArray[np.int64]
-) -> npt.NDArray[np.bool_]:
-    """Which starts of a minimum are escapes that descend from another of its starts.
-
-    Args:
-        starts: Numbers of the minimum's starts.
-        numbers: Numbers of all starts, rising, shape (S,).
-        parents: Start whose minimum each began from, -1 for none, shape (S,).
-
-    Returns:
-        Shape (S,).
-    """
-    parent = dict(zip(numbers.tolist(), parents.tolist(), strict=True))
-    mine, found = set(starts), set()
-    for start in starts:
-        elder = parent.get(start, -1)
-        while elder >= 0 and elder not in mine:
-            elder = parent.get(elder, -1)
-        if elder >= 0:
-            found.add(start)
-    return np.isin(numbers, sorted(found))
 
 
 def _parameter_scale(file: RunFile, parameters: Array) -> Array:

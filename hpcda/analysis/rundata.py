@@ -16,7 +16,7 @@ import xarray as xr
 from hpcda.analysis.candidate import Band, Separation, separation
 from hpcda.analysis.labelled import labelled_run, labelled_window
 from hpcda.analysis.laplace import Mixture, laplace
-from hpcda.analysis.levels import Minimum, distinct_minima, fell_back
+from hpcda.analysis.levels import Minimum, distinct_minima
 from hpcda.analysis.outcome import Outcome, collect, joined
 from hpcda.analysis.parallel import Mapping
 from hpcda.analysis.prediction import Prediction, first_errors, observe, rmse, run_on
@@ -24,6 +24,7 @@ from hpcda.errors import CompilerError, InputError, Mistake
 from hpcda.linalg.blocktridiagonal import NotBlockTridiagonalError
 from hpcda.problem import Problem, Window
 from hpcda.search.conclusion import Conclusion, Evidence, Level, conclude
+from hpcda.search.descent import fell_back
 from hpcda.search.plateau import Plateau, plateau
 from hpcda.store.reader import RunFile, StoredWindow
 
@@ -159,10 +160,11 @@ class Run:
     def _concluded(self) -> tuple[Conclusion, Evidence]:
         header, finished = self.file.header, self.file.finished
         ways = np.array([*header.ways])[self.file.table("way").astype(int)]
-        parents, numbers = self.file.table("parent"), self.file.start
+        numbers = self.file.start
+        parents = dict(zip(numbers.tolist(), self.file.table("parent").tolist(), strict=True))
         levels, idle = [], np.zeros(len(numbers), dtype=bool)
         for minimum in self.minima:
-            back = fell_back(minimum.starts, numbers, parents)
+            back = np.isin(numbers, sorted(fell_back(minimum.starts, parents)))
             idle |= back
             came = np.isin(numbers, minimum.starts) & ~back
             levels.append(

@@ -14,7 +14,6 @@ import xarray as xr
 from synthetic_run import make_layout, write_run
 
 from hpcda.analysis import analyze, format_summary, open_run
-from hpcda.analysis.levels import fell_back
 from hpcda.analysis.summary import summarize
 from hpcda.errors import InputError
 from hpcda.search import Conclusion
@@ -143,14 +142,6 @@ def test_a_parameter_at_its_bound_is_marked(tmp_path):
     assert summary["candidate"]["at_bound"] == ["rho"]
     assert "at a bound      rho" in format_summary(summary)
     assert "at a bound" in (tmp_path / "analysis" / "report.html").read_text()
-
-
-def test_escapes_that_fell_back_do_not_count(tmp_path):
-    """Starts 3 and 5 escaped from start 0's minimum, 5 by way of start 4; start 2 came from elsewhere."""
-    numbers, parents = np.arange(7), np.array([-1, -1, 1, 0, 0, 4, -1])
-    back = fell_back((0, 2, 3, 5), numbers, parents)
-    assert np.flatnonzero(back).tolist() == [3, 5]
-    assert not fell_back((), numbers, parents).any()
 
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path, capsys):
