@@ -23,7 +23,7 @@ from hpcda.analysis.prediction import Prediction, first_errors, observe, rmse, r
 from hpcda.errors import CompilerError, InputError, Mistake
 from hpcda.linalg.blocktridiagonal import NotBlockTridiagonalError
 from hpcda.problem import Problem, Window
-from hpcda.search.conclusion import Conclusion, Evidence, Level, conclude
+from hpcda.search.conclusion import DEVIATIONS, Conclusion, Evidence, Level, conclude
 from hpcda.store.reader import RunFile, StoredWindow
 
 Array = npt.NDArray[np.float64]
@@ -165,7 +165,14 @@ class Run:
             idle |= back
             came = np.isin(numbers, minimum.starts) & ~back
             levels.append(
-                Level(minimum.action, minimum.measurement, minimum.count, _counts(ways[came]), minimum.prior)
+                Level(
+                    minimum.action,
+                    minimum.measurement,
+                    minimum.count,
+                    _counts(ways[came]),
+                    minimum.prior,
+                    self._distance(minimum),
+                )
             )
         return conclude(
             levels,
@@ -177,6 +184,20 @@ class Run:
             absorbed=header.trajectory_unknowns,
             priors=header.prior_terms,
         )
+
+    def _distance(self, minimum: Minimum) -> float:
+        """Root mean square distance of a minimum's path to the candidate's, in units of the states' spread.
+
+        Infinite where it is no rival anyway, or a path was not kept.
+        """
+        lowest = self.minima[0]
+        near = minimum.action - lowest.action < DEVIATIONS * self.band.scale
+        if not (near and minimum.has_path and lowest.has_path):
+            return np.inf
+        (one, _), (other, _) = self.file.path(lowest.start), self.file.path(minimum.start)
+        path, states = np.concatenate(one), len(self.file.header.state)
+        spread = np.maximum(np.std(path[:, :states], axis=0), 1e-12)
+        return float(np.sqrt(np.mean(((np.concatenate(other) - path)[:, :states] / spread) ** 2)))
 
     @cached_property
     def first_prediction(self) -> float | None:
