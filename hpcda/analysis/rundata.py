@@ -16,7 +16,7 @@ import xarray as xr
 from hpcda.analysis.candidate import Band, Plateau, Separation, plateau, separation
 from hpcda.analysis.labelled import labelled_run, labelled_window
 from hpcda.analysis.laplace import Mixture, laplace
-from hpcda.analysis.levels import Minimum, distinct_minima, fell_back
+from hpcda.analysis.levels import Minimum, distinct_minima, fell_back, parameter_scale
 from hpcda.analysis.outcome import Outcome, collect, joined
 from hpcda.analysis.parallel import Mapping
 from hpcda.analysis.prediction import Prediction, first_errors, observe, rmse, run_on
@@ -186,7 +186,7 @@ class Run:
         )
 
     def _distance(self, minimum: Minimum) -> float:
-        """Root mean square distance of a minimum's path to the candidate's, in units of the states' spread.
+        """How far a minimum is from the candidate, as `Level.distance` says.
 
         Infinite where it is no rival anyway, or a path was not kept.
         """
@@ -194,10 +194,12 @@ class Run:
         near = minimum.action - lowest.action < DEVIATIONS * self.band.scale
         if not (near and minimum.has_path and lowest.has_path):
             return np.inf
-        (one, _), (other, _) = self.file.path(lowest.start), self.file.path(minimum.start)
+        (one, known), (other, found) = self.file.path(lowest.start), self.file.path(minimum.start)
         path, states = np.concatenate(one), len(self.file.header.state)
         spread = np.maximum(np.std(path[:, :states], axis=0), 1e-12)
-        return float(np.sqrt(np.mean(((np.concatenate(other) - path)[:, :states] / spread) ** 2)))
+        away = float(np.sqrt(np.mean(((np.concatenate(other) - path)[:, :states] / spread) ** 2)))
+        gaps = np.abs(found - known) / parameter_scale(self.file, known[None])
+        return max(away, float(gaps.max(initial=0.0)))
 
     @cached_property
     def first_prediction(self) -> float | None:

@@ -33,12 +33,12 @@ DEVIATIONS = 3.0
 """Width of the χ² band, and distance below which another level is a rival, in standard deviations."""
 ENOUGH = 12
 """Starts from which ways that agree confirm a level where there are few degrees of freedom."""
-ALONE, SURE = 10.0, 2.0
+ALONE, SURE = 5.0, 2.0
 """A single start is enough where the next level is so many deviations above, and the score at most this."""
 FEW = 20.0
 """Degrees of freedom for each absorbed one below which wrong minima may agree with the data as well."""
-ALIKE = 0.1
-"""Root mean square distance of two paths, in units of the states' spread, up to which they say the same."""
+ALIKE = 0.05
+"""Distance of two paths, in units of the states' spread, up to which they say the same."""
 MANY = 3
 """Rivals from which on the data do not determine the path."""
 PREDICTS = 2.5
@@ -127,8 +127,9 @@ class Level:
         ways: Way of starting -> starts that came here; escapes count under their own names, those that fell
             back to where they came from not at all.
         prior: Its prior part.
-        distance: Root mean square distance of its path to the lowest level's, in units of the spread of each
-            state along the path; infinite where it is not known.
+        distance: How far it is from the lowest level: root mean square distance of the paths in units of the
+            spread of each state, or largest difference of a parameter in units of the width of its first
+            guess, whichever is more; infinite where it is not known.
     """
 
     action: float
