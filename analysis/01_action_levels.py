@@ -41,6 +41,7 @@ import hpcda
 from hpcda.analysis.figures import draw_final_actions, draw_levels, draw_parameters, draw_paths
 from hpcda.analysis.parallel import workers
 from hpcda.analysis.summary import format_summary, summarize
+from hpcda.search.conclusion import facts
 
 run = hpcda.open_run(os.environ.get("HPCDA_RUN", "runs/lorenz96"))
 pictures = Path(tempfile.mkdtemp())
@@ -80,8 +81,8 @@ display(Image(draw_levels(run, pictures / "levels.png")))
 # Three tests need no truth.
 #
 # 1. **Agreement.** For the true path $2 A_\mathrm{meas} = \sum ((y - h)/\sigma)^2$ is $\chi^2$ distributed
-#    with mean $n$ and variance $2n$, $n$ the number of data values: the reduced level $2 A_\mathrm{meas} /
-#    n$ should lie in $1 \pm 3\sqrt{2/n}$.
+#    with mean $n$ and variance $2n$, $n$ the number of data values. At the minimum the unknowns absorb $k$ of
+#    them: the score $z = (2 A_\mathrm{meas} - \nu) / \sqrt{2\nu}$, $\nu = n - k$, should lie in $\pm 3$.
 # 2. **Independence of $R_f$.** Its action changes by less than one per cent over the last decade.
 # 3. **Separation.** The next level lies at least three deviations $\sqrt{n/2}$ above it.
 
@@ -90,7 +91,8 @@ candidate = run.candidate
 assert candidate is not None, "no start came to the end of the ladder"
 print(f"reduced level {candidate.reduced:.3f} in {run.band.low:.3f} … {run.band.high:.3f}")
 print(f"change per decade of Rf: {run.plateau.change:.2%}")
-print(f"separation in χ² deviations: {run.separation.deviations}")
+for title, fact in facts(run.evidence.record()).items():
+    print(f"{title}: {fact}")
 print(run.verdict.sentence)
 
 # %% [markdown]

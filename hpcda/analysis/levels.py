@@ -147,7 +147,7 @@ def distinct_minima(
         [file.path_places(int(s)) if k else -1 for s, k in zip(outcome.start[rows], kept, strict=True)],
         dtype=np.int64,
     )
-    scale = _parameter_scale(file, outcome.parameters[rows])
+    scale = parameter_scale(file, outcome.parameters[rows])
     spread = np.ones(0)
     if kept.any():
         states, _ = file.paths([place[np.argmax(kept)]])
@@ -187,7 +187,7 @@ def distinct_minima(
     return tuple(sorted(minima, key=lambda minimum: minimum.action)), note
 
 
-def _parameter_scale(file: RunFile, parameters: Array) -> Array:
+def parameter_scale(file: RunFile, parameters: Array) -> Array:
     """Spread of each parameter: the width of its first guess, else its size."""
     if not parameters.shape[1]:
         return np.zeros(0)

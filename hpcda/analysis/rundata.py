@@ -16,14 +16,14 @@ import xarray as xr
 from hpcda.analysis.candidate import Band, Separation, separation
 from hpcda.analysis.labelled import labelled_run, labelled_window
 from hpcda.analysis.laplace import Mixture, laplace
-from hpcda.analysis.levels import Minimum, distinct_minima
+from hpcda.analysis.levels import Minimum, distinct_minima, parameter_scale
 from hpcda.analysis.outcome import Outcome, collect, joined
 from hpcda.analysis.parallel import Mapping
 from hpcda.analysis.prediction import Prediction, first_errors, observe, rmse, run_on
 from hpcda.errors import CompilerError, InputError, Mistake
 from hpcda.linalg.blocktridiagonal import NotBlockTridiagonalError
 from hpcda.problem import Problem, Window
-from hpcda.search.conclusion import Conclusion, Evidence, Level, conclude
+from hpcda.search.conclusion import DEVIATIONS, Conclusion, Evidence, Level, conclude
 from hpcda.search.descent import fell_back
 from hpcda.search.plateau import Plateau, plateau
 from hpcda.store.reader import RunFile, StoredWindow
@@ -168,7 +168,14 @@ class Run:
             idle |= back
             came = np.isin(numbers, minimum.starts) & ~back
             levels.append(
-                Level(minimum.action, minimum.measurement, minimum.count, _counts(ways[came]), minimum.prior)
+                Level(
+                    minimum.action,
+                    minimum.measurement,
+                    minimum.count,
+                    _counts(ways[came]),
+                    minimum.prior,
+                    self._distance(minimum),
+                )
             )
         return conclude(
             levels,
@@ -180,6 +187,22 @@ class Run:
             absorbed=header.trajectory_unknowns,
             priors=header.prior_terms,
         )
+
+    def _distance(self, minimum: Minimum) -> float:
+        """How far a minimum is from the candidate, as `Level.distance` says.
+
+        Infinite where it is no rival anyway, or a path was not kept.
+        """
+        lowest = self.minima[0]
+        near = minimum.action - lowest.action < DEVIATIONS * self.band.scale
+        if not (near and minimum.has_path and lowest.has_path):
+            return np.inf
+        (one, known), (other, found) = self.file.path(lowest.start), self.file.path(minimum.start)
+        path, states = np.concatenate(one), len(self.file.header.state)
+        spread = np.maximum(np.std(path[:, :states], axis=0), 1e-12)
+        away = float(np.sqrt(np.mean(((np.concatenate(other) - path)[:, :states] / spread) ** 2)))
+        gaps = np.abs(found - known) / parameter_scale(self.file, known[None])
+        return max(away, float(gaps.max(initial=0.0)))
 
     @cached_property
     def first_prediction(self) -> float | None:

@@ -19,7 +19,7 @@ from hpcda.search.conclusion import facts
 Array = npt.NDArray[np.float64]
 VERSION = 1
 AT_BOUND = 1e-4
-"""Part of the width between two bounds within which an estimate counts as at one."""
+"""Part of the width between its bounds, or of its size, within which an estimate counts as at a bound."""
 SHOWN = 12
 """Minima that the table for people shows."""
 
@@ -105,21 +105,16 @@ def candidate_record(run: Run) -> dict[str, Any] | None:
 
 def at_bound(run: Run) -> list[str]:
     """Parameters of the candidate that sit at one of their bounds."""
-    header = run.file.header
     assert run.candidate is not None
-    return [
-        name
-        for (name, value), (low, high) in zip(
-            run.candidate.parameters.items(), header.parameter_bounds, strict=True
-        )
-        if value - low <= near(low, high) or high - value <= near(low, high)
-    ]
-
-
-def near(low: float, high: float) -> float:
-    """Distance from a bound that counts as none: a part of the width, else of the bound's size."""
-    width = high - low
-    return AT_BOUND * (width if math.isfinite(width) else min(abs(low), abs(high)))
+    found = []
+    for (name, value), bounds in zip(
+        run.candidate.parameters.items(), run.file.header.parameter_bounds, strict=True
+    ):
+        width = float(bounds[1] - bounds[0])
+        scale = width if math.isfinite(width) else abs(value)
+        if np.any(np.abs(value - bounds[np.isfinite(bounds)]) <= AT_BOUND * scale):
+            found.append(name)
+    return found
 
 
 def prediction_record(run: Run) -> dict[str, Any]:

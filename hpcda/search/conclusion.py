@@ -24,18 +24,21 @@ from __future__ import annotations
 
 import enum
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 DEVIATIONS = 3.0
 """Width of the χ² band, and distance below which another level is a rival, in standard deviations."""
 ENOUGH = 12
 """Starts from which ways that agree confirm a level where there are few degrees of freedom."""
-ALONE, SURE = 10.0, 2.0
+ALONE, SURE = 5.0, 2.0
 """A single start is enough where the next level is so many deviations above, and the score at most this."""
 FEW = 20.0
 """Degrees of freedom for each absorbed one below which wrong minima may agree with the data as well."""
+ALIKE = 0.05
+"""Distance of two paths, in units of the states' spread, up to which they say the same."""
 MANY = 3
 """Rivals from which on the data do not determine the path."""
 PREDICTS = 2.5
@@ -124,6 +127,9 @@ class Level:
         ways: Way of starting -> starts that came here; escapes count under their own names, those that fell
             back to where they came from not at all.
         prior: Its prior part.
+        distance: How far it is from the lowest level: root mean square distance of the paths in units of the
+            spread of each state, or largest difference of a parameter in units of the width of its first
+            guess, whichever is more; infinite where it is not known.
     """
 
     action: float
@@ -131,6 +137,7 @@ class Level:
     count: int
     ways: Mapping[str, int] = field(default_factory=dict)
     prior: float = 0.0
+    distance: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -197,7 +204,8 @@ class Evidence:
         plateau: Whether the level no longer depends on Rf; None where the ladder does not tell.
         gap: Distance to the next level in units of √(n/2); None where there is none.
         rivals: Levels within three deviations of the lowest.
-        levels: Levels found.
+        levels: Levels found; those within three deviations of the lowest whose paths are nearly its own count
+            as that one, here and everywhere.
         count: Starts that came to the lowest level.
         ended: Starts that came to any level.
         hits: Way of starting -> how it fared.
@@ -259,12 +267,28 @@ def conclude(
         priors: Number of Gaussian priors in the action.
     """
     noise = Noise(data + priors, absorbed)
+    levels = _joined(levels, DEVIATIONS * noise.scale)
     evidence = _evidence(levels, tried, noise, settled, predicted, complete)
     found = _judged(evidence)
     if complete < 1.0 and (levels or not any(tried.values())):
         so_far = found.code if levels else None
-        return Conclusion.INCOMPLETE, Evidence(**{**vars(evidence), "so_far": so_far})
+        return Conclusion.INCOMPLETE, replace(evidence, so_far=so_far)
     return found, evidence
+
+
+def _joined(levels: Sequence[Level], near: float) -> list[Level]:
+    """The levels, those that say the same as the lowest taken for one with it."""
+    if not levels:
+        return []
+    same = [
+        level for level in levels[1:] if level.distance <= ALIKE and level.action < levels[0].action + near
+    ]
+    ways = Counter(levels[0].ways)
+    for level in same:
+        ways.update(level.ways)
+    count = sum(level.count for level in [levels[0], *same])
+    rest = [level for level in levels[1:] if level not in same]
+    return [replace(levels[0], count=count, ways=dict(ways)), *rest]
 
 
 def _judged(evidence: Evidence) -> Conclusion:

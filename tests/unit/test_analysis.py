@@ -14,7 +14,7 @@ import xarray as xr
 from synthetic_run import make_layout, write_run
 
 from hpcda.analysis import analyze, format_summary, open_run
-from hpcda.analysis.summary import summarize
+from hpcda.analysis.summary import at_bound, summarize
 from hpcda.errors import InputError
 from hpcda.search import Conclusion
 
@@ -102,7 +102,7 @@ def test_too_few_rungs_to_tell(tmp_path):
 
 
 def test_a_run_that_was_killed_is_incomplete(tmp_path):
-    """Eight starts were asked for and six ended; those that did would be stable by themselves."""
+    """Fifty starts were asked for and forty ended; those that did would be stable by themselves."""
     layout = replace(make_layout(starts=40), starts=50)
     write_run(tmp_path, replace(layout, starts=40), fail=(), index=False)
     with_asked(tmp_path, 50)
@@ -392,3 +392,15 @@ def test_import_of_the_package_stays_light():
 
 def test_open_run_returns_xarray(run):
     assert isinstance(run.dataset, xr.Dataset) and isinstance(run.predict(), xr.Dataset)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "sits"),
+    [((28.0, np.inf), True), ((-np.inf, 28.0), True), ((-np.inf, np.inf), False), ((0.0, 60.0), False)],
+)
+def test_only_finite_bounds_are_sat_at(tmp_path, bounds, sits):
+    layout = make_layout(starts=4)
+    (rho,) = layout.problem.parameters
+    problem = replace(layout.problem, parameters=(replace(rho, bounds=bounds),))
+    run = made(tmp_path, layout=replace(layout, problem=problem), fail=())
+    assert at_bound(run) == (["rho"] if sits else [])

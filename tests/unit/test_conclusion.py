@@ -2,10 +2,19 @@
 
 import json
 import math
+from collections import Counter
+from dataclasses import replace
+from functools import cache
 
+import numpy as np
 import pytest
 
-from hpcda.search import Conclusion, Level, conclude
+from hpcda.action import Action
+from hpcda.annealing import Ladder
+from hpcda.annealing.lockstep import Lockstep
+from hpcda.build import build_problem
+from hpcda.job import load_job
+from hpcda.search import WAYS, Conclusion, Level, Scene, conclude
 from hpcda.search.conclusion import ALONE, ENOUGH, FEW, MANY, PREDICTS, facts
 
 DATA, ABSORBED = 1000, 20
@@ -88,6 +97,16 @@ def test_rivals_remain_and_many_of_them_are_too_few_measurements():
     assert said(LOW, *near, FAR) is Conclusion.NOT_ENOUGH_MEASUREMENTS
 
 
+def test_levels_that_say_the_same_are_one():
+    twin = replace(level(z=0.1, uniform=2), distance=0.05)
+    found, evidence = judged(level(quiet=1), twin, FAR)
+    assert found.stable and evidence.rivals == 0 and evidence.levels == 2 and evidence.count == 3
+    assert evidence.gap == pytest.approx(50 * DEVIATION / SCALE) and evidence.agreement is True
+    other = replace(twin, distance=0.5)
+    assert said(level(quiet=1), other, FAR) is Conclusion.CONSISTENT_RIVALS_REMAIN
+    assert judged(LOW, replace(FAR, distance=0.0))[1].levels == 2
+
+
 def test_more_unknowns_than_data_is_no_test():
     found, evidence = judged(LOW, FAR, data=ABSORBED)
     assert found is Conclusion.NOT_ENOUGH_MEASUREMENTS and evidence.z is None
@@ -164,6 +183,72 @@ def test_failed():
 def test_codes_and_sentences():
     for one in Conclusion:
         assert one.code == one.name.lower() and one.sentence.endswith(".")
+
+
+@cache
+def lorenz96(measured, samples):
+    """The action of Lorenz 1996 with 20 sites, some of them measured, and its true path."""
+    seen = sorted({round(k * 20 / measured) for k in range(measured)})
+    job = {
+        "model": {
+            "name": "lorenz96",
+            "options": {"dimension": 20},
+            "parameters": {"F": {"estimate": True, "start": [0.0, 20.0]}},
+        },
+        "twin": {
+            "parameters": {"F": 8.17}, "dt": 0.025, "samples": samples, "spin_up": 20.0,
+            "observed": [f"x{k}" for k in seen], "noise_std": 0.5, "seed": 1,
+        },
+        "action": {"discretization": "trapezoid"},
+        "ladder": {"rf0": 1e-2, "alpha": 1.5, "rungs": 40},
+        "ensemble": {"starts": 8, "range": [-10.0, 15.0]},
+        "output": {"directory": "unused"},
+    }  # fmt: skip
+    built = build_problem(load_job(job))
+    return Action(built.problem), built.problem.join([built.truth[0].states[:samples]], np.array([8.17]))
+
+
+def ensemble(action, paths):
+    """Climb a ladder from paths, (way, path): the conclusion, the evidence, the lowest action."""
+    climb = Lockstep(action, Ladder(1e-2, 1.5, 40), 8)
+    waiting, ended = list(enumerate(path for _, path in paths)), {}
+    while waiting or climb.active:
+        for lane in climb.empty[: len(waiting)]:
+            start, path = waiting.pop(0)
+            climb.put(int(lane), start, path, 0, True)
+        climb.advance(1000)
+        ended |= {one.start: one.outcome for one in climb.reached() if one.ended}
+    levels = []
+    for start, one in sorted(ended.items(), key=lambda item: item[1].parts.total):
+        way = paths[start][0]
+        if levels and one.parts.total - levels[-1][0].total < 1e-5:
+            levels[-1][1][way] += 1
+        else:
+            levels.append((one.parts, Counter([way])))
+    problem = action.problem
+    found = [Level(p.total, p.measurement, sum(ways.values()), ways, p.prior) for p, ways in levels]
+    tried = Counter(way for way, _ in paths)
+    told = conclude(found, tried, problem.measured, True, absorbed=problem.trajectory_unknowns)
+    return *told, levels[0][0].total
+
+
+def drawn(problem, way, count):
+    scene = Scene(problem, Ladder(1e-2, 1.5, 40))
+    return [(way, WAYS[way].draw(scene, np.random.default_rng([1, k]))) for k in range(count)]
+
+
+@pytest.mark.parametrize("measured", [8, 6])
+def test_real_ensembles(measured):
+    """With 8 measured states most starts find the truth's minimum; with 6 quiet ones all miss it."""
+    action, truth = lorenz96(measured, 161)
+    known, evidence, lowest = ensemble(action, [("truth", truth)])
+    assert abs(evidence.z) < 3 and not evidence.few and known is Conclusion.CONSISTENT_NOT_CONFIRMED
+    ways = [*drawn(action.problem, "quiet", 4), *drawn(action.problem, "noise", 4 if measured == 8 else 0)]
+    found, evidence, reached = ensemble(action, ways)
+    if measured == 8:
+        assert reached == pytest.approx(lowest) and found.stable and evidence.agreement
+    else:
+        assert reached > 1.5 * lowest and found is Conclusion.INCONSISTENT and evidence.whole > 10
 
 
 def test_evidence_can_be_written_and_read_back():
