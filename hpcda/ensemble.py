@@ -27,7 +27,7 @@ class _Open:
 
     climb: Climb
     row: int
-    parent: int
+    parents: tuple[int, ...]
     iterations: int = 0
     seconds: float = 0.0
     last: Rung | None = None
@@ -125,10 +125,10 @@ class Ensemble:
         else:
             path, first = ESCAPES[task.way].draw(self._scene, [self._parents[p] for p in task.parents], rng)
         climb = Climb(task.start, task.way, first, first, path, until=first + 1 if pauses else None)
-        row, parent = -1, next(iter(task.parents), -1)
+        row = -1
         if self._shard is not None:
-            row = self._shard.begin(task.start, task.way, first, parent=parent)
-        self._open[task.start] = _Open(climb, row, parent)
+            row = self._shard.begin(task.start, task.way, first, parents=task.parents)
+        self._open[task.start] = _Open(climb, row, task.parents)
         return climb
 
     def _climb_dealt(self, tasks: Round, schedule: Schedule, paused: list[Climb] | None) -> None:
@@ -263,7 +263,7 @@ class Ensemble:
             start=climb.start,
             way=climb.way,
             first=climb.first,
-            parent=work.parent,
+            parents=work.parents,
             last=last.number,
             action=parts.total,
             measurement=parts.measurement,

@@ -161,7 +161,11 @@ class Run:
         header, finished = self.file.header, self.file.finished
         ways = np.array([*header.ways])[self.file.table("way").astype(int)]
         numbers = self.file.start
-        parents = dict(zip(numbers.tolist(), self.file.table("parent").tolist(), strict=True))
+        elders = np.stack([self.file.table("parent"), self.file.table("partner")], axis=1)
+        parents = {
+            int(start): [int(elder) for elder in pair if elder >= 0]
+            for start, pair in zip(numbers, elders, strict=True)
+        }
         levels, idle = [], np.zeros(len(numbers), dtype=bool)
         for minimum in self.minima:
             back = np.isin(numbers, sorted(fell_back(minimum.starts, parents)))

@@ -26,8 +26,8 @@ from hpcda.search.ways import WAYS
 
 FIRST = 8
 """Starts of the first rounds."""
-PART = 8
-"""Later rounds hold one of so many parts of all starts that may be run, where that is more."""
+GROWTH, PART = 2, 8
+"""Later rounds hold this part of the starts run so far, at most that one of those that may be run."""
 PARENTS = 3
 """Lowest levels from which escapes begin."""
 CONSISTENT = 3.0
@@ -97,7 +97,7 @@ class Auto:
     def next(self, found: Sequence[Found]) -> Round | None:
         """See `Plan`."""
         budget = self._budget
-        count = max(FIRST, budget.starts // PART if self._rounds > 1 else 0)
+        count = max(FIRST, min(self._given // GROWTH, budget.starts // PART))
         count = min(count, budget.starts - self._given)
         if count <= 0 or sum(one.seconds for one in found) > budget.core_seconds:
             return None
@@ -125,15 +125,17 @@ class Auto:
     def conclusion(self, found: Sequence[Found]) -> Conclusion:
         """What has been found says so far."""
         problem, ended = self._scene.problem, self._ended(found)
-        parents = {one.start: one.parent for one in found}
+        parents = {one.start: one.parents for one in found}
         levels, idle = [], set()
-        for lowest in distinct(ended):
+        minima = distinct(ended)
+        for lowest in minima:
             mine = {one.start: one.way for one in ended if is_level(one, lowest)}
             back = fell_back(mine, parents)
             idle |= back
             ways = Counter(way for start, way in mine.items() if start not in back)
-            levels.append(Level(lowest.action, lowest.measurement, len(mine), ways, lowest.prior))
-        settled = plateau(distinct(ended)[0].levels, self._scene.ladder.rf).reached if ended else None
+            away = apart(lowest, minima[0])
+            levels.append(Level(lowest.action, lowest.measurement, len(mine), ways, lowest.prior, away))
+        settled = plateau(minima[0].levels, self._scene.ladder.rf).reached if minima else None
         return conclude(
             levels,
             Counter(one.way for one in found if one.start not in idle),
@@ -192,6 +194,11 @@ def news(found: Sequence[Found], ended: Sequence[Found]) -> list[float]:
 def consistent(level: Found, data: int) -> bool:
     """Whether a level's measurement error is what noise leaves, or less."""
     return 2 * level.measurement <= data + CONSISTENT * np.sqrt(2 * data)
+
+
+def apart(one: Found, other: Found) -> float:
+    """Distance of two paths in units of the spread along them, which is a tenth of their range or more."""
+    return 10.0 * float(np.sqrt(np.mean((one.sketch - other.sketch) ** 2)))
 
 
 def is_level(one: Found, level: Found) -> bool:

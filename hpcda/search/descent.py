@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 
-def fell_back(starts: Collection[int], parents: Mapping[int, int]) -> set[int]:
+def fell_back(starts: Collection[int], parents: Mapping[int, Sequence[int]]) -> set[int]:
     """Those of a minimum's starts that are escapes from another of its starts, at whatever remove.
 
     Args:
         starts: Numbers of the minimum's starts.
-        parents: Start -> the one whose minimum it began from, -1 for none.
+        parents: Start -> those from whose minima it began.
     """
-    found = set()
-    for start in starts:
-        elder = parents.get(start, -1)
-        while elder >= 0 and elder not in starts:
-            elder = parents.get(elder, -1)
-        if elder >= 0:
-            found.add(start)
-    return found
+
+    def descends(start: int) -> bool:
+        return any(elder in starts or descends(elder) for elder in parents.get(start, ()))
+
+    return {start for start in starts if descends(start)}

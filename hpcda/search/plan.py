@@ -36,7 +36,7 @@ class Found:
         start: Its number.
         way: Name of its way or escape.
         first: Its first rung.
-        parent: The start whose minimum it began from, -1 for none.
+        parents: The starts from whose minima it began.
         last: The last rung that it finished, -1 for none.
         action: Action there.
         measurement: Measurement part of it.
@@ -52,7 +52,7 @@ class Found:
     start: int
     way: str
     first: int
-    parent: int
+    parents: tuple[int, ...]
     last: int
     action: float
     measurement: float

@@ -54,6 +54,7 @@ PER_START: dict[str, tuple[str, str, str]] = {
     "way": ("i2", "1", "how the path began, a position in /ways"),
     "first_rung": ("i4", "1", "first rung of this start"),
     "parent": ("i8", "1", "start whose minimum this one began from, -1 where it began anew"),
+    "partner": ("i8", "1", "the second such start, or -1"),
     "same_as": ("i8", "1", "start whose path this one has become: the further rungs are that one's; or -1"),
     "committed": ("i4", "1", "number of rungs whose data are complete"),
     "finished": ("i1", "1", "1 once the start has ended, in whatever way"),

@@ -133,7 +133,14 @@ class Shard:
         layout, file = self._layout, self._file
         rungs, parameters = len(layout.rf), layout.problem.shared
         ensemble = file.create_group("ensemble")
-        fill_start: dict[str, float] = {"start": -1, "way": -1, "first_rung": -1, "parent": -1, "same_as": -1}
+        fill_start: dict[str, float] = {
+            "start": -1,
+            "way": -1,
+            "first_rung": -1,
+            "parent": -1,
+            "partner": -1,
+            "same_as": -1,
+        }
         fill_start |= {"began": np.nan, "ended": np.nan}
         self._per_start = {
             name: Column(ensemble, name, dtype, (), fill_start.get(name, 0), ROWS, 1)
@@ -169,7 +176,12 @@ class Shard:
         h5py.h5f.flush(self._id, h5py.h5f.SCOPE_LOCAL)
 
     def begin(
-        self, start: int, way: str, first_rung: int, checkpoint: Checkpoint | None = None, parent: int = -1
+        self,
+        start: int,
+        way: str,
+        first_rung: int,
+        checkpoint: Checkpoint | None = None,
+        parents: Sequence[int] = (),
     ) -> int:
         """Open a row for a start.
 
@@ -178,7 +190,7 @@ class Shard:
             way: How its path begins, one of `Layout.ways`.
             first_rung: Its first rung.
             checkpoint: Where an interrupted start continues: its rungs are copied into the new row.
-            parent: Start whose minimum it begins from, -1 where it begins anew.
+            parents: Starts from whose minima it begins, two at most; none where it begins anew.
 
         Returns:
             The row, to be named in `rung`, `finish` and `merge`.
@@ -198,14 +210,9 @@ class Shard:
             self._current_row.make_room(slot)
         self._work[row] = _Work(start, slot)
         now = time.time()
-        written: dict[str, float] = {
-            "start": start,
-            "way": code,
-            "first_rung": first_rung,
-            "parent": parent,
-            "same_as": -1,
-        }
+        written: dict[str, float] = {"start": start, "way": code, "first_rung": first_rung, "same_as": -1}
         written |= {"began": now, "ended": now}
+        written |= dict(zip(("parent", "partner"), (*parents, -1, -1), strict=False))
         for name, value in written.items():
             self._per_start[name].write((row,), value)
         self._current_row.write((slot,), row)

@@ -71,14 +71,14 @@ def test_the_plain_ensemble_runs_every_start_once_long_ladders_first(starts, fir
 
 def found(task, action, last=11, measurement=None, iterations=50):
     return Found(
-        task.start, task.way, task.first, -1, last, action, action if measurement is None else measurement,
+        task.start, task.way, task.first, (), last, action, action if measurement is None else measurement,
         0.0, np.full(12, action), np.full(3, action), task.start, False, iterations, 0.1,
     )  # fmt: skip
 
 
 def test_escapes_that_fell_back_do_not_count():
     """Starts 3 and 5 escaped from start 0's minimum, 5 by way of start 4; start 2 came from elsewhere."""
-    parents = dict(enumerate((-1, -1, 1, 0, 0, 4, -1)))
+    parents = {2: (1,), 3: (0,), 4: (6, 0), 5: (4,)}
     assert fell_back((0, 2, 3, 5), parents) == {3, 5}
     assert fell_back((), parents) == set()
 
