@@ -68,17 +68,16 @@ class Planned:
     Attributes:
         name: As the table names it.
         plan: (scene, seed, most starts) -> a plan of hpcda.search.
-        starts: Most starts.
+        starts: Most starts; the plan looks at the clock between rounds, whose size grows with it.
     """
 
     name: str
     plan: Callable[[Any, int, int], Any]
-    starts: int = 100_000
+    starts: int = 256
 
     def run(self, case: Case, seed: int, seconds: float) -> list[End]:
         """See `Method`."""
         from hpcda.ensemble import Ensemble
-
         from hpcda.mpi import Queue, World
         from hpcda.petsc import make_team
 
