@@ -27,9 +27,11 @@ class _Open:
 
     climb: Climb
     row: int
+    parent: int
     iterations: int = 0
     seconds: float = 0.0
     last: Rung | None = None
+    levels: dict[int, float] = field(default_factory=dict)
     sketch: Array = field(default_factory=lambda: np.zeros(0))
 
 
@@ -123,10 +125,10 @@ class Ensemble:
         else:
             path, first = ESCAPES[task.way].draw(self._scene, [self._parents[p] for p in task.parents], rng)
         climb = Climb(task.start, task.way, first, first, path, until=first + 1 if pauses else None)
-        row = -1
+        row, parent = -1, next(iter(task.parents), -1)
         if self._shard is not None:
-            row = self._shard.begin(task.start, task.way, first, parent=next(iter(task.parents), -1))
-        self._open[task.start] = _Open(climb, row)
+            row = self._shard.begin(task.start, task.way, first, parent=parent)
+        self._open[task.start] = _Open(climb, row, parent)
         return climb
 
     def _climb_dealt(self, tasks: Round, schedule: Schedule, paused: list[Climb] | None) -> None:
@@ -177,6 +179,7 @@ class Ensemble:
             work.climb, work.last = one.climb, one.rung
             work.iterations += max(outcome.factorizations, outcome.iterations)
             work.seconds += one.rung.seconds
+            work.levels[one.rung.number] = outcome.parts.total
             work.sketch = self._sketch(outcome.path)
             records.append((work.row, one.rung.number, self._record(one.rung), one.climb.path))
             if one.ended:
@@ -254,13 +257,18 @@ class Ensemble:
         climb, last = work.climb, work.last
         assert last is not None
         parts = last.outcome.parts
+        levels = np.full(self._scene.ladder.rungs, np.nan)
+        levels[list(work.levels)] = list(work.levels.values())
         return Found(
             start=climb.start,
             way=climb.way,
             first=climb.first,
+            parent=work.parent,
             last=last.number,
             action=parts.total,
             measurement=parts.measurement,
+            prior=parts.prior,
+            levels=levels,
             sketch=work.sketch,
             same_as=same_as,
             failed=climb.failed is not None,
@@ -295,6 +303,8 @@ def _followed(one: Found, found: dict[int, Found]) -> Found:
         last=leader.last,
         action=leader.action,
         measurement=leader.measurement,
+        prior=leader.prior,
+        levels=np.where(np.isfinite(one.levels), one.levels, leader.levels),
         sketch=leader.sketch,
         failed=leader.failed,
     )

@@ -148,6 +148,26 @@ class Problem:
         """Number of data values."""
         return sum(int(np.isfinite(window.data).sum()) for window in self.windows)
 
+    @cached_property
+    def trajectory_unknowns(self) -> int:
+        """Numbers that fix a path which obeys the model: states at one time of each window, parameters."""
+        return (
+            len(self.windows) * self.dimension
+            + sum(window.times for window in self.windows) * len(self.varying)
+            + self.shared
+        )
+
+    @cached_property
+    def prior_terms(self) -> int:
+        """Number of squares in the action's prior part: priors, and steps of random walks."""
+        times = sum(window.times for window in self.windows)
+        steps = times - len(self.windows)
+        return (
+            len(self.windows) * len(self.initial_prior)
+            + sum(times * (q.prior is not None) + steps * (q.walk_std is not None) for q in self.varying)
+            + sum(p.prior is not None for p in self.parameters)
+        )
+
     def split(self, path: Array) -> tuple[list[Array], Array]:
         """View a flat path as arrays of shape (N, D + V), one a window, and the parameters, shape (P,)."""
         blocks = [

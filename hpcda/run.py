@@ -22,7 +22,7 @@ from hpcda.ensemble import Ensemble
 from hpcda.errors import InputError, Mistake
 from hpcda.job import Job, load_job
 from hpcda.progress import Progress
-from hpcda.search import ESCAPES, WAYS, Auto, Plain, Plan, Scene, begin
+from hpcda.search import ESCAPES, WAYS, Auto, Budget, Plain, Plan, Scene, begin
 from hpcda.store import Layout, Shard, build_index
 
 ROUND, GROUP_ROUND = 4096, 16
@@ -171,7 +171,9 @@ def _plan(job: Job, scene: Scene, world: Any) -> Plan:
     """Which starts are run."""
     ensemble = job.ensemble
     if ensemble.way == "auto":
-        return Auto(scene, ensemble.seed, ensemble.starts)
+        seconds = ensemble.core_seconds if ensemble.budget == "core-seconds" else np.inf
+        budget = Budget(ensemble.starts, seconds, until_stable=ensemble.budget == "verdict")
+        return Auto(scene, ensemble.seed, budget)
     return Plain(ensemble.way, scene.ladder, ensemble.starts, max(ROUND, GROUP_ROUND * world.groups))
 
 
@@ -188,7 +190,7 @@ def _layout(
         rf=ladder.rf,
         beta=ladder.beta,
         alpha=ladder.alpha,
-        starts=job.ensemble.starts,
+        starts=job.ensemble.starts if job.ensemble.budget == "starts" else 0,
         seed=job.ensemble.seed,
         keep_paths=job.output.keep_paths,
         reasons=Reason.table(),

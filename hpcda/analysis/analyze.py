@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 from pathlib import Path
@@ -11,8 +12,10 @@ from typing import Any
 from hpcda.analysis.parallel import usable_cores, workers
 from hpcda.analysis.rundata import Run, in_turn, open_run
 from hpcda.analysis.summary import summarize
+from hpcda.errors import InputError, Mistake
 from hpcda.problem import Problem
 
+DRAFT = ".summary.json"
 STARTS_A_WORKER = 100
 """A worker process takes a second to start, in which it could read about as many starts."""
 
@@ -35,19 +38,45 @@ def analyze(
         What summary.json holds.
 
     Raises:
-        InputError: There is no such run, it is being written, or it left nothing.
-        OSError: The scheduler cannot be reached, or the directory cannot be written.
+        InputError: There is no such run, it is being written, it left nothing, or its directory cannot be
+            written.
+        OSError: The scheduler cannot be reached.
     """
     run = open_run(Path(run_dir).absolute(), problem)
-    folder = run.file.run_dir / "analysis"
-    folder.mkdir(exist_ok=True)
+    folder = _folder(run.file.run_dir / "analysis")
     if processes is None:
         processes = max(1, min(8, usable_cores(), len(run.file.start) // STARTS_A_WORKER))
     with workers(scheduler, processes) as mapping:
         run.use(mapping, max(1, 4 * processes, len(run.file.start) // 1000))
         summary = summarize(run)
     run.use(in_turn, 1)
-    return _write(run, summary, folder)
+    try:
+        return _write(run, summary, folder)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def _folder(folder: Path) -> Path:
+    """Make the folder, and see that files can be written and replaced there, before any work is done."""
+    try:
+        folder.mkdir(exist_ok=True)
+        draft = folder / DRAFT
+        draft.write_text("", encoding="utf-8")
+        draft.unlink()
+        for path in folder.iterdir():
+            if path.is_file() and not os.access(path, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(path))
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    return folder
+
+
+def _unwritable(folder: Path, error: OSError) -> InputError:
+    place = os.fspath(error.filename or folder)
+    problem = f"cannot be written: {error.strerror or error}"
+    return InputError(
+        Mistake(place, problem, "make it writable, or copy the run's directory to where you may write")
+    )
 
 
 def _write(run: Run, summary: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -64,7 +93,7 @@ def _write(run: Run, summary: dict[str, Any], folder: Path) -> dict[str, Any]:
     summary["figures"] = [path.name for path in figures.values()]
     summary["report"] = os.fspath(folder / "report.html")
     write_report(run, summary, figures, folder / "report.html")
-    draft = folder / ".summary.json"
+    draft = folder / DRAFT
     draft.write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     draft.replace(folder / "summary.json")
     return summary

@@ -1,9 +1,9 @@
-"""Is the lowest level the answer? Three tests that need no truth: χ², dependence on Rf, the next level.
+"""What the lowest level is compared with: the χ² band, its own past on the ladder, the next level.
 
 For the true path 2 · measurement = Σ ((y - h(x)) / σ)² is a χ² variable of n degrees of freedom, n data
-values: mean n, variance 2 n. So the reduced level lies in 1 ± 3 √(2/n), and actions are compared in units of
-√(n/2). The rules are those of J. Ye et al., Nonlin. Processes Geophys. 22, 205 (2015): the lowest level
-stands apart and is independent of Rf.
+values: mean n, variance 2 n. So its reduced level lies in 1 ± 3 √(2/n), and actions are compared in units of
+√(n/2); a minimum lies a little lower (`hpcda.search.conclusion`, which judges). The rules are those of J. Ye
+et al., Nonlin. Processes Geophys. 22, 205 (2015): the lowest level stands apart and is independent of Rf.
 """
 
 from __future__ import annotations
@@ -14,13 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcda.analysis.levels import Minimum
+from hpcda.search.conclusion import DEVIATIONS
 
 Array = npt.NDArray[np.float64]
-
-DEVIATIONS = 3.0
-"""Width of the χ² band, and distance that sets a level apart, in standard deviations."""
-PLATEAU = 0.01
-"""Largest relative change of the action over the last decade of Rf that counts as independence of Rf."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +24,8 @@ class Band:
     """The χ² band of the reduced level, and its scale in units of the action.
 
     Attributes:
-        low: 1 - 3 √(2/n), at least 0.
-        high: 1 + 3 √(2/n).
+        low: 1 - 3 √(2/n), at least 0; of ν degrees of freedom, n less those absorbed, ν/n - 3 √(2 ν)/n.
+        high: 1 + 3 √(2/n), or the same of ν.
         scale: √(n/2), the standard deviation of the measurement error's part of the action.
         data: n, the number of data values.
     """
@@ -39,47 +35,23 @@ class Band:
     scale: float
     data: int
 
+    @property
+    def lowest(self) -> float:
+        """The lower end as an action."""
+        return self.low * self.data / 2.0
+
+    @property
+    def highest(self) -> float:
+        """The upper end as an action."""
+        return self.high * self.data / 2.0
+
     @classmethod
-    def of(cls, data: int) -> Band:
-        """The band of n data values."""
-        width = DEVIATIONS * np.sqrt(2.0 / max(data, 1))
-        return cls(max(0.0, 1.0 - width), 1.0 + width, float(np.sqrt(max(data, 1) / 2.0)), data)
-
-
-@dataclass(frozen=True)
-class Plateau:
-    """How the action of a level changes over the last decade of Rf.
-
-    Attributes:
-        change: Relative change per decade of Rf; None where the ladder does not tell.
-        decades: Decades of Rf that it was taken over.
-        reached: Whether the level has become independent of Rf; None where the ladder does not tell.
-    """
-
-    change: float | None
-    decades: float
-    reached: bool | None
-
-
-def plateau(action: Array, rf: Array) -> Plateau:
-    """Change of the action over the last decade of Rf, or over the rungs there are if they are fewer.
-
-    Args:
-        action: Of one start, NaN at rungs not visited, shape (R,).
-        rf: Shape (R,).
-    """
-    known = np.flatnonzero(np.isfinite(action))
-    if len(known) < 2:
-        return Plateau(None, 0.0, None)
-    logs = np.log10(rf[known])
-    before = np.flatnonzero(logs <= logs[-1] - 1.0 + 1e-9)
-    first = before[-1] if len(before) else 0
-    decades = float(logs[-1] - logs[first])
-    if decades <= 0.0:
-        return Plateau(None, 0.0, None)
-    end, begin = action[known[-1]], action[known[first]]
-    change = float(abs(end - begin) / max(abs(end), np.finfo(float).tiny) / decades)
-    return Plateau(change, decades, change <= PLATEAU if decades >= 0.5 else None)
+    def of(cls, data: int, absorbed: int = 0) -> Band:
+        """The band of n data values, some of which the unknowns absorb."""
+        values = max(data, 1)
+        freedom = max(values - absorbed, 0)
+        centre, width = freedom / values, DEVIATIONS * np.sqrt(2.0 * freedom) / values
+        return cls(max(0.0, centre - width), centre + width, float(np.sqrt(values / 2.0)), data)
 
 
 @dataclass(frozen=True)
@@ -89,7 +61,8 @@ class Separation:
     Attributes:
         gap: Action of the next level minus that of the lowest; None where there is no other.
         deviations: The gap in units of √(n/2).
-        apart: Whether it stands apart: no other level, or a gap of at least three deviations.
+        apart: Whether it stands apart: a gap of at least three deviations; where no other level was found,
+            whether several starts came to it.
         rivals: Levels that are not excluded: within three deviations of the lowest.
     """
 
@@ -102,7 +75,7 @@ class Separation:
 def separation(minima: tuple[Minimum, ...], band: Band) -> Separation:
     """Compare the lowest level with the others in units of √(n/2)."""
     if len(minima) < 2:
-        return Separation(None, None, True, 0)
+        return Separation(None, None, any(minimum.count > 1 for minimum in minima), 0)
     gaps = np.array([minimum.action - minima[0].action for minimum in minima[1:]])
     deviations = gaps / band.scale
     rivals = int((deviations < DEVIATIONS).sum())

@@ -21,6 +21,10 @@ from hpcda.models.model import Model
 Array = npt.NDArray[np.float64]
 TOLERANCE = 1e-9
 LARGEST = 1e8
+FIRST_TIMES, FIRST_VALUES = 5, 10
+"""The first samples are those of so many times, and of more where that makes fewer values."""
+MOST = 1e3
+"""An error counts as at most so many standard deviations of the noise, so that a mean can be told."""
 MISSED = 3.0
 """A prediction is lost where its error exceeds this many standard deviations of the noise."""
 
@@ -130,6 +134,25 @@ def prediction_errors(prediction: Prediction) -> Array:
     error = prediction.observed[1:] - prediction.data[1:]
     lost = np.isnan(prediction.observed[1:]) & ~np.isnan(prediction.data[1:])
     return np.where(lost, np.inf, error)
+
+
+def first_errors(prediction: Prediction, noise_std: Array) -> Array:
+    """Errors of the first samples after the window over the noise, where chaos has not yet had its time.
+
+    Args:
+        prediction: The prediction.
+        noise_std: σ of each measured quantity, shape (L,).
+
+    Returns:
+        Absolute values, of lost ones the largest that counts, shape (n,); n = 0 without data.
+    """
+    scaled = np.minimum(np.abs(prediction_errors(prediction) / noise_std), MOST)
+    known = ~np.isnan(scaled)
+    rows = np.flatnonzero(known.any(axis=1))
+    values = np.cumsum(known[rows].sum(axis=1))
+    count = max(FIRST_TIMES, int(np.searchsorted(values, FIRST_VALUES)) + 1)
+    part = scaled[rows[:count]]
+    return np.asarray(part[~np.isnan(part)])
 
 
 def valid_time(prediction: Prediction, noise_std: Array) -> float | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hpcda.analysis.rundata import Run
+from hpcda.search.conclusion import facts
 
 SHOWN = 25
 """Minima in the table; all are in summary.json."""
@@ -68,12 +69,13 @@ def write_report(run: Run, summary: dict[str, Any], figures: dict[str, Path], pa
     verdict = summary["verdict"]
     source = " · ".join(x for x in (header.model_title, header.model_citation) if x)
     word = verdict["code"].replace("_", " ").capitalize()
-    good = verdict["code"] == "consistent_and_separate"
+    good = verdict["stable"]
     parts = [
         f"<h1>{_text(title)}</h1>",
         f'<p class="sub">{_text(source)}</p>',
         f'<div class="verdict{"" if good else " warn"}"><b>{_text(word)}</b>'
         f"{_text(verdict['sentence'])}</div>",
+        _list(facts(verdict["evidence"])),
         *(f'<p class="note">{_text(note)}</p>' for note in summary["notes"]),
         "<h2>Distinct minima</h2>",
         _minima(summary),
@@ -160,10 +162,7 @@ def _candidate(summary: dict[str, Any]) -> str:
         return ""
     band, apart, plateau = summary["band"], candidate["separation"], candidate["plateau"] or {}
     inside = "inside" if candidate["within_band"] else "outside"
-    gap = "no other level was found"
-    if apart["gap"] is not None:
-        gap = f"{_number(apart['gap'], 4)} above, {_number(apart['deviations'], 3)} χ² deviations"
-        gap += f"; {apart['rivals']} rivals"
+    gap = "" if apart["gap"] is None else f"{_number(apart['gap'], 4)} above"
     rows = {
         "reached by": f"{candidate['count']} of {summary['complete']} starts",
         "reduced level": f"{candidate['reduced']:.4f}, {inside} {band['low']:.3f} … {band['high']:.3f}, "
@@ -195,10 +194,11 @@ def _candidate(summary: dict[str, Any]) -> str:
             name, _number(value, 7),
             f"± {_number(spread[name]['std'], 2)}" if name in spread else "",
             _number(true.get(name), 7),
+            "at a bound" if name in candidate["at_bound"] else "",
         ]
         for name, value in candidate["parameters"].items()
     ]  # fmt: skip
-    heads = ["parameter", "estimate", "standard deviation", "truth"]
+    heads = ["parameter", "estimate", "standard deviation", "truth", ""]
     return _list(rows) + (_rows(heads, table, text=1) if table else "")
 
 
@@ -240,14 +240,12 @@ def _list(values: dict[str, Any]) -> str:
 
 def _again(run: Run) -> str:
     header = run.file.header
-    command = header.provenance.get("command", "hpcda run job.toml")
-    program, _, rest = command.partition(" ")
-    if Path(program).name in ("hpcda", "__main__.py"):
-        command = f"hpcda {rest}"
-    steps = f"{command}\nhpcda analyze {run.file.run_dir.name}"
+    options = header.provenance.get("petsc_options", "")
+    steps = f"hpcda run job.toml --output again{f' -- {options}' if options else ''}\nhpcda analyze again"
     job = (
         f"<details><summary>job.toml as resolved</summary><pre>{_text(header.job_toml)}</pre></details>"
         if header.job_toml
         else ""
     )
-    return f"<pre>{_text(steps)}</pre>{job}"
+    where = "In the run's directory, the one above this report, which holds the job as resolved:"
+    return f"<p>{where}</p><pre>{_text(steps)}</pre>{job}"

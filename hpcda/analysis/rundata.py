@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -12,17 +13,19 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from hpcda.analysis.candidate import Band, Plateau, Separation, plateau, separation
+from hpcda.analysis.candidate import Band, Separation, separation
 from hpcda.analysis.labelled import labelled_run, labelled_window
 from hpcda.analysis.laplace import Mixture, laplace
 from hpcda.analysis.levels import Minimum, distinct_minima
 from hpcda.analysis.outcome import Outcome, collect, joined
 from hpcda.analysis.parallel import Mapping
-from hpcda.analysis.prediction import Prediction, observe, run_on
-from hpcda.analysis.verdict import Verdict, judge
+from hpcda.analysis.prediction import Prediction, first_errors, observe, rmse, run_on
 from hpcda.errors import CompilerError, InputError, Mistake
 from hpcda.linalg.blocktridiagonal import NotBlockTridiagonalError
 from hpcda.problem import Problem, Window
+from hpcda.search.conclusion import Conclusion, Evidence, Level, conclude
+from hpcda.search.descent import fell_back
+from hpcda.search.plateau import Plateau, plateau
 from hpcda.store.reader import RunFile, StoredWindow
 
 Array = npt.NDArray[np.float64]
@@ -40,6 +43,11 @@ def open_run(path: str | os.PathLike[str], problem: Problem | None = None) -> Ru
         InputError: There is no such run, it is being written, or part of it is missing.
     """
     return Run(RunFile(path), problem)
+
+
+def _counts(names: npt.NDArray[np.str_]) -> dict[str, int]:
+    """Name -> how often it is there."""
+    return dict(Counter(names.tolist()))
 
 
 def in_turn(function: Any, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
@@ -122,7 +130,7 @@ class Run:
     @cached_property
     def band(self) -> Band:
         """χ² band of the reduced level."""
-        return Band.of(self.file.header.measured)
+        return Band.of(self.file.header.measured, self.file.header.trajectory_unknowns)
 
     @cached_property
     def separation(self) -> Separation:
@@ -138,10 +146,59 @@ class Run:
         longest = int(np.argmax(np.isfinite(table).sum(axis=1)))
         return plateau(table[longest], self.file.header.rf)
 
-    @cached_property
-    def verdict(self) -> Verdict:
+    @property
+    def verdict(self) -> Conclusion:
         """What the ensemble says."""
-        return judge(self.minima, self.band, self.plateau, self.separation)
+        return self._concluded[0]
+
+    @property
+    def evidence(self) -> Evidence:
+        """What the verdict rests on."""
+        return self._concluded[1]
+
+    @cached_property
+    def _concluded(self) -> tuple[Conclusion, Evidence]:
+        header, finished = self.file.header, self.file.finished
+        ways = np.array([*header.ways])[self.file.table("way").astype(int)]
+        numbers = self.file.start
+        parents = dict(zip(numbers.tolist(), self.file.table("parent").tolist(), strict=True))
+        levels, idle = [], np.zeros(len(numbers), dtype=bool)
+        for minimum in self.minima:
+            back = np.isin(numbers, sorted(fell_back(minimum.starts, parents)))
+            idle |= back
+            came = np.isin(numbers, minimum.starts) & ~back
+            levels.append(
+                Level(minimum.action, minimum.measurement, minimum.count, _counts(ways[came]), minimum.prior)
+            )
+        return conclude(
+            levels,
+            _counts(ways[finished & ~idle]),
+            header.measured,
+            None if self.plateau is None else self.plateau.reached,
+            self.first_prediction,
+            float(finished.sum()) / max(header.starts, len(numbers), 1),
+            absorbed=header.trajectory_unknowns,
+            priors=header.prior_terms,
+        )
+
+    @cached_property
+    def first_prediction(self) -> float | None:
+        """Root mean square error of the candidate's prediction of the first samples, over the noise.
+
+        None where nothing is kept back, or the model cannot be run on.
+        """
+        known = [k for k, window in enumerate(self.windows) if len(window.beyond_t) > 1]
+        if self.candidate is None or not self.candidate.has_path or not known:
+            return None
+        try:
+            errors = [
+                first_errors(self.predicted(window=k), np.nanmedian(self.windows[k].noise_std, axis=0))
+                for k in known
+            ]
+        except InputError as error:
+            self._note(f"no prediction: {error}")
+            return None
+        return rmse(np.concatenate(errors))
 
     @cached_property
     def problem(self) -> Problem:

@@ -14,9 +14,12 @@ from hpcda.analysis.levels import Minimum
 from hpcda.analysis.prediction import Prediction, observed_states, prediction_errors, rmse, valid_time
 from hpcda.analysis.rundata import Run
 from hpcda.errors import InputError
+from hpcda.search.conclusion import facts
 
 Array = npt.NDArray[np.float64]
 VERSION = 1
+AT_BOUND = 1e-4
+"""Part of the width between two bounds within which an estimate counts as at one."""
 SHOWN = 12
 """Minima that the table for people shows."""
 
@@ -47,7 +50,7 @@ def summarize(run: Run) -> dict[str, Any]:
         "model": header.model,
         "discretization": header.discretization,
         "starts": len(outcome.start),
-        "asked": header.starts,
+        "asked": max(header.starts, len(outcome.start)),
         "complete": int(outcome.complete.sum()),
         "stopped": int(stopped.sum()),
         "failed": int(outcome.failed.sum()),
@@ -57,7 +60,12 @@ def summarize(run: Run) -> dict[str, Any]:
         "band": {"low": run.band.low, "high": run.band.high, "scale": run.band.scale},
         "minima": [as_record(minimum) for minimum in run.minima],
         "candidate": candidate_record(run),
-        "verdict": {"code": run.verdict.code, "sentence": run.verdict.sentence},
+        "verdict": {
+            "code": run.verdict.code,
+            "stable": run.verdict.stable,
+            "sentence": run.verdict.sentence,
+            "evidence": run.evidence.record(),
+        },
         "timing": timing(run),
         "ladder": {"rf": header.rf, "beta": header.beta, "alpha": header.alpha},
         "ways": ways(run),
@@ -85,6 +93,7 @@ def candidate_record(run: Run) -> dict[str, Any] | None:
         within_band=run.band.low <= candidate.reduced <= run.band.high,
         separation=asdict(apart),
         plateau=None if settled is None else asdict(settled),
+        at_bound=at_bound(run),
     )
     if candidate.has_path:
         record.update(truth_errors(run))
@@ -92,6 +101,25 @@ def candidate_record(run: Run) -> dict[str, Any] | None:
     else:
         run._note("the candidate's path was not kept: no prediction, no comparison with the truth")
     return record
+
+
+def at_bound(run: Run) -> list[str]:
+    """Parameters of the candidate that sit at one of their bounds."""
+    header = run.file.header
+    assert run.candidate is not None
+    return [
+        name
+        for (name, value), (low, high) in zip(
+            run.candidate.parameters.items(), header.parameter_bounds, strict=True
+        )
+        if value - low <= near(low, high) or high - value <= near(low, high)
+    ]
+
+
+def near(low: float, high: float) -> float:
+    """Distance from a bound that counts as none: a part of the width, else of the bound's size."""
+    width = high - low
+    return AT_BOUND * (width if math.isfinite(width) else min(abs(low), abs(high)))
 
 
 def prediction_record(run: Run) -> dict[str, Any]:
@@ -229,6 +257,9 @@ def format_summary(summary: dict[str, Any]) -> str:
             lines.append(f"  … and {len(minima) - SHOWN} more, all in summary.json")
         lines += ["", *_candidate(summary)]
     verdict = summary["verdict"]
+    evidence = facts(verdict["evidence"])
+    if evidence:
+        lines += ["", "Evidence", *(f"  {title:<16} {fact}" for title, fact in evidence.items())]
     lines += ["", f"Verdict: {verdict['code']}", *_wrapped(verdict["sentence"])]
     for note in summary["notes"]:
         lines += _wrapped(f"Note: {note}")
@@ -278,11 +309,6 @@ def _candidate(summary: dict[str, Any]) -> list[str]:
         f"  reduced level   {candidate['reduced']:.4f}, {side} {band['low']:.3f} … {band['high']:.3f} "
         f"({summary['data']} data values)",
     ]
-    apart = candidate["separation"]
-    if apart["gap"] is None:
-        lines.append("  next level      none was found")
-    else:
-        lines.append(f"  next level      {apart['gap']:.4g} above, {apart['deviations']:.3g} χ² deviations")
     plateau = candidate["plateau"]
     if plateau and plateau["change"] is not None:
         lines.append(f"  change with Rf  {plateau['change']:.2%} per decade")
@@ -300,6 +326,8 @@ def _candidate(summary: dict[str, Any]) -> list[str]:
     ):
         if candidate.get(key) is not None:
             lines.append(f"  {label:<15} RMSE {candidate[key]:.4g}")
+    if candidate["at_bound"]:
+        lines.append(f"  at a bound      {', '.join(candidate['at_bound'])}")
     return lines
 
 

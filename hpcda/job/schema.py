@@ -151,8 +151,16 @@ class EnsembleTable(Section):
         default="quiet",
         description='how a path begins: "quiet", "noise", "uniform", or "auto" to search with all ways',
     )
-    budget: Literal["starts"] = Field(
-        default="starts", description='what ends the ensemble: "starts" (all of them were run)'
+    budget: Literal["starts", "core-seconds", "verdict"] = Field(
+        default="starts",
+        description='what ends the ensemble: "starts" (all of them were run), with way = "auto" also '
+        '"verdict" (the lowest level is consistent and stable, or all were run) or "core-seconds"',
+    )
+    core_seconds: float = Field(
+        default=60.0,
+        gt=0.0,
+        allow_inf_nan=False,
+        description='how long cores may work, together, with budget = "core-seconds", in s, such as 60',
     )
     merge: bool = Field(
         default=True,

@@ -1,7 +1,8 @@
 """The search for the lowest minimum: ways to begin, escapes, and what they use."""
 
-from hpcda.search.auto import Auto
+from hpcda.search.auto import Auto, Budget
 from hpcda.search.begin import begin
+from hpcda.search.conclusion import Conclusion, Evidence, Level, conclude
 from hpcda.search.escapes import ESCAPES, Escape
 from hpcda.search.merge import Merger, Sketch
 from hpcda.search.plan import Found, Plain, Plan, Round, Task
@@ -12,8 +13,12 @@ __all__ = [
     "ESCAPES",
     "WAYS",
     "Auto",
+    "Budget",
+    "Conclusion",
     "Escape",
+    "Evidence",
     "Found",
+    "Level",
     "Merger",
     "Plain",
     "Plan",
@@ -23,4 +28,5 @@ __all__ = [
     "Task",
     "Way",
     "begin",
+    "conclude",
 ]

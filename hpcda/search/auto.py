@@ -1,22 +1,26 @@
 """The search: rounds of starts spread over ways and escapes, shifted toward what finds the lowest level.
 
 Every round draws its tasks by Thompson sampling (Biometrika 25, 285 (1933)) over arms, an arm being a way
-with a first rung, or an escape: the chance of the arm to end at the lowest level, from what its starts did so
-far, over its cost in iterations. An arm's past is counted anew whenever a lower level is found. All is
-decided between rounds, from numbers that are the same whatever ran them: nothing depends on the order of
-arrival.
+with a first rung, or an escape: the chance of a gain, from what its starts have gained so far, over its cost
+in iterations. While no level agrees with the data a gain is a lower level, and a little any new one; from
+then on it is another start at the lowest level, which confirms it. All is decided between rounds, from
+numbers that are the same whatever ran them: nothing depends on the order of arrival.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from hpcda.search.conclusion import Conclusion, Level, conclude
+from hpcda.search.descent import fell_back
 from hpcda.search.escapes import ESCAPES
 from hpcda.search.merge import alike
 from hpcda.search.plan import Found, Listed, Round, Task
+from hpcda.search.plateau import plateau
 from hpcda.search.scene import Scene
 from hpcda.search.ways import WAYS
 
@@ -30,6 +34,8 @@ CONSISTENT = 3.0
 """Standard deviations of χ² within which a level agrees with the data."""
 MARGIN = 6.0
 """A start is given up that is so many standard deviations of χ² above the lowest level found."""
+NEW = 0.1
+"""What a new level is worth while none agrees with the data; a lower one than all before is worth 1."""
 TYPICAL = 100.0
 """Iterations of a start of which nothing is known."""
 
@@ -47,8 +53,23 @@ class Standing:
     """What became of an arm's starts."""
 
     tried: int = 0
-    hits: int = 0
+    gain: float = 0.0
     iterations: int = 0
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When a search ends: always after a round.
+
+    Attributes:
+        starts: Most starts.
+        core_seconds: Core-seconds after which no round begins.
+        until_stable: Whether it ends as soon as the lowest level is consistent and stable.
+    """
+
+    starts: int
+    core_seconds: float = np.inf
+    until_stable: bool = True
 
 
 class Auto:
@@ -57,34 +78,35 @@ class Auto:
     Args:
         scene: The scene.
         seed: Seed of the ensemble.
-        starts: Most starts.
-        opening: (way, share of the ladder below its first rung) of the first round's starts.
+        budget: When it ends.
+
+    Attributes:
+        cap: See `Plan`: nothing so far above the lowest level found is a rival of it, and actions only grow.
     """
 
     informed = True
 
-    def __init__(
-        self, scene: Scene, seed: int, starts: int, opening: Sequence[tuple[str, float]] | None = None
-    ) -> None:
-        self._scene, self._seed, self._starts = scene, seed, starts
+    def __init__(self, scene: Scene, seed: int, budget: Budget) -> None:
+        self._scene, self._seed, self._budget = scene, seed, budget
         shares = [(way.name, share) for way in WAYS.values() for share in way.shares if way.name != "uniform"]
         self._arms = list(dict.fromkeys(Arm(way, scene.rung(share)) for way, share in shares))
-        self._opening = [Arm(way, scene.rung(share)) for way, share in opening or _opening(shares)]
         self._given = 0
         self._rounds = 0
         self.cap = np.inf
 
     def next(self, found: Sequence[Found]) -> Round | None:
         """See `Plan`."""
-        count = min(max(FIRST, self._starts // PART if self._rounds > 1 else 0), self._starts - self._given)
-        if count <= 0:
+        budget = self._budget
+        count = max(FIRST, budget.starts // PART if self._rounds > 1 else 0)
+        count = min(count, budget.starts - self._given)
+        if count <= 0 or sum(one.seconds for one in found) > budget.core_seconds:
             return None
-        ended = [one for one in found if one.last == self._scene.ladder.rungs - 1 and not one.failed]
-        levels = distinct(ended)
-        arms = [self._opening[k % len(self._opening)] for k in range(count)]
+        levels = distinct(self._ended(found))
+        arms = [self._arms[k % len(self._arms)] for k in range(count)]
         if levels:
-            deviation = np.sqrt(self._scene.problem.measured / 2)
-            self.cap = levels[0].action + MARGIN * deviation
+            if budget.until_stable and self.conclusion(found).stable:
+                return None
+            self.cap = levels[0].action + MARGIN * np.sqrt(self._scene.problem.measured / 2)
             arms = self._drawn(found, levels, count)
         parents = tuple(level.start for level in levels[:PARENTS])
         tasks = []
@@ -95,39 +117,76 @@ class Auto:
                 tasks.append(Task(start, arm.way, arm.first))
             else:
                 rng = np.random.default_rng([self._seed, start, 1])
-                wanted = ESCAPES[arm.way].parents
-                chosen = rng.choice(len(parents), size=wanted, replace=False)
+                chosen = rng.choice(len(parents), size=ESCAPES[arm.way].parents, replace=False)
                 tasks.append(Task(start, arm.way, 0, tuple(parents[k] for k in chosen)))
         self._rounds += 1
         return Listed(tasks)
 
+    def conclusion(self, found: Sequence[Found]) -> Conclusion:
+        """What has been found says so far."""
+        problem, ended = self._scene.problem, self._ended(found)
+        parents = {one.start: one.parent for one in found}
+        levels, idle = [], set()
+        for lowest in distinct(ended):
+            mine = {one.start: one.way for one in ended if is_level(one, lowest)}
+            back = fell_back(mine, parents)
+            idle |= back
+            ways = Counter(way for start, way in mine.items() if start not in back)
+            levels.append(Level(lowest.action, lowest.measurement, len(mine), ways, lowest.prior))
+        settled = plateau(distinct(ended)[0].levels, self._scene.ladder.rf).reached if ended else None
+        return conclude(
+            levels,
+            Counter(one.way for one in found if one.start not in idle),
+            problem.measured,
+            settled,
+            absorbed=problem.trajectory_unknowns,
+            priors=problem.prior_terms,
+        )[0]
+
+    def _ended(self, found: Sequence[Found]) -> list[Found]:
+        return [one for one in found if one.last == self._scene.ladder.rungs - 1 and not one.failed]
+
     def _drawn(self, found: Sequence[Found], levels: Sequence[Found], count: int) -> list[Arm]:
+        good = consistent(levels[0], self._scene.problem.measured)
         arms = list(self._arms)
-        if not consistent(levels[0], self._scene.problem.measured):
+        if not good:
             arms += [Arm(name, -1) for name, escape in ESCAPES.items() if escape.parents <= len(levels)]
         standing = {arm: Standing() for arm in arms}
-        goal = levels[0]
-        for one in found:
+        gains = hits(found, levels[0]) if good else news(found, self._ended(found))
+        for one, gain in zip(found, gains, strict=True):
             arm = Arm(one.way, -1 if one.way in ESCAPES else one.first)
-            if arm not in standing:
-                continue
-            standing[arm].tried += 1
-            standing[arm].iterations += one.iterations
-            standing[arm].hits += is_level(one, goal)
+            if arm in standing:
+                standing[arm].tried += 1
+                standing[arm].gain += gain
+                standing[arm].iterations += one.iterations
         rng = np.random.default_rng([self._seed, self._rounds])
         drawn = []
         for _ in range(count):
-            chances = []
-            for s in standing.values():
-                chance = rng.beta(0.5 + s.hits, 1.0 + s.tried - s.hits)
-                cost = (TYPICAL + s.iterations) / (1 + s.tried)
-                chances.append(chance / cost)
+            chances = [
+                rng.beta(0.5 + s.gain, 1.0 + s.tried - s.gain) * (1 + s.tried) / (TYPICAL + s.iterations)
+                for s in standing.values()
+            ]
             drawn.append(arms[int(np.argmax(chances))])
         return drawn
 
 
-def _opening(shares: Sequence[tuple[str, float]]) -> list[tuple[str, float]]:
-    return list(shares)
+def hits(found: Sequence[Found], level: Found) -> list[float]:
+    """1 for every start that ended at a level, 0 for the others."""
+    return [float(is_level(one, level)) for one in found]
+
+
+def news(found: Sequence[Found], ended: Sequence[Found]) -> list[float]:
+    """What every start has brought in its turn: 1 for the lowest level so far, `NEW` for a new one."""
+    whole = {one.start for one in ended}
+    gains: list[float] = []
+    seen: list[Found] = []
+    for one in found:
+        new = one.start in whole and not any(is_level(one, other) for other in seen)
+        lowest = new and all(one.action < other.action for other in seen)
+        gains.append(1.0 if lowest else NEW if new else 0.0)
+        if new:
+            seen.append(one)
+    return gains
 
 
 def consistent(level: Found, data: int) -> bool:

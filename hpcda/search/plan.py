@@ -36,9 +36,12 @@ class Found:
         start: Its number.
         way: Name of its way or escape.
         first: Its first rung.
+        parent: The start whose minimum it began from, -1 for none.
         last: The last rung that it finished, -1 for none.
         action: Action there.
         measurement: Measurement part of it.
+        prior: Prior part of it.
+        levels: Action at every rung, NaN where it was not, shape (R,).
         sketch: What is kept of its path, see `hpcda.search.merge`.
         same_as: The start whose path it has become, its own number where it went on by itself.
         failed: Whether it failed.
@@ -49,9 +52,12 @@ class Found:
     start: int
     way: str
     first: int
+    parent: int
     last: int
     action: float
     measurement: float
+    prior: float
+    levels: Array
     sketch: Array
     same_as: int
     failed: bool

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 
 from hpcda.action import Action
+from hpcda.action.residuals import Residuals
 from hpcda.annealing import Ladder
 from hpcda.problem import Problem
 
@@ -31,6 +32,11 @@ class Scene:
     def action(self) -> Action:
         """The action."""
         return Action(self.problem)
+
+    @cached_property
+    def residuals(self) -> Residuals:
+        """The action as a sum of squares."""
+        return Residuals(self.action)
 
     def rung(self, share: float) -> int:
         """The rung that has this share of the ladder below it, 0 ≤ share < 1."""

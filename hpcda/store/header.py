@@ -47,6 +47,8 @@ def write_header(file: h5py.File, layout: Layout) -> None:
         varying=len(problem.varying),
         windows=len(problem.windows),
         measured=problem.measured,
+        prior_terms=problem.prior_terms,
+        trajectory_unknowns=problem.trajectory_unknowns,
         not_run=layout.not_run,
     )
     file.create_dataset("job", data=layout.job_toml, dtype=TEXT)

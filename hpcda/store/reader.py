@@ -62,6 +62,8 @@ class Header:
     starts: int
     keep_paths: str
     measured: int
+    prior_terms: int
+    trajectory_unknowns: int
     state: tuple[str, ...]
     state_unit: tuple[str, ...]
     unknown: tuple[str, ...]
@@ -374,6 +376,8 @@ def _header(file: h5py.File) -> Header:
         starts=int(attributes["starts"]),
         keep_paths=str(attributes["keep_paths"]),
         measured=int(attributes["measured"]),
+        prior_terms=int(attributes["prior_terms"]),
+        trajectory_unknowns=int(attributes["trajectory_unknowns"]),
         state=names(axes["state"]),
         state_unit=units(axes["state"]),
         unknown=names(axes["unknown"]),

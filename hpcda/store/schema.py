@@ -108,7 +108,7 @@ class Layout:
         rf: Rf of every rung, shape (R,).
         beta: β of every rung, shape (R,).
         alpha: Factor of the ladder.
-        starts: Number of starts that were asked for.
+        starts: Number of starts that were asked for, 0 where it was not fixed.
         seed: Seed of the ensemble.
         keep_paths: "final", "all" or "best:K".
         reasons: Code -> name and sentence of every reason; one is named NOT_RUN.

@@ -16,6 +16,7 @@ from synthetic_run import make_layout, write_run
 from hpcda.analysis import analyze, format_summary, open_run
 from hpcda.analysis.summary import summarize
 from hpcda.errors import InputError
+from hpcda.search import Conclusion
 
 
 @pytest.fixture(scope="module")
@@ -55,30 +56,34 @@ def test_minima_are_counted(run):
     assert all(sum(m.ways.values()) == m.count and m.converged and m.has_path for m in run.minima)
 
 
-def test_verdict_consistent_and_separate(run):
-    assert run.verdict.code == "consistent_and_separate"
+def test_verdict_consistent_and_stable(run):
+    assert run.verdict is Conclusion.CONSISTENT_AND_STABLE and run.verdict.stable
     assert run.separation.apart and run.separation.deviations > 10 and run.plateau.reached
+    evidence = run.evidence
+    assert evidence.freedom == 81 - 4 and evidence.few and evidence.agreement and evidence.complete == 1.0
+    assert evidence.count == run.candidate.count and evidence.ended == 39 and evidence.predicted < 2
+    assert {way: one.tried for way, one in evidence.hits.items()} == {"uniform": 20, "quiet": 20}
 
 
 def test_verdict_rivals(tmp_path):
     run = made(tmp_path, "rivals")
-    assert run.verdict.code == "consistent_rivals_remain" and run.separation.rivals >= 1
+    assert run.verdict is Conclusion.CONSISTENT_RIVALS_REMAIN and run.separation.rivals >= 1
 
 
 def test_verdict_rising(tmp_path):
     run = made(tmp_path, "rising")
-    assert run.verdict.code == "rising_with_rf" and run.plateau.change > 0.1
+    assert run.verdict is Conclusion.RISING_WITH_RF and run.plateau.change > 0.1
 
 
 def test_verdict_inconsistent(tmp_path):
     run = made(tmp_path, "wrong")
-    assert run.verdict.code == "inconsistent" and run.candidate.reduced > run.band.high
+    assert run.verdict is Conclusion.INCONSISTENT and run.candidate.reduced > run.band.high
 
 
 def test_verdict_failed(tmp_path):
     layout = make_layout(starts=4)
     run = made(tmp_path, layout=layout, fail=(0, 1, 2, 3))
-    assert run.verdict.code == "failed" and run.candidate is None and run.minima == ()
+    assert run.verdict is Conclusion.FAILED and run.candidate is None and run.minima == ()
     summary = analyze(tmp_path, processes=0)
     assert summary["failed"] == 4 and summary["failed_reasons"] == {"FAILED_NON_FINITE": 4}
     assert summary["candidate"] is None and summary["minima"] == []
@@ -93,7 +98,64 @@ def test_too_few_rungs_to_tell(tmp_path):
     layout = make_layout(starts=6, rungs=14)
     layout = replace(layout, rf=1e6 * 1.01**layout.beta)
     run = made(tmp_path, layout=layout, fail=())
-    assert run.plateau.reached is None and run.verdict.code == "consistent_not_settled"
+    assert run.plateau.reached is None and run.verdict is Conclusion.CONSISTENT_NOT_SETTLED
+
+
+def test_a_run_that_was_killed_is_incomplete(tmp_path):
+    """Eight starts were asked for and six ended; those that did would be stable by themselves."""
+    layout = replace(make_layout(starts=40), starts=50)
+    write_run(tmp_path, replace(layout, starts=40), fail=(), index=False)
+    with_asked(tmp_path, 50)
+    run = open_run(tmp_path, layout.problem)
+    assert run.verdict is Conclusion.INCOMPLETE and not run.verdict.stable
+    assert run.evidence.complete == pytest.approx(0.8)
+    assert run.evidence.so_far == "consistent_and_stable"
+    text = format_summary(summarize(run) | {"report": ""})
+    assert "80% of the starts asked for" in text and "10 not run" in text
+
+
+def with_asked(folder, starts):
+    """Let the shards of a run say that more starts were asked for, and build the index."""
+    import h5py
+
+    from hpcda.store import build_index
+
+    for path in (folder / "shards").iterdir():
+        with h5py.File(path, "r+") as file:
+            file.attrs["starts"] = starts
+    build_index(folder)
+
+
+def test_a_lost_prediction_is_told(tmp_path):
+    layout = make_layout()
+    beyond = tuple(replace(b, data=b.data + 10.0) for b in layout.beyond)
+    run = made(tmp_path, layout=replace(layout, beyond=beyond))
+    assert run.verdict is Conclusion.CONSISTENT_PREDICTS_BADLY and run.evidence.predicted > 10
+
+
+def test_a_parameter_at_its_bound_is_marked(tmp_path):
+    layout = make_layout(starts=8)
+    (rho,) = layout.problem.parameters
+    bound = replace(layout.problem, parameters=(replace(rho, bounds=(0.0, 28.0)),))
+    write_run(tmp_path, replace(layout, problem=bound), fail=())
+    summary = analyze(tmp_path, processes=0, problem=bound)
+    assert summary["candidate"]["at_bound"] == ["rho"]
+    assert "at a bound      rho" in format_summary(summary)
+    assert "at a bound" in (tmp_path / "analysis" / "report.html").read_text()
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path, capsys):
+    from hpcda.cli import main
+
+    write_run(tmp_path, make_layout(starts=4))
+    (tmp_path / "analysis").write_text("in the way")
+    assert main(["analyze", str(tmp_path), "--workers", "0"]) == 2
+    told = capsys.readouterr().err
+    assert "cannot be written" in told and "Traceback" not in told
+    (tmp_path / "analysis").unlink()
+    (tmp_path / "analysis" / "report.html").mkdir(parents=True)
+    assert main(["analyze", str(tmp_path), "--workers", "0"]) == 2
+    assert "report.html: cannot be written" in capsys.readouterr().err
 
 
 def test_failed_and_stopped_starts_are_apart(run):
@@ -207,14 +269,19 @@ def test_analyze_writes_everything(annealed):
     for key in ("action", "measurement", "model", "reduced", "count", "start", "parameters"):
         assert key in summary["minima"][0]
     assert summary["candidate"]["start"] == summary["minima"][0]["start"]
-    assert set(summary["verdict"]) == {"code", "sentence"}
+    assert set(summary["verdict"]) == {"code", "stable", "sentence", "evidence"}
+    assert summary["verdict"]["evidence"]["hits"]["quiet"]["tried"] == 3
     timing = summary["timing"]
     assert timing["core_seconds"] > 0 and timing["ranks"] == 2 and timing["wall_seconds"] > 0
     report = (folder / "analysis" / "report.html").read_text()
     assert report.count("data:image/png;base64,") == 4 and "http" not in report
-    assert "hpcda run job.toml" in report and summary["verdict"]["sentence"] in report
+    assert (
+        "hpcda run job.toml --output again" in report
+        and 'class="verdict"' in report
+        and summary["verdict"]["sentence"] in report
+    )
     text = format_summary(summary)
-    assert "Verdict: consistent_and_separate" in text and "report.html" in text
+    assert "Verdict: consistent_and_stable" in text and "still missed" in text and "report.html" in text
     assert max(map(len, text.splitlines()[1:])) < 140
 
 
@@ -267,7 +334,7 @@ def test_running_scheduler(separate):
     }
     with distributed.LocalCluster(**options) as cluster:
         summary = analyze(folder, scheduler=cluster.scheduler_address, problem=layout.problem)
-    assert summary["verdict"]["code"] == "consistent_and_separate"
+    assert summary["verdict"]["code"] == "consistent_and_stable"
 
 
 def test_no_scheduler_there(separate):
@@ -280,7 +347,7 @@ def test_without_the_job_there_is_a_note_not_an_error(separate):
     assert any("no prediction" in note for note in summary["notes"])
     assert (
         "rmse_prediction" not in summary["candidate"]
-        and summary["verdict"]["code"] == "consistent_and_separate"
+        and summary["verdict"]["code"] == "consistent_and_stable"
     )
 
 

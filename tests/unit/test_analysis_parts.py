@@ -8,7 +8,7 @@ import pytest
 import synthetic_run
 
 from hpcda.action import Action
-from hpcda.analysis.candidate import Band, plateau, separation
+from hpcda.analysis.candidate import Band, separation
 from hpcda.analysis.figures.levels import moved_apart
 from hpcda.analysis.figures.style import short, unit_label
 from hpcda.analysis.laplace import Gaussian, blocks_of, gaussian, laplace, mixture
@@ -24,9 +24,9 @@ from hpcda.analysis.prediction import (
     valid_time,
 )
 from hpcda.analysis.summary import plain
-from hpcda.analysis.verdict import Verdict, judge
 from hpcda.models.model import Model, Parameter, State, Stimulus
 from hpcda.problem import Estimated
+from hpcda.search.plateau import plateau
 
 
 def minimum(action, reduced=1.0, start=0):
@@ -37,6 +37,9 @@ def test_band():
     band = Band.of(200)
     assert (band.low, band.high, band.scale) == pytest.approx((0.7, 1.3, 10.0))
     assert Band.of(2).low == 0.0 and Band.of(0).data == 0
+    less = Band.of(200, 38)
+    assert (less.low, less.high) == pytest.approx(((162 - 54) / 200, (162 + 54) / 200))
+    assert (less.lowest, less.highest) == pytest.approx((54, 108)) and less.scale == 10.0
 
 
 def test_plateau():
@@ -49,35 +52,22 @@ def test_plateau():
     assert plateau(np.array([np.nan] * 6 + [100.2]), rf).reached is None
     fine = plateau(np.array([99.99, 100.0]), np.array([1.0, 1.1]))
     assert fine.reached is None and fine.change is not None
+    fell = plateau(np.array([90, 100, 400, 500, 100, 100.2, 100.4]), 10.0 ** np.linspace(0, 3, 7))
+    assert fell.reached and fell.decades == pytest.approx(1)
+    just = plateau(np.array([400, 500, 100.0]), np.array([1.0, 5.0, 10.0]))
+    assert just.reached is None and just.change is None
     wide = plateau(np.array([50.0, 100.0]), np.array([1.0, 1e4]))
     assert wide.change == pytest.approx(0.125) and wide.reached is False
 
 
 def test_separation():
     band = Band.of(200)
-    assert separation((), band).apart and separation((minimum(100),), band).gap is None
+    alone = separation((minimum(100),), band)
+    assert alone.gap is None and not alone.apart and not separation((), band).apart
+    assert separation((replace(minimum(100), count=2),), band).apart
     near = separation((minimum(100), minimum(120), minimum(131)), band)
     assert not near.apart and near.rivals == 1 and near.deviations == pytest.approx(2)
     assert separation((minimum(100), minimum(130)), band).apart
-
-
-def test_judge():
-    band, flat, rising, unknown = (
-        Band.of(200),
-        *(plateau(np.array(a), np.array([1.0, rf])) for a, rf in (([1, 1], 10), ([1, 2], 10), ([1, 1], 1.1))),
-    )
-    none = separation((minimum(1),), band)
-    rival = separation((minimum(1), minimum(2)), band)
-    assert judge((), band, None, none) is Verdict.FAILED
-    assert judge((minimum(1, 1.0),), band, flat, none) is Verdict.CONSISTENT_AND_SEPARATE
-    assert judge((minimum(1, 1.0),), band, flat, rival) is Verdict.CONSISTENT_RIVALS_REMAIN
-    assert judge((minimum(1, 1.0),), band, unknown, none) is Verdict.CONSISTENT_NOT_SETTLED
-    assert judge((minimum(1, 1.0),), band, rising, none) is Verdict.RISING_WITH_RF
-    assert judge((minimum(1, 3.0),), band, flat, none) is Verdict.INCONSISTENT
-    assert judge((minimum(1, 0.1),), band, flat, none) is Verdict.BELOW_NOISE
-    assert judge((minimum(1, 0.1),), band, rising, none) is Verdict.BELOW_NOISE
-    for verdict in Verdict:
-        assert verdict.code == verdict.name.lower() and verdict.sentence.endswith(".")
 
 
 def test_action_groups():

@@ -9,8 +9,9 @@ import pytest
 
 from hpcda.annealing import Ladder
 from hpcda.annealing.scale import scales
-from hpcda.search import Auto, Found, Merger, Plain, Scene, Sketch
+from hpcda.search import Auto, Budget, Found, Merger, Plain, Scene, Sketch
 from hpcda.search.auto import consistent, distinct
+from hpcda.search.descent import fell_back
 from hpcda.search.merge import DISTANCE, alike
 
 from . import problems
@@ -70,16 +71,23 @@ def test_the_plain_ensemble_runs_every_start_once_long_ladders_first(starts, fir
 
 def found(task, action, last=11, measurement=None, iterations=50):
     return Found(
-        task.start, task.way, task.first, last, action, action if measurement is None else measurement,
-        np.full(3, action), task.start, False, iterations, 0.1,
+        task.start, task.way, task.first, -1, last, action, action if measurement is None else measurement,
+        0.0, np.full(12, action), np.full(3, action), task.start, False, iterations, 0.1,
     )  # fmt: skip
+
+
+def test_escapes_that_fell_back_do_not_count():
+    """Starts 3 and 5 escaped from start 0's minimum, 5 by way of start 4; start 2 came from elsewhere."""
+    parents = dict(enumerate((-1, -1, 1, 0, 0, 4, -1)))
+    assert fell_back((0, 2, 3, 5), parents) == {3, 5}
+    assert fell_back((), parents) == set()
 
 
 class TestAuto:
     LADDER = Ladder(1e-2, 2.0, 12)
 
     def plan(self, starts=200, seed=1):
-        return Auto(Scene(PROBLEM, self.LADDER), seed, starts)
+        return Auto(Scene(PROBLEM, self.LADDER), seed, Budget(starts, until_stable=False))
 
     def play(self, plan, outcome, rounds=100):
         """Rounds against a made-up world; all tasks and what was found."""

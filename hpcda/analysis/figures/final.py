@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from hpcda.analysis.candidate import DEVIATIONS
 from hpcda.analysis.figures.style import PAGE, colour, figure, final_limits, level_of, save
 from hpcda.analysis.rundata import Run
 
@@ -23,7 +22,6 @@ def draw_final_actions(run: Run, path: Path) -> Path:
     rows = np.flatnonzero((levels >= 0) & (outcome.action > 0))
     rows = rows[np.lexsort((outcome.start[rows], levels[rows]))]
     action, level = outcome.action[rows], levels[rows]
-    half, scale = run.band.data / 2.0, run.band.scale
     count = len(run.minima)
     with figure(PAGE, 3.0) as made:
         left, right = made.subplots(1, 2, sharey=True, width_ratios=(1.5, 1))
@@ -51,6 +49,6 @@ def draw_final_actions(run: Run, path: Path) -> Path:
         left.xaxis.get_major_locator().set_params(integer=True)
         left.set_title(f"{len(rows)} of {len(outcome.start)} starts came to the end", fontsize=8.5)
         right.set_title(f"{count} distinct {'minimum' if count == 1 else 'minima'}", fontsize=8.5)
-        right.text(0.98, half + DEVIATIONS * scale, r"$\chi^2$ band", transform=right.get_yaxis_transform(),
+        right.text(0.98, run.band.highest, r"$\chi^2$ band", transform=right.get_yaxis_transform(),
                    ha="right", va="bottom", fontsize=7.5, color="#666666")  # fmt: skip
         return save(made, path)

@@ -10,7 +10,6 @@ import numpy.typing as npt
 from matplotlib.collections import LineCollection
 from matplotlib.ticker import MaxNLocator
 
-from hpcda.analysis.candidate import DEVIATIONS
 from hpcda.analysis.figures.style import (
     BAND,
     FAILED,
@@ -84,10 +83,9 @@ def _ends(axes: Any, beta: Array, table: Array, levels: npt.NDArray[np.int64]) -
 
 
 def _band(axes: Any, run: Run) -> None:
-    """Where an action that consists of noise alone lies: n/2 ± 3 √(n/2)."""
-    half = run.band.data / 2.0
-    low = max(half - DEVIATIONS * run.band.scale, 0.02 * half)
-    axes.axhspan(low, half + DEVIATIONS * run.band.scale, color=BAND, lw=0, zorder=0)
+    """Where an action that consists of noise alone lies, less what the unknowns absorb."""
+    low = max(run.band.lowest, 0.01 * run.band.data)
+    axes.axhspan(low, run.band.highest, color=BAND, lw=0, zorder=0)
     axes.annotate(
         r"$\chi^2$ band: what noise alone gives", (1.0, low), xycoords=("axes fraction", "data"),
         xytext=(-5, -3), textcoords="offset points", ha="right", va="top",
@@ -99,12 +97,10 @@ def _limits(table: Array, run: Run) -> tuple[float, float]:
     """All that is finite and near the band: the first rungs of an annealing may lie many decades below it."""
     final = table[:, -1][np.isfinite(table[:, -1])]
     known = table[np.isfinite(table)]
-    half = run.band.data / 2.0
-    top = max(
-        [half + DEVIATIONS * run.band.scale, *final[:1], *(known.max(keepdims=True) if known.size else [])]
-    )
-    low = min([half - DEVIATIONS * run.band.scale, *(known.min(keepdims=True) if known.size else [])])
-    low = max(low, top * 1e-6, half * 1e-3)
+    some = known.size > 0
+    top = max([run.band.highest, *final[:1], *(known.max(keepdims=True) if some else [])])
+    low = min([run.band.lowest, *(known.min(keepdims=True) if some else [])])
+    low = max(low, top * 1e-6, run.band.data / 2.0 * 1e-3)
     return 0.6 * low, 1.8 * top
 
 

@@ -19,7 +19,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from hpcda.analysis.candidate import DEVIATIONS
 from hpcda.analysis.rundata import Run
 
 BLUE, ORANGE, GREEN, PURPLE, SKY, GOLD = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"
@@ -96,8 +95,7 @@ def few_ticks(axes: Any) -> None:
 
 def final_limits(axes: Any, run: Run, action: npt.NDArray[np.float64]) -> None:
     """Make a logarithmic axis hold final actions and the χ² band, which is drawn."""
-    half, width = run.band.data / 2.0, DEVIATIONS * run.band.scale
-    low, high = max(half - width, 0.02 * half), half + width
+    low, high = max(run.band.lowest, 0.01 * run.band.data), run.band.highest
     axes.axhspan(low, high, color=BAND, lw=0, zorder=0)
     known = action[np.isfinite(action) & (action > 0)]
     low, high = min([low, *known]), max([high, *known])

@@ -1,0 +1,72 @@
+r"""Kicks by a stochastic differential equation in path space.
+
+    dX = -M⁻¹ ∇A(X) ds + sqrt(2T) M^(-1/2) dW,    M: the Gauss-Newton Hessian of A at a small Rf
+
+whose stationary density is ∝ exp(-A/T). A step treats M (X - X_0) half implicitly, the rest explicitly:
+
+    X' = X - (1 - ρ) M⁻¹ ∇A(X) + sqrt(T (1 - ρ²)) ξ,    ξ ~ N(0, M⁻¹),    ρ = (1 - h/2) / (1 + h/2)
+
+which samples exp(-A/T) exactly, at any step h, where A is quadratic with the Hessian M (A. Beskos, G.
+Roberts, A. Stuart, J. Voss, Stoch. Dyn. 8, 319, 2008, θ = 1/2). ξ = L⁻ᵀ z with the Cholesky factor of M. A
+weak pull of every unknown, ½ SHIFT |X/scale|², joins M so that it is positive definite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.sparse import csr_array, diags_array
+
+from hpcda.annealing.scale import scales
+from hpcda.linalg.banded import Banded
+from hpcda.linalg.blocktridiagonal import NotPositiveDefiniteError
+from hpcda.problem import Array
+from hpcda.search.escapes.escape import Escape
+from hpcda.search.scene import Scene
+
+RUNGS = (0.2, 0.325)
+"""Shares of the ladder between which the kick's rung lies."""
+TEMPERATURES = (16.0, 64.0)
+STEPS, RHO = 2, 0.2
+SHIFT = 1.0
+
+
+def metric(scene: Scene, path: Array, rf: float, shift: float = SHIFT) -> Banded:
+    """Factor of the Gauss-Newton Hessian at a path, plus `shift` over the squared scale of every unknown."""
+    residuals = scene.residuals
+    slopes = residuals.evaluate(path, rf)[1]
+    jacobian = csr_array((slopes, residuals.indices, residuals.indptr), shape=(residuals.count, len(path)))
+    own = diags_array(shift * scales(scene.problem) ** -2.0)
+    return Banded.factor(csr_array(jacobian.T @ jacobian + own), scene.problem.shared)
+
+
+def step(
+    scene: Scene, factor: Banded, path: Array, rf: float, temperature: float, rho: float, normal: Array
+) -> Array:
+    """X' of one step, shape (size,), from standard normal numbers of that shape; not clipped."""
+    gradient = scene.action.gradient(path, rf)[1]
+    kick = np.sqrt(temperature * (1.0 - rho**2)) * factor.sample(normal)
+    return path - (1.0 - rho) * factor.solve(gradient) + kick
+
+
+def _path(scene: Scene, minima: Sequence[Array], rng: np.random.Generator) -> tuple[Array, int]:
+    lower, upper = scene.problem.bounds
+    rung = scene.rung(rng.uniform(*RUNGS))
+    rf = float(scene.ladder.rf[rung])
+    low, high = np.log(TEMPERATURES)
+    temperature = float(np.exp(rng.uniform(low, high)))
+    path = minima[0]
+    for normal in rng.standard_normal((STEPS, len(path))):
+        try:
+            factor = metric(scene, path, rf)
+        except NotPositiveDefiniteError:
+            break
+        new = np.clip(step(scene, factor, path, rf, temperature, RHO, normal), lower, upper)
+        if not np.isfinite(scene.action.value(new, rf).total):
+            break
+        path = new
+    return path, rung
+
+
+LANGEVIN = Escape("langevin", "kicks of a noise-driven equation in path space at a small Rf", 1, _path)

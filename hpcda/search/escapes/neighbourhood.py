@@ -1,0 +1,36 @@
+"""A stretch of time drawn anew: large-neighbourhood search (P. Shaw, CP98, LNCS 1520, 417, 1998).
+
+The stretch is likely to be where the action is concentrated. In it unmeasured states become white noise with
+the data's mean and spread, measured states the data; all else stays, and the rungs above the first mend the
+seams.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hpcda.problem import Array
+from hpcda.search.escapes.escape import Escape
+from hpcda.search.escapes.stretches import draw_stretch
+from hpcda.search.scene import Scene
+from hpcda.search.ways.noise import NOISE
+
+LENGTHS = (1 / 3, 1 / 2)
+"""Shares of a window that a stretch is long."""
+RUNG = 0.4
+"""Share of the ladder below the first rung."""
+
+
+def _path(scene: Scene, minima: Sequence[Array], rng: np.random.Generator) -> tuple[Array, int]:
+    problem = scene.problem
+    old, parameters = problem.split(minima[0].copy())
+    stretch = draw_stretch(scene, minima[0], LENGTHS, rng)
+    new, _ = problem.split(NOISE.draw(scene, rng))
+    times = slice(stretch.begin, stretch.end)
+    old[stretch.window][times] = new[stretch.window][times]
+    return problem.join(old, parameters), scene.rung(RUNG)
+
+
+NEIGHBOURHOOD = Escape("neighbourhood", "a stretch of time is drawn anew where the action is large", 1, _path)

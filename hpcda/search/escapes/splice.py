@@ -1,0 +1,36 @@
+"""Two minima cut at one or two times and joined: the first one's path outside, the second one's inside.
+
+Times of all windows are counted on, so that a cut can give whole windows to either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hpcda.problem import Array
+from hpcda.search.escapes.escape import Escape
+from hpcda.search.scene import Scene
+
+RUNG = 0.4
+"""Share of the ladder below the first rung."""
+
+
+def _path(scene: Scene, minima: Sequence[Array], rng: np.random.Generator) -> tuple[Array, int]:
+    problem = scene.problem
+    ends = problem.offsets[-1]
+    first, second = (minimum[:ends].reshape(-1, problem.block) for minimum in minima)
+    times = len(first)
+    begin, end = (
+        sorted(rng.integers(1, times, size=2)) if rng.random() < 0.5 else (rng.integers(1, times), times)
+    )
+    inside = np.zeros((times, 1), dtype=bool)
+    inside[begin:end] = True
+    share = inside.mean()
+    parameters = (1.0 - share) * minima[0][ends:] + share * minima[1][ends:]
+    joined = np.where(inside, second, first)
+    return np.concatenate([joined.ravel(), parameters]), scene.rung(RUNG)
+
+
+SPLICE = Escape("splice", "two minima are cut in time and joined", 2, _path)

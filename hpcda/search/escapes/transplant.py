@@ -1,0 +1,46 @@
+"""A stretch of time replaced by what the path does at another time.
+
+Large-neighbourhood search as in `hpcda.search.escapes.neighbourhood`, but what is put in moves as the model
+does: a piece of the same minimum, from anywhere in any window. Measured states become the stretch's data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hpcda.problem import Array
+from hpcda.search.escapes.escape import Escape
+from hpcda.search.escapes.neighbourhood import LENGTHS
+from hpcda.search.escapes.stretches import draw_stretch
+from hpcda.search.scene import Scene
+from hpcda.search.ways.way import measured_states
+
+RUNG = 0.5
+"""Share of the ladder below the first rung."""
+
+
+def _path(scene: Scene, minima: Sequence[Array], rng: np.random.Generator) -> tuple[Array, int]:
+    problem = scene.problem
+    states = slice(0, problem.dimension)
+    blocks, parameters = problem.split(minima[0].copy())
+    stretch = draw_stretch(scene, minima[0], LENGTHS, rng)
+    length, times = stretch.end - stretch.begin, slice(stretch.begin, stretch.end)
+    sources = [
+        (window, begin)
+        for window, block in enumerate(blocks)
+        for begin in range(len(block) - length + 1)
+        if (window, begin) != (stretch.window, stretch.begin)
+    ]
+    if sources:
+        window, begin = sources[rng.integers(len(sources))]
+        blocks[stretch.window][times, states] = blocks[window][begin : begin + length, states].copy()
+    for state, values in measured_states(problem, problem.windows[stretch.window]).items():
+        blocks[stretch.window][times, state] = values[times]
+    return problem.join(blocks, parameters), scene.rung(RUNG)
+
+
+TRANSPLANT = Escape(
+    "transplant", "a stretch of time is replaced by another time's, where the action is large", 1, _path
+)

@@ -1,0 +1,176 @@
+"""What an ensemble says, rule by rule, and on real ensembles that hit or miss the true minimum."""
+
+import json
+import math
+
+import pytest
+
+from hpcda.search import Conclusion, Level, conclude
+from hpcda.search.conclusion import ALONE, ENOUGH, FEW, MANY, PREDICTS, facts
+
+DATA, ABSORBED = 1000, 20
+HALF, SCALE = (DATA - ABSORBED) / 2, math.sqrt(DATA / 2)
+DEVIATION = math.sqrt((DATA - ABSORBED) / 2)
+
+
+def level(z=0.0, model=0.0, prior=0.0, **ways):
+    """A level whose measurement part lies z deviations from what noise leaves."""
+    measurement = HALF + z * DEVIATION
+    return Level(measurement + model + prior, measurement, sum(ways.values()), ways, prior)
+
+
+def judged(*levels, tried=None, settled=True, **keywords):
+    if tried is None:
+        tried = {}
+        for one in levels:
+            for way, count in one.ways.items():
+                tried[way] = tried.get(way, 0) + count
+    return conclude(levels, tried, keywords.pop("data", DATA), settled, **{"absorbed": ABSORBED, **keywords})
+
+
+def said(*levels, **keywords):
+    return judged(*levels, **keywords)[0]
+
+
+LOW = level(quiet=4, noise=3)
+FAR = level(z=50, noise=5, quiet=1)
+
+
+def test_consistent_and_stable():
+    found, evidence = judged(LOW, FAR, predicted=1.1)
+    assert found is Conclusion.CONSISTENT_AND_STABLE and found.stable
+    assert evidence.z == pytest.approx(0.0) and evidence.gap == pytest.approx(50 * DEVIATION / SCALE)
+    assert evidence.freedom == DATA - ABSORBED and evidence.agreement is True and not evidence.few
+    assert [one for one in Conclusion if one.stable] == [Conclusion.CONSISTENT_AND_STABLE]
+
+
+def test_the_band_counts_what_the_unknowns_absorb():
+    few = Level(35.0, 35.0, 4, {"quiet": 2, "noise": 2})
+    _, with_all = conclude([few], {"quiet": 2}, 100, True)
+    _, less = conclude([few], {"quiet": 2}, 100, True, absorbed=30)
+    assert with_all.z == pytest.approx(-30 / math.sqrt(200)) and less.z == 0.0
+
+
+def test_priors_count():
+    """Five priors are five more values; without them the same level would lie above the band."""
+    told = Level(65.0, 50.0, 4, {"quiet": 4}, prior=15.0)
+    _, with_priors = conclude([told], {"quiet": 4}, 100, True, priors=30)
+    assert with_priors.z == 0.0 and with_priors.values == 130
+    assert conclude([told], {"quiet": 4}, 60, True)[0] is Conclusion.INCONSISTENT
+
+
+def test_inconsistent_also_where_it_rises():
+    assert said(level(z=4, quiet=9), FAR) is Conclusion.INCONSISTENT
+    assert said(level(z=4, quiet=9), FAR, settled=None) is Conclusion.INCONSISTENT
+    assert said(level(z=4, quiet=9), FAR, settled=False) is Conclusion.INCONSISTENT
+
+
+def test_a_large_model_error_is_inconsistent_or_rising_never_rising_on_a_plateau():
+    split = level(model=4 * DEVIATION, quiet=9)
+    assert said(split) is Conclusion.INCONSISTENT
+    assert said(split, settled=False) is Conclusion.RISING_WITH_RF
+
+
+def test_below_noise():
+    assert said(level(z=-4, quiet=9)) is Conclusion.BELOW_NOISE
+    assert said(level(z=-4, quiet=9), settled=False) is Conclusion.BELOW_NOISE
+
+
+def test_rising_with_rf_and_not_settled():
+    assert said(LOW, FAR, settled=False) is Conclusion.RISING_WITH_RF
+    assert said(LOW, FAR, settled=None) is Conclusion.CONSISTENT_NOT_SETTLED
+
+
+def test_rivals_remain_and_many_of_them_are_too_few_measurements():
+    near = [level(z=1 + 0.1 * k, noise=1) for k in range(MANY)]
+    found, evidence = judged(LOW, *near[: MANY - 1], FAR)
+    assert found is Conclusion.CONSISTENT_RIVALS_REMAIN and evidence.rivals == MANY - 1
+    assert said(LOW, *near, FAR) is Conclusion.NOT_ENOUGH_MEASUREMENTS
+
+
+def test_more_unknowns_than_data_is_no_test():
+    found, evidence = judged(LOW, FAR, data=ABSORBED)
+    assert found is Conclusion.NOT_ENOUGH_MEASUREMENTS and evidence.z is None
+    assert "no test" in facts(evidence.record())["noise"]
+
+
+@pytest.mark.parametrize("predicted", [PREDICTS + 0.1, math.inf, math.nan])
+def test_a_bad_prediction_is_told(predicted):
+    assert said(LOW, FAR, predicted=predicted) is Conclusion.CONSISTENT_PREDICTS_BADLY
+    assert said(level(z=9, quiet=2), predicted=predicted) is Conclusion.INCONSISTENT
+
+
+def test_one_start_is_enough_only_far_below_the_next():
+    once, gap = level(noise=1), ALONE * SCALE / DEVIATION
+    assert said(once, level(z=gap + 0.1, noise=4)).stable
+    assert said(once, level(z=gap - 0.1, noise=4)) is Conclusion.CONSISTENT_NOT_CONFIRMED
+    assert said(level(z=2.5, noise=1), level(z=50, noise=4)) is Conclusion.CONSISTENT_NOT_CONFIRMED
+    assert said(level(z=2.5, noise=2), level(z=50, noise=4)).stable
+
+
+def test_one_level_found_by_one_start_is_not_confirmed():
+    found, evidence = judged(level(noise=1))
+    assert found is Conclusion.CONSISTENT_NOT_CONFIRMED and evidence.gap is None
+    assert said(level(noise=1), tried={"noise": 9}) is Conclusion.CONSISTENT_NOT_CONFIRMED
+    assert said(level(noise=8)).stable
+
+
+def test_with_few_data_ways_have_to_agree():
+    absorbed = int(DATA / FEW)
+    few = {"absorbed": absorbed, "settled": True}
+    assert said(level(noise=20), FAR, **few) is Conclusion.CONSISTENT_NOT_CONFIRMED
+    assert said(level(noise=20), FAR, tried={"noise": 25, "quiet": 9}, **few) is (
+        Conclusion.CONSISTENT_NOT_CONFIRMED
+    )
+    assert said(level(noise=ENOUGH - 7, quiet=1), FAR, **few).stable
+    assert said(level(noise=ENOUGH - 8, quiet=1), FAR, **few) is Conclusion.CONSISTENT_NOT_CONFIRMED
+
+
+def test_agreement_leaves_out_each_way():
+    assert judged(level(noise=3))[1].agreement is None
+    assert judged(level(noise=3), level(z=50, quiet=3))[1].agreement is False
+    assert judged(level(noise=3), tried={"noise": 3, "quiet": 2})[1].agreement is False
+    assert judged(LOW, FAR)[1].agreement is True
+
+
+def test_what_is_missed_is_told_for_each_way():
+    """A way sees the levels it comes to: quiet, always at one, says 0 and is blind to the others."""
+    levels = [level(quiet=5, noise=2), level(z=40, noise=1), level(z=50, noise=1), level(z=60, uniform=1)]
+    _, evidence = judged(*levels, tried={"quiet": 5, "noise": 4, "uniform": 2, "smoother": 3})
+    hits = evidence.hits
+    assert [hits[way].missed for way in ("quiet", "noise", "uniform")] == [0.0, 0.5, 1.0]
+    assert hits["smoother"].missed is None and hits["smoother"].tried == 3
+    assert [one.hits for one in hits.values()] == [5, 2, 0, 0]
+    assert hits["uniform"].tried == 2 and hits["noise"].levels == 3
+
+
+def test_incomplete_is_never_stable():
+    for levels in ((LOW, FAR), (level(z=9, noise=3),), ()):
+        found, evidence = judged(*levels, tried={}, complete=0.9)
+        assert found is Conclusion.INCOMPLETE and not found.stable
+    _, evidence = judged(LOW, FAR, complete=0.9)
+    assert evidence.so_far == "consistent_and_stable"
+    assert facts(evidence.record())["complete"] == (
+        "90% of the starts asked for; those say: consistent and stable"
+    )
+
+
+def test_failed():
+    found, evidence = judged(tried={"noise": 3})
+    assert found is Conclusion.FAILED and evidence.z is None and facts(evidence.record()) == {}
+    assert said(tried={"noise": 3}, complete=0.5) is Conclusion.FAILED
+
+
+def test_codes_and_sentences():
+    for one in Conclusion:
+        assert one.code == one.name.lower() and one.sentence.endswith(".")
+
+
+def test_evidence_can_be_written_and_read_back():
+    record = judged(LOW, FAR, predicted=1.2, complete=0.5)[1].record()
+    assert facts(json.loads(json.dumps(record))) == facts(record)
+    assert set(facts(record)) == {
+        "noise", "depends on Rf", "next level", "reached by", "still missed", "ways", "first prediction",
+        "complete",
+    }  # fmt: skip
+    assert facts(record)["reached by"] == "4 of 5 quiet, 3 of 8 noise"
