@@ -15,8 +15,8 @@ paths, on a ladder of fewer rungs that suits it. All but IPOPT run 8 starts at a
 
 With --table nobody stops early, and the table shows hits per core-second.
 
-FOLDER gets search.txt, search.json and search.png, written anew after every problem, so that nothing is lost
-when it is stopped; --reuse takes what is there of the same limit, but for the methods named with --anew.
+FOLDER gets search.json, written after every run, search.txt and search.png, after every problem. --reuse goes
+on with what is there of the same limit, but for the methods named with --anew.
 """
 
 from __future__ import annotations
@@ -106,13 +106,17 @@ def kept(file: Path, arguments: argparse.Namespace) -> list[Run]:
     return [run for run in read["runs"] if run["limit"] == arguments.seconds and run["method"] not in anew]
 
 
-def write(runs: list[Run], out: Path, table: bool) -> str:
-    """The three files; the table."""
-    text = (hits_table if table else solved_table)(runs)
-    (out / "search.txt").write_text(text + "\n")
+def store(runs: list[Run], out: Path, table: bool) -> None:
+    """Write search.json."""
     new = out / "search.json.new"
     new.write_text(json.dumps({"table": table, "runs": runs}, indent=1))
     new.replace(out / "search.json")
+
+
+def write(runs: list[Run], out: Path, table: bool) -> str:
+    """Write the table, and the picture; the table."""
+    text = (hits_table if table else solved_table)(runs)
+    (out / "search.txt").write_text(text + "\n")
     picture(runs, out / "search.png")
     return text
 
@@ -133,11 +137,13 @@ def main() -> None:
         (run["problem"], run["method"], run["seed"]): run for run in kept(out / "search.json", arguments)
     }
     done: list[Run] = []
+    made: set[tuple[str, str, int]] = set()
     text = ""
     for name in names:
         case = Case.of(name, stops=not arguments.table)
         for method in wanted:
             for seed in range(1, arguments.repeats + 1):
+                made.add((name, method, seed))
                 run = before.get((name, method, seed))
                 if run is None:
                     began = time.perf_counter()
@@ -149,6 +155,7 @@ def main() -> None:
                         flush=True,
                     )
                 done.append(run)
+                store([*done, *(one for key, one in before.items() if key not in made)], out, arguments.table)
         text = write(done, out, arguments.table)
     print(text)
     print(f"{out}/search.txt, search.json, search.png")

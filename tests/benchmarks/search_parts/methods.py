@@ -12,7 +12,7 @@ import numpy as np
 
 from hpcda.annealing import Ladder
 from hpcda.annealing.lockstep import Lockstep
-from hpcda.search import WAYS
+from hpcda.search import WAYS, Auto, Budget, Scene
 
 from .case import Case, End, Method
 
@@ -68,12 +68,12 @@ class Planned:
     Attributes:
         name: As the table names it.
         plan: (scene, seed, most starts) -> a plan of hpcda.search.
-        starts: Most starts.
+        starts: Most starts; the plan looks at the clock between rounds, whose size grows with it.
     """
 
     name: str
     plan: Callable[[Any, int, int], Any]
-    starts: int = 100_000
+    starts: int = 256
 
     def run(self, case: Case, seed: int, seconds: float) -> list[End]:
         """See `Method`."""
@@ -166,6 +166,10 @@ class Ipopt:
         return ends
 
 
+def _auto(scene: Scene, seed: int, starts: int) -> Auto:
+    return Auto(scene, seed, Budget(starts, until_stable=False))
+
+
 def all_methods(folder: Path) -> dict[str, Method]:
     """The methods by name: "ladder", then each way at each share of its first rungs, "auto", IPOPT.
 
@@ -179,11 +183,6 @@ def all_methods(folder: Path) -> dict[str, Method]:
         for share in way.shares
         if (way.name, share) != ("uniform", 0.0)
     ]
-    try:
-        from hpcda.search import Auto
-
-        found.append(Planned("auto", Auto))
-    except ImportError:
-        pass
+    found.append(Planned("auto", _auto))
     found += [Ipopt("ipopt", "uniform", folder), Ipopt("ipopt-quiet", "quiet", folder)]
     return {method.name: method for method in found}
