@@ -147,8 +147,8 @@ class EnsembleTable(Section):
         default=None,
         description="the range of unmeasured states, such as [-10, 15], or a table with one range a state",
     )
-    way: Literal["uniform", "quiet", "noise"] = Field(
-        default="quiet", description='how a path begins: "quiet", "noise" or "uniform"'
+    way: Literal["uniform", "quiet", "noise", "smoother"] = Field(
+        default="quiet", description='how a path begins: "quiet", "noise", "smoother" or "uniform"'
     )
     budget: Literal["starts"] = Field(
         default="starts", description='what ends the ensemble: "starts" (all of them were run)'

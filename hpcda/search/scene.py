@@ -7,6 +7,8 @@ from functools import cached_property
 from hpcda.action import Action
 from hpcda.annealing import Ladder
 from hpcda.problem import Problem
+from hpcda.search.forecast import Forecast
+from hpcda.search.smoother import Smoother
 
 
 class Scene:
@@ -31,6 +33,16 @@ class Scene:
     def action(self) -> Action:
         """The action."""
         return Action(self.problem)
+
+    @cached_property
+    def forecast(self) -> Forecast:
+        """The model, compiled to carry many members."""
+        return Forecast(self.problem, self.action.equations)
+
+    @cached_property
+    def smoother(self) -> Smoother:
+        """The ensemble smoother of the windows."""
+        return Smoother(self.forecast)
 
     def rung(self, share: float) -> int:
         """The rung that has this share of the ladder below it, 0 ≤ share < 1."""
