@@ -12,26 +12,26 @@ typedef struct {
 } Grid;
 
 /* W members of [rows][members] from column `at`; lanes beyond the last hold the last. */
-static void load(const double *from, int rows, int members, int at, vd *to) {
+STAGE void load(const double *from, int rows, int members, int at, vd *to) {
   const int count = members - at < W ? members - at : W;
   for (int i = 0; i < rows; i++)
     for (int lane = 0; lane < W; lane++) to[i][lane] = from[(size_t)i * members + at + (lane < count ? lane : count - 1)];
 }
 
-static void save(const vd *from, int rows, int members, int at, double *to) {
+STAGE void save(const vd *from, int rows, int members, int at, double *to) {
   const int count = members - at < W ? members - at : W;
   for (int i = 0; i < rows; i++) memcpy(to + (size_t)i * members + at, from + i, count * sizeof(double));
 }
 
 /* Series and time at path point n plus a share of the step. */
-static void inputs(const Sizes *z, const Grid *g, int n, double share, vd *s, vd *t) {
+STAGE void inputs(const Sizes *z, const Grid *g, int n, double share, vd *s, vd *t) {
   const double *a = g->series + (size_t)n * z->U, *b = share > 0 ? a + z->U : a;
   for (int i = 0; i < z->U; i++) s[i] = v_all((1 - share) * a[i] + share * b[i]);
   t[0] = v_all(g->t0 + (n + share) * g->dt);
 }
 
 /* v becomes the states of point n + 1; v also holds the parameters, which stay as they are. */
-static void advance(const Sizes *z, const Grid *g, int n, int substeps, vd *v, const vd *c, vd *s, vd *t, vd *room) {
+STAGE void advance(const Sizes *z, const Grid *g, int n, int substeps, vd *v, const vd *c, vd *s, vd *t, vd *room) {
   const int D = z->D;
   vd *k = room, *x = room + D, *sum = room + 2 * D;
   if (z->map) {
@@ -54,7 +54,7 @@ static void advance(const Sizes *z, const Grid *g, int n, int substeps, vd *v, c
   }
 }
 
-static vd *begin_members(const Sizes *z, int more, const vd **c) {
+STAGE vd *begin_members(const Sizes *z, int more, const vd **c) {
   vd *room = aligned_alloc(64, 64 * (z->D + z->V + z->P + z->C + z->U + 1 + more));
   vd *constants = room + z->D + z->V + z->P;
   for (int i = 0; i < z->C; i++) constants[i] = v_all(z->constant[i]);

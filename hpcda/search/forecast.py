@@ -21,6 +21,7 @@ from hpcda.models.compile import library
 from hpcda.models.kernels import prelude
 from hpcda.problem import Array, Problem, Window
 
+SOURCES = ("forecast.c", "smoother.c")
 STABLE = 2.5
 """Step times largest eigenvalue up to which a Runge-Kutta step of fourth order damps what the flow damps."""
 MOST_SUBSTEPS = 64
@@ -41,7 +42,7 @@ class Forecast:
     Attributes:
         problem: The problem.
         rows: D + V + P, the numbers that a member is made of.
-        code: The compiled C code.
+        library: The compiled code, forecast.c and smoother.c.
         sizes: Its structure `Sizes`.
 
     Raises:
@@ -53,9 +54,8 @@ class Forecast:
     ) -> None:
         self.problem = problem
         equations = equations or Equations(problem)
-        text = files("hpcda.search").joinpath("forecast.c").read_text()
-        self.code = "\n".join([prelude(lanes or default_lanes()), equations.code, text])
-        self._library: Any = library(self.code)
+        texts = [files("hpcda.search").joinpath(name).read_text() for name in SOURCES]
+        self.library: Any = library("\n".join([prelude(lanes or default_lanes()), equations.code, *texts]))
         self.rows = problem.block + problem.shared
         self._entries = np.array(equations.model.jacobian, dtype=np.int64).reshape(-1, 2)
         self._constant = np.array(list(problem.fixed.values()), dtype=np.float64)
@@ -155,7 +155,7 @@ class Forecast:
         return int(np.clip(np.ceil(fastest * window.dt / STABLE), 1, MOST_SUBSTEPS))
 
     def _call(self, name: str, *arguments: Any) -> None:
-        if getattr(self._library, name)(ctypes.byref(self.sizes), *arguments):
+        if getattr(self.library, name)(ctypes.byref(self.sizes), *arguments):
             raise MemoryError(name)
 
     def _checked(self, members: Array, rows: int | None) -> Array:

@@ -21,7 +21,7 @@ static double total(vd a) {
 }
 
 /* out[i][j] = scale · Σ a[i] b[j] over members; only j ≤ i where `lower`. */
-static void products(const vd *a, int rows, const vd *b, int columns, int G, double scale, int lower, double *out) {
+STAGE void products(const vd *a, int rows, const vd *b, int columns, int G, double scale, int lower, double *out) {
   for (int i = 0; i < rows; i += 4)
     for (int j = 0; j < columns && (!lower || j < i + 4); j += 4) {
       const vd *x[4], *y[4];
@@ -40,7 +40,7 @@ static void products(const vd *a, int rows, const vd *b, int columns, int G, dou
 }
 
 /* Means of the rows, and their anomalies, which may take the members' place. */
-static void anomalies(const vd *a, int rows, int G, double *mean, vd *out) {
+STAGE void anomalies(const vd *a, int rows, int G, double *mean, vd *out) {
   for (int i = 0; i < rows; i++) {
     vd sum = v_all(0);
     for (int g = 0; g < G; g++) sum += a[(size_t)i * G + g];
@@ -50,7 +50,7 @@ static void anomalies(const vd *a, int rows, int G, double *mean, vd *out) {
 }
 
 /* Cholesky factor in the lower triangle; a direction without variance gets an endless one: it tells nothing. */
-static void cholesky(double *a, int n, const double *mean) {
+STAGE void cholesky(double *a, int n, const double *mean) {
   for (int j = 0; j < n; j++) {
     double *aj = a + (size_t)j * n, own = aj[j], pivot = own * (1 + 1e-10);
     for (int k = 0; k < j; k++) pivot -= aj[k] * aj[k];
@@ -65,7 +65,7 @@ static void cholesky(double *a, int n, const double *mean) {
 }
 
 /* Members that grew without bound become copies of others, with their past. Returns how many are left. */
-static int replace(const Sizes *z, const Ensemble *e, vd *now, vd *before, vd *first) {
+STAGE int replace(const Sizes *z, const Ensemble *e, vd *now, vd *before, vd *first) {
   const int K = z->D + z->V + z->P, M = e->members;
   double *rows[] = {(double *)now, (double *)before, (double *)first};
   const int counts[] = {K, K, first ? z->D + z->V : 0};
@@ -88,7 +88,7 @@ static int replace(const Sizes *z, const Ensemble *e, vd *now, vd *before, vd *f
 }
 
 /* Values at which a measured quantity is not finite become the mean of the others; 0 where there are none. */
-static int mend(double *h, int M) {
+STAGE int mend(double *h, int M) {
   double sum = 0;
   int count = 0;
   for (int m = 0; m < M; m++)
@@ -100,7 +100,7 @@ static int mend(double *h, int M) {
 }
 
 /* a[rows] += gain · z, gain [rows][L]. */
-static void update(vd *a, int rows, const double *gain, const vd *z, int L, int G) {
+STAGE void update(vd *a, int rows, const double *gain, const vd *z, int L, int G) {
   for (int i = 0; i < rows; i += 4)
     for (int g = 0; g < G; g++) {
       vd sum[4];
@@ -112,7 +112,7 @@ static void update(vd *a, int rows, const double *gain, const vd *z, int L, int 
 }
 
 /* Values beyond a bound are mirrored at it. */
-static void confine(vd *a, int rows, int G, const double *lower, const double *upper) {
+STAGE void confine(vd *a, int rows, int G, const double *lower, const double *upper) {
   for (int i = 0; i < rows; i++) {
     const double low = lower[i], high = upper[i];
     if (low == -INFINITY && high == INFINITY) continue;

@@ -14,13 +14,11 @@ Backward the means of the ensemble Rauch-Tung-Striebel smoother (P. N. Raanes, Q
 from __future__ import annotations
 
 import ctypes
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
 
 from hpcda.action.native import INT, POINTER, struct
-from hpcda.models.compile import library
 from hpcda.problem import Array, Window
 from hpcda.search.forecast import Forecast, grid_of
 
@@ -39,16 +37,11 @@ class Smoother:
 
     Args:
         forecast: The problem's forecast.
-
-    Raises:
-        CompilerError: No C compiler, or no place for compiled code.
     """
 
     def __init__(self, forecast: Forecast) -> None:
         self.forecast, problem = forecast, forecast.problem
-        text = files("hpcda.search").joinpath("smoother.c").read_text()
-        self._library: Any = library(forecast.code + "\n" + text)
-        self._library.smooth.restype = None
+        forecast.library.smooth.restype = None
         lower, upper = problem.bounds
         member = [*range(problem.block), *range(problem.offsets[-1], problem.size)]
         self._lower, self._upper = lower[member], upper[member]
@@ -112,7 +105,7 @@ class Smoother:
             end = min(done + times, window.times)
             noise = rng.standard_normal((int(measured[done:end].sum()), count), dtype=np.float32)
             walks = rng.standard_normal((end - done if walking else 0, len(walk), count), dtype=np.float32)
-            reached = self._library.filter(
+            reached = self.forecast.library.filter(
                 ctypes.byref(self.forecast.sizes), ctypes.byref(grid), ctypes.byref(ensemble), done, end,
                 POINTER(noise.ctypes.data), POINTER(walks.ctypes.data),
             )  # fmt: skip
@@ -143,12 +136,10 @@ class Filtered:
             last: Mean of the last point where more is known of it than the filter does, shape (D + V + P,).
         """
         path = np.array(self._arrays["analysed"])
-        if self.times == 0:
-            return path
         if last is not None:
             path[self.times - 1] = last
         forecast = self._smoother.forecast
-        self._smoother._library.smooth(
+        forecast.library.smooth(
             ctypes.byref(forecast.sizes), ctypes.byref(self._ensemble), self.times, POINTER(path.ctypes.data)
         )
         path[self.times :] = path[self.times - 1]

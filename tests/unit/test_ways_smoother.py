@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from problems import MATRIX, SMALL, example, linear_model, linear_problem
 
+from hpcda.action.native import Equations
 from hpcda.annealing import Ladder
 from hpcda.models.catalogue import catalogue, load_model
 from hpcda.models.model import Model, State
@@ -21,8 +23,13 @@ LADDER = Ladder(0.01, 2.0, 5)
 FAR = np.zeros(3), np.full(3, 1e6)
 
 
+def scene_of(problem):
+    """A scene whose action is not compiled: beginning takes its equations alone."""
+    return Scene(problem, LADDER, SimpleNamespace(equations=Equations(problem)))
+
+
 def draw(problem, seed=1):
-    path = WAYS["smoother"].draw(Scene(problem, LADDER), np.random.default_rng(seed))
+    path = WAYS["smoother"].draw(scene_of(problem), np.random.default_rng(seed))
     assert path.shape == (problem.size,)
     return path
 
@@ -95,8 +102,11 @@ def test_windows_share_what_they_learn_of_parameters(monkeypatch):
         assert a == pytest.approx(b, abs=0.15)
 
 
-@pytest.mark.parametrize("variant", ["nonlinear and gaps", "walk", "independent and series"])
-@pytest.mark.parametrize("name", catalogue())
+CASES = [(name, "nonlinear and gaps") for name in catalogue()]
+CASES += [("lorenz63", "walk"), ("nakl", "independent and series")]
+
+
+@pytest.mark.parametrize(("name", "variant"), CASES)
 def test_every_model_gets_a_finite_path(name, variant):
     kind = load_model(name, SMALL.get(name)).kind
     problem, _ = example(name, "map" if kind == "map" else "trapezoid", variant)
@@ -120,7 +130,7 @@ def test_a_path_and_its_members_stay_within_bounds():
     low, high = bounded.bounds
     assert (path >= low).all() and (path <= high).all()
     smoother = Smoother(Forecast(bounded))
-    members = way._members(Scene(bounded, LADDER), bounded.windows[0], np.random.default_rng(1), None)
+    members = way._members(scene_of(bounded), bounded.windows[0], np.random.default_rng(1), None)
     smoother.filter(bounded.windows[0], members, np.random.default_rng(1), FAR)
     ends = np.array([*bounded.state_bounds, *(p.bounds for p in bounded.parameters)])
     assert (members.T >= ends[:, 0]).all() and (members.T <= ends[:, 1]).all()
@@ -164,6 +174,12 @@ def test_where_all_members_are_lost_the_last_mean_stays():
     path = filtered.smoothed()
     assert 1 < filtered.times < 60
     assert np.isfinite(path).all() and (path[filtered.times :] == path[filtered.times - 1]).all()
+
+
+def test_ranges_without_width_lose_no_member():
+    problem, _ = example("lorenz63", "trapezoid", "nonlinear and gaps", state_start=np.ones((3, 2)))
+    path, _ = problem.split(draw(problem))
+    assert np.ptp(path[0][:, 2]) > 0.0
 
 
 def test_other_numbers_of_members_are_refused():

@@ -12,26 +12,28 @@ import numpy as np
 
 from hpcda.problem import Array, Window
 from hpcda.search.scene import Scene
-from hpcda.search.ways.way import Way, centre_and_spread
+from hpcda.search.ways.way import Way, centre_and_spread, measured_states
 
-MEMBERS = 400
+MEMBERS, MEMBERS_A_ROW = 104, 5
+"""How many members there are at least, and how many for each of the D + V + P numbers of a member."""
 EASINGS: tuple[float, ...] = (16.0,)
 """Factor of the variance of the data in each pass; a pass begins where the members of the last one end up."""
 LOST = 10.0
-"""Widths of a state's range, counted from its centre, beyond which a member is lost."""
+"""A member is lost where a state is this many times further away than its range and the data reach."""
 
 
 def _members(scene: Scene, window: Window, rng: np.random.Generator, shared: Array | None) -> Array:
-    """Members at the first point of a window, before its data, shape (D + V + P, MEMBERS)."""
+    """Members at the first point of a window, before its data, shape (D + V + P, members)."""
     problem = scene.problem
+    count = 8 * -(-max(MEMBERS, MEMBERS_A_ROW * scene.forecast.rows) // 8)
     centre, spread = centre_and_spread(problem, window)
     for name, (mean, std) in problem.initial_prior.items():
         state = problem.model.state_names.index(name)
         centre[state], spread[state] = mean, std
-    rows = [centre[:, None] + spread[:, None] * rng.standard_normal((problem.dimension, MEMBERS))]
+    rows = [centre[:, None] + spread[:, None] * rng.standard_normal((problem.dimension, count))]
     drawn = problem.varying if shared is not None else (*problem.varying, *problem.parameters)
     for one in drawn:
-        row = rng.uniform(*one.start, MEMBERS) if one.prior is None else rng.normal(*one.prior, MEMBERS)
+        row = rng.uniform(*one.start, count) if one.prior is None else rng.normal(*one.prior, count)
         rows.append(np.clip(row, *one.bounds)[None])
     if shared is not None:
         rows.append(shared)
@@ -41,14 +43,23 @@ def _members(scene: Scene, window: Window, rng: np.random.Generator, shared: Arr
     return members
 
 
+def _reach(scene: Scene, window: Window) -> tuple[Array, Array]:
+    """Where states are, and how far from there a member is lost, each of shape (D,)."""
+    problem = scene.problem
+    centre, _ = centre_and_spread(problem, window)
+    far = np.abs(problem.state_start).max(axis=1) + np.ptp(problem.state_start, axis=1)
+    for state, values in measured_states(problem, window).items():
+        far[state] = max(far[state], np.abs(values - centre[state]).max())
+    return centre, np.where(far > 0.0, LOST * far, np.finfo(float).max)
+
+
 def _path(scene: Scene, rng: np.random.Generator) -> Array:
     problem = scene.problem
     block, shared = problem.block, None
     filtered, ends = [], []
     for window in problem.windows:
         members = _members(scene, window, rng, shared)
-        centre = members[: problem.dimension].mean(axis=1)
-        reach = centre, LOST * np.ptp(problem.state_start, axis=1)
+        reach = _reach(scene, window)
         substeps = scene.forecast.substeps(window, members[:, :16])
         for easing in EASINGS[:-1]:
             first = members[:block].copy()
@@ -80,5 +91,5 @@ def _informed(members: Array, parameters: Array) -> Array:
 
 
 SMOOTHER = Way(
-    "smoother", "the data smoothed by an ensemble of the model", _path, shares=(0.4,),
+    "smoother", "the data smoothed by an ensemble of the model", _path, shares=(0.5, 0.4),
 )  # fmt: skip
