@@ -74,7 +74,7 @@ first_rungs = [0]                 # the starts are spread over ladders that begi
 [ensemble]
 starts = 20
 seed = 1
-way = "quiet"                     # or "uniform"
+way = "quiet"                     # or "noise", "smoother", "uniform"
 # range = [-10.0, 15.0]           # where unmeasured states start; or a table, one range a state
 ranks_per_start = 1
 

@@ -147,9 +147,10 @@ class EnsembleTable(Section):
         default=None,
         description="the range of unmeasured states, such as [-10, 15], or a table with one range a state",
     )
-    way: Literal["auto", "uniform", "quiet", "noise"] = Field(
+    way: Literal["auto", "uniform", "quiet", "noise", "smoother"] = Field(
         default="quiet",
-        description='how a path begins: "quiet", "noise", "uniform", or "auto" to search with all ways',
+        description='how a path begins: "quiet", "noise", "smoother", "uniform", or "auto" to search with all '
+        "of them",
     )
     budget: Literal["starts", "core-seconds", "verdict"] = Field(
         default="starts",

@@ -17,7 +17,7 @@ import numpy as np
 
 from hpcda.search.conclusion import Conclusion, Level, conclude
 from hpcda.search.descent import fell_back
-from hpcda.search.escapes import ESCAPES
+from hpcda.search.escapes import ESCAPES, MIX
 from hpcda.search.merge import alike
 from hpcda.search.plan import Found, Listed, Round, Task
 from hpcda.search.plateau import plateau
@@ -28,12 +28,14 @@ FIRST = 8
 """Starts of the first rounds."""
 GROWTH, PART = 2, 8
 """Later rounds hold this part of the starts run so far, at most that one of those that may be run."""
-PARENTS = 3
-"""Lowest levels from which escapes begin."""
+PARENTS, FADE = 6, 0.7
+"""Lowest levels from which escapes begin, and by what the next one is drawn less often than the one below."""
+MIXED = 0.5
+"""Chance of a task to be a mixed draw of escapes while no level agrees with the data."""
 CONSISTENT = 3.0
 """Standard deviations of χ² within which a level agrees with the data."""
 MARGIN = 6.0
-"""A start is given up that is so many standard deviations of χ² above the lowest level found."""
+"""Where a level agrees with the data, starts are given up so many standard deviations of χ² above it."""
 NEW = 0.1
 """What a new level is worth while none agrees with the data; a lower one than all before is worth 1."""
 TYPICAL = 100.0
@@ -106,7 +108,7 @@ class Auto:
         if levels:
             if budget.until_stable and self.conclusion(found).stable:
                 return None
-            self.cap = levels[0].action + MARGIN * np.sqrt(self._scene.problem.measured / 2)
+            self.cap = self._cap(levels)
             arms = self._drawn(found, levels, count)
         parents = tuple(level.start for level in levels[:PARENTS])
         tasks = []
@@ -117,7 +119,9 @@ class Auto:
                 tasks.append(Task(start, arm.way, arm.first))
             else:
                 rng = np.random.default_rng([self._seed, start, 1])
-                chosen = rng.choice(len(parents), size=ESCAPES[arm.way].parents, replace=False)
+                weights = FADE ** np.arange(len(parents))
+                wanted = ESCAPES[arm.way].parents
+                chosen = rng.choice(len(parents), wanted, replace=False, p=weights / weights.sum())
                 tasks.append(Task(start, arm.way, 0, tuple(parents[k] for k in chosen)))
         self._rounds += 1
         return Listed(tasks)
@@ -148,6 +152,13 @@ class Auto:
     def _ended(self, found: Sequence[Found]) -> list[Found]:
         return [one for one in found if one.last == self._scene.ladder.rungs - 1 and not one.failed]
 
+    def _cap(self, levels: Sequence[Found]) -> float:
+        """Action above which a start is of no use any more: actions only grow with Rf."""
+        data = self._scene.problem.measured
+        if consistent(levels[0], data):
+            return float(levels[0].action + MARGIN * np.sqrt(data / 2))
+        return levels[:PARENTS][-1].action if len(levels) >= PARENTS else np.inf
+
     def _drawn(self, found: Sequence[Found], levels: Sequence[Found], count: int) -> list[Arm]:
         good = consistent(levels[0], self._scene.problem.measured)
         arms = list(self._arms)
@@ -162,8 +173,13 @@ class Auto:
                 standing[arm].gain += gain
                 standing[arm].iterations += one.iterations
         rng = np.random.default_rng([self._seed, self._rounds])
+        mix = [Arm(name, -1) for name in MIX if Arm(name, -1) in standing]
+        weights = np.array([MIX[arm.way] for arm in mix])
         drawn = []
         for _ in range(count):
+            if mix and rng.random() < MIXED:
+                drawn.append(mix[rng.choice(len(mix), p=weights / weights.sum())])
+                continue
             chances = [
                 rng.beta(0.5 + s.gain, 1.0 + s.tried - s.gain) * (1 + s.tried) / (TYPICAL + s.iterations)
                 for s in standing.values()

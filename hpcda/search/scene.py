@@ -8,6 +8,8 @@ from hpcda.action import Action
 from hpcda.action.residuals import Residuals
 from hpcda.annealing import Ladder
 from hpcda.problem import Problem
+from hpcda.search.forecast import Forecast
+from hpcda.search.smoother import Smoother
 
 
 class Scene:
@@ -37,6 +39,16 @@ class Scene:
     def residuals(self) -> Residuals:
         """The action as a sum of squares."""
         return Residuals(self.action)
+
+    @cached_property
+    def forecast(self) -> Forecast:
+        """The model, compiled to carry many members."""
+        return Forecast(self.problem, self.action.equations)
+
+    @cached_property
+    def smoother(self) -> Smoother:
+        """The ensemble smoother of the windows."""
+        return Smoother(self.forecast)
 
     def rung(self, share: float) -> int:
         """The rung that has this share of the ladder below it, 0 ≤ share < 1."""

@@ -46,7 +46,7 @@ def test_first_paths_keep_the_bounds(way):
         assert (path >= low).all() and (path <= high).all()
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", ["uniform", "quiet", "noise"])
 def test_measured_states_begin_as_measured_with_gaps_interpolated(way):
     problem = lorenz(state_start=np.tile([-5.0, 5.0], (3, 1)))
     problem = replace(problem, state_bounds=np.tile([-np.inf, np.inf], (3, 1)))

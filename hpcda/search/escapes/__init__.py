@@ -1,7 +1,6 @@
 """Escapes from minima, one a module.
 
-They help one another: a search that draws transplant, neighbourhood, splice and langevin as 3 : 3 : 2 : 1,
-each from its lowest distinct minima, finds more than any of them alone.
+They help one another: `MIX` says how often a search draws each where it knows nothing better.
 """
 
 from hpcda.search.escapes.escape import Escape
@@ -12,4 +11,7 @@ from hpcda.search.escapes.transplant import TRANSPLANT
 
 ESCAPES: dict[str, Escape] = {escape.name: escape for escape in (TRANSPLANT, NEIGHBOURHOOD, SPLICE, LANGEVIN)}
 
-__all__ = ["ESCAPES", "Escape"]
+MIX = {"transplant": 3.0, "neighbourhood": 3.0, "splice": 2.0, "langevin": 1.0}
+"""Weights of a mixed draw."""
+
+__all__ = ["ESCAPES", "MIX", "Escape"]

@@ -1,0 +1,242 @@
+/* The ensemble Kalman filter and what its backward pass needs. Included after forecast.c.
+   Arrays [rows][G] of vectors hold members, G = members / W; K = D + V + P rows are a member. */
+
+typedef struct {
+  int members, substeps, keep;        /* members: a multiple of W; keep: whether the backward pass will follow */
+  const double *data, *std;           /* [N][L] NaN where nothing is measured */
+  const double *lower, *upper;        /* [K] bounds */
+  const double *centre, *reach;       /* [D] a member further than `reach` away is lost */
+  const double *walk;                 /* [V] standard deviation of a step of the random walk */
+  double *now, *first;                /* [K][members], [D+V][members] here, and at the window's first point */
+  double *analysed, *predicted;       /* [N][K] means after the data of a point, and before */
+  double *cross, *factor;             /* [N][K][K] covariance with the next point, Cholesky factor of its own */
+} Ensemble;
+
+static vd *room(size_t vectors) { return aligned_alloc(64, (vectors * sizeof(vd) + 63) / 64 * 64); }
+
+static double total(vd a) {
+  double sum = 0;
+  for (int i = 0; i < W; i++) sum += a[i];
+  return sum;
+}
+
+/* out[i][j] = scale · Σ a[i] b[j] over members; only j ≤ i where `lower`. */
+STAGE void products(const vd *a, int rows, const vd *b, int columns, int G, double scale, int lower, double *out) {
+  for (int i = 0; i < rows; i += 4)
+    for (int j = 0; j < columns && (!lower || j < i + 4); j += 4) {
+      const vd *x[4], *y[4];
+      vd sum[4][4];
+      for (int k = 0; k < 4; k++) {
+        x[k] = a + (size_t)(i + k < rows ? i + k : i) * G;
+        y[k] = b + (size_t)(j + k < columns ? j + k : j) * G;
+      }
+      memset(sum, 0, sizeof sum);
+      for (int g = 0; g < G; g++)
+        for (int k = 0; k < 4; k++)
+          for (int l = 0; l < 4; l++) sum[k][l] += x[k][g] * y[l][g];
+      for (int k = 0; k < 4 && i + k < rows; k++)
+        for (int l = 0; l < 4 && j + l < columns; l++) out[(size_t)(i + k) * columns + j + l] = scale * total(sum[k][l]);
+    }
+}
+
+/* Means of the rows, and their anomalies, which may take the members' place. */
+STAGE void anomalies(const vd *a, int rows, int G, double *mean, vd *out) {
+  for (int i = 0; i < rows; i++) {
+    vd sum = v_all(0);
+    for (int g = 0; g < G; g++) sum += a[(size_t)i * G + g];
+    mean[i] = total(sum) / (G * W);
+    for (int g = 0; g < G; g++) out[(size_t)i * G + g] = a[(size_t)i * G + g] - mean[i];
+  }
+}
+
+/* Cholesky factor in the lower triangle; a direction without variance gets an endless one: it tells nothing. */
+STAGE void cholesky(double *a, int n, const double *mean) {
+  for (int j = 0; j < n; j++) {
+    double *aj = a + (size_t)j * n, own = aj[j], pivot = own * (1 + 1e-10);
+    for (int k = 0; k < j; k++) pivot -= aj[k] * aj[k];
+    const int empty = !(pivot > 1e-12 * own && (!mean || own > 1e-24 * mean[j] * mean[j]));
+    aj[j] = empty ? 1e150 : sqrt(pivot);
+    for (int i = j + 1; i < n; i++) {
+      double *ai = a + (size_t)i * n, sum = ai[j];
+      for (int k = 0; k < j; k++) sum -= ai[k] * aj[k];
+      ai[j] = empty ? 0 : sum / aj[j];
+    }
+  }
+}
+
+/* Members that grew without bound become copies of others, with their past. Returns how many are left. */
+STAGE int replace(const Sizes *z, const Ensemble *e, vd *now, vd *before, vd *first) {
+  const int K = z->D + z->V + z->P, M = e->members;
+  double *rows[] = {(double *)now, (double *)before, (double *)first};
+  const int counts[] = {K, K, first ? z->D + z->V : 0};
+  char *lost = calloc(M, 1);
+  int left = 0, from = -1;
+  for (int m = 0; m < M; m++) {
+    for (int i = 0; i < z->D; i++) lost[m] |= !(fabs(rows[0][(size_t)i * M + m] - e->centre[i]) <= e->reach[i]);
+    left += !lost[m];
+  }
+  if (left && left < M)
+    for (int m = 0; m < M; m++) {
+      if (!lost[m]) continue;
+      do from = (from + 1) % M;
+      while (lost[from]);
+      for (int k = 0; k < 3; k++)
+        for (int i = 0; i < counts[k]; i++) rows[k][(size_t)i * M + m] = rows[k][(size_t)i * M + from];
+    }
+  free(lost);
+  return left;
+}
+
+/* Values at which a measured quantity is not finite become the mean of the others; 0 where there are none. */
+STAGE int mend(double *h, int M) {
+  double sum = 0;
+  int count = 0;
+  for (int m = 0; m < M; m++)
+    if (isfinite(h[m])) sum += h[m], count++;
+  if (count && count < M)
+    for (int m = 0; m < M; m++)
+      if (!isfinite(h[m])) h[m] = sum / count;
+  return count;
+}
+
+/* a[rows] += gain · z, gain [rows][L]. */
+STAGE void update(vd *a, int rows, const double *gain, const vd *z, int L, int G) {
+  for (int i = 0; i < rows; i += 4)
+    for (int g = 0; g < G; g++) {
+      vd sum[4];
+      for (int k = 0; k < 4; k++) sum[k] = v_all(0);
+      for (int l = 0; l < L; l++)
+        for (int k = 0; k < 4; k++) sum[k] += gain[(size_t)(i + k < rows ? i + k : i) * L + l] * z[(size_t)l * G + g];
+      for (int k = 0; k < 4 && i + k < rows; k++) a[(size_t)(i + k) * G + g] += sum[k];
+    }
+}
+
+/* Values beyond a bound are mirrored at it. */
+STAGE void confine(vd *a, int rows, int G, const double *lower, const double *upper) {
+  for (int i = 0; i < rows; i++) {
+    const double low = lower[i], high = upper[i];
+    if (low == -INFINITY && high == INFINITY) continue;
+    double *x = (double *)(a + (size_t)i * G);
+    for (int m = 0; m < G * W; m++) {
+      double value = x[m] < low ? 2 * low - x[m] : x[m] > high ? 2 * high - x[m] : x[m];
+      x[m] = value < low ? low : value > high ? high : value;
+    }
+  }
+}
+
+/* Points `begin` to `end` - 1 of a window. `noise` holds [members] standard normal numbers for every measured value,
+   `walks` [V][members] for every step. Returns the number of points done, below `end` where all members were lost. */
+int filter(const Sizes *z, const Grid *g, const Ensemble *e, int begin, int end, const float *noise, const float *walks) {
+  const int D = z->D, V = z->V, K = D + V + z->P, L = z->L, M = e->members, G = M / W, rows0 = e->first ? D + V : 0;
+  const double scale = 1.0 / (M - 1);
+  const vd *c;
+  vd *v = begin_members(z, 3 * D + L, &c), *all = room((size_t)G * (4 * K + rows0 + 2 * L));
+  double *matrix = malloc(sizeof(double) * ((size_t)(K + rows0) * L + L * L + L + K));
+  int *known = malloc(sizeof(int) * L), n = begin;
+  vd *now = all, *next = now + (size_t)K * G, *own = next + (size_t)K * G, *old = own + (size_t)K * G;
+  vd *first = old + (size_t)K * G, *h = first + (size_t)rows0 * G, *innovation = h + (size_t)L * G;
+  double *gain = matrix, *gain0 = gain + K * L, *S = gain0 + rows0 * L, *mean = S + L * L, *unused = mean + L;
+  vd *s = (vd *)c + z->C, *t = s + z->U;
+  memcpy(now, e->now, sizeof(double) * K * M);
+  if (rows0) memcpy(first, e->first, sizeof(double) * rows0 * M);
+  for (; n < end; n++) {
+    if (n) {
+      for (int m = 0; m < G; m++) {
+        for (int i = 0; i < K; i++) v[i] = now[(size_t)i * G + m];
+        advance(z, g, n - 1, e->substeps, v, c, s, t, t + 1);
+        for (int i = 0; i < K; i++) next[(size_t)i * G + m] = v[i];
+      }
+      for (int i = 0; i < V; i++)
+        if (e->walk[i] > 0) {
+          for (int m = 0; m < M; m++) ((double *)(next + (size_t)(D + i) * G))[m] += e->walk[i] * walks[i * M + m];
+        }
+      walks += V * M;
+      confine(next + (size_t)D * G, K - D, G, e->lower + D, e->upper + D);
+      if (!replace(z, e, next, now, rows0 ? first : 0)) break;
+      if (e->keep) {
+        double *C = e->factor + (size_t)n * K * K, *predicted = e->predicted + (size_t)n * K;
+        anomalies(now, K, G, e->analysed + (size_t)(n - 1) * K, old);
+        anomalies(next, K, G, predicted, own);
+        products(old, K, own, K, G, scale, 0, e->cross + (size_t)n * K * K);
+        products(own, K, own, K, G, scale, 1, C);
+        cholesky(C, K, predicted);
+      }
+      vd *swap = now;
+      now = next, next = swap;
+    }
+    int L_ = 0;
+    for (int l = 0; l < L; l++)
+      if (isfinite(e->data[(size_t)n * L + l])) known[L_++] = l;
+    if (L_) {
+      for (int m = 0; m < G; m++) {
+        for (int i = 0; i < D; i++) v[i] = now[(size_t)i * G + m];
+        observe_values(v, c, s, t, 0, t + 1);
+        for (int l = 0; l < L_; l++) h[(size_t)l * G + m] = t[1 + known[l]];
+      }
+      for (int l = 0; l < L_; l++) {
+        double *values = (double *)(h + (size_t)l * G), *d = (double *)(innovation + (size_t)l * G);
+        const double y = e->data[(size_t)n * L + known[l]], std = e->std[(size_t)n * L + known[l]];
+        const int some = mend(values, M);
+        for (int m = 0; m < M; m++, noise++) {
+          d[m] = some ? y + std * *noise - values[m] : 0;
+          if (!some) values[m] = y;
+        }
+      }
+      anomalies(h, L_, G, mean, h);
+      anomalies(now, K, G, unused, own);
+      products(own, K, h, L_, G, scale, 0, gain);
+      products(h, L_, h, L_, G, scale, 1, S);
+      if (rows0) {
+        anomalies(first, rows0, G, unused, own);
+        products(own, rows0, h, L_, G, scale, 0, gain0);
+      }
+      for (int l = 0; l < L_; l++) S[l * L_ + l] += e->std[(size_t)n * L + known[l]] * e->std[(size_t)n * L + known[l]];
+      cholesky(S, L_, 0);
+      for (int m = 0; m < G; m++) {
+        for (int l = 0; l < L_; l++) {
+          vd sum = innovation[(size_t)l * G + m];
+          for (int k = 0; k < l; k++) sum -= S[l * L_ + k] * innovation[(size_t)k * G + m];
+          innovation[(size_t)l * G + m] = sum / S[l * L_ + l];
+        }
+        for (int l = L_ - 1; l >= 0; l--) {
+          vd sum = innovation[(size_t)l * G + m];
+          for (int k = l + 1; k < L_; k++) sum -= S[k * L_ + l] * innovation[(size_t)k * G + m];
+          innovation[(size_t)l * G + m] = sum / S[l * L_ + l];
+        }
+      }
+      update(now, K, gain, innovation, L_, G);
+      if (rows0) update(first, rows0, gain0, innovation, L_, G);
+      confine(now, K, G, e->lower, e->upper);
+    }
+    anomalies(now, K, G, e->analysed + (size_t)n * K, own);
+  }
+  memcpy(e->now, now, sizeof(double) * K * M);
+  if (rows0) memcpy(e->first, first, sizeof(double) * rows0 * M);
+  free(v), free(all), free(matrix), free(known);
+  return n;
+}
+
+/* Rauch-Tung-Striebel means of `times` points, from the last one's, which stands in path[times - 1]; [times][K]. */
+void smooth(const Sizes *z, const Ensemble *e, int times, double *path) {
+  const int K = z->D + z->V + z->P;
+  double *y = malloc(sizeof(double) * K);
+  for (int n = times - 1; n > 0; n--) {
+    const double *F = e->factor + (size_t)n * K * K, *C = e->cross + (size_t)n * K * K;
+    for (int i = 0; i < K; i++) {
+      double sum = path[(size_t)n * K + i] - e->predicted[(size_t)n * K + i];
+      for (int k = 0; k < i; k++) sum -= F[i * K + k] * y[k];
+      y[i] = sum / F[i * K + i];
+    }
+    for (int i = K - 1; i >= 0; i--) {
+      double sum = y[i];
+      for (int k = i + 1; k < K; k++) sum -= F[k * K + i] * y[k];
+      y[i] = sum / F[i * K + i];
+    }
+    for (int i = 0; i < K; i++) {
+      double sum = e->analysed[(size_t)(n - 1) * K + i];
+      for (int k = 0; k < K; k++) sum += C[i * K + k] * y[k];
+      path[(size_t)(n - 1) * K + i] = sum;
+    }
+  }
+  free(y);
+}

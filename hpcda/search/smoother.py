@@ -1,0 +1,146 @@
+"""Kalman smoothing of a window by an ensemble, parameters being states that stay as they are.
+
+Forward a stochastic ensemble Kalman filter (G. Burgers, P. J. van Leeuwen, G. Evensen, Mon. Weather Rev. 126,
+1719 (1998)): with anomalies of the members A and of what is measured B, every member moves by
+
+    A Bᵀ (B Bᵀ + (M - 1) R)⁻¹ (y + ε - h(x)),   ε ~ N(0, R).
+
+Backward the means of the ensemble Rauch-Tung-Striebel smoother (P. N. Raanes, Q. J. R. Meteorol. Soc. 142,
+1259 (2016)), with a for "after the data of its point" and f for "predicted":
+
+    m(n) = m_a(n) + cov(x_a(n), x_f(n+1)) cov(x_f(n+1))⁻¹ (m(n+1) - m_f(n+1)).
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import numpy as np
+
+from hpcda.action.native import INT, POINTER, struct
+from hpcda.problem import Array, Window
+from hpcda.search.forecast import Forecast, grid_of
+
+CHUNK = 2_000_000
+"""Random numbers that are drawn at once."""
+
+_Ensemble = struct(
+    "Ensemble",
+    (INT, "members substeps keep"),
+    (POINTER, "data std lower upper centre reach walk now first analysed predicted cross factor"),
+)
+
+
+class Smoother:
+    """Filter and backward pass over windows of a problem.
+
+    Args:
+        forecast: The problem's forecast.
+    """
+
+    def __init__(self, forecast: Forecast) -> None:
+        self.forecast, problem = forecast, forecast.problem
+        forecast.library.smooth.restype = None
+        lower, upper = problem.bounds
+        member = [*range(problem.block), *range(problem.offsets[-1], problem.size)]
+        self._lower, self._upper = lower[member], upper[member]
+
+    def filter(
+        self,
+        window: Window,
+        members: Array,
+        rng: np.random.Generator,
+        reach: tuple[Array, Array],
+        easing: float = 1.0,
+        substeps: int = 1,
+        first: Array | None = None,
+    ) -> Filtered:
+        """Take members through the data of a window.
+
+        Members that grow without bound become copies of others.
+
+        Args:
+            window: The window.
+            members: At its first point, before its data, shape (D + V + P, members), their number a multiple
+                of 8; they are carried on in place, to the last point.
+            rng: Where noise comes from.
+            reach: Where states are, and how far from there a member is lost, each of shape (D,).
+            easing: Factor of the variance of the data.
+            substeps: Runge-Kutta steps a step of the path.
+            first: Members' states and parameters of one time at the first point, shape (D + V, members): they
+                learn from all data of the window, in place. Where it is given there is no backward pass.
+        """
+        problem, rows = self.forecast.problem, self.forecast.rows
+        count = members.shape[1]
+        if members.shape[0] != rows or count % 8 or not members.flags.c_contiguous:
+            raise ValueError(f"members of shape {members.shape}, wanted ({rows}, a multiple of 8)")
+        kept = window.times if first is None else 1
+        moments = {name: np.zeros((window.times, rows)) for name in ("analysed", "predicted")}
+        moments |= {name: np.zeros((kept, rows, rows)) for name in ("cross", "factor")}
+        walk = np.array([(q.walk_std or 0.0) * np.sqrt(window.dt) for q in problem.varying])
+        arrays: dict[str, Array] = moments | {
+            "data": np.ascontiguousarray(window.data),
+            "std": np.sqrt(easing) * window.noise_std,
+            "lower": self._lower,
+            "upper": self._upper,
+            "centre": np.ascontiguousarray(reach[0]),
+            "reach": np.ascontiguousarray(reach[1]),
+            "walk": walk,
+            "now": members,
+        }
+        if first is not None:
+            arrays["first"] = first
+        ensemble = _Ensemble(
+            members=count,
+            substeps=substeps,
+            keep=int(first is None),
+            **{name: array.ctypes.data for name, array in arrays.items()},
+        )
+        grid, _series = grid_of(window)
+        measured = np.isfinite(window.data).sum(axis=1)
+        walking = len(walk) if walk.any() else 0
+        done, times = 0, max(1, CHUNK // (count * (window.data.shape[1] + walking)))
+        while done < window.times:
+            end = min(done + times, window.times)
+            noise = rng.standard_normal((int(measured[done:end].sum()), count), dtype=np.float32)
+            walks = rng.standard_normal((end - done if walking else 0, len(walk), count), dtype=np.float32)
+            reached = self.forecast.library.filter(
+                ctypes.byref(self.forecast.sizes), ctypes.byref(grid), ctypes.byref(ensemble), done, end,
+                POINTER(noise.ctypes.data), POINTER(walks.ctypes.data),
+            )  # fmt: skip
+            if reached < end:
+                return Filtered(self, ensemble, arrays, reached)
+            done = end
+        return Filtered(self, ensemble, arrays, done)
+
+
+class Filtered:
+    """What the filter leaves of one window.
+
+    Attributes:
+        times: Points that were filtered; fewer than the window's where all members were lost.
+    """
+
+    def __init__(self, smoother: Smoother, ensemble: Any, arrays: dict[str, Array], times: int) -> None:
+        self._smoother, self._ensemble, self._arrays, self.times = smoother, ensemble, arrays, times
+
+    def means(self) -> Array:
+        """Means of the filter, shape (N, D + V + P)."""
+        return self._arrays["analysed"]
+
+    def smoothed(self, last: Array | None = None) -> Array:
+        """Smoothed means, shape (N, D + V + P); after members were lost, the last ones that are finite.
+
+        Args:
+            last: Mean of the last point where more is known of it than the filter does, shape (D + V + P,).
+        """
+        path = np.array(self._arrays["analysed"])
+        if last is not None:
+            path[self.times - 1] = last
+        forecast = self._smoother.forecast
+        forecast.library.smooth(
+            ctypes.byref(forecast.sizes), ctypes.byref(self._ensemble), self.times, POINTER(path.ctypes.data)
+        )
+        path[self.times :] = path[self.times - 1]
+        return path

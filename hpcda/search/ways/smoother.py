@@ -1,0 +1,95 @@
+"""Smoothed paths: the data smoothed by an ensemble of the model, its parameters unknown.
+
+Members begin as white noise with the data's mean and spread, their parameters anywhere in their starting
+range; an ensemble Kalman filter takes them through the data, and the means of its backward pass are the path
+(`hpcda.search.smoother`). The filter believes the data less than their noise allows: members that are sure
+too early follow a wrong path and no longer hear the data, and closeness to the data is the ladder's business.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hpcda.problem import Array, Window
+from hpcda.search.scene import Scene
+from hpcda.search.ways.way import Way, centre_and_spread, measured_states
+
+MEMBERS, MEMBERS_A_ROW = 104, 5
+"""How many members there are at least, and how many for each of the D + V + P numbers of a member."""
+EASINGS: tuple[float, ...] = (16.0,)
+"""Factor of the variance of the data in each pass; a pass begins where the members of the last one end up."""
+LOST = 10.0
+"""A member is lost where a state is this many times further away than its range and the data reach."""
+
+
+def _members(scene: Scene, window: Window, rng: np.random.Generator, shared: Array | None) -> Array:
+    """Members at the first point of a window, before its data, shape (D + V + P, members)."""
+    problem = scene.problem
+    count = 8 * -(-max(MEMBERS, MEMBERS_A_ROW * scene.forecast.rows) // 8)
+    centre, spread = centre_and_spread(problem, window)
+    for name, (mean, std) in problem.initial_prior.items():
+        state = problem.model.state_names.index(name)
+        centre[state], spread[state] = mean, std
+    rows = [centre[:, None] + spread[:, None] * rng.standard_normal((problem.dimension, count))]
+    drawn = problem.varying if shared is not None else (*problem.varying, *problem.parameters)
+    for one in drawn:
+        row = rng.uniform(*one.start, count) if one.prior is None else rng.normal(*one.prior, count)
+        rows.append(np.clip(row, *one.bounds)[None])
+    if shared is not None:
+        rows.append(shared)
+    members = np.ascontiguousarray(np.vstack(rows))
+    low, high = problem.state_bounds.T
+    members[: problem.dimension] = np.clip(members[: problem.dimension], low[:, None], high[:, None])
+    return members
+
+
+def _reach(scene: Scene, window: Window) -> tuple[Array, Array]:
+    """Where states are, and how far from there a member is lost, each of shape (D,)."""
+    problem = scene.problem
+    centre, _ = centre_and_spread(problem, window)
+    far = np.abs(problem.state_start).max(axis=1) + np.ptp(problem.state_start, axis=1)
+    for state, values in measured_states(problem, window).items():
+        far[state] = max(far[state], np.abs(values - centre[state]).max())
+    return centre, np.where(far > 0.0, LOST * far, np.finfo(float).max)
+
+
+def _path(scene: Scene, rng: np.random.Generator) -> Array:
+    problem = scene.problem
+    block, shared = problem.block, None
+    filtered, ends = [], []
+    for window in problem.windows:
+        members = _members(scene, window, rng, shared)
+        reach = _reach(scene, window)
+        substeps = scene.forecast.substeps(window, members[:, :16])
+        for easing in EASINGS[:-1]:
+            first = members[:block].copy()
+            scene.smoother.filter(window, members, rng, reach, easing, substeps, first)
+            members[:block] = first
+        filtered.append(scene.smoother.filter(window, members, rng, reach, EASINGS[-1], substeps))
+        ends.append(members)
+        shared = members[block:]
+    blocks: list[Array] = []
+    parameters = np.zeros(0)
+    for one, members in zip(reversed(filtered), reversed(ends), strict=True):
+        last = _informed(members, parameters) if blocks else None
+        means = one.smoothed(last)
+        parameters = means[0, block:]
+        blocks.insert(0, means[:, :block])
+    return problem.join(blocks, parameters)
+
+
+def _informed(members: Array, parameters: Array) -> Array:
+    """Mean of the members, shape (D + V + P,), where later windows say what the parameters are."""
+    mean = members.mean(axis=1)
+    if not len(parameters):
+        return mean
+    anomalies = members - mean[:, None]
+    known = anomalies[len(mean) - len(parameters) :]
+    slope = np.linalg.lstsq(known.T, anomalies.T, rcond=1e-6)[0]
+    informed: Array = mean + slope.T @ (parameters - mean[len(mean) - len(parameters) :])
+    return informed
+
+
+SMOOTHER = Way(
+    "smoother", "the data smoothed by an ensemble of the model", _path, shares=(0.5, 0.4),
+)  # fmt: skip

@@ -1,0 +1,196 @@
+"""Smoothed paths: against exact Kalman smoothing, and what no problem may spoil."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from problems import MATRIX, SMALL, example, linear_model, linear_problem
+
+from hpcda.action.native import Equations
+from hpcda.annealing import Ladder
+from hpcda.models.catalogue import catalogue, load_model
+from hpcda.models.model import Model, State
+from hpcda.problem import Estimated, Window
+from hpcda.search import WAYS, Scene
+from hpcda.search.forecast import Forecast
+from hpcda.search.smoother import Smoother
+from hpcda.search.ways import smoother as way
+
+LADDER = Ladder(0.01, 2.0, 5)
+FAR = np.zeros(3), np.full(3, 1e6)
+
+
+def scene_of(problem):
+    """A scene whose action is not compiled: beginning takes its equations alone."""
+    return Scene(problem, LADDER, SimpleNamespace(equations=Equations(problem)))
+
+
+def draw(problem, seed=1):
+    path = WAYS["smoother"].draw(scene_of(problem), np.random.default_rng(seed))
+    assert path.shape == (problem.size,)
+    return path
+
+
+def exact(problem, window, mean, std, easing, walk=0.0):
+    """Posterior mean and standard deviation of (x, y, z, b) at all times, b walking by `walk` a step."""
+    step = np.eye(4)
+    step[:3, :3] = MATRIX
+    step[0, 3] = 1.0
+    times = window.times
+    reach = np.zeros((times, 4, 4 + times))  # unknowns: the first point and the steps of b
+    reach[0, :, :4] = np.eye(4)
+    for n in range(1, times):
+        reach[n] = step @ reach[n - 1]
+        reach[n, 3, 3 + n] = walk
+    seen = np.array([[1.0, 0, 0, 0], [1, 0, 1, 0]])
+    prior_mean, prior_std = np.append(mean, np.zeros(times)), np.append(std, np.ones(times))
+    precision, right = np.diag(prior_std**-2), prior_mean / prior_std**2
+    for n, k in np.argwhere(np.isfinite(window.data)):
+        row, weight = seen[k] @ reach[n], 1 / (easing * window.noise_std[n, k] ** 2)
+        precision += weight * np.outer(row, row)
+        right += weight * row * window.data[n, k]
+    covariance = np.linalg.inv(precision)
+    return reach @ covariance @ right, np.sqrt(np.einsum("nij,jk,nik->ni", reach, covariance, reach))
+
+
+@pytest.mark.parametrize("walk", [None, 0.4])
+@pytest.mark.parametrize("easing", [1.0, 9.0])
+def test_it_is_the_kalman_smoother_where_all_is_linear(walk, easing):
+    problem = linear_problem(20)
+    if walk is not None:
+        problem = replace(problem, parameters=(), varying=(Estimated("b", (-1.0, 2.0), walk_std=walk),))
+    window = problem.windows[0]
+    mean, std = np.array([0.3, -0.2, 0.5, 0.4]), np.array([1.0, 1.5, 0.7, 0.8])
+    rng = np.random.default_rng(2)
+    members = mean[:, None] + std[:, None] * rng.standard_normal((4, 8000))
+    smoother = Smoother(Forecast(problem))
+    found = smoother.filter(window, members, rng, FAR, easing).smoothed()
+    wanted, spread = exact(problem, window, mean, std, easing, walk or 0.0)
+    assert np.abs((found - wanted) / spread).max() < 0.1
+    assert np.abs(members.mean(axis=1) - wanted[-1]).max() < 0.1
+    assert np.std(members, axis=1) == pytest.approx(spread[-1], rel=0.1)
+
+
+def test_the_first_point_learns_from_all_data():
+    problem = linear_problem(20)
+    mean, std = np.array([0.3, -0.2, 0.5, 0.4]), np.array([1.0, 1.5, 0.7, 0.8])
+    rng = np.random.default_rng(2)
+    members = mean[:, None] + std[:, None] * rng.standard_normal((4, 8000))
+    first = members[:3].copy()
+    Smoother(Forecast(problem)).filter(problem.windows[0], members, rng, FAR, first=first)
+    wanted, spread = exact(problem, problem.windows[0], mean, std, 1.0)
+    assert np.abs((first.mean(axis=1) - wanted[0, :3]) / spread[0, :3]).max() < 0.1
+    assert np.std(first, axis=1) == pytest.approx(spread[0, :3], rel=0.1)
+
+
+def test_windows_share_what_they_learn_of_parameters(monkeypatch):
+    monkeypatch.setattr(way, "MEMBERS", 8000)
+    monkeypatch.setattr(way, "EASINGS", (1.0,))
+    problem = linear_problem(16)
+    window = problem.windows[0]
+    late = replace(window, data=window.data[::-1].copy() + 1.0)
+    problem = replace(problem, windows=(window, late))
+    path = draw(problem)
+    blocks, parameters = problem.split(path)
+    swapped = replace(problem, windows=(late, window))
+    again, same = swapped.split(draw(swapped, seed=4))
+    assert parameters == pytest.approx(same, abs=0.05)
+    for a, b in zip(blocks, again[::-1], strict=True):
+        assert a == pytest.approx(b, abs=0.15)
+
+
+CASES = [(name, "nonlinear and gaps") for name in catalogue()]
+CASES += [("lorenz63", "walk"), ("nakl", "independent and series")]
+
+
+@pytest.mark.parametrize(("name", "variant"), CASES)
+def test_every_model_gets_a_finite_path(name, variant):
+    kind = load_model(name, SMALL.get(name)).kind
+    problem, _ = example(name, "map" if kind == "map" else "trapezoid", variant)
+    assert np.isfinite(draw(problem)).all()
+
+
+def test_a_path_comes_from_the_generator_alone():
+    problem, _ = example("lorenz63", "trapezoid", "walk")
+    assert np.array_equal(draw(problem, 3), draw(problem, 3))
+    assert not np.array_equal(draw(problem, 3), draw(problem, 4))
+
+
+def test_a_path_and_its_members_stay_within_bounds():
+    problem, _ = example("lorenz63", "trapezoid", "nonlinear and gaps")
+    bounded = replace(
+        problem,
+        parameters=tuple(replace(p, bounds=p.start) for p in problem.parameters),
+        state_bounds=0.5 * problem.state_start,
+    )
+    path = draw(bounded)
+    low, high = bounded.bounds
+    assert (path >= low).all() and (path <= high).all()
+    smoother = Smoother(Forecast(bounded))
+    members = way._members(scene_of(bounded), bounded.windows[0], np.random.default_rng(1), None)
+    smoother.filter(bounded.windows[0], members, np.random.default_rng(1), FAR)
+    ends = np.array([*bounded.state_bounds, *(p.bounds for p in bounded.parameters)])
+    assert (members.T >= ends[:, 0]).all() and (members.T <= ends[:, 1]).all()
+
+
+def test_gaps_are_bridged_and_data_followed():
+    """Lorenz 63, only x measured, a third of the data missing: the unmeasured states are found."""
+    problem, _ = example("lorenz63", "trapezoid", "states alone")
+    t = 0.02 * np.arange(200)
+    forecast = Forecast(problem)
+    empty = Window(t, np.full((200, 1), np.nan), np.full((200, 1), 0.5), np.zeros((200, 0)))
+    truth = forecast.run(empty, 0, 199, np.array([[1.0], [2.0], [20.0]]))[:, :, 0]
+    data = truth[:, :1] + 0.5 * np.random.default_rng(3).standard_normal((200, 1))
+    data[60:125] = np.nan
+    problem = replace(problem, windows=(replace(empty, data=data),))
+    error = draw(problem).reshape(200, 3) - truth
+    assert np.sqrt(np.mean(error**2)) < 1.5
+
+
+def exploding():
+    """x' = x² - 1: members above 1 grow without bound in finite time."""
+    return Model("exploding", (State("x", range=(-2.0, 2.0)),), (), lambda x, p: [x[0] ** 2 - 1.0])
+
+
+def test_members_that_grow_without_bound_are_replaced():
+    t = 0.1 * np.arange(100)
+    data = -1.0 + 0.1 * np.random.default_rng(1).standard_normal((100, 1))
+    data[:5] = np.nan
+    problem, _ = example(exploding(), "trapezoid", "states alone")
+    window = Window(t, data, np.full((100, 1), 0.1), np.zeros((100, 0)))
+    path = draw(replace(problem, windows=(window,)))
+    assert path[20:] == pytest.approx(-1.0, abs=0.2)
+
+
+def test_where_all_members_are_lost_the_last_mean_stays():
+    problem, _ = example(exploding(), "trapezoid", "states alone")
+    window = Window(0.1 * np.arange(60), np.full((60, 1), np.nan), np.ones((60, 1)), np.zeros((60, 0)))
+    members = 1.5 + 0.01 * np.random.default_rng(1).standard_normal((1, 16))
+    smoother = Smoother(Forecast(problem))
+    filtered = smoother.filter(window, members, np.random.default_rng(2), (np.zeros(1), np.full(1, 40.0)))
+    path = filtered.smoothed()
+    assert 1 < filtered.times < 60
+    assert np.isfinite(path).all() and (path[filtered.times :] == path[filtered.times - 1]).all()
+
+
+def test_ranges_without_width_lose_no_member():
+    problem, _ = example("lorenz63", "trapezoid", "nonlinear and gaps", state_start=np.ones((3, 2)))
+    path, _ = problem.split(draw(problem))
+    assert np.ptp(path[0][:, 2]) > 0.0
+
+
+def test_other_numbers_of_members_are_refused():
+    problem = linear_problem()
+    smoother = Smoother(Forecast(problem))
+    with pytest.raises(ValueError, match="multiple of 8"):
+        smoother.filter(problem.windows[0], np.zeros((4, 12)), np.random.default_rng(1), FAR)
+
+
+def test_linear_flows_too():
+    """A flow with a parameter that nothing measures keeps that parameter's prior."""
+    problem = linear_problem()
+    problem = replace(problem, model=linear_model("flow"), discretization="trapezoid")
+    assert np.isfinite(draw(problem)).all()
