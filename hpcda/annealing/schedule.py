@@ -26,7 +26,12 @@ BATCHES = 4
 """A group takes at most this part of its share of what is left at once."""
 NARROW, NARROW_SHARE = 4, 5
 """Lanes of the narrow batches, and the starts a group up to which they end sooner: a step of 4 lanes takes
-0.56 to 0.76 of one of 8 (tests/benchmarks/scaling.py measures it)."""
+0.57 to 0.76 of one of 8 (tests/benchmarks/scaling.py measures it)."""
+LEAST = 2
+"""Fewest lanes worth having: a step of 2 takes 0.46 to 0.69 of one of 8, a step of 1 is not faster."""
+PATIENCE = 0.01
+"""Seconds for which lanes stay empty before the climbs go over to fewer, which takes 0.003: what has been
+lost is then what it costs, and nobody knows how long the last climbs are."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,11 @@ def capacity(share: float, lanes: int) -> int:
 def width(share: float, lanes: int) -> int:
     """Lanes that are worth having, at most `lanes`, where there are `share` starts for each group."""
     return NARROW if NARROW < lanes and share <= NARROW_SHARE else lanes
+
+
+def few(climbs: int, lanes: int) -> bool:
+    """Whether so many climbs, to which none are added, would do with fewer lanes."""
+    return 0 < climbs <= lanes // 2 and lanes > LEAST
 
 
 class Pool(Generic[Key]):

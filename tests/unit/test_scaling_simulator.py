@@ -14,8 +14,12 @@ from scaling_parts.measured import kept  # noqa: E402
 from scaling_parts.simulator import POLICIES, Network, Policy, Starts, replay  # noqa: E402
 
 FREE = Network(0.0, 0.0)
-EVEN = Starts("even", ((5, 3, 2),), {4: 0.5e-3, 8: 1e-3})
-UNEVEN = Starts("uneven", ((5, 3, 2), (9, 1, 1), (4, 30, 2), (3, 3, 3)), {1: 1e-3, 4: 0.5e-3, 8: 1e-3})
+EVEN = Starts("even", ((5, 3, 2),), {2: 0.4e-3, 4: 0.5e-3, 8: 1e-3})
+UNEVEN = Starts(
+    "uneven",
+    ((5, 3, 2), (9, 1, 1), (4, 30, 2), (3, 3, 3)),
+    {1: 1e-3, 2: 0.4e-3, 4: 0.5e-3, 8: 1e-3},
+)
 
 
 def test_one_rank_with_one_lane_takes_all_steps_one_after_another():
