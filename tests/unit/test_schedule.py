@@ -35,8 +35,8 @@ def test_a_group_holds_its_share_and_no_more_than_its_reserve(share, lanes, held
 
 
 def test_few_starts_are_given_narrow_batches():
-    assert [width(share, 8) for share in (0.1, 3, 5, 5.1, 100)] == [4, 4, 4, 8, 8]
-    assert width(3, 4) == 4 and width(3, 2) == 2 and width(100, 1) == 1
+    assert [width(share, 8) for share in (0.1, 2, 3, 5, 5.1, 100)] == [2, 2, 4, 4, 8, 8]
+    assert width(2, 4) == 2 and width(3, 4) == 4 and width(3, 2) == 2 and width(100, 1) == 1
 
 
 def test_climbs_are_few_where_half_of_the_lanes_hold_them():
