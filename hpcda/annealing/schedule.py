@@ -28,7 +28,7 @@ BATCHES = 4
 """A group takes at most this part of its share of what is left at once."""
 NARROW = ((2, 2), (4, 5))
 """Lanes of narrow batches, and the starts a group up to which they end sooner: a step of 4 lanes takes 0.57
-to 0.76 of one of 8, one of 2 takes 0.46 to 0.69 (tests/benchmarks/scaling.py measures it)."""
+to 0.76 of one of 8, one of 2 takes 0.46 to 0.73 (tests/benchmarks/scaling.py measures it)."""
 LEAST = 2
 """Fewest lanes worth having: a step of 1 takes longer than one of 2."""
 PATIENCE = 0.01
