@@ -77,6 +77,15 @@ class Equations:
         return source(self.model, "model") + "\n" + source(self.observed, "observe")
 
 
+def code(equations: Equations, lanes: int, modules: Sequence[tuple[str, str]]) -> str:
+    """What is compiled for a problem, for `lanes` paths at once, with further C files (package, name)."""
+    texts = [files(package).joinpath(name).read_text() for package, name in modules]
+    assemble = files("hpcda.action").joinpath("assemble.c").read_text()
+    structure = equations.structure
+    derivatives = "" if lanes == 1 or structure.scheme.staged else first_derivatives(structure)
+    return "\n".join([prelude(lanes), equations.code, derivatives, assemble, *texts])
+
+
 class Native:
     """C code for one problem, working on `lanes` paths at once, with its tables.
 
@@ -94,13 +103,7 @@ class Native:
         self, equations: Equations, lanes: int, modules: Sequence[tuple[str, str]], priors: Priors
     ) -> None:
         self.equations, self.lanes = equations, lanes
-        texts = [files(package).joinpath(name).read_text() for package, name in modules]
-        assemble = files("hpcda.action").joinpath("assemble.c").read_text()
-        structure = equations.structure
-        derivatives = "" if lanes == 1 or structure.scheme.staged else first_derivatives(structure)
-        self.library: Any = library(
-            "\n".join([prelude(lanes), equations.code, derivatives, assemble, *texts])
-        )
+        self.library: Any = library(code(equations, lanes, modules))
         self._keep: list[Numbers] = []
         problem = equations.problem
         self.tables = self._make_tables()
@@ -128,6 +131,11 @@ class Native:
         size = max(count, 1) * self.lanes * 8
         return raw[begin : begin + size].view(np.float64).reshape(-1, self.lanes), address
 
+    def seen(self, address: int, count: int) -> Array:
+        """The `count` vectors of one number a lane that stand at an address, shape (count, lanes)."""
+        numbers = ctypes.cast(address, ctypes.POINTER(DOUBLE))
+        return np.ctypeslib.as_array(numbers, (count, self.lanes))
+
     def work(self, times: int, errors: int | None = None, entries: int | None = None) -> Any:
         """Scratch for one window of `times` points."""
         tables, scheme = self.tables, self.equations.structure.scheme
@@ -146,7 +154,7 @@ class Native:
         equations = self.equations
         problem, model, observed = equations.problem, equations.model, equations.observed
         scheme = equations.structure.scheme
-        tables = equations.structure.tables()
+        tables = equations.structure.tables
         numbers = {
             "D": problem.dimension,
             "V": len(problem.varying),

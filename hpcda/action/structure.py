@@ -192,6 +192,7 @@ class Structure:
             first += len(row)
         return products
 
+    @cached_property
     def tables(self) -> dict[str, Numbers]:
         """Every index table of assemble.c by its name there."""
         entries = [entry for row in self.rows for entry in row]

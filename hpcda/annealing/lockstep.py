@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from hpcda.action import Action, Parts
-from hpcda.action.native import DOUBLE, INT, POINTER, Native, struct
+from hpcda.action.native import DOUBLE, INT, POINTER, Native, code, struct
 from hpcda.action.structure import Structure
 from hpcda.annealing.ladder import Ladder
 from hpcda.annealing.outcome import Outcome
@@ -89,6 +89,23 @@ class Reached:
     ended: bool
 
 
+@dataclass(frozen=True)
+class Midway:
+    """A climb in the middle of a rung: all that its further steps depend on.
+
+    Attributes:
+        path: Flat path, shape (size,).
+        held: Bounds that it is held at, -1 or 1 or 0, shape (size,).
+        multipliers: Of the model errors, for each window, flat.
+        numbers: What is counted and kept of its step control, by name.
+    """
+
+    path: Array
+    held: Array
+    multipliers: tuple[Array, ...]
+    numbers: dict[str, float]
+
+
 @cache
 def default_lanes() -> int:
     """Numbers of double precision that the processor's widest vector registers hold, at least 4."""
@@ -111,6 +128,11 @@ def memory(action: Action, lanes: int | None = None) -> float:
     passing = 3 * structure.slots + (2 + 2 * scheme.span) * block**2
     records = 4 * problem.size
     return 8.0 * (lanes or default_lanes()) * (records + times * (front / scheme.span + a_time) + passing)
+
+
+def code_of(action: Action, lanes: int) -> str:
+    """What is compiled for a lockstep."""
+    return code(action.equations, lanes, SOURCES)
 
 
 def fits(action: Action) -> bool:
@@ -149,6 +171,7 @@ class Lockstep:
         self._records = (_Record * self._capacity)()
         self._paths = np.zeros((self._capacity, action.size))
         self._works: list[ctypes.Structure] = []
+        self._multipliers: list[Array] = []
         self._stretches = self._make_stretches()
         self._batch = self._make_batch()
 
@@ -170,6 +193,34 @@ class Lockstep:
         self._start[lane], self._rung[lane], self._state[lane] = start, rung, ACTIVE
         before = 0.0 if fresh else float(self.ladder.rf[rung - 1])
         self._begin(ctypes.addressof(self._batch), lane, before)
+
+    def lift(self, lane: int) -> Midway:
+        """Take a climb out of its lane, between two steps; its finished rungs must have been handed over.
+
+        Raises:
+            ValueError: There is no such climb in the lane, or rungs have not been handed over.
+        """
+        if self._state[lane] != ACTIVE or self._batch.recorded:
+            raise ValueError(f"lane {lane} holds no climb that can be moved now")
+        numbers = {name: values[lane].item() for name, values in self._per_lane.items()}
+        multipliers = tuple(values[:, lane].copy() for values in self._multipliers)
+        midway = Midway(self.stacked[:, lane].copy(), self._held[:, lane].copy(), multipliers, numbers)
+        self._state[lane] = EMPTY
+        return midway
+
+    def set_down(self, lane: int, climb: Midway) -> None:
+        """Let a climb go on in an empty lane: of this lockstep, or another of the same problem and ladder.
+
+        Raises:
+            ValueError: The lane is not empty.
+        """
+        if self._state[lane] != EMPTY:
+            raise ValueError(f"lane {lane} is not empty")
+        self.stacked[:, lane], self._held[:, lane] = climb.path, climb.held
+        for values, own in zip(self._multipliers, climb.multipliers, strict=True):
+            values[:, lane] = own
+        for name, value in climb.numbers.items():
+            self._per_lane[name][lane] = value
 
     @property
     def cap(self) -> float:
@@ -253,11 +304,13 @@ class Lockstep:
             intervals = (window.times - 1) // span
             work = native.work(window.times)
             self._works.append(work)
+            errors = intervals * structure.scheme.errors * tables.D
+            self._multipliers.append(native.seen(getattr(work, "lambda"), errors))
             evaluations = window.times if tables.nodal else intervals * structure.scheme.stages
             places = {
                 "fronts": (intervals + 1) * front,
                 "rates": evaluations * tables.D,
-                "lambda": intervals * structure.scheme.errors * tables.D,
+                "lambda": errors,
             }
             stretches[n] = _Stretch(
                 T=ctypes.addressof(tables),
@@ -279,11 +332,9 @@ class Lockstep:
             "scratch": block * span * block,
             "coupling": block * span * block,
         }
-        places: dict[str, int] = {}
-        for name, count in counts.items():
-            array, places[name] = native.vectors(count)
-            if name == "x":
-                self.stacked = array
+        vectors = {name: native.vectors(count) for name, count in counts.items()}
+        places = {name: place for name, (_, place) in vectors.items()}
+        self.stacked, self._held = vectors["x"][0], vectors["hold"][0]
         lanes: dict[str, Numbers] = {name: np.zeros(self.lanes, dtype=np.int32) for name in _COUNTERS.split()}
         lanes |= {name: np.zeros(self.lanes) for name in _NUMBERS.split()}
         self._per_lane = lanes

@@ -6,7 +6,9 @@ has lanes, the first of them dealt without a message; it takes the next one when
 work is done, so that all groups hold the same work when none are left. From then on lanes go to the climbs
 that are least far, from rung to rung, so that all climbs of a group end together and its lanes stay full
 (McNaughton, Manage. Sci. 6, 1 (1959): with preemption the makespan is the larger of the mean load and the
-longest job). A rung is a pure step from path to path: no result depends on any of this.
+longest job). Where no more climbs are left than half of the lanes, they go over to fewer lanes, whose steps
+take less time. A rung is a pure step from path to path, and so is a step with all that a lane keeps: no
+result depends on any of this.
 """
 
 from __future__ import annotations
@@ -24,9 +26,14 @@ RESERVE = 1
 """Starts that a group holds beyond its lanes, in units of the lanes; with more, slow ranks end late."""
 BATCHES = 4
 """A group takes at most this part of its share of what is left at once."""
-NARROW, NARROW_SHARE = 4, 5
-"""Lanes of the narrow batches, and the starts a group up to which they end sooner: a step of 4 lanes takes
-0.56 to 0.76 of one of 8 (tests/benchmarks/scaling.py measures it)."""
+NARROW = ((2, 2), (4, 5))
+"""Lanes of narrow batches, and the starts a group up to which they end sooner: a step of 4 lanes takes 0.57
+to 0.76 of one of 8, one of 2 takes 0.46 to 0.73 (tests/benchmarks/scaling.py measures it)."""
+LEAST = 2
+"""Fewest lanes worth having: a step of 1 takes longer than one of 2."""
+PATIENCE = 0.01
+"""Seconds for which lanes stay empty before the climbs go over to fewer, which takes 0.003: what has been
+lost is then what it costs, and nobody knows how long the last climbs are."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +98,12 @@ def capacity(share: float, lanes: int) -> int:
 
 def width(share: float, lanes: int) -> int:
     """Lanes that are worth having, at most `lanes`, where there are `share` starts for each group."""
-    return NARROW if NARROW < lanes and share <= NARROW_SHARE else lanes
+    return next((narrow for narrow, most in NARROW if narrow < lanes and share <= most), lanes)
+
+
+def few(climbs: int, lanes: int) -> bool:
+    """Whether so many climbs, to which none are added, would do with fewer lanes."""
+    return 0 < climbs <= lanes // 2 and lanes > LEAST
 
 
 class Pool(Generic[Key]):

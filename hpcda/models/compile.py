@@ -107,18 +107,27 @@ def library(code: str) -> ctypes.CDLL:
     Raises:
         CompilerError: There is no compiler, it refuses the code, or the cache cannot be written.
     """
-    key = hashlib.sha256("\0".join([code, *compiler(), *FLAGS, _machine()]).encode()).hexdigest()[:32]
-    target = cache_folder() / f"{key}.so"
+    target = _place(code)
     if _whole(target):
         try:
             return ctypes.CDLL(str(target))
         except OSError:
             target.unlink(missing_ok=True)
-    with (cache_folder() / f"{key}.lock").open("w") as lock:
+    with target.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not _whole(target):
             _compile(code, target)
     return ctypes.CDLL(str(target))
+
+
+def kept(code: str) -> bool:
+    """Whether `library` finds this code compiled."""
+    return _whole(_place(code))
+
+
+def _place(code: str) -> Path:
+    key = hashlib.sha256("\0".join([code, *compiler(), *FLAGS, _machine()]).encode()).hexdigest()[:32]
+    return cache_folder() / f"{key}.so"
 
 
 def _whole(file: Path) -> bool:

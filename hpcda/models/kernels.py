@@ -31,7 +31,10 @@ _VECTORIZED = (
 
 
 def prelude(lanes: int) -> str:
-    """What generated code needs before it: the vector type `vd` of `lanes` numbers and its functions."""
+    """What generated code needs before it: the vector type `vd` of `lanes` numbers and its functions.
+
+    A function of 2, 4 or 8 lanes gives the same bits: it is the one of as many numbers as the registers hold.
+    """
     each = " ".join(f"EACH({name}, {name}(a[i]))" for name in _FUNCTIONS if name not in _VECTORIZED)
     wide = " ".join(f"WIDE({name})" for name in _VECTORIZED)
     return f"""
@@ -44,20 +47,26 @@ def prelude(lanes: int) -> str:
 typedef double vd __attribute__((vector_size(8 * W), aligned(8)));
 typedef long long vl __attribute__((vector_size(8 * W), aligned(8)));
 #define EACH(name, value) static inline vd v_##name(vd a) {{ LANES(value) }}
-#if defined(__GLIBC__) && defined(__x86_64__)
-#ifndef __has_builtin
-#define __has_builtin(name) 0
+#if defined(__GLIBC__) && defined(__x86_64__) && W > 1
+#if __GLIBC_PREREQ(2, 35) && defined(__AVX512F__)
+#define TOGETHER 8
+#define OF_MATH(name) _ZGVeN8v_##name
+#elif __GLIBC_PREREQ(2, 35) && defined(__AVX2__)
+#define TOGETHER 4
+#define OF_MATH(name) _ZGVdN4v_##name
 #endif
-#if __GLIBC_PREREQ(2, 35) && W == 8 && defined(__AVX512F__)
-#define WIDE(name) vd _ZGVeN8v_##name(vd); static inline vd v_##name(vd a) {{ return _ZGVeN8v_##name(a); }}
-#elif __GLIBC_PREREQ(2, 35) && W == 4 && defined(__AVX512F__) && __has_builtin(__builtin_shufflevector)
-typedef double v8 __attribute__((vector_size(64)));
-#define WIDE(name) v8 _ZGVeN8v_##name(v8); static inline vd v_##name(vd a) {{ \
-  const v8 r = _ZGVeN8v_##name(__builtin_shufflevector(a, a, 0, 1, 2, 3, 0, 1, 2, 3)); \
-  return __builtin_shufflevector(r, r, 0, 1, 2, 3); }}
-#elif __GLIBC_PREREQ(2, 35) && W == 4 && defined(__AVX2__)
-#define WIDE(name) vd _ZGVdN4v_##name(vd); static inline vd v_##name(vd a) {{ return _ZGVdN4v_##name(a); }}
 #endif
+#ifdef OF_MATH
+typedef double vm __attribute__((vector_size(8 * TOGETHER)));
+#define WIDE(name) vm OF_MATH(name)(vm); static inline vd v_##name(vd a) {{ \
+  vd r; \
+  for (int from = 0; from < W; from += TOGETHER) {{ \
+    vm some; \
+    for (int i = 0; i < TOGETHER; i++) some[i] = a[(from + i) % W]; \
+    some = OF_MATH(name)(some); \
+    for (int i = 0; i < TOGETHER && from + i < W; i++) r[from + i] = some[i]; \
+  }} \
+  return r; }}
 #endif
 #ifndef WIDE
 #define WIDE(name) EACH(name, name(a[i]))

@@ -21,8 +21,9 @@ from hpcda.annealing.anneal import Climb, Rung
 from hpcda.annealing.ladder import Ladder
 from hpcda.annealing.lockstep import Lockstep, Settings, default_lanes
 from hpcda.annealing.reasons import Reason
-from hpcda.annealing.schedule import Pool, capacity, width
+from hpcda.annealing.schedule import PATIENCE, Pool, capacity, few, width
 from hpcda.annealing.team import Finished
+from hpcda.annealing.widths import Widths
 from hpcda.petsc.options import PREFIX
 from hpcda.petsc.start import PETSc, TaoReason
 
@@ -81,7 +82,8 @@ class LockstepNewton:
 class LockstepTeam:
     """A `Team` that works on as many climbs as the processor's vectors have lanes, and holds more.
 
-    Once no more are to come, a climb that has finished a rung leaves its lane to one that is less far.
+    Once no more are to come, a climb that has finished a rung leaves its lane to one that is less far; and
+    the last climbs go over to fewer lanes, whose steps take less time, in the middle of their rungs.
 
     Args:
         action: The action.
@@ -108,6 +110,8 @@ class LockstepTeam:
         if lanes is None:
             lanes = default_lanes() if share is None else width(share, default_lanes())
         self._pool: Pool[Climb] = Pool(lanes if share is None else capacity(share, lanes), ladder.rungs)
+        self._widths = Widths(action, lanes)
+        self._action, self._ladder = action, ladder
         self._watch = watch or (lambda iteration, value: None)
         tao = PETSc.TAO().create(comm=PETSc.COMM_SELF)
         tao.setOptionsPrefix(PREFIX)
@@ -115,16 +119,16 @@ class LockstepTeam:
         tao.setMaximumIterations(max_iterations)
         tao.setType(PETSc.TAO.Type.PYTHON)
         tao.setFromOptions()
-        settings = Settings(
+        self._settings = Settings(
             max_iterations=tao.getMaximumIterations(),
             tolerance=tao.getTolerances()[0],
             barrier=barrier,
             rung_tolerance=rung_tolerance,
         )
-        self._lockstep = Lockstep(action, ladder, lanes, settings)
+        self._tao = tao
+        self._cap = np.inf
+        self._lockstep, self._stack = self._lay(lanes)
         self._newton = LockstepNewton(self._lockstep)
-        self._stack = PETSc.Vec().createWithArray(self._lockstep.stacked.ravel(), comm=PETSc.COMM_SELF)
-        tao.setSolution(self._stack)
         tao.setPythonContext(self._newton)
         tao.setMonitor(lambda tao: self._watch(tao.getIterationNumber(), tao.getObjectiveValue()))
         options = PETSc.Options()
@@ -133,15 +137,15 @@ class LockstepTeam:
             for name in options.getAll()
         )
         tao.setUp()
-        self._tao = tao
         self._climbs: dict[int, Climb] = {}
+        self._wasted = 0.0
         self._lane_seconds = np.zeros(self._lockstep.lanes)
         _alive.add(self)
 
     @property
     def lanes(self) -> int:
-        """Climbs worked on at once."""
-        return self._lockstep.lanes
+        """Climbs worked on at once, but for the last ones."""
+        return self._widths.most
 
     @property
     def linear(self) -> str:
@@ -172,11 +176,11 @@ class LockstepTeam:
     @property
     def cap(self) -> float:
         """See `Team`."""
-        return self._lockstep.cap
+        return self._cap
 
     @cap.setter
     def cap(self, action: float) -> None:
-        self._lockstep.cap = action
+        self._cap = self._lockstep.cap = action
 
     def level(self, last: bool) -> None:
         """See `Team`."""
@@ -187,6 +191,7 @@ class LockstepTeam:
         found: list[Finished] = []
         end, free = time.perf_counter() + SLICE_SECONDS, self.free
         while True:
+            self._fit()
             for lane in self._lockstep.empty:
                 self._give(int(lane), self._pool.next())
             levelling = self._pool.last and len(self._pool) > 0
@@ -197,6 +202,41 @@ class LockstepTeam:
                 self._exchange(lanes)
             if time.perf_counter() >= end or self.free > free or any(one.ended for one in new):
                 return found
+
+    def _lay(self, lanes: int) -> tuple[Lockstep, Any]:
+        """Lanes, and their paths as one vector, which is TAO's solution."""
+        lockstep = Lockstep(self._action, self._ladder, lanes, self._settings)
+        lockstep.cap = self._cap
+        stack = PETSc.Vec().createWithArray(lockstep.stacked.ravel(), comm=PETSc.COMM_SELF)
+        self._tao.setSolution(stack)
+        return lockstep, stack
+
+    def _fit(self) -> None:
+        """Go over to fewer lanes where the last climbs are few, or back where more have come after all."""
+        climbs, lanes = len(self._climbs) + len(self._pool), self._lockstep.lanes
+        if climbs > lanes < self._widths.most:
+            self._go_over(self._widths.least(climbs))
+        elif not (self._pool.last and few(climbs, lanes)):
+            self._wasted = 0.0
+        elif self._wasted >= PATIENCE:
+            self._go_over(min(lanes, self._widths.least(climbs)))
+
+    def _go_over(self, lanes: int) -> None:
+        """Let all climbs go on in so many lanes."""
+        if lanes == self._lockstep.lanes:
+            return
+        moved = [
+            (self._climbs[lane], self._lane_seconds[lane], self._lockstep.lift(lane))
+            for lane in sorted(self._climbs)
+        ]
+        self._stack.destroy()
+        self._lockstep, self._stack = self._lay(lanes)
+        self._newton.lockstep = self._lockstep
+        self._climbs = {lane: climb for lane, (climb, _, _) in enumerate(moved)}
+        self._lane_seconds, self._wasted = np.zeros(lanes), 0.0
+        for lane, (_, seconds, midway) in enumerate(moved):
+            self._lane_seconds[lane] = seconds
+            self._lockstep.set_down(lane, midway)
 
     def _give(self, lane: int, climb: Climb | None) -> None:
         if climb is not None:
@@ -220,6 +260,8 @@ class LockstepTeam:
         active = list(self._climbs)
         self._tao.solve()
         self._lane_seconds[active] += self._newton.seconds / max(len(active), 1)
+        self._wasted += self._newton.seconds
+        self._widths.worked(self._newton.seconds)
         found = []
         per_lane: dict[int, int] = {}
         reached = self._lockstep.reached()
@@ -245,5 +287,6 @@ class LockstepTeam:
         """See `Team`."""
         if self in _alive:
             _alive.discard(self)
+            self._widths.close()
             self._tao.destroy()
             self._stack.destroy()

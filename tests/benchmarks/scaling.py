@@ -12,10 +12,10 @@ hpcda.annealing.schedule.
 Efficiency is the work done, at the throughput of full batches of 8 lanes, divided by ranks times makespan:
 it is lost by empty lanes, by slower narrow batches, by waiting for the queue and by idle ranks. "bound" is
 the most that any schedule could reach, were every start's length known: the longest start takes its time, in
-the faster step of 4 lanes. "idle" is the mean part of the makespan for which ranks wait at the end. Policies:
+the fastest step there is. "idle" is the mean part of the makespan for which ranks wait at the end. Policies:
 greedy (each free lane takes the next start), fair (and no rank more than its share; narrow batches where
-there are few starts), default (what hpcda does), shrink (and, at no cost, narrow batches as soon as a rank
-has few climbs left; hpcda does not do this).
+there are few starts), wide (and each rank holds more climbs than lanes, levelled in the end), default (what
+hpcda does: and few climbs that are left go over to fewer lanes, whose code is there).
 
 Writes scaling.json, scaling.txt and scaling.png to --out.
 """

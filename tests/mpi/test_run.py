@@ -16,9 +16,11 @@ pytest.importorskip("petsc4py")
 import hpcda  # noqa: E402
 from hpcda.action import Action  # noqa: E402
 from hpcda.annealing import Ladder, step  # noqa: E402
+from hpcda.annealing.lockstep import Lockstep  # noqa: E402
 from hpcda.build import build_problem  # noqa: E402
 from hpcda.job import load_job  # noqa: E402
-from hpcda.petsc import make_minimiser, make_team  # noqa: E402
+from hpcda.petsc import LockstepTeam, make_minimiser, make_team  # noqa: E402
+from hpcda.petsc import lockstep as lockstep_module  # noqa: E402
 from hpcda.search import WAYS, Scene, begin  # noqa: E402
 from hpcda.store import RunFile  # noqa: E402
 
@@ -102,6 +104,23 @@ def compare(found: RunFile, exact: bool):
 
 def test_a_run_on_this_world_is_the_serial_one_bit_by_bit(shared_path):
     compare(run(shared_path), exact=True)
+
+
+def test_a_run_whose_last_climbs_go_over_to_fewer_lanes_is_the_serial_one_bit_by_bit(
+    shared_path, monkeypatch
+):
+    went, inner = [], LockstepTeam._go_over
+    monkeypatch.setattr(
+        LockstepTeam, "_go_over", lambda team, lanes: went.append(lanes) or inner(team, lanes)
+    )
+    monkeypatch.setattr(lockstep_module, "PATIENCE", 0.0)
+    monkeypatch.setattr(lockstep_module, "LOOK_SECONDS", 1e-5)
+    action = Action(build_problem(load_job(JOB)).problem)
+    for lanes in (4, 2):
+        Lockstep(action, Ladder(1e-2, 8.0, 7), lanes)
+    compare(run(shared_path), exact=True)
+    if STARTS / COMM.size > 3:
+        assert all(COMM.allgather(2 in went))
 
 
 def test_two_runs_are_equal_bit_by_bit(shared_path):

@@ -8,9 +8,11 @@ pytest.importorskip("petsc4py")
 
 from hpcda.action import Action  # noqa: E402
 from hpcda.annealing import Ladder  # noqa: E402
+from hpcda.annealing.lockstep import Lockstep  # noqa: E402
 from hpcda.build import build_problem  # noqa: E402
 from hpcda.job import load_job  # noqa: E402
 from hpcda.petsc import LockstepTeam  # noqa: E402
+from hpcda.petsc import lockstep as module  # noqa: E402
 from hpcda.search import WAYS, Scene, begin  # noqa: E402
 
 JOB = {
@@ -87,3 +89,64 @@ def test_levelled_climbs_end_together(parts):
         rest[level] = sum(10 - rung for rung in at.values())
     assert rest[False] > 60
     assert rest[True] < 40
+
+
+@pytest.fixture
+def impatient(parts, monkeypatch):
+    """Narrow widths are compiled, and a team goes over to them at once; which lanes it went over to."""
+    _, ladder, action = parts
+    for lanes in (4, 2):
+        Lockstep(action, ladder, lanes)
+    monkeypatch.setattr(module, "PATIENCE", 0.0)
+    monkeypatch.setattr(module, "LOOK_SECONDS", 1e-5)
+    went, inner = [], LockstepTeam._go_over
+
+    def go_over(team, lanes):
+        went.append((len(team._climbs), lanes))
+        inner(team, lanes)
+        assert team._lockstep.lanes == lanes and team.lanes == 8
+
+    monkeypatch.setattr(LockstepTeam, "_go_over", go_over)
+    return went
+
+
+def test_the_last_climbs_go_over_to_fewer_lanes_and_end_with_the_same_bits(parts, impatient):
+    plain, _ = climbed(parts, False, lanes=8, share=12.0)
+    assert not impatient, "more climbs may come"
+    found, _ = climbed(parts, True, lanes=8, share=12.0)
+    assert found == plain
+    assert [lanes for _, lanes in impatient] in ([4, 2], [2])
+    assert all(climbs <= lanes for climbs, lanes in impatient)
+
+
+def test_a_team_that_has_narrowed_has_room_for_what_comes_after_all(parts, impatient, monkeypatch):
+    monkeypatch.setattr(module, "SLICE_SECONDS", 0.0)
+    problem, ladder, action = parts
+    plain, _ = climbed(parts, False, lanes=8)
+    team, found = LockstepTeam(action, ladder, lanes=8), {}
+
+    def work():
+        for one in team.work():
+            found[one.climb.start, one.rung.number] = one.rung.outcome.parts
+
+    try:
+        team.level(True)
+        for start in range(3):
+            team.take(begin(Scene(problem, ladder), WAYS["uniform"], 1, start))
+        for _ in range(3):
+            work()
+        assert team.busy
+        for start in range(3, 9):
+            team.take(begin(Scene(problem, ladder), WAYS["uniform"], 1, start))
+        while team.busy:
+            work()
+    finally:
+        team.destroy()
+    assert [lanes for _, lanes in impatient][:2] == [4, 8]
+    assert found == {key: value[0] for key, value in plain.items() if key[0] < 9}
+
+
+def test_a_width_that_is_not_compiled_is_not_waited_for(parts, impatient, monkeypatch):
+    monkeypatch.setattr("hpcda.annealing.widths.kept", lambda code: False)
+    climbed(parts, True, lanes=8, share=12.0)
+    assert {lanes for _, lanes in impatient} == {8}

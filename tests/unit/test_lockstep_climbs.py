@@ -279,22 +279,3 @@ def test_the_memory_said_is_the_memory_taken(case, times):
     tracemalloc.stop()
     assert memory(action, lockstep.lanes) == memory(action)
     assert taken / 1.3 < memory(action) < 1.3 * taken
-
-
-def test_the_number_of_lanes_does_not_change_a_bit():
-    action, _ = action_of("morris_lecar", "trapezoid")
-    ladder = Ladder(1e-2, 10.0, 4)
-    path = first_paths(action.problem, 1)[0]
-    found = []
-    for lanes in sorted({4, default_lanes()}):
-        lockstep = Lockstep(action, ladder, lanes)
-        lockstep.put(0, 0, path, 0, fresh=True)
-        reached = []
-        while lockstep.active:
-            lockstep.advance(50)
-            reached += lockstep.reached()
-        found.append(reached)
-    for others in found[1:]:
-        for one, other in zip(found[0], others, strict=True):
-            assert one.outcome.parts == other.outcome.parts
-            np.testing.assert_array_equal(one.outcome.path, other.outcome.path)

@@ -122,13 +122,14 @@ class TestAuto:
         other, _ = self.play(self.plan(seed=2), lambda task: 50.0 + task.start % 7)
         assert one == two != other
 
-    def test_it_gives_up_what_is_far_above_the_lowest_level(self):
-        plan = self.plan()
-        plan.next([])
+    def test_it_gives_up_what_is_far_above_a_level_that_agrees_with_the_data(self):
+        plan, half = self.plan(), PROBLEM.measured / 2
+        task = plan.next([]).task(0)
         assert plan.cap == np.inf
-        self.play(plan, lambda task: 40.0, rounds=1)
-        plan.next([found(one, 40.0) for one in [self.plan().next([]).task(0)]])
-        assert 40.0 < plan.cap < 40.0 + 10 * np.sqrt(PROBLEM.measured / 2)
+        plan.next([found(task, half)])
+        assert half < plan.cap < half + 10 * np.sqrt(half)
+        plan.next([found(task, 10 * half)])
+        assert plan.cap == np.inf
 
     def test_levels_are_counted_once_lowest_first(self):
         tasks = self.plan().next([])

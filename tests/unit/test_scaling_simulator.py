@@ -11,11 +11,17 @@ import pytest
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
 from scaling_parts.measured import kept  # noqa: E402
-from scaling_parts.simulator import POLICIES, Network, Policy, Starts, replay  # noqa: E402
+from scaling_parts.simulator import POLICIES, SWITCH_SECONDS, Network, Policy, Starts, replay  # noqa: E402
+
+from hpcda.annealing.schedule import PATIENCE  # noqa: E402
 
 FREE = Network(0.0, 0.0)
-EVEN = Starts("even", ((5, 3, 2),), {4: 0.5e-3, 8: 1e-3})
-UNEVEN = Starts("uneven", ((5, 3, 2), (9, 1, 1), (4, 30, 2), (3, 3, 3)), {1: 1e-3, 4: 0.5e-3, 8: 1e-3})
+EVEN = Starts("even", ((5, 3, 2),), {2: 0.4e-3, 4: 0.5e-3, 8: 1e-3})
+UNEVEN = Starts(
+    "uneven",
+    ((5, 3, 2), (9, 1, 1), (4, 30, 2), (3, 3, 3)),
+    {1: 1e-3, 2: 0.4e-3, 4: 0.5e-3, 8: 1e-3},
+)
 
 
 def test_one_rank_with_one_lane_takes_all_steps_one_after_another():
@@ -29,10 +35,10 @@ def test_equal_starts_handed_out_greedily_come_in_rounds(share, steps):
     assert replay(EVEN, 5, share, POLICIES["greedy"], FREE).makespan == pytest.approx(steps)
 
 
-@pytest.mark.parametrize("share", [1, 3, 4])
-def test_few_equal_starts_take_one_narrow_round_on_every_rank(share):
+@pytest.mark.parametrize(("share", "lanes"), [(1, 2), (2, 2), (3, 4), (4, 4)])
+def test_few_equal_starts_take_one_narrow_round_on_every_rank(share, lanes):
     found = replay(EVEN, 5, share, Policy(), FREE)
-    assert found.makespan == pytest.approx(10 * EVEN.cost(4))
+    assert found.makespan == pytest.approx(10 * EVEN.cost(lanes))
     assert found.idle == pytest.approx(0.0)
 
 
@@ -51,6 +57,21 @@ def test_all_starts_are_handed_out_and_no_policy_beats_the_bounds(name, share):
     assert 0.0 < found.efficiency <= found.bound + 1e-12
     assert 0.0 <= found.idle < 1.0
     assert found == replay(UNEVEN, 20, share, POLICIES[name])
+
+
+def test_the_last_start_goes_on_in_fewer_lanes():
+    """Seven starts of 5 steps and one of 1000: first in 8 lanes, in 2 once time has been lost."""
+    long = Starts("long", (*[(5,)] * 7, (1000,)), {2: 0.4e-3, 4: 0.5e-3, 8: 1e-3})
+    number = next(s for s in range(1, 99) if np.bincount(draw(8, s), minlength=8)[7] == 1)
+    found = replay(long, 1, 8, Policy(), FREE, seed=number)
+    wide = 5 + PATIENCE / long.seconds[8]
+    switch = SWITCH_SECONDS / long.seconds[8]
+    assert found.makespan == pytest.approx(wide + switch + 0.4 * (1000 - wide))
+    assert replay(long, 1, 8, POLICIES["wide"], FREE, seed=number).makespan == pytest.approx(1000)
+
+
+def draw(kinds, seed):
+    return np.random.default_rng(seed).integers(0, kinds, kinds)
 
 
 def test_a_slow_queue_costs_what_it_takes():

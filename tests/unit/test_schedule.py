@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpcda.annealing import Ladder, Schedule
-from hpcda.annealing.schedule import Pool, capacity, width
+from hpcda.annealing.schedule import Pool, capacity, few, width
 
 firsts = st.lists(st.integers(0, 5), min_size=1, max_size=6).map(tuple)
 
@@ -35,8 +35,13 @@ def test_a_group_holds_its_share_and_no_more_than_its_reserve(share, lanes, held
 
 
 def test_few_starts_are_given_narrow_batches():
-    assert [width(share, 8) for share in (0.1, 3, 5, 5.1, 100)] == [4, 4, 4, 8, 8]
-    assert width(3, 4) == 4 and width(3, 2) == 2 and width(100, 1) == 1
+    assert [width(share, 8) for share in (0.1, 2, 3, 5, 5.1, 100)] == [2, 2, 4, 4, 8, 8]
+    assert width(2, 4) == 2 and width(3, 4) == 4 and width(3, 2) == 2 and width(100, 1) == 1
+
+
+def test_climbs_are_few_where_half_of_the_lanes_hold_them():
+    assert [few(climbs, 8) for climbs in (0, 1, 4, 5)] == [False, True, True, False]
+    assert few(2, 4) and not few(3, 4) and not few(1, 2) and not few(1, 1)
 
 
 @given(starts=st.integers(1, 10_000), groups=st.integers(1, 50), lanes=st.sampled_from([1, 2, 4, 8]))

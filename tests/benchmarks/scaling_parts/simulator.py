@@ -1,21 +1,25 @@
 """Replay of measured starts through hpcda's own schedule at any number of ranks, event by event.
 
 Time is counted in steps of a full batch of `WIDEST` lanes. A step of a narrower batch takes its measured
-part of that, one that is partly empty the whole. A take is a message to rank 0 and back, and rank 0 serves
-one at a time. Everything that decides is `hpcda.annealing.schedule`; here are clock, messages and lanes.
+part of that, one that is partly empty the whole; to go over to fewer lanes takes `SWITCH_SECONDS`. A take is
+a message to rank 0 and back, and rank 0 serves one at a time. Everything that decides is
+`hpcda.annealing.schedule`; here are clock, messages and lanes.
 """
 
 from __future__ import annotations
 
 import heapq
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from hpcda.annealing.schedule import Pool, Schedule, capacity, width
+from hpcda.annealing.schedule import LEAST, PATIENCE, Pool, Schedule, capacity, few, width
 
 WIDEST = 8
+SWITCH_SECONDS = 0.003
+"""To lay out fewer lanes and move the climbs: measured."""
 
 
 @dataclass(frozen=True)
@@ -26,20 +30,20 @@ class Policy:
         fair: Whether no group takes more than its share at once.
         pool: Whether groups hold more climbs than lanes, and level them in the end.
         narrow: Whether fewer lanes are used where there are few starts.
-        shrink: Whether a group goes over to fewer lanes when few climbs are left to it, at once.
+        tail: Whether a group goes over to fewer lanes when few climbs are left to it.
     """
 
     fair: bool = True
     pool: bool = True
     narrow: bool = True
-    shrink: bool = False
+    tail: bool = True
 
 
 POLICIES = {
-    "greedy": Policy(fair=False, pool=False, narrow=False),
-    "fair": Policy(pool=False),
+    "greedy": Policy(fair=False, pool=False, narrow=False, tail=False),
+    "fair": Policy(pool=False, tail=False),
+    "wide": Policy(tail=False),
     "default": Policy(),
-    "shrink": Policy(shrink=True),
 }
 
 
@@ -119,13 +123,14 @@ class Result:
 
 
 class _Group:
-    """A rank: climbs in lanes as [which, steps done], and those that wait."""
+    """A rank: climbs in lanes as [which, steps done], and those that wait; time for which climbs were few."""
 
-    __slots__ = ("batch", "lanes", "more", "pool")
+    __slots__ = ("batch", "lanes", "more", "pool", "wasted", "width")
 
-    def __init__(self, pool: Pool[tuple[int, int]]) -> None:
-        self.pool = pool
+    def __init__(self, pool: Pool[tuple[int, int]], width: int) -> None:
+        self.pool, self.width = pool, width
         self.lanes: list[list[int]] = []
+        self.wasted = 0.0
         self.more, self.batch = True, 1
 
 
@@ -164,11 +169,9 @@ def replay(
     held = capacity(share, lanes) if policy.pool else min(lanes, max(1, int(share))) if policy.fair else lanes
     unit = starts.seconds[WIDEST]
     latency, service = network.latency / unit, network.service / unit
-    cost = {
-        k: starts.cost(max(4, 1 << (k - 1).bit_length()) if policy.shrink else lanes)
-        for k in range(1, lanes + 1)
-    }
-    everyone = [_Group(Pool(held, rungs)) for _ in range(groups)]
+    patience, switch = PATIENCE / unit, SWITCH_SECONDS / unit
+    cost = {k: starts.cost(k) for k in starts.seconds}
+    everyone = [_Group(Pool(held, rungs), lanes) for _ in range(groups)]
     given = schedule.dealt_to_all if policy.pool else 0
     ends, waited, takes, server = np.zeros(groups), 0.0, 0, 0.0
     for r, group in enumerate(everyone if policy.pool else []):
@@ -213,16 +216,25 @@ def replay(
         if level:
             _level(active, pool, which, progress)
             steps = min(progress[which[i]][1][done] for i, done in active)
-        elif group.more or len(pool) or policy.shrink:
+        elif group.more or len(pool) or (policy.tail and group.width > LEAST):
             steps = min(totals[which[i]] - done for i, done in active)
         else:
             steps = max(totals[which[i]] - done for i, done in active)
-        rate = cost[len(active)] * speed[r]
+        climbs = len(active) + len(pool)
+        watched = policy.tail and pool.last and few(climbs, group.width)
+        if watched and group.wasted >= patience:
+            group.width, group.wasted = next(k for k in sorted(cost) if k >= max(climbs, LEAST)), 0.0
+            watched = few(climbs, group.width)
+            now += switch * speed[r]
+        rate = cost[group.width] * speed[r]
+        if watched:
+            steps = min(steps, math.ceil((patience - group.wasted) / rate))
+            group.wasted += steps * rate
         if group.more:
             steps = min(steps, max(1, int(slice_seconds / (rate * unit))))
         heapq.heappush(events, (now + steps * rate, r, steps))
     makespan = float(ends.max())
-    fastest = starts.cost(min(4, widest))
+    fastest = min(cost.values())
     ideal = float(starts.totals[kinds].sum()) / WIDEST / groups
     longest = float(starts.totals[kinds].max()) * fastest
     return Result(
