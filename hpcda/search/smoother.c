@@ -2,12 +2,12 @@
    Arrays [rows][G] of vectors hold members, G = members / W; K = D + V + P rows are a member. */
 
 typedef struct {
-  int members, substeps, keep;        /* members: a multiple of W; keep: whether the backward pass will follow */
+  int members, substeps;              /* members: a multiple of W */
   const double *data, *std;           /* [N][L] NaN where nothing is measured */
   const double *lower, *upper;        /* [K] bounds */
   const double *centre, *reach;       /* [D] a member further than `reach` away is lost */
   const double *walk;                 /* [V] standard deviation of a step of the random walk */
-  double *now, *first;                /* [K][members], [D+V][members] here, and at the window's first point */
+  double *now;                        /* [K][members] */
   double *analysed, *predicted;       /* [N][K] means after the data of a point, and before */
   double *cross, *factor;             /* [N][K][K] covariance with the next point, Cholesky factor of its own */
 } Ensemble;
@@ -65,10 +65,9 @@ STAGE void cholesky(double *a, int n, const double *mean) {
 }
 
 /* Members that grew without bound become copies of others, with their past. Returns how many are left. */
-STAGE int replace(const Sizes *z, const Ensemble *e, vd *now, vd *before, vd *first) {
+STAGE int replace(const Sizes *z, const Ensemble *e, vd *now, vd *before) {
   const int K = z->D + z->V + z->P, M = e->members;
-  double *rows[] = {(double *)now, (double *)before, (double *)first};
-  const int counts[] = {K, K, first ? z->D + z->V : 0};
+  double *rows[] = {(double *)now, (double *)before};
   char *lost = calloc(M, 1);
   int left = 0, from = -1;
   for (int m = 0; m < M; m++) {
@@ -80,8 +79,8 @@ STAGE int replace(const Sizes *z, const Ensemble *e, vd *now, vd *before, vd *fi
       if (!lost[m]) continue;
       do from = (from + 1) % M;
       while (lost[from]);
-      for (int k = 0; k < 3; k++)
-        for (int i = 0; i < counts[k]; i++) rows[k][(size_t)i * M + m] = rows[k][(size_t)i * M + from];
+      for (int k = 0; k < 2; k++)
+        for (int i = 0; i < K; i++) rows[k][(size_t)i * M + m] = rows[k][(size_t)i * M + from];
     }
   free(lost);
   return left;
@@ -125,20 +124,21 @@ STAGE void confine(vd *a, int rows, int G, const double *lower, const double *up
 }
 
 /* Points `begin` to `end` - 1 of a window. `noise` holds [members] standard normal numbers for every measured value,
-   `walks` [V][members] for every step. Returns the number of points done, below `end` where all members were lost. */
+   `walks` [V][members] for every step. Returns the number of points done, below `end` where all members were lost, below 0
+   where there is no memory. */
 int filter(const Sizes *z, const Grid *g, const Ensemble *e, int begin, int end, const float *noise, const float *walks) {
-  const int D = z->D, V = z->V, K = D + V + z->P, L = z->L, M = e->members, G = M / W, rows0 = e->first ? D + V : 0;
+  const int D = z->D, V = z->V, K = D + V + z->P, L = z->L, M = e->members, G = M / W;
   const double scale = 1.0 / (M - 1);
   const vd *c;
-  vd *v = begin_members(z, 3 * D + L, &c), *all = room((size_t)G * (4 * K + rows0 + 2 * L));
-  double *matrix = malloc(sizeof(double) * ((size_t)(K + rows0) * L + L * L + L + K));
-  int *known = malloc(sizeof(int) * L), n = begin;
+  vd *v = begin_members(z, 3 * D + L, &c), *all = room((size_t)G * (4 * K + 2 * L));
+  double *matrix = malloc(sizeof(double) * ((size_t)K * L + L * L + L + K));
+  int *known = malloc(sizeof(int) * L), n = v && all && matrix && known ? begin : -1;
   vd *now = all, *next = now + (size_t)K * G, *own = next + (size_t)K * G, *old = own + (size_t)K * G;
-  vd *first = old + (size_t)K * G, *h = first + (size_t)rows0 * G, *innovation = h + (size_t)L * G;
-  double *gain = matrix, *gain0 = gain + K * L, *S = gain0 + rows0 * L, *mean = S + L * L, *unused = mean + L;
+  vd *h = old + (size_t)K * G, *innovation = h + (size_t)L * G;
+  double *gain = matrix, *S = gain + K * L, *mean = S + L * L, *unused = mean + L;
   vd *s = (vd *)c + z->C, *t = s + z->U;
+  if (n < 0) goto done;
   memcpy(now, e->now, sizeof(double) * K * M);
-  if (rows0) memcpy(first, e->first, sizeof(double) * rows0 * M);
   for (; n < end; n++) {
     if (n) {
       for (int m = 0; m < G; m++) {
@@ -152,28 +152,26 @@ int filter(const Sizes *z, const Grid *g, const Ensemble *e, int begin, int end,
         }
       walks += V * M;
       confine(next + (size_t)D * G, K - D, G, e->lower + D, e->upper + D);
-      if (!replace(z, e, next, now, rows0 ? first : 0)) break;
-      if (e->keep) {
-        double *C = e->factor + (size_t)n * K * K, *predicted = e->predicted + (size_t)n * K;
-        anomalies(now, K, G, e->analysed + (size_t)(n - 1) * K, old);
-        anomalies(next, K, G, predicted, own);
-        products(old, K, own, K, G, scale, 0, e->cross + (size_t)n * K * K);
-        products(own, K, own, K, G, scale, 1, C);
-        cholesky(C, K, predicted);
-      }
+      if (!replace(z, e, next, now)) break;
+      double *C = e->factor + (size_t)n * K * K, *predicted = e->predicted + (size_t)n * K;
+      anomalies(now, K, G, e->analysed + (size_t)(n - 1) * K, old);
+      anomalies(next, K, G, predicted, own);
+      products(old, K, own, K, G, scale, 0, e->cross + (size_t)n * K * K);
+      products(own, K, own, K, G, scale, 1, C);
+      cholesky(C, K, predicted);
       vd *swap = now;
       now = next, next = swap;
     }
-    int L_ = 0;
+    int seen = 0;
     for (int l = 0; l < L; l++)
-      if (isfinite(e->data[(size_t)n * L + l])) known[L_++] = l;
-    if (L_) {
+      if (isfinite(e->data[(size_t)n * L + l])) known[seen++] = l;
+    if (seen) {
       for (int m = 0; m < G; m++) {
         for (int i = 0; i < D; i++) v[i] = now[(size_t)i * G + m];
         observe_values(v, c, s, t, 0, t + 1);
-        for (int l = 0; l < L_; l++) h[(size_t)l * G + m] = t[1 + known[l]];
+        for (int l = 0; l < seen; l++) h[(size_t)l * G + m] = t[1 + known[l]];
       }
-      for (int l = 0; l < L_; l++) {
+      for (int l = 0; l < seen; l++) {
         double *values = (double *)(h + (size_t)l * G), *d = (double *)(innovation + (size_t)l * G);
         const double y = e->data[(size_t)n * L + known[l]], std = e->std[(size_t)n * L + known[l]];
         const int some = mend(values, M);
@@ -182,36 +180,31 @@ int filter(const Sizes *z, const Grid *g, const Ensemble *e, int begin, int end,
           if (!some) values[m] = y;
         }
       }
-      anomalies(h, L_, G, mean, h);
+      anomalies(h, seen, G, mean, h);
       anomalies(now, K, G, unused, own);
-      products(own, K, h, L_, G, scale, 0, gain);
-      products(h, L_, h, L_, G, scale, 1, S);
-      if (rows0) {
-        anomalies(first, rows0, G, unused, own);
-        products(own, rows0, h, L_, G, scale, 0, gain0);
-      }
-      for (int l = 0; l < L_; l++) S[l * L_ + l] += e->std[(size_t)n * L + known[l]] * e->std[(size_t)n * L + known[l]];
-      cholesky(S, L_, 0);
+      products(own, K, h, seen, G, scale, 0, gain);
+      products(h, seen, h, seen, G, scale, 1, S);
+      for (int l = 0; l < seen; l++) S[l * seen + l] += e->std[(size_t)n * L + known[l]] * e->std[(size_t)n * L + known[l]];
+      cholesky(S, seen, 0);
       for (int m = 0; m < G; m++) {
-        for (int l = 0; l < L_; l++) {
+        for (int l = 0; l < seen; l++) {
           vd sum = innovation[(size_t)l * G + m];
-          for (int k = 0; k < l; k++) sum -= S[l * L_ + k] * innovation[(size_t)k * G + m];
-          innovation[(size_t)l * G + m] = sum / S[l * L_ + l];
+          for (int k = 0; k < l; k++) sum -= S[l * seen + k] * innovation[(size_t)k * G + m];
+          innovation[(size_t)l * G + m] = sum / S[l * seen + l];
         }
-        for (int l = L_ - 1; l >= 0; l--) {
+        for (int l = seen - 1; l >= 0; l--) {
           vd sum = innovation[(size_t)l * G + m];
-          for (int k = l + 1; k < L_; k++) sum -= S[k * L_ + l] * innovation[(size_t)k * G + m];
-          innovation[(size_t)l * G + m] = sum / S[l * L_ + l];
+          for (int k = l + 1; k < seen; k++) sum -= S[k * seen + l] * innovation[(size_t)k * G + m];
+          innovation[(size_t)l * G + m] = sum / S[l * seen + l];
         }
       }
-      update(now, K, gain, innovation, L_, G);
-      if (rows0) update(first, rows0, gain0, innovation, L_, G);
+      update(now, K, gain, innovation, seen, G);
       confine(now, K, G, e->lower, e->upper);
     }
     anomalies(now, K, G, e->analysed + (size_t)n * K, own);
   }
   memcpy(e->now, now, sizeof(double) * K * M);
-  if (rows0) memcpy(e->first, first, sizeof(double) * rows0 * M);
+done:
   free(v), free(all), free(matrix), free(known);
   return n;
 }

@@ -27,8 +27,8 @@ CHUNK = 2_000_000
 
 _Ensemble = struct(
     "Ensemble",
-    (INT, "members substeps keep"),
-    (POINTER, "data std lower upper centre reach walk now first analysed predicted cross factor"),
+    (INT, "members substeps"),
+    (POINTER, "data std lower upper centre reach walk now analysed predicted cross factor"),
 )
 
 
@@ -54,7 +54,6 @@ class Smoother:
         reach: tuple[Array, Array],
         easing: float = 1.0,
         substeps: int = 1,
-        first: Array | None = None,
     ) -> Filtered:
         """Take members through the data of a window.
 
@@ -68,16 +67,13 @@ class Smoother:
             reach: Where states are, and how far from there a member is lost, each of shape (D,).
             easing: Factor of the variance of the data.
             substeps: Runge-Kutta steps a step of the path.
-            first: Members' states and parameters of one time at the first point, shape (D + V, members): they
-                learn from all data of the window, in place. Where it is given there is no backward pass.
         """
         problem, rows = self.forecast.problem, self.forecast.rows
         count = members.shape[1]
         if members.shape[0] != rows or count % 8 or not members.flags.c_contiguous:
             raise ValueError(f"members of shape {members.shape}, wanted ({rows}, a multiple of 8)")
-        kept = window.times if first is None else 1
         moments = {name: np.zeros((window.times, rows)) for name in ("analysed", "predicted")}
-        moments |= {name: np.zeros((kept, rows, rows)) for name in ("cross", "factor")}
+        moments |= {name: np.zeros((window.times, rows, rows)) for name in ("cross", "factor")}
         walk = np.array([(q.walk_std or 0.0) * np.sqrt(window.dt) for q in problem.varying])
         arrays: dict[str, Array] = moments | {
             "data": np.ascontiguousarray(window.data),
@@ -89,12 +85,9 @@ class Smoother:
             "walk": walk,
             "now": members,
         }
-        if first is not None:
-            arrays["first"] = first
         ensemble = _Ensemble(
             members=count,
             substeps=substeps,
-            keep=int(first is None),
             **{name: array.ctypes.data for name, array in arrays.items()},
         )
         grid, _series = grid_of(window)
@@ -109,6 +102,8 @@ class Smoother:
                 ctypes.byref(self.forecast.sizes), ctypes.byref(grid), ctypes.byref(ensemble), done, end,
                 POINTER(noise.ctypes.data), POINTER(walks.ctypes.data),
             )  # fmt: skip
+            if reached < 0:
+                raise MemoryError("filter")
             if reached < end:
                 return Filtered(self, ensemble, arrays, reached)
             done = end

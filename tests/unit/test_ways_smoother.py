@@ -74,21 +74,9 @@ def test_it_is_the_kalman_smoother_where_all_is_linear(walk, easing):
     assert np.std(members, axis=1) == pytest.approx(spread[-1], rel=0.1)
 
 
-def test_the_first_point_learns_from_all_data():
-    problem = linear_problem(20)
-    mean, std = np.array([0.3, -0.2, 0.5, 0.4]), np.array([1.0, 1.5, 0.7, 0.8])
-    rng = np.random.default_rng(2)
-    members = mean[:, None] + std[:, None] * rng.standard_normal((4, 8000))
-    first = members[:3].copy()
-    Smoother(Forecast(problem)).filter(problem.windows[0], members, rng, FAR, first=first)
-    wanted, spread = exact(problem, problem.windows[0], mean, std, 1.0)
-    assert np.abs((first.mean(axis=1) - wanted[0, :3]) / spread[0, :3]).max() < 0.1
-    assert np.std(first, axis=1) == pytest.approx(spread[0, :3], rel=0.1)
-
-
 def test_windows_share_what_they_learn_of_parameters(monkeypatch):
     monkeypatch.setattr(way, "MEMBERS", 8000)
-    monkeypatch.setattr(way, "EASINGS", (1.0,))
+    monkeypatch.setattr(way, "EASING", (1.0, 1.0))
     problem = linear_problem(16)
     window = problem.windows[0]
     late = replace(window, data=window.data[::-1].copy() + 1.0)

@@ -4,6 +4,7 @@ Members begin as white noise with the data's mean and spread, their parameters a
 range; an ensemble Kalman filter takes them through the data, and the means of its backward pass are the path
 (`hpcda.search.smoother`). The filter believes the data less than their noise allows: members that are sure
 too early follow a wrong path and no longer hear the data, and closeness to the data is the ladder's business.
+How much less is best differs between data, so that starts differ in it.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from hpcda.problem import Array, Window
 from hpcda.search.scene import Scene
 from hpcda.search.ways.way import Way, centre_and_spread, measured_states
 
-MEMBERS, MEMBERS_A_ROW = 104, 5
+MEMBERS, MEMBERS_A_ROW = 200, 5
 """How many members there are at least, and how many for each of the D + V + P numbers of a member."""
-EASINGS: tuple[float, ...] = (16.0,)
-"""Factor of the variance of the data in each pass; a pass begins where the members of the last one end up."""
+EASING = 8.0, 64.0
+"""Factor of the variance of the data: each start draws its own, evenly in its logarithm."""
 LOST = 10.0
 """A member is lost where a state is this many times further away than its range and the data reach."""
 
@@ -57,15 +58,12 @@ def _path(scene: Scene, rng: np.random.Generator) -> Array:
     problem = scene.problem
     block, shared = problem.block, None
     filtered, ends = [], []
+    easing = float(np.exp(rng.uniform(*np.log(EASING))))
     for window in problem.windows:
         members = _members(scene, window, rng, shared)
         reach = _reach(scene, window)
         substeps = scene.forecast.substeps(window, members[:, :16])
-        for easing in EASINGS[:-1]:
-            first = members[:block].copy()
-            scene.smoother.filter(window, members, rng, reach, easing, substeps, first)
-            members[:block] = first
-        filtered.append(scene.smoother.filter(window, members, rng, reach, EASINGS[-1], substeps))
+        filtered.append(scene.smoother.filter(window, members, rng, reach, easing, substeps))
         ends.append(members)
         shared = members[block:]
     blocks: list[Array] = []
