@@ -23,11 +23,12 @@ LOOK_SECONDS = 0.1
 
 @dataclass
 class _Open:
-    """A start at work: its row in the shard, and what it did so far."""
+    """A start at work: its row in the shard, seconds that its first path took, and what it did so far."""
 
     climb: Climb
     row: int
     parents: tuple[int, ...]
+    drawing: float
     iterations: int = 0
     seconds: float = 0.0
     last: Rung | None = None
@@ -119,7 +120,7 @@ class Ensemble:
         self._world.wait(self.watch)
 
     def _begin(self, task: Task, pauses: bool) -> Climb:
-        rng = np.random.default_rng([self._seed, task.start])
+        rng, began = np.random.default_rng([self._seed, task.start]), time.perf_counter()
         if task.way in WAYS:
             path, first = WAYS[task.way].draw(self._scene, rng), task.first
         else:
@@ -128,7 +129,7 @@ class Ensemble:
         row = -1
         if self._shard is not None:
             row = self._shard.begin(task.start, task.way, first, parents=task.parents)
-        self._open[task.start] = _Open(climb, row, task.parents)
+        self._open[task.start] = _Open(climb, row, task.parents, time.perf_counter() - began)
         return climb
 
     def _climb_dealt(self, tasks: Round, schedule: Schedule, paused: list[Climb] | None) -> None:
@@ -178,10 +179,12 @@ class Ensemble:
             work = self._open[start]
             work.climb, work.last = one.climb, one.rung
             work.iterations += max(outcome.factorizations, outcome.iterations)
-            work.seconds += one.rung.seconds
+            rung = replace(one.rung, seconds=one.rung.seconds + work.drawing)
+            work.seconds += rung.seconds
+            work.drawing = 0.0
             work.levels[one.rung.number] = outcome.parts.total
             work.sketch = self._sketch(outcome.path)
-            records.append((work.row, one.rung.number, self._record(one.rung), one.climb.path))
+            records.append((work.row, rung.number, self._record(rung), one.climb.path))
             if one.ended:
                 if one.climb.pauses and paused is not None:
                     paused.append(one.climb)
