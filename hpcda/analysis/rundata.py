@@ -144,7 +144,7 @@ class Run:
             return None
         table = self.file.table("action", np.searchsorted(self.file.start, self.candidate.starts))
         longest = int(np.argmax(np.isfinite(table).sum(axis=1)))
-        return plateau(table[longest], self.file.header.rf)
+        return plateau(table[longest], self.file.header.rf, self.band.scale)
 
     @property
     def verdict(self) -> Conclusion:

@@ -35,7 +35,9 @@ MIXED = 0.5
 CONSISTENT = 3.0
 """Standard deviations of χ² within which a level agrees with the data."""
 MARGIN = 6.0
-"""Where a level agrees with the data, starts are given up so many standard deviations of χ² above it."""
+"""Starts are given up so many standard deviations of χ² above a level that agrees with the data, and, in the
+first `CAPPED` rounds, above the mean of such levels."""
+CAPPED = 2
 NEW = 0.1
 """What a new level is worth while none agrees with the data; a lower one than all before is worth 1."""
 TYPICAL = 100.0
@@ -104,11 +106,11 @@ class Auto:
         if count <= 0 or sum(one.seconds for one in found) > budget.core_seconds:
             return None
         levels = distinct(self._ended(found))
+        self.cap = self._cap(levels, last=self._given + count >= budget.starts)
         arms = [self._arms[k % len(self._arms)] for k in range(count)]
         if levels:
             if budget.until_stable and self.conclusion(found).stable:
                 return None
-            self.cap = self._cap(levels)
             arms = self._drawn(found, levels, count)
         parents = tuple(level.start for level in levels[:PARENTS])
         tasks = []
@@ -139,7 +141,10 @@ class Auto:
             ways = Counter(way for start, way in mine.items() if start not in back)
             away = apart(lowest, minima[0])
             levels.append(Level(lowest.action, lowest.measurement, len(mine), ways, lowest.prior, away))
-        settled = plateau(minima[0].levels, self._scene.ladder.rf).reached if minima else None
+        settled = None
+        if minima:
+            deviation = np.sqrt(problem.measured / 2)
+            settled = plateau(minima[0].levels, self._scene.ladder.rf, deviation).reached
         return conclude(
             levels,
             Counter(one.way for one in found if one.start not in idle),
@@ -152,11 +157,13 @@ class Auto:
     def _ended(self, found: Sequence[Found]) -> list[Found]:
         return [one for one in found if one.last == self._scene.ladder.rungs - 1 and not one.failed]
 
-    def _cap(self, levels: Sequence[Found]) -> float:
+    def _cap(self, levels: Sequence[Found], last: bool) -> float:
         """Action above which a start is of no use any more: actions only grow with Rf."""
         data = self._scene.problem.measured
-        if consistent(levels[0], data):
+        if levels and consistent(levels[0], data):
             return float(levels[0].action + MARGIN * np.sqrt(data / 2))
+        if self._rounds < CAPPED and not last:
+            return float(data / 2 + MARGIN * np.sqrt(data / 2))
         return levels[:PARENTS][-1].action if len(levels) >= PARENTS else np.inf
 
     def _drawn(self, found: Sequence[Found], levels: Sequence[Found], count: int) -> list[Arm]:

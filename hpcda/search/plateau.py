@@ -10,6 +10,8 @@ from hpcda.problem import Array
 
 PLATEAU = 0.01
 """Largest relative change of the action over the last decade of Rf that counts as independence of Rf."""
+SMALL = 0.25
+"""So does a change that is less than this part of the deviation which noise gives the action."""
 FALL = 1e-3
 """Relative fall of the action from rung to rung that is more than the minimiser's accuracy."""
 
@@ -29,7 +31,7 @@ class Plateau:
     reached: bool | None
 
 
-def plateau(action: Array, rf: Array) -> Plateau:
+def plateau(action: Array, rf: Array, deviation: float = 0.0) -> Plateau:
     """Rise of the action over the last decade of Rf, or over the rungs there are if they are fewer.
 
     Along one minimum the action can only rise with Rf. Where it fell, the start came to another minimum, and
@@ -38,6 +40,7 @@ def plateau(action: Array, rf: Array) -> Plateau:
     Args:
         action: Of one start, NaN at rungs not visited, shape (R,).
         rf: Shape (R,).
+        deviation: √(n/2) of n data values, the standard deviation of the action at the true path.
     """
     known = np.flatnonzero(np.isfinite(action))
     if len(known) < 2:
@@ -52,4 +55,5 @@ def plateau(action: Array, rf: Array) -> Plateau:
         return Plateau(None, 0.0, None)
     end, begin = action[known[-1]], action[known[first]]
     change = float(abs(end - begin) / max(abs(end), np.finfo(float).tiny) / decades)
-    return Plateau(change, decades, change <= PLATEAU if decades >= 0.5 else None)
+    small = change <= PLATEAU or abs(end - begin) / decades <= SMALL * deviation
+    return Plateau(change, decades, bool(small) if decades >= 0.5 else None)
