@@ -171,8 +171,7 @@ def _plan(job: Job, scene: Scene, world: Any) -> Plan:
     """Which starts are run."""
     ensemble = job.ensemble
     if ensemble.way == "auto":
-        seconds = ensemble.core_seconds if ensemble.budget == "core-seconds" else np.inf
-        budget = Budget(ensemble.starts, seconds, until_stable=ensemble.budget == "verdict")
+        budget = Budget(ensemble.starts, ensemble.core_seconds or np.inf, ensemble.ends == "verdict")
         return Auto(scene, ensemble.seed, budget)
     return Plain(ensemble.way, scene.ladder, ensemble.starts, max(ROUND, GROUP_ROUND * world.groups))
 
@@ -190,7 +189,7 @@ def _layout(
         rf=ladder.rf,
         beta=ladder.beta,
         alpha=ladder.alpha,
-        starts=job.ensemble.starts if job.ensemble.budget == "starts" else 0,
+        starts=job.ensemble.starts if job.ensemble.ends == "starts" else 0,
         seed=job.ensemble.seed,
         keep_paths=job.output.keep_paths,
         reasons=Reason.table(),

@@ -72,9 +72,12 @@ rf_max = 1e6                      # or rungs = 27
 first_rungs = [0]                 # the starts are spread over ladders that begin at these rungs
 
 [ensemble]
-starts = 20
+starts = 100                      # at most, with way = "auto"
 seed = 1
-way = "quiet"                     # or "noise", "smoother", "uniform"
+way = "auto"                      # search with all ways; or one way: "quiet", "noise", "smoother", "uniform"
+# budget = "verdict"              # a search ends when its lowest level is consistent and stable;
+                                  # or "starts" (when all were run), or "core-seconds" with core_seconds = 60
+# merge = true                    # starts that have become the same path go on as one
 # range = [-10.0, 15.0]           # where unmeasured states start; or a table, one range a state
 ranks_per_start = 1
 

@@ -148,17 +148,17 @@ class EnsembleTable(Section):
         description="the range of unmeasured states, such as [-10, 15], or a table with one range a state",
     )
     way: Literal["auto", "uniform", "quiet", "noise", "smoother"] = Field(
-        default="quiet",
+        default="auto",
         description='how a path begins: "quiet", "noise", "smoother", "uniform", or "auto" to search with '
         "all of them",
     )
-    budget: Literal["starts", "core-seconds", "verdict"] = Field(
-        default="starts",
-        description='what ends the ensemble: "starts" (all of them were run), with way = "auto" also '
-        '"verdict" (the lowest level is consistent and stable, or all were run) or "core-seconds"',
+    budget: Literal["starts", "core-seconds", "verdict"] | None = Field(
+        default=None,
+        description='what ends a search with way = "auto": "verdict" (its lowest level is consistent and '
+        'stable, or all starts were run; the default), "core-seconds", or "starts" (all were run)',
     )
-    core_seconds: float = Field(
-        default=60.0,
+    core_seconds: float | None = Field(
+        default=None,
         gt=0.0,
         allow_inf_nan=False,
         description='how long cores may work, together, with budget = "core-seconds", in s, such as 60',
@@ -173,6 +173,24 @@ class EnsembleTable(Section):
         le=1_000_000,
         description="how many MPI ranks work on one start, a whole number from 1",
     )
+
+    @model_validator(mode="after")
+    def _budgeted(self) -> EnsembleTable:
+        wrong = []
+        if self.way != "auto" and self.budget not in (None, "starts"):
+            wrong.append(
+                ("budget", f"is {self.budget!r} with way = {self.way!r}", 'set way = "auto", or leave it out')
+            )
+        if self.budget == "core-seconds" and self.core_seconds is None:
+            wrong.append(("core_seconds", "is missing", "say how many, such as core_seconds = 60"))
+        if self.budget != "core-seconds" and self.core_seconds is not None:
+            wrong.append(("core_seconds", "is given", 'set budget = "core-seconds", or leave it out'))
+        return complain(self, wrong)
+
+    @property
+    def ends(self) -> str:
+        """What ends the ensemble: "starts", "core-seconds" or "verdict"."""
+        return self.budget or ("verdict" if self.way == "auto" else "starts")
 
 
 class SolverTable(Section):
@@ -247,7 +265,16 @@ class Job(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Job:
-        return complain(self, source_of_data(bool(self.data), bool(self.twin)))
+        wrong = source_of_data(bool(self.data), bool(self.twin))
+        if self.ensemble.way == "auto" and self.ladder.first_rungs != (0,):
+            wrong.append(
+                (
+                    "ladder.first_rungs",
+                    'is given, but ensemble.way = "auto" chooses first rungs itself',
+                    'leave it out, or set way = "quiet", "noise", "smoother" or "uniform"',
+                )
+            )
+        return complain(self, wrong)
 
     def path(self, name: str) -> Path:
         """The file `name`, looked up in the job's folder where it is relative."""
