@@ -71,7 +71,8 @@ class Ensemble:
         while (tasks := plan.next([found[start] for start in sorted(found)])) is not None:
             self._team.cap = plan.cap
             if self._merger is not None and plan.informed:
-                self._merger.keep(lambda start: self._leads_on(found.get(start), plan.cap))
+                leaders = {start for start, one in found.items() if self._leads_on(one, plan.cap)}
+                self._merger.keep(leaders.__contains__)
             if self._progress is not None:
                 self._progress.expect(len(tasks), tasks.rungs(self._scene.ladder))
             if plan.informed:
@@ -102,10 +103,8 @@ class Ensemble:
                 done=counts.done, rungs_done=counts.rungs, failed=counts.failed, lowest=lowest
             )
 
-    def _leads_on(self, one: Found | None, cap: float) -> bool:
+    def _leads_on(self, one: Found, cap: float) -> bool:
         """Whether a start that becomes the same path as this one would end where it has ended."""
-        if one is None:
-            return False
         whole = one.failed or one.last == self._scene.ladder.rungs - 1
         return whole and not bool(np.any(one.levels > cap))
 
