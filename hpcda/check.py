@@ -247,9 +247,7 @@ def _ensemble(job: Job) -> str:
     ends = {
         "starts": "all are run",
         "verdict": "the lowest level is consistent and stable",
-        "core-seconds": f"{ensemble.core_seconds:g} core-seconds are over"
-        if ensemble.core_seconds
-        else "",
+        "core-seconds": f"{ensemble.core_seconds:g} core-seconds are over" if ensemble.core_seconds else "",
     }[ensemble.ends]
     limit = "" if ensemble.ends == "starts" else f", at most {ensemble.starts}"
     return f"a search in {rounds}, until {ends}{limit}; seed {ensemble.seed}"

@@ -310,10 +310,12 @@ class Ensemble:
 
 
 def _followed(one: Found, found: dict[int, Found]) -> Found:
-    """A start with the end of the one whose path it has become."""
-    leader = one
+    """A start with the end of the one whose path it has become, and what others climbed for it."""
+    leader, levels = one, one.levels
+    above = np.arange(len(levels)) > one.first
     while leader.same_as != leader.start:
         leader = found[leader.same_as]
+        levels = np.where(np.isfinite(levels) | ~above, levels, leader.levels)
     if leader is one:
         return one
     return replace(
@@ -322,7 +324,7 @@ def _followed(one: Found, found: dict[int, Found]) -> Found:
         action=leader.action,
         measurement=leader.measurement,
         prior=leader.prior,
-        levels=np.where(np.isfinite(one.levels), one.levels, leader.levels),
+        levels=levels,
         sketch=leader.sketch,
         failed=leader.failed,
     )

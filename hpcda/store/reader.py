@@ -6,6 +6,7 @@ Nothing stays open: every read opens run.h5 and closes it, so that a RunFile can
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -152,9 +153,11 @@ class RunFile:
             self.committed: npt.NDArray[np.int32] = committed[self._rows]
             reason = ensemble["reason"][:][self._rows]
             self._own = committed_rungs(reason, self.committed, self.header.not_run)
-            self._leader = _leaders(self.start, ensemble["same_as"][:][self._rows])
-            self.same_as: npt.NDArray[np.int64] = self.start[self._leader]
-            self.visited = self._own | (self._later & self._own[self._leader])
+            self._next = _next(self.start, ensemble["same_as"][:][self._rows])
+            self.same_as: npt.NDArray[np.int64] = self.start[_leaders(self._next)]
+            self.visited = self._own.copy()
+            for members, others, rungs in self._hops(np.arange(len(self.start))):
+                self.visited[members] |= rungs & self._own[others]
             self._place, self.path_start, self.path_rung = self._paths(file)
 
     @property
@@ -162,11 +165,23 @@ class RunFile:
         """Rungs that a start did not climb because it had become the same as another, shape (S, R)."""
         return self.visited & ~self._own
 
-    @property
-    def _later(self) -> npt.NDArray[np.bool_]:
-        """Rungs above the last own one of every start, shape (S, R)."""
-        later: npt.NDArray[np.bool_] = np.cumsum(self._own[:, ::-1], axis=1)[:, ::-1] == 0
-        return later
+    def _hops(
+        self, positions: npt.NDArray[np.int64]
+    ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.bool_]]]:
+        """Who went on for these starts, and who for those, and so on.
+
+        Yields:
+            Which of `positions` had become the same as another, shape (m,); the positions of those others;
+            and the rungs above the last own ones of all before them, shape (m, R).
+        """
+        members, current = np.arange(len(positions)), positions
+        later = np.ones((len(positions), self._own.shape[1]), dtype=bool)
+        while len(members):
+            later &= np.cumsum(self._own[current][:, ::-1], axis=1)[:, ::-1] == 0
+            gone = self._next[current] != current
+            members, later, current = members[gone], later[gone], self._next[current[gone]]
+            if len(members):
+                yield members, current, later
 
     def _paths(
         self, file: h5py.File
@@ -208,13 +223,12 @@ class RunFile:
             return values
         own = self._own[wanted]
         values[~own] = {"reason": self.header.not_run, "iterations": 0}.get(name, np.nan)
-        merged = np.flatnonzero(self._leader[wanted] != wanted)
-        if len(merged) and name not in ("iterations", "seconds"):
-            others = self._stored(name, self._leader[wanted[merged]])
-            filled = self.taken_over[wanted[merged]]
-            part = values[merged]
-            part[filled] = others[filled]
-            values[merged] = part
+        if name not in ("iterations", "seconds"):
+            for members, others, rungs in self._hops(wanted):
+                filled = rungs & self._own[others]
+                part = values[members]
+                part[filled] = self._stored(name, others)[filled]
+                values[members] = part
         return values
 
     def _stored(self, name: str, positions: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
@@ -286,13 +300,22 @@ class RunFile:
         """Whether a path of this start, or of the one it has become the same as, was kept."""
         return any(one in self.path_start for one in self._who(start))
 
-    def _who(self, start: int) -> tuple[int, ...]:
-        """The start, and the one whose path it has become."""
+    def _who(self, start: int, rung: int | None = None) -> tuple[int, ...]:
+        """The starts that a path of this one may be kept with; the one it became at last comes first.
+
+        Args:
+            start: The start.
+            rung: Rung of the path; None for the last.
+        """
         position = int(np.searchsorted(self.start, start))
         if position >= len(self.start) or self.start[position] != start:
             return (start,)
-        leader = int(self.same_as[position])
-        return (start,) if leader == start else (leader, start)
+        wanted = np.array([position])
+        chain = [start, *(int(self.start[others[0]]) for _, others, _ in self._hops(wanted))]
+        if rung is None:
+            return tuple(reversed(chain))
+        gone = [bool(rungs[0, rung]) for _, _, rungs in self._hops(wanted)]
+        return (chain[sum(gone)],)
 
     def path_places(self, start: int, rung: int | None = None) -> int:
         """Position among the kept paths of the one of a start at a rung, by default its last.
@@ -300,14 +323,11 @@ class RunFile:
         Raises:
             KeyError: It was not kept.
         """
-        position = int(np.searchsorted(self.start, start))
-        for one in self._who(start):
+        for one in self._who(start, rung):
             begin, end = np.searchsorted(self.path_start, [one, one + 1])
             found = np.arange(begin, end)
             if rung is not None:
                 found = found[self.path_rung[begin:end] == rung]
-                if one != start and self._own[position, rung]:
-                    continue
             if len(found):
                 return int(found[-1])
         where = "" if rung is None else f" at rung {rung}"
@@ -339,14 +359,18 @@ class RunFile:
         return self.split(states[0]), parameters[0]
 
 
-def _leaders(start: npt.NDArray[np.int64], same_as: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Position of the start whose path each has become at last, its own where that one left nothing."""
+def _next(start: npt.NDArray[np.int64], same_as: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Position of the start that went on for each, its own where that one left nothing, or none did."""
     place = np.minimum(np.searchsorted(start, same_as), max(len(start) - 1, 0))
     known = (same_as >= 0) & (start[place] == same_as) if len(start) else same_as >= 0
-    leader = np.where(known, place, np.arange(len(start)))
+    return np.asarray(np.where(known, place, np.arange(len(start))), dtype=np.int64)
+
+
+def _leaders(leader: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Position of the start whose path each has become at last."""
     while not np.array_equal(leader[leader], leader):
         leader = leader[leader]
-    return np.asarray(leader, dtype=np.int64)
+    return leader
 
 
 def _header(file: h5py.File) -> Header:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 pytest.importorskip("petsc4py", reason="the minimisers are PETSc's")
 
 import hpcda
+from hpcda import cli
+from hpcda.job import load_job
 from tests.oracles import ORACLES
+from tests.oracles.oracle import ROOT
 
 pytestmark = pytest.mark.petsc
 
@@ -59,3 +67,74 @@ def test_merged_starts_are_counted_in_the_levels_where_they_would_have_ended(tmp
     assert actions[0] == pytest.approx([335.056, 797.805, 933.260], abs=1e-3)
     assert [len(starts) for _, starts in levels[0]] == [56, 42, 2]
     assert merged.outcome.iterations.sum() < 0.5 * alone.outcome.iterations.sum()
+
+
+def spread(folder, job, ranks):
+    """A run of the job on so many ranks."""
+    (folder / "job.toml").write_text(load_job(job).resolved_toml())
+    environment = {name: value for name, value in os.environ.items() if name not in cli.RANK_VARIABLES}
+    environment |= {
+        "OMPI_ALLOW_RUN_AS_ROOT": "1",
+        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+        "OMPI_MCA_rmaps_base_oversubscribe": "1",
+        "OMPI_MCA_hwloc_base_binding_policy": "none",
+        "OMPI_MCA_mpi_yield_when_idle": "1",
+        "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+        "PRTE_MCA_hwloc_default_binding_policy": "none",
+        "PYTHONPATH": str(ROOT),
+    }
+    command = [sys.executable, "-m", "hpcda", "run", "job.toml", "--output", f"on-{ranks}", "--quiet"]
+    done = subprocess.run(
+        ["mpirun", "-n", str(ranks), *command],
+        cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return hpcda.open_run(folder / f"on-{ranks}")
+
+
+SHORT = {
+    "dt": 0.02,
+    "samples": 151,
+    "spin_up": 10.0,
+    "observed": {"x": "x"},
+    "noise_std": {"x": 0.02},
+    "seed": 1,
+}
+WRONG = {
+    "model": {
+        "name": "lorenz63",
+        "parameters": {"rho": {"estimate": True, "start": [35.0, 40.0], "bounds": [35.0, 40.0]}},
+    },
+    "twin": SHORT,
+    "action": {"discretization": "trapezoid"},
+    "ladder": {"rf0": 1e-2, "alpha": 8.0, "rungs": 7},
+    "ensemble": {"starts": 60, "seed": 3, "budget": "starts"},
+}
+"""A model that cannot explain the data, so that the search draws escapes."""
+
+
+@pytest.mark.skipif(shutil.which("mpirun") is None, reason="there is no mpirun")
+@pytest.mark.parametrize("name", ["lorenz96-10-L2-2", "wrong"])
+def test_a_search_is_the_same_on_any_number_of_ranks(tmp_path, name):
+    """The same starts, ways, first rungs, parents, ends and verdict; only what is merged may differ."""
+    job = WRONG
+    if name in ORACLES:
+        job = ORACLES[name].job(tmp_path, ensemble={"starts": 60, "seed": 2, "budget": "starts"})
+    one, *others = (spread(tmp_path, job, ranks) for ranks in (1, 2, 4))
+    ends, alone = one.file.table("action"), one.file.same_as == one.file.start
+    if name == "wrong":
+        assert (one.file.table("parent") >= 0).any(), "escapes were drawn"
+    for other in others:
+        for table in ("way", "first_rung", "parent", "partner"):
+            np.testing.assert_array_equal(other.file.table(table), one.file.table(table), err_msg=table)
+        np.testing.assert_array_equal(other.file.start, one.file.start)
+        np.testing.assert_array_equal(other.file.last, one.file.last)
+        found = other.file.table("action")
+        np.testing.assert_allclose(found, ends, rtol=1e-3)
+        np.testing.assert_allclose(found[:, -1], ends[:, -1], rtol=1e-9)
+        both = alone & (other.file.same_as == other.file.start)
+        np.testing.assert_array_equal(found[both], ends[both])
+        firsts = [[min(level.starts) for level in run.minima] for run in (one, other)]
+        assert firsts[0] == firsts[1] and both[firsts[0]].all()
+        assert [level.starts for level in other.minima] == [level.starts for level in one.minima]
+        assert other.verdict is one.verdict
