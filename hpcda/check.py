@@ -243,14 +243,15 @@ def _ensemble(job: Job) -> str:
     ensemble = job.ensemble
     if ensemble.way != "auto":
         return f"{ensemble.starts} {ensemble.way} starts, seed {ensemble.seed}"
-    rounds = f"rounds of {FIRST} starts and more" if ensemble.starts > FIRST else "one round of all starts"
+    if ensemble.starts <= FIRST:
+        return f"a search in one round: {ensemble.starts}; seed {ensemble.seed}"
     ends = {
-        "starts": "all are run",
+        "starts": f"all are run: {ensemble.starts}",
         "verdict": "the lowest level is consistent and stable",
         "core-seconds": f"{ensemble.core_seconds:g} core-seconds are over" if ensemble.core_seconds else "",
     }[ensemble.ends]
     limit = "" if ensemble.ends == "starts" else f", at most {ensemble.starts}"
-    return f"a search in {rounds}, until {ends}{limit}; seed {ensemble.seed}"
+    return f"a search in rounds of {FIRST} starts and more, until {ends}{limit}; seed {ensemble.seed}"
 
 
 def _numbers(points: list[int]) -> str:

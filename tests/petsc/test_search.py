@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,10 @@ pytest.importorskip("petsc4py", reason="the minimisers are PETSc's")
 
 import hpcda
 from hpcda import cli
+from hpcda.analysis.summary import format_summary, summarize
+from hpcda.annealing import Finished, Reason
 from hpcda.job import load_job
+from hpcda.petsc import LockstepTeam
 from tests.oracles import ORACLES
 from tests.oracles.oracle import ROOT
 
@@ -138,3 +142,75 @@ def test_a_search_is_the_same_on_any_number_of_ranks(tmp_path, name):
         assert firsts[0] == firsts[1] and both[firsts[0]].all()
         assert [level.starts for level in other.minima] == [level.starts for level in one.minima]
         assert other.verdict is one.verdict
+
+
+@pytest.mark.parametrize("budget", ["verdict", "core-seconds"])
+def test_a_search_whose_starts_all_fail_ends_and_says_so(tmp_path, monkeypatch, budget):
+    """The first rung of each ends with a failure."""
+    inner, failed = LockstepTeam.work, Reason.FAILED_LINE_SEARCH
+
+    def work(team):
+        firsts = {one.climb.start: one for one in reversed(inner(team))}
+        for start in firsts:
+            team.drop(start)
+        return [
+            Finished(
+                replace(one.climb, failed=failed),
+                replace(one.rung, outcome=replace(one.rung.outcome, reason=failed)),
+                ended=True,
+            )
+            for one in firsts.values()
+        ]
+
+    monkeypatch.setattr(LockstepTeam, "work", work)
+    ensemble = {"starts": 20, "budget": budget} | ({"core_seconds": 60} if budget != "verdict" else {})
+    job = {**WRONG, "ensemble": ensemble}
+    found = hpcda.open_run(hpcda.run(job, output=tmp_path / "run", quiet=True))
+    assert found.outcome.failed.sum() == len(found.outcome.start) == 20
+    assert found.verdict.code == "failed"
+
+
+EDGES = {
+    "one start": {"ensemble": {"starts": 1}},
+    "fewer starts than a round": {"ensemble": {"starts": 5}},
+    "one rung": {"ladder": {"rf0": 1e-2, "alpha": 8.0, "rungs": 1}},
+    "the best path": {"output": {"keep_paths": "best:1"}},
+    "all paths": {"output": {"keep_paths": "all"}},
+    "no parameters": {"model": {"name": "lorenz63"}},
+    "two windows": {"twin": [{**SHORT, "samples": 61}, {**SHORT, "samples": 41, "seed": 2}]},
+    "one by one": {"solver": {"minimizer": "newton", "max_iterations": 20}, "ensemble": {"starts": 20}},
+    "core-seconds": {"ensemble": {"budget": "core-seconds", "core_seconds": 1e-6}},
+}
+
+
+@pytest.mark.parametrize("edge", EDGES)
+def test_a_search_at_its_edges(tmp_path, edge):
+    changed = EDGES[edge]
+    job = {**WRONG, **changed, "ensemble": {**WRONG["ensemble"], **changed.get("ensemble", {})}}
+    found = hpcda.open_run(hpcda.run(job, output=tmp_path / "run", quiet=True))
+    assert found.minima and found.candidate.has_path
+    if edge == "core-seconds":
+        assert len(found.outcome.start) < job["ensemble"]["starts"]
+    else:
+        assert len(found.outcome.start) == job["ensemble"]["starts"]
+    if edge == "the best path":
+        assert len(found.file.path_start) == 1
+    if edge == "all paths":
+        for position, start in enumerate(found.file.start):
+            for rung in np.flatnonzero(found.file.visited[position]):
+                found.file.path(int(start), int(rung))
+
+
+def test_what_merging_saves_is_told(tmp_path):
+    found = hpcda.open_run(hpcda.run(WRONG, output=tmp_path / "run", quiet=True))
+    summary = summarize(found)
+    timing, rungs = summary["timing"], len(found.file.header.rf)
+    assert timing["merged"] == (found.file.same_as != found.file.start).sum() > 0
+    assert timing["rungs_saved"] == timing["rungs"] - found.file.committed.sum() > 0
+    told = f"merged: {timing['merged']} of 60 starts, {timing['rungs_saved']} of {timing['rungs']} rungs"
+    assert f"{told} not climbed" in format_summary(summary).splitlines()
+    assert timing["rungs"] <= 60 * rungs
+    alone = {**WRONG, "ensemble": {**WRONG["ensemble"], "merge": False}}
+    summary = summarize(hpcda.open_run(hpcda.run(alone, output=tmp_path / "alone", quiet=True)))
+    assert (summary["timing"]["merged"], summary["timing"]["rungs_saved"]) == (0, 0)
+    assert "merged" not in format_summary(summary)

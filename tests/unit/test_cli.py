@@ -1,6 +1,7 @@
 """The command line, in processes of its own."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -306,6 +307,34 @@ def test_the_reader_of_the_output_may_leave(tmp_path):
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+ROUNDS = "a search in rounds of 8 starts and more, until"
+
+
+@pytest.mark.parametrize(
+    ("ensemble", "line"),
+    [
+        ("", f"{ROUNDS} the lowest level is consistent and stable, at most 100; seed 1"),
+        ('budget = "starts"\nstarts = 50', f"{ROUNDS} all are run: 50; seed 1"),
+        (
+            'budget = "core-seconds"\ncore_seconds = 90\nseed = 4',
+            f"{ROUNDS} 90 core-seconds are over, at most 100; seed 4",
+        ),
+        ("starts = 6", "a search in one round: 6; seed 1"),
+        ('way = "noise"', "100 noise starts, seed 1"),
+    ],
+)
+def test_check_says_what_is_run(tmp_path, alone, capsys, ensemble, line):
+    (tmp_path / "job.toml").write_text(
+        '[model]\nname = "lorenz63"\n[twin]\ndt = 0.01\nsamples = 21\nobserved = ["x"]\nnoise_std = 1.0\n'
+        f"[ladder]\nrungs = 10\n[ensemble]\n{ensemble}\n"
+    )
+    assert cli.main(["check", str(tmp_path / "job.toml")]) == 0
+    told = capsys.readouterr().out
+    assert f"ensemble     {line}\n" in told
+    most = "at most " if "search" in line else ""
+    assert re.search(rf"estimate +[^,]+ a start, {most}[^,]+ of one core in all", told)
 
 
 JOBS = sorted((ROOT / "jobs").glob("*/*.toml"))
