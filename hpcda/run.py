@@ -27,6 +27,8 @@ from hpcda.store import Layout, Shard, build_index
 
 ROUND, GROUP_ROUND = 4096, 16
 """Starts of the plain ensemble that are run side by side: at least so many, and so many a group of ranks."""
+HELD = 5e8
+"""Bytes of paths that a group of ranks may hold for them, where that leaves it `GROUP_ROUND` starts."""
 
 
 def run(
@@ -173,7 +175,9 @@ def _plan(job: Job, scene: Scene, world: Any) -> Plan:
     if ensemble.way == "auto":
         budget = Budget(ensemble.starts, ensemble.core_seconds or np.inf, ensemble.ends == "verdict")
         return Auto(scene, ensemble.seed, budget)
-    return Plain(ensemble.way, scene.ladder, ensemble.starts, max(ROUND, GROUP_ROUND * world.groups))
+    held = int(HELD / (8 * scene.problem.size))
+    round_of_all = max(GROUP_ROUND, min(ROUND // world.groups, held)) * world.groups
+    return Plain(ensemble.way, scene.ladder, ensemble.starts, round_of_all)
 
 
 def _share(job: Job, world: Any) -> float:

@@ -35,7 +35,7 @@ def run(folder, name, **ensemble):
 
 
 @pytest.mark.parametrize("name", ["minaone-set1", "minaone-set5", "varanneal"])
-@pytest.mark.parametrize("seed", range(1, 21))
+@pytest.mark.parametrize("seed", range(1, 9))
 def test_sixteen_starts_find_what_others_measured(tmp_path, name, seed):
     found = run(tmp_path, name, starts=16, seed=seed)
     assert ORACLES[name].solved(found.minima[0].action)
@@ -124,7 +124,7 @@ def test_a_search_is_the_same_on_any_number_of_ranks(tmp_path, name):
     job = WRONG
     if name in ORACLES:
         job = ORACLES[name].job(tmp_path, ensemble={"starts": 60, "seed": 2, "budget": "starts"})
-    one, *others = (spread(tmp_path, job, ranks) for ranks in (1, 2, 4))
+    one, *others = (spread(tmp_path, job, ranks) for ranks in ((1, 3) if name == "wrong" else (1, 2, 4)))
     ends, alone = one.file.table("action"), one.file.same_as == one.file.start
     if name == "wrong":
         assert (one.file.table("parent") >= 0).any(), "escapes were drawn"

@@ -405,3 +405,24 @@ def test_current_rows():
     finished = np.array([0, 1, 0, 1, 0, 0, 1])
     committed = np.array([9, 3, 0, 2, 5, 0, 0])
     np.testing.assert_array_equal(current_rows(start, finished, committed), [1, 3, 6])
+
+
+def test_a_start_that_merged_twice_is_read_from_whoever_climbed(tmp_path):
+    """Start 2 became start 1 after rung 1, and that start 0, which began at rung 3, after rung 4."""
+    layout = make_layout(rungs=6, starts=3, keep_paths="all")
+    with Shard.create(tmp_path, 0, layout) as shard:
+        rows = {start: shard.begin(start, "quiet", first) for start, first in ((0, 3), (1, 0), (2, 0))}
+        for start, rungs in ((0, range(3, 6)), (1, range(5)), (2, range(2))):
+            for rung in rungs:
+                value = 10.0 * start + rung
+                shard.rung(rows[start], rung, record(value), path_of(layout, value))
+        shard.finish(rows[0], None)
+        shard.merge(rows[1], 0)
+        shard.merge(rows[2], 1)
+    found = RunFile(tmp_path)
+    assert found.same_as.tolist() == [0, 0, 0]
+    np.testing.assert_array_equal(found.table("action")[2], [20, 21, 12, 13, 14, 5])
+    np.testing.assert_array_equal(found.table("action", np.array([1]))[0], [10, 11, 12, 13, 14, 5])
+    assert found.taken_over.sum(axis=1).tolist() == [0, 1, 4]
+    assert [found.path(2, rung)[0][0][0, 0] for rung in range(6)] == [20, 21, 12, 13, 14, 5]
+    assert found.path(2)[0][0][0, 0] == 5
