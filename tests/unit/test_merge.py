@@ -125,10 +125,15 @@ class TestAuto:
     def test_it_gives_up_what_is_far_above_a_level_that_agrees_with_the_data(self):
         plan, half = self.plan(), PROBLEM.measured / 2
         task = plan.next([]).task(0)
-        assert plan.cap == np.inf
-        plan.next([found(task, half)])
         assert half < plan.cap < half + 10 * np.sqrt(half)
+        plan.next([found(task, half - 1)])
+        assert half - 1 < plan.cap < half + 10 * np.sqrt(half)
         plan.next([found(task, 10 * half)])
+        assert plan.cap == np.inf
+
+    def test_a_search_of_one_round_gives_nothing_up(self):
+        plan = self.plan(starts=8)
+        plan.next([])
         assert plan.cap == np.inf
 
     def test_levels_are_counted_once_lowest_first(self):
