@@ -23,6 +23,7 @@ from hpcda.job import Job
 from hpcda.problem import Problem
 from hpcda.progress import duration
 from hpcda.search import WAYS, Scene, begin
+from hpcda.search.auto import FIRST
 
 Array = npt.NDArray[np.float64]
 
@@ -218,7 +219,7 @@ def report(job: Job, checked: Checked) -> str:
         + (f", {_held_back(checked.built)} kept back" if checked.built.beyond else ""),
         f"action       {problem.discretization}, step {problem.windows[0].dt:.6g} {unit}".rstrip(),
         f"ladder       {job.ladder.count} rungs, Rf from {job.ladder.rf[0]:.3g} to {job.ladder.rf[-1]:.3g}",
-        f"ensemble     {job.ensemble.starts} {job.ensemble.way} starts, seed {job.ensemble.seed}",
+        f"ensemble     {_ensemble(job)}",
     ]
     for rf, one in checked.verifications:
         verdict = "right" if one.ok else "WRONG"
@@ -226,14 +227,30 @@ def report(job: Job, checked: Checked) -> str:
             f"derivatives  {verdict} at Rf = {rf:.3g}: Taylor order {one.taylor_gradient:.2f} of the "
             f"gradient, {one.taylor_hessian:.2f} of the Hessian, asymmetry {one.symmetry:.1e}"
         )
+    most = "at most " if job.ensemble.way == "auto" else ""
     lines += [
         f"measured     {_short(cost.evaluation)} an evaluation, {_short(cost.factorization)} a "
         f"factorization, {cost.nonzeros} Hessian entries",
-        f"estimate     {duration(cost.start)} a start, {duration(cost.total)} of one core in all, "
+        f"estimate     {duration(cost.start)} a start, {most}{duration(cost.total)} of one core in all, "
         f"{_size(cost.memory)} of memory a rank, {_size(cost.disk)} on disk",
         f"output       {job.output_directory}",
     ]
     return "\n".join(lines + [f"note         {note}" for note in checked.built.notes])
+
+
+def _ensemble(job: Job) -> str:
+    """What is run."""
+    ensemble = job.ensemble
+    if ensemble.way != "auto":
+        return f"{ensemble.starts} {ensemble.way} starts, seed {ensemble.seed}"
+    rounds = f"rounds of {FIRST} starts and more" if ensemble.starts > FIRST else "one round of all starts"
+    ends = {
+        "starts": "all are run",
+        "verdict": "the lowest level is consistent and stable",
+        "core-seconds": f"{ensemble.core_seconds:g} core-seconds are over" if ensemble.core_seconds else "",
+    }[ensemble.ends]
+    limit = "" if ensemble.ends == "starts" else f", at most {ensemble.starts}"
+    return f"a search in {rounds}, until {ends}{limit}; seed {ensemble.seed}"
 
 
 def _numbers(points: list[int]) -> str:

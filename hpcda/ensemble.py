@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from hpcda.annealing import Climb, Finished, Rung, Schedule, Team
 from hpcda.problem import Array
 from hpcda.progress import Progress
 from hpcda.search import ESCAPES, WAYS, Found, Merger, Plan, Round, Scene, Sketch, Task
-from hpcda.search.merge import alike
+from hpcda.search.levels import is_level
 from hpcda.store import RungRecord, Shard
 
 KEPT = 8
@@ -29,6 +29,7 @@ class _Open:
     row: int
     parents: tuple[int, ...]
     drawing: float
+    opening: int = 0
     iterations: int = 0
     seconds: float = 0.0
     last: Rung | None = None
@@ -60,7 +61,7 @@ class Ensemble:
         self._merger = Merger() if merge else None
         self._open: dict[int, _Open] = {}
         self._ended: list[Found] = []
-        self._paths: list[tuple[float, Array, int, Array]] = []
+        self._paths: list[tuple[Found, Array]] = []
         self._parents: dict[int, Array] = {}
         self._looked = 0.0
 
@@ -69,10 +70,13 @@ class Ensemble:
         found: dict[int, Found] = {}
         while (tasks := plan.next([found[start] for start in sorted(found)])) is not None:
             self._team.cap = plan.cap
+            if self._merger is not None and plan.informed:
+                leaders = {start for start, one in found.items() if self._leads_on(one, plan.cap)}
+                self._merger.keep(leaders.__contains__)
             if self._progress is not None:
                 self._progress.expect(len(tasks), tasks.rungs(self._scene.ladder))
             if plan.informed:
-                self._share_parents(tasks)
+                self._share_parents(tasks, found)
             self._round(tasks)
             if plan.informed:
                 for part in self._world.comm.allgather(self._ended if self._world.leads else []):
@@ -99,14 +103,20 @@ class Ensemble:
                 done=counts.done, rungs_done=counts.rungs, failed=counts.failed, lowest=lowest
             )
 
-    def _share_parents(self, tasks: Round) -> None:
-        """Send the minima from which escapes begin to all ranks."""
-        mine = {start: path for _, _, start, path in self._paths}
+    def _leads_on(self, one: Found, cap: float) -> bool:
+        """Whether a start that becomes the same path as this one would end where it has ended."""
+        whole = one.failed or one.last == self._scene.ladder.rungs - 1
+        return whole and not bool(np.any(one.levels > cap))
+
+    def _share_parents(self, tasks: Round, found: Mapping[int, Found]) -> None:
+        """Send the minima from which escapes begin to all ranks, each from where one like it was kept."""
         self._parents = {}
         for parent in sorted({p for k in range(len(tasks)) for p in tasks.task(k).parents}):
-            owners = self._world.comm.allgather(parent in mine and self._world.leads)
-            path = self._world.comm.bcast(mine.get(parent), root=owners.index(True))
-            self._parents[parent] = path
+            away = [float(np.sum((kept.sketch - found[parent].sketch) ** 2)) for kept, _ in self._paths]
+            mine = min(away, default=np.inf) if self._world.leads else np.inf
+            owner = int(np.argmin(self._world.comm.allgather(mine)))
+            path = self._paths[int(np.argmin(away))][1] if self._world.rank == owner else None
+            self._parents[parent] = self._world.comm.bcast(path, root=owner)
 
     def _round(self, tasks: Round) -> None:
         schedule = Schedule(len(tasks), self._world.groups, self._team.lanes)
@@ -125,7 +135,8 @@ class Ensemble:
             path, first = WAYS[task.way].draw(self._scene, rng), task.first
         else:
             path, first = ESCAPES[task.way].draw(self._scene, [self._parents[p] for p in task.parents], rng)
-        climb = Climb(task.start, task.way, first, first, path, until=first + 1 if pauses else None)
+        until = first + 1 if pauses and first + 1 < self._scene.ladder.rungs else None
+        climb = Climb(task.start, task.way, first, first, path, until=until)
         row = -1
         if self._shard is not None:
             row = self._shard.begin(task.start, task.way, first, parents=task.parents)
@@ -179,6 +190,8 @@ class Ensemble:
             work = self._open[start]
             work.climb, work.last = one.climb, one.rung
             work.iterations += max(outcome.factorizations, outcome.iterations)
+            if work.last.number == work.climb.first:
+                work.opening = work.iterations
             rung = replace(one.rung, seconds=one.rung.seconds + work.drawing)
             work.seconds += rung.seconds
             work.drawing = 0.0
@@ -186,7 +199,8 @@ class Ensemble:
             work.sketch = self._sketch(outcome.path)
             records.append((work.row, rung.number, self._record(rung), one.climb.path))
             if one.ended:
-                if one.climb.pauses and paused is not None:
+                goes_on = one.climb.pauses and outcome.parts.total <= self._team.cap
+                if goes_on and paused is not None:
                     paused.append(one.climb)
                 else:
                     ended.append(start)
@@ -245,15 +259,15 @@ class Ensemble:
                 self._merge(start, other)
 
     def _remember(self, found: Found, path: Array) -> None:
-        """Keep the path if it is one of the lowest distinct minima of this group."""
+        """Keep the path if it is one of the lowest distinct minima of this group, and its first start."""
         kept = self._paths
-        for k, (action, sketch, start, _) in enumerate(kept):
-            if alike(found.action, found.sketch, np.array([action]), sketch[None])[0]:
-                if (found.action, found.start) < (action, start):
-                    kept[k] = (found.action, found.sketch, found.start, path)
+        for k, (other, _) in enumerate(kept):
+            if is_level(found, other):
+                if found.start < other.start:
+                    kept[k] = (found, path)
                 return
-        kept.append((found.action, found.sketch, found.start, path))
-        kept.sort(key=lambda one: (one[0], one[2]))
+        kept.append((found, path))
+        kept.sort(key=lambda one: (one[0].action, one[0].start))
         del kept[KEPT:]
 
     def _found(self, work: _Open, same_as: int) -> Found:
@@ -275,8 +289,9 @@ class Ensemble:
             sketch=work.sketch,
             same_as=same_as,
             failed=climb.failed is not None,
+            opening=work.opening,
             iterations=work.iterations,
-            seconds=work.seconds,
+            seconds=work.seconds * self._world.group.size,
         )
 
     def _record(self, rung: Rung) -> RungRecord:

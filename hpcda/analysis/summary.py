@@ -194,6 +194,8 @@ def timing(run: Run) -> dict[str, Any]:
         "core_seconds_per_hit": float(seconds.sum() / hits) if hits else None,
         "iterations": int(outcome.iterations.sum()),
         "rungs": int(run.file.visited.sum()),
+        "merged": int((run.file.same_as != run.file.start).sum()),
+        "rungs_saved": int(run.file.taken_over.sum()),
         "ranks": int(header.provenance.get("ranks", header.ranks)),
         "ranks_per_start": ranks_per_start,
         "wall_seconds": wall,
@@ -250,6 +252,12 @@ def format_summary(summary: dict[str, Any]) -> str:
         summary: What `analyze` returned, or summary.json read back.
     """
     lines = [_counts(summary)]
+    timing = summary["timing"]
+    if timing.get("merged"):
+        lines.append(
+            f"merged: {timing['merged']} of {summary['starts']} starts, "
+            f"{timing['rungs_saved']} of {timing['rungs']} rungs not climbed"
+        )
     minima = summary["minima"]
     if minima:
         lines += ["", *_table(minima, summary["candidate"])]

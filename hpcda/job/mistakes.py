@@ -77,7 +77,8 @@ def _singles(error: ValidationError) -> list[tuple[Place, ErrorDetails]]:
         place: Place = (*untagged, *key)
         if detail["type"] == "hpcda_section":
             for name, problem, remedy in detail["ctx"]["wrong"]:
-                inner = (*place, *name.split(".", 1)) if name.startswith("noise_std.") else (*place, name)
+                inside = name.startswith(("noise_std.", "ladder."))
+                inner = (*place, *name.split(".", 1)) if inside else (*place, name)
                 context = {"problem": problem, "remedy": remedy}
                 singles.append((inner, {**detail, "type": "hpcda", "ctx": context}))
         else:

@@ -184,7 +184,13 @@ class EnsembleTable(Section):
         if self.budget == "core-seconds" and self.core_seconds is None:
             wrong.append(("core_seconds", "is missing", "say how many, such as core_seconds = 60"))
         if self.budget != "core-seconds" and self.core_seconds is not None:
-            wrong.append(("core_seconds", "is given", 'set budget = "core-seconds", or leave it out'))
+            wrong.append(
+                (
+                    "core_seconds",
+                    f"{self.core_seconds:g} has no effect with budget = {self.ends!r}",
+                    'set budget = "core-seconds", or leave it out',
+                )
+            )
         return complain(self, wrong)
 
     @property
@@ -270,7 +276,7 @@ class Job(Section):
             wrong.append(
                 (
                     "ladder.first_rungs",
-                    'is given, but ensemble.way = "auto" chooses first rungs itself',
+                    f'{list(self.ladder.first_rungs)} is given, but ensemble.way = "auto" chooses itself',
                     'leave it out, or set way = "quiet", "noise", "smoother" or "uniform"',
                 )
             )

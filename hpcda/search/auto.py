@@ -2,9 +2,10 @@
 
 Every round draws its tasks by Thompson sampling (Biometrika 25, 285 (1933)) over arms, an arm being a way
 with a first rung, or an escape: the chance of a gain, from what its starts have gained so far, over its cost
-in iterations. While no level agrees with the data a gain is a lower level, and a little any new one; from
+in steps. While no level agrees with the data a gain is a lower level, and a little any new one; from
 then on it is another start at the lowest level, which confirms it. All is decided between rounds, from
-numbers that are the same whatever ran them: nothing depends on the order of arrival.
+numbers that are the same whatever ran them: nothing depends on the order of arrival, on the number of ranks,
+or on which starts were merged when. (Core-seconds are never the same; only their budget asks for them.)
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 from hpcda.search.conclusion import Conclusion, Level, conclude
 from hpcda.search.descent import fell_back
 from hpcda.search.escapes import ESCAPES, MIX
-from hpcda.search.merge import alike
+from hpcda.search.levels import distinct, grouped, is_level
 from hpcda.search.plan import Found, Listed, Round, Task
 from hpcda.search.plateau import plateau
 from hpcda.search.scene import Scene
@@ -41,7 +42,7 @@ CAPPED = 2
 NEW = 0.1
 """What a new level is worth while none agrees with the data; a lower one than all before is worth 1."""
 TYPICAL = 100.0
-"""Iterations of a start of which nothing is known."""
+"""Steps of a start of which nothing is known."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Standing:
 
     tried: int = 0
     gain: float = 0.0
-    iterations: int = 0
+    cost: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ class Budget:
 
     Attributes:
         starts: Most starts.
-        core_seconds: Core-seconds after which no round begins.
+        core_seconds: Core-seconds after which no round begins, but for one that is run to the end of the
+            ladder where all before gave up their starts.
         until_stable: Whether it ends as soon as the lowest level is consistent and stable.
     """
 
@@ -103,10 +105,11 @@ class Auto:
         budget = self._budget
         count = max(FIRST, min(self._given // GROWTH, budget.starts // PART))
         count = min(count, budget.starts - self._given)
-        if count <= 0 or sum(one.seconds for one in found) > budget.core_seconds:
-            return None
         levels = distinct(self._ended(found))
-        self.cap = self._cap(levels, last=self._given + count >= budget.starts)
+        over = sum(one.seconds for one in found) > budget.core_seconds
+        if count <= 0 or (over and (levels or np.isinf(self.cap))):
+            return None
+        self.cap = self._cap(levels, last=over or self._given + count >= budget.starts)
         arms = [self._arms[k % len(self._arms)] for k in range(count)]
         if levels:
             if budget.until_stable and self.conclusion(found).stable:
@@ -133,14 +136,14 @@ class Auto:
         problem, ended = self._scene.problem, self._ended(found)
         parents = {one.start: one.parents for one in found}
         levels, idle = [], set()
-        minima = distinct(ended)
-        for lowest in minima:
-            mine = {one.start: one.way for one in ended if is_level(one, lowest)}
-            back = fell_back(mine, parents)
+        groups = grouped(ended)
+        minima = [members[0] for members in groups]
+        for first, members in zip(minima, groups, strict=True):
+            back = fell_back([one.start for one in members], parents)
             idle |= back
-            ways = Counter(way for start, way in mine.items() if start not in back)
-            away = apart(lowest, minima[0])
-            levels.append(Level(lowest.action, lowest.measurement, len(mine), ways, lowest.prior, away))
+            ways = Counter(one.way for one in members if one.start not in back)
+            away = apart(first, minima[0])
+            levels.append(Level(first.action, first.measurement, len(members), ways, first.prior, away))
         settled = None
         if minima:
             deviation = np.sqrt(problem.measured / 2)
@@ -172,13 +175,13 @@ class Auto:
         if not good:
             arms += [Arm(name, -1) for name, escape in ESCAPES.items() if escape.parents <= len(levels)]
         standing = {arm: Standing() for arm in arms}
-        gains = hits(found, levels[0]) if good else news(found, self._ended(found))
-        for one, gain in zip(found, gains, strict=True):
+        gains = hits(found, levels[0]) if good else news(found, levels)
+        for one, gain, cost in zip(found, gains, costs(found, levels), strict=True):
             arm = Arm(one.way, -1 if one.way in ESCAPES else one.first)
             if arm in standing:
                 standing[arm].tried += 1
                 standing[arm].gain += gain
-                standing[arm].iterations += one.iterations
+                standing[arm].cost += cost
         rng = np.random.default_rng([self._seed, self._rounds])
         mix = [Arm(name, -1) for name in MIX if Arm(name, -1) in standing]
         weights = np.array([MIX[arm.way] for arm in mix])
@@ -188,7 +191,7 @@ class Auto:
                 drawn.append(mix[rng.choice(len(mix), p=weights / weights.sum())])
                 continue
             chances = [
-                rng.beta(0.5 + s.gain, 1.0 + s.tried - s.gain) * (1 + s.tried) / (TYPICAL + s.iterations)
+                rng.beta(0.5 + s.gain, 1.0 + s.tried - s.gain) * (1 + s.tried) / (TYPICAL + s.cost)
                 for s in standing.values()
             ]
             drawn.append(arms[int(np.argmax(chances))])
@@ -200,18 +203,28 @@ def hits(found: Sequence[Found], level: Found) -> list[float]:
     return [float(is_level(one, level)) for one in found]
 
 
-def news(found: Sequence[Found], ended: Sequence[Found]) -> list[float]:
+def news(found: Sequence[Found], levels: Sequence[Found]) -> list[float]:
     """What every start has brought in its turn: 1 for the lowest level so far, `NEW` for a new one."""
-    whole = {one.start for one in ended}
+    new = {level.start for level in levels}
     gains: list[float] = []
-    seen: list[Found] = []
+    lowest = np.inf
     for one in found:
-        new = one.start in whole and not any(is_level(one, other) for other in seen)
-        lowest = new and all(one.action < other.action for other in seen)
-        gains.append(1.0 if lowest else NEW if new else 0.0)
-        if new:
-            seen.append(one)
+        gains.append(0.0 if one.start not in new else 1.0 if one.action < lowest else NEW)
+        if one.start in new:
+            lowest = min(lowest, one.action)
     return gains
+
+
+def costs(found: Sequence[Found], levels: Sequence[Found]) -> list[float]:
+    """Steps that every start takes by itself: its own at its first rung, as many as usual at each above it.
+
+    Args:
+        found: The starts.
+        levels: The first start of each level, which went on by itself; what is usual is theirs.
+    """
+    rungs = sum(level.last - level.first for level in levels)
+    usual = sum(level.iterations - level.opening for level in levels) / max(rungs, 1)
+    return [one.opening + usual * (one.last - one.first) for one in found]
 
 
 def consistent(level: Found, data: int) -> bool:
@@ -222,19 +235,3 @@ def consistent(level: Found, data: int) -> bool:
 def apart(one: Found, other: Found) -> float:
     """Distance of two paths in units of the spread along them, which is a tenth of their range or more."""
     return 10.0 * float(np.sqrt(np.mean((one.sketch - other.sketch) ** 2)))
-
-
-def is_level(one: Found, level: Found) -> bool:
-    """Whether a start ended at a level."""
-    return one.last == level.last and bool(
-        alike(one.action, one.sketch, np.array([level.action]), level.sketch[None])[0]
-    )
-
-
-def distinct(ended: Sequence[Found]) -> list[Found]:
-    """The distinct levels among starts that came to the last rung, lowest first."""
-    levels: list[Found] = []
-    for one in sorted(ended, key=lambda one: (one.action, one.start)):
-        if not any(is_level(one, level) for level in levels):
-            levels.append(one)
-    return levels

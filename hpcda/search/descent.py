@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import cache
 
 
 def fell_back(starts: Collection[int], parents: Mapping[int, Sequence[int]]) -> set[int]:
@@ -13,6 +14,7 @@ def fell_back(starts: Collection[int], parents: Mapping[int, Sequence[int]]) -> 
         parents: Start -> those from whose minima it began.
     """
 
+    @cache
     def descends(start: int) -> bool:
         return any(elder in starts or descends(elder) for elder in parents.get(start, ()))
 

@@ -37,7 +37,7 @@ class Found:
         way: Name of its way or escape.
         first: Its first rung.
         parents: The starts from whose minima it began.
-        last: The last rung that it finished, -1 for none.
+        last: The last rung that it finished, or the start whose path it has become.
         action: Action there.
         measurement: Measurement part of it.
         prior: Prior part of it.
@@ -45,7 +45,8 @@ class Found:
         sketch: What is kept of its path, see `hpcda.search.merge`.
         same_as: The start whose path it has become, its own number where it went on by itself.
         failed: Whether it failed.
-        iterations: Its own iterations.
+        opening: Iterations of its first rung.
+        iterations: Its own iterations; how many depends on when it was merged.
         seconds: Core-seconds that it took.
     """
 
@@ -61,6 +62,7 @@ class Found:
     sketch: Array
     same_as: int
     failed: bool
+    opening: int
     iterations: int
     seconds: float
 

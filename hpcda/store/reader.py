@@ -154,11 +154,16 @@ class RunFile:
             self._own = committed_rungs(reason, self.committed, self.header.not_run)
             self._leader = _leaders(self.start, ensemble["same_as"][:][self._rows])
             self.same_as: npt.NDArray[np.int64] = self.start[self._leader]
-            self.visited = self._own | (self._taken_over & self._own[self._leader])
+            self.visited = self._own | (self._later & self._own[self._leader])
             self._place, self.path_start, self.path_rung = self._paths(file)
 
     @property
-    def _taken_over(self) -> npt.NDArray[np.bool_]:
+    def taken_over(self) -> npt.NDArray[np.bool_]:
+        """Rungs that a start did not climb because it had become the same as another, shape (S, R)."""
+        return self.visited & ~self._own
+
+    @property
+    def _later(self) -> npt.NDArray[np.bool_]:
         """Rungs above the last own one of every start, shape (S, R)."""
         later: npt.NDArray[np.bool_] = np.cumsum(self._own[:, ::-1], axis=1)[:, ::-1] == 0
         return later
@@ -206,7 +211,7 @@ class RunFile:
         merged = np.flatnonzero(self._leader[wanted] != wanted)
         if len(merged) and name not in ("iterations", "seconds"):
             others = self._stored(name, self._leader[wanted[merged]])
-            filled = (self.visited & ~self._own)[wanted[merged]]
+            filled = self.taken_over[wanted[merged]]
             part = values[merged]
             part[filled] = others[filled]
             values[merged] = part

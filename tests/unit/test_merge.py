@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ import pytest
 from hpcda.annealing import Ladder
 from hpcda.annealing.scale import scales
 from hpcda.search import Auto, Budget, Found, Merger, Plain, Scene, Sketch
-from hpcda.search.auto import consistent, distinct
+from hpcda.search.auto import consistent, costs
 from hpcda.search.descent import fell_back
+from hpcda.search.levels import distinct
 from hpcda.search.merge import DISTANCE, alike
 
 from . import problems
@@ -51,6 +53,25 @@ def test_a_merger_names_the_first_start_at_the_same_rung():
     assert merger.same(5, 0, 1.0, sketch) == 3
 
 
+def test_a_merger_forgets():
+    merger, sketch = Merger(), np.zeros(4)
+    for start, action in ((0, 1.0), (1, 2.0), (2, 3.0)):
+        merger.same(start, 0, action, sketch)
+    merger.keep(lambda start: start != 1)
+    assert [merger.same(9, 0, action, sketch) for action in (1.0, 2.0, 3.0)] == [0, None, 2]
+
+
+def test_the_first_of_many_paths_is_found_as_by_looking_at_all():
+    rng, merger, seen = np.random.default_rng(5), Merger(), []
+    for start in rng.permutation(300):
+        action = float(rng.choice((0.0, -1.0, 1.0, 1.00005, 50.0)))
+        sketch = np.full(4, float(rng.integers(3)))
+        same = [one for one, its, place in seen if alike(action, sketch, np.array([its]), place[None])[0]]
+        wanted = min(same, default=None)
+        assert merger.same(int(start), 4, action, sketch) == wanted
+        seen.append((int(start), action, sketch))
+
+
 CASES = list(itertools.product((1, 7, 20), ((0,), (4, 0, 9)), (3, 50)))
 
 
@@ -72,7 +93,7 @@ def test_the_plain_ensemble_runs_every_start_once_long_ladders_first(starts, fir
 def found(task, action, last=11, measurement=None, iterations=50):
     return Found(
         task.start, task.way, task.first, (), last, action, action if measurement is None else measurement,
-        0.0, np.full(12, action), np.full(3, action), task.start, False, iterations, 0.1,
+        0.0, np.full(12, action), np.full(3, action), task.start, False, 10, iterations, 0.1,
     )  # fmt: skip
 
 
@@ -125,22 +146,49 @@ class TestAuto:
     def test_it_gives_up_what_is_far_above_a_level_that_agrees_with_the_data(self):
         plan, half = self.plan(), PROBLEM.measured / 2
         task = plan.next([]).task(0)
-        assert half < plan.cap < half + 10 * np.sqrt(half)
-        plan.next([found(task, half - 1)])
-        assert half - 1 < plan.cap < half + 10 * np.sqrt(half)
+        plan.next([found(task, half / 2)])
+        assert half / 2 < plan.cap < half / 2 + 10 * np.sqrt(half)
         plan.next([found(task, 10 * half)])
         assert plan.cap == np.inf
 
-    def test_a_search_of_one_round_gives_nothing_up(self):
-        plan = self.plan(starts=8)
-        plan.next([])
+    @pytest.mark.parametrize("starts", [1, 5, 8, 16, 200])
+    def test_first_rounds_give_up_what_cannot_agree_with_the_data_but_never_the_last_one(self, starts):
+        plan, half, caps = self.plan(starts), PROBLEM.measured / 2, []
+        while plan.next([]) is not None:
+            caps.append(plan.cap)
+        assert caps[-1] == np.inf
+        assert all(half < cap < half + 10 * np.sqrt(half) for cap in caps[:2][: len(caps) - 1])
+        assert all(cap == np.inf for cap in caps[2:])
+
+    def test_core_seconds_end_it_but_not_before_any_start_was_let_to_its_end(self):
+        plan = Auto(Scene(PROBLEM, self.LADDER), 1, Budget(200, core_seconds=0.5, until_stable=False))
+        tasks = plan.next([])
+        given_up = [found(tasks.task(k), 1e9, last=3) for k in range(8)]
+        assert plan.cap < np.inf
+        assert plan.next(given_up) is not None
         assert plan.cap == np.inf
+        assert plan.next(given_up) is None
+
+    def test_what_a_start_costs_does_not_depend_on_merging(self):
+        tasks = self.plan().next([])
+        listed = sorted((tasks.task(k) for k in range(len(tasks))), key=lambda task: task.start)
+        one = [found(task, 7.0 + task.start % 2, iterations=54) for task in listed]
+        two = [one[0], one[1], *(replace(other, iterations=11) for other in one[2:])]
+        assert costs(one, distinct(one)) == costs(two, distinct(two))
+        first = one[0]
+        rungs = sum(other.last - other.first for other in one[:2])
+        assert costs(one, distinct(one))[0] == pytest.approx(10 + 88 / rungs * (first.last - first.first))
 
     def test_levels_are_counted_once_lowest_first(self):
         tasks = self.plan().next([])
         ended = [found(tasks.task(k), action) for k, action in enumerate((7.0, 3.0, 7.0, 3.0, 9.0))]
         assert [one.action for one in distinct(ended)] == [3.0, 7.0, 9.0]
         assert distinct(ended)[0].start == min(one.start for one in ended if one.action == 3.0)
+
+    def test_a_level_is_named_by_its_first_start_however_the_others_round(self):
+        tasks = self.plan().next([])
+        ended = [found(tasks.task(k), 3.0 * (1.0 - 1e-12 * tasks.task(k).start)) for k in range(8)]
+        assert [one.start for one in distinct(ended)] == [0]
 
     def test_a_level_agrees_with_the_data_up_to_three_deviations(self):
         task = self.plan().next([]).task(0)
