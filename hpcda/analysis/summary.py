@@ -20,6 +20,8 @@ Array = npt.NDArray[np.float64]
 VERSION = 1
 AT_BOUND = 1e-4
 """Part of the width between its bounds, or of its size, within which an estimate counts as at a bound."""
+GIVEN_UP = "too far above the lowest level"
+"""Why a search ends a start whose path is a minimum."""
 SHOWN = 12
 """Minima that the table for people shows."""
 
@@ -39,6 +41,8 @@ def summarize(run: Run) -> dict[str, Any]:
     names = {code: name for code, (name, _) in header.reasons.items()}
     stopped = ~outcome.failed & ~outcome.complete
 
+    given_up = stopped & run.file.finished & (outcome.reason > 0)
+
     def reasons(which: npt.NDArray[np.bool_]) -> dict[str, int]:
         return dict(
             Counter(names.get(int(code), f"code {code}") for code in outcome.reason[which]).most_common()
@@ -55,7 +59,8 @@ def summarize(run: Run) -> dict[str, Any]:
         "stopped": int(stopped.sum()),
         "failed": int(outcome.failed.sum()),
         "failed_reasons": reasons(outcome.failed),
-        "stopped_reasons": reasons(stopped),
+        "stopped_reasons": ({GIVEN_UP: int(given_up.sum())} if given_up.any() else {})
+        | reasons(stopped & ~given_up),
         "data": header.measured,
         "band": {"low": run.band.low, "high": run.band.high, "scale": run.band.scale},
         "minima": [as_record(minimum) for minimum in run.minima],

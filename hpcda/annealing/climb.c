@@ -107,7 +107,7 @@ static int judge(const Batch *B, int l, double value, double moved, double work,
   if (ratio > 0.75 && a * B->length[l] > 0.8 * B->radius[l]) B->radius[l] *= WIDEN;
   if (ratio <= 1e-3) {
     B->shift[l] = fmax(fmax(RAISE * shift, shift == 0 ? B->high[l] / 3 : 0), 0.1 * bend / length);
-    if (promise <= noise) return B->norm[l] <= B->tolerance ? DECREMENT : REGION;
+    if (promise <= noise) return B->norm[l] <= B->tolerance * fmax(1, fabs(value)) ? DECREMENT : REGION;
   } else if (ratio < 0.25) {
     B->shift[l] = fmax(4 * shift, 0.01 * bend / length);
   } else if (a < 0.5 && B->weight[l] == 0) {

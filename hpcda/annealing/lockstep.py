@@ -61,8 +61,8 @@ class Settings:
 
     Attributes:
         max_iterations: Limit of factorizations at one rung.
-        tolerance: Largest scaled entry of the gradient at which an action that cannot be lowered counts as a
-            minimum; a hundredth of it ends a rung at once.
+        tolerance: Largest scaled entry of the gradient, relative to an action above 1, at which an action
+            that cannot be lowered counts as a minimum; a hundredth of the entry itself ends a rung at once.
         decrement: Relative distance of the action to its minimum, by Newton's estimate, that ends the last
             rung.
         rung_tolerance: The same for the rungs before it.

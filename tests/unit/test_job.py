@@ -97,49 +97,68 @@ ladders = st.fixed_dictionaries(
         st.floats(1e5, 1e12).map(lambda top: {**ladder, "rf_max": top}),
     )
 )
-jobs = st.fixed_dictionaries(
-    {
-        "model": st.fixed_dictionaries(
-            {"name": texts},
-            optional={
-                "options": st.dictionaries(texts, plain, max_size=3),
-                "parameters": st.dictionaries(texts, parameters, max_size=3),
-                "states": st.dictionaries(texts, states, max_size=3),
-            },
-        ),
-        "ladder": ladders,
-    },
-    optional={
-        "action": st.fixed_dictionaries(
-            {},
-            optional={
-                "steps_per_sample": st.integers(1, 9),
-                "model_error_weight": st.dictionaries(texts, positive),
-            },
-        ),
-        "ensemble": st.fixed_dictionaries(
-            {"starts": st.integers(1, 10**6)},
-            optional={
-                "range": ranges | st.dictionaries(texts, ranges, min_size=1, max_size=3),
-                "way": st.sampled_from(["quiet", "uniform"]),
-            },
-        ),
-        "solver": st.fixed_dictionaries(
-            {},
-            optional={
-                "petsc": st.dictionaries(
-                    st.from_regex(r"[a-z_]+", fullmatch=True), texts | floats | st.booleans() | counts
-                )
-            },
-        ),
-        "output": st.fixed_dictionaries(
-            {"directory": files, "keep_paths": st.sampled_from(["final", "all", "best:7"])}
-        ),
-    },
-).flatmap(
-    lambda job: st.one_of(
-        st.one_of(data, st.lists(data, min_size=1, max_size=2)).map(lambda tables: {**job, "data": tables}),
-        st.one_of(twins, st.lists(twins, min_size=1, max_size=2)).map(lambda tables: {**job, "twin": tables}),
+
+
+def begins_one_way(job):
+    """Whether first rungs may be given."""
+    return job.get("ensemble", {}).get("way", "auto") != "auto"
+
+
+def without_first_rungs(job):
+    return {**job, "ladder": {key: value for key, value in job["ladder"].items() if key != "first_rungs"}}
+
+
+jobs = (
+    st.fixed_dictionaries(
+        {
+            "model": st.fixed_dictionaries(
+                {"name": texts},
+                optional={
+                    "options": st.dictionaries(texts, plain, max_size=3),
+                    "parameters": st.dictionaries(texts, parameters, max_size=3),
+                    "states": st.dictionaries(texts, states, max_size=3),
+                },
+            ),
+            "ladder": ladders,
+        },
+        optional={
+            "action": st.fixed_dictionaries(
+                {},
+                optional={
+                    "steps_per_sample": st.integers(1, 9),
+                    "model_error_weight": st.dictionaries(texts, positive),
+                },
+            ),
+            "ensemble": st.fixed_dictionaries(
+                {"starts": st.integers(1, 10**6)},
+                optional={
+                    "range": ranges | st.dictionaries(texts, ranges, min_size=1, max_size=3),
+                    "way": st.sampled_from(["quiet", "uniform", "auto"]),
+                },
+            ),
+            "solver": st.fixed_dictionaries(
+                {},
+                optional={
+                    "petsc": st.dictionaries(
+                        st.from_regex(r"[a-z_]+", fullmatch=True), texts | floats | st.booleans() | counts
+                    )
+                },
+            ),
+            "output": st.fixed_dictionaries(
+                {"directory": files, "keep_paths": st.sampled_from(["final", "all", "best:7"])}
+            ),
+        },
+    )
+    .map(lambda job: job if begins_one_way(job) else without_first_rungs(job))
+    .flatmap(
+        lambda job: st.one_of(
+            st.one_of(data, st.lists(data, min_size=1, max_size=2)).map(
+                lambda tables: {**job, "data": tables}
+            ),
+            st.one_of(twins, st.lists(twins, min_size=1, max_size=2)).map(
+                lambda tables: {**job, "twin": tables}
+            ),
+        )
     )
 )
 
@@ -224,7 +243,7 @@ keep_paths = "final"
 def test_defaults():
     job = load_job(SMALL)
     assert (job.action.discretization, job.action.steps_per_sample) == ("auto", 1)
-    assert (job.ensemble.starts, job.ensemble.way, job.ensemble.ranks_per_start) == (100, "quiet", 1)
+    assert (job.ensemble.starts, job.ensemble.way, job.ensemble.ranks_per_start) == (100, "auto", 1)
     assert job.ladder.first_rungs == (0,)
     assert (job.output.directory, job.output.keep_paths) == ("run", "final")
     assert job.data[0].gaps is False
@@ -282,7 +301,7 @@ def test_stimuli_take_what_their_makers_take():
 
 
 def test_every_way_of_the_schema_exists():
-    assert {*get_args(EnsembleTable.model_fields["way"].annotation)} == {*WAYS}
+    assert {*get_args(EnsembleTable.model_fields["way"].annotation)} == {"auto", *WAYS}
 
 
 def test_every_key_says_what_it_accepts():

@@ -55,7 +55,7 @@ class OneWay:
             if now > seconds:
                 return ends
             for one in lockstep.reached():
-                if one.ended:
+                if one.rung == scene.ladder.rungs - 1 and one.outcome.reason.converged:
                     ends.append(End(now, one.outcome.parts.total))
             if ends and min(end.action for end in ends) <= case.target:
                 return ends
