@@ -94,7 +94,9 @@ class Auto:
 
     def __init__(self, scene: Scene, seed: int, budget: Budget) -> None:
         self._scene, self._seed, self._budget = scene, seed, budget
-        shares = [(way.name, share) for way in WAYS.values() for share in way.shares if way.name != "uniform"]
+        ways = [way for way in WAYS.values() if way.name != "uniform" and way.fits(scene.problem)]
+        shares = [(way.name, share) for way in ways for share in way.shares]
+        self._escapes = [escape for escape in ESCAPES.values() if escape.fits(scene.problem)]
         self._arms = list(dict.fromkeys(Arm(way, scene.rung(share)) for way, share in shares))
         self._given = 0
         self._rounds = 0
@@ -173,7 +175,7 @@ class Auto:
         good = consistent(levels[0], self._scene.problem.measured)
         arms = list(self._arms)
         if not good:
-            arms += [Arm(name, -1) for name, escape in ESCAPES.items() if escape.parents <= len(levels)]
+            arms += [Arm(escape.name, -1) for escape in self._escapes if escape.parents <= len(levels)]
         standing = {arm: Standing() for arm in arms}
         gains = hits(found, levels[0]) if good else news(found, levels)
         for one, gain, cost in zip(found, gains, costs(found, levels), strict=True):

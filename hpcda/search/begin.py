@@ -5,12 +5,34 @@ from __future__ import annotations
 import numpy as np
 
 from hpcda.annealing import Climb
+from hpcda.errors import InputError, Mistake
 from hpcda.search.scene import Scene
 from hpcda.search.ways import Way
 
 
+def refuse_large(scene: Scene, way: Way) -> None:
+    """Refuse a way that would take too much memory.
+
+    Raises:
+        InputError: It would.
+    """
+    if not way.fits(scene.problem):
+        raise InputError(
+            Mistake(
+                "ensemble.way",
+                f"{way.name!r} would take {way.memory(scene.problem) / 1e9:.3g} GB to draw a path",
+                'set way = "auto", which leaves it out, or "quiet", "noise" or "uniform"',
+            )
+        )
+
+
 def begin(scene: Scene, way: Way, seed: int, start: int) -> Climb:
-    """A start of the plain ensemble; its random numbers depend on (seed, start) alone."""
+    """A start of the plain ensemble; its random numbers depend on (seed, start) alone.
+
+    Raises:
+        InputError: Drawing the path would take too much memory.
+    """
+    refuse_large(scene, way)
     path = way.draw(scene, np.random.default_rng([seed, start]))
     first = scene.ladder.first(start)
     return Climb(start, way.name, first, first, path)

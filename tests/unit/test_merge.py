@@ -10,7 +10,10 @@ import pytest
 
 from hpcda.annealing import Ladder
 from hpcda.annealing.scale import scales
-from hpcda.search import Auto, Budget, Found, Merger, Plain, Scene, Sketch
+from hpcda.errors import InputError
+from hpcda.models.catalogue import load_model
+from hpcda.problem import Window
+from hpcda.search import ESCAPES, WAYS, Auto, Budget, Found, Merger, Plain, Scene, Sketch, begin
 from hpcda.search.auto import consistent, costs
 from hpcda.search.descent import fell_back
 from hpcda.search.levels import distinct
@@ -194,3 +197,33 @@ class TestAuto:
         task = self.plan().next([]).task(0)
         assert consistent(found(task, 1.0, measurement=50.0), 100)
         assert not consistent(found(task, 1.0, measurement=75.0), 100)
+
+
+class TestMemory:
+    """What would take too much memory is left out of a search, and refused where it is asked for."""
+
+    WIDE = problems.example(load_model("lorenz96", {"dimension": 400}), "trapezoid", "states alone")[0]
+
+    def wide(self, times):
+        (window,) = self.WIDE.windows
+        t = window.t[0] + window.dt * np.arange(times)
+        data = np.full((times, window.data.shape[1]), np.nan)
+        data[::2] = 1.0
+        long = Window(t, data, np.ones_like(data), np.zeros((times, window.series.shape[1])))
+        return replace(self.WIDE, windows=(long,))
+
+    def test_a_smoother_keeps_two_covariances_a_time(self):
+        assert WAYS["smoother"].memory(self.wide(100)) == pytest.approx(2 * 8 * 100 * 400**2, rel=0.01)
+        assert WAYS["quiet"].memory(self.wide(100)) == 0.0
+
+    def test_it_is_refused_by_name_and_left_out_of_a_search(self):
+        small, large = (Scene(self.wide(times), Ladder(1e-2, 2.0, 12)) for times in (50, 5000))
+        assert WAYS["smoother"].fits(small.problem) and not WAYS["smoother"].fits(large.problem)
+        assert not ESCAPES["langevin"].fits(large.problem)
+        with pytest.raises(InputError) as caught:
+            begin(large, WAYS["smoother"], 1, 0)
+        assert [mistake.place for mistake in caught.value.mistakes] == ["ensemble.way"]
+        assert "12.8 GB" in str(caught.value) and 'way = "auto"' in str(caught.value)
+        for scene, there in ((small, True), (large, False)):
+            tasks = Auto(scene, 1, Budget(16)).next([])
+            assert any(tasks.task(k).way == "smoother" for k in range(len(tasks))) is there

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hpcda.problem import Array
+from hpcda.annealing.lockstep import MOST_MEMORY
+from hpcda.problem import Array, Problem
 from hpcda.search.scene import Scene
 
 
@@ -21,12 +22,18 @@ class Escape:
         parents: Number of minima it needs.
         path: (scene, minima at the last rung, each of shape (size,), rng) -> (path, first rung); bounds are
             seen to by `draw`.
+        memory: Bytes that drawing a path takes, beside the path.
     """
 
     name: str
     sentence: str
     parents: int
     path: Callable[[Scene, Sequence[Array], np.random.Generator], tuple[Array, int]]
+    memory: Callable[[Problem], float] = lambda problem: 0.0
+
+    def fits(self, problem: Problem) -> bool:
+        """Whether drawing a path takes no more than `MOST_MEMORY`."""
+        return self.memory(problem) <= MOST_MEMORY
 
     def draw(self, scene: Scene, minima: Sequence[Array], rng: np.random.Generator) -> tuple[Array, int]:
         """A first path, shape (size,), inside the bounds, and its first rung."""

@@ -21,7 +21,7 @@ from scipy.sparse import csr_array, diags_array
 from hpcda.annealing.scale import scales
 from hpcda.linalg.banded import Banded
 from hpcda.linalg.blocktridiagonal import NotPositiveDefiniteError
-from hpcda.problem import Array
+from hpcda.problem import Array, Problem
 from hpcda.search.escapes.escape import Escape
 from hpcda.search.scene import Scene
 
@@ -69,4 +69,11 @@ def _path(scene: Scene, minima: Sequence[Array], rng: np.random.Generator) -> tu
     return path, rung
 
 
-LANGEVIN = Escape("langevin", "kicks of a noise-driven equation in path space at a small Rf", 1, _path)
+def _memory(problem: Problem) -> float:
+    """The Gauss-Newton Hessian, its band, and the band's factor."""
+    return 3.0 * 8.0 * problem.size * (3.0 * problem.block + problem.shared)
+
+
+LANGEVIN = Escape(
+    "langevin", "kicks of a noise-driven equation in path space at a small Rf", 1, _path, memory=_memory
+)

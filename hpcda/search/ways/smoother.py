@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hpcda.problem import Array, Window
+from hpcda.problem import Array, Problem, Window
 from hpcda.search.scene import Scene
 from hpcda.search.ways.way import Way, centre_and_spread, measured_states
 
@@ -88,6 +88,13 @@ def _informed(members: Array, parameters: Array) -> Array:
     return informed
 
 
+def _memory(problem: Problem) -> float:
+    """Two covariances for every time are kept for the backward pass."""
+    times = sum(window.times for window in problem.windows)
+    return 16.0 * times * (problem.block + problem.shared) ** 2
+
+
 SMOOTHER = Way(
     "smoother", "the data smoothed by an ensemble of the model", _path, shares=(0.5, 0.4),
+    memory=_memory,
 )  # fmt: skip

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hpcda.annealing.lockstep import MOST_MEMORY
 from hpcda.problem import Array, Problem, Window
 from hpcda.search.scene import Scene
 
@@ -20,12 +21,18 @@ class Way:
         sentence: What it does.
         path: (scene, rng) -> a first path, shape (size,); bounds are seen to by `draw`.
         shares: Shares of the ladder that lie below the first rungs which suit it, best first.
+        memory: Bytes that drawing a path takes, beside the path.
     """
 
     name: str
     sentence: str
     path: Callable[[Scene, np.random.Generator], Array]
     shares: tuple[float, ...] = (0.0,)
+    memory: Callable[[Problem], float] = lambda problem: 0.0
+
+    def fits(self, problem: Problem) -> bool:
+        """Whether drawing a path takes no more than `MOST_MEMORY`."""
+        return self.memory(problem) <= MOST_MEMORY
 
     def draw(self, scene: Scene, rng: np.random.Generator) -> Array:
         """A first path, shape (size,), inside the bounds."""
