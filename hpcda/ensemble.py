@@ -289,6 +289,7 @@ class Ensemble:
             sketch=work.sketch,
             same_as=same_as,
             failed=climb.failed is not None,
+            converged=last.outcome.reason.converged,
             opening=work.opening,
             iterations=work.iterations,
             seconds=work.seconds * self._world.group.size,
@@ -327,4 +328,5 @@ def _followed(one: Found, found: dict[int, Found]) -> Found:
         levels=levels,
         sketch=leader.sketch,
         failed=leader.failed,
+        converged=leader.converged,
     )

@@ -179,6 +179,7 @@ class Run:
                     _counts(ways[came]),
                     minimum.prior,
                     self._distance(minimum),
+                    minimum.converged,
                 )
             )
         return conclude(

@@ -145,7 +145,10 @@ class Auto:
             idle |= back
             ways = Counter(one.way for one in members if one.start not in back)
             away = apart(first, minima[0])
-            levels.append(Level(first.action, first.measurement, len(members), ways, first.prior, away))
+            converged = any(one.converged for one in members)
+            levels.append(
+                Level(first.action, first.measurement, len(members), ways, first.prior, away, converged)
+            )
         settled = None
         if minima:
             deviation = np.sqrt(problem.measured / 2)

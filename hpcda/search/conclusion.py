@@ -72,6 +72,11 @@ class Conclusion(enum.Enum):
         "no lower, the data leave the last state open (measure more quantities) or the model is wrong "
         "after the window."
     )
+    CONSISTENT_NOT_CONVERGED = (
+        "The lowest level agrees with the data, but its minimiser stopped at the limit of iterations: there "
+        "is something lower in the same valley. Raise solver.max_iterations; where the valley is flat, the data "
+        "leave some parameters open: give them priors or bounds."
+    )
     NOT_ENOUGH_MEASUREMENTS = (
         "The lowest level agrees with the data, but so do many others, or there are fewer data values than "
         "unknowns: the data do not determine the path. Measure more quantities or a longer window, or add "
@@ -130,6 +135,7 @@ class Level:
         distance: How far it is from the lowest level: root mean square distance of the paths in units of the
             spread of each state, or largest difference of a parameter in units of the width of its first
             guess, whichever is more; infinite where it is not known.
+        converged: Whether the minimiser came to its tolerance there.
     """
 
     action: float
@@ -138,6 +144,7 @@ class Level:
     ways: Mapping[str, int] = field(default_factory=dict)
     prior: float = 0.0
     distance: float = math.inf
+    converged: bool = True
 
 
 @dataclass(frozen=True)
@@ -214,6 +221,7 @@ class Evidence:
         predicted: Root mean square error of the first predicted samples over the noise; None where nothing is
             kept back.
         complete: Share of the starts asked for that have ended.
+        converged: Whether the minimiser came to its tolerance at the lowest level.
         so_far: Of incomplete ensembles, the code of what the starts that have ended would say by themselves.
     """
 
@@ -232,6 +240,7 @@ class Evidence:
     agreement: bool | None
     predicted: float | None
     complete: float
+    converged: bool = True
     so_far: str | None = None
 
     def record(self) -> dict[str, Any]:
@@ -300,6 +309,8 @@ def _judged(evidence: Evidence) -> Conclusion:
         return fit
     if evidence.predicted is not None and not evidence.predicted <= PREDICTS:
         return Conclusion.CONSISTENT_PREDICTS_BADLY
+    if not evidence.converged:
+        return Conclusion.CONSISTENT_NOT_CONVERGED
     if evidence.rivals:
         return Conclusion.CONSISTENT_RIVALS_REMAIN
     if evidence.plateau is None:
@@ -361,6 +372,7 @@ def _evidence(
         agreement=None if len(used) < 2 or lowest is None else len(found) >= 2,
         predicted=predicted,
         complete=complete,
+        converged=lowest is None or lowest.converged,
     )
 
 

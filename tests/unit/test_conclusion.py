@@ -85,6 +85,14 @@ def test_below_noise():
     assert said(level(z=-4, quiet=9), settled=False) is Conclusion.BELOW_NOISE
 
 
+def test_a_level_whose_minimiser_stopped_is_not_converged_whatever_else_it_is():
+    stopped = replace(LOW, converged=False)
+    assert said(stopped, FAR) is Conclusion.CONSISTENT_NOT_CONVERGED
+    assert said(stopped, replace(LOW, action=LOW.action + 0.1)) is Conclusion.CONSISTENT_NOT_CONVERGED
+    assert said(replace(FAR, converged=False)) is Conclusion.INCONSISTENT
+    assert said(LOW, replace(FAR, converged=False)) is Conclusion.CONSISTENT_AND_STABLE
+
+
 def test_rising_with_rf_and_not_settled():
     assert said(LOW, FAR, settled=False) is Conclusion.RISING_WITH_RF
     assert said(LOW, FAR, settled=None) is Conclusion.CONSISTENT_NOT_SETTLED
