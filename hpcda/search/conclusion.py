@@ -74,8 +74,8 @@ class Conclusion(enum.Enum):
     )
     CONSISTENT_NOT_CONVERGED = (
         "The lowest level agrees with the data, but its minimiser stopped at the limit of iterations: there "
-        "is something lower in the same valley. Raise solver.max_iterations; where the valley is flat, the data "
-        "leave some parameters open: give them priors or bounds."
+        "is something lower in the same valley. Raise solver.max_iterations; where the valley is flat, the "
+        "data leave some parameters open: give them priors or bounds."
     )
     NOT_ENOUGH_MEASUREMENTS = (
         "The lowest level agrees with the data, but so do many others, or there are fewer data values than "
