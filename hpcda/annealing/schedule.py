@@ -16,8 +16,6 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import accumulate
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key")
@@ -44,27 +42,11 @@ class Schedule:
         starts: How many starts there are.
         groups: How many groups of ranks.
         lanes: Starts that a group advances together.
-        first_rungs: Start k begins at rung first_rungs[k mod length].
     """
 
     starts: int
     groups: int
     lanes: int
-    first_rungs: tuple[int, ...] = (0,)
-
-    @cached_property
-    def _classes(self) -> tuple[list[int], list[int]]:
-        """Places in `first_rungs`, longest ladders first, and the position at which those of each begin."""
-        many = len(self.first_rungs)
-        places = sorted(range(many), key=lambda place: self.first_rungs[place])
-        counts = [len(range(place, self.starts, many)) for place in places]
-        return places, [0, *accumulate(counts)]
-
-    def start(self, position: int) -> int:
-        """The start at a position of the queue: longest ladders first, of equal ones in order."""
-        places, begins = self._classes
-        which = next(i for i, end in enumerate(begins[1:]) if position < end)
-        return places[which] + len(self.first_rungs) * (position - begins[which])
 
     @property
     def capacity(self) -> int:

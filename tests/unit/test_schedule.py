@@ -8,22 +8,30 @@ from hypothesis import strategies as st
 
 from hpcda.annealing import Ladder, Schedule
 from hpcda.annealing.schedule import Pool, capacity, few, width
+from hpcda.search import Plain
+
+
+def in_order(starts, first_rungs):
+    """The starts of a plain ensemble by their position in the queue."""
+    tasks = Plain("uniform", Ladder(1.0, 2.0, 8, first_rungs), starts, starts).next([])
+    return [tasks.task(position).start for position in range(starts)] if tasks is not None else []
+
 
 firsts = st.lists(st.integers(0, 5), min_size=1, max_size=6).map(tuple)
 
 
 @given(starts=st.integers(0, 60), first_rungs=firsts)
 def test_every_start_has_one_position_and_long_ladders_come_first(starts, first_rungs):
-    schedule, ladder = Schedule(starts, 3, 8, first_rungs), Ladder(1.0, 2.0, 8, first_rungs)
-    order = [schedule.start(position) for position in range(starts)]
+    ladder = Ladder(1.0, 2.0, 8, first_rungs)
+    order = in_order(starts, first_rungs)
     assert sorted(order) == list(range(starts))
     begins = [ladder.first(start) for start in order]
     assert begins == sorted(begins)
 
 
 def test_starts_of_one_ladder_keep_their_order():
-    assert [Schedule(7, 2, 8).start(position) for position in range(7)] == list(range(7))
-    assert [Schedule(7, 2, 8, (4, 0)).start(i) for i in range(7)] == [1, 3, 5, 0, 2, 4, 6]
+    assert in_order(7, (0,)) == list(range(7))
+    assert in_order(7, (4, 0)) == [1, 3, 5, 0, 2, 4, 6]
 
 
 @pytest.mark.parametrize(

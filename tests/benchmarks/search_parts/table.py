@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,36 +35,36 @@ def typical(runs: list[Run]) -> float:
 
 def solved_table(runs: list[Run]) -> str:
     """Methods x families: runs that solved their problem, and median core-seconds to it."""
-    families = in_order(runs, "family")
-    wide = max(14, *(len(name) + 1 for name in families))
-    lines = [" " * 14 + "".join(f"{name:>{wide}s}" for name in families)]
-    for method in in_order(runs, "method"):
-        cells = []
-        for family in families:
-            here = of(runs, method=method, family=family)
-            seconds = typical(here)
-            middle = f"{seconds:.3g} s" if np.isfinite(seconds) else "–"
-            cells.append(f"{sum(run['solved'] for run in here)}/{len(here)} {middle:>7s}" if here else "")
-        lines.append(f"{method:14s}" + "".join(f"{cell:>{wide}s}" for cell in cells))
-    lines.append("solved/runs, and median core-seconds to the solution (– where most runs found none)")
-    return "\n".join(lines + lower(runs))
+
+    def cell(here: list[Run]) -> str:
+        seconds = typical(here)
+        middle = f"{seconds:.3g} s" if np.isfinite(seconds) else "–"
+        return f"{sum(run['solved'] for run in here)}/{len(here)} {middle:>7s}"
+
+    foot = "solved/runs, and median core-seconds to the solution (– where most runs found none)"
+    return _table(runs, cell, foot)
 
 
 def hits_table(runs: list[Run]) -> str:
     """Methods x families: starts that ended in the reference or lower, per core-second."""
+
+    def cell(here: list[Run]) -> str:
+        rate = sum(run["hits"] for run in here) / max(sum(run["spent"] for run in here), 1e-9)
+        hits, starts = (sum(run[key] for run in here) for key in ("hits", "starts"))
+        return f"{rate:.3g} ({hits}/{starts})"
+
+    return _table(runs, cell, "hits per core-second (hits/starts that ended)")
+
+
+def _table(runs: list[Run], cell: Callable[[list[Run]], str], foot: str) -> str:
+    """A line a method, a column a family."""
     families = in_order(runs, "family")
     wide = max(14, *(len(name) + 1 for name in families))
     lines = [" " * 14 + "".join(f"{name:>{wide}s}" for name in families)]
     for method in in_order(runs, "method"):
-        cells = []
-        for family in families:
-            here = of(runs, method=method, family=family)
-            rate = sum(run["hits"] for run in here) / max(sum(run["spent"] for run in here), 1e-9)
-            hits, starts = (sum(run[key] for run in here) for key in ("hits", "starts"))
-            cells.append(f"{rate:.3g} ({hits}/{starts})" if here else "")
-        lines.append(f"{method:14s}" + "".join(f"{cell:>{wide}s}" for cell in cells))
-    lines.append("hits per core-second (hits/starts that ended)")
-    return "\n".join(lines + lower(runs))
+        groups = [of(runs, method=method, family=family) for family in families]
+        lines.append(f"{method:14s}" + "".join(f"{cell(here) if here else '':>{wide}s}" for here in groups))
+    return "\n".join([*lines, foot, *lower(runs)])
 
 
 def lower(runs: list[Run]) -> list[str]:
