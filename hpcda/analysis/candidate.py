@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcda.analysis.levels import Minimum
-from hpcda.search.conclusion import DEVIATIONS
+from hpcda.search.conclusion import DEVIATIONS, RIVAL
 
 Array = npt.NDArray[np.float64]
 
@@ -61,9 +61,9 @@ class Separation:
     Attributes:
         gap: Action of the next level minus that of the lowest; None where there is no other.
         deviations: The gap in units of √(n/2).
-        apart: Whether it stands apart: a gap of at least three deviations; where no other level was found,
+        apart: Whether it stands apart: no other level is nearly as probable; where none was found,
             whether several starts came to it.
-        rivals: Levels that are not excluded: within three deviations of the lowest.
+        rivals: Levels that are nearly as probable: within `RIVAL` nats of the lowest.
     """
 
     gap: float | None
@@ -77,6 +77,5 @@ def separation(minima: tuple[Minimum, ...], band: Band) -> Separation:
     if len(minima) < 2:
         return Separation(None, None, any(minimum.count > 1 for minimum in minima), 0)
     gaps = np.array([minimum.action - minima[0].action for minimum in minima[1:]])
-    deviations = gaps / band.scale
-    rivals = int((deviations < DEVIATIONS).sum())
-    return Separation(float(gaps[0]), float(deviations[0]), rivals == 0, rivals)
+    rivals = int((gaps < RIVAL).sum())
+    return Separation(float(gaps[0]), float(gaps[0] / band.scale), rivals == 0, rivals)

@@ -161,7 +161,8 @@ class EnsembleTable(Section):
         default=None,
         gt=0.0,
         allow_inf_nan=False,
-        description='how long cores may work, together, with budget = "core-seconds", in s, such as 60',
+        description='how long cores may work, together, before a search ends with budget = "core-seconds" or '
+        '"verdict", in s, such as 60',
     )
     merge: bool = Field(
         default=True,
@@ -183,12 +184,12 @@ class EnsembleTable(Section):
             )
         if self.budget == "core-seconds" and self.core_seconds is None:
             wrong.append(("core_seconds", "is missing", "say how many, such as core_seconds = 60"))
-        if self.budget != "core-seconds" and self.core_seconds is not None:
+        if self.ends == "starts" and self.core_seconds is not None:
             wrong.append(
                 (
                     "core_seconds",
                     f"{self.core_seconds:g} has no effect with budget = {self.ends!r}",
-                    'set budget = "core-seconds", or leave it out',
+                    'set budget = "core-seconds" or "verdict", or leave it out',
                 )
             )
         return complain(self, wrong)

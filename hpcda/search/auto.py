@@ -11,12 +11,12 @@ or on which starts were merged when. (Core-seconds are never the same; only thei
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from hpcda.search.conclusion import Conclusion, Level, conclude
+from hpcda.search.conclusion import Conclusion, Evidence, Level, conclude
 from hpcda.search.descent import fell_back
 from hpcda.search.escapes import ESCAPES, MIX
 from hpcda.search.levels import distinct, grouped, is_level
@@ -25,14 +25,16 @@ from hpcda.search.plateau import plateau
 from hpcda.search.scene import Scene
 from hpcda.search.ways import WAYS
 
-FIRST = 8
-"""Starts of the first rounds."""
+FIRST, EIGHT = 2, 8
+"""Starts of the first round, of the ways that smooth the data; starts after the second round, and in each of
+the next ones."""
 GROWTH, PART = 2, 8
 """Later rounds hold this part of the starts run so far, at most that one of those that may be run."""
 PARENTS, FADE = 6, 0.7
 """Lowest levels from which escapes begin, and by what the next one is drawn less often than the one below."""
 MIXED = 0.5
-"""Chance of a task to be a mixed draw of escapes while no level agrees with the data."""
+"""Chance of a task to be a mixed draw of escapes while no level agrees with the data, and afterwards to be of
+a way that has not found the lowest level yet."""
 CONSISTENT = 3.0
 """Standard deviations of χ² within which a level agrees with the data."""
 MARGIN = 6.0
@@ -98,6 +100,7 @@ class Auto:
         shares = [(way.name, share) for way in ways for share in way.shares]
         self._escapes = [escape for escape in ESCAPES.values() if escape.fits(scene.problem)]
         self._arms = list(dict.fromkeys(Arm(way, scene.rung(share)) for way, share in shares))
+        self._first = [arm for arm in self._arms if arm.way == "smoother"][:FIRST]
         self._given = 0
         self._rounds = 0
         self.cap = np.inf
@@ -105,35 +108,48 @@ class Auto:
     def next(self, found: Sequence[Found]) -> Round | None:
         """See `Plan`."""
         budget = self._budget
-        count = max(FIRST, min(self._given // GROWTH, budget.starts // PART))
+        count = max(EIGHT - self._given % EIGHT, min(self._given // GROWTH, budget.starts // PART))
+        if not self._given and self._first:
+            count = len(self._first)
         count = min(count, budget.starts - self._given)
         levels = distinct(self._ended(found))
         over = sum(one.seconds for one in found) > budget.core_seconds
         if count <= 0 or (over and (levels or np.isinf(self.cap))):
             return None
         self.cap = self._cap(levels, last=over or self._given + count >= budget.starts)
-        arms = [self._arms[k % len(self._arms)] for k in range(count)]
+        untried = self._first if not self._given and self._first else self._arms
+        arms = [untried[k % len(untried)] for k in range(count)]
         if levels:
-            if budget.until_stable and self.conclusion(found).stable:
+            conclusion, evidence = self.conclusion(found)
+            if budget.until_stable and conclusion.stable:
                 return None
-            arms = self._drawn(found, levels, count)
-        parents = tuple(level.start for level in levels[:PARENTS])
-        tasks = []
-        for arm in arms:
-            start = self._given
-            self._given += 1
-            if arm.first >= 0:
-                tasks.append(Task(start, arm.way, arm.first))
-            else:
-                rng = np.random.default_rng([self._seed, start, 1])
-                weights = FADE ** np.arange(len(parents))
-                wanted = ESCAPES[arm.way].parents
-                chosen = rng.choice(len(parents), wanted, replace=False, p=weights / weights.sum())
-                tasks.append(Task(start, arm.way, 0, tuple(parents[k] for k in chosen)))
+            if consistent(levels[0], self._scene.problem.measured):
+                arms = self._confirming(found, levels, evidence, count)
+            elif self._given >= EIGHT:
+                arms = self._searching(found, levels, count)
+        tasks = [self._task(arm, levels) for arm in arms]
         self._rounds += 1
         return Listed(tasks)
 
-    def conclusion(self, found: Sequence[Found]) -> Conclusion:
+    def _task(self, arm: Arm, levels: Sequence[Found]) -> Task:
+        """The next start, of an arm; an escape from a level that agrees with the data would fall back."""
+        start = self._given
+        self._given += 1
+        if arm.first >= 0:
+            return Task(start, arm.way, arm.first)
+        parents = self._parents(levels)
+        rng = np.random.default_rng([self._seed, start, 1])
+        weights = FADE ** np.arange(len(parents))
+        wanted = ESCAPES[arm.way].parents
+        chosen = rng.choice(len(parents), wanted, replace=False, p=weights / weights.sum())
+        return Task(start, arm.way, 0, tuple(parents[k].start for k in chosen))
+
+    def _parents(self, levels: Sequence[Found]) -> Sequence[Found]:
+        """Levels from which escapes begin; the one that agrees with the data is where they should come to."""
+        good = consistent(levels[0], self._scene.problem.measured)
+        return levels[1 : PARENTS + 1] if good else levels[:PARENTS]
+
+    def conclusion(self, found: Sequence[Found]) -> tuple[Conclusion, Evidence]:
         """What has been found says so far."""
         problem, ended = self._scene.problem, self._ended(found)
         parents = {one.start: one.parents for one in found}
@@ -160,7 +176,7 @@ class Auto:
             settled,
             absorbed=problem.trajectory_unknowns,
             priors=problem.prior_terms,
-        )[0]
+        )
 
     def _ended(self, found: Sequence[Found]) -> list[Found]:
         return [one for one in found if one.last == self._scene.ladder.rungs - 1 and not one.failed]
@@ -174,19 +190,21 @@ class Auto:
             return float(data / 2 + MARGIN * np.sqrt(data / 2))
         return levels[:PARENTS][-1].action if len(levels) >= PARENTS else np.inf
 
-    def _drawn(self, found: Sequence[Found], levels: Sequence[Found], count: int) -> list[Arm]:
-        good = consistent(levels[0], self._scene.problem.measured)
-        arms = list(self._arms)
-        if not good:
-            arms += [Arm(escape.name, -1) for escape in self._escapes if escape.parents <= len(levels)]
-        standing = {arm: Standing() for arm in arms}
-        gains = hits(found, levels[0]) if good else news(found, levels)
-        for one, gain, cost in zip(found, gains, costs(found, levels), strict=True):
-            arm = Arm(one.way, -1 if one.way in ESCAPES else one.first)
-            if arm in standing:
-                standing[arm].tried += 1
-                standing[arm].gain += gain
-                standing[arm].cost += cost
+    def _confirming(
+        self, found: Sequence[Found], levels: Sequence[Found], evidence: Evidence, count: int
+    ) -> list[Arm]:
+        """Arms that may find the lowest level again; where only one way has, half are of others."""
+        standing = self._standing(found, levels, hits(found, levels[0]))
+        found_by = {way for way, one in evidence.hits.items() if one.hits}
+        others = {arm: one for arm, one in standing.items() if arm.way not in found_by}
+        if evidence.agreement:
+            others.clear()
+        rng = np.random.default_rng([self._seed, self._rounds])
+        return [thompson(others if others and rng.random() < MIXED else standing, rng) for _ in range(count)]
+
+    def _searching(self, found: Sequence[Found], levels: Sequence[Found], count: int) -> list[Arm]:
+        """Arms that may find a lower level."""
+        standing = self._standing(found, levels, news(found, levels))
         rng = np.random.default_rng([self._seed, self._rounds])
         mix = [Arm(name, -1) for name in MIX if Arm(name, -1) in standing]
         weights = np.array([MIX[arm.way] for arm in mix])
@@ -194,13 +212,33 @@ class Auto:
         for _ in range(count):
             if mix and rng.random() < MIXED:
                 drawn.append(mix[rng.choice(len(mix), p=weights / weights.sum())])
-                continue
-            chances = [
-                rng.beta(0.5 + s.gain, 1.0 + s.tried - s.gain) * (1 + s.tried) / (TYPICAL + s.cost)
-                for s in standing.values()
-            ]
-            drawn.append(arms[int(np.argmax(chances))])
+            else:
+                drawn.append(thompson(standing, rng))
         return drawn
+
+    def _standing(
+        self, found: Sequence[Found], levels: Sequence[Found], gains: Sequence[float]
+    ) -> dict[Arm, Standing]:
+        """What became of the starts of each arm that can be drawn."""
+        parents = len(self._parents(levels))
+        arms = [*self._arms, *(Arm(one.name, -1) for one in self._escapes if one.parents <= parents)]
+        standing = {arm: Standing() for arm in arms}
+        for one, gain, cost in zip(found, gains, costs(found, levels), strict=True):
+            arm = Arm(one.way, -1 if one.way in ESCAPES else one.first)
+            if arm in standing:
+                standing[arm].tried += 1
+                standing[arm].gain += gain
+                standing[arm].cost += cost
+        return standing
+
+
+def thompson(standing: Mapping[Arm, Standing], rng: np.random.Generator) -> Arm:
+    """The arm whose chance of a gain over its cost is the highest of one draw from what is known of each."""
+    chances = [
+        rng.beta(0.5 + s.gain, 1.0 + s.tried - s.gain) * (1 + s.tried) / (TYPICAL + s.cost)
+        for s in standing.values()
+    ]
+    return list(standing)[int(np.argmax(chances))]
 
 
 def hits(found: Sequence[Found], level: Found) -> list[float]:

@@ -11,13 +11,15 @@ The analysis of a finished run and a search that wants to stop judge by it alike
   and an action can only grow with Rf.
 - *Dependence on Rf.* The level no longer changes with Rf (Ye et al., Nonlin. Processes Geophys. 22, 205,
   2015).
-- *The other levels.* How far they lie above, in units of √(n/2), the deviation of the action at the true
-  path; how many starts, and of which ways, came to the lowest.
+- *The other levels.* How far they lie above, in nats: a path's probability is exp(-A); and in units of
+  √(n/2), the deviation of the action at the true path. How many starts, of which ways, came to the lowest.
 
 A wrong minimum of a chaotic system lies many deviations above the noise where there are many data values
-for each unknown; there the first test alone finds it out. Where there are few, wrong minima fit too, and only
-ways that agree can confirm the lowest. How often a level was hit proves nothing about what other ways would
-find: I. J. Good's estimate of what is missed (Biometrika 40, 237, 1953) is made for each way, never over all.
+for each unknown; there the first test alone finds it out. Where there are few, or where another level was
+seen within three deviations, or where the lowest lies high in the band itself, wrong minima may fit too: then
+the lowest has to be confirmed by many starts, of ways that agree or of one that comes there time and again;
+escapes, which begin from what was found, cannot confirm it alone. How often a level was hit proves nothing about what other ways would find: I. J. Good's estimate of what is
+missed (Biometrika 40, 237, 1953) is made for each way, never over all.
 """
 
 from __future__ import annotations
@@ -29,13 +31,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from hpcda.search.escapes import ESCAPES
+
 DEVIATIONS = 3.0
-"""Width of the χ² band, and distance below which another level is a rival, in standard deviations."""
+"""Width of the χ² band, and of the one above the lowest level where wrong minima fit, in deviations."""
+RIVAL = 10.0
+"""Action above the lowest, in nats, below which another level is a rival: it is e^-10 times as probable."""
 ENOUGH = 12
-"""Starts from which ways that agree confirm a level where there are few degrees of freedom."""
-ALONE, SURE = 5.0, 2.0
-"""A single start is enough where the next level is so many deviations above, and the score at most this."""
-FEW = 20.0
+"""Starts that confirm a level where wrong minima may fit: of ways that agree, or all of one way."""
+ALONE, SURE = 5.0, 1.0
+"""A single start is enough where the next level is so many deviations above; above a score `SURE` is doubt."""
+FEW = 35.0
 """Degrees of freedom for each absorbed one below which wrong minima may agree with the data as well."""
 ALIKE = 0.05
 """Distance of two paths, in units of the states' spread, up to which they say the same."""
@@ -53,8 +59,8 @@ class Conclusion(enum.Enum):
         "take it as the estimate, and trust it as far as it predicts data that were kept back."
     )
     CONSISTENT_RIVALS_REMAIN = (
-        "The lowest level agrees with the data, but other levels lie within three χ² deviations of it: "
-        "they cannot be told apart. Measure more quantities or a longer window, and compare what the levels "
+        "The lowest level agrees with the data, but others are nearly as probable: they cannot be told "
+        "apart. Measure more quantities or a longer window, and compare what the levels "
         "predict."
     )
     CONSISTENT_NOT_CONFIRMED = (
@@ -208,9 +214,10 @@ class Evidence:
         values: Data values and priors.
         freedom: Degrees of freedom: `values` less what the unknowns absorb.
         few: Whether they are so few that wrong minima may agree with the data as well.
+        near: Levels within three deviations of the lowest: wrong minima that agree as well.
         plateau: Whether the level no longer depends on Rf; None where the ladder does not tell.
         gap: Distance to the next level in units of √(n/2); None where there is none.
-        rivals: Levels within three deviations of the lowest.
+        rivals: Levels within `RIVAL` nats of the lowest.
         levels: Levels found; those within three deviations of the lowest whose paths are nearly its own count
             as that one, here and everywhere.
         count: Starts that came to the lowest level.
@@ -232,6 +239,7 @@ class Evidence:
     few: bool
     plateau: bool | None
     gap: float | None
+    near: int
     rivals: int
     levels: int
     count: int
@@ -334,12 +342,14 @@ def _fit(evidence: Evidence) -> Conclusion | None:
 
 def _confirmed(evidence: Evidence) -> bool:
     """Whether enough starts came to the lowest level, and differently enough."""
-    if evidence.few:
-        return evidence.agreement is True and evidence.ended >= ENOUGH
-    if evidence.count >= 2:
-        return True
     assert evidence.whole is not None
-    return evidence.gap is not None and evidence.gap >= ALONE and evidence.whole <= SURE
+    anew = [one.hits for way, one in evidence.hits.items() if way not in ESCAPES]
+    if evidence.few or evidence.near or evidence.whole > SURE:
+        agree = evidence.agreement is True and evidence.ended >= ENOUGH and any(anew)
+        return agree or max(anew, default=0) >= ENOUGH
+    if evidence.count >= 2:
+        return any(anew) or evidence.count >= ENOUGH
+    return evidence.gap is not None and evidence.gap >= ALONE
 
 
 def _evidence(
@@ -354,7 +364,8 @@ def _evidence(
     hits = {way: _hits(way, tried.get(way, 0), levels) for way in names}
     used = [way for way in names if hits[way].tried]
     lowest = levels[0] if levels else None
-    gaps = [(level.action - levels[0].action) / noise.scale for level in levels[1:]]
+    nats = [level.action - levels[0].action for level in levels[1:]]
+    gaps = [gap / noise.scale for gap in nats]
     found = [way for way in used if hits[way].hits]
     return Evidence(
         z=None if lowest is None else noise.score(lowest.measurement + lowest.prior),
@@ -364,7 +375,8 @@ def _evidence(
         few=noise.few,
         plateau=settled,
         gap=gaps[0] if gaps else None,
-        rivals=sum(gap < DEVIATIONS for gap in gaps),
+        near=sum(gap < DEVIATIONS for gap in gaps),
+        rivals=sum(gap < RIVAL for gap in nats),
         levels=len(levels),
         count=sum(hits[way].hits for way in found),
         ended=sum(sum(level.ways.values()) for level in levels),
@@ -409,8 +421,9 @@ def facts(record: Mapping[str, Any]) -> dict[str, str]:
     if record["gap"] is None:
         found["next level"] = "none was found"
     else:
-        rivals = f"; {record['rivals']} within three" if record["rivals"] else ""
-        found["next level"] = f"{record['gap']:.3g} χ² deviations above{rivals}"
+        near = f"; {record['near']} within three" if record["near"] else ""
+        near += f", {record['rivals']} nearly as probable" if record["rivals"] else ""
+        found["next level"] = f"{record['gap']:.3g} χ² deviations above{near}"
     hits: Mapping[str, Mapping[str, Any]] = record["hits"]
     found["reached by"] = ", ".join(f"{one['hits']} of {one['tried']} {way}" for way, one in hits.items())
     found["still missed"] = (

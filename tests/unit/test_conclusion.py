@@ -15,7 +15,7 @@ from hpcda.annealing.lockstep import Lockstep
 from hpcda.build import build_problem
 from hpcda.job import load_job
 from hpcda.search import WAYS, Conclusion, Level, Scene, conclude
-from hpcda.search.conclusion import ALONE, ENOUGH, FEW, MANY, PREDICTS, facts
+from hpcda.search.conclusion import ALONE, ENOUGH, FEW, MANY, PREDICTS, RIVAL, SURE, facts
 
 DATA, ABSORBED = 1000, 20
 HALF, SCALE = (DATA - ABSORBED) / 2, math.sqrt(DATA / 2)
@@ -99,14 +99,14 @@ def test_rising_with_rf_and_not_settled():
 
 
 def test_rivals_remain_and_many_of_them_are_too_few_measurements():
-    near = [level(z=1 + 0.1 * k, noise=1) for k in range(MANY)]
+    near = [level(model=RIVAL * (k + 0.9) / MANY, noise=1) for k in range(MANY)]
     found, evidence = judged(LOW, *near[: MANY - 1], FAR)
     assert found is Conclusion.CONSISTENT_RIVALS_REMAIN and evidence.rivals == MANY - 1
     assert said(LOW, *near, FAR) is Conclusion.NOT_ENOUGH_MEASUREMENTS
 
 
 def test_levels_that_say_the_same_are_one():
-    twin = replace(level(z=0.1, uniform=2), distance=0.05)
+    twin = replace(level(model=0.5 * RIVAL, uniform=2), distance=0.05)
     found, evidence = judged(level(quiet=1), twin, FAR)
     assert found.stable and evidence.rivals == 0 and evidence.levels == 2 and evidence.count == 3
     assert evidence.gap == pytest.approx(50 * DEVIATION / SCALE) and evidence.agreement is True
@@ -132,7 +132,23 @@ def test_one_start_is_enough_only_far_below_the_next():
     assert said(once, level(z=gap + 0.1, noise=4)).stable
     assert said(once, level(z=gap - 0.1, noise=4)) is Conclusion.CONSISTENT_NOT_CONFIRMED
     assert said(level(z=2.5, noise=1), level(z=50, noise=4)) is Conclusion.CONSISTENT_NOT_CONFIRMED
-    assert said(level(z=2.5, noise=2), level(z=50, noise=4)).stable
+
+
+@pytest.mark.parametrize("low, near", [(SURE + 0.1, 50), (0, 2.9)])
+def test_high_in_the_band_or_with_a_wrong_level_near_many_starts_have_to_agree(low, near):
+    other = level(z=low + near, noise=4)
+    assert said(level(z=low, noise=ENOUGH), other).stable
+    assert said(level(z=low, noise=ENOUGH - 1), other) is Conclusion.CONSISTENT_NOT_CONFIRMED
+    assert said(level(z=low, noise=ENOUGH - 5, quiet=1), other).stable
+    assert said(level(z=low, noise=2), level(z=low + near, noise=8)) is Conclusion.CONSISTENT_NOT_CONFIRMED
+    assert judged(level(z=low, noise=2), other)[1].near == (near < 3)
+
+
+def test_escapes_alone_confirm_nothing():
+    for first in (LOW, level(z=SURE + 0.1, noise=3, quiet=9)):
+        found = {"splice" if way == "noise" else "langevin": count for way, count in first.ways.items()}
+        assert said(first, FAR).stable
+        assert said(replace(first, ways=found), FAR) is Conclusion.CONSISTENT_NOT_CONFIRMED
 
 
 def test_one_level_found_by_one_start_is_not_confirmed():
@@ -142,13 +158,10 @@ def test_one_level_found_by_one_start_is_not_confirmed():
     assert said(level(noise=8)).stable
 
 
-def test_with_few_data_ways_have_to_agree():
-    absorbed = int(DATA / FEW)
-    few = {"absorbed": absorbed, "settled": True}
-    assert said(level(noise=20), FAR, **few) is Conclusion.CONSISTENT_NOT_CONFIRMED
-    assert said(level(noise=20), FAR, tried={"noise": 25, "quiet": 9}, **few) is (
-        Conclusion.CONSISTENT_NOT_CONFIRMED
-    )
+def test_with_few_data_many_starts_have_to_agree():
+    few = {"absorbed": int(DATA / FEW), "settled": True}
+    assert said(level(noise=ENOUGH), FAR, **few).stable
+    assert said(level(noise=ENOUGH - 1), FAR, **few) is Conclusion.CONSISTENT_NOT_CONFIRMED
     assert said(level(noise=ENOUGH - 7, quiet=1), FAR, **few).stable
     assert said(level(noise=ENOUGH - 8, quiet=1), FAR, **few) is Conclusion.CONSISTENT_NOT_CONFIRMED
 
