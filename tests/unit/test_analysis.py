@@ -276,8 +276,8 @@ def test_analyze_writes_everything(annealed):
     assert timing["core_seconds"] > 0 and timing["ranks"] == 2 and timing["wall_seconds"] > 0
     report = (folder / "analysis" / "report.html").read_text()
     assert report.count("data:image/png;base64,") == 4 and "http" not in report
-    assert "hpcda run job.toml --output again" in report and 'class="verdict"' in report
-    assert html.escape(summary["verdict"]["sentence"], quote=False) in report
+    assert "hpcda run job.toml --output again" in report and 'class="verdict' in report
+    assert html.escape(summary["verdict"]["sentence"]) in report
     text = format_summary(summary)
     assert f"Verdict: {summary['verdict']['code']}" in text and "still missed" in text and "report.html" in text
     assert max(map(len, text.splitlines()[1:])) < 140
