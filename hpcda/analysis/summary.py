@@ -267,7 +267,9 @@ def format_summary(summary: dict[str, Any]) -> str:
     verdict = summary["verdict"]
     evidence = facts(verdict["evidence"])
     if evidence:
-        lines += ["", "Evidence", *(f"  {title:<16} {fact}" for title, fact in evidence.items())]
+        lines += ["", "Evidence"]
+        for title, fact in evidence.items():
+            lines += _wrapped(fact, f"  {title:<16} ")
     lines += ["", f"Verdict: {verdict['code']}", *_wrapped(verdict["sentence"])]
     for note in summary["notes"]:
         lines += _wrapped(f"Note: {note}")
@@ -339,7 +341,7 @@ def _candidate(summary: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _wrapped(text: str) -> list[str]:
+def _wrapped(text: str, title: str = "  ") -> list[str]:
     import textwrap
 
-    return textwrap.wrap(text, 100, initial_indent="  ", subsequent_indent="  ")
+    return textwrap.wrap(text, 100, initial_indent=title, subsequent_indent=" " * len(title))
