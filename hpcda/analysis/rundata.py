@@ -25,7 +25,7 @@ from hpcda.linalg.blocktridiagonal import NotBlockTridiagonalError
 from hpcda.problem import Problem, Window
 from hpcda.search.conclusion import DEVIATIONS, Conclusion, Evidence, Level, conclude
 from hpcda.search.descent import fell_back
-from hpcda.search.plateau import Plateau, plateau
+from hpcda.search.plateau import Plateau, plateau_of_level
 from hpcda.store.reader import RunFile, StoredWindow
 
 Array = npt.NDArray[np.float64]
@@ -139,12 +139,11 @@ class Run:
 
     @cached_property
     def plateau(self) -> Plateau | None:
-        """Dependence of the candidate on Rf, from the one of its starts that has most rungs."""
+        """Dependence of the candidate on Rf."""
         if self.candidate is None:
             return None
         table = self.file.table("action", np.searchsorted(self.file.start, self.candidate.starts))
-        longest = int(np.argmax(np.isfinite(table).sum(axis=1)))
-        return plateau(table[longest], self.file.header.rf, self.band.scale)
+        return plateau_of_level(table, self.file.header.rf, self.band.scale)
 
     @property
     def verdict(self) -> Conclusion:

@@ -16,18 +16,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hpcda.search.conclusion import Conclusion, Evidence, Level, conclude
+from hpcda.search.conclusion import Conclusion, Evidence, Level, conclude, confirmed
 from hpcda.search.descent import fell_back
-from hpcda.search.escapes import ESCAPES, MIX
+from hpcda.search.escapes import AGAIN, ESCAPES, MIX
 from hpcda.search.levels import distinct, grouped, is_level
 from hpcda.search.plan import Found, Listed, Round, Task
-from hpcda.search.plateau import plateau
+from hpcda.search.plateau import plateau_of_level
 from hpcda.search.scene import Scene
 from hpcda.search.ways import WAYS
 
-FIRST, EIGHT = 2, 8
-"""Starts of the first round, of the ways that smooth the data; starts after the second round, and in each of
-the next ones."""
+FIRST, NEXT = 2, 8
+"""Starts of the first round, of the way that smooths the data; starts up to the end of the second round, and
+in each of the next ones."""
+FIRST_PART, NEXT_PART = 1024, 128
+"""One of so many of all that may be run, where that is more: who allows many has many ranks."""
 GROWTH, PART = 2, 8
 """Later rounds hold this part of the starts run so far, at most that one of those that may be run."""
 PARENTS, FADE = 6, 0.7
@@ -40,11 +42,17 @@ CONSISTENT = 3.0
 MARGIN = 6.0
 """Starts are given up so many standard deviations of χ² above a level that agrees with the data, and, in the
 first `CAPPED` rounds, above the mean of such levels."""
-CAPPED = 2
+CAPPED = 3
 NEW = 0.1
 """What a new level is worth while none agrees with the data; a lower one than all before is worth 1."""
 TYPICAL = 100.0
 """Steps of a start of which nothing is known."""
+FINAL = frozenset(Conclusion) - {
+    Conclusion.INCONSISTENT,
+    Conclusion.FAILED,
+    Conclusion.CONSISTENT_NOT_CONFIRMED,
+}
+"""Conclusions about a confirmed level that more starts would not change, short of a lower one."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +108,7 @@ class Auto:
         shares = [(way.name, share) for way in ways for share in way.shares]
         self._escapes = [escape for escape in ESCAPES.values() if escape.fits(scene.problem)]
         self._arms = list(dict.fromkeys(Arm(way, scene.rung(share)) for way, share in shares))
-        self._first = [arm for arm in self._arms if arm.way == "smoother"][:FIRST]
+        self._smoothed = [arm for arm in self._arms if arm.way == "smoother"]
         self._given = 0
         self._rounds = 0
         self.cap = np.inf
@@ -108,36 +116,51 @@ class Auto:
     def next(self, found: Sequence[Found]) -> Round | None:
         """See `Plan`."""
         budget = self._budget
-        count = max(EIGHT - self._given % EIGHT, min(self._given // GROWTH, budget.starts // PART))
-        if not self._given and self._first:
-            count = len(self._first)
-        count = min(count, budget.starts - self._given)
         levels = distinct(self._ended(found))
         over = sum(one.seconds for one in found) > budget.core_seconds
+        count = min(self._count(), budget.starts - self._given)
         if count <= 0 or (over and (levels or np.isinf(self.cap))):
             return None
         self.cap = self._cap(levels, last=over or self._given + count >= budget.starts)
-        untried = self._first if not self._given and self._first else self._arms
-        arms = [untried[k % len(untried)] for k in range(count)]
+        arms = self._untried(count)
         if levels:
             conclusion, evidence = self.conclusion(found)
-            if budget.until_stable and conclusion.stable:
+            parents = (levels[0].start,)
+            known = any(one.way == AGAIN.name and one.parents == parents for one in found)
+            if conclusion is Conclusion.CONSISTENT_NOT_SETTLED and not known:
+                return self._round([self._task(Arm(AGAIN.name, -1), levels[:1])])
+            if budget.until_stable and (conclusion.stable or (confirmed(evidence) and conclusion in FINAL)):
                 return None
             if consistent(levels[0], self._scene.problem.measured):
                 arms = self._confirming(found, levels, evidence, count)
-            elif self._given >= EIGHT:
+            elif self._rounds > 1:
                 arms = self._searching(found, levels, count)
-        tasks = [self._task(arm, levels) for arm in arms]
+        parents_of = self._parents(levels)
+        return self._round([self._task(arm, parents_of) for arm in arms])
+
+    def _round(self, tasks: Sequence[Task]) -> Round:
         self._rounds += 1
         return Listed(tasks)
 
-    def _task(self, arm: Arm, levels: Sequence[Found]) -> Task:
-        """The next start, of an arm; an escape from a level that agrees with the data would fall back."""
+    def _count(self) -> int:
+        """Starts of the next round, where there are so many left."""
+        starts = self._budget.starts
+        if not self._given and self._smoothed:
+            return max(FIRST, starts // FIRST_PART)
+        few = max(NEXT, starts // NEXT_PART)
+        return max(few - self._given % few, min(self._given // GROWTH, starts // PART))
+
+    def _untried(self, count: int) -> list[Arm]:
+        """One arm after another."""
+        arms = self._arms if self._given or not self._smoothed else self._smoothed
+        return [arms[k % len(arms)] for k in range(count)]
+
+    def _task(self, arm: Arm, parents: Sequence[Found]) -> Task:
+        """The next start, of an arm."""
         start = self._given
         self._given += 1
         if arm.first >= 0:
             return Task(start, arm.way, arm.first)
-        parents = self._parents(levels)
         rng = np.random.default_rng([self._seed, start, 1])
         weights = FADE ** np.arange(len(parents))
         wanted = ESCAPES[arm.way].parents
@@ -145,8 +168,8 @@ class Auto:
         return Task(start, arm.way, 0, tuple(parents[k].start for k in chosen))
 
     def _parents(self, levels: Sequence[Found]) -> Sequence[Found]:
-        """Levels from which escapes begin; the one that agrees with the data is where they should come to."""
-        good = consistent(levels[0], self._scene.problem.measured)
+        """Levels from which escapes begin; from one that agrees with the data they would fall back."""
+        good = bool(levels) and consistent(levels[0], self._scene.problem.measured)
         return levels[1 : PARENTS + 1] if good else levels[:PARENTS]
 
     def conclusion(self, found: Sequence[Found]) -> tuple[Conclusion, Evidence]:
@@ -168,7 +191,8 @@ class Auto:
         settled = None
         if minima:
             deviation = np.sqrt(problem.measured / 2)
-            settled = plateau(minima[0].levels, self._scene.ladder.rf, deviation).reached
+            actions = np.array([one.levels for one in groups[0]])
+            settled = plateau_of_level(actions, self._scene.ladder.rf, deviation).reached
         return conclude(
             levels,
             Counter(one.way for one in found if one.start not in idle),
@@ -221,7 +245,8 @@ class Auto:
     ) -> dict[Arm, Standing]:
         """What became of the starts of each arm that can be drawn."""
         parents = len(self._parents(levels))
-        arms = [*self._arms, *(Arm(one.name, -1) for one in self._escapes if one.parents <= parents)]
+        escapes = [one for one in self._escapes if one.name in MIX and one.parents <= parents]
+        arms = [*self._arms, *(Arm(one.name, -1) for one in escapes)]
         standing = {arm: Standing() for arm in arms}
         for one, gain, cost in zip(found, gains, costs(found, levels), strict=True):
             arm = Arm(one.way, -1 if one.way in ESCAPES else one.first)

@@ -16,10 +16,11 @@ The analysis of a finished run and a search that wants to stop judge by it alike
 
 A wrong minimum of a chaotic system lies many deviations above the noise where there are many data values
 for each unknown; there the first test alone finds it out. Where there are few, or where another level was
-seen within three deviations, or where the lowest lies high in the band itself, wrong minima may fit too: then
-the lowest has to be confirmed by many starts, of ways that agree or of one that comes there time and again;
-escapes, which begin from what was found, cannot confirm it alone. How often a level was hit proves nothing about what other ways would find: I. J. Good's estimate of what is
-missed (Biometrika 40, 237, 1953) is made for each way, never over all.
+seen within three deviations, or where the lowest lies high in the band itself, wrong minima may fit too:
+then the lowest has to be confirmed by many starts, of ways that agree or of one that comes there time and
+again; escapes, which begin from what was found, cannot confirm it alone. How often a level was hit proves
+nothing about what other ways would find: I. J. Good's estimate of what is missed (Biometrika 40, 237, 1953)
+is made for each way, never over all.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ RIVAL = 10.0
 ENOUGH = 12
 """Starts that confirm a level where wrong minima may fit: of ways that agree, or all of one way."""
 ALONE, SURE = 5.0, 1.0
-"""A single start is enough where the next level is so many deviations above; above a score `SURE` is doubt."""
+"""A single start is enough where the next level is so many deviations above; scores over `SURE` are doubted."""
 FEW = 35.0
 """Degrees of freedom for each absorbed one below which wrong minima may agree with the data as well."""
 ALIKE = 0.05
@@ -323,7 +324,7 @@ def _judged(evidence: Evidence) -> Conclusion:
         return Conclusion.CONSISTENT_RIVALS_REMAIN
     if evidence.plateau is None:
         return Conclusion.CONSISTENT_NOT_SETTLED
-    return Conclusion.CONSISTENT_AND_STABLE if _confirmed(evidence) else Conclusion.CONSISTENT_NOT_CONFIRMED
+    return Conclusion.CONSISTENT_AND_STABLE if confirmed(evidence) else Conclusion.CONSISTENT_NOT_CONFIRMED
 
 
 def _fit(evidence: Evidence) -> Conclusion | None:
@@ -340,11 +341,10 @@ def _fit(evidence: Evidence) -> Conclusion | None:
     return Conclusion.NOT_ENOUGH_MEASUREMENTS if evidence.rivals >= MANY else None
 
 
-def _confirmed(evidence: Evidence) -> bool:
+def confirmed(evidence: Evidence) -> bool:
     """Whether enough starts came to the lowest level, and differently enough."""
-    assert evidence.whole is not None
     anew = [one.hits for way, one in evidence.hits.items() if way not in ESCAPES]
-    if evidence.few or evidence.near or evidence.whole > SURE:
+    if evidence.few or evidence.near or evidence.whole is None or evidence.whole > SURE:
         agree = evidence.agreement is True and evidence.ended >= ENOUGH and any(anew)
         return agree or max(anew, default=0) >= ENOUGH
     if evidence.count >= 2:

@@ -10,7 +10,7 @@ from hpcda.problem import Array
 
 PLATEAU = 0.01
 """Largest relative change of the action over the last decade of Rf that counts as independence of Rf."""
-SMALL = 0.25
+SMALL = 0.5
 """So does a change that is less than this part of the deviation which noise gives the action."""
 FALL = 1e-3
 """Relative fall of the action from rung to rung that is more than the minimiser's accuracy."""
@@ -57,3 +57,21 @@ def plateau(action: Array, rf: Array, deviation: float = 0.0) -> Plateau:
     change = float(abs(end - begin) / max(abs(end), np.finfo(float).tiny) / decades)
     small = change <= PLATEAU or abs(end - begin) / decades <= SMALL * deviation
     return Plateau(change, decades, bool(small) if decades >= 0.5 else None)
+
+
+def plateau_of_level(actions: Array, rf: Array, deviation: float = 0.0) -> Plateau:
+    """The plateau of a level: of the start with most rungs among those that tell.
+
+    Args:
+        actions: Of the starts that came there, shape (starts, R), see `plateau`.
+        rf: Shape (R,).
+        deviation: See `plateau`.
+    """
+    longest = np.argsort(-np.isfinite(actions).sum(axis=1), kind="stable")
+    first = None
+    for row in longest:
+        found = plateau(actions[row], rf, deviation)
+        if found.reached is not None:
+            return found
+        first = first or found
+    return first or Plateau(None, 0.0, None)

@@ -279,7 +279,9 @@ def test_analyze_writes_everything(annealed):
     assert "hpcda run job.toml --output again" in report and 'class="verdict' in report
     assert html.escape(summary["verdict"]["sentence"]) in report
     text = format_summary(summary)
-    assert f"Verdict: {summary['verdict']['code']}" in text and "still missed" in text and "report.html" in text
+    assert (
+        f"Verdict: {summary['verdict']['code']}" in text and "still missed" in text and "report.html" in text
+    )
     assert max(map(len, text.splitlines()[1:])) < 140
 
 

@@ -13,6 +13,7 @@ from hpcda.annealing import Ladder
 from hpcda.linalg.banded import Banded
 from hpcda.linalg.blocktridiagonal import NotPositiveDefiniteError
 from hpcda.search import ESCAPES, Scene
+from hpcda.search.escapes import AGAIN, MIX
 from hpcda.search.escapes.langevin import metric, step
 from hpcda.search.escapes.stretches import action_by_time, draw_stretch
 
@@ -44,7 +45,7 @@ def test_paths_are_finite_inside_the_bounds_and_from_rng_alone(name):
     for variant, bounded in (("walk", True), ("nonlinear and gaps", True), ("states alone", False)):
         scene, path = scene_of(name, MODELS[name], variant, bounded)
         low, high = scene.problem.bounds
-        for escape in ESCAPES.values():
+        for escape in (ESCAPES[name] for name in MIX):
             minima = parents(scene.problem, path, escape.parents)
             before = [minimum.copy() for minimum in minima]
             new, first = escape.draw(scene, minima, np.random.default_rng(1))
@@ -162,3 +163,10 @@ def test_banded_factor(border):
     matrix[5, 5] = -1.0
     with pytest.raises(NotPositiveDefiniteError):
         Banded.factor(csr_array(matrix), border)
+
+
+def test_again_keeps_the_path_and_begins_a_decade_below_the_end():
+    scene, path = scene_of()
+    new, first = AGAIN.draw(scene, [path], np.random.default_rng(1))
+    decades = np.log10(LADDER.rf[-1] / LADDER.rf[first - 1 : first + 1])
+    assert np.array_equal(new, path) and decades[1] <= 1.0 + 1e-3 < decades[0]

@@ -1,0 +1,19 @@
+"""Down the ladder and up again: does a minimum found at the last rungs alone hold over a decade of Rf?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hpcda.problem import Array
+from hpcda.search.escapes.escape import Escape
+from hpcda.search.scene import Scene
+
+
+def _path(scene: Scene, minima: Sequence[Array], rng: np.random.Generator) -> tuple[Array, int]:
+    rf = scene.ladder.rf
+    return minima[0], int(np.flatnonzero(rf >= 0.0999 * rf[-1])[0])
+
+
+AGAIN = Escape("again", "a decade of Rf down the ladder and up again", 1, _path)
