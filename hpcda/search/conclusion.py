@@ -38,10 +38,12 @@ DEVIATIONS = 3.0
 """Width of the χ² band, and of the one above the lowest level where wrong minima fit, in deviations."""
 RIVAL = 10.0
 """Action above the lowest, in nats, below which another level is a rival: it is e^-10 times as probable."""
-ENOUGH = 12
-"""Starts that confirm a level where wrong minima may fit: of ways that agree, or all of one way."""
-ALONE, SURE = 5.0, 1.0
-"""A single start is enough where the next level is so many deviations above; scores over `SURE` are doubted."""
+ENOUGH, TOGETHER = 12, 6
+"""Starts that confirm a level where wrong minima may fit: of one way alone, and of ways that agree."""
+EASY = 0.5
+"""Elsewhere two starts of a way are enough if they are this share of the way's starts."""
+SURE = 1.0
+"""Score above which a level is doubted."""
 FEW = 35.0
 """Degrees of freedom for each absorbed one below which wrong minima may agree with the data as well."""
 ALIKE = 0.05
@@ -224,8 +226,8 @@ class Evidence:
         count: Starts that came to the lowest level.
         ended: Starts that came to any level.
         hits: Way of starting -> how it fared.
-        agreement: Whether the lowest level is still found, and fits as it does with all, when any one way is
-            left out; None with one way.
+        agreement: Whether the lowest level is still found by two starts when any one way is left out; None
+            with one way.
         predicted: Root mean square error of the first predicted samples over the noise; None where nothing is
             kept back.
         complete: Share of the starts asked for that have ended.
@@ -343,13 +345,14 @@ def _fit(evidence: Evidence) -> Conclusion | None:
 
 def confirmed(evidence: Evidence) -> bool:
     """Whether enough starts came to the lowest level, and differently enough."""
-    anew = [one.hits for way, one in evidence.hits.items() if way not in ESCAPES]
-    if evidence.few or evidence.near or evidence.whole is None or evidence.whole > SURE:
-        agree = evidence.agreement is True and evidence.ended >= ENOUGH and any(anew)
-        return agree or max(anew, default=0) >= ENOUGH
-    if evidence.count >= 2:
-        return any(anew) or evidence.count >= ENOUGH
-    return evidence.gap is not None and evidence.gap >= ALONE
+    anew = {way: one for way, one in evidence.hits.items() if way not in ESCAPES}
+    if any(one.hits >= ENOUGH for one in anew.values()):
+        return True
+    agree = evidence.agreement is True and any(one.hits for one in anew.values())
+    if agree and evidence.count >= TOGETHER:
+        return True
+    doubtful = evidence.few or evidence.near or evidence.whole is None or evidence.whole > SURE
+    return not doubtful and any(one.hits >= max(2, EASY * one.tried) for one in anew.values())
 
 
 def _evidence(
@@ -366,7 +369,7 @@ def _evidence(
     lowest = levels[0] if levels else None
     nats = [level.action - levels[0].action for level in levels[1:]]
     gaps = [gap / noise.scale for gap in nats]
-    found = [way for way in used if hits[way].hits]
+    total, most = sum(one.hits for one in hits.values()), max((one.hits for one in hits.values()), default=0)
     return Evidence(
         z=None if lowest is None else noise.score(lowest.measurement + lowest.prior),
         whole=None if lowest is None else noise.score(lowest.action),
@@ -378,10 +381,10 @@ def _evidence(
         near=sum(gap < DEVIATIONS for gap in gaps),
         rivals=sum(gap < RIVAL for gap in nats),
         levels=len(levels),
-        count=sum(hits[way].hits for way in found),
+        count=total,
         ended=sum(sum(level.ways.values()) for level in levels),
         hits=hits,
-        agreement=None if len(used) < 2 or lowest is None else len(found) >= 2,
+        agreement=None if len(used) < 2 or lowest is None else total - most >= 2,
         predicted=predicted,
         complete=complete,
         converged=lowest is None or lowest.converged,
@@ -434,7 +437,7 @@ def facts(record: Mapping[str, Any]) -> dict[str, str]:
         + " (share of a way's further starts that would end in a level new to it)"
     )
     if record["agreement"] is not None:
-        agreed = "found whichever is left out" if record["agreement"] else "found by one alone"
+        agreed = "found whichever is left out" if record["agreement"] else "found by one almost alone"
         found["ways"] = agreed
     if record["predicted"] is not None:
         found["first prediction"] = f"{record['predicted']:.3g} times the noise"

@@ -15,7 +15,7 @@ from hpcda.annealing.lockstep import Lockstep
 from hpcda.build import build_problem
 from hpcda.job import load_job
 from hpcda.search import WAYS, Conclusion, Level, Scene, conclude
-from hpcda.search.conclusion import ALONE, ENOUGH, FEW, MANY, PREDICTS, RIVAL, SURE, facts
+from hpcda.search.conclusion import EASY, ENOUGH, FEW, MANY, PREDICTS, RIVAL, SURE, TOGETHER, facts
 
 DATA, ABSORBED = 1000, 20
 HALF, SCALE = (DATA - ABSORBED) / 2, math.sqrt(DATA / 2)
@@ -107,8 +107,8 @@ def test_rivals_remain_and_many_of_them_are_too_few_measurements():
 
 def test_levels_that_say_the_same_are_one():
     twin = replace(level(model=0.5 * RIVAL, uniform=2), distance=0.05)
-    found, evidence = judged(level(quiet=1), twin, FAR)
-    assert found.stable and evidence.rivals == 0 and evidence.levels == 2 and evidence.count == 3
+    found, evidence = judged(level(quiet=2), twin, FAR)
+    assert found.stable and evidence.rivals == 0 and evidence.levels == 2 and evidence.count == 4
     assert evidence.gap == pytest.approx(50 * DEVIATION / SCALE) and evidence.agreement is True
     other = replace(twin, distance=0.5)
     assert said(level(quiet=1), other, FAR) is Conclusion.CONSISTENT_RIVALS_REMAIN
@@ -127,20 +127,34 @@ def test_a_bad_prediction_is_told(predicted):
     assert said(level(z=9, quiet=2), predicted=predicted) is Conclusion.INCONSISTENT
 
 
-def test_one_start_is_enough_only_far_below_the_next():
-    once, gap = level(noise=1), ALONE * SCALE / DEVIATION
-    assert said(once, level(z=gap + 0.1, noise=4)).stable
-    assert said(once, level(z=gap - 0.1, noise=4)) is Conclusion.CONSISTENT_NOT_CONFIRMED
-    assert said(level(z=2.5, noise=1), level(z=50, noise=4)) is Conclusion.CONSISTENT_NOT_CONFIRMED
+def test_two_starts_are_enough_where_a_way_comes_there_often():
+    assert said(level(noise=2), level(z=80, uniform=4), tried={"noise": int(2 / EASY)}).stable
+    for low, tried in (
+        (level(noise=2), 1 + int(2 / EASY)),
+        (level(noise=1), 1),
+        (level(noise=1, quiet=1), 1),
+    ):
+        ways = dict.fromkeys(low.ways, tried)
+        assert said(low, level(z=80, uniform=4), tried=ways) is Conclusion.CONSISTENT_NOT_CONFIRMED
 
 
-@pytest.mark.parametrize("low, near", [(SURE + 0.1, 50), (0, 2.9)])
-def test_high_in_the_band_or_with_a_wrong_level_near_many_starts_have_to_agree(low, near):
+@pytest.mark.parametrize(
+    "low, near, absorbed", [(SURE + 0.1, 50, ABSORBED), (0, 2.9, ABSORBED), (0, 50, DATA / FEW)]
+)
+def test_where_wrong_minima_may_fit_many_starts_have_to_agree(low, near, absorbed):
+    """High in the band, with a wrong level near, with few data."""
     other = level(z=low + near, noise=4)
-    assert said(level(z=low, noise=ENOUGH), other).stable
-    assert said(level(z=low, noise=ENOUGH - 1), other) is Conclusion.CONSISTENT_NOT_CONFIRMED
-    assert said(level(z=low, noise=ENOUGH - 5, quiet=1), other).stable
-    assert said(level(z=low, noise=2), level(z=low + near, noise=8)) is Conclusion.CONSISTENT_NOT_CONFIRMED
+
+    def judge(**ways):
+        return said(level(z=low, **ways), other, absorbed=int(absorbed))
+
+    assert judge(noise=ENOUGH).stable and judge(noise=TOGETHER - 2, quiet=2).stable
+    for ways in (
+        {"noise": ENOUGH - 1},
+        {"noise": TOGETHER - 3, "quiet": 2},
+        {"noise": ENOUGH - 2, "quiet": 1},
+    ):
+        assert judge(**ways) is Conclusion.CONSISTENT_NOT_CONFIRMED
     assert judged(level(z=low, noise=2), other)[1].near == (near < 3)
 
 
@@ -158,18 +172,12 @@ def test_one_level_found_by_one_start_is_not_confirmed():
     assert said(level(noise=8)).stable
 
 
-def test_with_few_data_many_starts_have_to_agree():
-    few = {"absorbed": int(DATA / FEW), "settled": True}
-    assert said(level(noise=ENOUGH), FAR, **few).stable
-    assert said(level(noise=ENOUGH - 1), FAR, **few) is Conclusion.CONSISTENT_NOT_CONFIRMED
-    assert said(level(noise=ENOUGH - 7, quiet=1), FAR, **few).stable
-    assert said(level(noise=ENOUGH - 8, quiet=1), FAR, **few) is Conclusion.CONSISTENT_NOT_CONFIRMED
-
-
 def test_agreement_leaves_out_each_way():
     assert judged(level(noise=3))[1].agreement is None
     assert judged(level(noise=3), level(z=50, quiet=3))[1].agreement is False
     assert judged(level(noise=3), tried={"noise": 3, "quiet": 2})[1].agreement is False
+    assert judged(level(noise=3, quiet=1))[1].agreement is False
+    assert judged(level(noise=3, quiet=1, uniform=1))[1].agreement is True
     assert judged(LOW, FAR)[1].agreement is True
 
 
