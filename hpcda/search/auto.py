@@ -18,7 +18,7 @@ import numpy as np
 
 from hpcda.search.conclusion import Conclusion, Evidence, Level, conclude, confirmed
 from hpcda.search.descent import fell_back
-from hpcda.search.escapes import AGAIN, ESCAPES, MIX, ONWARD
+from hpcda.search.escapes import AGAIN, ESCAPES, MIX
 from hpcda.search.levels import distinct, grouped, is_level
 from hpcda.search.plan import Found, Listed, Round, Task
 from hpcda.search.plateau import plateau_of_level
@@ -47,13 +47,6 @@ NEW = 0.1
 """What a new level is worth while none agrees with the data; a lower one than all before is worth 1."""
 TYPICAL = 100.0
 """Steps of a start of which nothing is known."""
-TELLING = {
-    Conclusion.CONSISTENT_NOT_SETTLED: AGAIN.name,
-    Conclusion.CONSISTENT_NOT_CONVERGED: ONWARD.name,
-}
-"""Escapes that tell what is not known of a level; each is asked once of a level."""
-MOST_ASKED = 16
-"""A level that falls each time is asked no more often than this."""
 FINAL = frozenset(Conclusion) - {
     Conclusion.INCONSISTENT,
     Conclusion.FAILED,
@@ -132,10 +125,9 @@ class Auto:
         arms = self._untried(count)
         if levels:
             conclusion, evidence = self.conclusion(found)
-            way = TELLING.get(conclusion)
-            asked = [one.parents for one in found if one.way == way]
-            if way is not None and (levels[0].start,) not in asked and len(asked) < MOST_ASKED:
-                return self._round([self._task(Arm(way, -1), levels[:1])])
+            asked = any(one.way == AGAIN.name and one.parents == (levels[0].start,) for one in found)
+            if conclusion is Conclusion.CONSISTENT_NOT_SETTLED and not asked:
+                return self._round([self._task(Arm(AGAIN.name, -1), levels[:1])])
             if budget.until_stable and (conclusion.stable or (confirmed(evidence) and conclusion in FINAL)):
                 return None
             if consistent(levels[0], self._scene.problem.measured):
