@@ -24,7 +24,7 @@ from hpcda.errors import CompilerError, InputError, Mistake
 from hpcda.linalg.blocktridiagonal import NotBlockTridiagonalError
 from hpcda.problem import Problem, Window
 from hpcda.search.conclusion import DEVIATIONS, Conclusion, Evidence, Level, conclude
-from hpcda.search.descent import fell_back
+from hpcda.search.descent import fell_back, probes
 from hpcda.search.plateau import Plateau, plateau_of_level
 from hpcda.store.reader import RunFile, StoredWindow
 
@@ -190,6 +190,9 @@ class Run:
             float(finished.sum()) / max(header.starts, len(numbers), 1),
             absorbed=header.trajectory_unknowns,
             priors=header.prior_terms,
+            probed=probes(set(self.minima[0].starts), parents, dict(zip(numbers, ways, strict=True)))
+            if self.minima
+            else 0,
         )
 
     def _distance(self, minimum: Minimum) -> float:

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hpcda.search.conclusion import Conclusion, Evidence, Level, conclude, confirmed
-from hpcda.search.descent import fell_back
-from hpcda.search.escapes import AGAIN, ESCAPES, MIX
+from hpcda.search.conclusion import PROBES, Conclusion, Evidence, Level, conclude, confirmed
+from hpcda.search.descent import fell_back, probes
+from hpcda.search.escapes import AGAIN, ESCAPES, MIX, OPENING
 from hpcda.search.levels import distinct, grouped, is_level
 from hpcda.search.plan import Found, Listed, Round, Task
 from hpcda.search.plateau import plateau_of_level
@@ -122,7 +122,6 @@ class Auto:
         if count <= 0 or (over and (levels or np.isinf(self.cap))):
             return None
         self.cap = self._cap(levels, last=over or self._given + count >= budget.starts)
-        arms = self._untried(count)
         if levels:
             conclusion, evidence = self.conclusion(found)
             asked = any(one.way == AGAIN.name and one.parents == (levels[0].start,) for one in found)
@@ -131,11 +130,10 @@ class Auto:
             if budget.until_stable and (conclusion.stable or (confirmed(evidence) and conclusion in FINAL)):
                 return None
             if consistent(levels[0], self._scene.problem.measured):
-                arms = self._confirming(found, levels, evidence, count)
-            elif self._rounds > 1:
-                arms = self._searching(found, levels, count)
-        parents_of = self._parents(levels)
-        return self._round([self._task(arm, parents_of) for arm in arms])
+                return self._round(self._confirming(found, levels, evidence, count))
+            if self._rounds > 1:
+                return self._round(self._searching(found, levels, count))
+        return self._round([self._task(arm, ()) for arm in self._untried(count)])
 
     def _round(self, tasks: Sequence[Task]) -> Round:
         self._rounds += 1
@@ -166,11 +164,6 @@ class Auto:
         chosen = rng.choice(len(parents), wanted, replace=False, p=weights / weights.sum())
         return Task(start, arm.way, 0, tuple(parents[k].start for k in chosen))
 
-    def _parents(self, levels: Sequence[Found]) -> Sequence[Found]:
-        """Levels from which escapes begin; from one that agrees with the data they would fall back."""
-        good = bool(levels) and consistent(levels[0], self._scene.problem.measured)
-        return levels[1 : PARENTS + 1] if good else levels[:PARENTS]
-
     def conclusion(self, found: Sequence[Found]) -> tuple[Conclusion, Evidence]:
         """What has been found says so far."""
         problem, ended = self._scene.problem, self._ended(found)
@@ -199,6 +192,9 @@ class Auto:
             settled,
             absorbed=problem.trajectory_unknowns,
             priors=problem.prior_terms,
+            probed=probes({one.start for one in groups[0]}, parents, {one.start: one.way for one in found})
+            if groups
+            else 0,
         )
 
     def _ended(self, found: Sequence[Found]) -> list[Found]:
@@ -215,39 +211,50 @@ class Auto:
 
     def _confirming(
         self, found: Sequence[Found], levels: Sequence[Found], evidence: Evidence, count: int
-    ) -> list[Arm]:
-        """Arms that may find the lowest level again; where only one way has, half are of others."""
-        standing = self._standing(found, levels, hits(found, levels[0]))
+    ) -> list[Task]:
+        """Starts that may find the lowest level again, or one below it.
+
+        Half of them begin where the lowest level does, until enough have; where one way alone has found it,
+        half of the others are of other ways. Other escapes begin from higher levels: from the lowest they
+        would fall back.
+        """
+        standing = self._standing(found, levels[1:], hits(found, levels[0]))
         found_by = {way for way, one in evidence.hits.items() if one.hits}
         others = {arm: one for arm, one in standing.items() if arm.way not in found_by}
         if evidence.agreement:
             others.clear()
         rng = np.random.default_rng([self._seed, self._rounds])
-        return [thompson(others if others and rng.random() < MIXED else standing, rng) for _ in range(count)]
+        wanted = PROBES if set(found_by) - set(ESCAPES) else 2 * PROBES
+        probes = min(max(wanted - evidence.probed, 0), count - count // 2)
+        tasks = [self._task(Arm(OPENING.name, -1), levels[:1]) for _ in range(probes)]
+        for _ in range(count - probes):
+            arm = thompson(others if others and rng.random() < MIXED else standing, rng)
+            tasks.append(self._task(arm, levels[1 : PARENTS + 1]))
+        return tasks
 
-    def _searching(self, found: Sequence[Found], levels: Sequence[Found], count: int) -> list[Arm]:
-        """Arms that may find a lower level."""
+    def _searching(self, found: Sequence[Found], levels: Sequence[Found], count: int) -> list[Task]:
+        """Starts that may find a lower level."""
         standing = self._standing(found, levels, news(found, levels))
         rng = np.random.default_rng([self._seed, self._rounds])
         mix = [Arm(name, -1) for name in MIX if Arm(name, -1) in standing]
         weights = np.array([MIX[arm.way] for arm in mix])
-        drawn = []
+        tasks = []
         for _ in range(count):
             if mix and rng.random() < MIXED:
-                drawn.append(mix[rng.choice(len(mix), p=weights / weights.sum())])
+                arm = mix[rng.choice(len(mix), p=weights / weights.sum())]
             else:
-                drawn.append(thompson(standing, rng))
-        return drawn
+                arm = thompson(standing, rng)
+            tasks.append(self._task(arm, levels[:PARENTS]))
+        return tasks
 
     def _standing(
-        self, found: Sequence[Found], levels: Sequence[Found], gains: Sequence[float]
+        self, found: Sequence[Found], parents: Sequence[Found], gains: Sequence[float]
     ) -> dict[Arm, Standing]:
-        """What became of the starts of each arm that can be drawn."""
-        parents = len(self._parents(levels))
-        escapes = [one for one in self._escapes if one.name in MIX and one.parents <= parents]
+        """What became of the starts of each arm that can be drawn, escapes from these levels among them."""
+        escapes = [one for one in self._escapes if one.name in MIX and one.parents <= len(parents)]
         arms = [*self._arms, *(Arm(one.name, -1) for one in escapes)]
         standing = {arm: Standing() for arm in arms}
-        for one, gain, cost in zip(found, gains, costs(found, levels), strict=True):
+        for one, gain, cost in zip(found, gains, costs(found, distinct(self._ended(found))), strict=True):
             arm = Arm(one.way, -1 if one.way in ESCAPES else one.first)
             if arm in standing:
                 standing[arm].tried += 1

@@ -18,9 +18,9 @@ A wrong minimum of a chaotic system lies many deviations above the noise where t
 for each unknown; there the first test alone finds it out. Where there are few, or where another level was
 seen within three deviations, or where the lowest lies high in the band itself, wrong minima may fit too:
 then the lowest has to be confirmed by many starts, of ways that agree or of one that comes there time and
-again; escapes, which begin from what was found, cannot confirm it alone. How often a level was hit proves
-nothing about what other ways would find: I. J. Good's estimate of what is missed (Biometrika 40, 237, 1953)
-is made for each way, never over all.
+again, and escapes from it have to find nothing lower. How often a level was hit proves nothing about what
+other ways would find: I. J. Good's estimate of what is missed (Biometrika 40, 237, 1953) is made for each
+way, never over all.
 """
 
 from __future__ import annotations
@@ -42,6 +42,9 @@ ENOUGH, TOGETHER = 12, 6
 """Starts that confirm a level where wrong minima may fit: of one way alone, and of ways that agree."""
 EASY = 0.5
 """Elsewhere two starts of a way are enough if they are this share of the way's starts."""
+PROBES = 8
+"""Escapes from the lowest level, to nothing lower, that it takes to confirm one where wrong minima may fit;
+twice as many, and twice `ENOUGH` starts, where hardly any but escapes come there."""
 SURE = 1.0
 """Score above which a level is doubted."""
 FEW = 35.0
@@ -231,6 +234,7 @@ class Evidence:
         predicted: Root mean square error of the first predicted samples over the noise; None where nothing is
             kept back.
         complete: Share of the starts asked for that have ended.
+        probed: Escapes from the lowest level; none of them found a lower one.
         converged: Whether the minimiser came to its tolerance at the lowest level.
         so_far: Of incomplete ensembles, the code of what the starts that have ended would say by themselves.
     """
@@ -251,6 +255,7 @@ class Evidence:
     agreement: bool | None
     predicted: float | None
     complete: float
+    probed: int = 0
     converged: bool = True
     so_far: str | None = None
 
@@ -271,6 +276,7 @@ def conclude(
     *,
     absorbed: int = 0,
     priors: int = 0,
+    probed: int = 0,
 ) -> tuple[Conclusion, Evidence]:
     """Judge the lowest level.
 
@@ -285,10 +291,11 @@ def conclude(
         absorbed: Unknowns that are left where the model is obeyed: states at one time of each window, and
             parameters.
         priors: Number of Gaussian priors in the action.
+        probed: Escapes from the lowest level that have ended.
     """
     noise = Noise(data + priors, absorbed)
     levels = _joined(levels, DEVIATIONS * noise.scale)
-    evidence = _evidence(levels, tried, noise, settled, predicted, complete)
+    evidence = _evidence(levels, tried, noise, settled, predicted, complete, probed)
     found = _judged(evidence)
     if complete < 1.0 and (levels or not any(tried.values())):
         so_far = found.code if levels else None
@@ -346,13 +353,13 @@ def _fit(evidence: Evidence) -> Conclusion | None:
 def confirmed(evidence: Evidence) -> bool:
     """Whether enough starts came to the lowest level, and differently enough."""
     anew = {way: one for way, one in evidence.hits.items() if way not in ESCAPES}
-    if any(one.hits >= ENOUGH for one in anew.values()):
-        return True
-    agree = evidence.agreement is True and any(one.hits for one in anew.values())
-    if agree and evidence.count >= TOGETHER:
-        return True
-    doubtful = evidence.few or evidence.near or evidence.whole is None or evidence.whole > SURE
-    return not doubtful and any(one.hits >= max(2, EASY * one.tried) for one in anew.values())
+    if evidence.few or evidence.near or evidence.whole is None or evidence.whole > SURE:
+        often = any(one.hits >= ENOUGH for one in anew.values())
+        agree = evidence.agreement is True and any(one.hits for one in anew.values())
+        if not (often or (agree and evidence.count >= TOGETHER)):
+            return evidence.count >= 2 * ENOUGH and evidence.probed >= 2 * PROBES
+        return evidence.probed >= PROBES
+    return any(one.hits >= max(2, min(EASY * one.tried, ENOUGH)) for one in anew.values())
 
 
 def _evidence(
@@ -362,6 +369,7 @@ def _evidence(
     settled: bool | None,
     predicted: float | None,
     complete: float,
+    probed: int,
 ) -> Evidence:
     names = list(dict.fromkeys([*tried, *(way for level in levels for way in level.ways)]))
     hits = {way: _hits(way, tried.get(way, 0), levels) for way in names}
@@ -387,6 +395,7 @@ def _evidence(
         agreement=None if len(used) < 2 or lowest is None else total - most >= 2,
         predicted=predicted,
         complete=complete,
+        probed=probed,
         converged=lowest is None or lowest.converged,
     )
 
@@ -439,6 +448,8 @@ def facts(record: Mapping[str, Any]) -> dict[str, str]:
     if record["agreement"] is not None:
         agreed = "found whichever is left out" if record["agreement"] else "found by one almost alone"
         found["ways"] = agreed
+    if record["probed"]:
+        found["escapes from it"] = f"{record['probed']}, to nothing lower"
     if record["predicted"] is not None:
         found["first prediction"] = f"{record['predicted']:.3g} times the noise"
     if record["complete"] < 1.0:

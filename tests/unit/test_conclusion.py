@@ -15,7 +15,18 @@ from hpcda.annealing.lockstep import Lockstep
 from hpcda.build import build_problem
 from hpcda.job import load_job
 from hpcda.search import WAYS, Conclusion, Level, Scene, conclude
-from hpcda.search.conclusion import EASY, ENOUGH, FEW, MANY, PREDICTS, RIVAL, SURE, TOGETHER, facts
+from hpcda.search.conclusion import (
+    EASY,
+    ENOUGH,
+    FEW,
+    MANY,
+    PREDICTS,
+    PROBES,
+    RIVAL,
+    SURE,
+    TOGETHER,
+    facts,
+)
 
 DATA, ABSORBED = 1000, 20
 HALF, SCALE = (DATA - ABSORBED) / 2, math.sqrt(DATA / 2)
@@ -145,31 +156,27 @@ def test_where_wrong_minima_may_fit_many_starts_have_to_agree(low, near, absorbe
     """High in the band, with a wrong level near, with few data."""
     other = level(z=low + near, noise=4)
 
-    def judge(**ways):
-        return said(level(z=low, **ways), other, absorbed=int(absorbed))
+    def judge(probed=PROBES, **ways):
+        return said(level(z=low, **ways), other, absorbed=int(absorbed), probed=probed)
 
     assert judge(noise=ENOUGH).stable and judge(noise=TOGETHER - 2, quiet=2).stable
+    assert judge(opening=2 * ENOUGH, probed=2 * PROBES).stable
     for ways in (
         {"noise": ENOUGH - 1},
         {"noise": TOGETHER - 3, "quiet": 2},
         {"noise": ENOUGH - 2, "quiet": 1},
+        {"noise": 3 * ENOUGH, "quiet": ENOUGH, "probed": PROBES - 1},
+        {"opening": 2 * ENOUGH, "splice": 2 * ENOUGH},
+        {"opening": 2 * ENOUGH - 1, "probed": 2 * PROBES},
     ):
         assert judge(**ways) is Conclusion.CONSISTENT_NOT_CONFIRMED
     assert judged(level(z=low, noise=2), other)[1].near == (near < 3)
 
 
-def test_escapes_alone_confirm_nothing():
-    for first in (LOW, level(z=SURE + 0.1, noise=3, quiet=9)):
-        found = {"splice" if way == "noise" else "langevin": count for way, count in first.ways.items()}
-        assert said(first, FAR).stable
-        assert said(replace(first, ways=found), FAR) is Conclusion.CONSISTENT_NOT_CONFIRMED
-
-
-def test_one_level_found_by_one_start_is_not_confirmed():
-    found, evidence = judged(level(noise=1))
-    assert found is Conclusion.CONSISTENT_NOT_CONFIRMED and evidence.gap is None
-    assert said(level(noise=1), tried={"noise": 9}) is Conclusion.CONSISTENT_NOT_CONFIRMED
-    assert said(level(noise=8)).stable
+def test_escapes_alone_do_not_confirm_what_starts_would():
+    found = {"splice" if way == "noise" else "langevin": count for way, count in LOW.ways.items()}
+    assert said(LOW, FAR).stable
+    assert said(replace(LOW, ways=found), FAR) is Conclusion.CONSISTENT_NOT_CONFIRMED
 
 
 def test_agreement_leaves_out_each_way():

@@ -109,7 +109,7 @@ def test_the_plain_ensemble_runs_every_start_once_long_ladders_first(starts, fir
 
 def found(task, action, last=11, measurement=None, iterations=50):
     return Found(
-        task.start, task.way, task.first, (), last, action, action if measurement is None else measurement,
+        task.start, task.way, task.first, task.parents, last, action, action if measurement is None else measurement,
         0.0, np.full(12, action), np.full(3, action), task.start, False, True, 10, iterations, 0.1,
     )  # fmt: skip
 
@@ -179,7 +179,7 @@ class TestAuto:
         )
         ways = Counter(task.way for task in tasks[16:])
         assert 0.25 < ways["smoother"] / ways.total() < 0.75 and {"quiet", "noise"} < set(ways)
-        assert all(0 not in task.parents for task in tasks), "escapes from the lowest level fall back"
+        assert all(0 not in task.parents or task.way == "opening" for task in tasks), "others from the lowest level fall back"
 
     @pytest.mark.parametrize("rises", [False, True])
     def test_a_search_for_the_verdict_ends_when_more_starts_would_not_change_it(self, rises):
@@ -202,7 +202,7 @@ class TestAuto:
 
     def test_it_turns_to_what_finds_the_lowest_level(self):
         tasks, _ = self.play(self.plan(), lambda task: 5.0 if task.way == "noise" else 50.0 + task.start)
-        assert sum(task.way == "noise" for task in tasks[100:]) > 40
+        assert sum(task.way == "noise" for task in tasks[100:]) > 25
 
     def test_the_same_findings_give_the_same_tasks(self):
         one, _ = self.play(self.plan(), lambda task: 50.0 + task.start % 7)
