@@ -147,7 +147,7 @@ class EnsembleTable(Section):
         default=None,
         description="the range of unmeasured states, such as [-10, 15], or a table with one range a state",
     )
-    way: Literal["auto", "uniform", "quiet", "noise", "smoother"] = Field(
+    way: Literal["auto", "uniform", "quiet", "noise", "smoother", "grown"] = Field(
         default="auto",
         description='how a path begins: "quiet", "noise", "smoother", "uniform", or "auto" to search with '
         "all of them",
