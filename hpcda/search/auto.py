@@ -79,7 +79,7 @@ class Budget:
 
 
 class Auto:
-    """The plan of `way = "auto"`.
+    """The plan of `way = "auto"`: the first round begins in the ways whose paths are drawn quickly.
 
     Args:
         scene: The scene.
@@ -98,6 +98,7 @@ class Auto:
         shares = [(way.name, share) for way in ways for share in way.shares]
         self._escapes = [escape for escape in ESCAPES.values() if escape.fits(scene.problem)]
         self._arms = list(dict.fromkeys(Arm(way, scene.rung(share)) for way, share in shares))
+        self._cheap = [arm for arm in self._arms if not WAYS[arm.way].steps]
         self._given = 0
         self._rounds = 0
         self.cap = np.inf
@@ -112,7 +113,8 @@ class Auto:
         if count <= 0 or (over and (levels or np.isinf(self.cap))):
             return None
         self.cap = self._cap(levels, last=over or self._given + count >= budget.starts)
-        arms = [self._arms[k % len(self._arms)] for k in range(count)]
+        every = self._arms if self._rounds else self._cheap
+        arms = [every[k % len(every)] for k in range(count)]
         if levels:
             if budget.until_stable and self.conclusion(found).stable:
                 return None
@@ -196,8 +198,10 @@ class Auto:
                 drawn.append(mix[rng.choice(len(mix), p=weights / weights.sum())])
                 continue
             chances = [
-                rng.beta(0.5 + s.gain, 1.0 + s.tried - s.gain) * (1 + s.tried) / (TYPICAL + s.cost)
-                for s in standing.values()
+                rng.beta(0.5 + s.gain, 1.0 + s.tried - s.gain)
+                * (1 + s.tried)
+                / (TYPICAL + drawing(arm.way) + s.cost)
+                for arm, s in standing.items()
             ]
             drawn.append(arms[int(np.argmax(chances))])
         return drawn
@@ -223,13 +227,20 @@ def news(found: Sequence[Found], levels: Sequence[Found]) -> list[float]:
 def costs(found: Sequence[Found], levels: Sequence[Found]) -> list[float]:
     """Steps that every start takes by itself: its own at its first rung, as many as usual at each above it.
 
+    What drawing its path takes is counted as so many steps.
+
     Args:
         found: The starts.
         levels: The first start of each level, which went on by itself; what is usual is theirs.
     """
     rungs = sum(level.last - level.first for level in levels)
     usual = sum(level.iterations - level.opening for level in levels) / max(rungs, 1)
-    return [one.opening + usual * (one.last - one.first) for one in found]
+    return [one.opening + usual * (one.last - one.first) + drawing(one.way) for one in found]
+
+
+def drawing(way: str) -> float:
+    """Steps that take as long as drawing a path in a way, or by an escape."""
+    return WAYS[way].steps if way in WAYS else 0.0
 
 
 def consistent(level: Found, data: int) -> bool:

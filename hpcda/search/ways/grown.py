@@ -31,6 +31,8 @@ BACK, AHEAD = 1 / 6, 1 / 3
 """By what a stretch grows, in lengths of the first one."""
 TRIES = 3
 """Stretches that are tried; when none has grown to the whole window, the path is a smoothed one."""
+STEPS = 5000.0
+"""See `Way`."""
 KNOWN = 0.1
 """Width of the range of parameters that another window has told, as a share of their whole range."""
 
@@ -98,5 +100,5 @@ def _memory(problem: Problem) -> float:
 
 GROWN = Way(
     "grown", "a short stretch of the data is solved and grows to the whole", _path, shares=(0.65,),
-    memory=_memory,
+    memory=_memory, steps=STEPS,
 )  # fmt: skip
