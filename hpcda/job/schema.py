@@ -149,8 +149,8 @@ class EnsembleTable(Section):
     )
     way: Literal["auto", "uniform", "quiet", "noise", "smoother", "grown"] = Field(
         default="auto",
-        description='how a path begins: "quiet", "noise", "smoother", "grown", "uniform", or "auto" to search with '
-        "all of them",
+        description='how a path begins: "quiet", "noise", "smoother", "grown", "uniform", or "auto" to '
+        "search with all of them",
     )
     budget: Literal["starts", "core-seconds", "verdict"] | None = Field(
         default=None,
