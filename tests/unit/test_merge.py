@@ -182,6 +182,22 @@ class TestAuto:
         rungs = sum(other.last - other.first for other in one[:2])
         assert costs(one, distinct(one))[0] == pytest.approx(10 + 88 / rungs * (first.last - first.first))
 
+    def test_paths_that_take_long_to_draw_wait_for_the_second_round(self):
+        plan = self.plan()
+        tasks = plan.next([])
+        assert all(WAYS[tasks.task(k).way].steps == 0 for k in range(len(tasks)))
+        given_up = [found(tasks.task(k), 1e9, last=3) for k in range(len(tasks))]
+        tasks = plan.next(given_up)
+        assert "grown" in {tasks.task(k).way for k in range(len(tasks))}
+
+    def test_what_drawing_costs_is_counted(self):
+        tasks = self.plan().next([])
+        listed = sorted((tasks.task(k) for k in range(len(tasks))), key=lambda task: task.start)
+        ends = [found(task, 7.0 + task.start) for task in listed]
+        grown = [replace(ends[0], way="grown"), *ends[1:]]
+        dearer = costs(grown, distinct(grown))[0] - costs(ends, distinct(ends))[0]
+        assert dearer == pytest.approx(WAYS["grown"].steps) and dearer > 0
+
     def test_levels_are_counted_once_lowest_first(self):
         tasks = self.plan().next([])
         ended = [found(tasks.task(k), action) for k, action in enumerate((7.0, 3.0, 7.0, 3.0, 9.0))]
