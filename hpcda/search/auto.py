@@ -79,7 +79,10 @@ class Budget:
 
 
 class Auto:
-    """The plan of `way = "auto"`: the first round begins in the ways whose paths are drawn quickly.
+    """The plan of `way = "auto"`.
+
+    Ways whose paths take long to draw wait until some level is known; while none agrees with the data, half of
+    the steps are theirs.
 
     Args:
         scene: The scene.
@@ -113,8 +116,7 @@ class Auto:
         if count <= 0 or (over and (levels or np.isinf(self.cap))):
             return None
         self.cap = self._cap(levels, last=over or self._given + count >= budget.starts)
-        every = self._arms if self._rounds else self._cheap
-        arms = [every[k % len(every)] for k in range(count)]
+        arms = [self._cheap[k % len(self._cheap)] for k in range(count)]
         if levels:
             if budget.until_stable and self.conclusion(found).stable:
                 return None
@@ -178,12 +180,16 @@ class Auto:
 
     def _drawn(self, found: Sequence[Found], levels: Sequence[Found], count: int) -> list[Arm]:
         good = consistent(levels[0], self._scene.problem.measured)
-        arms = list(self._arms)
+        arms, dear = list(self._arms), []
         if not good:
-            arms += [Arm(escape.name, -1) for escape in self._escapes if escape.parents <= len(levels)]
+            arms = self._cheap + [
+                Arm(escape.name, -1) for escape in self._escapes if escape.parents <= len(levels)
+            ]
+            dear = [arm for arm in self._arms if arm not in self._cheap]
         standing = {arm: Standing() for arm in arms}
         gains = hits(found, levels[0]) if good else news(found, levels)
-        for one, gain, cost in zip(found, gains, costs(found, levels), strict=True):
+        spent = costs(found, levels)
+        for one, gain, cost in zip(found, gains, spent, strict=True):
             arm = Arm(one.way, -1 if one.way in ESCAPES else one.first)
             if arm in standing:
                 standing[arm].tried += 1
@@ -192,8 +198,14 @@ class Auto:
         rng = np.random.default_rng([self._seed, self._rounds])
         mix = [Arm(name, -1) for name in MIX if Arm(name, -1) in standing]
         weights = np.array([MIX[arm.way] for arm in mix])
+        usual = float(np.mean([cost for one, cost in zip(found, spent, strict=True) if not drawing(one.way)]))
         drawn = []
         for _ in range(count):
+            if dear:
+                arm = dear[rng.integers(len(dear))]
+                if rng.random() < usual / (usual + drawing(arm.way)):
+                    drawn.append(arm)
+                    continue
             if mix and rng.random() < MIXED:
                 drawn.append(mix[rng.choice(len(mix), p=weights / weights.sum())])
                 continue

@@ -182,13 +182,18 @@ class TestAuto:
         rungs = sum(other.last - other.first for other in one[:2])
         assert costs(one, distinct(one))[0] == pytest.approx(10 + 88 / rungs * (first.last - first.first))
 
-    def test_paths_that_take_long_to_draw_wait_for_the_second_round(self):
-        plan = self.plan()
-        tasks = plan.next([])
-        assert all(WAYS[tasks.task(k).way].steps == 0 for k in range(len(tasks)))
-        given_up = [found(tasks.task(k), 1e9, last=3) for k in range(len(tasks))]
-        tasks = plan.next(given_up)
-        assert "grown" in {tasks.task(k).way for k in range(len(tasks))}
+    def test_paths_that_take_long_to_draw_have_half_of_the_steps_while_nothing_agrees(self):
+        plan, ends, dear = self.plan(4000), [], 0
+        for _ in range(14):
+            tasks = plan.next(ends)
+            listed = sorted((tasks.task(k) for k in range(len(tasks))), key=lambda task: task.start)
+            if not ends:
+                assert all(WAYS[task.way].steps == 0 for task in listed)
+            dear += sum(task.way == "grown" for task in listed)
+            ends += [found(task, 1e6 + task.start, iterations=400, measurement=1e6) for task in listed]
+        spent = costs(ends, distinct(ends))
+        grown = sum(cost for one, cost in zip(ends, spent, strict=True) if one.way == "grown")
+        assert dear > 5 and 0.3 < grown / sum(spent) < 0.7
 
     def test_what_drawing_costs_is_counted(self):
         tasks = self.plan().next([])
