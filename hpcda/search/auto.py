@@ -81,8 +81,8 @@ class Budget:
 class Auto:
     """The plan of `way = "auto"`.
 
-    Ways whose paths take long to draw wait until some level is known; while none agrees with the data, half of
-    the steps are theirs.
+    Ways whose paths take long to draw wait until some level is known; while none agrees with the data, half
+    of the steps are theirs.
 
     Args:
         scene: The scene.
