@@ -9,7 +9,7 @@ x(n) are the D states, q(n) the parameters that belong to one time, p those that
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -191,6 +191,16 @@ class Problem:
         shared = np.reshape([p.bounds for p in self.parameters], (-1, 2))
         both = np.vstack([*(np.tile(block, (window.times, 1)) for window in self.windows), shared])
         return both[:, 0].copy(), both[:, 1].copy()
+
+    def cut(self, window: int, begin: int, end: int) -> Problem:
+        """The same problem with the times begin ≤ n < end of one window alone.
+
+        A prior on the first point of a window holds where the cut begins with that point.
+        """
+        whole, times = self.windows[window], slice(begin, end)
+        piece = Window(whole.t[times], whole.data[times], whole.noise_std[times], whole.series[times])
+        initial = self.initial_prior if begin == 0 else {}
+        return replace(self, windows=(piece,), initial_prior=initial)
 
     @property
     def bounded(self) -> bool:

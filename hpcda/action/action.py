@@ -43,16 +43,19 @@ class Action:
     Args:
         problem: What is measured, modelled and estimated.
         given: Priors to use instead of the problem's own; see `hpcda.action.native.priors`.
+        equations: Its equations, where they are traced already.
 
     Raises:
         InputError: The equations or observation expressions cannot be differentiated.
         CompilerError: No C compiler, or no place for compiled code.
     """
 
-    def __init__(self, problem: Problem, given: Priors | None = None) -> None:
+    def __init__(
+        self, problem: Problem, given: Priors | None = None, equations: Equations | None = None
+    ) -> None:
         self.problem = problem
         self.size = problem.size
-        self.equations = Equations(problem)
+        self.equations = equations or Equations(problem)
         self.structure = self.equations.structure
         self.priors = priors(problem) if given is None else given
         self._native = Native(self.equations, 1, [("hpcda.action", "single.c")], self.priors)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import ctypes
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -70,6 +71,12 @@ class Equations:
         self.model: Traced = trace(_model_function(problem))
         self.observed: Traced = trace(_observed_function(problem))
         self.structure = Structure(problem, SCHEMES[problem.discretization], self.model, self.observed)
+
+    def of(self, problem: Problem) -> Equations:
+        """The same equations for a problem that differs in its windows, or in what is known of parameters."""
+        same = copy.copy(self)
+        same.problem = problem
+        return same
 
     @cached_property
     def code(self) -> str:

@@ -91,6 +91,9 @@ class Budget:
 class Auto:
     """The plan of `way = "auto"`.
 
+    Ways whose paths take long to draw wait until some level is known; while none agrees with the data, half
+    of the steps are theirs.
+
     Args:
         scene: The scene.
         seed: Seed of the ensemble.
@@ -108,6 +111,7 @@ class Auto:
         shares = [(way.name, share) for way in ways for share in way.shares]
         self._escapes = [escape for escape in ESCAPES.values() if escape.fits(scene.problem)]
         self._arms = list(dict.fromkeys(Arm(way, scene.rung(share)) for way, share in shares))
+        self._cheap = [arm for arm in self._arms if not WAYS[arm.way].steps]
         self._smoothed = [arm for arm in self._arms if arm.way == "smoother"]
         self._given = 0
         self._rounds = 0
@@ -149,7 +153,7 @@ class Auto:
 
     def _untried(self, count: int) -> list[Arm]:
         """One arm after another."""
-        arms = self._arms if self._given or not self._smoothed else self._smoothed
+        arms = self._cheap if self._given or not self._smoothed else self._smoothed
         return [arms[k % len(arms)] for k in range(count)]
 
     def _task(self, arm: Arm, parents: Sequence[Found]) -> Task:
@@ -238,12 +242,19 @@ class Auto:
         rng = np.random.default_rng([self._seed, self._rounds])
         mix = [Arm(name, -1) for name in MIX if Arm(name, -1) in standing]
         weights = np.array([MIX[arm.way] for arm in mix])
+        dear = [arm for arm in self._arms if arm not in self._cheap]
+        quick = {arm: one for arm, one in standing.items() if arm not in dear}
+        spent = [cost for one, cost in zip(found, costs(found, levels), strict=True) if not drawing(one.way)]
+        usual = float(np.mean(spent)) if spent else TYPICAL
         tasks = []
         for _ in range(count):
-            if mix and rng.random() < MIXED:
+            slow = dear[rng.integers(len(dear))] if dear else None
+            if slow is not None and rng.random() < usual / (usual + drawing(slow.way)):
+                arm = slow
+            elif mix and rng.random() < MIXED:
                 arm = mix[rng.choice(len(mix), p=weights / weights.sum())]
             else:
-                arm = thompson(standing, rng)
+                arm = thompson(quick, rng)
             tasks.append(self._task(arm, levels[:PARENTS]))
         return tasks
 
@@ -266,8 +277,8 @@ class Auto:
 def thompson(standing: Mapping[Arm, Standing], rng: np.random.Generator) -> Arm:
     """The arm whose chance of a gain over its cost is the highest of one draw from what is known of each."""
     chances = [
-        rng.beta(0.5 + s.gain, 1.0 + s.tried - s.gain) * (1 + s.tried) / (TYPICAL + s.cost)
-        for s in standing.values()
+        rng.beta(0.5 + s.gain, 1.0 + s.tried - s.gain) * (1 + s.tried) / (TYPICAL + drawing(arm.way) + s.cost)
+        for arm, s in standing.items()
     ]
     return list(standing)[int(np.argmax(chances))]
 
@@ -292,13 +303,20 @@ def news(found: Sequence[Found], levels: Sequence[Found]) -> list[float]:
 def costs(found: Sequence[Found], levels: Sequence[Found]) -> list[float]:
     """Steps that every start takes by itself: its own at its first rung, as many as usual at each above it.
 
+    What drawing its path takes is counted as so many steps.
+
     Args:
         found: The starts.
         levels: The first start of each level, which went on by itself; what is usual is theirs.
     """
     rungs = sum(level.last - level.first for level in levels)
     usual = sum(level.iterations - level.opening for level in levels) / max(rungs, 1)
-    return [one.opening + usual * (one.last - one.first) for one in found]
+    return [one.opening + usual * (one.last - one.first) + drawing(one.way) for one in found]
+
+
+def drawing(way: str) -> float:
+    """Steps that take as long as drawing a path in a way, or by an escape."""
+    return WAYS[way].steps if way in WAYS else 0.0
 
 
 def consistent(level: Found, data: int) -> bool:

@@ -50,6 +50,12 @@ class Scene:
         """The ensemble smoother of the windows."""
         return Smoother(self.forecast)
 
+    def of(self, problem: Problem) -> Scene:
+        """The scene of a problem with the same equations and other windows."""
+        scene = Scene(problem, self.ladder, Action(problem, equations=self.action.equations.of(problem)))
+        scene.forecast, scene.smoother = self.forecast, self.smoother
+        return scene
+
     def rung(self, share: float) -> int:
         """The rung that has this share of the ladder below it, 0 ≤ share < 1."""
         return min(int(share * self.ladder.rungs), self.ladder.rungs - 1)

@@ -1,0 +1,104 @@
+"""Grown paths: a short stretch of the data is solved, anywhere in the window, and grows to the whole of it.
+
+Whether a way to begin finds the true path depends much on where the data begin, and on how many of them there
+are: a stretch that begins a few times later is another problem. So each try draws a stretch of its own, long
+enough for a few data values a number that is unknown in it, smooths its data several times, anneals these
+paths, and lets the beam of their minima grow (`hpcda.search.beam`). A stretch whose minima do not agree with
+data that join is given up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from hpcda.problem import Array, Problem
+from hpcda.search.beam import Beam, lowest
+from hpcda.search.scene import Scene
+from hpcda.search.ways.smoother import SMOOTHER
+from hpcda.search.ways.way import Way
+
+DATA = 6.0, 12.0
+"""Data values of the first stretch for each of its D + V + P unknown numbers, drawn evenly."""
+LEAST = 1 / 8
+"""The first stretch is at least this share of the window."""
+PATHS = 8
+"""Smoothed paths of a first stretch."""
+RUNG = 0.4
+"""Share of the ladder below their first rung."""
+BACK, AHEAD = 1 / 6, 1 / 3
+"""By what a stretch grows, in lengths of the first one."""
+TRIES = 3
+"""Stretches that are tried; when none has grown to the whole window, the path is a smoothed one."""
+STEPS = 5000.0
+"""See `Way`."""
+KNOWN = 0.1
+"""Width of the range of parameters that another window has told, as a share of their whole range."""
+
+
+def _path(scene: Scene, rng: np.random.Generator) -> Array:
+    problem = scene.problem
+    blocks: dict[int, Array] = {}
+    told: list[Array] = []
+    weights: list[float] = []
+    for number in rng.permutation(len(problem.windows)).tolist():
+        known = np.average(told, axis=0, weights=weights) if told else None
+        one = _narrowed(problem, known).cut(number, 0, problem.windows[number].times)
+        (blocks[number],), parameters = one.split(_window(scene.of(one), rng))
+        told.append(parameters)
+        weights.append(1.0 + one.measured)
+    return problem.join([blocks[k] for k in sorted(blocks)], np.average(told, axis=0, weights=weights))
+
+
+def _window(scene: Scene, rng: np.random.Generator) -> Array:
+    """A flat path of a problem that has one window."""
+    span = scene.action.structure.scheme.span
+    for _ in range(TRIES):
+        begin, end = _stretch(scene.problem, span, rng)
+        piece = scene.of(scene.problem.cut(0, begin, end))
+        paths = [SMOOTHER.draw(piece, rng) for _ in range(PATHS)]
+        beam = Beam(scene, begin, end, lowest(piece, paths, RUNG))
+        back, ahead = (span * max(1, round(share * (end - begin) / span)) for share in (BACK, AHEAD))
+        while beam.minima and not beam.whole:
+            beam = beam.grown(back, ahead, rng)
+        if beam.minima:
+            return beam.minima[0]
+    return SMOOTHER.draw(scene, rng)
+
+
+def _stretch(problem: Problem, span: int, rng: np.random.Generator) -> tuple[int, int]:
+    """Its begin and end; both are ends of intervals of the discretization."""
+    intervals = (problem.windows[0].times - 1) // span
+    unknown = problem.block + problem.shared
+    wanted = rng.uniform(*DATA) * unknown / max(problem.measured, 1) * intervals
+    length = int(np.clip(np.ceil(max(wanted, LEAST * intervals)), 1, intervals))
+    begin = int(rng.integers(0, intervals - length + 1))
+    return span * begin, span * (begin + length) + 1
+
+
+def _narrowed(problem: Problem, known: Array | None) -> Problem:
+    """The problem with shared parameters near to what is known of them."""
+    if known is None:
+        return problem
+    parameters = []
+    for one, value in zip(problem.parameters, known.tolist(), strict=True):
+        low, high = one.start
+        half = 0.5 * KNOWN * (high - low)
+        parameters.append(
+            replace(one, start=(max(one.bounds[0], value - half), min(one.bounds[1], value + half)))
+        )
+    return replace(problem, parameters=tuple(parameters))
+
+
+def _memory(problem: Problem) -> float:
+    """That of the smoother, and factors and records of eight paths in lockstep."""
+    times = sum(window.times for window in problem.windows)
+    factors = 64.0 * times * problem.block * (2.0 * problem.block + 2.0 * problem.shared + 40.0)
+    return SMOOTHER.memory(problem) + factors
+
+
+GROWN = Way(
+    "grown", "a short stretch of the data is solved and grows to the whole", _path, shares=(0.65,),
+    memory=_memory, steps=STEPS,
+)  # fmt: skip
