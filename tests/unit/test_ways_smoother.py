@@ -118,7 +118,7 @@ def test_a_path_and_its_members_stay_within_bounds():
     low, high = bounded.bounds
     assert (path >= low).all() and (path <= high).all()
     smoother = Smoother(Forecast(bounded))
-    members = way._members(scene_of(bounded), bounded.windows[0], np.random.default_rng(1), None)
+    members = way.first_members(scene_of(bounded), bounded.windows[0], np.random.default_rng(1), None)
     smoother.filter(bounded.windows[0], members, np.random.default_rng(1), FAR)
     ends = np.array([*bounded.state_bounds, *(p.bounds for p in bounded.parameters)])
     assert (members.T >= ends[:, 0]).all() and (members.T <= ends[:, 1]).all()
