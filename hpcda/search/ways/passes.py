@@ -56,18 +56,19 @@ def _first(scene: Scene, rng: np.random.Generator) -> list[Array]:
     return members
 
 
-def _pass(scene: Scene, rng: np.random.Generator, members: list[Array], easing: float, last: bool) -> _Pass:
+def _pass(
+    scene: Scene, rng: np.random.Generator, members: list[Array], easing: float, substeps: list[int], last: bool
+) -> _Pass:
     problem = scene.problem
     one = _Pass([], [], [], np.inf)
     total, values = 0.0, 0
-    for window, first in zip(problem.windows, members, strict=True):
+    for window, first, steps in zip(problem.windows, members, substeps, strict=True):
         now = first.copy()
         if one.ends:
             now[problem.block :] = one.ends[-1][problem.block :]
         begun = now.copy()
-        substeps = scene.forecast.substeps(window, now[:, :16])
         reach = reach_of(scene, window)
-        filtered = scene.smoother.filter(window, now, rng, reach, easing, substeps, begun, last)
+        filtered = scene.smoother.filter(window, now, rng, reach, easing, steps, begun, last)
         one.filtered.append(filtered)
         one.ends.append(now)
         one.begun.append(begun)
@@ -93,13 +94,16 @@ def _again(scene: Scene, one: _Pass) -> list[Array]:
 
 def _path(scene: Scene, rng: np.random.Generator) -> Array:
     best: tuple[float, list[Array], float] | None = None
-    passes = 0
+    passes, substeps = 0, list[int]()
     while passes < PASSES:
         easing = float(np.exp(rng.uniform(*np.log(EASING))))
         members = _first(scene, rng)
+        if not substeps:
+            windows = scene.problem.windows
+            substeps = [scene.forecast.substeps(w, m[:, :16]) for w, m in zip(windows, members, strict=True)]
         found = False
         for k in range(RUN):
-            one = _pass(scene, rng, members, easing, last=found)
+            one = _pass(scene, rng, members, easing, substeps, last=found)
             passes += 1
             if found and one.misfit < FOUND:
                 return backward(scene.problem, one.filtered, one.ends)
@@ -111,7 +115,7 @@ def _path(scene: Scene, rng: np.random.Generator) -> Array:
             members = _again(scene, one)
     assert best is not None
     _, members, easing = best
-    one = _pass(scene, rng, members, easing, last=True)
+    one = _pass(scene, rng, members, easing, substeps, last=True)
     return backward(scene.problem, one.filtered, one.ends)
 
 
