@@ -147,10 +147,10 @@ class EnsembleTable(Section):
         default=None,
         description="the range of unmeasured states, such as [-10, 15], or a table with one range a state",
     )
-    way: Literal["auto", "uniform", "quiet", "noise", "smoother"] = Field(
+    way: Literal["auto", "uniform", "quiet", "noise", "smoother", "passes"] = Field(
         default="auto",
-        description='how a path begins: "quiet", "noise", "smoother", "uniform", or "auto" to search with '
-        "all of them",
+        description='how a path begins: "quiet", "noise", "smoother", "passes", "uniform", or "auto" to '
+        "search with all of them",
     )
     budget: Literal["starts", "core-seconds", "verdict"] | None = Field(
         default=None,
@@ -277,7 +277,7 @@ class Job(Section):
                 (
                     "ladder.first_rungs",
                     f'{list(self.ladder.first_rungs)} is given, but ensemble.way = "auto" chooses itself',
-                    'leave it out, or set way = "quiet", "noise", "smoother" or "uniform"',
+                    'leave it out, or set way = "quiet", "noise", "smoother", "passes" or "uniform"',
                 )
             )
         return complain(self, wrong)

@@ -3,9 +3,10 @@
 Every round draws its tasks by Thompson sampling (Biometrika 25, 285 (1933)) over arms, an arm being a way
 with a first rung, or an escape: the chance of a gain, from what its starts have gained so far, over its cost
 in steps. While no level agrees with the data a gain is a lower level, and a little any new one; from
-then on it is another start at the lowest level, which confirms it. All is decided between rounds, from
-numbers that are the same whatever ran them: nothing depends on the order of arrival, on the number of ranks,
-or on which starts were merged when. (Core-seconds are never the same; only their budget asks for them.)
+then on it is another start at the lowest level, which confirms it. Ways that take long to draw a path join where no
+level of the first rounds agrees with the data. All is decided between rounds, from numbers that are the same
+whatever ran them: nothing depends on the order of arrival, on the number of ranks, or on which starts were
+merged when. (Core-seconds are never the same; only their budget asks for them.)
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from hpcda.search.levels import distinct, grouped, is_level
 from hpcda.search.plan import Found, Listed, Round, Task
 from hpcda.search.plateau import plateau
 from hpcda.search.scene import Scene
-from hpcda.search.ways import WAYS
+from hpcda.search.ways import WAYS, Way
 
 FIRST = 8
 """Starts of the first rounds."""
@@ -95,9 +96,9 @@ class Auto:
     def __init__(self, scene: Scene, seed: int, budget: Budget) -> None:
         self._scene, self._seed, self._budget = scene, seed, budget
         ways = [way for way in WAYS.values() if way.name != "uniform" and way.fits(scene.problem)]
-        shares = [(way.name, share) for way in ways for share in way.shares]
         self._escapes = [escape for escape in ESCAPES.values() if escape.fits(scene.problem)]
-        self._arms = list(dict.fromkeys(Arm(way, scene.rung(share)) for way, share in shares))
+        self._arms = _arms(scene, [way for way in ways if not way.patient])
+        self._patient = _arms(scene, [way for way in ways if way.patient])
         self._given = 0
         self._rounds = 0
         self.cap = np.inf
@@ -177,6 +178,8 @@ class Auto:
     def _drawn(self, found: Sequence[Found], levels: Sequence[Found], count: int) -> list[Arm]:
         good = consistent(levels[0], self._scene.problem.measured)
         arms = list(self._arms)
+        if not good or any(one.way == arm.way for one in found for arm in self._patient):
+            arms += self._patient
         if not good:
             arms += [Arm(escape.name, -1) for escape in self._escapes if escape.parents <= len(levels)]
         standing = {arm: Standing() for arm in arms}
@@ -201,6 +204,10 @@ class Auto:
             ]
             drawn.append(arms[int(np.argmax(chances))])
         return drawn
+
+
+def _arms(scene: Scene, ways: Sequence[Way]) -> list[Arm]:
+    return list(dict.fromkeys(Arm(way.name, scene.rung(share)) for way in ways for share in way.shares))
 
 
 def hits(found: Sequence[Found], level: Found) -> list[float]:

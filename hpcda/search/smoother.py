@@ -10,9 +10,9 @@ Backward the means of the ensemble Rauch-Tung-Striebel smoother (P. N. Raanes, Q
 
     m(n) = m_a(n) + cov(x_a(n), x_f(n+1)) cov(x_f(n+1))⁻¹ (m(n+1) - m_f(n+1)).
 
-The members of the first point are smoothed on the way forward where that is wanted (ensemble Kalman smoother,
-G. Evensen, P. J. van Leeuwen, Mon. Weather Rev. 128, 1852 (2000)): every member moves by the same formula with
-the anomalies of the first point in the place of A.
+The members of the first point are smoothed on the way forward where that is wanted (G. Evensen,
+P. J. van Leeuwen, Mon. Weather Rev. 128, 1852 (2000)): they move by the same formula, with their anomalies in
+the place of A.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ class Way:
         path: (scene, rng) -> a first path, shape (size,); bounds are seen to by `draw`.
         shares: Shares of the ladder that lie below the first rungs which suit it, best first.
         memory: Bytes that drawing a path takes, beside the path.
+        patient: Whether drawing takes long, so that a search begins without it.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Way:
     path: Callable[[Scene, np.random.Generator], Array]
     shares: tuple[float, ...] = (0.0,)
     memory: Callable[[Problem], float] = lambda problem: 0.0
+    patient: bool = False
 
     def fits(self, problem: Problem) -> bool:
         """Whether drawing a path takes no more than `MOST_MEMORY`."""
