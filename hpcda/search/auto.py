@@ -3,10 +3,10 @@
 Every round draws its tasks by Thompson sampling (Biometrika 25, 285 (1933)) over arms, an arm being a way
 with a first rung, or an escape: the chance of a gain, from what its starts have gained so far, over its cost
 in steps. While no level agrees with the data a gain is a lower level, and a little any new one; from
-then on it is another start at the lowest level, which confirms it. Ways that take long to draw a path join where no
-level of the first rounds agrees with the data. All is decided between rounds, from numbers that are the same
-whatever ran them: nothing depends on the order of arrival, on the number of ranks, or on which starts were
-merged when. (Core-seconds are never the same; only their budget asks for them.)
+then on it is another start at the lowest level, which confirms it. Ways that take long to draw a path join
+where no level of the first rounds agrees with the data. All is decided between rounds, from numbers that are
+the same whatever ran them: nothing depends on the order of arrival, on the number of ranks, or on which
+starts were merged when. (Core-seconds are never the same; only their budget asks for them.)
 """
 
 from __future__ import annotations

@@ -28,8 +28,8 @@ WORK = 1e8
 RUN = 24
 """Most passes of one run."""
 EASING, RELIEF, LEAST = (4.0, 64.0), 0.8, 4.0
-"""Factor of the variance of the data: each run draws its first, evenly in its logarithm; by how much it changes
-from pass to pass; the least."""
+"""Factor of the variance of the data: each run draws its first, evenly in its logarithm; by how much it
+changes from pass to pass; the least."""
 SPREAD = 1.2
 """Factor of the members' distance from their mean between two passes."""
 FOUND, USELESS = 1.8, 8.0
