@@ -85,7 +85,7 @@ def test_a_state_of_which_no_value_is_known_begins_like_an_unmeasured_one():
 
 
 @pytest.mark.parametrize("way", WAYS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 2**31), start=st.integers(0, 10_000))
 def test_a_first_path_is_made_of_seed_and_start_alone(way, seed, start):
     problem = LORENZ

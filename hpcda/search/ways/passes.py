@@ -23,7 +23,7 @@ from hpcda.search.smoother import Filtered
 from hpcda.search.ways.smoother import backward, first_members, memory, reach_of
 from hpcda.search.ways.way import Way
 
-WORK = 1e8
+WORK = 2.5e8
 """Times, rows and members of all passes, multiplied: beyond it no run begins."""
 RUN = 24
 """Most passes of one run."""
