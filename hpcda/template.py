@@ -74,7 +74,7 @@ first_rungs = [0]                 # the starts are spread over ladders that begi
 [ensemble]
 starts = 100                      # at most, with way = "auto"
 seed = 1
-way = "auto"                      # search with all; or "quiet", "noise", "smoother", "grown", "uniform"
+way = "auto"  # search with all; or "quiet", "noise", "smoother", "passes", "grown", "uniform"
 # budget = "verdict"              # a search ends when its lowest level is consistent and stable;
                                   # or "starts" (when all were run), or "core-seconds" with core_seconds = 60
 # merge = true                    # starts that have become the same path go on as one

@@ -147,9 +147,10 @@ class EnsembleTable(Section):
         default=None,
         description="the range of unmeasured states, such as [-10, 15], or a table with one range a state",
     )
-    way: Literal["auto", "uniform", "quiet", "noise", "smoother", "grown"] = Field(
+    way: Literal["auto", "uniform", "quiet", "noise", "smoother", "passes", "grown"] = Field(
         default="auto",
-        description='how a path begins: "quiet", "noise", "smoother", "grown", "uniform", or "auto" to '
+        description='how a path begins: "quiet", "noise", "smoother", "passes", "grown", '
+        '"uniform", or "auto" to '
         "search with all of them",
     )
     budget: Literal["starts", "core-seconds", "verdict"] | None = Field(
@@ -278,7 +279,7 @@ class Job(Section):
                 (
                     "ladder.first_rungs",
                     f'{list(self.ladder.first_rungs)} is given, but ensemble.way = "auto" chooses itself',
-                    'leave it out, or set way = "quiet", "noise", "smoother", "grown" or "uniform"',
+                    'leave it out, or set way = "quiet", "noise", "smoother", "passes", "grown" or "uniform"',
                 )
             )
         return complain(self, wrong)

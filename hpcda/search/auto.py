@@ -25,8 +25,10 @@ from hpcda.search.plateau import plateau_of_level
 from hpcda.search.scene import Scene
 from hpcda.search.ways import WAYS
 
+BEST = "passes", "smoother"
+"""Ways of the first round: the first of these that there is."""
 FIRST, NEXT = 2, 8
-"""Starts of the first round, of the way that smooths the data; starts up to the end of the second round, and
+"""Starts of the first round; starts up to the end of the second round, and
 in each of the next ones."""
 FIRST_PART, NEXT_PART = 1024, 128
 """One of so many of all that may be run, where that is more: who allows many has many ranks."""
@@ -91,8 +93,8 @@ class Budget:
 class Auto:
     """The plan of `way = "auto"`.
 
-    Ways whose paths take long to draw wait until some level is known; while none agrees with the data, half
-    of the steps are theirs.
+    After the first round ways whose paths take long to draw wait until some level is known; while none agrees
+    with the data, each of them gets about as many steps as all others together.
 
     Args:
         scene: The scene.
@@ -112,7 +114,8 @@ class Auto:
         self._escapes = [escape for escape in ESCAPES.values() if escape.fits(scene.problem)]
         self._arms = list(dict.fromkeys(Arm(way, scene.rung(share)) for way, share in shares))
         self._cheap = [arm for arm in self._arms if not WAYS[arm.way].steps]
-        self._smoothed = [arm for arm in self._arms if arm.way == "smoother"]
+        best = [arm for name in BEST for arm in self._arms if arm.way == name]
+        self._best = [arm for arm in best if arm.way == best[0].way]
         self._given = 0
         self._rounds = 0
         self.cap = np.inf
@@ -146,14 +149,14 @@ class Auto:
     def _count(self) -> int:
         """Starts of the next round, where there are so many left."""
         starts = self._budget.starts
-        if not self._given and self._smoothed:
+        if not self._given and self._best:
             return max(FIRST, starts // FIRST_PART)
         few = max(NEXT, starts // NEXT_PART)
         return max(few - self._given % few, min(self._given // GROWTH, starts // PART))
 
     def _untried(self, count: int) -> list[Arm]:
         """One arm after another."""
-        arms = self._cheap if self._given or not self._smoothed else self._smoothed
+        arms = self._cheap if self._given or not self._best else self._best
         return [arms[k % len(arms)] for k in range(count)]
 
     def _task(self, arm: Arm, parents: Sequence[Found]) -> Task:
@@ -222,7 +225,10 @@ class Auto:
         half of the others are of other ways. Other escapes begin from higher levels: from the lowest they
         would fall back.
         """
-        standing = self._standing(found, levels[1:], hits(found, levels[0]))
+        lowest = [one.start for one in found if is_level(one, levels[0])]
+        back = fell_back(lowest, {one.start: one.parents for one in found})
+        gains = [float(one.start in lowest and one.start not in back) for one in found]
+        standing = self._standing(found, levels[1:], gains)
         found_by = {way for way, one in evidence.hits.items() if one.hits}
         others = {arm: one for arm, one in standing.items() if arm.way not in found_by}
         if evidence.agreement:
@@ -248,9 +254,9 @@ class Auto:
         usual = float(np.mean(spent)) if spent else TYPICAL
         tasks = []
         for _ in range(count):
-            slow = dear[rng.integers(len(dear))] if dear else None
-            if slow is not None and rng.random() < usual / (usual + drawing(slow.way)):
-                arm = slow
+            slow = [arm for arm in dear if rng.random() < usual / (usual + drawing(arm.way))]
+            if slow:
+                arm = slow[-1]
             elif mix and rng.random() < MIXED:
                 arm = mix[rng.choice(len(mix), p=weights / weights.sum())]
             else:
@@ -281,11 +287,6 @@ def thompson(standing: Mapping[Arm, Standing], rng: np.random.Generator) -> Arm:
         for arm, s in standing.items()
     ]
     return list(standing)[int(np.argmax(chances))]
-
-
-def hits(found: Sequence[Found], level: Found) -> list[float]:
-    """1 for every start that ended at a level, 0 for the others."""
-    return [float(is_level(one, level)) for one in found]
 
 
 def news(found: Sequence[Found], levels: Sequence[Found]) -> list[float]:

@@ -9,7 +9,9 @@ typedef struct {
   const double *walk;                 /* [V] standard deviation of a step of the random walk */
   double *now;                        /* [K][members] */
   double *analysed, *predicted;       /* [N][K] means after the data of a point, and before */
-  double *cross, *factor;             /* [N][K][K] covariance with the next point, Cholesky factor of its own */
+  double *cross, *factor;             /* [N][K][K] covariance with the next point, Cholesky factor of its own; or none */
+  double *begun;                      /* [K][members] the first point as all data so far see it; or none */
+  double *misfit;                     /* [N] Σ ((y - mean of h) / std)², before the data of the point */
 } Ensemble;
 
 static vd *room(size_t vectors) { return aligned_alloc(64, (vectors * sizeof(vd) + 63) / 64 * 64); }
@@ -65,9 +67,10 @@ STAGE void cholesky(double *a, int n, const double *mean) {
 }
 
 /* Members that grew without bound become copies of others, with their past. Returns how many are left. */
-STAGE int replace(const Sizes *z, const Ensemble *e, vd *now, vd *before) {
+STAGE int replace(const Sizes *z, const Ensemble *e, vd *now, vd *before, vd *begun) {
   const int K = z->D + z->V + z->P, M = e->members;
-  double *rows[] = {(double *)now, (double *)before};
+  double *rows[] = {(double *)now, (double *)before, (double *)begun};
+  const int kept = begun ? 3 : 2;
   char *lost = calloc(M, 1);
   int left = 0, from = -1;
   for (int m = 0; m < M; m++) {
@@ -79,7 +82,7 @@ STAGE int replace(const Sizes *z, const Ensemble *e, vd *now, vd *before) {
       if (!lost[m]) continue;
       do from = (from + 1) % M;
       while (lost[from]);
-      for (int k = 0; k < 2; k++)
+      for (int k = 0; k < kept; k++)
         for (int i = 0; i < K; i++) rows[k][(size_t)i * M + m] = rows[k][(size_t)i * M + from];
     }
   free(lost);
@@ -130,15 +133,17 @@ int filter(const Sizes *z, const Grid *g, const Ensemble *e, int begin, int end,
   const int D = z->D, V = z->V, K = D + V + z->P, L = z->L, M = e->members, G = M / W;
   const double scale = 1.0 / (M - 1);
   const vd *c;
-  vd *v = begin_members(z, 3 * D + L, &c), *all = room((size_t)G * (4 * K + 2 * L));
-  double *matrix = malloc(sizeof(double) * ((size_t)K * L + L * L + L + K));
+  vd *v = begin_members(z, 3 * D + L, &c), *all = room((size_t)G * (5 * K + 2 * L));
+  double *matrix = malloc(sizeof(double) * ((size_t)2 * K * L + L * L + L + K));
   int *known = malloc(sizeof(int) * L), n = v && all && matrix && known ? begin : -1;
   vd *now = all, *next = now + (size_t)K * G, *own = next + (size_t)K * G, *old = own + (size_t)K * G;
   vd *h = old + (size_t)K * G, *innovation = h + (size_t)L * G;
-  double *gain = matrix, *S = gain + K * L, *mean = S + L * L, *unused = mean + L;
+  vd *begun = e->begun ? innovation + (size_t)L * G : NULL;
+  double *gain = matrix, *S = gain + K * L, *mean = S + L * L, *unused = mean + L, *past = unused + K;
   vd *s = (vd *)c + z->C, *t = s + z->U;
   if (n < 0) goto done;
   memcpy(now, e->now, sizeof(double) * K * M);
+  if (begun) memcpy(begun, e->begun, sizeof(double) * K * M);
   for (; n < end; n++) {
     if (n) {
       for (int m = 0; m < G; m++) {
@@ -152,13 +157,15 @@ int filter(const Sizes *z, const Grid *g, const Ensemble *e, int begin, int end,
         }
       walks += V * M;
       confine(next + (size_t)D * G, K - D, G, e->lower + D, e->upper + D);
-      if (!replace(z, e, next, now)) break;
-      double *C = e->factor + (size_t)n * K * K, *predicted = e->predicted + (size_t)n * K;
-      anomalies(now, K, G, e->analysed + (size_t)(n - 1) * K, old);
-      anomalies(next, K, G, predicted, own);
-      products(old, K, own, K, G, scale, 0, e->cross + (size_t)n * K * K);
-      products(own, K, own, K, G, scale, 1, C);
-      cholesky(C, K, predicted);
+      if (!replace(z, e, next, now, begun)) break;
+      if (e->cross) {
+        double *C = e->factor + (size_t)n * K * K, *predicted = e->predicted + (size_t)n * K;
+        anomalies(now, K, G, e->analysed + (size_t)(n - 1) * K, old);
+        anomalies(next, K, G, predicted, own);
+        products(old, K, own, K, G, scale, 0, e->cross + (size_t)n * K * K);
+        products(own, K, own, K, G, scale, 1, C);
+        cholesky(C, K, predicted);
+      }
       vd *swap = now;
       now = next, next = swap;
     }
@@ -181,10 +188,19 @@ int filter(const Sizes *z, const Grid *g, const Ensemble *e, int begin, int end,
         }
       }
       anomalies(h, seen, G, mean, h);
+      for (int l = 0; l < seen; l++) {
+        const size_t at = (size_t)n * L + known[l];
+        const double d = (e->data[at] - mean[l]) / e->std[at];
+        e->misfit[n] += d * d;
+      }
       anomalies(now, K, G, unused, own);
       products(own, K, h, seen, G, scale, 0, gain);
       products(h, seen, h, seen, G, scale, 1, S);
       for (int l = 0; l < seen; l++) S[l * seen + l] += e->std[(size_t)n * L + known[l]] * e->std[(size_t)n * L + known[l]];
+      if (begun) {
+        anomalies(begun, K, G, unused, own);
+        products(own, K, h, seen, G, scale, 0, past);
+      }
       cholesky(S, seen, 0);
       for (int m = 0; m < G; m++) {
         for (int l = 0; l < seen; l++) {
@@ -199,11 +215,16 @@ int filter(const Sizes *z, const Grid *g, const Ensemble *e, int begin, int end,
         }
       }
       update(now, K, gain, innovation, seen, G);
+      if (begun) {
+        update(begun, K, past, innovation, seen, G);
+        confine(begun, K, G, e->lower, e->upper);
+      }
       confine(now, K, G, e->lower, e->upper);
     }
     anomalies(now, K, G, e->analysed + (size_t)n * K, own);
   }
   memcpy(e->now, now, sizeof(double) * K * M);
+  if (begun) memcpy(e->begun, begun, sizeof(double) * K * M);
 done:
   free(v), free(all), free(matrix), free(known);
   return n;

@@ -9,6 +9,10 @@ Backward the means of the ensemble Rauch-Tung-Striebel smoother (P. N. Raanes, Q
 1259 (2016)), with a for "after the data of its point" and f for "predicted":
 
     m(n) = m_a(n) + cov(x_a(n), x_f(n+1)) cov(x_f(n+1))⁻¹ (m(n+1) - m_f(n+1)).
+
+The members of the first point are smoothed on the way forward where that is wanted (G. Evensen,
+P. J. van Leeuwen, Mon. Weather Rev. 128, 1852 (2000)): they move by the same formula, with their anomalies in
+the place of A.
 """
 
 from __future__ import annotations
@@ -28,7 +32,7 @@ CHUNK = 2_000_000
 _Ensemble = struct(
     "Ensemble",
     (INT, "members substeps"),
-    (POINTER, "data std lower upper centre reach walk now analysed predicted cross factor"),
+    (POINTER, "data std lower upper centre reach walk now analysed predicted cross factor begun misfit"),
 )
 
 
@@ -37,6 +41,10 @@ class Smoother:
 
     Args:
         forecast: The problem's forecast.
+
+    Attributes:
+        forecast: The same.
+        bounds: Lower and upper bounds of a member, each of shape (D + V + P,).
     """
 
     def __init__(self, forecast: Forecast) -> None:
@@ -44,7 +52,7 @@ class Smoother:
         forecast.library.smooth.restype = None
         lower, upper = problem.bounds
         member = [*range(problem.block), *range(problem.offsets[-1], problem.size)]
-        self._lower, self._upper = lower[member], upper[member]
+        self.bounds = lower[member], upper[member]
 
     def filter(
         self,
@@ -54,6 +62,8 @@ class Smoother:
         reach: tuple[Array, Array],
         easing: float = 1.0,
         substeps: int = 1,
+        begun: Array | None = None,
+        backward: bool = True,
     ) -> Filtered:
         """Take members through the data of a window.
 
@@ -67,23 +77,30 @@ class Smoother:
             reach: Where states are, and how far from there a member is lost, each of shape (D,).
             easing: Factor of the variance of the data.
             substeps: Runge-Kutta steps a step of the path.
+            begun: A copy of the members, which becomes the members of the first point smoothed by all data.
+            backward: Whether the covariances of a backward pass are kept.
         """
         problem, rows = self.forecast.problem, self.forecast.rows
         count = members.shape[1]
-        if members.shape[0] != rows or count % 8 or not members.flags.c_contiguous:
-            raise ValueError(f"members of shape {members.shape}, wanted ({rows}, a multiple of 8)")
+        for one in (members,) if begun is None else (members, begun):
+            if one.shape != (rows, count) or count % 8 or not one.flags.c_contiguous:
+                raise ValueError(f"members of shape {one.shape}, wanted ({rows}, a multiple of 8)")
         moments = {name: np.zeros((window.times, rows)) for name in ("analysed", "predicted")}
-        moments |= {name: np.zeros((window.times, rows, rows)) for name in ("cross", "factor")}
+        if backward:
+            moments |= {name: np.zeros((window.times, rows, rows)) for name in ("cross", "factor")}
+        if begun is not None:
+            moments["begun"] = begun
         walk = np.array([(q.walk_std or 0.0) * np.sqrt(window.dt) for q in problem.varying])
         arrays: dict[str, Array] = moments | {
             "data": np.ascontiguousarray(window.data),
             "std": np.sqrt(easing) * window.noise_std,
-            "lower": self._lower,
-            "upper": self._upper,
+            "lower": self.bounds[0],
+            "upper": self.bounds[1],
             "centre": np.ascontiguousarray(reach[0]),
             "reach": np.ascontiguousarray(reach[1]),
             "walk": walk,
             "now": members,
+            "misfit": np.zeros(window.times),
         }
         ensemble = _Ensemble(
             members=count,
@@ -115,10 +132,14 @@ class Filtered:
 
     Attributes:
         times: Points that were filtered; fewer than the window's where all members were lost.
+        misfit: Squared distances of the data from their forecasts, the means of what the members say they are
+            before they hear them, in units of the (eased) variance of the data, summed over what is measured
+            at a time, shape (N,).
     """
 
     def __init__(self, smoother: Smoother, ensemble: Any, arrays: dict[str, Array], times: int) -> None:
         self._smoother, self._ensemble, self._arrays, self.times = smoother, ensemble, arrays, times
+        self.misfit = arrays["misfit"]
 
     def means(self) -> Array:
         """Means of the filter, shape (N, D + V + P)."""
@@ -129,7 +150,12 @@ class Filtered:
 
         Args:
             last: Mean of the last point where more is known of it than the filter does, shape (D + V + P,).
+
+        Raises:
+            ValueError: The filter kept nothing for the backward pass.
         """
+        if "cross" not in self._arrays:
+            raise ValueError("the covariances of a backward pass were not kept")
         path = np.array(self._arrays["analysed"])
         if last is not None:
             path[self.times - 1] = last

@@ -147,10 +147,10 @@ class TestAuto:
             everything.sort(key=lambda one: one.start)
         return tasks_seen, everything
 
-    def test_two_smoothed_paths_come_first_then_every_way(self):
+    def test_two_smoothed_paths_come_first_then_every_way_that_is_quick(self):
         plan = self.plan()
         first, second = plan.next([]), plan.next([])
-        assert [first.task(k).way for k in range(len(first))] == ["smoother"] * 2
+        assert [first.task(k).way for k in range(len(first))] == ["passes"] * 2
         assert len(first) + len(second) == 8
         assert {second.task(k).way for k in range(len(second))} >= {"quiet", "noise", "smoother"}
 
@@ -180,7 +180,9 @@ class TestAuto:
         )
         ways = Counter(task.way for task in tasks[16:])
         assert 0.25 < ways["smoother"] / ways.total() < 0.75 and {"quiet", "noise"} < set(ways)
-        assert all(0 not in task.parents or task.way == "opening" for task in tasks), "others fall back"
+        lowest = min(task.start for task in tasks if task.way == "smoother")
+        escaped = [task.way for task in tasks if lowest in task.parents]
+        assert set(escaped) == {"opening"}, "others fall back"
 
     @pytest.mark.parametrize("rises", [False, True])
     def test_a_search_for_the_verdict_ends_when_more_starts_would_not_change_it(self, rises):
@@ -246,20 +248,23 @@ class TestAuto:
         assert costs(one, distinct(one)) == costs(two, distinct(two))
         first = one[0]
         rungs = sum(other.last - other.first for other in one[:2])
-        assert costs(one, distinct(one))[0] == pytest.approx(10 + 88 / rungs * (first.last - first.first))
+        assert costs(one, distinct(one))[0] == pytest.approx(
+            10 + 88 / rungs * (first.last - first.first) + WAYS["passes"].steps
+        )
 
     def test_paths_that_take_long_to_draw_have_half_of_the_steps_while_nothing_agrees(self):
         plan, ends, dear = self.plan(4000), [], 0
         for _ in range(14):
             tasks = plan.next(ends)
             listed = sorted((tasks.task(k) for k in range(len(tasks))), key=lambda task: task.start)
-            if not ends:
+            if 0 < len(ends) < 8:
                 assert all(WAYS[task.way].steps == 0 for task in listed)
             dear += sum(task.way == "grown" for task in listed)
             ends += [found(task, 1e6 + task.start, iterations=400, measurement=1e6) for task in listed]
         spent = costs(ends, distinct(ends))
         grown = sum(cost for one, cost in zip(ends, spent, strict=True) if one.way == "grown")
-        assert dear > 5 and 0.3 < grown / sum(spent) < 0.7
+        passes = sum(cost for one, cost in zip(ends, spent, strict=True) if one.way == "passes")
+        assert dear > 5 and all(0.2 < cost / sum(spent) < 0.5 for cost in (grown, passes))
 
     def test_what_drawing_costs_is_counted(self):
         tasks = self.plan().next([])
@@ -267,7 +272,7 @@ class TestAuto:
         ends = [found(task, 7.0 + task.start) for task in listed]
         grown = [replace(ends[0], way="grown"), *ends[1:]]
         dearer = costs(grown, distinct(grown))[0] - costs(ends, distinct(ends))[0]
-        assert dearer == pytest.approx(WAYS["grown"].steps) and dearer > 0
+        assert dearer == pytest.approx(WAYS["grown"].steps - WAYS["passes"].steps) and dearer > 0
 
     def test_levels_are_counted_once_lowest_first(self):
         tasks = self.eight()
@@ -313,4 +318,4 @@ class TestMemory:
         assert "12.8 GB" in str(caught.value) and 'way = "auto"' in str(caught.value)
         for scene, there in ((small, True), (large, False)):
             tasks = Auto(scene, 1, Budget(16)).next([])
-            assert any(tasks.task(k).way == "smoother" for k in range(len(tasks))) is there
+            assert any(tasks.task(k).way == "passes" for k in range(len(tasks))) is there

@@ -118,7 +118,7 @@ def test_a_path_and_its_members_stay_within_bounds():
     low, high = bounded.bounds
     assert (path >= low).all() and (path <= high).all()
     smoother = Smoother(Forecast(bounded))
-    members = way._members(scene_of(bounded), bounded.windows[0], np.random.default_rng(1), None)
+    members = way.first_members(scene_of(bounded), bounded.windows[0], np.random.default_rng(1), None)
     smoother.filter(bounded.windows[0], members, np.random.default_rng(1), FAR)
     ends = np.array([*bounded.state_bounds, *(p.bounds for p in bounded.parameters)])
     assert (members.T >= ends[:, 0]).all() and (members.T <= ends[:, 1]).all()
@@ -182,3 +182,30 @@ def test_linear_flows_too():
     problem = linear_problem()
     problem = replace(problem, model=linear_model("flow"), discretization="trapezoid")
     assert np.isfinite(draw(problem)).all()
+
+
+def test_the_first_point_is_smoothed_on_the_way_forward():
+    problem = linear_problem(20)
+    window = problem.windows[0]
+    mean, std = np.array([0.3, -0.2, 0.5, 0.4]), np.array([1.0, 1.5, 0.7, 0.8])
+    rng = np.random.default_rng(2)
+    members = mean[:, None] + std[:, None] * rng.standard_normal((4, 8000))
+    begun = members.copy()
+    smoother = Smoother(Forecast(problem))
+    filtered = smoother.filter(window, members, rng, FAR, 9.0, begun=begun, backward=False)
+    wanted, spread = exact(problem, window, mean, std, 9.0)
+    assert np.abs((begun.mean(axis=1) - wanted[0]) / spread[0]).max() < 0.1
+    assert np.std(begun, axis=1) == pytest.approx(spread[0], rel=0.1)
+    with pytest.raises(ValueError, match="backward"):
+        filtered.smoothed()
+
+
+def test_the_misfit_is_that_of_forecasts_before_their_data():
+    problem = linear_problem(4)
+    window = replace(
+        problem.windows[0], data=np.array([[1.0, np.nan], [np.nan, np.nan], [0.5, 2.0], [np.nan, 1.0]])
+    )
+    members = np.zeros((4, 16))  # without spread data move nothing
+    filtered = Smoother(Forecast(problem)).filter(window, members, np.random.default_rng(1), FAR, 4.0)
+    wanted = np.nansum(window.data**2 / (4.0 * window.noise_std**2), axis=1)
+    assert filtered.misfit == pytest.approx(wanted)

@@ -9,10 +9,13 @@ How much less is best differs between data, so that starts differ in it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from hpcda.problem import Array, Problem, Window
 from hpcda.search.scene import Scene
+from hpcda.search.smoother import Filtered
 from hpcda.search.ways.way import Way, centre_and_spread, measured_states
 
 MEMBERS, MEMBERS_A_ROW = 200, 5
@@ -23,7 +26,7 @@ LOST = 10.0
 """A member is lost where a state is this many times further away than its range and the data reach."""
 
 
-def _members(scene: Scene, window: Window, rng: np.random.Generator, shared: Array | None) -> Array:
+def first_members(scene: Scene, window: Window, rng: np.random.Generator, shared: Array | None) -> Array:
     """Members at the first point of a window, before its data, shape (D + V + P, members)."""
     problem = scene.problem
     count = 8 * -(-max(MEMBERS, MEMBERS_A_ROW * scene.forecast.rows) // 8)
@@ -44,9 +47,8 @@ def _members(scene: Scene, window: Window, rng: np.random.Generator, shared: Arr
     return members
 
 
-def _reach(scene: Scene, window: Window) -> tuple[Array, Array]:
+def reach_of(problem: Problem, window: Window) -> tuple[Array, Array]:
     """Where states are, and how far from there a member is lost, each of shape (D,)."""
-    problem = scene.problem
     centre, _ = centre_and_spread(problem, window)
     far = np.abs(problem.state_start).max(axis=1) + np.ptp(problem.state_start, axis=1)
     for state, values in measured_states(problem, window).items():
@@ -60,19 +62,34 @@ def _path(scene: Scene, rng: np.random.Generator) -> Array:
     filtered, ends = [], []
     easing = float(np.exp(rng.uniform(*np.log(EASING))))
     for window in problem.windows:
-        members = _members(scene, window, rng, shared)
-        reach = _reach(scene, window)
+        members = first_members(scene, window, rng, shared)
+        reach = reach_of(problem, window)
         substeps = scene.forecast.substeps(window, members[:, :16])
         filtered.append(scene.smoother.filter(window, members, rng, reach, easing, substeps))
         ends.append(members)
         shared = members[block:]
+    return backward(problem, filtered, ends)
+
+
+def backward(problem: Problem, filtered: Sequence[Filtered], ends: Sequence[Array]) -> Array:
+    """The smoothed path, shape (size,); where covariances are hardly any, means may leave all bounds.
+
+    Args:
+        problem: The problem.
+        filtered: What the filter left of every window.
+        ends: Members at the last point of every window, each of shape (D + V + P, members).
+    """
     blocks: list[Array] = []
     parameters = np.zeros(0)
-    for one, members in zip(reversed(filtered), reversed(ends), strict=True):
+    windows = problem.windows
+    for one, members, window in zip(filtered[::-1], ends[::-1], windows[::-1], strict=True):
         last = _informed(members, parameters) if blocks else None
         means = one.smoothed(last)
-        parameters = means[0, block:]
-        blocks.insert(0, means[:, :block])
+        parameters = means[0, problem.block :]
+        centre, reach = reach_of(problem, window)
+        states = means[:, : problem.dimension]
+        np.clip(states, centre - reach / LOST, centre + reach / LOST, out=states)
+        blocks.insert(0, means[:, : problem.block])
     return problem.join(blocks, parameters)
 
 
@@ -88,7 +105,7 @@ def _informed(members: Array, parameters: Array) -> Array:
     return informed
 
 
-def _memory(problem: Problem) -> float:
+def memory(problem: Problem) -> float:
     """Two covariances for every time are kept for the backward pass."""
     times = sum(window.times for window in problem.windows)
     return 16.0 * times * (problem.block + problem.shared) ** 2
@@ -96,5 +113,5 @@ def _memory(problem: Problem) -> float:
 
 SMOOTHER = Way(
     "smoother", "the data smoothed by an ensemble of the model", _path, shares=(0.5, 0.4),
-    memory=_memory,
+    memory=memory,
 )  # fmt: skip

@@ -1,0 +1,163 @@
+"""Smoothed paths by many passes: the same data smoothed again and again, until forecasts agree with them.
+
+With few sensors one pass ends before the ensemble has found the state. So the members of the first point are
+smoothed as well (`hpcda.search.smoother`), spread apart a little, and taken through the same data again:
+running in place (E. Kalnay, S.-C. Yang, Q. J. R. Meteorol. Soc. 136, 1644 (2010)), with the variance of the
+data eased, less from pass to pass (A. A. Emerick, A. C. Reynolds, Comput. Geosci. 55, 3 (2013)).
+
+Whether an ensemble has found the state it says itself: its forecasts are then as far from the data as noise
+is, while those of one that follows a wrong path stay far away. So a run of passes is given up for one of new
+members once its forecasts are of no use, and ends where they agree with the data in two passes, one after
+the other. Chance decides which run finds the state; a few do, and a pass takes milliseconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hpcda.problem import Array
+from hpcda.search.scene import Scene
+from hpcda.search.smoother import Filtered
+from hpcda.search.ways.smoother import backward, first_members, memory, reach_of
+from hpcda.search.ways.way import Way
+
+WORK = 2.5e8
+"""Times, rows and members of all passes, multiplied: beyond it no run begins."""
+RUN = 24
+"""Most passes of one run."""
+EASING, RELIEF, LEAST = (4.0, 64.0), 0.8, 4.0
+"""Factor of the variance of the data: each run draws its first, evenly in its logarithm; by how much it
+changes from pass to pass; the least."""
+SPREAD = 1.2
+"""Factor of the members' distance from their mean between two passes."""
+FOUND, USELESS = 1.8, 8.0
+"""Mean square of forecast minus data, in units of the noise's: the state is found below the first."""
+STEPS = 1000.0
+"""See `Way`."""
+PATIENCE = 4
+"""Passes of a run after which useless forecasts end it."""
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What one pass leaves, in lists with an entry a window.
+
+    Attributes:
+        filtered: What the filter left.
+        ends: Members at the last point, shape (D + V + P, members).
+        begun: Members at the first point, smoothed by the data of their window.
+        misfit: Mean square of forecast minus data over the later half of the data, in units of the noise's;
+            infinite where all members were lost.
+    """
+
+    filtered: list[Filtered]
+    ends: list[Array]
+    begun: list[Array]
+    misfit: float
+
+
+@dataclass(frozen=True)
+class Passes:
+    """Passes over the windows of a problem.
+
+    Attributes:
+        scene: The scene.
+        rng: Where all that is random comes from.
+        substeps: Runge-Kutta steps a step of the path, an entry a window.
+        reach: How far from where a member is lost, see `Smoother.filter`, an entry a window.
+    """
+
+    scene: Scene
+    rng: np.random.Generator
+    substeps: list[int]
+    reach: list[tuple[Array, Array]]
+
+    @classmethod
+    def begin(cls, scene: Scene, rng: np.random.Generator) -> Passes:
+        """Passes of this problem."""
+        windows = scene.problem.windows
+        substeps = [
+            scene.forecast.substeps(window, first_members(scene, window, rng, None)[:, :16])
+            for window in windows
+        ]
+        return cls(scene, rng, substeps, [reach_of(scene.problem, window) for window in windows])
+
+    def members(self) -> list[Array]:
+        """New members at the first point of each window; the parameters of the first are those of all."""
+        windows, block = self.scene.problem.windows, self.scene.problem.block
+        members = [first_members(self.scene, windows[0], self.rng, None)]
+        for window in windows[1:]:
+            members.append(first_members(self.scene, window, self.rng, members[0][block:]))
+        return members
+
+    def run(self, members: list[Array], easing: float, last: bool) -> Pass:
+        """One pass; every window goes on with the parameters that the one before it ended with.
+
+        Args:
+            members: Members at the first point of each window.
+            easing: Factor of the variance of the data.
+            last: Whether it can be followed backward.
+        """
+        problem, block = self.scene.problem, self.scene.problem.block
+        filtered: list[Filtered] = []
+        ends: list[Array] = []
+        begun: list[Array] = []
+        total, values = 0.0, 0
+        for k, window in enumerate(problem.windows):
+            now = members[k].copy()
+            if ends:
+                now[block:] = ends[-1][block:]
+            first = now.copy()
+            one = self.scene.smoother.filter(
+                window, now, self.rng, self.reach[k], easing, self.substeps[k], first, last
+            )
+            seen = np.isfinite(window.data).sum(axis=1)
+            late = np.cumsum(seen) > seen.sum() / 2
+            misfit = easing * float(one.misfit[late].sum())
+            total += misfit if one.times == window.times and np.isfinite(misfit) else np.inf
+            values += int(seen[late].sum())
+            filtered.append(one)
+            ends.append(now)
+            begun.append(first)
+        return Pass(filtered, ends, begun, total / max(values, 1))
+
+    def again(self, one: Pass) -> list[Array]:
+        """Members for the pass after this one."""
+        block, (lower, upper) = self.scene.problem.block, self.scene.smoother.bounds
+        members = []
+        for begun in one.begun:
+            begun[block:] = one.ends[-1][block:]
+            mean = begun.mean(axis=1, keepdims=True)
+            members.append(np.clip(mean + SPREAD * (begun - mean), lower[:, None], upper[:, None]))
+        return members
+
+
+def _path(scene: Scene, rng: np.random.Generator) -> Array:
+    problem, passes = scene.problem, Passes.begin(scene, rng)
+    times = sum(window.times for window in problem.windows)
+    best, best_easing, lowest, work = passes.members(), EASING[1], np.inf, 0.0
+    while work < WORK:
+        members, easing = passes.members(), float(np.exp(rng.uniform(*np.log(EASING))))
+        found = False
+        for done in range(1, RUN + 1):
+            one = passes.run(members, easing, last=found)
+            work += times * members[0].size
+            if found and one.misfit < FOUND:
+                return backward(problem, one.filtered, one.ends)
+            if one.misfit < lowest:
+                best, best_easing, lowest = members, easing, one.misfit
+            if not np.isfinite(one.misfit) or (done >= PATIENCE and one.misfit > USELESS):
+                break
+            found = one.misfit < FOUND
+            members = passes.again(one)
+            easing = max(RELIEF * easing, LEAST)
+    one = passes.run(best, best_easing, last=True)
+    return backward(problem, one.filtered, one.ends)
+
+
+PASSES = Way(
+    "passes", "the data smoothed again and again by an ensemble of the model", _path, shares=(0.5,),
+    memory=memory, steps=STEPS,
+)  # fmt: skip
