@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hpcda.annealing import Ladder
 from hpcda.ensemble.work import taken_up
 from hpcda.problem import Array
 from hpcda.search import Found, Listed, Round, Task
@@ -92,7 +91,7 @@ def over(checkpoint: Checkpoint) -> bool:
 
 
 def look_back(
-    survey: Survey, decisions: Collection[Decision], informed: bool, ladder: Ladder, cores: int
+    survey: Survey, decisions: Collection[Decision], informed: bool, rungs: int, cores: int
 ) -> Earlier:
     """The earlier lives of a run; on one rank.
 
@@ -100,7 +99,7 @@ def look_back(
         survey: Where its starts stand.
         decisions: Rounds that its search has begun.
         informed: Whether the plan wants to know what was found.
-        ladder: The ladder.
+        rungs: Rungs of the ladder.
         cores: Ranks that work on a start together.
     """
     if not informed:
@@ -109,10 +108,10 @@ def look_back(
     for one in survey.all_ended():
         sketch = np.zeros(0) if one.sketch is None else one.sketch
         same_as = one.start if one.same_as < 0 else one.same_as
-        found[one.start] = taken_up(one, sketch).found(same_as, ladder, cores)
+        found[one.start] = taken_up(one, sketch).found(same_as, rungs, cores)
     needed: set[int] = set()
     while True:
-        wanted = _parents(decisions, found) | {level.start for level in _levels(found, ladder)[:PARENTS]}
+        wanted = _parents(decisions, found) | {level.start for level in _levels(found, rungs)[:PARENTS]}
         lost = (wanted & set(found)) - survey.have_paths(wanted & set(found))
         needed |= lost
         if not lost:
@@ -130,6 +129,6 @@ def _parents(decisions: Iterable[Decision], found: Collection[int]) -> set[int]:
     return {parent for start, _, _, parents in tasks if start not in found for parent in parents}
 
 
-def _levels(found: dict[int, Found], ladder: Ladder) -> list[Found]:
+def _levels(found: dict[int, Found], rungs: int) -> list[Found]:
     alone = (one for one in found.values() if one.same_as == one.start)
-    return distinct(one for one in alone if one.last == ladder.rungs - 1 and not one.failed)
+    return distinct(one for one in alone if one.last == rungs - 1 and not one.failed)

@@ -115,6 +115,8 @@ class Ensemble:
             rest, done = self._lives.earlier.rest(tasks)
             if done and self._world.rank == 0:
                 rungs = sum(self._scene.ladder.rungs - task.first for task in done)
+                if self._progress is not None:
+                    self._progress.had(rungs)
                 self._queue.had(len(done), self._lives.earlier.failed(done), rungs, lowest)
             if len(rest):
                 if self._agreed():
@@ -273,6 +275,8 @@ class Ensemble:
         self._open[climb.start] = work
         if self._world.leads:
             self._queue.rungs_done(len(checkpoint.rungs))
+        if self._progress is not None:
+            self._progress.had(len(checkpoint.rungs))
         if checkpoint.same_as >= 0:
             self._merge(climb.start, checkpoint.same_as)
             return None
@@ -341,7 +345,7 @@ class Ensemble:
                 self._team.drop(start)
                 ended.append(start)
                 if self._merger is not None:
-                    self._merger.keep(lambda other, start=start: other != start)
+                    self._merger.keep(start.__ne__)
                 continue
             if one.ended:
                 goes_on = one.climb.pauses and outcome.parts.total <= self._team.cap
@@ -375,7 +379,7 @@ class Ensemble:
 
     def _end(self, start: int) -> None:
         work, ladder = self._open.pop(start), self._scene.ladder
-        found = work.found(start, ladder, self._world.group.size)
+        found = work.found(start, ladder.rungs, self._world.group.size)
         path = work.climb.path if len(work.climb.path) else None
         if self._shard is not None:
             self._shard.finish(work.row, path, found.sketch if self._informed else None)
@@ -397,7 +401,7 @@ class Ensemble:
         if self._world.leads:
             self._queue.rungs_done(self._scene.ladder.rungs - work.climb.next)
             self._queue.start_done(np.nan, False)
-        self._ended.append(work.found(same_as, self._scene.ladder, self._world.group.size))
+        self._ended.append(work.found(same_as, self._scene.ladder.rungs, self._world.group.size))
 
     def _merge_across(self) -> None:
         """Of starts in different groups that are the same path after their first rung, the first goes on."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from hpcda.annealing import Climb, Ladder, Reason, Rung
+from hpcda.annealing import Climb, Reason, Rung
 from hpcda.problem import Array, Problem
 from hpcda.search import Found
 from hpcda.store import Checkpoint, RungRecord
@@ -69,11 +69,11 @@ class Work:
         self.levels[rung.number] = parts.total
         return rung
 
-    def found(self, same_as: int, ladder: Ladder, cores: int) -> Found:
-        """How it has ended, in so many cores' time."""
+    def found(self, same_as: int, rungs: int, cores: int) -> Found:
+        """How it has ended: on a ladder of so many rungs, in so many cores' time."""
         climb, last = self.climb, self.last
         assert last is not None
-        levels = np.full(ladder.rungs, np.nan)
+        levels = np.full(rungs, np.nan)
         levels[list(self.levels)] = list(self.levels.values())
         return Found(
             start=climb.start,

@@ -71,6 +71,16 @@ def _shown(value: Any) -> str:
     return "not given" if value is None else inline(value)
 
 
+def _same(value: Any) -> Any:
+    """The value of a PETSc option, alike however it was written."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    try:
+        return float(value)
+    except ValueError:
+        return str(value)
+
+
 def _flat(job: Job) -> dict[str, Any]:
     """Dotted keys and plain values."""
     found: dict[str, Any] = {}
@@ -83,7 +93,7 @@ def _flat(job: Job) -> dict[str, Any]:
             for number, item in enumerate(value):
                 visit(item, f"{place}[{number}]" if len(value) > 1 else place)
         elif place.startswith("solver.petsc."):
-            found[place] = str(value).lower() if isinstance(value, bool) else str(value)
+            found[place] = _same(value)
         else:
             found[place] = list(value) if isinstance(value, tuple) else value
 

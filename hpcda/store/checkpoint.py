@@ -2,8 +2,8 @@
 
 A survey says which starts have ended and which are at work, and where each stands; the records themselves are
 read when they are asked for, so that a survey is small however many starts there are. Shards of a ladder with
-fewer rungs lie in folders of their own, `shards/ladder-30`: their starts are carried over one by one and climb
-on.
+fewer rungs lie in folders of their own, `shards/ladder-30`: their starts are carried over one by one and
+climb on.
 """
 
 from __future__ import annotations
@@ -226,7 +226,8 @@ def survey(run_dir: str | os.PathLike[str], part: Part, layout: Layout) -> Surve
         own = f"rank-{part.mark}-*.h5" if part.mark else "rank-[0-9]*.h5"
         sources += [(shard, rungs) for shard in sorted(one.glob(own))]
     failed = np.array([code for code, (name, _) in layout.reasons.items() if name.startswith("FAILED")])
-    rows, files = _Rows(), []
+    rows = _Rows()
+    files: list[str] = []
     for shard, rungs in sources:
         with _opened(shard) as file:
             ensemble = file["ensemble"]

@@ -11,7 +11,7 @@
     /paths                kept paths (path, point, unknown), with the start and the rung each belongs to
     /current              shards only: the newest path of every start at work, to resume from
     /ended                shards only: the sketch of every ended start's path, where a search goes by it
-    /minima               shards only: paths of the lowest minima, where a search needs them and /paths may not
+    /minima               shards only: paths of the lowest minima, where a search needs them
 
 Windows lie behind one another along one dimension, `point`, so that a thousand training pairs cost no more
 files, datasets or writes than one window; `/windows/window` tells which window a point belongs to.
