@@ -33,8 +33,8 @@ a first run:
   hpcda analyze first/run             levels, minima, prediction, figures
 """
 EXITS = """\
-exit codes: 0 done; 2 a mistake in the input, told on standard error; 75 stopped early, 'hpcda resume' goes on;
-else a failure.
+exit codes: 0 done; 2 a mistake in the input, told on standard error; 75 stopped early ('hpcda resume' goes
+on); else a failure.
 """
 
 

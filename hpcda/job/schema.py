@@ -235,7 +235,7 @@ class SolverTable(Section):
         default=0.0,
         ge=0.0,
         allow_inf_nan=False,
-        description="how long one start may take, in s; it then ends at the rung it has come to; 0 for no limit",
+        description="how long one start may take, in s, until it ends at the rung it has come to; 0 for ever",
     )
 
 

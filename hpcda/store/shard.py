@@ -63,7 +63,7 @@ class Shard:
         self._work: dict[int, _Work] = {}
         self._free: list[int] = []
         self._slots = 0
-        self._kept: list[tuple[int, float, int]] = []
+        self._kept: list[tuple[int, float, int, int]] = []
         self._minima: dict[int, int] = {}
         self._ways = {way: code for code, way in enumerate(layout.ways)}
         self._failed = {code for code, (name, _) in layout.reasons.items() if name.startswith("FAILED")}
@@ -353,10 +353,10 @@ class Shard:
         assert self._best is not None
         if record.reason in self._failed or not np.isfinite(record.action):
             return
-        rank = (-rung, record.action)
+        rank = (-rung, record.action, start)
         full = len(self._kept) == self._best
         worst = max(self._kept) if full else None
-        if worst is not None and rank >= worst[:2]:
+        if worst is not None and rank >= worst[:3]:
             return
         taken = {place for *_, place in self._kept}
         place = next(place for place in range(self._best + 1) if place not in taken)
@@ -364,7 +364,7 @@ class Shard:
         self._kept.append((*rank, place))
         if worst is not None:
             self._flush()
-            self._path_start.write((worst[2],), -1)
+            self._path_start.write((worst[3],), -1)
             self._kept.remove(worst)
 
     def close(self) -> None:

@@ -37,7 +37,9 @@ def same_ends(one: RunFile, two: RunFile, relative: float = 1e-12) -> None:
     alone = complete & (one.same_as == one.start) & (two.same_as == two.start)
     np.testing.assert_array_equal(left[alone, -1], right[alone, -1])
     assert (left[at, one.last] > 0).all()
-    paths = [int(start) for start in one.start[complete] if one.has_path(int(start)) and two.has_path(int(start))]
+    paths = [
+        int(start) for start in one.start[complete] if one.has_path(int(start)) and two.has_path(int(start))
+    ]
     for start in paths:
         for a, b in zip(one.path(start)[0], two.path(start)[0], strict=True):
             np.testing.assert_allclose(a, b, rtol=0.0, atol=1e-5 * np.abs(b).max())
