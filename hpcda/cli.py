@@ -276,7 +276,7 @@ def _run(arguments: argparse.Namespace) -> int:
         time_limit=arguments.time_limit,
         part=arguments.part,
     )
-    return _told(directory, arguments.quiet)
+    return _told(directory, arguments)
 
 
 def _resume(arguments: argparse.Namespace) -> int:
@@ -290,17 +290,17 @@ def _resume(arguments: argparse.Namespace) -> int:
         time_limit=arguments.time_limit,
         part=arguments.part,
     )
-    return _told(directory, arguments.quiet)
+    return _told(directory, arguments)
 
 
-def _told(directory: Path, quiet: bool) -> int:
+def _told(directory: Path, arguments: argparse.Namespace) -> int:
     """Say where the results are."""
-    if quiet:
+    if arguments.quiet:
         return DONE
-    if (directory / "run.h5").exists():
-        _say(f"The results are in {directory}. Next: hpcda analyze {directory}")
-    else:
+    if arguments.part is not None and not (directory / "run.h5").exists():
         _say(f"This part is done. Other parts are at work in {directory}; the last one makes its index.")
+    else:
+        _say(f"The results are in {directory}. Next: hpcda analyze {directory}")
     return DONE
 
 

@@ -240,7 +240,7 @@ def test_parts_make_one_run(shared_path, fuse):
     tables = job(ensemble={"starts": 11}, ladder={"first_rungs": [0, 2]})
     whole, run = live(tables, shared_path / "whole"), shared_path / "run"
     for number in (3, 1, 2):
-        assert in_pieces(fuse, tables, run, number, part=f"{number}/3") > 1
+        assert in_pieces(fuse, tables, run, number, part=f"{number}/3") > int(COMM.size == 1)
         COMM.Barrier()
     if COMM.rank == 0:
         same_run(RunFile(whole), RunFile(run))
