@@ -32,15 +32,16 @@ COMM = MPI.COMM_WORLD
 
 
 class Fuse:
-    """Sends this rank a signal at its n-th commit."""
+    """Sends a rank a signal at the n-th commit of this one."""
 
     def __init__(self, monkeypatch):
         self.left, inner = sys.maxsize, Shard._commit
+        self.ranks, self.to = COMM.allgather(os.getpid()), COMM.rank
 
         def commit(shard, rows):
             self.left -= bool(rows)
             if self.left == 0:
-                os.kill(os.getpid(), signal.SIGTERM)
+                os.kill(self.ranks[self.to], signal.SIGTERM)
             inner(shard, rows)
 
         monkeypatch.setattr(Shard, "_commit", commit)
@@ -62,10 +63,9 @@ def in_pieces(fuse, tables, folder, seed, **keywords):
     """Run with stops by a random rank after few commits; returns the number of lives."""
     for lives in range(1, 5):
         rng = random.Random(f"{seed} {lives}")
-        who, fuse.left = rng.randrange(COMM.size), sys.maxsize
-        after = rng.randint(1, 4) if lives < 3 else sys.maxsize
-        if COMM.rank == who:
-            fuse.left = after
+        writes = 0 if tables["ensemble"].get("ranks_per_start", 1) > 1 else rng.randrange(COMM.size)
+        after, fuse.to = rng.randint(1, 4), rng.randrange(COMM.size)
+        fuse.left = after if lives < 3 and COMM.rank == writes else sys.maxsize
         try:
             live(tables, folder, resume=True, **keywords)
         except StoppedError as stopped:
