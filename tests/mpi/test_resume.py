@@ -105,6 +105,21 @@ def test_a_run_in_pieces_is_the_whole_one(shared_path, fuse, case):
         compare(RunFile(whole), RunFile(shared_path / "pieces"))
 
 
+@pytest.mark.skipif(COMM.size > 1, reason="the same on more ranks")
+@pytest.mark.parametrize("lost", ["rank-0000.h5", "rank-0000-1.h5"])
+def test_what_only_a_lost_shard_held_is_run_again(shared_path, fuse, lost):
+    """Starts, those that others were merged into, and minima from which escapes began."""
+    tables, compare = CASES["search"]
+    whole, run = live(tables, shared_path / "whole"), shared_path / "run"
+    for _ in range(2):
+        fuse.left = 20
+        with pytest.raises(StoppedError):
+            live(tables, run, resume=True)
+    fuse.left = sys.maxsize
+    (run / "shards" / lost).unlink()
+    compare(RunFile(whole), RunFile(live(tables, run, resume=True)))
+
+
 def test_ranks_that_share_a_start_go_on_with_it(shared_path, fuse):
     tables = job(ensemble={"starts": 3, "ranks_per_start": COMM.size})
     whole = live(tables, shared_path / "whole")
