@@ -20,7 +20,7 @@ from hpcda.search.conclusion import PROBES, Conclusion, Evidence, Level, conclud
 from hpcda.search.descent import fell_back, probes
 from hpcda.search.escapes import AGAIN, ESCAPES, MIX, OPENING
 from hpcda.search.levels import distinct, grouped, is_level
-from hpcda.search.plan import Found, Listed, Round, Task
+from hpcda.search.plan import Found, Listed, Round, Share, Task
 from hpcda.search.plateau import plateau_of_level
 from hpcda.search.scene import Scene
 from hpcda.search.ways import WAYS
@@ -100,6 +100,7 @@ class Auto:
         scene: The scene.
         seed: Seed of the ensemble.
         budget: When it ends.
+        share: The starts that it may run, where several searches share them.
 
     Attributes:
         cap: See `Plan`: nothing so far above the lowest level found is a rival of it, and actions only grow.
@@ -107,8 +108,9 @@ class Auto:
 
     informed = True
 
-    def __init__(self, scene: Scene, seed: int, budget: Budget) -> None:
+    def __init__(self, scene: Scene, seed: int, budget: Budget, share: Share | None = None) -> None:
         self._scene, self._seed, self._budget = scene, seed, budget
+        self._share = share or Share()
         ways = [way for way in WAYS.values() if way.name != "uniform" and way.fits(scene.problem)]
         shares = [(way.name, share) for way in ways for share in way.shares]
         self._escapes = [escape for escape in ESCAPES.values() if escape.fits(scene.problem)]
@@ -119,6 +121,12 @@ class Auto:
         self._given = 0
         self._rounds = 0
         self.cap = np.inf
+
+    def recall(self, starts: int, cap: float) -> None:
+        """See `Plan`."""
+        self._given += starts
+        self._rounds += 1
+        self.cap = cap
 
     def next(self, found: Sequence[Found]) -> Round | None:
         """See `Plan`."""
@@ -161,7 +169,7 @@ class Auto:
 
     def _task(self, arm: Arm, parents: Sequence[Found]) -> Task:
         """The next start, of an arm."""
-        start = self._given
+        start = self._share.number(self._given)
         self._given += 1
         if arm.first >= 0:
             return Task(start, arm.way, arm.first)
@@ -233,7 +241,7 @@ class Auto:
         others = {arm: one for arm, one in standing.items() if arm.way not in found_by}
         if evidence.agreement:
             others.clear()
-        rng = np.random.default_rng([self._seed, self._rounds])
+        rng = np.random.default_rng([self._seed, self._rounds, self._share.part])
         wanted = PROBES if set(found_by) - set(ESCAPES) else 2 * PROBES
         probes = min(max(wanted - evidence.probed, 0), count - count // 2)
         tasks = [self._task(Arm(OPENING.name, -1), levels[:1]) for _ in range(probes)]
@@ -245,7 +253,7 @@ class Auto:
     def _searching(self, found: Sequence[Found], levels: Sequence[Found], count: int) -> list[Task]:
         """Starts that may find a lower level."""
         standing = self._standing(found, levels, news(found, levels))
-        rng = np.random.default_rng([self._seed, self._rounds])
+        rng = np.random.default_rng([self._seed, self._rounds, self._share.part])
         mix = [Arm(name, -1) for name in MIX if Arm(name, -1) in standing]
         weights = np.array([MIX[arm.way] for arm in mix])
         dear = [arm for arm in self._arms if arm not in self._cheap]

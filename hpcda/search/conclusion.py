@@ -36,8 +36,9 @@ from hpcda.search.escapes import ESCAPES
 
 DEVIATIONS = 3.0
 """Width of the χ² band, and of the one above the lowest level where wrong minima fit, in deviations."""
-RIVAL = 10.0
-"""Action above the lowest, in nats, below which another level is a rival: it is e^-10 times as probable."""
+RIVAL = 5.0
+"""Action above the lowest, in nats, below which another level is a rival: "very strong" evidence begins here
+(R. E. Kass, A. E. Raftery, J. Am. Stat. Assoc. 90, 773 (1995))."""
 ENOUGH, TOGETHER = 12, 6
 """Starts that confirm a level where wrong minima may fit: of one way alone, and of ways that agree."""
 EASY = 0.5

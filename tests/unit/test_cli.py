@@ -99,11 +99,12 @@ def test_unknown_attributes():
 
 def test_help_teaches(tmp_path):
     text = hpcda_command("--help", cwd=tmp_path).stdout
-    for word in ("hpcda init", "mpirun", "exit codes", "run", "status", "analyze", "check", "models", "twin"):
+    for word in (
+        "hpcda init", "mpirun", "exit codes", "run", "resume", "status", "analyze", "check", "models", "twin"
+    ):  # fmt: skip
         assert word in text
-    for absent in ("resume", "submit"):
-        assert absent not in text
-    for command in ("run", "status", "analyze", "check", "models", "init", "twin"):
+    assert "submit" not in text
+    for command in ("run", "resume", "status", "analyze", "check", "models", "init", "twin"):
         assert "example" in hpcda_command(command, "--help", cwd=tmp_path).stdout
 
 
@@ -278,8 +279,8 @@ def test_models(alone, capsys):
 def test_the_run_gets_its_options(tmp_path, monkeypatch, alone, capsys):
     seen = {}
 
-    def run(job, petsc_options, output=None, quiet=False):
-        seen.update(job=job, petsc=petsc_options, output=output, quiet=quiet)
+    def run(job, petsc_options, **others):
+        seen.update(others, job=job, petsc=petsc_options)
         return Path("there")
 
     module = ModuleType("hpcda.run")
@@ -290,7 +291,11 @@ def test_the_run_gets_its_options(tmp_path, monkeypatch, alone, capsys):
     assert cli.main(["run", job, "--output", "there", "--", "-tao_gatol", "1e-9"]) == 0
     assert seen["petsc"] == ["-tao_gatol", "1e-9"]
     assert (seen["output"], seen["quiet"]) == (Path("there"), False)
+    assert (seen["resume"], seen["time_limit"], seen["part"]) == (False, None, None)
     assert "hpcda analyze there" in capsys.readouterr().out
+    assert cli.main(["run", job, "--resume", "--time-limit", "1:00:00", "--part", "2/4"]) == 0
+    assert (seen["resume"], seen["time_limit"], seen["part"]) == (True, "1:00:00", "2/4")
+    assert "Other parts are at work" in capsys.readouterr().out
     assert cli.main(["run", job, "--quiet"]) == 0
     assert capsys.readouterr().out == ""
 
