@@ -1,7 +1,7 @@
 """A Slurm of one node, of this user alone: its own munged, slurmctld and slurmd on free loopback ports.
 
-It needs no systemd and no entry in /etc. Four processors are declared whatever the machine has. A job that is requeued
-may start again after `REQUEUED_AFTER` seconds, where Slurm's own default is two minutes.
+It needs no systemd and no entry in /etc. Four processors are declared whatever the machine has. A job that
+is requeued starts again after `REQUEUED_AFTER` seconds, where Slurm's own default is two minutes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from pathlib import Path
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "scancel", "srun")
 PROCESSORS, MEGABYTES = 4, 4000
-REQUEUED_AFTER = 5
+REQUEUED_AFTER = 6
+"""Seconds; Slurm waits one more than a credential is good for, and takes no less than five for that."""
 PATIENCE = 60.0
 
 CONFIGURATION = """\
@@ -32,7 +33,7 @@ SlurmdPort={node}
 SlurmUser={user}
 SlurmdUser={user}
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge.socket,cred_expire={requeued}
+AuthInfo=socket={folder}/munge.socket,cred_expire={credential}
 CryptoType=crypto/munge
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool
@@ -86,8 +87,9 @@ class Slurm:
 
     def call(self, *command: str, check: bool = True) -> str:
         """The standard output of one of Slurm's programs."""
+        environment = os.environ | self.environment
         done = subprocess.run(
-            command, env=os.environ | self.environment, capture_output=True, text=True, timeout=60, check=False
+            command, env=environment, capture_output=True, text=True, timeout=60, check=False
         )
         if check and done.returncode:
             raise RuntimeError(f"{' '.join(command)}: {done.stderr or done.stdout}")
@@ -130,13 +132,13 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextmanager
-def _daemon(folder: Path, name: str, *options: str, environment: dict[str, str]) -> Iterator[subprocess.Popen]:
+def _daemon(slurm: Slurm, name: str, *options: str) -> Iterator[subprocess.Popen]:
     path = program(name)
     assert path is not None
-    with (folder / f"{name}.out").open("wb") as output:
+    with (slurm.folder / f"{name}.out").open("wb") as output:
         process = subprocess.Popen(
             [path, *options],
-            env=os.environ | environment,
+            env=os.environ | slurm.environment,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -161,8 +163,9 @@ def private_slurm() -> Iterator[Slurm]:
         RuntimeError: A daemon did not start; the message holds what it said.
     """
     # A socket's path may have 107 characters: a folder of its own right below the temporary one.
-    with tempfile.TemporaryDirectory(prefix="hpcda-slurm-", ignore_cleanup_errors=True) as name, ExitStack() as stack:
-        folder = Path(name)
+    with ExitStack() as stack:
+        made = tempfile.TemporaryDirectory(prefix="hpcda-slurm-", ignore_cleanup_errors=True)
+        folder = Path(stack.enter_context(made))
         host = socket.gethostname().partition(".")[0]
         controller, node = free_ports(2)
         for part in ("state", "spool"):
@@ -177,7 +180,7 @@ def private_slurm() -> Iterator[Slurm]:
                 controller=controller,
                 node=node,
                 user=getpass.getuser(),
-                requeued=REQUEUED_AFTER,
+                credential=REQUEUED_AFTER - 1,
                 processors=PROCESSORS,
                 megabytes=MEGABYTES,
             )
@@ -191,7 +194,7 @@ def private_slurm() -> Iterator[Slurm]:
             ("slurmctld", ["-D", "-c"]),
             ("slurmd", ["-D", "-N", host]),
         ):
-            daemons[name] = stack.enter_context(_daemon(folder, name, *options, environment=slurm.environment))
+            daemons[name] = stack.enter_context(_daemon(slurm, name, *options))
             if name == "munged":
                 _until(lambda: (folder / "munge.socket").exists(), folder, daemons)
         _until(lambda: slurm.call("sinfo", "-h", "-o", "%T", check=False).strip() == "idle", folder, daemons)
@@ -204,7 +207,8 @@ def _until(ready, folder: Path, daemons: dict[str, subprocess.Popen]) -> None:
     while not ready():
         ended = [name for name, process in daemons.items() if process.poll() is not None]
         if ended or time.monotonic() > until:
-            said = "".join(path.read_text(errors="replace")[-2000:] for path in folder.glob("*.[ol][ou][tg]"))
+            logs = [*folder.glob("*.out"), *folder.glob("*.log")]
+            said = "".join(path.read_text(errors="replace")[-2000:] for path in logs)
             raise RuntimeError(f"Slurm did not start ({', '.join(ended) or 'too slow'}):\n{said}")
         time.sleep(0.05)
 

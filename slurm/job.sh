@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Runs one job, or one task of an array, from where the run stands to its end or to the time limit.
+@{directives}
+set -e
+
+@{setup}
+
+@{launch} \
+    @{command} &
+run=$!
+
+# Slurm tells this shell alone that the time is nearly up. hpcda ends after the rung in hand, with exit code 75.
+told=0
+trap 'told=1; kill -USR1 "$run" || true' USR1
+trap 'told=1' TERM # Slurm has told the ranks itself
+while :; do
+    code=0
+    wait "$run" || code=$?
+    if ((!told)); then break; fi
+    told=0
+done
+
+@{ending}
+exit "$code"
