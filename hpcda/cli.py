@@ -186,9 +186,9 @@ def _parser() -> argparse.ArgumentParser:
         "  hpcda submit job.toml --array 8 --ranks 32                     8 jobs share the starts\n\n"
         "The job is checked first. Script and log are in RUN/slurm, the job's number is in RUN/slurm.json.\n"
         "A job whose time is up ends after the rung in hand; submitted again, it goes on from there; with\n"
-        "--requeue it goes back to the queue by itself until it is done. 'hpcda status RUN' tells how far it is.\n\n"
-        "A profile is a TOML file: partition, account, qos, nodes, ntasks, ntasks_per_node, mem, mem_per_cpu,\n"
-        'time, options, modules, setup, environment, launcher ("mpirun" or "srun --mpi=pmix"),\n'
+        "--requeue it goes back to the queue until it is done. 'hpcda status RUN' tells how far it is.\n\n"
+        "A profile is a TOML file: partition, account, qos, nodes, ntasks, ntasks_per_node, mem,\n"
+        "mem_per_cpu, time, options, modules, setup, environment, launcher (mpirun or srun --mpi=pmix),\n"
         "signal_seconds, lives, [analysis] with cpus, mem, time. slurm/example.toml explains them.",
     )
     one.add_argument("job", type=Path, metavar="JOB.toml", help="the job file")

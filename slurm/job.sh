@@ -5,18 +5,19 @@ set -e
 
 @{setup}
 
+# Slurm tells this shell alone that the time is nearly up. hpcda ends after the rung in hand, with exit code 75.
+told=0 run=
+trap 'told=1; [[ -z $run ]] || kill -USR1 "$run" || true' USR1
+trap 'told=1' TERM # Slurm has told the ranks itself
+
 @{launch} \
     @{command} &
 run=$!
-
-# Slurm tells this shell alone that the time is nearly up. hpcda ends after the rung in hand, with exit code 75.
-told=0
-trap 'told=1; kill -USR1 "$run" || true' USR1
-trap 'told=1' TERM # Slurm has told the ranks itself
-while :; do
+((!told)) || kill -USR1 "$run"
+while :; do # a signal ends the waiting, not the run
     code=0
     wait "$run" || code=$?
-    if ((!told)); then break; fi
+    ((told)) || break
     told=0
 done
 

@@ -1,4 +1,4 @@
-"""Submission: the script is written into the run's directory, given to sbatch, and kept in mind in slurm.json."""
+"""Submission: scripts go into the run's directory and to sbatch; slurm.json keeps the numbers of the jobs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -140,14 +141,15 @@ def _write(folder: Path, texts: dict[str, str]) -> Callable[[], None]:
     before = {name: _text(folder / name) for name in texts}
 
     def undo() -> None:
-        for name, text in before.items():
-            if text is None:
-                (folder / name).unlink(missing_ok=True)
-            else:
-                (folder / name).write_text(text, encoding="utf-8")
-        for one in made:
-            if one.is_dir() and not any(one.iterdir()):
-                one.rmdir()
+        with suppress(OSError):  # what could not be written may not be removable either
+            for name, text in before.items():
+                if text is None:
+                    (folder / name).unlink(missing_ok=True)
+                else:
+                    (folder / name).write_text(text, encoding="utf-8")
+            for one in made:
+                if one.is_dir() and not any(one.iterdir()):
+                    one.rmdir()
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
