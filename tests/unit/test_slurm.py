@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -178,6 +179,7 @@ def test_the_scripts_pass_signals_on_and_give_back_the_exit_code(tmp_path):
         assert process.stdout is not None
         assert process.stdout.readline() == "ready 2\n"
         process.send_signal(signal.SIGTERM)  # Slurm tells the ranks itself: the script waits for them
+        time.sleep(0.5)
         process.send_signal(signal.SIGUSR1)
         assert process.stdout.read() == "told\nnot done: submit it again to go on\n"
     assert process.returncode == 75
