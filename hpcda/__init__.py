@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hpcda.analysis import open_run as open_run
     from hpcda.errors import InputError as InputError
+    from hpcda.errors import StoppedError as StoppedError
     from hpcda.job import load_job as load_job
     from hpcda.models.model import Model as Model
     from hpcda.models.model import Parameter as Parameter
     from hpcda.models.model import State as State
     from hpcda.models.model import Stimulus as Stimulus
+    from hpcda.run import resume as resume
     from hpcda.run import run as run
 
     __version__: str
@@ -27,9 +29,11 @@ _HOMES = {
     "Model": "hpcda.models.model",
     "Parameter": "hpcda.models.model",
     "State": "hpcda.models.model",
+    "StoppedError": "hpcda.errors",
     "Stimulus": "hpcda.models.model",
     "load_job": "hpcda.job",
     "open_run": "hpcda.analysis",
+    "resume": "hpcda.run",
 }
 
 __all__ = [
@@ -38,9 +42,11 @@ __all__ = [
     "Parameter",
     "State",
     "Stimulus",
+    "StoppedError",
     "__version__",
     "load_job",
     "open_run",
+    "resume",
     "run",
 ]
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from hpcda.errors import CompilerError, InputError, Mistake
+from hpcda.errors import CompilerError, InputError, Mistake, StoppedError
 
 DONE, FAILED, WRONG_INPUT, STOPPED_EARLY = 0, 1, 2, 75
 RANK_VARIABLES = ("OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID")
@@ -36,7 +36,8 @@ on a cluster:
   hpcda submit first/job.toml --ranks 64 --profile slurm/site.toml
 """
 EXITS = """\
-exit codes: 0 done; 2 a mistake in the input, told on standard error; 75 stopped early; else a failure.
+exit codes: 0 done; 2 a mistake in the input, told on standard error; 75 stopped early ('hpcda resume' goes
+on); else a failure.
 """
 
 
@@ -57,13 +58,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with _Silence():
             parsed = _parser().parse_args(given)
-        if options and parsed.command is not _run:
-            raise InputError(Mistake("command line", "takes no options after --", "only 'hpcda run' does"))
+        if options and parsed.command not in (_run, _resume):
+            remedy = "only 'hpcda run' and 'hpcda resume' do"
+            raise InputError(Mistake("command line", "takes no options after --", remedy))
         parsed.petsc_options = options
         command: Callable[[argparse.Namespace], int] = parsed.command
         return command(parsed)
     except InputError as error:
         return _refuse(error)
+    except StoppedError as error:
+        if rank() == 0:
+            sys.stderr.write(f"{error}\n")
+            sys.stderr.flush()
+        return STOPPED_EARLY
     except CompilerError as error:
         sys.stderr.write(f"hpcda: {error}\n")
         return FAILED
@@ -145,8 +152,26 @@ def _parser() -> argparse.ArgumentParser:
         "--output", type=Path, metavar="DIR", help="directory of the results, in place of output.directory"
     )
     one.add_argument(
-        "--quiet", action="store_true", help="show no progress (progress.json is written all the same)"
+        "--resume",
+        action="store_true",
+        help="go on with the run that the directory holds, where it holds one",
     )
+    _life(one)
+
+    one = add(
+        "resume",
+        _resume,
+        "go on with a run that was stopped or killed, on any number of ranks",
+        "examples:\n  hpcda resume runs/first\n  mpirun -n 64 hpcda resume runs/first --time-limit 1:30:00\n"
+        "  hpcda resume runs/first --job longer.toml\n\n"
+        "At most the rung in progress of each start is lost. A job with more starts, more rungs or a larger\n"
+        "budget lets a run grow; other changes are refused.",
+    )
+    one.add_argument("run", type=Path, metavar="RUN", help="the directory of the run")
+    one.add_argument(
+        "--job", type=Path, metavar="JOB.toml", help="the job with which it goes on, if it grows"
+    )
+    _life(one)
 
     one = add("status", _status, "tell how far a run is", "example:\n  hpcda status runs/first")
     one.add_argument("run", type=Path, metavar="RUN", help="the directory of the run")
@@ -237,6 +262,23 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _life(one: argparse.ArgumentParser) -> None:
+    """What `run` and `resume` have in common."""
+    one.add_argument(
+        "--time-limit",
+        metavar="TIME",
+        help="stop in time before TIME is over: seconds, H:M:S, D-H:M:S, or slurm (the end of the Slurm job)",
+    )
+    one.add_argument(
+        "--part",
+        metavar="K/N",
+        help="run part K of N of the starts; parts share the directory, each in a world of its own",
+    )
+    one.add_argument(
+        "--quiet", action="store_true", help="show no progress (progress.json is written all the same)"
+    )
+
+
 def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit():
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
@@ -274,16 +316,50 @@ def _run(arguments: argparse.Namespace) -> int:
 
     from hpcda.run import run
 
-    directory = run(job, arguments.petsc_options, output=arguments.output, quiet=arguments.quiet)
-    if not arguments.quiet:
+    directory = run(
+        job,
+        arguments.petsc_options,
+        output=arguments.output,
+        quiet=arguments.quiet,
+        resume=arguments.resume,
+        time_limit=arguments.time_limit,
+        part=arguments.part,
+    )
+    return _told(directory, arguments.quiet)
+
+
+def _resume(arguments: argparse.Namespace) -> int:
+    from hpcda.run import resume
+
+    directory = resume(
+        arguments.run,
+        arguments.job,
+        arguments.petsc_options,
+        quiet=arguments.quiet,
+        time_limit=arguments.time_limit,
+        part=arguments.part,
+    )
+    return _told(directory, arguments.quiet)
+
+
+def _told(directory: Path, quiet: bool) -> int:
+    """Say where the results are."""
+    if quiet:
+        return DONE
+    if (directory / "run.h5").exists():
         _say(f"The results are in {directory}. Next: hpcda analyze {directory}")
+    else:
+        _say(f"This part is done. Other parts are at work in {directory}; the last one makes its index.")
     return DONE
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    from hpcda.progress import describe, read_progress
+    from hpcda.progress import describe, progress_files, read_progress
 
-    _say(describe(read_progress(arguments.run), time.time()))
+    for name in progress_files(arguments.run):
+        if name != "progress.json":
+            _say(f"{name}:")
+        _say(describe(read_progress(arguments.run, name), time.time()))
     return DONE
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,18 @@ class InputError(Exception):
     def __init__(self, mistakes: Iterable[Mistake] | Mistake) -> None:
         self.mistakes = (mistakes,) if isinstance(mistakes, Mistake) else tuple(mistakes)
         super().__init__("\n".join(str(mistake) for mistake in self.mistakes))
+
+
+class StoppedError(Exception):
+    """A run was stopped before its end and can be taken up again; the command line returns exit code 75.
+
+    Attributes:
+        directory: Directory of the run.
+    """
+
+    def __init__(self, message: str, directory: Path) -> None:
+        self.directory = directory
+        super().__init__(message)
 
 
 class CompilerError(Exception):

@@ -47,6 +47,7 @@ class Snapshot:
         began: When it began, in seconds since 1970-01-01 UTC.
         updated: When this was written, likewise.
         reason: Why the run stopped or failed.
+        rungs_before: How many of the rungs that are done were done before it was taken up again.
     """
 
     state: State
@@ -62,6 +63,7 @@ class Snapshot:
     rungs_done: int = 0
     lowest: float | None = None
     reason: str = ""
+    rungs_before: int = 0
 
     @property
     def seconds(self) -> float:
@@ -71,9 +73,10 @@ class Snapshot:
     @property
     def remaining(self) -> float | None:
         """Expected time to the end, in s; None where nothing is known yet."""
-        if self.rungs_done < 1 or self.state != "running":
+        done = self.rungs_done - self.rungs_before
+        if done < 1 or self.state != "running":
             return None
-        return self.seconds * max(self.rungs - self.rungs_done, 0) / self.rungs_done
+        return self.seconds * max(self.rungs - self.rungs_done, 0) / done
 
     def line(self) -> str:
         """One line for people."""
@@ -109,6 +112,7 @@ class Progress:
         quiet: Write progress.json alone.
         stream: Where the bar or the lines go; standard error where it is not given.
         clock: The time in seconds since 1970-01-01 UTC.
+        mark: What tells its file from those of other parts of the run; empty where there are none.
     """
 
     def __init__(
@@ -121,9 +125,10 @@ class Progress:
         quiet: bool = False,
         stream: TextIO | None = None,
         clock: Callable[[], float] = time.time,
+        mark: str = "",
     ) -> None:
         now = clock()
-        self._file = directory / FILE
+        self._file = directory / (f"progress-{mark}.json" if mark else FILE)
         self._stream = sys.stderr if stream is None else stream
         self._quiet = quiet
         self._bar = self._stream.isatty()
@@ -139,6 +144,10 @@ class Progress:
         self.snapshot = replace(
             self.snapshot, starts=self.snapshot.starts + starts, rungs=self.snapshot.rungs + rungs
         )
+
+    def had(self, rungs: int) -> None:
+        """Tell that so many rungs were done before the run was taken up again."""
+        self.snapshot = replace(self.snapshot, rungs_before=self.snapshot.rungs_before + rungs)
 
     def update(self, *, done: int, rungs_done: int, failed: int = 0, lowest: float | None = None) -> None:
         """Tell the counts so far; written where it is time to."""
@@ -170,7 +179,8 @@ class Progress:
         if not self._quiet:
             if self._bar:
                 self._write("\r" + " " * self._width + "\r")
-            self._write(f"{state}: {self.snapshot.line()}" + (f" ({reason})" if reason else "") + "\n")
+            if state != "stopped":  # whoever stopped it tells how to go on
+                self._write(f"{state}: {self.snapshot.line()}" + (f" ({reason})" if reason else "") + "\n")
 
     def __enter__(self) -> Self:
         return self
@@ -205,7 +215,7 @@ class Progress:
 
     def _store(self) -> None:
         """Write progress.json; a full disk or a lost directory does not end a run."""
-        scratch = self._file.with_name(f".{FILE}.{os.getpid()}")
+        scratch = self._file.with_name(f".{self._file.name}.{os.getpid()}")
         try:
             scratch.write_text(json.dumps(asdict(self.snapshot), indent=1) + "\n", encoding="utf-8")
             scratch.replace(self._file)
@@ -213,22 +223,27 @@ class Progress:
             scratch.unlink(missing_ok=True)
 
 
-def read_progress(run: Path) -> Snapshot:
-    """How far a run is.
+def progress_files(run: Path) -> list[str]:
+    """Names of the files that tell how far a run is, or each of its parts; at least one."""
+    return sorted(file.name for file in run.glob("progress*.json")) or [FILE]
+
+
+def read_progress(run: Path, name: str = FILE) -> Snapshot:
+    """How far a run is, or the part of it whose file has this name.
 
     Raises:
         InputError: The directory holds no run, or its progress.json is damaged.
     """
     remedy = "give the directory of a run, the one that output.directory or --output named"
     try:
-        values: Any = json.loads((run / FILE).read_text(encoding="utf-8"))
+        values: Any = json.loads((run / name).read_text(encoding="utf-8"))
         snapshot = Snapshot(**values)
         snapshot.line()
     except (FileNotFoundError, NotADirectoryError):
         problem = f"holds no {FILE}" if run.is_dir() else "is no directory"
         raise InputError(Mistake(str(run), problem, remedy)) from None
     except (OSError, ValueError, TypeError, RecursionError) as error:
-        raise InputError(Mistake(str(run / FILE), f"cannot be read: {error}", remedy)) from None
+        raise InputError(Mistake(str(run / name), f"cannot be read: {error}", remedy)) from None
     return snapshot
 
 

@@ -85,6 +85,7 @@ ranks_per_start = 1
 minimizer = "auto"                # lockstep, newton, nls, ntr, ntl, bnls, bntr, bntl, bqnls, lmvm, blmvm, cg,
                                   # bncg, brgn, snes-newtonls, snes-newtontr
 max_iterations = 1000             # of one rung
+# max_seconds = 600.0             # of one start, which then ends at the rung it has come to
 # petsc = {{ tao_gatol = 1e-8 }}    # PETSc options without the dash; those after "--" on the command line win
 
 [output]

@@ -13,6 +13,7 @@ class Reason(enum.Enum):
     CONVERGED_ESTIMATE = "by Newton's estimate the minimum is within the tolerance between rungs"
     NOT_RUN = "this rung was not run"
     STOPPED_ITERATIONS = "the limit of iterations was reached"
+    STOPPED_SECONDS = "the time that one start may take was over"
     FAILED_LINE_SEARCH = "no step along the search direction lowers the action"
     FAILED_TRUST_REGION = "the trust region shrank to nothing"
     FAILED_LINEAR = "the linear system could not be solved"
@@ -46,6 +47,7 @@ _CODES = {
     Reason.CONVERGED_ESTIMATE: 3,
     Reason.NOT_RUN: 0,
     Reason.STOPPED_ITERATIONS: -1,
+    Reason.STOPPED_SECONDS: -7,
     Reason.FAILED_LINE_SEARCH: -2,
     Reason.FAILED_TRUST_REGION: -3,
     Reason.FAILED_LINEAR: -4,

@@ -1,6 +1,7 @@
 """The job file: strict tables, every mistake at once, each with its place."""
 
+from hpcda.job.changes import refuse_changed, settled
 from hpcda.job.load import load_job
 from hpcda.job.schema import Job
 
-__all__ = ["Job", "load_job"]
+__all__ = ["Job", "load_job", "refuse_changed", "settled"]

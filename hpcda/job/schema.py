@@ -231,6 +231,12 @@ class SolverTable(Section):
         le=1_000_000_000,
         description="how many iterations one rung may take, a whole number from 1",
     )
+    max_seconds: float = Field(
+        default=0.0,
+        ge=0.0,
+        allow_inf_nan=False,
+        description="how long one start may take, in s, until it ends at the rung it has come to; 0 for ever",
+    )
 
 
 class OutputTable(Section):

@@ -24,6 +24,11 @@ def quoted(key: str) -> str:
     return key if _BARE.fullmatch(key) else _text(key)
 
 
+def inline(item: Any) -> str:
+    """A value as it stands behind its key."""
+    return _value(item)
+
+
 def _table(values: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
     lines = [f"{quoted(key)} = {_value(item)}" for key, item in values.items() if not _is_table(item)]
     for key, item in values.items():

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from mpi4py import MPI
 
-NEXT, DONE, FAILED, RUNGS = range(4)
+NEXT, DONE, FAILED, RUNGS, STOP = range(5)
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,10 @@ class Queue:
     def __init__(self, world: Any, group: Any, starts: int, first: int = 0) -> None:
         self._world, self._group, self._starts = world, group, starts
         here = world.rank == 0
-        self._counters = MPI.Win.Allocate(4 * 8 if here else 0, 8, MPI.INFO_NULL, world)
+        self._counters = MPI.Win.Allocate(5 * 8 if here else 0, 8, MPI.INFO_NULL, world)
         self._lowest = MPI.Win.Allocate(8 if here else 0, 8, MPI.INFO_NULL, world)
         if here:
-            np.asarray(self._counters.tomemory()).view(np.int64)[:] = (first, 0, 0, 0)
+            np.asarray(self._counters.tomemory()).view(np.int64)[:] = (first, 0, 0, 0, 0)
             np.asarray(self._lowest.tomemory()).view(np.float64)[:] = np.inf
         world.Barrier()
         self._counters.Lock_all()
@@ -85,14 +85,34 @@ class Queue:
             self._lowest.Flush(0)
         self._add(DONE, 1)
 
+    def had(self, starts: int, failed: int, rungs: int, lowest: float) -> None:
+        """Tell what was done before this queue was made; by one rank."""
+        for counter, amount in ((DONE, starts), (FAILED, failed), (RUNGS, rungs)):
+            self._add(counter, amount)
+        if np.isfinite(lowest):
+            self._lowest.Accumulate(np.array([lowest]), 0, op=MPI.MIN)
+            self._lowest.Flush(0)
+
+    def stop(self, why: int) -> None:
+        """Ask all ranks to stop, for a reason above 0; of several reasons the largest holds."""
+        self._counters.Accumulate(np.array([why], dtype=np.int64), 0, (STOP, 1, MPI.INT64_T), MPI.MAX)
+        self._counters.Flush(0)
+
+    def stopping(self) -> int:
+        """Why all ranks are asked to stop; 0 where they are not."""
+        why = np.zeros(1, dtype=np.int64)
+        self._counters.Fetch_and_op(np.zeros(1, dtype=np.int64), why, 0, STOP, MPI.NO_OP)
+        self._counters.Flush(0)
+        return int(why[0])
+
     def poll(self) -> None:
         """Let one-sided operations on this rank go on."""
         self._world.Iprobe(MPI.ANY_SOURCE, MPI.ANY_TAG)
 
     def counts(self) -> Counts:
         """How far the ensemble is."""
-        numbers, lowest = np.zeros(4, dtype=np.int64), np.zeros(1)
-        self._counters.Get_accumulate(np.zeros(4, dtype=np.int64), numbers, 0, op=MPI.NO_OP)
+        numbers, lowest = np.zeros(5, dtype=np.int64), np.zeros(1)
+        self._counters.Get_accumulate(np.zeros(5, dtype=np.int64), numbers, 0, op=MPI.NO_OP)
         self._lowest.Get_accumulate(np.zeros(1), lowest, 0, op=MPI.NO_OP)
         self._counters.Flush(0)
         self._lowest.Flush(0)

@@ -2,7 +2,7 @@
 
 from hpcda.petsc.lockstep import LockstepTeam
 from hpcda.petsc.minimisers import MINIMISERS, PetscMinimiser, make_minimiser
-from hpcda.petsc.options import SolverOptions
+from hpcda.petsc.options import SolverOptions, given_options
 from hpcda.petsc.start import petsc_version
 from hpcda.petsc.teams import make_team
 
@@ -11,6 +11,7 @@ __all__ = [
     "LockstepTeam",
     "PetscMinimiser",
     "SolverOptions",
+    "given_options",
     "make_minimiser",
     "make_team",
     "petsc_version",

@@ -62,7 +62,10 @@ class Kind:
 
     @property
     def remembers(self) -> bool:
-        """Whether TAO carries what it has learned over to the next minimisation, so that starts would mix."""
+        """Whether TAO carries what it has learned over to the next minimisation.
+
+        It is made anew for each: a rung depends on its path alone, whatever was minimised before it.
+        """
         return self.type in ("brgn", "bncg", "cg", "lmvm", "blmvm", "bqnls")
 
 
@@ -249,7 +252,7 @@ class PetscMinimiser:
         system = self.system
         if self._newton is not None:
             self._newton.fresh = fresh
-        if fresh and self.kind.remembers:
+        if self.kind.remembers:
             self.tao.destroy()
             if self._squares is not None:
                 self._squares.destroy()

@@ -76,6 +76,15 @@ class SolverOptions:
             raise InputError(mistakes)
 
 
+def given_options(line: Sequence[str]) -> dict[str, str]:
+    """Names, without dash and our prefix, and values of the options of a command line.
+
+    Raises:
+        InputError: It is not a list of options.
+    """
+    return {name.removeprefix(PREFIX): value for name, value in _read(line).items()}
+
+
 def _full(name: str) -> str:
     return PREFIX + name if name.startswith(_SOLVER) else name
 

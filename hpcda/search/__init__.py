@@ -5,7 +5,7 @@ from hpcda.search.begin import begin
 from hpcda.search.conclusion import Conclusion, Evidence, Level, conclude
 from hpcda.search.escapes import ESCAPES, Escape
 from hpcda.search.merge import Merger, Sketch
-from hpcda.search.plan import Found, Plain, Plan, Round, Task
+from hpcda.search.plan import Found, Listed, Plain, Plan, Round, Share, Task
 from hpcda.search.scene import Scene
 from hpcda.search.ways import WAYS, Way
 
@@ -19,11 +19,13 @@ __all__ = [
     "Evidence",
     "Found",
     "Level",
+    "Listed",
     "Merger",
     "Plain",
     "Plan",
     "Round",
     "Scene",
+    "Share",
     "Sketch",
     "Task",
     "Way",

@@ -20,7 +20,7 @@ from hpcda.search.conclusion import Conclusion, Level, conclude
 from hpcda.search.descent import fell_back
 from hpcda.search.escapes import ESCAPES, MIX
 from hpcda.search.levels import distinct, grouped, is_level
-from hpcda.search.plan import Found, Listed, Round, Task
+from hpcda.search.plan import Found, Listed, Round, Share, Task
 from hpcda.search.plateau import plateau
 from hpcda.search.scene import Scene
 from hpcda.search.ways import WAYS
@@ -85,6 +85,7 @@ class Auto:
         scene: The scene.
         seed: Seed of the ensemble.
         budget: When it ends.
+        share: The starts that it may run, where several searches share them.
 
     Attributes:
         cap: See `Plan`: nothing so far above the lowest level found is a rival of it, and actions only grow.
@@ -92,8 +93,9 @@ class Auto:
 
     informed = True
 
-    def __init__(self, scene: Scene, seed: int, budget: Budget) -> None:
+    def __init__(self, scene: Scene, seed: int, budget: Budget, share: Share | None = None) -> None:
         self._scene, self._seed, self._budget = scene, seed, budget
+        self._share = share or Share()
         ways = [way for way in WAYS.values() if way.name != "uniform" and way.fits(scene.problem)]
         shares = [(way.name, share) for way in ways for share in way.shares]
         self._escapes = [escape for escape in ESCAPES.values() if escape.fits(scene.problem)]
@@ -101,6 +103,12 @@ class Auto:
         self._given = 0
         self._rounds = 0
         self.cap = np.inf
+
+    def recall(self, starts: int, cap: float) -> None:
+        """See `Plan`."""
+        self._given += starts
+        self._rounds += 1
+        self.cap = cap
 
     def next(self, found: Sequence[Found]) -> Round | None:
         """See `Plan`."""
@@ -120,7 +128,7 @@ class Auto:
         parents = tuple(level.start for level in levels[:PARENTS])
         tasks = []
         for arm in arms:
-            start = self._given
+            start = self._share.number(self._given)
             self._given += 1
             if arm.first >= 0:
                 tasks.append(Task(start, arm.way, arm.first))
@@ -187,7 +195,7 @@ class Auto:
                 standing[arm].tried += 1
                 standing[arm].gain += gain
                 standing[arm].cost += cost
-        rng = np.random.default_rng([self._seed, self._rounds])
+        rng = np.random.default_rng([self._seed, self._rounds, self._share.part])
         mix = [Arm(name, -1) for name in MIX if Arm(name, -1) in standing]
         weights = np.array([MIX[arm.way] for arm in mix])
         drawn = []

@@ -98,9 +98,40 @@ class Plan(Protocol):
         """Action above which the starts of the round that was given last may end early."""
         ...
 
+    def recall(self, starts: int, cap: float) -> None:
+        """Take a round of an earlier life of the run for given: so many starts, run with this cap."""
+        ...
+
     def next(self, found: Sequence[Found]) -> Round | None:
         """The next round, given all that was found, in the order of the starts; None at the end."""
         ...
+
+
+@dataclass(frozen=True)
+class Share:
+    """The starts of one of several parts of an ensemble, which are run by themselves.
+
+    They are dealt in turn, `unit` of them at once, so that no start changes its part when more are run.
+
+    Attributes:
+        part: The part, from 0.
+        parts: How many there are.
+        unit: Starts that are dealt together: as many as there are first rungs, so that all parts have each.
+    """
+
+    part: int = 0
+    parts: int = 1
+    unit: int = 1
+
+    def number(self, position: int) -> int:
+        """Number of the start at a position among the part's own."""
+        hand, place = divmod(position, self.unit)
+        return (hand * self.parts + self.part) * self.unit + place
+
+    def count(self, starts: int) -> int:
+        """How many of the first `starts` starts are the part's own."""
+        hands, rest = divmod(starts, self.unit * self.parts)
+        return hands * self.unit + min(max(rest - self.part * self.unit, 0), self.unit)
 
 
 class Listed:
@@ -123,10 +154,19 @@ class Listed:
 
 
 class Stretch:
-    """Starts first … end - 1 of the plain ensemble, which are not listed one by one."""
+    """Starts first … end - 1 of the plain ensemble, which are not listed one by one.
 
-    def __init__(self, way: str, ladder: Ladder, first: int, end: int) -> None:
+    Args:
+        way: Name of the way.
+        ladder: The ladder.
+        first: The first of them.
+        end: The one after the last.
+        share: The share of all starts of which they are.
+    """
+
+    def __init__(self, way: str, ladder: Ladder, first: int, end: int, share: Share | None = None) -> None:
         self._way, self._ladder, self._first, self._end = way, ladder, first, end
+        self._share = share or Share(unit=len(ladder.first_rungs))
         many = len(ladder.first_rungs)
         self._places = sorted(range(many), key=lambda place: ladder.first_rungs[place])
 
@@ -140,7 +180,8 @@ class Stretch:
         for place in self._places:
             members = range(self._first + (place - self._first) % many, self._end, many)
             if position < len(members):
-                return Task(members[position], self._way, self._ladder.first_rungs[place])
+                number = self._share.number(members[position])
+                return Task(number, self._way, self._ladder.first_rungs[place])
             position -= len(members)
         raise IndexError(position)
 
@@ -159,17 +200,25 @@ class Plain:
         ladder: The ladder.
         starts: How many starts there are.
         at_once: How many of them make a round.
+        share: The share of all starts that `starts` counts; by default all of them.
     """
 
     informed = False
     cap = math.inf
 
-    def __init__(self, way: str, ladder: Ladder, starts: int, at_once: int) -> None:
+    def __init__(
+        self, way: str, ladder: Ladder, starts: int, at_once: int, share: Share | None = None
+    ) -> None:
         self._way, self._ladder, self._starts, self._at_once = way, ladder, starts, at_once
+        self._share = share
         self._given = 0
+
+    def recall(self, starts: int, cap: float) -> None:
+        """See `Plan`."""
+        self._given += starts
 
     def next(self, found: Sequence[Found]) -> Round | None:
         """See `Plan`."""
         first, end = self._given, min(self._given + self._at_once, self._starts)
         self._given = end
-        return Stretch(self._way, self._ladder, first, end) if first < end else None
+        return Stretch(self._way, self._ladder, first, end, self._share) if first < end else None

@@ -3,10 +3,32 @@
 The only room that imports h5py. Written by the run, read by the analysis.
 """
 
-from hpcda.store.checkpoint import Checkpoint, Resumable, resumable
-from hpcda.store.index import build_index
+from hpcda.store.checkpoint import Checkpoint, Survey, narrower, put_by, survey
+from hpcda.store.index import INDEX, build_index
+from hpcda.store.journal import FILE as PLAN
+from hpcda.store.journal import Decision, Journal
+from hpcda.store.names import SHARDS, Part, in_use, shards_of
 from hpcda.store.reader import RunFile
 from hpcda.store.schema import Layout, RungRecord
 from hpcda.store.shard import Shard
 
-__all__ = ["Checkpoint", "Layout", "Resumable", "RunFile", "RungRecord", "Shard", "build_index", "resumable"]
+__all__ = [
+    "INDEX",
+    "PLAN",
+    "SHARDS",
+    "Checkpoint",
+    "Decision",
+    "Journal",
+    "Layout",
+    "Part",
+    "RunFile",
+    "RungRecord",
+    "Shard",
+    "Survey",
+    "build_index",
+    "in_use",
+    "narrower",
+    "put_by",
+    "shards_of",
+    "survey",
+]

@@ -1,110 +1,361 @@
-"""What a resumed run needs from the shards of the part that was interrupted."""
+"""What a run that is taken up again reads from the shards of its earlier lives.
+
+A survey says which starts have ended and which are at work, and where each stands; the records themselves are
+read when they are asked for, so that a survey is small however many starts there are. Shards of a ladder with
+fewer rungs lie in folders of their own, `shards/ladder-30`: their starts are carried over one by one and
+climb on.
+"""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
+import numpy.typing as npt
 
-from hpcda.store.schema import PER_RUNG, Array, RungRecord
-from hpcda.store.tables import committed_rungs, used_rows
+from hpcda.errors import InputError, Mistake
+from hpcda.store.names import SHARDS, Part, shards_of
+from hpcda.store.schema import PER_RUNG, Array, Layout, RungRecord
+from hpcda.store.tables import committed_rungs, current_rows, used_rows
+
+Numbers = npt.NDArray[np.int64]
+NARROW = "ladder-"
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A start that was interrupted, after its last committed rung.
+    """A start after its last committed rung.
 
     Attributes:
         start: Its number.
         way: How it began.
         first_rung: Its first rung.
-        rungs: Position and record of every committed rung, in order; at least one.
-        path: The path at the last of them, flat, shape (size,).
+        parents: The starts from whose minima it began.
+        same_as: The start whose path it has become, -1 where it went on by itself.
+        finished: Whether it has ended, in whatever way.
+        rungs: Its committed rungs, rising, shape (n,).
+        values: Of each rung, by the names of `PER_RUNG`, each of shape (n,).
+        parameters: Shared parameters at each rung, shape (n, P).
+        sketch: What was kept of the path of a start that has ended; None where nothing was.
+        ladder: Rungs of the ladder that it climbed.
+        path: The path at the last rung, flat, shape (size,); None where it was not asked for or not kept.
+        paths: Rung and path of all paths that have to be carried over to a new shard.
     """
 
     start: int
     way: str
     first_rung: int
-    rungs: tuple[tuple[int, RungRecord], ...]
-    path: Array
+    parents: tuple[int, ...]
+    same_as: int
+    finished: bool
+    rungs: Numbers
+    values: dict[str, npt.NDArray[Any]]
+    parameters: Array
+    ladder: int
+    sketch: Array | None = None
+    path: Array | None = None
+    paths: tuple[tuple[int, Array], ...] = ()
+
+    def record(self, position: int) -> RungRecord:
+        """What is stored of the rung at a position in `rungs`."""
+        values = {name: self.values[name][position].item() for name in PER_RUNG}
+        return RungRecord(**values, parameters=self.parameters[position])
 
 
 @dataclass(frozen=True)
-class Resumable:
-    """State of an interrupted run.
+class Survey:
+    """Where the starts of the earlier lives of a run, or of one of its parts, stand.
 
     Attributes:
-        done: Starts that have ended and are not run again.
-        unfinished: Starts to be continued. A start in neither is run from its beginning.
-        fingerprint: Of the layout that the shards were written with; compare with `Layout.fingerprint`.
-        starts: Number of starts that were asked for.
+        run_dir: Directory of the run.
+        files: The shards, relative to it.
+        rungs: Rungs of the ladder.
+        start: Starts that have a committed rung or have ended, rising, shape (S,).
+        file: Position in `files` of each, shape (S,).
+        row: Row in it, shape (S,).
+        ended: Whether it is done with, shape (S,); else it goes on.
+        failed: Whether it has failed, shape (S,).
+        lowest: Lowest action at the end of the ladder; infinite where there is none.
     """
 
-    done: frozenset[int]
-    unfinished: tuple[Checkpoint, ...]
-    fingerprint: str
-    starts: int
+    run_dir: Path
+    files: tuple[str, ...]
+    rungs: int
+    start: Numbers
+    file: Numbers
+    row: Numbers
+    ended: npt.NDArray[np.bool_]
+    failed: npt.NDArray[np.bool_]
+    lowest: float
+
+    def without(self, starts: Collection[int]) -> Survey:
+        """The same, but that these starts have never begun."""
+        keep = ~np.isin(self.start, list(starts))
+        return replace(
+            self,
+            **{name: getattr(self, name)[keep] for name in ("start", "file", "row", "ended", "failed")},
+        )
+
+    def checkpoint(self, start: int) -> Checkpoint:
+        """All that is needed to go on with a start that has not ended.
+
+        Raises:
+            KeyError: There is no such start.
+        """
+        place = self._place(start)
+        with self._open(int(self.file[place])) as file:
+            one = _read(file, np.array([self.row[place]]))[0]
+            narrow = len(file["axes/rf"]) < self.rungs
+            return replace(one, path=_path(file, one), paths=_paths(file, one) if narrow else ())
+
+    def path(self, start: int) -> Array | None:
+        """The final path of a start that has ended; None where it was not kept."""
+        place = self._place(start)
+        with self._open(int(self.file[place])) as file:
+            return _path(file, _read(file, np.array([self.row[place]]))[0])
+
+    def have_paths(self, starts: Collection[int]) -> set[int]:
+        """Those of some ended starts whose final paths were kept."""
+        found: set[int] = set()
+        wanted = np.flatnonzero(np.isin(self.start, list(starts)))
+        for number in np.unique(self.file[wanted]):
+            with self._open(int(number)) as file:
+                kept = {int(one) for one in file["paths/start"][:]}
+                kept |= {int(one) for one in file["minima/start"][:]} if "minima" in file else set()
+            found |= kept & {int(one) for one in self.start[wanted][self.file[wanted] == number]}
+        return found
+
+    def all_ended(self) -> Iterator[Checkpoint]:
+        """All starts that are done with, without their paths."""
+        for number in range(len(self.files)):
+            rows = np.sort(self.row[self.ended & (self.file == number)])
+            if len(rows):
+                with self._open(number) as file:
+                    yield from _read(file, rows)
+
+    def _place(self, start: int) -> int:
+        place = int(np.searchsorted(self.start, start))
+        if place >= len(self.start) or self.start[place] != start:
+            raise KeyError(start)
+        return place
+
+    def _open(self, number: int) -> h5py.File:
+        return h5py.File(self.run_dir / self.files[number], "r")
 
 
-def resumable(run_dir: str | os.PathLike[str]) -> Resumable | None:
-    """Read the shards of an interrupted run; None where there are none.
+@dataclass
+class _Rows:
+    """Rows of several shards behind one another."""
 
-    Call it on one rank before any shard of the new part is made.
+    parts: dict[str, list[npt.NDArray[Any]]] = field(default_factory=dict)
+
+    def add(self, **arrays: npt.NDArray[Any]) -> None:
+        for name, array in arrays.items():
+            self.parts.setdefault(name, []).append(array)
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        return np.concatenate(self.parts[name])
+
+
+def narrower(run_dir: Path, part: Part, layout: Layout) -> int | None:
+    """Rungs of the ladder of a part's shards where it has fewer rungs than the layout's, else None.
+
+    Raises:
+        InputError: A shard cannot be read, or belongs to a run of other data, another model or ladder.
+    """
+    found: set[int] = set()
+    for shard in shards_of(run_dir, part):
+        with _opened(shard) as file:
+            rungs = len(file["axes/rf"])
+            fingerprint = str(file.attrs["fingerprint"])
+        fits = rungs <= len(layout.rf)
+        if not fits or fingerprint != layout.narrowed(rungs).fingerprint:
+            raise InputError(
+                Mistake(
+                    os.fspath(shard),
+                    "it was written with other data, another model, another ladder or another hpcda",
+                    "bring these back, or give --output DIR for a new run",
+                )
+            )
+        found.add(rungs)
+    fewer = found - {len(layout.rf)}
+    return max(fewer) if fewer else None
+
+
+def put_by(run_dir: Path, part: Part, layout: Layout) -> None:
+    """Move the part's shards of a ladder with fewer rungs to a folder of their own."""
+    for shard in shards_of(run_dir, part):
+        with _opened(shard) as file:
+            rungs = len(file["axes/rf"])
+        if rungs < len(layout.rf):
+            folder = run_dir / SHARDS / f"{NARROW}{rungs}"
+            folder.mkdir(exist_ok=True)
+            target = folder / shard.name
+            while target.exists():
+                target = target.with_name(f"{target.stem}-1{target.suffix}")
+            shard.rename(target)
+
+
+def survey(run_dir: str | os.PathLike[str], part: Part, layout: Layout) -> Survey:
+    """Where the starts of a part stand.
+
+    Call it on one rank, before any shard of the new life is made.
 
     Args:
         run_dir: Directory of the run.
+        part: The part.
+        layout: What the new shards hold.
 
     Raises:
-        InputError: A shard is in use, is damaged, or belongs to another run.
+        InputError: A shard cannot be read.
     """
-    from hpcda.store.index import closed_shards
-
-    shards = closed_shards(Path(run_dir), required=False)
-    if not shards:
-        return None
-    done: set[int] = set()
-    unfinished: dict[int, Checkpoint] = {}
-    fingerprint, starts = "", 0
-    for path in shards:
-        with h5py.File(path, "r") as file:
-            fingerprint, starts = str(file.attrs["fingerprint"]), int(file.attrs["starts"])
+    folder = Path(run_dir)
+    widest = len(layout.rf)
+    sources = [(shard, widest) for shard in shards_of(folder, part)]
+    narrow = [
+        (int(one.name.removeprefix(NARROW)), one)
+        for one in (folder / SHARDS).glob(f"{NARROW}*")
+        if one.name.removeprefix(NARROW).isdecimal()
+    ]
+    for rungs, one in sorted(narrow, reverse=True):
+        own = f"rank-{part.mark}-*.h5" if part.mark else "rank-[0-9]*.h5"
+        sources += [(shard, rungs) for shard in sorted(one.glob(own))]
+    failed = np.array([code for code, (name, _) in layout.reasons.items() if name.startswith("FAILED")])
+    rows = _Rows()
+    files: list[str] = []
+    for shard, rungs in sources:
+        with _opened(shard) as file:
             ensemble = file["ensemble"]
-            rows = used_rows(ensemble["start"][:])
-            finished = ensemble["finished"][:rows] == 1
-            done.update(int(start) for start in ensemble["start"][:rows][finished])
-            current = file["current/row"][:]
-            for slot, row in enumerate(current):
-                if not 0 <= row < rows or finished[row] or ensemble["committed"][row] == 0:
-                    continue
-                checkpoint = _checkpoint(file, int(row), slot)
-                known = unfinished.get(checkpoint.start)
-                if known is None or len(known.rungs) < len(checkpoint.rungs):
-                    unfinished[checkpoint.start] = checkpoint
-    left = tuple(unfinished[start] for start in sorted(unfinished) if start not in done)
-    return Resumable(frozenset(done), left, fingerprint, starts)
+            start = ensemble["start"][:]
+            used = used_rows(start)
+            committed, finished = ensemble["committed"][:used], ensemble["finished"][:used]
+            visited = committed_rungs(ensemble["reason"][:used], committed, layout.not_run)
+            last = rungs - 1 - np.argmax(visited[:, ::-1], axis=1)
+            at = np.arange(used)
+            # A row that has neither ended nor a committed rung counts as not begun.
+            rows.add(
+                start=start[:used],
+                finished=finished,
+                committed=committed,
+                file=np.full(used, len(files)),
+                row=at,
+                rungs=np.full(used, rungs),
+                reason=np.where(visited.any(axis=1), ensemble["reason"][:used][at, last], layout.not_run),
+                action=np.where(visited[:, -1], ensemble["action"][:used, -1], np.nan),
+            )
+        files.append(os.fspath(shard.relative_to(folder)))
+    if not files:
+        empty = np.zeros(0, dtype=np.int64)
+        return Survey(folder, (), widest, empty, empty, empty, empty > 0, empty > 0, np.inf)
+    taken, places = np.zeros(0, dtype=np.int64), []
+    for rungs in sorted({rungs for _, rungs in sources}, reverse=True):
+        of_ladder = np.flatnonzero(rows["rungs"] == rungs)
+        current = of_ladder[
+            current_rows(rows["start"][of_ladder], rows["finished"][of_ladder], rows["committed"][of_ladder])
+        ]
+        current = current[~np.isin(rows["start"][current], taken)]
+        taken = np.concatenate([taken, rows["start"][current]])
+        places.append(current)
+    chosen = np.concatenate(places)
+    chosen = chosen[np.argsort(rows["start"][chosen], kind="stable")]
+    ended = (rows["finished"][chosen] == 1) & (rows["rungs"][chosen] == widest)
+    ended &= rows["committed"][chosen] > 0
+    bad = np.isin(rows["reason"][chosen], failed)
+    actions = rows["action"][chosen][ended & ~bad]
+    return Survey(
+        folder, tuple(files), widest, rows["start"][chosen], rows["file"][chosen], rows["row"][chosen],
+        ended, ended & bad, float(np.nanmin(actions)) if np.isfinite(actions).any() else np.inf,
+    )  # fmt: skip
 
 
-def _checkpoint(file: h5py.File, row: int, slot: int) -> Checkpoint:
-    ensemble = file["ensemble"]
-    committed = int(ensemble["committed"][row])
-    reason = ensemble["reason"][row]
-    visited = np.flatnonzero(
-        committed_rungs(reason[None], np.array([committed]), int(file.attrs["not_run"]))[0]
-    )
-    values = {name: ensemble[name][row] for name in PER_RUNG}
-    parameters = ensemble["parameters"][row]
-    rungs = tuple(
-        (int(r), RungRecord(**{name: values[name][r].item() for name in PER_RUNG}, parameters=parameters[r]))
-        for r in visited
-    )
+def _opened(shard: Path) -> h5py.File:
+    try:
+        file = h5py.File(shard, "r")
+        len(file["axes/rf"]), file["ensemble/reason"], file["current/row"], file.attrs["fingerprint"]
+    except (OSError, KeyError) as error:
+        raise InputError(
+            Mistake(
+                os.fspath(shard),
+                f"it cannot be read: {error}",
+                "move it away; the starts that only it holds are run again",
+            )
+        ) from error
+    return file
+
+
+def _read(file: h5py.File, rows: Numbers) -> list[Checkpoint]:
+    """Starts at rising rows."""
+    ensemble, first, end = file["ensemble"], int(rows[0]), int(rows[-1]) + 1
+
+    def column(name: str) -> npt.NDArray[Any]:
+        values: npt.NDArray[Any] = ensemble[name][first:end][rows - first]
+        return values
+
+    per_rung = {name: column(name) for name in PER_RUNG}
+    parameters = column("parameters")
+    visited = committed_rungs(per_rung["reason"], column("committed"), int(file.attrs["not_run"]))
+    sketches = file["ended/sketch"][first:end][rows - first] if "ended" in file else None
     ways = file["ways"].asstr()[:]
-    return Checkpoint(
-        start=int(ensemble["start"][row]),
-        way=str(ways[ensemble["way"][row]]),
-        first_rung=int(ensemble["first_rung"][row]),
-        rungs=rungs,
-        path=file["current/path"][slot, committed % 2],
-    )
+    single = {
+        name: column(name)
+        for name in ("start", "way", "first_rung", "parent", "partner", "same_as", "finished")
+    }
+    found = []
+    for k in range(len(rows)):
+        rungs = np.flatnonzero(visited[k])
+        parents = tuple(int(single[name][k]) for name in ("parent", "partner") if single[name][k] >= 0)
+        finished = bool(single["finished"][k])
+        found.append(
+            Checkpoint(
+                start=int(single["start"][k]),
+                way=str(ways[single["way"][k]]),
+                first_rung=int(single["first_rung"][k]),
+                parents=parents,
+                same_as=int(single["same_as"][k]) if finished else -1,
+                finished=finished,
+                rungs=rungs,
+                values={name: values[k][rungs] for name, values in per_rung.items()},
+                parameters=parameters[k][rungs],
+                ladder=visited.shape[1],
+                sketch=None if sketches is None or not finished else sketches[k],
+            )
+        )
+    return found
+
+
+def _path(file: h5py.File, one: Checkpoint) -> Array | None:
+    """The path at a start's last rung."""
+    if one.finished:
+        last = int(one.rungs[-1]) if len(one.rungs) else -1
+        kept = (file["paths/start"][:] == one.start) & (file["paths/rung"][:] == last)
+        if kept.any():
+            return _kept(file, int(np.flatnonzero(kept)[-1]))
+        if "minima" in file and (same := np.flatnonzero(file["minima/start"][:] == one.start)).size:
+            return np.asarray(file["minima/path"][int(same[-1])])
+        return None
+    ensemble = file["ensemble"]
+    for slot, row in enumerate(file["current/row"][:]):
+        if row >= 0 and ensemble["start"][row] == one.start and ensemble["committed"][row] == len(one.rungs):
+            return np.asarray(file["current/path"][slot, len(one.rungs) % 2])
+    return None
+
+
+def _kept(file: h5py.File, place: int) -> Array:
+    paths = file["paths"]
+    return np.concatenate([paths["states"][place].ravel(), paths["parameters"][place]])
+
+
+def _paths(file: h5py.File, one: Checkpoint) -> tuple[tuple[int, Array], ...]:
+    """All paths of a start that were kept, but for one that was being written."""
+    rungs = file["paths/rung"][:]
+    places = np.flatnonzero(file["paths/start"][:] == one.start)
+    places = places[np.isin(rungs[places], one.rungs)]
+    if str(file.attrs["keep_paths"]) != "all":
+        return ()
+    order = {int(rungs[place]): int(place) for place in places}
+    return tuple((rung, _kept(file, place)) for rung, place in sorted(order.items()))

@@ -222,8 +222,9 @@ class RunFile:
         if name in PER_START:
             return values
         own = self._own[wanted]
-        values[~own] = {"reason": self.header.not_run, "iterations": 0}.get(name, np.nan)
-        if name not in ("iterations", "seconds"):
+        empty = {"reason": self.header.not_run, "iterations": 0, "factorizations": 0}
+        values[~own] = empty.get(name, np.nan)
+        if name not in ("iterations", "factorizations", "seconds"):
             for members, others, rungs in self._hops(wanted):
                 filled = rungs & self._own[others]
                 part = values[members]

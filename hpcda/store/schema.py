@@ -10,6 +10,8 @@
     /ensemble             one row a start (dimension start), per-rung arrays (start, rung)
     /paths                kept paths (path, point, unknown), with the start and the rung each belongs to
     /current              shards only: the newest path of every start at work, to resume from
+    /ended                shards only: the sketch of every ended start's path, where a search goes by it
+    /minima               shards only: paths of the lowest minima, where a search needs them
 
 Windows lie behind one another along one dimension, `point`, so that a thousand training pairs cost no more
 files, datasets or writes than one window; `/windows/window` tells which window a point belongs to.
@@ -18,7 +20,7 @@ files, datasets or writes than one window; `/windows/window` tells which window 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -30,7 +32,7 @@ from hpcda.problem import Beyond, Problem
 Array = npt.NDArray[np.float64]
 
 SCHEMA = "hpcda-run"
-VERSION = 2
+VERSION = 3
 NOT_RUN = "NOT_RUN"
 
 PER_RUNG: dict[str, tuple[str, str, str]] = {
@@ -44,6 +46,7 @@ PER_RUNG: dict[str, tuple[str, str, str]] = {
         "largest entry of the projected gradient of A, in 1 / scale; in lockstep a step earlier",
     ),
     "iterations": ("i4", "1", "iterations of the minimiser"),
+    "factorizations": ("i4", "1", "linear systems that it factorized"),
     "seconds": ("f8", "s", "time spent on the rung by the ranks of the start"),
     "reason": ("i2", "1", "why the minimiser stopped, a code of /reasons"),
 }
@@ -87,6 +90,7 @@ class RungRecord:
         seconds: Time spent, in s.
         reason: Code of the reason why it stopped.
         parameters: The shared parameters, shape (P,).
+        factorizations: Linear systems factorized.
     """
 
     action: float
@@ -98,6 +102,7 @@ class RungRecord:
     seconds: float
     reason: int
     parameters: Array
+    factorizations: int = 0
 
 
 @dataclass(frozen=True)
@@ -118,6 +123,9 @@ class Layout:
         provenance: Versions, host, date, command, threads, …
         truth: True states, one object a window with `t` and `states`.
         beyond: Data kept back, one a window.
+        code: The equations, as they are compiled.
+        sketch: Numbers that are kept of an ended start's path; 0 where nothing goes by them.
+        minima: Whether paths of minima are kept beside those that `keep_paths` names.
 
     Raises:
         InputError: keep_paths is none of the three.
@@ -136,6 +144,9 @@ class Layout:
     provenance: dict[str, str] = field(default_factory=dict)
     truth: tuple[Truth, ...] | None = None
     beyond: tuple[Beyond, ...] | None = None
+    code: str = ""
+    sketch: int = 0
+    minima: bool = False
 
     def __post_init__(self) -> None:
         best_of(self.keep_paths)
@@ -145,6 +156,10 @@ class Layout:
         """Code of the reason NOT_RUN, which fills the rungs a start did not visit."""
         return next((code for code, (name, _) in self.reasons.items() if name == NOT_RUN), -1)
 
+    def narrowed(self, rungs: int) -> Layout:
+        """The same with a ladder of so many rungs."""
+        return replace(self, rf=self.rf[:rungs], beta=self.beta[:rungs])
+
     @property
     def fingerprint(self) -> str:
         """Hash of all that two files of one run must share: ladder, seed, unknowns, model and data."""
@@ -153,7 +168,7 @@ class Layout:
         words = [
             VERSION, problem.model.name, problem.discretization, self.seed, self.keep_paths, self.ways,
             unknown_names(problem), parameter_names(problem), sorted(problem.observed.items()),
-            sorted(problem.fixed.items()), problem.series,
+            sorted(problem.fixed.items()), problem.series, self.code,
         ]  # fmt: skip
         digest.update(repr(words).encode())
         arrays = [self.rf, self.beta]

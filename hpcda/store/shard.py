@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -25,7 +25,10 @@ from hpcda.errors import InputError, Mistake
 from hpcda.store.checkpoint import Checkpoint
 from hpcda.store.header import write_header
 from hpcda.store.lowlevel import Column
+from hpcda.store.names import RANKS_OF_A_PART, SHARDS, Part, in_use, marker_of, shard_name
 from hpcda.store.schema import PER_RUNG, PER_START, Array, Layout, RungRecord, best_of
+
+__all__ = ["Shard", "attach_scales", "in_use", "marker_of", "shard_name"]
 
 CHUNK_CACHE = 131072
 """Bytes of chunk cache a dataset; rows are appended, so that HDF5's own 1 MiB would only fill up."""
@@ -44,30 +47,6 @@ class _Work:
     seen: set[int] = field(default_factory=set)
 
 
-def marker_of(shard: Path) -> Path:
-    """The file beside a shard that exists while a process writes it."""
-    return shard.with_suffix(".open")
-
-
-def in_use(shard: Path) -> bool:
-    """Whether a process that may still be alive writes this shard; answered without opening it."""
-    try:
-        host, pid = marker_of(shard).read_text(encoding="utf-8").split()
-    except FileNotFoundError:
-        return False
-    except ValueError:
-        return True
-    if host != socket.gethostname():
-        return True
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
 class Shard:
     """Writes the starts of one rank; make it with `create`, best in a `with`.
 
@@ -84,7 +63,8 @@ class Shard:
         self._work: dict[int, _Work] = {}
         self._free: list[int] = []
         self._slots = 0
-        self._kept: list[tuple[int, float, int]] = []
+        self._kept: list[tuple[int, float, int, int]] = []
+        self._minima: dict[int, int] = {}
         self._ways = {way: code for code, way in enumerate(layout.ways)}
         self._failed = {code for code, (name, _) in layout.reasons.items() if name.startswith("FAILED")}
         self._size = layout.problem.size
@@ -99,7 +79,12 @@ class Shard:
 
     @classmethod
     def create(
-        cls, run_dir: str | os.PathLike[str], rank: int, layout: Layout, resume: bool = False
+        cls,
+        run_dir: str | os.PathLike[str],
+        rank: int,
+        layout: Layout,
+        resume: bool = False,
+        part: Part | None = None,
     ) -> Shard:
         """A new shard of this rank: `shards/rank-0000.h5`, and after a resume `rank-0000-1.h5`, and so on.
 
@@ -107,17 +92,19 @@ class Shard:
 
         Args:
             run_dir: Directory of the run; made where it is not there.
-            rank: Rank of this process.
+            rank: Rank of this process, or number of its group.
             layout: What the run holds.
-            resume: Whether shards of an earlier part of the same run may be there.
+            resume: Whether shards of an earlier life of the same run may be there.
+            part: The part of the run that it belongs to, where the run is divided.
 
         Raises:
             InputError: A shard of this rank is there and `resume` is False.
         """
-        folder = Path(run_dir) / "shards"
+        folder = Path(run_dir) / SHARDS
         folder.mkdir(parents=True, exist_ok=True)
+        part = part or Part()
         generation = 0
-        while (path := folder / shard_name(rank, generation)).exists():
+        while (path := folder / shard_name(rank, generation, part)).exists():
             generation += 1
         if generation and not resume:
             raise InputError(
@@ -127,7 +114,7 @@ class Shard:
                     "name another directory",
                 )
             )
-        return cls(path, rank, generation, layout)
+        return cls(path, RANKS_OF_A_PART * (part.number - 1) + rank, generation, layout)
 
     def _make_arrays(self) -> None:
         layout, file = self._layout, self._file
@@ -146,7 +133,7 @@ class Shard:
             name: Column(ensemble, name, dtype, (), fill_start.get(name, 0), ROWS, 1)
             for name, (dtype, _, _) in PER_START.items()
         }
-        fill_rung = {"iterations": 0, "reason": layout.not_run}
+        fill_rung = {"iterations": 0, "factorizations": 0, "reason": layout.not_run}
         self._per_rung = {
             name: Column(ensemble, name, dtype, (rungs,), fill_rung.get(name, np.nan), ROWS, 2)
             for name, (dtype, _, _) in PER_RUNG.items()
@@ -162,6 +149,13 @@ class Shard:
         current = file.create_group("current")
         self._current = Column(current, "path", "f8", (2, self._size), np.nan, 1, 2)
         self._current_row = Column(current, "row", "i8", (), -1, 1, 1)
+        if layout.sketch:
+            ended = file.create_group("ended")
+            self._sketches = Column(ended, "sketch", "f8", (layout.sketch,), np.nan, ROWS, 1)
+        if layout.minima:
+            minima = file.create_group("minima")
+            self._minimum = Column(minima, "path", "f8", (self._size,), np.nan, 1, 1)
+            self._minimum_start = Column(minima, "start", "i8", (), -1, 1, 1)
         attach_scales(file)
 
     def __enter__(self) -> Self:
@@ -203,6 +197,8 @@ class Shard:
         self._rows += 1
         for column in (*self._per_start.values(), *self._per_rung.values(), self._parameters):
             column.make_room(row)
+        if self._layout.sketch:
+            self._sketches.make_room(row)
         slot = self._free.pop() if self._free else self._slots
         if slot == self._slots:
             self._slots += 1
@@ -218,10 +214,14 @@ class Shard:
         self._current_row.write((slot,), row)
         if checkpoint is None:
             return row
-        self._per_start["began"].write((row,), now - sum(record.seconds for _, record in checkpoint.rungs))
-        for rung, record in checkpoint.rungs:
-            self._write_rung(row, rung, record, None)
-        self._current.write((slot, self._work[row].committed % 2), checkpoint.path)
+        self._per_start["began"].write((row,), now - float(np.sum(checkpoint.values["seconds"])))
+        for position, rung in enumerate(checkpoint.rungs):
+            self._write_rung(row, int(rung), checkpoint.record(position), None)
+        for rung, path in checkpoint.paths:
+            self._write_path(self._paths, start, rung, path)
+            self._paths += 1
+        if checkpoint.path is not None:
+            self._current.write((slot, self._work[row].committed % 2), checkpoint.path)
         self._flush()
         self._per_start["committed"].write((row,), self._work[row].committed)
         self._flush()
@@ -287,14 +287,17 @@ class Shard:
         self._path_rung.write((place,), rung)
         self._path_start.write((place,), start)
 
-    def finish(self, row: int, path: Array | None) -> None:
+    def finish(self, row: int, path: Array | None, sketch: Array | None = None) -> None:
         """End a start: keep its path as the job asks, free its place among the starts at work.
 
         Args:
             row: What `begin` returned.
             path: The final path, flat, shape (size,); None where there is none to keep.
+            sketch: What is kept of the path in any case, shape (`Layout.sketch`,); None for nothing.
         """
         work = self._work.pop(row)
+        if sketch is not None and self._layout.sketch:
+            self._sketches.write((row,), sketch)
         if path is not None and work.last is not None:
             rung, record = work.last
             if self._best is not None:
@@ -319,15 +322,41 @@ class Shard:
         self._per_start["same_as"].write((row,), same_as)
         self.finish(row, None)
 
+    def keep_minima(self, minima: Mapping[int, Array], spared: Collection[int]) -> None:
+        """Keep the paths of these starts beside those that the job asks for, and no others.
+
+        Args:
+            minima: Start -> flat path, shape (size,).
+            spared: Starts whose paths stay where they have been kept so far.
+        """
+        if not self._layout.minima:
+            return
+        new = [start for start in minima if start not in self._minima]
+        for start in new:
+            taken = set(self._minima.values())
+            place = next(place for place in range(len(taken) + 1) if place not in taken)
+            self._minimum.make_room(place)
+            self._minimum_start.make_room(place)
+            self._minimum.write((place,), minima[start])
+            self._minima[start] = place
+        if not new:
+            return
+        self._flush()
+        for start in new:
+            self._minimum_start.write((self._minima[start],), start)
+        for start in [one for one in self._minima if one not in minima and one not in spared]:
+            self._minimum_start.write((self._minima.pop(start),), -1)
+        self._flush()
+
     def _keep_best(self, start: int, rung: int, record: RungRecord, path: Array) -> None:
         """Keep the K lowest: write the new one to the free place, then strike off what it pushes out."""
         assert self._best is not None
         if record.reason in self._failed or not np.isfinite(record.action):
             return
-        rank = (-rung, record.action)
+        rank = (-rung, record.action, start)
         full = len(self._kept) == self._best
         worst = max(self._kept) if full else None
-        if worst is not None and rank >= worst[:2]:
+        if worst is not None and rank >= worst[:3]:
             return
         taken = {place for *_, place in self._kept}
         place = next(place for place in range(self._best + 1) if place not in taken)
@@ -335,7 +364,7 @@ class Shard:
         self._kept.append((*rank, place))
         if worst is not None:
             self._flush()
-            self._path_start.write((worst[2],), -1)
+            self._path_start.write((worst[3],), -1)
             self._kept.remove(worst)
 
     def close(self) -> None:
@@ -345,11 +374,6 @@ class Shard:
         self._file.attrs.modify("closed", time.time())
         self._file.close()
         marker_of(self.path).unlink(missing_ok=True)
-
-
-def shard_name(rank: int, generation: int) -> str:
-    """File name of the shard of a rank; the generation counts resumes."""
-    return f"rank-{rank:04d}{f'-{generation}' if generation else ''}.h5"
 
 
 def attach_scales(file: Any) -> None:

@@ -1,0 +1,463 @@
+"""The ensemble: rounds of starts on all ranks, stored rung by rung, merged where they are the same path."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from hpcda.annealing import Climb, Finished, Reason, Schedule, Team
+from hpcda.ensemble.earlier import Earlier, over
+from hpcda.ensemble.work import Work, record, taken_up
+from hpcda.problem import Array
+from hpcda.progress import Progress
+from hpcda.search import ESCAPES, WAYS, Found, Listed, Merger, Plan, Round, Scene, Sketch, Task
+from hpcda.search.levels import is_level
+from hpcda.stop import Stop
+from hpcda.store import Checkpoint, Journal, RungRecord, Shard
+from hpcda.store.journal import Row
+
+KEPT = 8
+"""Lowest distinct minima whose paths a group of ranks keeps, for escapes to begin from."""
+LOOK_SECONDS = 0.1
+ASK_SECONDS = 0.25
+"""How often a group asks whether another one has to stop."""
+
+
+@dataclass(frozen=True)
+class Lives:
+    """What makes an ensemble one that can be stopped, and taken up again.
+
+    Attributes:
+        earlier: What its earlier lives have left.
+        stop: Whether this process has to stop.
+        journal: Where rank 0 notes the decisions of a search; None for nowhere.
+        max_seconds: Seconds after which a start ends at the rung that it has come to; 0 for never.
+    """
+
+    earlier: Earlier = Earlier()
+    stop: Stop | None = None
+    journal: Journal | None = None
+    max_seconds: float = 0.0
+
+
+class Ensemble:
+    """Runs the rounds of a plan; every rank calls the same.
+
+    Args:
+        scene: The scene.
+        world: The ranks.
+        team: What works on this group's starts.
+        make_shard: Makes the file where their rungs go, once there is something to run; None on ranks that do
+            not write.
+        queue: Hands out starts.
+        seed: Seed of the ensemble.
+        merge: Whether starts that have become the same path go on as one.
+        progress: What rank 0 tells, None on others.
+        lives: How it stops and is taken up again.
+
+    Attributes:
+        why: Why it was stopped, see `hpcda.stop`; 0 where it was not.
+        worked: Whether there was anything left to run.
+    """
+
+    def __init__(
+        self, scene: Scene, world: Any, team: Team, make_shard: Callable[[], Shard] | None, queue: Any,
+        seed: int, merge: bool, progress: Progress | None, lives: Lives | None = None,
+    ) -> None:  # fmt: skip
+        self._scene, self._world, self._team = scene, world, team
+        self._make_shard = make_shard
+        self._shard: Shard | None = None
+        self._queue, self._seed, self._progress = queue, seed, progress
+        self._lives = lives or Lives()
+        self._sketch = Sketch(scene.problem)
+        self._merger = Merger() if merge else None
+        self._open: dict[int, Work] = {}
+        self._ended: list[Found] = []
+        self._paths: list[tuple[Found, Array]] = []
+        self._pinned: dict[int, Array] = {}
+        self._parents: dict[int, Array | None] = {}
+        self._informed = False
+        self._looked, self._asked, self._told = 0.0, 0.0, False
+        self.why = 0
+        self.worked = False
+
+    def run(self, plan: Plan) -> bool:
+        """Run all rounds, those of earlier lives first.
+
+        Returns:
+            Whether the plan has come to its end; False where the ensemble was stopped.
+        """
+        self._informed = plan.informed
+        found: dict[int, Found] = {}
+        before = {one.start: one for one in self._lives.earlier.found}
+        decisions = list(self._lives.earlier.decisions)
+        lowest = self._lives.earlier.lowest
+        while True:
+            if decisions:
+                decision = decisions.pop(0)
+                tasks: Round | None = Listed([Task(*row) for row in decision.tasks])
+                plan.recall(len(decision.tasks), decision.cap)
+                new = False
+            else:
+                tasks, new = plan.next([found[start] for start in sorted(found)]), True
+            if tasks is None:
+                return True
+            self._team.cap = plan.cap
+            if self._merger is not None and plan.informed:
+                leaders = {start for start, one in found.items() if self._leads_on(one, plan.cap)}
+                self._merger.keep(leaders.__contains__)
+            if self._progress is not None:
+                self._progress.expect(len(tasks), tasks.rungs(self._scene.ladder))
+            rest, done = self._lives.earlier.rest(tasks)
+            if done and self._world.rank == 0:
+                rungs = sum(self._scene.ladder.rungs - task.first for task in done)
+                if self._progress is not None:
+                    self._progress.had(rungs)
+                self._queue.had(len(done), self._lives.earlier.failed(done), rungs, lowest)
+            if len(rest):
+                if self._agreed():
+                    return False
+                if new and plan.informed and self._lives.journal is not None and self._world.rank == 0:
+                    self._lives.journal.write(plan.cap, [_row(tasks, k) for k in range(len(tasks))])
+                if plan.informed:
+                    self._share_parents(rest, found)
+                ended = self._round(rest)
+                if ended < len(rest) and self._agreed():
+                    return False
+            if plan.informed:
+                for part in self._world.comm.allgather(self._ended if self._world.leads else []):
+                    found |= {one.start: one for one in part}
+                found |= {task.start: before[task.start] for task in done}
+                found = {start: _followed(one, found) for start, one in found.items()}
+            self._ended.clear()
+
+    def close(self) -> None:
+        """Close the shard; what is at work can be taken up again."""
+        if self._shard is not None:
+            self._shard.close()
+
+    def watch(self) -> None:
+        """What rank 0 does now and then: let the queue go on, tell how far the run is."""
+        if self._progress is None:
+            return
+        self._queue.poll()
+        now = time.monotonic()
+        if now - self._looked >= LOOK_SECONDS:
+            self._looked = now
+            self.tell()
+
+    def tell(self) -> None:
+        """Tell how far the run is."""
+        if self._progress is not None:
+            counts = self._queue.counts()
+            lowest = counts.lowest if np.isfinite(counts.lowest) else None
+            self._progress.update(
+                done=counts.done, rungs_done=counts.rungs, failed=counts.failed, lowest=lowest
+            )
+
+    def _leads_on(self, one: Found, cap: float) -> bool:
+        """Whether a start that becomes the same path as this one would end where it has ended."""
+        whole = one.failed or one.last == self._scene.ladder.rungs - 1
+        return whole and not bool(np.any(one.levels > cap))
+
+    def _agreed(self) -> bool:
+        """Whether all ranks stop; collective."""
+        if self._lives.stop is not None:
+            self.why = max(self._world.comm.allgather(max(self.why, self._lives.stop.why)))
+        return self.why > 0
+
+    def _stopping(self) -> bool:
+        """Whether this group stops; collective over it."""
+        if self._lives.stop is None or self.why:
+            return self.why > 0
+        own = self._tell_stop()
+        now, why = time.monotonic(), own
+        if self._world.leads and not own and now - self._asked >= ASK_SECONDS:
+            self._asked, why = now, self._queue.stopping()
+        self.why = why if self._world.group.size == 1 else self._world.group.bcast(why)
+        return self.why > 0
+
+    def _tell_stop(self) -> int:
+        """Tell all ranks where this one has to stop."""
+        why = 0 if self._lives.stop is None else self._lives.stop.why
+        if why and not self._told:
+            self._queue.stop(why)
+            self._told = True
+        return why
+
+    def _meanwhile(self) -> None:
+        self._tell_stop()
+        self.watch()
+
+    def _work(self) -> Sequence[Finished]:
+        stop = self._lives.stop
+        return self._team.work() if stop is None else stop.timed(self._team.work)
+
+    def _share_parents(self, tasks: Round, found: Mapping[int, Found]) -> None:
+        """Send the minima from which escapes begin to all ranks, each from where one like it was kept."""
+        self._parents, comm = {}, self._world.comm
+        for parent in sorted({p for k in range(len(tasks)) for p in tasks.task(k).parents}):
+            leader = parent
+            while found[leader].same_as != leader:
+                leader = found[leader].same_as
+            if self._lives.earlier.has_ended(leader):
+                path = self._lives.earlier.path(leader) if self._world.rank == 0 else None
+                self._parents[parent] = comm.bcast(path, root=0)
+                continue
+            away = [float(np.sum((kept.sketch - found[parent].sketch) ** 2)) for kept, _ in self._paths]
+            mine = -1.0 if leader in self._pinned else min(away, default=np.inf)
+            every = comm.allgather(mine if self._world.leads else np.inf)
+            owner, path = int(np.argmin(every)), None
+            if self._world.rank == owner and mine < np.inf:
+                path = self._pinned[leader] if mine < 0 else self._paths[int(np.argmin(away))][1]
+            self._parents[parent] = comm.bcast(path, root=owner)
+
+    def _round(self, tasks: Round) -> int:
+        """Run a round.
+
+        Returns:
+            How many of its starts have ended, on all ranks; fewer than there are where it was stopped.
+        """
+        self.worked = True
+        if self._shard is None and self._make_shard is not None:
+            self._shard = self._make_shard()
+        schedule = Schedule(len(tasks), self._world.groups, self._team.lanes)
+        self._queue.refill(len(tasks), schedule.dealt_to_all)
+        across = self._world.groups > 1 and self._merger is not None
+        paused: list[Climb] = []
+        self._climb_dealt(tasks, schedule, paused if across else None)
+        if across:
+            self._world.wait(self._meanwhile)
+            self._merge_across()
+            self._climb_on([replace(climb, until=None) for climb in paused])
+        self._world.wait(self._meanwhile)
+        return sum(self._world.comm.allgather(len(self._ended) if self._world.leads else 0))
+
+    def _begin(self, task: Task, pauses: bool) -> Climb | None:
+        """Where a start is that begins, or goes on; None where it turns out to have ended."""
+        checkpoint = self._lives.earlier.checkpoint(task.start)
+        if checkpoint is not None:
+            return self._take_up(checkpoint)
+        rng, began = np.random.default_rng([self._seed, task.start]), time.perf_counter()
+        if task.way in WAYS:
+            path, first = WAYS[task.way].draw(self._scene, rng), task.first
+        else:
+            minima = [self._minimum(parent) for parent in task.parents]
+            path, first = ESCAPES[task.way].draw(self._scene, minima, rng)
+        until = first + 1 if pauses and first + 1 < self._scene.ladder.rungs else None
+        climb = Climb(task.start, task.way, first, first, path, until=until)
+        row = -1
+        if self._shard is not None:
+            row = self._shard.begin(task.start, task.way, first, parents=task.parents)
+        self._open[task.start] = Work(climb, row, task.parents, time.perf_counter() - began)
+        return climb
+
+    def _minimum(self, parent: int) -> Array:
+        path = self._parents[parent]
+        if path is None:
+            raise RuntimeError(f"the path of start {parent} is gone, from which escapes begin")
+        return path
+
+    def _take_up(self, checkpoint: Checkpoint) -> Climb | None:
+        """Go on with a start of an earlier life."""
+        sketch = np.zeros(0) if checkpoint.sketch is None else checkpoint.sketch
+        work = taken_up(checkpoint, sketch if checkpoint.path is None else self._sketch(checkpoint.path))
+        climb, last = work.climb, work.last
+        assert last is not None
+        if self._shard is not None:
+            work.row = self._shard.begin(
+                climb.start, climb.way, climb.first, checkpoint=checkpoint, parents=work.parents
+            )
+        self._open[climb.start] = work
+        if self._world.leads:
+            self._queue.rungs_done(len(checkpoint.rungs))
+        if self._progress is not None:
+            self._progress.had(len(checkpoint.rungs))
+        if checkpoint.same_as >= 0:
+            self._merge(climb.start, checkpoint.same_as)
+            return None
+        stopped = last.action > self._team.cap or last.reason is Reason.STOPPED_SECONDS
+        if over(checkpoint) or stopped or climb.ended(self._scene.ladder):
+            self._end(climb.start)
+            return None
+        return climb
+
+    def _climb_dealt(self, tasks: Round, schedule: Schedule, paused: list[Climb] | None) -> None:
+        """Climb the starts dealt to this group, then those of the queue; where `paused`, their first rung."""
+        team = self._team
+
+        def take(positions: Iterable[int]) -> None:
+            for position in positions:
+                climb = self._begin(tasks.task(position), paused is not None)
+                if climb is not None and paused is not None and climb.next > climb.first:
+                    paused.append(climb)
+                elif climb is not None:
+                    team.take(climb)
+
+        take(schedule.dealt(self._world.group_number))
+        more, batch = schedule.dealt_to_all < len(tasks), schedule.batch(schedule.dealt_to_all)
+        team.level(schedule.at_once or not more)
+        while (more or team.busy) and not self._stopping():
+            while more and (free := team.free) >= batch:
+                positions = self._queue.take_several(free)
+                take(positions)
+                batch = schedule.batch(positions.stop)
+                if len(positions) < free:
+                    more = False
+                    team.level(True)
+            if team.busy:
+                self._keep(self._work(), paused)
+
+    def _climb_on(self, climbs: Sequence[Climb]) -> None:
+        """Climb on with starts that this group holds."""
+        waiting = sorted(climbs, key=lambda climb: (climb.next, climb.start), reverse=True)
+        self._team.level(False)
+        while (waiting or self._team.busy) and not self._stopping():
+            while waiting and self._team.free:
+                climb = waiting.pop()
+                if climb.start in self._open:
+                    self._team.take(climb)
+            self._team.level(not waiting)
+            if self._team.busy:
+                self._keep(self._work(), None)
+
+    def _keep(self, finished: Sequence[Finished], paused: list[Climb] | None) -> None:
+        """Store finished rungs; end starts that came to their end, or became the same path as another."""
+        records: list[tuple[int, int, RungRecord, Array]] = []
+        same: dict[int, int] = {}
+        ended: list[int] = []
+        for one in finished:
+            start, outcome = one.climb.start, one.rung.outcome
+            if start in same or start in ended or start not in self._open:
+                continue
+            work = self._open[start]
+            rung = work.add(one.climb, one.rung, self._sketch(outcome.path))
+            late = self._is_late(work) and not (one.ended and not one.climb.pauses)
+            reason = Reason.STOPPED_SECONDS if late else outcome.reason
+            records.append((work.row, rung.number, record(rung, self._scene.problem, reason), one.climb.path))
+            if late:
+                assert work.last is not None
+                work.last = replace(work.last, reason=reason)
+                self._team.drop(start)
+                ended.append(start)
+                if self._merger is not None:
+                    self._merger.keep(start.__ne__)
+                continue
+            if one.ended:
+                goes_on = one.climb.pauses and outcome.parts.total <= self._team.cap
+                if goes_on and paused is not None:
+                    paused.append(one.climb)
+                else:
+                    ended.append(start)
+            if self._merger is None or not outcome.reason.converged:
+                continue
+            other = self._merger.same(start, one.rung.number, outcome.parts.total, work.sketch)
+            if other is not None:
+                low, high = sorted((start, other))
+                if high in self._open and high not in same and high not in ended:
+                    same[high] = low
+        if records and self._shard is not None:
+            self._shard.rungs(records)
+        if self._world.leads:
+            self._queue.rungs_done(len(records))
+        for start in ended:
+            self._end(start)
+        for high, low in same.items():
+            self._merge(high, low)
+
+    def _is_late(self, work: Work) -> bool:
+        """Whether a start has taken the time that it may take; collective over the group."""
+        most = self._lives.max_seconds
+        if most == 0.0:
+            return False
+        late = work.seconds > most
+        return late if self._world.group.size == 1 else bool(self._world.group.bcast(late))
+
+    def _end(self, start: int) -> None:
+        work, ladder = self._open.pop(start), self._scene.ladder
+        found = work.found(start, ladder.rungs, self._world.group.size)
+        path = work.climb.path if len(work.climb.path) else None
+        if self._shard is not None:
+            self._shard.finish(work.row, path, found.sketch if self._informed else None)
+        complete = found.last == ladder.rungs - 1
+        if self._world.leads:
+            self._queue.rungs_done(ladder.rungs - 1 - found.last)
+            self._queue.start_done(found.action if complete else np.nan, found.failed)
+        self._ended.append(found)
+        if path is not None and start in self._lives.earlier.needed:
+            self._pinned[start] = path
+        if path is not None and complete and not found.failed:
+            self._remember(found, path)
+
+    def _merge(self, start: int, same_as: int) -> None:
+        work = self._open.pop(start)
+        self._team.drop(start)
+        if self._shard is not None:
+            self._shard.merge(work.row, same_as)
+        if self._world.leads:
+            self._queue.rungs_done(self._scene.ladder.rungs - work.climb.next)
+            self._queue.start_done(np.nan, False)
+        self._ended.append(work.found(same_as, self._scene.ladder.rungs, self._world.group.size))
+
+    def _merge_across(self) -> None:
+        """Of starts in different groups that are the same path after their first rung, the first goes on."""
+        mine = [
+            (start, work.climb.next, work.last.action, work.sketch)
+            for start, work in self._open.items()
+            if work.last is not None and work.last.reason.converged
+        ]
+        every = self._world.comm.allgather(mine if self._world.leads else [])
+        known = sorted((one for part in every for one in part), key=lambda one: one[0])
+        merger = Merger()
+        for start, rung, action, sketch in known:
+            other = merger.same(start, rung, action, sketch)
+            if other is not None and start in self._open:
+                self._merge(start, other)
+
+    def _remember(self, found: Found, path: Array) -> None:
+        """Keep the path if it is one of the lowest distinct minima of this group, and its first start."""
+        kept = self._paths
+        for k, (other, _) in enumerate(kept):
+            if is_level(found, other):
+                if found.start > other.start:
+                    return
+                kept[k] = (found, path)
+                break
+        else:
+            kept.append((found, path))
+            kept.sort(key=lambda one: (one[0].action, one[0].start))
+            del kept[KEPT:]
+        if self._shard is not None and self._informed:
+            self._shard.keep_minima({one.start: minimum for one, minimum in kept}, self._parents)
+
+
+def _row(tasks: Round, position: int) -> Row:
+    """A task as the journal holds it."""
+    task = tasks.task(position)
+    return task.start, task.way, task.first, task.parents
+
+
+def _followed(one: Found, found: dict[int, Found]) -> Found:
+    """A start with the end of the one whose path it has become, and what others climbed for it."""
+    leader, levels = one, one.levels
+    above = np.arange(len(levels)) > one.first
+    while leader.same_as != leader.start:
+        leader = found[leader.same_as]
+        levels = np.where(np.isfinite(levels) | ~above, levels, leader.levels)
+    if leader is one:
+        return one
+    return replace(
+        one,
+        last=leader.last,
+        action=leader.action,
+        measurement=leader.measurement,
+        prior=leader.prior,
+        levels=levels,
+        sketch=leader.sketch,
+        failed=leader.failed,
+        converged=leader.converged,
+    )

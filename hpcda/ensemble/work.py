@@ -1,0 +1,150 @@
+"""A start at work: where it is, and what it leaves behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from hpcda.annealing import Climb, Reason, Rung
+from hpcda.problem import Array, Problem
+from hpcda.search import Found
+from hpcda.store import Checkpoint, RungRecord
+
+
+@dataclass(frozen=True)
+class Last:
+    """The last rung that a start has finished."""
+
+    number: int
+    action: float
+    measurement: float
+    prior: float
+    reason: Reason
+
+
+@dataclass
+class Work:
+    """A start at work.
+
+    Attributes:
+        climb: Where it is.
+        row: Its row in the shard.
+        parents: The starts from whose minima it began.
+        drawing: Seconds that its first path took, until they are counted with its first rung.
+        opening: Iterations of its first rung.
+        iterations: Its iterations.
+        seconds: What it has taken.
+        last: The last rung that it has finished.
+        levels: Rung -> action.
+        sketch: What is kept of its path.
+    """
+
+    climb: Climb
+    row: int
+    parents: tuple[int, ...]
+    drawing: float = 0.0
+    opening: int = 0
+    iterations: int = 0
+    seconds: float = 0.0
+    last: Last | None = None
+    levels: dict[int, float] = field(default_factory=dict)
+    sketch: Array = field(default_factory=lambda: np.zeros(0))
+
+    def add(self, climb: Climb, rung: Rung, sketch: Array) -> Rung:
+        """Count a finished rung in.
+
+        Returns:
+            The rung with all the time that it took.
+        """
+        outcome, parts = rung.outcome, rung.outcome.parts
+        self.climb, self.sketch = climb, sketch
+        self.last = Last(rung.number, parts.total, parts.measurement, parts.prior, outcome.reason)
+        self.iterations += max(outcome.factorizations, outcome.iterations)
+        if rung.number == climb.first:
+            self.opening = self.iterations
+        rung = replace(rung, seconds=rung.seconds + self.drawing)
+        self.seconds += rung.seconds
+        self.drawing = 0.0
+        self.levels[rung.number] = parts.total
+        return rung
+
+    def found(self, same_as: int, rungs: int, cores: int) -> Found:
+        """How it has ended: on a ladder of so many rungs, in so many cores' time."""
+        climb, last = self.climb, self.last
+        assert last is not None
+        levels = np.full(rungs, np.nan)
+        levels[list(self.levels)] = list(self.levels.values())
+        return Found(
+            start=climb.start,
+            way=climb.way,
+            first=climb.first,
+            parents=self.parents,
+            last=last.number,
+            action=last.action,
+            measurement=last.measurement,
+            prior=last.prior,
+            levels=levels,
+            sketch=self.sketch,
+            same_as=same_as,
+            failed=climb.failed is not None,
+            converged=last.reason.converged,
+            opening=self.opening,
+            iterations=self.iterations,
+            seconds=self.seconds * cores,
+        )
+
+
+def taken_up(checkpoint: Checkpoint, sketch: Array) -> Work:
+    """A start as it was after its last committed rung; it has one at least.
+
+    Args:
+        checkpoint: What was stored of it.
+        sketch: What is kept of its path there.
+    """
+    one, values = checkpoint, checkpoint.values
+    reason = Reason.from_code(int(values["reason"][-1]))
+    climb = Climb(
+        start=one.start,
+        way=one.way,
+        first=one.first_rung,
+        next=int(one.rungs[-1]) + 1,
+        path=np.zeros(0) if one.path is None else one.path,
+        failed=reason if reason.name.startswith("FAILED") else None,
+    )
+    steps = np.maximum(values["factorizations"], values["iterations"])
+    last = Last(
+        int(one.rungs[-1]),
+        float(values["action"][-1]),
+        float(values["measurement"][-1]),
+        float(values["prior"][-1]),
+        reason,
+    )
+    return Work(
+        climb,
+        row=-1,
+        parents=one.parents,
+        opening=int(steps[0]),
+        iterations=int(steps.sum()),
+        seconds=float(values["seconds"].sum()),
+        last=last,
+        levels=dict(zip(map(int, one.rungs), map(float, values["action"]), strict=True)),
+        sketch=sketch,
+    )
+
+
+def record(rung: Rung, problem: Problem, reason: Reason) -> RungRecord:
+    """What is stored of a rung that ended for this reason."""
+    outcome = rung.outcome
+    return RungRecord(
+        action=outcome.parts.total,
+        measurement=outcome.parts.measurement,
+        model=outcome.parts.model,
+        prior=outcome.parts.prior,
+        gradient_norm=outcome.gradient_norm,
+        iterations=outcome.iterations,
+        seconds=rung.seconds,
+        reason=reason.code,
+        parameters=outcome.path[problem.offsets[-1] :],
+        factorizations=outcome.factorizations,
+    )

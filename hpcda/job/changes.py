@@ -1,0 +1,101 @@
+"""What differs between two jobs, and whether a run of the one may go on as a run of the other.
+
+A run grows by more starts, a larger budget, more rungs; where its files lie and how long a start may take do
+not change what it has found. Anything else makes it another run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hpcda.errors import InputError, Mistake
+from hpcda.job.schema import Job
+from hpcda.job.text import inline, quoted
+
+FREE = ("folder", "output.directory", "solver.max_seconds", "ensemble.budget", "ensemble.core_seconds")
+GROWS = ("ensemble.starts", "ladder.rungs", "ladder.rf_max")
+SHOWN = ("monitor", "view", "log_", "info")
+"""Parts of the names of PETSc options that only show something."""
+
+
+def settled(job: Job, options: Mapping[str, str]) -> Job:
+    """The job with the PETSc options of a command line in it, but for those that only show something."""
+    kept = {name: value for name, value in options.items() if not any(part in name for part in SHOWN)}
+    if not kept:
+        return job
+    solver = job.solver.model_copy(update={"petsc": {**job.solver.petsc, **kept}})
+    return job.model_copy(update={"solver": solver})
+
+
+def refuse_changed(old: Job, new: Job) -> None:
+    """Refuse to go on with a run whose job has changed.
+
+    Args:
+        old: The job of the run.
+        new: The job that it is to go on with.
+
+    Raises:
+        InputError: All the keys that differ and may not, with both values.
+    """
+    before, after = _flat(old), _flat(new)
+    mistakes = []
+    for key in [*before, *(key for key in after if key not in before)]:
+        was, now = before.get(key), after.get(key)
+        if was == now or key in FREE or key in GROWS:
+            continue
+        mistakes.append(
+            Mistake(
+                key,
+                f"is {_shown(now)} now, and was {_shown(was)} when this run began",
+                "put it back, or begin a new run with --output DIR",
+            )
+        )
+    if new.ensemble.starts < old.ensemble.starts:
+        mistakes.append(_fewer("ensemble.starts", old.ensemble.starts, new.ensemble.starts))
+    if new.ladder.count < old.ladder.count:
+        key = "ladder.rungs" if new.ladder.rungs is not None else "ladder.rf_max"
+        mistakes.append(_fewer(key, old.ladder.count, new.ladder.count))
+    if mistakes:
+        raise InputError(mistakes)
+
+
+def _fewer(key: str, old: int, new: int) -> Mistake:
+    what = key.partition(".")[2].replace("rf_max", "rungs")
+    return Mistake(
+        key, f"asks for {new} {what}, and this run has {old}", "a run can only grow: give as many or more"
+    )
+
+
+def _shown(value: Any) -> str:
+    return "not given" if value is None else inline(value)
+
+
+def _same(value: Any) -> Any:
+    """The value of a PETSc option, alike however it was written."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    try:
+        return float(value)
+    except ValueError:
+        return str(value)
+
+
+def _flat(job: Job) -> dict[str, Any]:
+    """Dotted keys and plain values."""
+    found: dict[str, Any] = {}
+
+    def visit(value: Any, place: str) -> None:
+        if isinstance(value, Mapping) and (value or not place):
+            for key, item in value.items():
+                visit(item, f"{place}.{quoted(key)}" if place else quoted(key))
+        elif isinstance(value, list | tuple) and value and all(isinstance(one, Mapping) for one in value):
+            for number, item in enumerate(value):
+                visit(item, f"{place}[{number}]" if len(value) > 1 else place)
+        elif place.startswith("solver.petsc."):
+            found[place] = _same(value)
+        else:
+            found[place] = list(value) if isinstance(value, tuple) else value
+
+    visit(job.model_dump(by_alias=True, exclude_none=True, mode="python"), "")
+    return {key: value for key, value in found.items() if value not in ({}, [])}

@@ -1,0 +1,79 @@
+"""What a search decided, round by round, in a file of one line a round: written before the round begins.
+
+A run that is taken up again goes through the same rounds, whatever has become of its budget since.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hpcda.errors import InputError, Mistake
+
+FILE = "plan.jsonl"
+
+Row = tuple[int, str, int, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A round.
+
+    Attributes:
+        cap: Action above which its starts end early.
+        tasks: Of every start: number, way, first rung, and the starts from whose minima it begins.
+    """
+
+    cap: float
+    tasks: tuple[Row, ...]
+
+
+class Journal:
+    """The decisions of a run, or of one of its parts.
+
+    Args:
+        file: The file.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def read(self) -> list[Decision]:
+        """All decisions; a last line that was being written when its process was killed is left out.
+
+        Raises:
+            InputError: The file is damaged.
+        """
+        try:
+            text = self._file.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return []
+        found = []
+        for number, line in enumerate(text.split("\n")[:-1], start=1):
+            try:
+                given = json.loads(line)
+                cap = float("inf") if given["cap"] is None else float(given["cap"])
+                rows = [(int(s), str(w), int(f), tuple(map(int, p))) for s, w, f, p in given["tasks"]]
+                found.append(Decision(cap, tuple(rows)))
+            except (ValueError, TypeError, KeyError) as error:
+                raise InputError(
+                    Mistake(
+                        f"{self._file}, line {number}",
+                        f"is no round of a search: {error}",
+                        "bring the file back from a copy, or begin anew with --output DIR",
+                    )
+                ) from None
+        return found
+
+    def write(self, cap: float, tasks: Sequence[Row]) -> None:
+        """Add a round; it is on the disk when this returns."""
+        line = json.dumps({"cap": None if cap == float("inf") else cap, "tasks": tasks}) + "\n"
+        with self._file.open("a+b") as file:
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)
+            file.write(line.encode())
+            file.flush()
+            os.fsync(file.fileno())

@@ -1,0 +1,1 @@
+"""What tests and benchmarks of interrupted runs share."""
