@@ -1,0 +1,82 @@
+"""Runs that are submitted: the job of these tests, the command, what they leave."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from hpcda.job.text import to_toml
+
+JOB = {
+    "model": {
+        "name": "lorenz96",
+        "options": {"dimension": 20},
+        "parameters": {"F": {"estimate": True, "start": [4.0, 14.0]}},
+    },
+    "twin": {
+        "parameters": {"F": 8.17},
+        "dt": 0.025,
+        "samples": 161,
+        "spin_up": 20.0,
+        "observed": ["x0", "x2", "x5", "x7", "x10", "x12", "x15", "x17"],
+        "noise_std": 0.5,
+        "seed": 1,
+    },
+    "ladder": {"rf0": 1e-2, "alpha": 1.5, "rf_max": 1e6},
+    "ensemble": {"starts": 64, "seed": 1, "range": [-10.0, 15.0], "way": "uniform", "merge": False},
+}
+"""About five seconds of one core, with the same results bit by bit however often it is interrupted."""
+
+
+def hpcda(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Call the command."""
+    command = [sys.executable, "-m", "hpcda", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that was submitted."""
+
+    directory: Path
+
+    @property
+    def known(self) -> dict:
+        """What slurm.json says."""
+        return json.loads((self.directory / "slurm.json").read_text())
+
+    @property
+    def log(self) -> str:
+        """All that its jobs have said."""
+        return "".join(path.read_text() for path in sorted((self.directory / "slurm").glob("*.log")))
+
+    @property
+    def size(self) -> int:
+        """Bytes of all shards, which grow with every rung."""
+        return sum(path.stat().st_size for path in (self.directory / "shards").glob("*.h5"))
+
+    def grown(self, size: float, patience: float = 120.0) -> None:
+        """Wait until its shards have so many bytes."""
+        until = time.monotonic() + patience
+        while self.size < size:
+            assert time.monotonic() < until, f"{self.size} of {size:.0f} bytes\n{self.log}"
+            time.sleep(0.02)
+
+
+def submit(folder: Path, *options: object, profile: dict | None = None, tables: dict = JOB) -> Run:
+    """Submit the job, into ``run`` of a folder."""
+    job = folder / "job.toml"
+    job.write_text(to_toml(tables))
+    words = ["submit", job, "--output", folder / "run", *options]
+    if profile is not None:
+        (folder / "site.toml").write_text(to_toml(profile))
+        words += ["--profile", folder / "site.toml"]
+    done = hpcda(*words)
+    assert done.returncode == 0, done.stderr
+    run = Run(folder / "run")
+    assert f"Submitted batch job {run.known['job']}:" in done.stdout
+    return run
