@@ -95,7 +95,8 @@ class Queue:
 
     def stop(self, why: int) -> None:
         """Ask all ranks to stop, for a reason above 0; of several reasons the largest holds."""
-        self._counters.Accumulate(np.array([why], dtype=np.int64), 0, (STOP, 1, MPI.INT64_T), MPI.MAX)
+        before = np.zeros(1, dtype=np.int64)
+        self._counters.Fetch_and_op(np.array([why], dtype=np.int64), before, 0, STOP, MPI.MAX)
         self._counters.Flush(0)
 
     def stopping(self) -> int:

@@ -1,8 +1,9 @@
 """The file that one rank writes: every rung of every start it has run.
 
-Order of writing: data, flush, mark, flush. Whoever is killed in between leaves a file whose marks tell the
-truth: what is behind a mark is complete. Beside the table of rungs the newest path of every start at work is
-kept twice, rung n in copy n mod 2, so that the copy which the mark points at is never the one being written.
+A shard appears under its name with its header complete. Order of writing: data, flush, mark, flush. Whoever
+is killed in between leaves a file whose marks tell the truth: what is behind a mark is complete. Beside the
+table of rungs the newest path of every start at work is kept twice, rung n in copy n mod 2, so that the copy
+which the mark points at is never the one being written.
 
 Memory does not grow with the number of starts: what is kept is a few numbers for each start at work.
 """
@@ -70,12 +71,14 @@ class Shard:
         self._size = layout.problem.size
         self._states = layout.problem.offsets[-1]
         marker_of(path).write_text(f"{socket.gethostname()} {os.getpid()}\n", encoding="utf-8")
-        self._file = h5py.File(path, "x", libver=("earliest", "v108"), rdcc_nbytes=CHUNK_CACHE)
+        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        self._file = h5py.File(draft, "w", libver=("earliest", "v108"), rdcc_nbytes=CHUNK_CACHE)
         self._file.attrs.update(rank=rank, generation=generation, closed=0.0, opened=time.time())
         write_header(self._file, layout)
         self._make_arrays()
         self._id = self._file.id
         self._flush()
+        draft.rename(path)
 
     @classmethod
     def create(
