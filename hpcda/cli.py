@@ -389,9 +389,9 @@ def _check(arguments: argparse.Namespace) -> int:
 
 def _submit(arguments: argparse.Namespace) -> int:
     from hpcda.check import check
-    from hpcda.job import load_job
+    from hpcda.job import load_job, refuse_changed
     from hpcda.progress import duration
-    from hpcda.slurm import Batch, Profile, analysis_script, job_script, load_profile, submit
+    from hpcda.slurm import Batch, Profile, analysis_script, job_script, load_profile, refuse_now, submit
 
     profile = Profile() if arguments.profile is None else load_profile(arguments.profile)
     job = load_job(arguments.job)
@@ -405,6 +405,11 @@ def _submit(arguments: argparse.Namespace) -> int:
         requeue=arguments.requeue,
     )
     batch.refuse_misfits(job.ensemble.starts, job.ensemble.ranks_per_start)
+    if not arguments.dry_run:
+        refuse_now(batch.run)
+    begun = batch.run / "job.toml"
+    if begun.is_file():
+        refuse_changed(load_job(begun), job)
     checked = check(job, fresh=False)
     if not checked.ok:
         raise InputError(

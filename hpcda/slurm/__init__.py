@@ -2,7 +2,7 @@
 
 from hpcda.slurm.profile import Profile, load_profile
 from hpcda.slurm.script import Batch, analysis_script, job_script
-from hpcda.slurm.submit import Submitted, submit
+from hpcda.slurm.submit import Submitted, refuse_now, submit
 
 __all__ = [
     "Batch",
@@ -11,5 +11,6 @@ __all__ = [
     "analysis_script",
     "job_script",
     "load_profile",
+    "refuse_now",
     "submit",
 ]

@@ -38,6 +38,26 @@ class Submitted:
     analysis: str | None = None
 
 
+def refuse_now(run: Path) -> None:
+    """Refuse what cannot be submitted from here now, before time is spent on the job's checks.
+
+    Args:
+        run: The run's directory.
+
+    Raises:
+        InputError: There is no Slurm here, or an earlier job of this run is still in the queue.
+    """
+    if shutil.which("sbatch") is None:
+        raise InputError(
+            Mistake(
+                "sbatch",
+                "is not on PATH",
+                "call hpcda submit where Slurm is, on a login node; --dry-run shows the script without it",
+            )
+        )
+    _refuse_queued(run)
+
+
 def submit(batch: Batch, analyze: bool = False) -> Submitted:
     """Submit a job, and the one that analyses its run when it is done.
 
@@ -52,15 +72,7 @@ def submit(batch: Batch, analyze: bool = False) -> Submitted:
         InputError: There is no Slurm here, the directory cannot be written, an earlier job of this run is
             still in the queue, or sbatch refuses; nothing is left behind unless the first job was accepted.
     """
-    if shutil.which("sbatch") is None:
-        raise InputError(
-            Mistake(
-                "sbatch",
-                "is not on PATH",
-                "call hpcda submit where Slurm is, on a login node; --dry-run shows the script without it",
-            )
-        )
-    _refuse_queued(batch.run)
+    refuse_now(batch.run)
     texts = {"job.sh": job_script(batch)}
     if analyze:
         texts["analyze.sh"] = analysis_script(batch)

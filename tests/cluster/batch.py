@@ -9,7 +9,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import hpcda.slurm
 from hpcda.job.text import to_toml
+from hpcda.slurm import Profile
 
 JOB = {
     "model": {
@@ -27,15 +29,15 @@ JOB = {
         "seed": 1,
     },
     "ladder": {"rf0": 1e-2, "alpha": 1.5, "rf_max": 1e6},
-    "ensemble": {"starts": 64, "seed": 1, "range": [-10.0, 15.0], "way": "uniform", "merge": False},
+    "ensemble": {"starts": 48, "seed": 1, "range": [-10.0, 15.0], "way": "uniform", "merge": False},
 }
-"""About five seconds of one core, with the same results bit by bit however often it is interrupted."""
+"""About three seconds of one core, with the same results bit by bit however often it is interrupted."""
 
 
-def hpcda(*arguments: object) -> subprocess.CompletedProcess[str]:
+def command(*arguments: object) -> subprocess.CompletedProcess[str]:
     """Call the command."""
-    command = [sys.executable, "-m", "hpcda", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    words = [sys.executable, "-m", "hpcda", *map(str, arguments)]
+    return subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
 
 
 @dataclass(frozen=True)
@@ -67,16 +69,13 @@ class Run:
             time.sleep(0.02)
 
 
-def submit(folder: Path, *options: object, profile: dict | None = None, tables: dict = JOB) -> Run:
-    """Submit the job, into ``run`` of a folder."""
+def submit(folder: Path, analyze: bool = False, profile: Profile | None = None, **options: object) -> Run:
+    """Submit the job from this process, into ``run`` of a folder; `options` are those of `Batch`."""
     job = folder / "job.toml"
+    tables = options.pop("tables", JOB)
     job.write_text(to_toml(tables))
-    words = ["submit", job, "--output", folder / "run", *options]
-    if profile is not None:
-        (folder / "site.toml").write_text(to_toml(profile))
-        words += ["--profile", folder / "site.toml"]
-    done = hpcda(*words)
-    assert done.returncode == 0, done.stderr
+    values = {"job": job, "run": folder / "run", "profile": profile or Profile(), "ranks": 1, **options}
+    done = hpcda.slurm.submit(hpcda.slurm.Batch(**values), analyze)
     run = Run(folder / "run")
-    assert f"Submitted batch job {run.known['job']}:" in done.stdout
+    assert run.known["job"] == done.job
     return run
