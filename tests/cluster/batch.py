@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import hpcda.slurm
 from hpcda.job.text import to_toml
 from hpcda.slurm import Profile
 
+PATIENCE = 120.0
 JOB = {
     "model": {
         "name": "lorenz96",
@@ -61,11 +63,18 @@ class Run:
         """Bytes of all shards, which grow with every rung."""
         return sum(path.stat().st_size for path in (self.directory / "shards").glob("*.h5"))
 
-    def grown(self, size: float, patience: float = 120.0) -> None:
+    def grown(self, size: float) -> None:
         """Wait until its shards have so many bytes."""
-        until = time.monotonic() + patience
-        while self.size < size:
-            assert time.monotonic() < until, f"{self.size} of {size:.0f} bytes\n{self.log}"
+        self._until(lambda: self.size >= size)
+
+    def at_work(self) -> None:
+        """Wait until a shard is being written."""
+        self._until(lambda: any((self.directory / "shards").glob("*.open")))
+
+    def _until(self, ready: Callable[[], bool]) -> None:
+        until = time.monotonic() + PATIENCE
+        while not ready():
+            assert time.monotonic() < until, f"{self.size} bytes after {PATIENCE:g} s\n{self.log}"
             time.sleep(0.02)
 
 

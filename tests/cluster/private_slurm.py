@@ -23,7 +23,7 @@ PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "sc
 PROCESSORS, MEGABYTES = 4, 4000
 REQUEUED_AFTER = 6
 """Seconds; Slurm waits one more than a credential is good for, and takes no less than five for that."""
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 CONFIGURATION = """\
 ClusterName=hpcda

@@ -76,8 +76,7 @@ def test_a_job_of_several_lives(slurm, plain, tmp_path, launcher):
     assert slurm.job(job)["Restarts"] == "1", run.log
     assert slurm.states(analysis) == ["PENDING"]
     assert "life 1 is over: back to the queue" in run.log
-    run.grown(plain.size / 2)
-    slurm.wait(job, ["RUNNING"])
+    run.at_work()
     slurm.call("scancel", "--batch", "--signal=USR1", job)
     assert slurm.wait(job) == ["FAILED"], run.log
     assert slurm.job(job)["ExitCode"] == "75:0"
