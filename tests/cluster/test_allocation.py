@@ -86,9 +86,7 @@ def test_a_refused_analysis_leaves_the_job_in_the_queue(slurm, tmp_path, monkeyp
     )
     refusing.chmod(0o755)
     monkeypatch.setenv("PATH", f"{refusing.parent}:{os.environ['PATH']}")
-    with pytest.raises(
-        InputError, match=r"not here[^$]*job \d+ is in the queue, its analysis is not"
-    ):
+    with pytest.raises(InputError, match=r"not here[^$]*job \d+ is in the queue, its analysis is not"):
         submit(tmp_path, analyze=True)
     run = Run(tmp_path / "run")
     assert run.known["analysis"] is None
