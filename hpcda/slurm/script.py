@@ -1,6 +1,6 @@
 """The script of a batch job: a template whose places, written ``@{name}``, are filled in.
 
-The templates are files of the folder ``slurm`` of the source tree; an installed package carries them along.
+``templates`` is the folder ``slurm`` of the source tree, by a link; a wheel holds its files.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from hpcda.errors import InputError, Mistake
 from hpcda.slurm import limit
 from hpcda.slurm.profile import Profile
 
+TEMPLATES = Path(__file__).parent / "templates"
 FOLDER = "slurm"
 """Folder of the scripts and logs within a run's directory."""
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -180,11 +181,4 @@ def _setup(profile: Profile) -> str:
 
 
 def _fill(template: str, **values: str) -> str:
-    return _Template((templates() / template).read_text(encoding="utf-8")).substitute(values)
-
-
-def templates() -> Path:
-    """The folder of the templates."""
-    here = Path(__file__).parent
-    carried = here / "templates"
-    return carried if carried.is_dir() else here.parents[1] / "slurm"
+    return _Template((TEMPLATES / template).read_text(encoding="utf-8")).substitute(values)

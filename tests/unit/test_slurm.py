@@ -15,7 +15,6 @@ from hpcda import cli
 from hpcda.errors import InputError
 from hpcda.job.text import to_toml
 from hpcda.slurm import Batch, Profile, analysis_script, job_script, limit, load_profile, submit
-from hpcda.slurm.script import templates
 
 ROOT = Path(__file__).parents[2]
 JOB = ROOT / "jobs" / "lorenz96" / "short.toml"
@@ -233,7 +232,3 @@ def test_a_directory_that_cannot_be_written(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InputError, match="cannot be written"):
         submit(batch(tmp_path, run=tmp_path / "sbatch" / "run"))
-
-
-def test_the_templates_are_those_of_the_source():
-    assert templates() == ROOT / "slurm"
