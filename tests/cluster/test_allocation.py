@@ -7,11 +7,12 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from batch import JOB, Run, command, submit
 
+from hpcda import open_run
+from hpcda.analysis.parallel import default_processes
 from hpcda.errors import InputError
 from hpcda.job.text import to_toml
 from hpcda.slurm import Profile
@@ -27,11 +28,6 @@ def done(tmp_path_factory):
     ran = command("run", folder / "job.toml", "--output", folder / "run", "--quiet")
     assert ran.returncode == 0, ran.stderr
     return folder / "run"
-
-
-def levels(folder):
-    summary = json.loads((folder / "analysis" / "summary.json").read_text())
-    return [(one["action"], one["count"]) for one in summary["minima"]]
 
 
 def test_srun_that_makes_worlds_of_one_rank_is_refused(slurm, tmp_path):
@@ -94,15 +90,14 @@ def test_a_refused_analysis_leaves_the_job_in_the_queue(slurm, tmp_path, monkeyp
 
 
 def test_the_analysis_has_the_processors_of_its_job(slurm, tmp_path):
-    code = "from hpcda.analysis.parallel import default_processes; print(default_processes())"
+    python = f"{sys.executable} -c 'import json, os; print(json.dumps(dict(os.environ)))'"
     script = tmp_path / "script.sh"
-    script.write_text(
-        f"#!/bin/sh\n{sys.executable} -c '{code}'\nsrun -n 1 -c 2 {sys.executable} -c '{code}'\n"
-    )
+    script.write_text(f"#!/bin/sh\n{python}\nsrun -n 1 -c 2 {python}\n")
     words = ["sbatch", "--parsable", "-n", "1", "-c", "3", f"--output={tmp_path}/log", str(script)]
     job = slurm.call(*words).strip()
     assert slurm.wait(job) == ["COMPLETED"], (tmp_path / "log").read_text()
-    assert (tmp_path / "log").read_text().split() == ["3", "2"]
+    environments = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert [default_processes(environment) for environment in environments] == [3, 2]
 
 
 SLURM_CLUSTER = """
@@ -125,12 +120,15 @@ if __name__ == "__main__":
 
 def test_workers_of_dask_jobqueue_give_the_same_analysis(slurm, done, tmp_path):
     pytest.importorskip("dask_jobqueue", reason="the tools of a developer bring dask-jobqueue")
-    (one, two) = (shutil.copytree(done, tmp_path / name) for name in ("one", "two"))
-    assert command("analyze", one, "--workers", 0).returncode == 0
-    script = Path(tmp_path / "script.py")
+    script = tmp_path / "script.py"
     script.write_text(SLURM_CLUSTER)
-    words = [sys.executable, str(script), str(two), str(tmp_path / "logs")]
+    run = shutil.copytree(done, tmp_path / "run")
+    words = [sys.executable, str(script), str(run), str(tmp_path / "logs")]
     ran = subprocess.run(words, capture_output=True, text=True, timeout=150, check=False)
     assert ran.returncode == 0, ran.stderr
     assert "2 workers" in ran.stdout
-    assert levels(one) == levels(two)
+    summary = json.loads((run / "analysis" / "summary.json").read_text())
+    here = open_run(done).minima
+    assert len(here) == len(summary["minima"]) > 0
+    for one, other in zip(here, summary["minima"], strict=True):
+        assert (one.action, one.count) == (other["action"], other["count"])
