@@ -168,7 +168,7 @@ def _live(job: Job, directory: Path, wish: _Wish) -> Path:
                 all_or_none(comm, lambda: _prepare(directory, layout, part, wish.resume))
                 told = _ensemble(job, scene, world, layout, directory, wish, part, earlier, stop)
             if world.rank == 0:
-                _index(directory, layout)
+                _index(directory)
             world.wait()
     if told:
         raise StoppedError(told, directory)
@@ -236,10 +236,10 @@ def _earlier(job: Job, directory: Path, part: Part, layout: Layout, again: bool)
     return look_back(found, decisions, informed, len(layout.rf), job.ensemble.ranks_per_start)
 
 
-def _index(directory: Path, layout: Layout) -> None:
-    """Make the index, unless other parts are at work, which make it when they have ended."""
+def _index(directory: Path) -> None:
+    """Make the index where there is none, unless other parts are at work, the last of which makes it."""
     shards = sorted((directory / SHARDS).glob("rank-*.h5"))
-    if shards and not any(in_use(shard) for shard in shards):
+    if shards and not (directory / INDEX).exists() and not any(in_use(shard) for shard in shards):
         build_index(directory)
 
 

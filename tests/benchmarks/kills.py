@@ -38,9 +38,10 @@ def main() -> int:
         case = list(CASES)[number % len(CASES)]
         rng = random.Random(f"{given.seed} {number}")
         check(case, folder / case.replace(" ", "-"), given.ranks, rng, counts[case])
-    print(
-        f"{'case':18}{'runs':>6}{'kills':>7}{'unreadable':>12}{'lost':>6}{'run again':>11}{'different':>11}{'end, s':>8}"
+    heads = (
+        f"{'runs':>6}{'kills':>7}{'unreadable':>12}{'lost':>6}{'run again':>11}{'different':>11}{'end, s':>8}"
     )
+    print(f"{'case':18}{heads}")
     for case, one in counts.items():
         numbers = f"{one.runs:6}{one.kills:7}{one.unreadable:12}{one.lost:6}{one.again:11}{one.different:11}"
         print(f"{case:18}{numbers}{one.slowest:8.1f}")

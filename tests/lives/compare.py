@@ -25,8 +25,15 @@ def same_run(one: RunFile, two: RunFile) -> None:
             np.testing.assert_array_equal(left, right)
 
 
-def same_ends(one: RunFile, two: RunFile, relative: float = 1e-12) -> None:
-    """Two runs of a job end at the same actions, whichever of their starts were merged when."""
+def same_ends(one: RunFile, two: RunFile, relative: float = 1e-12, bits: bool = True) -> None:
+    """Two runs of a job end at the same actions, whichever of their starts were merged when.
+
+    Args:
+        one: A run.
+        two: Another one.
+        relative: Largest relative difference of final actions.
+        bits: Whether starts that were never merged are equal bit by bit; sums over ranks are not.
+    """
     for name in BEGIN:
         np.testing.assert_array_equal(one.table(name), two.table(name), err_msg=name)
     assert one.finished.all() and two.finished.all()
@@ -35,7 +42,8 @@ def same_ends(one: RunFile, two: RunFile, relative: float = 1e-12) -> None:
     complete = one.last == left.shape[1] - 1
     np.testing.assert_allclose(left[complete, -1], right[complete, -1], rtol=relative)
     alone = complete & (one.same_as == one.start) & (two.same_as == two.start)
-    np.testing.assert_array_equal(left[alone, -1], right[alone, -1])
+    if bits:
+        np.testing.assert_array_equal(left[alone, -1], right[alone, -1])
     assert (left[at, one.last] > 0).all()
     paths = [
         int(start) for start in one.start[complete] if one.has_path(int(start)) and two.has_path(int(start))

@@ -10,7 +10,7 @@ PLAIN: dict[str, Any] = {
     "twin": {
         "dt": 0.02,
         "samples": 41,
-        "spin_up": 10.0,
+        "spin_up": 1.0,
         "observed": ["x", "z"],
         "noise_std": 0.5,
         "seed": 1,

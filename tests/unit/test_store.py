@@ -17,7 +17,7 @@ import pytest
 from synthetic_run import make_layout, write_run
 
 from hpcda.errors import InputError
-from hpcda.store import Layout, RunFile, RungRecord, Shard, build_index, resumable
+from hpcda.store import Journal, Layout, Part, RunFile, RungRecord, Shard, build_index, survey
 from hpcda.store.shard import in_use, marker_of
 from hpcda.store.tables import committed_rungs, current_rows
 
@@ -215,7 +215,7 @@ def test_a_missing_shard_is_an_error_not_a_gap(run, tmp_path):
 def test_a_shard_in_use_is_never_opened(tmp_path, layout):
     with Shard.create(tmp_path, 0, layout) as shard:
         assert in_use(shard.path)
-        for read in (build_index, resumable, RunFile):
+        for read in (build_index, RunFile):
             with pytest.raises(InputError, match="being written"):
                 read(tmp_path)
     assert not in_use(shard.path)
@@ -278,27 +278,31 @@ def interrupted(folder, layout: Layout) -> None:
 
 
 def test_resume_continues_where_it_was(tmp_path, layout):
-    assert resumable(tmp_path) is None
+    assert len(survey(tmp_path, Part(), layout).start) == 0
     interrupted(tmp_path, layout)
-    state = resumable(tmp_path)
-    assert state.done == {0} and state.fingerprint == layout.fingerprint and state.starts == 6
-    first, second = state.unfinished
+    state = survey(tmp_path, Part(), layout)
+    assert state.start.tolist() == [0, 1, 2] and state.ended.tolist() == [True, False, False]
+    first, second = state.checkpoint(1), state.checkpoint(2)
     assert (first.start, first.way, first.first_rung) == (1, "uniform", 1)
-    assert [rung for rung, _ in first.rungs] == [1, 2]
-    assert first.rungs[1][1].action == 22.0 and first.rungs[1][1].parameters == [4.0]
-    assert (first.path == 102).all() and (second.path == 200).all()
+    assert first.rungs.tolist() == [1, 2] and not first.finished
+    assert first.record(1).action == 22.0 and first.record(1).parameters == [4.0]
+    assert (first.path == 102).all() and (second.path == 200).all() and (state.path(0) == 4).all()
+    with pytest.raises(KeyError):
+        state.checkpoint(3)
     before = {path.name: path.read_bytes() for path in (tmp_path / "shards").iterdir()}
+    with pytest.raises(InputError, match="holds a run already"):
+        Shard.create(tmp_path, 0, layout)
     with Shard.create(tmp_path, 0, layout, resume=True) as shard:
-        for checkpoint in state.unfinished:
+        for checkpoint in (first, second):
             row = shard.begin(checkpoint.start, checkpoint.way, checkpoint.first_rung, checkpoint)
-            for rung in range(checkpoint.rungs[-1][0] + 1, 5):
+            for rung in range(int(checkpoint.rungs[-1]) + 1, 5):
                 shard.rung(row, rung, record(100.0 + rung), path_of(layout, 7))
             if checkpoint.start == 1:
                 shard.finish(row, path_of(layout, 7))
-    again = resumable(tmp_path)
-    assert again.done == {0, 1}
-    assert [c.start for c in again.unfinished] == [2]
-    assert len(again.unfinished[0].rungs) == 5  # the row that came furthest counts
+    again = survey(tmp_path, Part(), layout)
+    assert again.start[again.ended].tolist() == [0, 1]
+    assert len(again.checkpoint(2).rungs) == 5  # the row that came furthest counts
+    assert (again.checkpoint(2).path == 7).all()
     assert all((tmp_path / "shards" / name).read_bytes() == content for name, content in before.items())
     build_index(tmp_path)
     file = RunFile(tmp_path)
@@ -306,6 +310,53 @@ def test_resume_continues_where_it_was(tmp_path, layout):
     np.testing.assert_array_equal(file.finished, [True, True, False])
     np.testing.assert_array_equal(file.table("action")[1], [np.nan, 21, 22, 103, 104])
     assert (file.path(1)[0][0] == 7).all() and not file.has_path(2)
+
+
+def test_parts_have_shards_of_their_own(tmp_path, layout):
+    for number in (1, 2):
+        with Shard.create(tmp_path, 0, layout, part=Part(number, 2)) as shard:
+            row = shard.begin(number, "quiet", 0)
+            shard.rung(row, 0, record(float(number)), path_of(layout, 1))
+    assert survey(tmp_path, Part(2, 2), layout).start.tolist() == [2]
+    assert RunFile(tmp_path).start.tolist() == [1, 2] and RunFile(tmp_path).header.ranks == 2
+    with pytest.raises(InputError, match="in 2 parts"):
+        survey(tmp_path, Part(1, 3), layout)
+    with pytest.raises(InputError, match="in 2 parts"):
+        survey(tmp_path, Part(), layout)
+
+
+def test_minima_are_kept_beside_the_best_paths(tmp_path):
+    layout = replace(make_layout(rungs=2, keep_paths="best:1"), sketch=3, minima=True)
+    with Shard.create(tmp_path, 0, layout) as shard:
+        for start, action in enumerate((3.0, 2.0, 1.0)):
+            row = shard.begin(start, "quiet", 0)
+            for rung in range(2):
+                shard.rung(row, rung, record(action), path_of(layout, start))
+            shard.finish(row, path_of(layout, start), np.full(3, float(start)))
+        shard.keep_minima({0: path_of(layout, 0), 1: path_of(layout, 1)}, ())
+        shard.keep_minima({1: path_of(layout, 1), 2: path_of(layout, 2)}, {0})
+        shard.keep_minima({2: path_of(layout, 2), 3: path_of(layout, 3)}, {1})
+    state = survey(tmp_path, Part(), layout)
+    assert state.have_paths([0, 1, 2]) == {1, 2}
+    assert state.path(0) is None and (state.path(1) == 1).all() and (state.path(2) == 2).all()
+    assert [one.sketch.tolist() for one in state.all_ended()] == [[0.0] * 3, [1.0] * 3, [2.0] * 3]
+    assert state.without({1}).start.tolist() == [0, 2]
+
+
+def test_the_journal_forgets_a_line_that_was_being_written(tmp_path):
+    journal = Journal(tmp_path / "plan.jsonl")
+    assert journal.read() == []
+    journal.write(np.inf, [(0, "quiet", 3, ()), (1, "splice", 0, (0, 7))])
+    with (tmp_path / "plan.jsonl").open("a") as file:
+        file.write('{"cap": 3.0, "tas')
+    assert len(journal.read()) == 1
+    journal.write(0.1 + 0.2, [(2, "quiet", 0, ())])
+    first, second = journal.read()
+    assert first.cap == np.inf and first.tasks[1] == (1, "splice", 0, (0, 7))
+    assert second.cap == 0.1 + 0.2
+    (tmp_path / "plan.jsonl").write_text("nothing of the kind\n")
+    with pytest.raises(InputError, match="line 1"):
+        journal.read()
 
 
 def test_an_interrupted_run_can_be_analysed(tmp_path, layout):
@@ -356,10 +407,11 @@ def test_a_killed_writer_leaves_whole_rungs(tmp_path, keep):
         for place, (start, rung) in enumerate(zip(file.path_start, file.path_rung, strict=True)):
             if place % 17 == 0 or place > len(file.path_start) - 3:
                 assert (file.path(int(start), int(rung))[0][0] == 1000.0 * start + rung + 1).all()
-        state = resumable(folder)
-        assert state.done == set(file.start[file.finished].tolist())
-        for checkpoint in state.unfinished:
-            assert (checkpoint.path == 1000.0 * checkpoint.start + checkpoint.rungs[-1][0] + 1).all()
+        state = survey(folder, Part(), make_layout(rungs=40, starts=10**6, keep_paths=keep))
+        assert state.start[state.ended].tolist() == file.start[file.finished].tolist()
+        for start in state.start[~state.ended].tolist():
+            checkpoint = state.checkpoint(start)
+            assert (checkpoint.path == 1000.0 * start + checkpoint.rungs[-1] + 1).all()
 
 
 def test_a_rung_costs_little_and_no_memory(tmp_path):

@@ -1,0 +1,100 @@
+"""When a run stops: signals, times as people write them, what Slurm says."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+from hpcda.errors import InputError
+from hpcda.stop import SIGNALS, TIME, Stop, deadline, sentence
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("90", 90),
+        (90, 90),
+        ("1.5", 1.5),
+        ("2:30", 150),
+        ("1:30:00", 5400),
+        ("1-00:00:01", 86401),
+        ("0:05", 5),
+    ],
+)
+def test_times(text, seconds):
+    assert deadline(text, 1000.0) == 1000.0 + seconds
+
+
+@pytest.mark.parametrize("text", ["", "soon", "-5", "0", "1:2:3:4", "1h", "nan", "0:00:00", ":30"])
+def test_no_times(text):
+    with pytest.raises(InputError) as caught:
+        deadline(text, 0.0)
+    assert caught.value.mistakes[0].place == "--time-limit"
+
+
+def test_without_a_limit():
+    assert deadline(None, 0.0) is None
+
+
+def squeue(folder, text, code=0):
+    file = folder / "squeue"
+    file.write_text(f"#!/bin/sh\ncat <<'END'\n{text}\nEND\nexit {code}\n")
+    file.chmod(0o755)
+
+
+def test_slurm(monkeypatch, tmp_path):
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    monkeypatch.delenv("SLURM_JOB_END_TIME", raising=False)
+    with pytest.raises(InputError, match="this is no Slurm job"):
+        deadline("slurm", 0.0)
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    squeue(tmp_path, "2026-11-22T12:00:00")
+    expected = time.mktime((2026, 11, 22, 12, 0, 0, 0, 0, -1))
+    assert deadline("slurm", 0.0) == expected
+    squeue(tmp_path, "N/A")
+    assert deadline("slurm", 0.0) is None
+    squeue(tmp_path, "slurm_load_jobs error: Invalid job id specified", code=1)
+    with pytest.raises(InputError, match="the end of job 17: slurm_load_jobs error"):
+        deadline("slurm", 0.0)
+    monkeypatch.setenv("SLURM_JOB_END_TIME", "12345")
+    assert deadline("slurm", 0.0) == 12345.0
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_is_heard_and_handlers_come_back(number):
+    before = signal.getsignal(number)
+    with Stop() as stop:
+        assert stop.why == 0
+        os.kill(os.getpid(), number)
+        time.sleep(0.01)
+        assert stop.why == number and sentence(stop.why) == number.name
+    assert signal.getsignal(number) == before
+
+
+def test_signals_that_are_ignored_stay_so():
+    before = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    try:
+        with Stop() as stop:
+            os.kill(os.getpid(), signal.SIGUSR1)
+            time.sleep(0.01)
+            assert stop.why == 0
+        assert signal.getsignal(signal.SIGUSR1) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_time_is_up_before_its_end_by_what_work_takes():
+    now = time.time()
+    stop = Stop(now)
+    stop.deadline = now + 1000.0
+    assert stop.why == 0
+    stop.deadline = now + 5.0
+    assert stop.why == 0  # a twentieth of it is kept for closing
+    stop.timed(lambda: time.sleep(0.05))
+    assert 0.05 <= stop.longest < 2.0
+    stop.longest = 3.0
+    assert stop.why == TIME and sentence(stop.why) == "the end of its time"
