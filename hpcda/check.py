@@ -78,8 +78,12 @@ class Checked:
         return all(one.ok for _, one in self.verifications)
 
 
-def check(job: Job) -> Checked:
+def check(job: Job, fresh: bool = True) -> Checked:
     """Build the problem of a job, check its derivatives and estimate its cost.
+
+    Args:
+        job: The job.
+        fresh: Refuse an output directory that holds a run.
 
     Raises:
         InputError: The job, its model or its data hold mistakes, its output directory holds a run, or the
@@ -87,7 +91,8 @@ def check(job: Job) -> Checked:
     """
     mistakes: list[Mistake] = []
     try:
-        refuse_used(job.output_directory)
+        if fresh:
+            refuse_used(job.output_directory)
     except InputError as error:
         mistakes += error.mistakes
     try:

@@ -31,6 +31,9 @@ a first run:
   mpirun -n 4 hpcda run first/job.toml
   hpcda status first/run
   hpcda analyze first/run             levels, minima, prediction, figures
+
+on a cluster:
+  hpcda submit first/job.toml --ranks 64 --profile slurm/site.toml
 """
 EXITS = """\
 exit codes: 0 done; 2 a mistake in the input, told on standard error; 75 stopped early ('hpcda resume' goes
@@ -198,6 +201,38 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("job", type=Path, metavar="JOB.toml", help="the job file")
 
     one = add(
+        "submit",
+        _submit,
+        "run a job under Slurm",
+        "examples:\n"
+        "  hpcda submit job.toml --ranks 64 --time 12:00:00 --dry-run     shows the script\n"
+        "  hpcda submit job.toml --profile slurm/site.toml                submits it\n"
+        "  hpcda submit job.toml --profile slurm/site.toml --requeue --analyze\n"
+        "  hpcda submit job.toml --array 8 --ranks 32                     8 jobs share the starts\n\n"
+        "The job is checked first. Script and log are in RUN/slurm, the job's number is in RUN/slurm.json.\n"
+        "A job whose time is up ends after the rung in hand; submitted again, it goes on from there; with\n"
+        "--requeue it goes back to the queue until it is done. 'hpcda status RUN' tells how far it is.\n\n"
+        "A profile is a TOML file: partition, account, qos, nodes, ntasks, ntasks_per_node, mem,\n"
+        "mem_per_cpu, time, options, modules, setup, environment, launcher (mpirun or srun --mpi=pmix),\n"
+        "signal_seconds, lives, [analysis] with cpus, mem, time. slurm/example.toml explains them.",
+    )
+    one.add_argument("job", type=Path, metavar="JOB.toml", help="the job file")
+    one.add_argument("--profile", type=Path, metavar="SITE.toml", help="what the site asks of batch jobs")
+    one.add_argument(
+        "--ranks", type=_positive, metavar="N", help="MPI ranks, in place of the profile's ntasks"
+    )
+    one.add_argument("--time", type=_limit, metavar="T", help="time limit, in place of the profile's")
+    one.add_argument("--array", type=_positive, metavar="N", help="N jobs of --ranks each share the starts")
+    one.add_argument("--requeue", action="store_true", help="go back to the queue until the run is done")
+    one.add_argument(
+        "--analyze", action="store_true", help="submit the analysis too, for when the run is done"
+    )
+    one.add_argument(
+        "--output", type=Path, metavar="DIR", help="directory of the results, in place of output.directory"
+    )
+    one.add_argument("--dry-run", action="store_true", help="show the script, submit and write nothing")
+
+    one = add(
         "models",
         _models,
         "list the models, or one model's names, units, values and source",
@@ -248,6 +283,20 @@ def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit():
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
     return int(text)
+
+
+def _positive(text: str) -> int:
+    if _count(text) == 0:
+        raise argparse.ArgumentTypeError("0 is not a whole number from 1")
+    return int(text)
+
+
+def _limit(text: str) -> str:
+    from hpcda.slurm import limit
+
+    if limit.seconds(text) is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time limit: give {limit.ACCEPTED}")
+    return text
 
 
 class _Version(argparse.Action):
@@ -336,6 +385,49 @@ def _check(arguments: argparse.Namespace) -> int:
     checked = check(job)
     _say(report(job, checked))
     return DONE if checked.ok else FAILED
+
+
+def _submit(arguments: argparse.Namespace) -> int:
+    from hpcda.check import check
+    from hpcda.job import load_job, refuse_changed
+    from hpcda.progress import duration
+    from hpcda.slurm import Batch, Profile, analysis_script, job_script, load_profile, refuse_now, submit
+
+    profile = Profile() if arguments.profile is None else load_profile(arguments.profile)
+    job = load_job(arguments.job)
+    batch = Batch(
+        job=arguments.job,
+        run=arguments.output or job.output_directory,
+        profile=profile,
+        ranks=profile.ranks if arguments.ranks is None else arguments.ranks,
+        time=arguments.time,
+        array=arguments.array,
+        requeue=arguments.requeue,
+    )
+    batch.refuse_misfits(job.ensemble.starts, job.ensemble.ranks_per_start)
+    if not arguments.dry_run:
+        refuse_now(batch.run)
+    begun = batch.run / "job.toml"
+    if begun.is_file():
+        refuse_changed(load_job(begun), job)
+    checked = check(job, fresh=False)
+    if not checked.ok:
+        raise InputError(
+            Mistake(str(arguments.job), "its derivatives are wrong", "hpcda check shows by how much")
+        )
+    if arguments.dry_run:
+        _say(job_script(batch) + ("\n" + analysis_script(batch) if arguments.analyze else ""))
+        return DONE
+    done = submit(batch, arguments.analyze)
+    ranks = f"{batch.ranks} rank{'s' * (batch.ranks != 1)}"
+    jobs = f"{batch.array} jobs of {ranks} each" if batch.array is not None else ranks
+    most = "at most" if job.ensemble.way == "auto" else "about"
+    cost = f"{most} {duration(checked.cost.total)} of one core in all"
+    _say(f"Submitted batch job {done.job}: {jobs}, {cost}.")
+    if done.analysis:
+        _say(f"Submitted batch job {done.analysis}: the analysis, when {done.job} is done.")
+    _say(f"Script and log are in {done.script.parent}. Next: hpcda status {batch.run}")
+    return DONE
 
 
 def _models(arguments: argparse.Namespace) -> int:

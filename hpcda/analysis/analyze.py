@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from hpcda.analysis.parallel import usable_cores, workers
+from hpcda.analysis.parallel import default_processes, workers
 from hpcda.analysis.rundata import Run, in_turn, open_run
 from hpcda.analysis.summary import summarize
 from hpcda.errors import InputError, Mistake
@@ -45,7 +45,7 @@ def analyze(
     run = open_run(Path(run_dir).absolute(), problem)
     folder = _folder(run.file.run_dir / "analysis")
     if processes is None:
-        processes = max(1, min(8, usable_cores(), len(run.file.start) // STARTS_A_WORKER))
+        processes = max(1, min(default_processes(), len(run.file.start) // STARTS_A_WORKER))
     with workers(scheduler, processes) as mapping:
         run.use(mapping, max(1, 4 * processes, len(run.file.start) // 1000))
         summary = summarize(run)

@@ -9,15 +9,31 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Mapping as Variables
 from contextlib import contextmanager
 from typing import Any
 
 Mapping = Callable[[Callable[..., Any], Sequence[tuple[Any, ...]]], list[Any]]
+AT_HOME = 8
+"""Worker processes that are started unasked on a machine that others may use too."""
 
 
 def usable_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def default_processes(environment: Variables[str, str] = os.environ) -> int:
+    """Worker processes that are started unasked.
+
+    In a Slurm job as many as this node gives to it, whether or not the site binds it to cores: those of this
+    task within a step, else the job's. Elsewhere those of the machine, at most `AT_HOME`.
+    """
+    if "SLURM_JOB_ID" not in environment:
+        return min(AT_HOME, usable_cores())
+    within_step = "SLURM_STEP_ID" in environment and "SLURM_CPUS_PER_TASK" in environment
+    given = environment.get("SLURM_CPUS_PER_TASK" if within_step else "SLURM_CPUS_ON_NODE", "")
+    return max(1, int(given)) if given.isdigit() else usable_cores()
 
 
 @contextmanager
@@ -26,8 +42,8 @@ def workers(scheduler: str | None = None, processes: int | None = None) -> Itera
 
     Args:
         scheduler: Address of a running Dask scheduler; its workers must see the run's files.
-        processes: Number of local worker processes when no scheduler is named, by default as many as there
-            are cores, at most eight; 0 runs everything in this process.
+        processes: Number of local worker processes when no scheduler is named, by default
+            `default_processes`; 0 runs everything in this process.
 
     Yields:
         ``map(function, arguments) -> results``.
@@ -57,7 +73,7 @@ def workers(scheduler: str | None = None, processes: int | None = None) -> Itera
             finally:
                 client.close()
             return
-        count = processes or min(8, usable_cores())
+        count = processes or default_processes()
         cluster = LocalCluster(
             n_workers=count,
             threads_per_worker=1,

@@ -12,6 +12,8 @@ from hpcda.errors import InputError, Mistake
 from hpcda.job.mistakes import parse
 from hpcda.job.schema import Job
 
+HOW_TO_BEGIN = "give the path of a job file; 'hpcda init NAME' writes one to start from"
+
 
 def load_job(source: str | os.PathLike[str] | Mapping[str, Any]) -> Job:
     """The job in a TOML file, or the one that a table describes.
@@ -26,7 +28,7 @@ def load_job(source: str | os.PathLike[str] | Mapping[str, Any]) -> Job:
     if isinstance(source, Mapping):
         return _job(_plain(source), Path.cwd())
     path = Path(source)
-    return _job(_tables(path), path.absolute().parent)
+    return _job(read_tables(path, "job", HOW_TO_BEGIN), path.absolute().parent)
 
 
 def _job(raw: dict[str, Any], folder: Path) -> Job:
@@ -42,18 +44,26 @@ def _job(raw: dict[str, Any], folder: Path) -> Job:
     return job
 
 
-def _tables(path: Path) -> dict[str, Any]:
-    """The tables of a TOML file."""
-    remedy = "give the path of a job file; 'hpcda init NAME' writes one to start from"
+def read_tables(path: Path, noun: str, remedy: str) -> dict[str, Any]:
+    """The tables of a TOML file.
+
+    Args:
+        path: The file.
+        noun: What a person calls it.
+        remedy: What to do where there is none.
+
+    Raises:
+        InputError: There is no such file, or it is not TOML.
+    """
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         raise InputError(Mistake(str(path), "there is no such file", remedy)) from None
     except IsADirectoryError:
-        raise InputError(Mistake(str(path), "is a directory, not a job file", remedy)) from None
+        raise InputError(Mistake(str(path), f"is a directory, not a {noun} file", remedy)) from None
     except UnicodeDecodeError as error:
         raise InputError(
-            Mistake(str(path), f"byte {error.start} is not UTF-8 text", "save the job as UTF-8")
+            Mistake(str(path), f"byte {error.start} is not UTF-8 text", f"save the {noun} as UTF-8")
         ) from None
     except (OSError, ValueError) as error:
         raise InputError(Mistake(str(path), f"cannot be read: {error}", remedy)) from None
@@ -69,8 +79,8 @@ def _tables(path: Path) -> dict[str, Any]:
         raise InputError(
             Mistake(
                 str(path),
-                f"is not a job: {type(error).__name__}: {error}",
-                "mend the value; job files hold plain numbers and short lists",
+                f"is not a {noun}: {type(error).__name__}: {error}",
+                f"mend the value; {noun} files hold plain numbers and short lists",
             )
         ) from None
 

@@ -5,20 +5,22 @@ from __future__ import annotations
 import copy
 import types
 import typing
-from collections.abc import Sequence
-from typing import Annotated, Any, Union, get_args, get_origin
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from hpcda.errors import Mistake
-from hpcda.job.kinds import MARK
+from hpcda.job.kinds import MARK, Section
 from hpcda.job.schema import Job, source_of_data
 from hpcda.job.text import quoted
 from hpcda.names import nearest
 
 Place = tuple[str | int, ...]
+S = TypeVar("S", bound=Section)
 
 
 def dotted(place: Sequence[str | int]) -> str:
@@ -30,26 +32,39 @@ def dotted(place: Sequence[str | int]) -> str:
 
 
 def parse(raw: dict[str, Any]) -> tuple[Job | None, list[Mistake]]:
-    """The job that `raw` describes, or every mistake in it.
+    """The job that `raw` describes, or every mistake in it."""
+    return parse_as(Job, "the job", raw, source_of_data(bool(raw.get("data")), bool(raw.get("twin"))))
+
+
+def parse_as(
+    root: type[S], noun: str, raw: dict[str, Any], known: Iterable[tuple[str, str, str]] = ()
+) -> tuple[S | None, list[Mistake]]:
+    """The tables of a kind `root` that `raw` describes, or every mistake in them.
 
     A table with a wrong key has its other checks made as well: the wrong keys are left out and the rest is
     read again.
+
+    Args:
+        root: The kind of the outermost table.
+        noun: What a person calls it.
+        raw: The tables.
+        known: Mistakes found before: key, problem, remedy.
     """
     found: list[tuple[Place, Mistake]] = [
-        ((key,), Mistake(key, problem, remedy))
-        for key, problem, remedy in source_of_data(bool(raw.get("data")), bool(raw.get("twin")))
+        ((key,), Mistake(key, problem, remedy)) for key, problem, remedy in known
     ]
+    reader = _Reader(root, noun, raw)
     removed: list[Place] = []
     rest: Any = raw
     while True:
         try:
-            job = Job.model_validate(rest)
+            read = root.model_validate(rest)
         except ValidationError as error:
             wrong = [one for one in _singles(error) if not _follows(*one, removed)]
         else:
             break
         found += [
-            (place, _mistake(place, detail, raw)) for place, detail in wrong if place not in dict(found)
+            (place, reader.mistake(place, detail)) for place, detail in wrong if place not in dict(found)
         ]
         cut = [place for place, _ in wrong if _holds(rest, place)]
         if not cut:
@@ -59,7 +74,7 @@ def parse(raw: dict[str, Any]) -> tuple[Job | None, list[Mistake]]:
         for place in sorted(cut, key=len, reverse=True):
             _remove(rest, place)
     if not found:
-        return job, []
+        return read, []
     order = _order(raw)
     return None, [mistake for _, mistake in sorted(found, key=lambda one: order(one[0]))]
 
@@ -148,25 +163,6 @@ def _shown(place: Place, raw: dict[str, Any]) -> str:
     return dotted((place[0], *place[2:]) if single else place)
 
 
-def _mistake(place: Place, detail: ErrorDetails, raw: dict[str, Any]) -> Mistake:
-    shown, kind, context = _shown(place, raw), detail["type"], detail.get("ctx", {})
-    if kind == "hpcda":
-        return Mistake(shown, context["problem"], context["remedy"])
-    if kind == "extra_forbidden":
-        return Mistake(shown, "is not a key of the job", nearest(str(place[-1]), _keys(place[:-1], detail)))
-    remedy = "give " + (_description(place) or "a value of another kind")
-    if kind == "missing":
-        return Mistake(shown, "is missing", remedy)
-    if kind == "literal_error":
-        expected = str(context["expected"]).replace(" or ", ", ").replace("'", "")
-        words = [word for word in expected.split(", ") if word]
-        found = detail["input"]
-        if len(words) > 1:
-            remedy = nearest(found, words) if isinstance(found, str) else f"use one of: {', '.join(words)}"
-        return Mistake(shown, f"{_short(found)} is not accepted", remedy)
-    return Mistake(shown, _problem(kind, detail["input"], context), remedy)
-
-
 _COMPARISONS = {
     "greater_than": ("is not above", "gt"),
     "greater_than_equal": ("is below", "ge"),
@@ -222,40 +218,73 @@ def _unwrap(annotation: Any) -> list[Any]:
     return [annotation]
 
 
-def _walk(place: Place) -> tuple[list[Any], FieldInfo | None]:
-    """The kinds of value accepted at a place, and the last field on the way there."""
-    kinds: list[Any] = [Job]
-    field: FieldInfo | None = None
-    for step in place:
-        inner: list[Any] = []
-        for kind in kinds:
-            if isinstance(kind, type) and issubclass(kind, BaseModel):
-                for name, one in kind.model_fields.items():
-                    if (one.alias or name) == step:
-                        field = one
-                        inner += _unwrap(one.annotation)
-            elif get_origin(kind) is dict:
-                inner += _unwrap(get_args(kind)[1])
-            elif get_origin(kind) is tuple and isinstance(step, int):
-                inner += _unwrap(get_args(kind)[0])
-        kinds = inner
-    return kinds, field
+@dataclass(frozen=True)
+class _Reader:
+    """Puts pydantic's errors about one kind of tables into words.
 
+    Attributes:
+        root: The kind of the outermost table.
+        noun: What a person calls it.
+        raw: The tables as they were given.
+    """
 
-def _keys(place: Place, detail: ErrorDetails) -> list[str]:
-    """The keys of the table at a place; of several kinds of table, those of the kind that pydantic chose."""
-    kinds, _ = _walk(place)
-    sections = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
-    chosen = {str(step).removeprefix(MARK) for step in detail["loc"] if str(step).startswith(MARK)}
-    fits = [
-        one
-        for one in sections
-        if "kind" in one.model_fields and chosen & {*get_args(one.model_fields["kind"].annotation)}
-    ]
-    names = [one.alias or name for kind in fits or sections for name, one in kind.model_fields.items()]
-    return list(dict.fromkeys(names))
+    root: type[Section]
+    noun: str
+    raw: dict[str, Any]
 
+    def mistake(self, place: Place, detail: ErrorDetails) -> Mistake:
+        shown, kind, context = _shown(place, self.raw), detail["type"], detail.get("ctx", {})
+        if kind == "hpcda":
+            return Mistake(shown, context["problem"], context["remedy"])
+        if kind == "extra_forbidden":
+            known = self.keys(place[:-1], detail)
+            return Mistake(shown, f"is not a key of {self.noun}", nearest(str(place[-1]), known))
+        remedy = "give " + (self.description(place) or "a value of another kind")
+        if kind == "missing":
+            return Mistake(shown, "is missing", remedy)
+        if kind == "literal_error":
+            expected = str(context["expected"]).replace(" or ", ", ").replace("'", "")
+            words = [word for word in expected.split(", ") if word]
+            found = detail["input"]
+            if len(words) > 1:
+                remedy = (
+                    nearest(found, words) if isinstance(found, str) else f"use one of: {', '.join(words)}"
+                )
+            return Mistake(shown, f"{_short(found)} is not accepted", remedy)
+        return Mistake(shown, _problem(kind, detail["input"], context), remedy)
 
-def _description(place: Place) -> str | None:
-    _, field = _walk(place)
-    return field.description if field else None
+    def walk(self, place: Place) -> tuple[list[Any], FieldInfo | None]:
+        """The kinds of value accepted at a place, and the last field on the way there."""
+        kinds: list[Any] = [self.root]
+        field: FieldInfo | None = None
+        for step in place:
+            inner: list[Any] = []
+            for kind in kinds:
+                if isinstance(kind, type) and issubclass(kind, BaseModel):
+                    for name, one in kind.model_fields.items():
+                        if (one.alias or name) == step:
+                            field = one
+                            inner += _unwrap(one.annotation)
+                elif get_origin(kind) is dict:
+                    inner += _unwrap(get_args(kind)[1])
+                elif get_origin(kind) is tuple and isinstance(step, int):
+                    inner += _unwrap(get_args(kind)[0])
+            kinds = inner
+        return kinds, field
+
+    def keys(self, place: Place, detail: ErrorDetails) -> list[str]:
+        """The keys of the table at a place; of several kinds of it, those of the kind that pydantic chose."""
+        kinds, _ = self.walk(place)
+        sections = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        chosen = {str(step).removeprefix(MARK) for step in detail["loc"] if str(step).startswith(MARK)}
+        fits = [
+            one
+            for one in sections
+            if "kind" in one.model_fields and chosen & {*get_args(one.model_fields["kind"].annotation)}
+        ]
+        names = [one.alias or name for kind in fits or sections for name, one in kind.model_fields.items()]
+        return list(dict.fromkeys(names))
+
+    def description(self, place: Place) -> str | None:
+        _, field = self.walk(place)
+        return field.description if field else None

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, TypeVar
@@ -16,6 +16,8 @@ from mpi4py import MPI
 from hpcda.errors import InputError, Mistake
 
 T = TypeVar("T")
+LEAST_OWN_STEP = 0xFFFFFFF0
+"""Slurm counts its own steps (the batch script, the shell of salloc) down from 2³²; srun's count from 0."""
 
 
 class World:
@@ -127,16 +129,37 @@ def all_agree(comm: Any, action: Callable[[], T]) -> T:
 
 
 def _check_launcher(size: int) -> None:
-    tasks = int(os.environ.get("SLURM_STEP_NUM_TASKS", "1"))
-    launched = "SLURM_STEP_ID" in os.environ and "OMPI_COMM_WORLD_SIZE" not in os.environ
-    if launched and tasks > 1 and size == 1:
-        raise InputError(
-            Mistake(
-                "srun",
-                f"it started {tasks} tasks, but MPI sees 1 rank in each",
-                "use srun --mpi=pmix, or mpirun inside the allocation",
-            )
-        )
+    """Refuse a world that is not as large as the launcher made it: a launcher and an MPI that do not match.
+
+    Such ranks are worlds of their own, and each would do the whole run. A process that nobody launched is
+    not looked at: a Python or a notebook within an allocation is a world of one rank, whatever
+    SLURM_NTASKS says.
+    """
+    launched = launched_ranks(os.environ)
+    if launched is None or launched[1] == size:
+        return
+    launcher, ranks = launched
+    seen = "1 rank, in each of them" if size == 1 else f"{size} ranks"
+    if launcher == "srun":
+        remedy = "use srun --mpi=pmix (srun --mpi=list shows what there is), or mpirun inside the allocation"
+    else:
+        remedy = f"use the mpirun of the MPI that mpi4py was built with: {mpi_version()}"
+    raise InputError(Mistake(launcher, f"it started {ranks} ranks, but MPI sees {seen}", remedy))
+
+
+def launched_ranks(environment: Mapping[str, str]) -> tuple[str, int] | None:
+    """Who started this process as a rank, and how many of them; None where nobody did.
+
+    mpirun's own word comes first: on several nodes it starts its helpers with srun, whose counts are theirs.
+    """
+    for name in ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE"):
+        if environment.get(name, "").isdigit():
+            by_srun = name == "PMI_SIZE" and environment[name] == environment.get("SLURM_STEP_NUM_TASKS")
+            return "srun" if by_srun else "mpirun", int(environment[name])
+    step, tasks = environment.get("SLURM_STEP_ID", ""), environment.get("SLURM_STEP_NUM_TASKS", "")
+    if step.isdigit() and int(step) < LEAST_OWN_STEP and tasks.isdigit():
+        return "srun", int(tasks)
+    return None
 
 
 def mpi_version() -> str:

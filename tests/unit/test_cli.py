@@ -99,12 +99,10 @@ def test_unknown_attributes():
 
 def test_help_teaches(tmp_path):
     text = hpcda_command("--help", cwd=tmp_path).stdout
-    for word in (
-        "hpcda init", "mpirun", "exit codes", "run", "resume", "status", "analyze", "check", "models", "twin"
-    ):  # fmt: skip
+    commands = ("run", "resume", "status", "analyze", "check", "submit", "models", "init", "twin")
+    for word in ("hpcda init", "mpirun", "exit codes", *commands):
         assert word in text
-    assert "submit" not in text
-    for command in ("run", "resume", "status", "analyze", "check", "models", "init", "twin"):
+    for command in commands:
         assert "example" in hpcda_command(command, "--help", cwd=tmp_path).stdout
 
 

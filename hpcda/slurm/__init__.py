@@ -1,0 +1,16 @@
+"""Batch jobs under Slurm: what a site wants, the script of a job, its submission."""
+
+from hpcda.slurm.profile import Profile, load_profile
+from hpcda.slurm.script import Batch, analysis_script, job_script
+from hpcda.slurm.submit import Submitted, refuse_now, submit
+
+__all__ = [
+    "Batch",
+    "Profile",
+    "Submitted",
+    "analysis_script",
+    "job_script",
+    "load_profile",
+    "refuse_now",
+    "submit",
+]
