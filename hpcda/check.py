@@ -23,7 +23,6 @@ from hpcda.job import Job
 from hpcda.problem import Problem
 from hpcda.progress import duration
 from hpcda.search import WAYS, Scene, begin
-from hpcda.search.auto import FIRST
 
 Array = npt.NDArray[np.float64]
 
@@ -248,15 +247,15 @@ def _ensemble(job: Job) -> str:
     ensemble = job.ensemble
     if ensemble.way != "auto":
         return f"{ensemble.starts} {ensemble.way} starts, seed {ensemble.seed}"
-    if ensemble.starts <= FIRST:
-        return f"a search in one round: {ensemble.starts}; seed {ensemble.seed}"
-    ends = {
-        "starts": f"all are run: {ensemble.starts}",
-        "verdict": "the lowest level is consistent and stable",
-        "core-seconds": f"{ensemble.core_seconds:g} core-seconds are over" if ensemble.core_seconds else "",
-    }[ensemble.ends]
-    limit = "" if ensemble.ends == "starts" else f", at most {ensemble.starts}"
-    return f"a search in rounds of {FIRST} starts and more, until {ends}{limit}; seed {ensemble.seed}"
+    if ensemble.ends == "starts":
+        return f"a search of {ensemble.starts} starts, seed {ensemble.seed}"
+    ends = []
+    if ensemble.ends == "verdict":
+        ends.append("its lowest level is consistent and stable")
+    if ensemble.core_seconds:
+        ends.append(f"{ensemble.core_seconds:g} core-seconds are over")
+    until = " or ".join(ends)
+    return f"a search until {until}, at most {ensemble.starts} starts, seed {ensemble.seed}"
 
 
 def _numbers(points: list[int]) -> str:

@@ -312,19 +312,20 @@ def test_the_reader_of_the_output_may_leave(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
 
 
-ROUNDS = "a search in rounds of 8 starts and more, until"
-
-
 @pytest.mark.parametrize(
     ("ensemble", "line"),
     [
-        ("", f"{ROUNDS} the lowest level is consistent and stable, at most 100; seed 1"),
-        ('budget = "starts"\nstarts = 50', f"{ROUNDS} all are run: 50; seed 1"),
+        ("", "a search until its lowest level is consistent and stable, at most 100 starts, seed 1"),
+        ('budget = "starts"\nstarts = 50', "a search of 50 starts, seed 1"),
         (
             'budget = "core-seconds"\ncore_seconds = 90\nseed = 4',
-            f"{ROUNDS} 90 core-seconds are over, at most 100; seed 4",
+            "a search until 90 core-seconds are over, at most 100 starts, seed 4",
         ),
-        ("starts = 6", "a search in one round: 6; seed 1"),
+        (
+            "core_seconds = 5",
+            "a search until its lowest level is consistent and stable or 5 core-seconds are over, "
+            "at most 100 starts, seed 1",
+        ),
         ('way = "noise"', "100 noise starts, seed 1"),
     ],
 )
