@@ -48,7 +48,7 @@ PROBES = 8
 twice as many, and twice `ENOUGH` starts, where hardly any but escapes come there."""
 SURE = 1.0
 """Score above which a level is doubted."""
-FEW = 35.0
+FEW = 40.0
 """Degrees of freedom for each absorbed one below which wrong minima may agree with the data as well."""
 ALIKE = 0.05
 """Distance of two paths, in units of the states' spread, up to which they say the same."""

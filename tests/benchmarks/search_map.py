@@ -43,7 +43,7 @@ PROBLEMS = (
     "L=8 L=7 L=6 L=5 L=4 L=3 L=2 L=1 L=8,noise=1 L=8,noise=2 L=5,noise=1 L=5,times=321 L=5,times=641 "
     "D=40,L=10 D=40,L=6 D=100,L=25 D=100,L=15 L=8,sites L=5,sites"
 )
-FRESH, STARTS = 1000, 2000
+FRESH, STARTS = 1000, 1000
 """Seeds from here on are those of no oracle; most starts of a run."""
 FORCING, SPREAD = 8.17, 1.0
 

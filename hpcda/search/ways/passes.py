@@ -34,7 +34,7 @@ SPREAD = 1.2
 """Factor of the members' distance from their mean between two passes."""
 FOUND, USELESS = 1.8, 8.0
 """Mean square of forecast minus data, in units of the noise's: the state is found below the first."""
-STEPS = 1000.0
+STEPS = 300.0
 """See `Way`."""
 PATIENCE = 4
 """Passes of a run after which useless forecasts end it."""
