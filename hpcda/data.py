@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcda.errors import InputError, Mistake
-from hpcda.names import nearest
+from hpcda.names import nearest, shortened
 
 Array = npt.NDArray[np.float64]
 
@@ -70,7 +70,7 @@ class Table:
     def where(self, row: int, name: str) -> str:
         """The place of one value, for messages."""
         spot = f"line {self.lines[row]}" if self.lines else f"row {row}"
-        return f"{self.shown}, {spot}, column {name!r}"
+        return f"{self.shown}, {spot}, column {shortened(name)!r}"
 
     def numbers(self, column: str | int, place: str) -> Array:
         """The values of a column, shape (rows,), NaN where a cell is empty.
@@ -180,7 +180,7 @@ def _arrays(path: Path, place: str, arrays: dict[str, npt.NDArray[np.generic]]) 
             new = {f"{name}[{k}]": values[:, k] for k in range(array.shape[1])}
         for twice in new.keys() & columns.keys():
             remedy = "give every column its own name"
-            raise InputError(Mistake(place, f"{path.name} has two columns {twice!r}", remedy))
+            raise InputError(Mistake(place, f"{path.name} has two columns {shortened(twice)!r}", remedy))
         columns |= new
     if not columns:
         remedy = "store real numbers in arrays of one or two dimensions"
@@ -211,7 +211,7 @@ def _csv(path: Path, place: str) -> Table:
     if repeated:
         remedy = "give every column its own name"
         raise InputError(
-            Mistake(f"{path.name}, line {lines[0]}", f"two columns are named {repeated[0]!r}", remedy)
+            Mistake(f"{path.name}, line {lines[0]}", f"two columns are named {shortened(repeated[0])!r}", remedy)
         )
     body, at = (rows[1:], lines[1:]) if header else (rows, lines)
     wrong = [k for k, row in enumerate(body) if len(row) != len(names)]

@@ -83,7 +83,7 @@ def check(error: InputError, file: Any) -> None:
     for one in error.mistakes:
         assert one.problem and one.remedy
         assert one.place.startswith("data") or file.name in one.place
-        assert len(str(one)) < 2000
+        assert len(str(one)) < 4000
 
 
 @pytest.mark.parametrize(("suffix", "content"), [(s, c) for s, files in WHOLE.items() for c in files])
@@ -99,7 +99,7 @@ def test_damaged_files(tmp_path, suffix):
     file = tmp_path / f"x{suffix}"
 
     @given(scrambled(st.sampled_from(WHOLE[suffix]), PIECES))
-    @cases(120)
+    @cases(60)
     def damaged(content: bytes) -> None:
         file.write_bytes(content)
         read(file)
@@ -108,7 +108,7 @@ def test_damaged_files(tmp_path, suffix):
 
 
 @given(st.sampled_from([*SUFFIXES, ".CSV"]), st.binary(max_size=300) | st.lists(st.sampled_from(PIECES)).map(b"".join))
-@cases(200)
+@cases(100)
 def test_any_bytes(tmp_path, suffix, content):
     file = tmp_path / f"x{suffix}"
     file.write_bytes(content)
@@ -133,7 +133,7 @@ shapes = arrays.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4)
 
 
 @given(st.sampled_from([".npy", ".npz", ".h5"]), st.lists(st.tuples(kinds, shapes), min_size=1, max_size=3), st.data())
-@cases(200)
+@cases(100)
 def test_arrays_of_any_kind(tmp_path, suffix, wanted, data):
     file = tmp_path / f"x{suffix}"
     made = [
@@ -160,7 +160,7 @@ tables = st.tuples(
 
 
 @given(tables, st.sampled_from(["\n", "\r\n", "\r"]))
-@cases(300)
+@cases(60)
 def test_rows_of_any_cells(tmp_path, table, end):
     mark, rows, named = table
     lines = [mark.join(row) for row in ([["t", "y0", "y1"]] if named else []) + rows]
