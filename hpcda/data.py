@@ -172,7 +172,9 @@ def _arrays(path: Path, place: str, arrays: dict[str, npt.NDArray[np.generic]]) 
     for name, array in arrays.items():
         if array.dtype.kind not in "iufb" or array.ndim not in (1, 2):
             continue
-        with np.errstate(over="ignore"):  # what float64 does not hold becomes infinite, and is refused as such
+        with np.errstate(
+            over="ignore"
+        ):  # what float64 does not hold becomes infinite, and is refused as such
             values = array.astype(np.float64)
         if array.ndim == 1:
             new = {name: values}
@@ -211,7 +213,9 @@ def _csv(path: Path, place: str) -> Table:
     if repeated:
         remedy = "give every column its own name"
         raise InputError(
-            Mistake(f"{path.name}, line {lines[0]}", f"two columns are named {shortened(repeated[0])!r}", remedy)
+            Mistake(
+                f"{path.name}, line {lines[0]}", f"two columns are named {shortened(repeated[0])!r}", remedy
+            )
         )
     body, at = (rows[1:], lines[1:]) if header else (rows, lines)
     wrong = [k for k, row in enumerate(body) if len(row) != len(names)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-
 LONGEST = 100
 
 
@@ -21,5 +20,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.6)
     listed = ", ".join(map(shortened, names[:20])) + (f", … ({len(names)} in all)" if len(names) > 20 else "")
     if close:
-        return f"did you mean {shortened(lower[close[0]])!r}?" + (f" (there are: {listed})" if len(names) > 1 else "")
+        return f"did you mean {shortened(lower[close[0]])!r}?" + (
+            f" (there are: {listed})" if len(names) > 1 else ""
+        )
     return f"use one of: {listed}" if names else "remove it: there are none"

@@ -99,7 +99,9 @@ PathPoints = Annotated[int, Field(ge=1, le=10_000)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 RungNumbers = Annotated[tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(_as_tuple)]
 Levels = Annotated[tuple[float, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
-Range = Annotated[tuple[float, float], BeforeValidator(_as_tuple), AfterValidator(_ordered), AfterValidator(_drawable)]
+Range = Annotated[
+    tuple[float, float], BeforeValidator(_as_tuple), AfterValidator(_ordered), AfterValidator(_drawable)
+]
 Infinite = Annotated[float, Field(allow_inf_nan=True)]
 Bounds = Annotated[
     tuple[Infinite, Infinite],

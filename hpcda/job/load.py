@@ -110,7 +110,7 @@ def _refuse_endless(tables: Mapping[str, Any]) -> None:
             problem = "is a whole number of hundreds of digits"
             raise InputError(Mistake(dotted(place), problem, "give a smaller number"))
         if isinstance(value, Mapping):
-            left += [((*place, str(key)), item) for key, item in reversed(value.items())]
+            left += [((*place, str(key)), item) for key, item in reversed(list(value.items()))]
         elif isinstance(value, list | tuple):
             left += [((*place, k), item) for k, item in reversed(list(enumerate(value)))]
 

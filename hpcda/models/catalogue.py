@@ -146,9 +146,7 @@ def _call(builder: Callable[..., Any], options: dict[str, Any], name: str) -> Mo
             signature = inspect.signature(builder)
         except (TypeError, ValueError):
             problem = f"{name} cannot be called with options"
-            raise InputError(
-                Mistake("model.name", problem, "name a function that returns a Model")
-            ) from None
+            raise InputError(Mistake("model.name", problem, "name a function that returns a Model")) from None
     mistakes = _option_mistakes(signature, options, name)
     if mistakes:
         raise InputError(mistakes)

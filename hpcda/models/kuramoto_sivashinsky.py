@@ -21,7 +21,6 @@ import numpy as np
 from hpcda.errors import InputError, Mistake
 from hpcda.models.model import Model, Parameter, State
 
-
 MOST_SITES = 10_000
 
 

@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Strategies that damage what a user writes; HPCDA_FUZZ multiplies how many cases are tried."""
 
 from __future__ import annotations
@@ -33,7 +34,20 @@ HOSTILE: list[Any] = [
 """Values at the ends of what Python, TOML and floats can hold, and some of another kind than is asked for."""
 
 names = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.sampled_from(
-    ["x", "rho", "kind", "column", "value", "bounds", "start", "estimate", "file", "__class__", "a.b", "[key]"]
+    [
+        "x",
+        "rho",
+        "kind",
+        "column",
+        "value",
+        "bounds",
+        "start",
+        "estimate",
+        "file",
+        "__class__",
+        "a.b",
+        "[key]",
+    ]
 )
 leaves = st.sampled_from(HOSTILE) | st.integers() | st.floats() | names
 values = leaves | st.recursive(

@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Damaged files of data: an InputError that names the file, or a table of finite numbers."""
 
 import io
@@ -68,7 +69,13 @@ def read(file: Any) -> None:
     data = {"file": str(file), "time": time, "observed": {"x": column}, "noise_std": 1.0, "gaps": True}
     try:
         problem = build_problem(
-            load_job({"model": {"name": "lorenz63"}, "data": data, "ladder": {"rf0": 1.0, "alpha": 2.0, "rungs": 2}})
+            load_job(
+                {
+                    "model": {"name": "lorenz63"},
+                    "data": data,
+                    "ladder": {"rf0": 1.0, "alpha": 2.0, "rungs": 2},
+                }
+            )
         ).problem
     except InputError as error:
         check(error, file)
@@ -107,7 +114,10 @@ def test_damaged_files(tmp_path, suffix):
     damaged()
 
 
-@given(st.sampled_from([*SUFFIXES, ".CSV"]), st.binary(max_size=300) | st.lists(st.sampled_from(PIECES)).map(b"".join))
+@given(
+    st.sampled_from([*SUFFIXES, ".CSV"]),
+    st.binary(max_size=300) | st.lists(st.sampled_from(PIECES)).map(b"".join),
+)
 @cases(100)
 def test_any_bytes(tmp_path, suffix, content):
     file = tmp_path / f"x{suffix}"
@@ -132,7 +142,11 @@ kinds = (
 shapes = arrays.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4)
 
 
-@given(st.sampled_from([".npy", ".npz", ".h5"]), st.lists(st.tuples(kinds, shapes), min_size=1, max_size=3), st.data())
+@given(
+    st.sampled_from([".npy", ".npz", ".h5"]),
+    st.lists(st.tuples(kinds, shapes), min_size=1, max_size=3),
+    st.data(),
+)
 @cases(100)
 def test_arrays_of_any_kind(tmp_path, suffix, wanted, data):
     file = tmp_path / f"x{suffix}"
@@ -153,7 +167,9 @@ def test_arrays_of_any_kind(tmp_path, suffix, wanted, data):
     read(file)
 
 
-cells = st.sampled_from(["0", "1", "2.5", "-3", "", "nan", "NA", "x", "1e5", "inf", '"', '""', "1e-320", "1e308", "1,5", " "]) | st.text(max_size=4)
+cells = st.sampled_from(
+    ["0", "1", "2.5", "-3", "", "nan", "NA", "x", "1e5", "inf", '"', '""', "1e-320", "1e308", "1,5", " "]
+) | st.text(max_size=4)
 tables = st.tuples(
     st.sampled_from([",", ";", "\t", " "]), st.lists(st.lists(cells, min_size=2, max_size=4), max_size=7), st.booleans()
 )  # fmt: skip

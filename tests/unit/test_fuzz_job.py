@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Damaged jobs and profiles of sites: an InputError that names its place, or something that can be used."""
 
 import tomllib
@@ -45,7 +46,10 @@ LORENZ = {
     "parameters": {"rho": RHO, "beta": {"value": 2.5}, "sigma": {"series": "u"}},
     "states": {"x": {"bounds": [-50, 50], "start": [-9, 9], "initial_prior": {"mean": 0.0, "std": 9.0}}},
 }
-GATE = {"name": "neuron.py:neuron", "parameters": {"g": {"estimate": True, "per_time": True, "walk_std": 0.1}}}
+GATE = {
+    "name": "neuron.py:neuron",
+    "parameters": {"g": {"estimate": True, "per_time": True, "walk_std": 0.1}},
+}
 
 
 def _twin(stimulus: dict[str, Any]) -> dict[str, Any]:
