@@ -145,7 +145,7 @@ def test_starts_whose_time_is_over(tmp_path, minimizer, way):
     assert not (reasons[:, -1] > 0).any()
     summary = analysed(tmp_path)
     assert (summary["stopped"], summary["complete"]) == (len(reasons), 0)
-    assert summary["stopped_reasons"] == {Reason.STOPPED_SECONDS.value: len(reasons)}
+    assert summary["stopped_reasons"] == {Reason.STOPPED_SECONDS.name: len(reasons)}
 
 
 def test_starts_of_which_none_can_begin_are_a_mistake_in_the_input(tmp_path, capsys):
