@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcda.errors import InputError, Mistake
-from hpcda.names import nearest
+from hpcda.names import nearest, shortened
 
 Array = npt.NDArray[np.float64]
 
@@ -70,7 +70,7 @@ class Table:
     def where(self, row: int, name: str) -> str:
         """The place of one value, for messages."""
         spot = f"line {self.lines[row]}" if self.lines else f"row {row}"
-        return f"{self.shown}, {spot}, column {name!r}"
+        return f"{self.shown}, {spot}, column {shortened(name)!r}"
 
     def numbers(self, column: str | int, place: str) -> Array:
         """The values of a column, shape (rows,), NaN where a cell is empty.
@@ -144,9 +144,10 @@ def read_table(path: Path, place: str) -> Table:
         raise
     except FileNotFoundError:
         folder = path.parent
-        names = (
-            sorted(one.name for one in folder.iterdir() if one.suffix in SUFFIXES) if folder.is_dir() else []
-        )
+        try:
+            names = sorted(one.name for one in folder.iterdir() if one.suffix in SUFFIXES)
+        except OSError:  # no such folder, or one that may not be listed
+            names = []
         remedy = nearest(path.name, names) if names else f"put the file there; {folder} holds no data file"
         raise InputError(Mistake(place, f"there is no file {path}", remedy)) from None
     except Exception as error:  # damaged files make these libraries raise nearly anything
@@ -158,11 +159,12 @@ def read_table(path: Path, place: str) -> Table:
 
 
 def _numpy(path: Path) -> dict[str, npt.NDArray[np.generic]]:
-    loaded = np.load(path, allow_pickle=False)
-    if isinstance(loaded, np.ndarray):
-        return {"": loaded}
-    with loaded:
-        return {name: loaded[name] for name in loaded.files}
+    with path.open("rb") as stream:  # np.load leaves a damaged file open that it has opened itself
+        loaded = np.load(stream, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return {"": loaded}
+        with loaded:
+            return {name: loaded[name] for name in loaded.files}
 
 
 def _arrays(path: Path, place: str, arrays: dict[str, npt.NDArray[np.generic]]) -> Table:
@@ -170,11 +172,18 @@ def _arrays(path: Path, place: str, arrays: dict[str, npt.NDArray[np.generic]]) 
     for name, array in arrays.items():
         if array.dtype.kind not in "iufb" or array.ndim not in (1, 2):
             continue
-        values = array.astype(np.float64)
+        with np.errstate(
+            over="ignore"
+        ):  # what float64 does not hold becomes infinite, and is refused as such
+            values = array.astype(np.float64)
         if array.ndim == 1:
-            columns[name] = values
+            new = {name: values}
         else:
-            columns.update({f"{name}[{k}]": values[:, k] for k in range(array.shape[1])})
+            new = {f"{name}[{k}]": values[:, k] for k in range(array.shape[1])}
+        for twice in new.keys() & columns.keys():
+            remedy = "give every column its own name"
+            raise InputError(Mistake(place, f"{path.name} has two columns {shortened(twice)!r}", remedy))
+        columns |= new
     if not columns:
         remedy = "store real numbers in arrays of one or two dimensions"
         raise InputError(Mistake(place, f"{path.name} holds no columns of numbers", remedy))
@@ -204,7 +213,9 @@ def _csv(path: Path, place: str) -> Table:
     if repeated:
         remedy = "give every column its own name"
         raise InputError(
-            Mistake(f"{path.name}, line {lines[0]}", f"two columns are named {repeated[0]!r}", remedy)
+            Mistake(
+                f"{path.name}, line {lines[0]}", f"two columns are named {shortened(repeated[0])!r}", remedy
+            )
         )
     body, at = (rows[1:], lines[1:]) if header else (rows, lines)
     wrong = [k for k, row in enumerate(body) if len(row) != len(names)]

@@ -15,7 +15,7 @@ from hpcda.data import read_table
 from hpcda.errors import InputError, Mistake
 from hpcda.job import Job
 from hpcda.job.inputs import TwinTable
-from hpcda.job.kinds import Chaotic, FromFile, Shape, Steps
+from hpcda.job.kinds import Chaotic, FromFile, Shape, Sine, Steps
 from hpcda.job.mistakes import dotted
 from hpcda.models.expression import Expression
 from hpcda.models.model import Model
@@ -188,7 +188,7 @@ def _signals(job: Job, entry: TwinTable, place: str, t: Array) -> dict[str, Sign
         if isinstance(shape, FromFile):
             signal = collected(mistakes, _from_file, job, shape, at, t)
         elif span[1] - span[0] > MOST_TURNS * _timescale(shape):
-            key = "width" if shape.kind == "steps" else "timescale"
+            key = {"steps": "width", "sine": "period"}.get(shape.kind, "timescale")
             problem = f"{_timescale(shape):g} is too short beside the {span[1] - span[0]:g} of the twin"
             mistakes.append(Mistake(f"{at}.{key}", problem, "give a longer one, in the model's time unit"))
             continue
@@ -203,10 +203,11 @@ def _signals(job: Job, entry: TwinTable, place: str, t: Array) -> dict[str, Sign
 
 
 def _timescale(shape: Shape) -> float:
-    """Time in which a stimulus of steps or chaos changes."""
-    return (
-        shape.width if isinstance(shape, Steps) else shape.timescale if isinstance(shape, Chaotic) else np.inf
-    )
+    """Time in which a stimulus changes."""
+    match shape:
+        case Steps(width=time) | Chaotic(timescale=time) | Sine(period=time):
+            return time
+    return np.inf
 
 
 def _from_file(job: Job, shape: FromFile, place: str, t: Array) -> Signal:

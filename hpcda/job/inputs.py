@@ -18,6 +18,7 @@ from hpcda.job.kinds import (
     Range,
     Section,
     Seed,
+    Squared,
     Stimuli,
     complain,
 )
@@ -27,7 +28,7 @@ class Prior(Section):
     """A Gaussian prior."""
 
     mean: float = Field(description="the mean of the prior, in the unit of the quantity, such as 8.0")
-    std: Positive = Field(description="the standard deviation of the prior, above 0, such as 2.0")
+    std: Squared = Field(description="the standard deviation of the prior, above 0, such as 2.0")
 
 
 class ParameterTable(Section):
@@ -50,7 +51,7 @@ class ParameterTable(Section):
     per_time: bool = Field(
         default=False, description="true if the parameter has a value of its own at every time"
     )
-    walk_std: Positive | None = Field(
+    walk_std: Squared | None = Field(
         default=None,
         description="the standard deviation of the parameter's change per square root of unit time, above 0",
     )

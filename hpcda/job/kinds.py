@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
@@ -12,6 +13,9 @@ from pydantic_core import PydanticCustomError
 
 T = TypeVar("T")
 S = TypeVar("S", bound="Section")
+
+LARGEST = 1e100
+"""Numbers whose squares enter the action, and ranges that starts are drawn from, go up to this."""
 
 # A tag of a union is part of pydantic's place of an error; this mark tells it from a key.
 MARK = "\0tag:"
@@ -48,6 +52,18 @@ def _as_text(value: Any) -> Any:
 def _file_name(value: str) -> str:
     if "\0" in value:
         raise refuse("holds a zero character", "give the name of a file")
+    try:
+        Path(value).expanduser()
+    except RuntimeError:
+        problem = f"{value!r} begins in the home directory of a user who does not exist"
+        raise refuse(problem, "write the whole path") from None
+    return value
+
+
+def _squared(value: float) -> float:
+    if not 1.0 / LARGEST <= value <= LARGEST:
+        problem = f"{value:g} is too {'large' if value > 1.0 else 'small'} to be squared"
+        raise refuse(problem, f"choose units in which it is from {1.0 / LARGEST:g} to {LARGEST:g}")
     return value
 
 
@@ -65,6 +81,12 @@ def _ordered(pair: tuple[float, float]) -> tuple[float, float]:
     return pair
 
 
+def _drawable(pair: tuple[float, float]) -> tuple[float, float]:
+    if max(abs(pair[0]), abs(pair[1])) > LARGEST:
+        raise refuse(f"[{pair[0]:g}, {pair[1]:g}] is too wide", f"give numbers up to {LARGEST:g}")
+    return pair
+
+
 def _apart(pair: tuple[float, float]) -> tuple[float, float]:
     if pair[0] == pair[1] or pair[0] == np.inf or pair[1] == -np.inf:
         raise refuse(f"[{pair[0]:g}, {pair[1]:g}] leaves no room", "give a lower value below the upper one")
@@ -72,11 +94,14 @@ def _apart(pair: tuple[float, float]) -> tuple[float, float]:
 
 
 Positive = Annotated[float, Field(gt=0.0)]
+Squared = Annotated[float, Field(gt=0.0), AfterValidator(_squared)]
 PathPoints = Annotated[int, Field(ge=1, le=10_000)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 RungNumbers = Annotated[tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(_as_tuple)]
 Levels = Annotated[tuple[float, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
-Range = Annotated[tuple[float, float], BeforeValidator(_as_tuple), AfterValidator(_ordered)]
+Range = Annotated[
+    tuple[float, float], BeforeValidator(_as_tuple), AfterValidator(_ordered), AfterValidator(_drawable)
+]
 Infinite = Annotated[float, Field(allow_inf_nan=True)]
 Bounds = Annotated[
     tuple[Infinite, Infinite],
@@ -124,11 +149,11 @@ def _noise_kind(value: Any) -> str:
 
 
 NoiseOne = Annotated[
-    Annotated[Positive, Tag(MARK + "number")] | Annotated[NoiseColumn, Tag(MARK + "column")],
+    Annotated[Squared, Tag(MARK + "number")] | Annotated[NoiseColumn, Tag(MARK + "column")],
     Discriminator(lambda value: MARK + ("column" if isinstance(value, NoiseColumn | dict) else "number")),
 ]
 NoiseStd = Annotated[
-    Annotated[Positive, Tag(MARK + "number")]
+    Annotated[Squared, Tag(MARK + "number")]
     | Annotated[NoiseColumn, Tag(MARK + "column")]
     | Annotated[dict[str, NoiseOne], Field(min_length=1), Tag(MARK + "table")],
     Discriminator(_noise_kind),

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hpcda.errors import InputError, Mistake
-from hpcda.job.mistakes import parse
+from hpcda.job.mistakes import dotted, parse
 from hpcda.job.schema import Job
 
+DEEPEST, LARGEST = 30, 10**300
+"""Tables within tables, and the size of a whole number."""
 HOW_TO_BEGIN = "give the path of a job file; 'hpcda init NAME' writes one to start from"
 
 
@@ -34,10 +37,11 @@ def load_job(source: str | os.PathLike[str] | Mapping[str, Any]) -> Job:
 def _job(raw: dict[str, Any], folder: Path) -> Job:
     named = raw.get("folder", "")
     if isinstance(named, str | os.PathLike) and "\0" not in os.fspath(named):
-        raw = {
-            "folder": os.path.normpath(folder / Path(named).expanduser()),
-            **{k: v for k, v in raw.items() if k != "folder"},
-        }
+        try:
+            whole = os.path.normpath(folder / Path(named).expanduser())
+        except RuntimeError:  # the home of a user who does not exist
+            whole = os.fspath(named)
+        raw = {"folder": whole, **{k: v for k, v in raw.items() if k != "folder"}}
     job, mistakes = parse(raw)
     if job is None:
         raise InputError(mistakes)
@@ -68,7 +72,7 @@ def read_tables(path: Path, noun: str, remedy: str) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise InputError(Mistake(str(path), f"cannot be read: {error}", remedy)) from None
     try:
-        return tomllib.loads(text)
+        tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(
             Mistake(
@@ -83,6 +87,32 @@ def read_tables(path: Path, noun: str, remedy: str) -> dict[str, Any]:
                 f"mend the value; {noun} files hold plain numbers and short lists",
             )
         ) from None
+    try:
+        _refuse_endless(tables)
+    except InputError as error:
+        raise InputError(replace(one, place=f"{path}: {one.place}") for one in error.mistakes) from None
+    return tables
+
+
+def _refuse_endless(tables: Mapping[str, Any]) -> None:
+    """Refuse tables within tables without end, and whole numbers that no float holds.
+
+    Raises:
+        InputError: The first of them.
+    """
+    left: list[tuple[tuple[str | int, ...], Any]] = [((), tables)]
+    while left:
+        place, value = left.pop()
+        if len(place) > DEEPEST:
+            shown, remedy = dotted((*place[:3], "…")), f"write at most {DEEPEST} of them within each other"
+            raise InputError(Mistake(shown, "holds too many tables or lists within each other", remedy))
+        if isinstance(value, int) and abs(value) > LARGEST:
+            problem = "is a whole number of hundreds of digits"
+            raise InputError(Mistake(dotted(place), problem, "give a smaller number"))
+        if isinstance(value, Mapping):
+            left += [((*place, str(key)), item) for key, item in reversed(list(value.items()))]
+        elif isinstance(value, list | tuple):
+            left += [((*place, k), item) for k, item in reversed(list(enumerate(value)))]
 
 
 def _plain(source: Mapping[str, Any]) -> dict[str, Any]:
@@ -95,8 +125,6 @@ def _plain(source: Mapping[str, Any]) -> dict[str, Any]:
             return [copy(item) for item in value]
         return value
 
-    try:
-        result: dict[str, Any] = copy(source)
-    except RecursionError:
-        raise InputError(Mistake("the job", "its tables contain themselves", "give plain tables")) from None
+    _refuse_endless(source)
+    result: dict[str, Any] = copy(source)
     return result

@@ -17,7 +17,7 @@ from hpcda.errors import Mistake
 from hpcda.job.kinds import MARK, Section
 from hpcda.job.schema import Job, source_of_data
 from hpcda.job.text import quoted
-from hpcda.names import nearest
+from hpcda.names import nearest, shortened
 
 Place = tuple[str | int, ...]
 S = TypeVar("S", bound=Section)
@@ -27,7 +27,7 @@ def dotted(place: Sequence[str | int]) -> str:
     """A place as a person writes it: ``data[1].observed.x0``."""
     text = ""
     for step in place:
-        text += f"[{step}]" if isinstance(step, int) else ("." if text else "") + quoted(step)
+        text += f"[{step}]" if isinstance(step, int) else ("." if text else "") + quoted(shortened(step))
     return text or "the job"
 
 

@@ -25,6 +25,7 @@ from hpcda.job.kinds import (
     Section,
     Seed,
     Several,
+    Squared,
     complain,
 )
 
@@ -45,7 +46,7 @@ class ActionTable(Section):
         default=1,
         description="how many steps of the path lie between two samples, a whole number from 1 to 10000",
     )
-    model_error_weight: dict[str, Positive] = Field(
+    model_error_weight: dict[str, Squared] = Field(
         default_factory=dict, description="the weight of a state's model error, above 0, such as { x0 = 1.0 }"
     )
 
@@ -92,7 +93,11 @@ class LadderTable(Section):
             )
         elif np.log(self.rf0) + (self.count - 1) * np.log(self.alpha) > np.log(1e300):
             wrong.append(
-                ("rungs", f"{self.count} rungs end above Rf = 1e300", "give fewer rungs, or a smaller alpha")
+                (
+                    "rungs" if self.rungs is not None else "rf_max",
+                    f"{self.count} rungs end above Rf = 1e300",
+                    "give fewer rungs, a smaller alpha or a smaller rf_max",
+                )
             )
         else:
             wrong += [

@@ -82,7 +82,10 @@ def load_model(name: str, options: Mapping[str, Any] | None = None, folder: Path
     if not colon or not function.isidentifier():
         remedy = "write the file and the function that builds the model, 'neuron.py:build'"
         raise InputError(Mistake("model.name", f"{name!r} names no function", remedy))
-    file = (folder or Path.cwd()) / Path(path).expanduser()
+    try:
+        file = (folder or Path.cwd()) / Path(path).expanduser()
+    except RuntimeError as error:
+        raise InputError(Mistake("model.name", f"{name!r}: {error}", "write the whole path")) from None
     module = _load_file(file)
     builder = getattr(module, function, None)
     if not callable(builder):
@@ -97,7 +100,13 @@ def load_model(name: str, options: Mapping[str, Any] | None = None, folder: Path
 
 def _load_file(file: Path) -> ModuleType:
     """Import a file under a name of its own, so that two files of one name do not meet."""
-    if not file.is_file():
+    try:
+        there = file.is_file()
+    except OSError as error:
+        raise InputError(
+            Mistake("model.name", f"{file} cannot be read: {error.strerror}", "name another file")
+        ) from None
+    if not there:
         others = sorted(other.name for other in file.parent.glob("*.py")) if file.parent.is_dir() else []
         raise InputError(Mistake("model.name", f"there is no file {file}", nearest(file.name, others)))
     unique = f"_hpcda_model_{file.stem}_{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:12]}"
@@ -111,13 +120,13 @@ def _load_file(file: Path) -> ModuleType:
         exec(compile(source, str(file), "exec", dont_inherit=True), vars(module))
     except InputError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[unique]
         raise _raised(error, file, "model.name") from error
     return module
 
 
-def _raised(error: Exception, file: Path, place: str) -> InputError:
+def _raised(error: Exception | SystemExit, file: Path, place: str) -> InputError:
     """The mistake of a user's file that raised `error`, with the last of its lines on the way there."""
     lines = [
         frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)
@@ -132,8 +141,12 @@ def _call(builder: Callable[..., Any], options: dict[str, Any], name: str) -> Mo
     """Call `builder` with options that have been checked against its signature."""
     try:
         signature = inspect.signature(builder, eval_str=True)
-    except NameError:
-        signature = inspect.signature(builder)
+    except Exception:  # annotations may be any text
+        try:
+            signature = inspect.signature(builder)
+        except (TypeError, ValueError):
+            problem = f"{name} cannot be called with options"
+            raise InputError(Mistake("model.name", problem, "name a function that returns a Model")) from None
     mistakes = _option_mistakes(signature, options, name)
     if mistakes:
         raise InputError(mistakes)
@@ -141,7 +154,7 @@ def _call(builder: Callable[..., Any], options: dict[str, Any], name: str) -> Mo
         model = builder(**options)
     except InputError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _raised(error, Path(inspect.getsourcefile(builder) or name), "model.options") from error
     if not isinstance(model, Model):
         found = type(model).__name__

@@ -7,6 +7,7 @@ reached.
 from __future__ import annotations
 
 import ast
+import warnings
 from collections.abc import Mapping, Sequence
 from types import CodeType
 from typing import Any
@@ -52,7 +53,9 @@ class Expression:
             remedy = "make it a state of the model"
             raise InputError(Mistake(place, f"is longer than {LONGEST} characters", remedy))
         try:
-            tree = ast.parse(text.strip(), mode="eval")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", SyntaxWarning)
+                tree = ast.parse(text.strip(), mode="eval")
             used = _names(tree.body, state_names, place)
             tree.body = _Floats().visit(tree.body)
             self._code = compile(ast.fix_missing_locations(tree), "<observed>", "eval")
@@ -64,6 +67,14 @@ class Expression:
             remedy = f"write an expression of {', '.join(state_names[:20])}"
             raise InputError(Mistake(place, "names no state", remedy))
         self.states = tuple(dict.fromkeys(used))
+        try:  # a part without states is plain arithmetic, which raises, or becomes complex
+            with np.errstate(all="ignore"):
+                value = self({name: np.float64(1.0) for name in self.states})
+        except (ArithmeticError, TypeError, RecursionError) as error:
+            problem = f"cannot be computed: {error}"
+            raise InputError(Mistake(place, problem, "mend the numbers in it")) from None
+        if np.iscomplexobj(value):
+            raise InputError(Mistake(place, "is not real", "mend the numbers in it"))
 
     def __call__(self, states: Mapping[str, Any]) -> Any:
         """The value for states by name: numbers, arrays of one shape, or traced symbols."""

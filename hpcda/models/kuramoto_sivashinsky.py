@@ -21,22 +21,23 @@ import numpy as np
 from hpcda.errors import InputError, Mistake
 from hpcda.models.model import Model, Parameter, State
 
+MOST_SITES = 10_000
+
 
 def build(dimension: int = 32, length: float = 22.0) -> Model:
     """Build the model.
 
     Args:
-        dimension: Number of sites D on the ring, at least 5.
+        dimension: Number of sites D on the ring, from 5 to 10,000.
         length: Circumference of the ring, positive.
 
     Raises:
-        InputError: Too few sites, or a length that is not positive.
+        InputError: Too few or too many sites, or a length that is not positive.
     """
     mistakes = []
-    if dimension < 5:
-        mistakes.append(
-            Mistake("model.options.dimension", f"{dimension} sites are too few", "write at least 5")
-        )
+    if not 5 <= dimension <= MOST_SITES:
+        problem = f"{dimension} sites are too {'few' if dimension < 5 else 'many'}"
+        mistakes.append(Mistake("model.options.dimension", problem, f"write from 5 to {MOST_SITES}"))
     if not 0.0 < length < np.inf:
         mistakes.append(Mistake("model.options.length", f"{length} is no length", "write a positive number"))
     if mistakes:

@@ -19,6 +19,7 @@ from hpcda.errors import InputError, Mistake
 from hpcda.models.model import Model, Parameter, State
 
 FORCING = 8.17
+MOST_SITES = 10_000
 
 
 def _drift(x: Any) -> Any:
@@ -40,16 +41,15 @@ def build(dimension: int = 20, site_forcing: bool = False) -> Model:
     """Build the model.
 
     Args:
-        dimension: Number of sites D, at least 4.
+        dimension: Number of sites D, from 4 to 10,000.
         site_forcing: Give every site its own forcing F0 … F{D-1} instead of the common F.
 
     Raises:
-        InputError: The dimension is below 4.
+        InputError: The dimension is not one of these.
     """
-    if dimension < 4:
-        raise InputError(
-            Mistake("model.options.dimension", f"{dimension} sites are too few", "write at least 4")
-        )
+    if not 4 <= dimension <= MOST_SITES:
+        problem = f"{dimension} sites are too {'few' if dimension < 4 else 'many'}"
+        raise InputError(Mistake("model.options.dimension", problem, f"write from 4 to {MOST_SITES}"))
     names = [f"F{site}" for site in range(dimension)] if site_forcing else ["F"]
     return Model(
         name="lorenz96",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -145,6 +146,24 @@ def _plain(value: Any) -> Any:
     return value.view(np.ndarray) if isinstance(value, StateVector) else boxed(value)
 
 
+def _finite(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and bool(np.isfinite(value))
+
+
+def _range_mistakes(model: str, quantities: Sequence[State] | Sequence[Parameter]) -> list[Mistake]:
+    """Ranges that are not two finite numbers, the lower one first."""
+    mistakes = []
+    for one in quantities:
+        pair: Any = one.range
+        if pair is None and isinstance(one, Parameter):
+            continue
+        numbers = isinstance(pair, tuple | list) and len(pair) == 2 and all(_finite(end) for end in pair)
+        if not numbers or pair[0] > pair[1] or not np.isfinite(float(pair[1]) - float(pair[0])):
+            problem = f"the range of {one.name} is {str(pair)[:60]}"
+            mistakes.append(Mistake(f"model {model}", problem, "give two numbers, the lower one first"))
+    return mistakes
+
+
 @dataclass(frozen=True)
 class Model:
     """A dynamical model dx/dt = F(x, p, u, t), or a map x(n+1) = f(x(n), p, u, n).
@@ -175,7 +194,12 @@ class Model:
 
     def __post_init__(self) -> None:
         names = [*self.state_names, *self.parameter_names, *self.stimulus_names]
-        repeated = sorted({name for name in names if names.count(name) > 1})
+        wrong = [name for name in names if not isinstance(name, str) or not name]
+        if wrong:
+            raise InputError(
+                Mistake(f"model {self.name}", f"{wrong[0]!r} is no name", "name everything with a text")
+            )
+        repeated = sorted(name for name, count in Counter(names).items() if count > 1)
         if repeated:
             raise InputError(
                 Mistake(
@@ -190,6 +214,17 @@ class Model:
                     f"model {self.name}", f"its kind is {self.kind!r}", 'write kind = "flow" or kind = "map"'
                 )
             )
+        mistakes = [*_range_mistakes(self.name, self.states), *_range_mistakes(self.name, self.parameters)]
+        for what, name, value in (
+            *(("initial", state.name, state.initial) for state in self.states),
+            *(("default", one.name, one.default) for one in self.parameters),
+        ):
+            if not _finite(value):
+                mistakes.append(
+                    Mistake(f"model {self.name}", f"the {what} of {name} is {value!r}", "give a number")
+                )
+        if mistakes:
+            raise InputError(mistakes)
         if not self.states:
             raise InputError(Mistake(f"model {self.name}", "it has no states", "name at least one state"))
         count = len(inspect.signature(self.equations).parameters)
@@ -247,7 +282,7 @@ class Model:
             values = list(result)
         except InputError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise InputError(
                 Mistake(
                     f"model {self.name}",

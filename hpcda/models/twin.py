@@ -218,9 +218,11 @@ def _integrate(model: Model, p: dict[str, float], x: Array, t: Array, inputs: di
     for begin, end in zip(edges[:-1], edges[1:], strict=True):
         last = np.nextafter(end, begin)
 
-        def rate(time: float, y: Array, last: float = last) -> Array:
+        def rate(time: float, y: Array, begin: float = begin, last: float = last) -> Array:
             nonlocal calls
             calls += 1
+            if not np.isfinite(time):  # a step from a slope that is too steep to be squared
+                _diverged(model, begin)
             if calls % CALLS_WATCHED == 0 and calls * (t[-1] - t[0]) > CALLS_MOST * (time - t[0]):
                 _too_fast(model, time)
             # A signal is continuous from the right: the end of a stretch belongs to the next one.

@@ -540,3 +540,72 @@ def test_a_folder_that_is_no_text():
     with pytest.raises(InputError):
         load_job({**JOB, "folder": 3})
     assert Path(load_job({**JOB, "folder": "sub"}).folder) == Path.cwd() / "sub"
+
+
+HOME = "home directory of a user who does not exist"
+NUMBERS = [
+    ({**JOB, "folder": "~nobodyhere"}, "folder", HOME),
+    (changed(JOB, data__file="~nobodyhere/x.csv"), "data.file", HOME),
+    (changed(JOB, output__directory="~nobodyhere/x"), "output.directory", HOME),
+    (changed(JOB, model__name="~nobodyhere/x.py:build"), "model.name", "home directory"),
+    (changed(JOB, model__name="a" * 300 + ".py:build"), "model.name", "File name too long"),
+    (changed(JOB, data__noise_std=5e-324), "data.noise_std", "too small to be squared"),
+    (changed(JOB, data__noise_std=1.7e308), "data.noise_std", "too large to be squared"),
+    (changed(JOB, action__model_error_weight={"x": 1e-200}), "action.model_error_weight.x", "too small to be squared"),
+    (changed(JOB, ensemble__range=[-1.7e308, 1.7e308]), "ensemble.range", "too wide"),
+    (changed(JOB, model__parameters__rho__start=[-1e300, 1.7e308]), "model.parameters.rho.start", "too wide"),
+    (changed(JOB, ladder={"rf0": 1e307, "rf_max": 1e308}), "ladder.rf_max", "above Rf = 1e300"),
+    (changed(JOB, data__hold_back=int("f" * 5000, 16)), "data.hold_back", "hundreds of digits"),
+    (changed(JOB, data__time=int("f" * 5000, 16)), "data.time", "hundreds of digits"),
+    (changed(JOB, solver__petsc={"a": 10**400}), "solver.petsc.a", "hundreds of digits"),
+    (changed(JOB, data__observed={"x + 1/0": "y0"}), 'data.observed."x + 1/0"', "division by zero"),
+    (changed(JOB, data__observed={"x*(-1)**0.5": "y0"}), 'data.observed."x*(-1)**0.5"', "is not real"),
+    (twin(twin__observed={"x + (1e200)**100": "y"}), 'twin.observed."x + (1e200)**100"', "cannot be computed"),
+    (changed(JOB, model={"name": "lorenz96", "options": {"dimension": 10**30}}), "model.options.dimension", "too many"),
+    (changed(JOB, model={"name": "kuramoto_sivashinsky", "options": {"dimension": 10**9}}), "model.options.dimension", "too many"),
+    (twin(twin__initial={"x": 1e308}), "twin", "grow without bound"),
+    (twin(twin__model={"name": "neuron.py:neuron"}, twin__observed=["V"], twin__stimulus={"I": {"kind": "sine", "amplitude": 1.0, "period": 5e-324}},
+          model={"name": "neuron.py:neuron"}), "twin.stimulus.I.period", "too short"),
+]  # fmt: skip
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(("raw", "place", "problem"), NUMBERS)
+def test_homes_that_do_not_exist_and_numbers_beyond_all_use(folder, raw, place, problem):
+    (one,) = mistakes_of(raw)
+    assert one.place == place
+    assert problem in one.problem
+
+
+MODELS = [
+    ("import sys; sys.exit(3)", "build", "model.name", "line 1, raises SystemExit: 3"),
+    ("def build(): raise SystemExit(3)", "build", "model.options", "raises SystemExit: 3"),
+    ("from numpy import sin", "sin", "model.name", ""),
+    ("def build(size: 'no.Such' = 3): pass", "build", "model.name", "returns a NoneType"),
+    ("build = lambda: Model('m', (State('x'),), (), quit)\ndef quit(x, p): raise SystemExit(3)", "build", "model m", "raise SystemExit: 3"),
+    ("build = lambda: Model('m', (State(3),), (), lambda x, p: [x[0]])", "build", "model m", "3 is no name"),
+    ("build = lambda: Model('m', (State('x', range=(2, 1)),), (), lambda x, p: [x[0]])", "build", "model m", "the range of x is (2, 1)"),
+    ("build = lambda: Model('m', (State('x', range=(1,)),), (), lambda x, p: [x[0]])", "build", "model m", "the range of x is (1,)"),
+    ("build = lambda: Model('m', (State('x', initial=1e999),), (), lambda x, p: [x[0]])", "build", "model m", "the initial of x is inf"),
+    ("build = lambda: Model('m', (State('x'),), (Parameter('a', None),), lambda x, p: [x[0]])", "build", "model m", "the default of a is None"),
+    ("build = lambda: Model('m', (State('x'),), (Parameter('a', 1.0, range=(0, 1e999)),), lambda x, p: [x[0]])", "build", "model m", "the range of a"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("source", "function", "place", "problem"), MODELS)
+def test_models_that_are_none(folder, source, function, place, problem):
+    (folder / "m.py").write_text(
+        "from hpcda import Model, Parameter, State; " * (place == "model m") + source
+    )
+    (one,) = mistakes_of(changed(JOB, model={"name": f"m.py:{function}"}))
+    assert one.place == place
+    assert problem in one.problem
+
+
+@pytest.mark.parametrize("where", ["[zzz{}]", "[model.options{}]", "[model.parameters.rho.prior{}]"])
+def test_tables_within_tables_without_end(folder, where):
+    (folder / "job.toml").write_text(where.format(".a" * 900))
+    with pytest.raises(InputError, match="within each other") as caught:
+        load_job(folder / "job.toml")
+    (one,) = caught.value.mistakes
+    assert one.place.startswith(str(folder / "job.toml"))
