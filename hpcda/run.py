@@ -45,6 +45,8 @@ from hpcda.store import (
 )
 
 JOB = "job.toml"
+TRIED = 20
+"""Paths of which one at least must have a finite action."""
 ROUND, GROUP_ROUND = 4096, 16
 """Starts of the plain ensemble that are run side by side: at least so many, and so many a group of ranks."""
 HELD = 5e8
@@ -254,7 +256,7 @@ def _announce(job: Job, petsc_options: Sequence[str]) -> None:
 
 
 def _try_once(job: Job, scene: Scene, world: Any, options: Any, part: Part) -> str:
-    """One iteration from the first path: is the action finite, does a solver use every option?
+    """One iteration from the first path whose action is finite: does a solver use every option?
 
     Returns:
         How linear systems are solved, as a sentence; empty where the minimiser does not tell.
@@ -262,13 +264,18 @@ def _try_once(job: Job, scene: Scene, world: Any, options: Any, part: Part) -> s
     from hpcda.petsc import make_team
 
     way = "quiet" if job.ensemble.way == "auto" else job.ensemble.way
-    climb = begin(scene, WAYS[way], job.ensemble.seed, 0)
-    rf = float(scene.ladder.rf[climb.next])
-    if not np.isfinite(scene.action.value(climb.path, rf).total):
+    tried = min(job.ensemble.starts, TRIED)
+    for start in range(tried):
+        climb = begin(scene, WAYS[way], job.ensemble.seed, start)
+        rf = float(scene.ladder.rf[climb.next])
+        if np.isfinite(scene.action.value(climb.path, rf).total):
+            break
+    else:
+        which = "the first path" if tried == 1 else f"each of the first {tried} paths"
         raise InputError(
             Mistake(
                 "ensemble",
-                f"the action of the first path is not finite at Rf = {rf:g}",
+                f"the action of {which} is not finite at Rf = {rf:g}",
                 "narrow the ranges of states and parameters, or look for a logarithm, root or division "
                 "that fails there",
             )

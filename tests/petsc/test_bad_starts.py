@@ -153,3 +153,16 @@ def test_starts_of_which_none_can_begin_are_a_mistake_in_the_input(tmp_path, cap
     assert cli.main(["run", str(tmp_path / "job.toml"), "--output", str(tmp_path / "run"), "--quiet"]) == 2
     assert "is not finite" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_first_start_that_cannot_begin(tmp_path):
+    """The ensemble goes on, whichever of its starts go wrong."""
+    job(
+        tmp_path,
+        ("domain", {"rate": "log"}),
+        {"a": {"start": [-5.0, 3.0]}},
+        ensemble={"starts": 12, "seed": 2},
+    )
+    reasons = ended(tmp_path)
+    assert reasons[0, 0] == Reason.FAILED_NON_FINITE.code
+    assert (reasons[:, -1] > 0).any()
