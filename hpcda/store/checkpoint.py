@@ -9,6 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from hpcda.store.integrity import closed_shards
 from hpcda.store.schema import PER_RUNG, Array, RungRecord
 from hpcda.store.tables import committed_rungs, used_rows
 
@@ -60,8 +61,6 @@ def resumable(run_dir: str | os.PathLike[str]) -> Resumable | None:
     Raises:
         InputError: A shard is in use, is damaged, or belongs to another run.
     """
-    from hpcda.store.index import closed_shards
-
     shards = closed_shards(Path(run_dir), required=False)
     if not shards:
         return None

@@ -7,8 +7,8 @@
     /reasons, /ways       code -> name and sentence; names of the ways a start may begin
     /windows              data of all windows, one after the other: dimension point
     /beyond, /truth       data kept back after each window; true states, where they are known
-    /ensemble             one row a start (dimension start), per-rung arrays (start, rung)
-    /paths                kept paths (path, point, unknown), with the start and the rung each belongs to
+    /ensemble             one row a start (dimension start), per-rung arrays (start, rung); a check sum each
+    /paths                kept paths (path, point, unknown), the start and the rung each belongs to, a check sum
     /current              shards only: the newest path of every start at work, to resume from
 
 Windows lie behind one another along one dimension, `point`, so that a thousand training pairs cost no more
@@ -30,7 +30,7 @@ from hpcda.problem import Beyond, Problem
 Array = npt.NDArray[np.float64]
 
 SCHEMA = "hpcda-run"
-VERSION = 2
+VERSION = 3
 NOT_RUN = "NOT_RUN"
 
 PER_RUNG: dict[str, tuple[str, str, str]] = {
@@ -60,6 +60,8 @@ PER_START: dict[str, tuple[str, str, str]] = {
     "finished": ("i1", "1", "1 once the start has ended, in whatever way"),
     "began": ("f8", "s", "seconds since 1970-01-01 UTC"),
     "ended": ("f8", "s", "time of the last commit, seconds since 1970-01-01 UTC"),
+    "begin_check": ("u4", "1", "check sum of what is known when a start begins"),
+    "end_check": ("u4", "1", "check sum of what is known when it has ended"),
 }
 """Arrays of shape (start,): type, unit, meaning."""
 

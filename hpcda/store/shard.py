@@ -10,7 +10,6 @@ Memory does not grow with the number of starts: what is kept is a few numbers fo
 from __future__ import annotations
 
 import os
-import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,8 +22,10 @@ import numpy as np
 
 from hpcda.errors import InputError, Mistake
 from hpcda.store.checkpoint import Checkpoint
+from hpcda.store.checks import BEGIN, begin_check, end_check, path_check, rung_check, shard_check
 from hpcda.store.header import write_header
 from hpcda.store.lowlevel import Column
+from hpcda.store.marker import mark, marker_of
 from hpcda.store.schema import PER_RUNG, PER_START, Array, Layout, RungRecord, best_of
 
 CHUNK_CACHE = 131072
@@ -39,33 +40,10 @@ class _Work:
 
     start: int
     slot: int
+    same_as: int = -1
     committed: int = 0
     last: tuple[int, RungRecord] | None = None
     seen: set[int] = field(default_factory=set)
-
-
-def marker_of(shard: Path) -> Path:
-    """The file beside a shard that exists while a process writes it."""
-    return shard.with_suffix(".open")
-
-
-def in_use(shard: Path) -> bool:
-    """Whether a process that may still be alive writes this shard; answered without opening it."""
-    try:
-        host, pid = marker_of(shard).read_text(encoding="utf-8").split()
-    except FileNotFoundError:
-        return False
-    except ValueError:
-        return True
-    if host != socket.gethostname():
-        return True
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 class Shard:
@@ -89,10 +67,11 @@ class Shard:
         self._failed = {code for code, (name, _) in layout.reasons.items() if name.startswith("FAILED")}
         self._size = layout.problem.size
         self._states = layout.problem.offsets[-1]
-        marker_of(path).write_text(f"{socket.gethostname()} {os.getpid()}\n", encoding="utf-8")
+        mark(path)
         self._file = h5py.File(path, "x", libver=("earliest", "v108"), rdcc_nbytes=CHUNK_CACHE)
         self._file.attrs.update(rank=rank, generation=generation, closed=0.0, opened=time.time())
         write_header(self._file, layout)
+        self._file.attrs["shard_check"] = np.uint32(shard_check(self._file.attrs))
         self._make_arrays()
         self._id = self._file.id
         self._flush()
@@ -152,6 +131,7 @@ class Shard:
             for name, (dtype, _, _) in PER_RUNG.items()
         }
         self._parameters = Column(ensemble, "parameters", "f8", (rungs, parameters), np.nan, ROWS, 2)
+        self._check = Column(ensemble, "check", "u4", (rungs,), 0, ROWS, 2)
         block = layout.problem.block
         points = self._states // block
         paths = file.create_group("paths")
@@ -159,8 +139,10 @@ class Shard:
         self._path_parameters = Column(paths, "parameters", "f8", (parameters,), np.nan, ROWS, 1)
         self._path_start = Column(paths, "start", "i8", (), -1, ROWS, 1)
         self._path_rung = Column(paths, "rung", "i4", (), -1, ROWS, 1)
+        self._path_check = Column(paths, "check", "u4", (), 0, ROWS, 1)
         current = file.create_group("current")
         self._current = Column(current, "path", "f8", (2, self._size), np.nan, 1, 2)
+        self._current_check = Column(current, "check", "u4", (2,), 0, 1, 2)
         self._current_row = Column(current, "row", "i8", (), -1, 1, 1)
         attach_scales(file)
 
@@ -201,27 +183,29 @@ class Shard:
         code = self._ways[way]
         row = self._rows
         self._rows += 1
-        for column in (*self._per_start.values(), *self._per_rung.values(), self._parameters):
+        for column in (*self._per_start.values(), *self._per_rung.values(), self._parameters, self._check):
             column.make_room(row)
         slot = self._free.pop() if self._free else self._slots
         if slot == self._slots:
             self._slots += 1
             self._current.make_room(slot)
+            self._current_check.make_room(slot)
             self._current_row.make_room(slot)
         self._work[row] = _Work(start, slot)
         now = time.time()
+        began = now - sum(record.seconds for _, record in checkpoint.rungs) if checkpoint else now
         written: dict[str, float] = {"start": start, "way": code, "first_rung": first_rung, "same_as": -1}
-        written |= {"began": now, "ended": now}
+        written |= {"began": began, "ended": now}
         written |= dict(zip(("parent", "partner"), (*parents, -1, -1), strict=False))
+        written["begin_check"] = begin_check(*(written[name] for name in BEGIN))
         for name, value in written.items():
             self._per_start[name].write((row,), value)
         self._current_row.write((slot,), row)
         if checkpoint is None:
             return row
-        self._per_start["began"].write((row,), now - sum(record.seconds for _, record in checkpoint.rungs))
         for rung, record in checkpoint.rungs:
             self._write_rung(row, rung, record, None)
-        self._current.write((slot, self._work[row].committed % 2), checkpoint.path)
+        self._write_current(self._work[row], checkpoint.path)
         self._flush()
         self._per_start["committed"].write((row,), self._work[row].committed)
         self._flush()
@@ -259,12 +243,17 @@ class Shard:
                 if work.last is not None and rung <= work.last[0]:
                     raise ValueError(f"rung {rung} of start {work.start} comes after rung {work.last[0]}")
                 self._write_rung(row, rung, record, path)
-            self._current.write((work.slot, work.committed % 2), rungs[-1][2])
+            self._write_current(work, rungs[-1][2])
             self._per_start["ended"].write((row,), now)
         self._flush()
         for row in per_row:
             self._per_start["committed"].write((row,), self._work[row].committed)
         self._flush()
+
+    def _write_current(self, work: _Work, path: Array) -> None:
+        place = (work.slot, work.committed % 2)
+        self._current.write(place, path)
+        self._current_check.write(place, path_check(work.start, work.committed, path))
 
     def _write_rung(self, row: int, rung: int, record: RungRecord, path: Array | None) -> None:
         index = (row, rung)
@@ -273,6 +262,7 @@ class Shard:
             column.write(index, getattr(record, name))
         self._parameters.write(index, record.parameters)
         work = self._work[row]
+        self._check.write(index, rung_check(work.start, rung, record))
         work.committed += 1
         work.last = (rung, record)
         if path is not None and self._layout.keep_paths == "all":
@@ -280,11 +270,19 @@ class Shard:
             self._paths += 1
 
     def _write_path(self, place: int, start: int, rung: int, path: Array) -> None:
-        for column in (self._path_states, self._path_parameters, self._path_start, self._path_rung):
+        columns = (
+            self._path_states,
+            self._path_parameters,
+            self._path_start,
+            self._path_rung,
+            self._path_check,
+        )
+        for column in columns:
             column.make_room(place)
         self._path_states.write((place,), path[: self._states])
         self._path_parameters.write((place,), path[self._states :])
         self._path_rung.write((place,), rung)
+        self._path_check.write((place,), path_check(start, rung, path))
         self._path_start.write((place,), start)
 
     def finish(self, row: int, path: Array | None) -> None:
@@ -302,7 +300,9 @@ class Shard:
             elif self._layout.keep_paths == "final":
                 self._write_path(self._paths, work.start, rung, path)
                 self._paths += 1
-        self._per_start["ended"].write((row,), time.time())
+        now = time.time()
+        self._per_start["ended"].write((row,), now)
+        self._per_start["end_check"].write((row,), end_check(work.start, work.same_as, work.committed, now))
         self._flush()
         self._per_start["finished"].write((row,), 1)
         self._current_row.write((work.slot,), -1)
@@ -316,6 +316,7 @@ class Shard:
             row: What `begin` returned.
             same_as: Number of the other start.
         """
+        self._work[row].same_as = same_as
         self._per_start["same_as"].write((row,), same_as)
         self.finish(row, None)
 
@@ -343,6 +344,8 @@ class Shard:
         if not self._file:
             return
         self._file.attrs.modify("closed", time.time())
+        self._flush()
+        self._file.attrs.modify("shard_check", np.uint32(shard_check(self._file.attrs)))
         self._file.close()
         marker_of(self.path).unlink(missing_ok=True)
 
@@ -362,12 +365,25 @@ def attach_scales(file: Any) -> None:
         if name != "start":
             dataset.dims[0].label = "start"
             dataset.dims[0].attach_scale(ensemble["start"])
-    for name in (*PER_RUNG, "parameters"):
+    for group in (ensemble, paths):
+        group["check"].attrs["unit"], group["check"].attrs["meaning"] = (
+            "1",
+            "check sum of what is stored here",
+        )
+    for name in ("parameters", "check"):
+        ensemble[name].dims[0].label = "start"
+        ensemble[name].dims[0].attach_scale(ensemble["start"])
+    for name in (*PER_RUNG, "parameters", "check"):
         ensemble[name].dims[1].label = "rung"
         ensemble[name].dims[1].attach_scale(axes["rung"])
     ensemble["parameters"].dims[2].label = "parameter"
     ensemble["parameters"].dims[2].attach_scale(axes["parameter"])
-    labels = {"states": ("path", "point", "unknown"), "parameters": ("path", "parameter"), "rung": ("path",)}
+    labels = {
+        "states": ("path", "point", "unknown"),
+        "parameters": ("path", "parameter"),
+        "rung": ("path",),
+        "check": ("path",),
+    }
     scales = {
         "path": paths["start"],
         "point": file["windows/t"],

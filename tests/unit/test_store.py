@@ -18,7 +18,7 @@ from synthetic_run import make_layout, write_run
 
 from hpcda.errors import InputError
 from hpcda.store import Layout, RunFile, RungRecord, Shard, build_index, resumable
-from hpcda.store.shard import in_use, marker_of
+from hpcda.store.marker import in_use, marker_of
 from hpcda.store.tables import committed_rungs, current_rows
 
 

@@ -1,0 +1,44 @@
+"""The file beside a shard that says who writes it; gone once the shard is closed."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from pathlib import Path
+
+from hpcda.store.lock import FILE, alive, born, holder
+
+
+def marker_of(shard: Path) -> Path:
+    """The file beside a shard that exists while a process writes it."""
+    return shard.with_suffix(".open")
+
+
+def mark(shard: Path) -> None:
+    """Say that this process writes a shard."""
+    words = (socket.gethostname(), os.getpid(), born(os.getpid()))
+    marker_of(shard).write_text(" ".join(map(str, words)) + "\n", encoding="utf-8")
+
+
+def in_use(shard: Path) -> bool:
+    """Whether a process that may still be alive writes this shard; answered without opening it.
+
+    A process of this host is asked for; one of another host is known to have ended once nobody holds the
+    run, or the part of it that the shard is named after, or once whoever does is this process.
+    """
+    try:
+        host, pid, *more = marker_of(shard).read_text(encoding="utf-8").split()
+    except FileNotFoundError:
+        return False
+    except ValueError:
+        return True
+    if host == socket.gethostname():
+        began = int(more[0]) if more and more[0].isdecimal() else 0
+        return not pid.isdecimal() or alive(int(pid), began)
+    run = next((one.parent for one in shard.parents if one.name == "shards"), shard.parent)
+    if not any(run.glob(f"{FILE}*")):
+        return True
+    part = re.match(r"rank-p(\d+)of(\d+)-", shard.name)
+    owner = holder(run, "/".join(part.groups()) if part else "")
+    return owner is not None and (owner.host, owner.pid) != (socket.gethostname(), os.getpid())
