@@ -1,9 +1,9 @@
 """Check sums of what a run stores, so that damage is told from data.
 
-Everything that counts has its own CRC-32, written with it: every rung (its numbers, and which start and rung they
-belong to), every row (once where it begins, once where it ends), every path, and what is known before the
-first start. No check sum is 0, which is what unwritten places hold. They cost 4 bytes each and about a
-microsecond, for a path one more per kilobyte or two.
+Everything that counts has its own CRC-32, written with it: every rung (its numbers, and which start and
+rung they belong to), every row (once where it begins, once where it ends), every path, and what is known
+before the first start. No check sum is 0, which is what unwritten places hold. Each costs 4 bytes and a
+microsecond, that of a path one more for every four kilobytes.
 
 HDF5's own check sums (the filter fletcher32) belong to whole chunks: a process that is killed while it writes
 one rung would leave the rungs of 31 other starts unreadable.

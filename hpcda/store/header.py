@@ -19,9 +19,10 @@ from hpcda.store.schema import (
 )
 
 TEXT = h5py.string_dtype()
+_TEXT = h5py.h5t.py_create(TEXT, logical=True)
 GROUPS = ("job", "provenance", "axes", "reasons", "ways", "windows", "beyond", "truth")
 """What is known before the first start, beside the attributes of the file."""
-OWN = ("rank", "generation", "opened", "closed", "indexed", "header_check", "shard_check", "index_check")
+OWN = ("rank", "generation", "opened", "closed", "indexed", "header_check", "shard_check")
 """Attributes that are not the same in every file of a run."""
 SCALES = ("CLASS", "NAME", "REFERENCE_LIST", "DIMENSION_LIST", "DIMENSION_LABELS")
 """Attributes that dimension scales consist of."""
@@ -93,24 +94,39 @@ def _pieces(file: h5py.File) -> Iterator[bytes]:
     for name in GROUPS:
         if name in file:
             yield name.encode()
-            yield from contents(file[name])
+            yield from _contents(file[name])
 
 
-def contents(item: h5py.Group | h5py.Dataset) -> Iterator[bytes]:
-    """All that a group or an array holds, in pieces for a check sum."""
+def _contents(item: h5py.Group | h5py.Dataset) -> Iterator[bytes]:
     yield from _attributes(item, SCALES)
     if isinstance(item, h5py.Group):
         for key in sorted(item):
             yield key.encode()
-            yield from contents(item[key])
+            yield from _contents(item[key])
+    elif _plain(item.id.get_type()):
+        yield from _value(np.asarray(item[()]))
     else:
-        yield from _value(np.asarray(item.asstr()[()] if h5py.check_string_dtype(item.dtype) else item[()]))
+        yield from _value(np.asarray(item.asstr()[()]))
 
 
 def _attributes(item: h5py.Group | h5py.Dataset, without: Sequence[str]) -> Iterator[bytes]:
     for key in sorted(set(item.attrs) - set(without)):
         yield key.encode()
+        _plain(item.attrs.get_id(key).get_type())
         yield from _value(np.asarray(item.attrs[key]))
+
+
+def _plain(kind: h5py.h5t.TypeID) -> bool:
+    """Whether it is a type of numbers; else it is that of texts.
+
+    Raises:
+        TypeError: It is neither: reading what is of a type with a flipped bit would end the process.
+    """
+    if kind.get_class() in (h5py.h5t.INTEGER, h5py.h5t.FLOAT):
+        return True
+    if not kind.equal(_TEXT):
+        raise TypeError("a type of data that no run has")
+    return False
 
 
 def _value(array: Any) -> Iterator[bytes]:

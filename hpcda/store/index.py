@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import os
 import time
+import zlib
 from pathlib import Path
 
 import h5py
 import numpy as np
 
-from hpcda.store.checks import text_check
-from hpcda.store.header import GROUPS, OWN, SCALES, contents, header_check
+from hpcda.store.header import GROUPS, OWN, SCALES
 from hpcda.store.integrity import INDEX, check_schema, closed_shards
 from hpcda.store.schema import PER_RUNG, PER_START
 from hpcda.store.shard import attach_scales
 from hpcda.store.tables import used_rows
 
-COORDINATES = ("ensemble/start", "paths/start", "paths/rung", "shards")
-"""What the index holds itself."""
+SEAL = b"hpcda-crc32"
+"""Behind it stands the check sum of the whole index, as its last four bytes: HDF5 reads no damaged one."""
 
 
 def build_index(run_dir: str | os.PathLike[str]) -> Path:
@@ -41,27 +41,35 @@ def build_index(run_dir: str | os.PathLike[str]) -> Path:
     target, draft = folder / INDEX, folder / f".{INDEX}.{os.getpid()}"
     try:
         _write(draft, shards)
+        with draft.open("ab") as file:
+            file.write(SEAL + zlib.crc32(draft.read_bytes()).to_bytes(4, "little"))
         draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)
     return target
 
 
-def listed(file: h5py.File, path: Path) -> list[str] | None:
-    """The shards that an index names, relative to it; None where the index is damaged.
+def listed(path: Path) -> dict[str, tuple[int, int]] | None:
+    """The shards that an index names, relative to it, each with its `state`; None where it is damaged.
 
     Raises:
         InputError: It is no file of an hpcda run, or of another version.
+        OSError: It cannot be read.
     """
-    check_schema(file, path)
-    sums = file.attrs["header_check"], file.attrs["index_check"]
-    if sums != (header_check(file), _index_check(file)):
+    content = path.read_bytes()
+    end = len(content) - len(SEAL) - 4
+    if content[end:-4] != SEAL or zlib.crc32(memoryview(content)[:end]).to_bytes(4, "little") != content[-4:]:
         return None
-    return [str(name) for name in file["shards/file"].asstr()[:]]
+    with h5py.File(path, "r") as file:
+        check_schema(file, path)
+        names = [str(name) for name in file["shards/file"].asstr()[:]]
+        return dict(zip(names, map(tuple, file["shards/state"][:].tolist()), strict=True))
 
 
-def _index_check(index: h5py.File) -> int:
-    return text_check(piece for name in COORDINATES for piece in contents(index[name]))
+def state(shard: Path) -> tuple[int, int]:
+    """What changes when somebody writes into a file: its size, and when it was changed, in ns."""
+    now = shard.stat()
+    return now.st_size, now.st_mtime_ns
 
 
 def _write(draft: Path, shards: list[Path]) -> None:
@@ -98,6 +106,8 @@ def _write(draft: Path, shards: list[Path]) -> None:
         listing.create_dataset("paths", data=np.asarray(paths, dtype="i8"))
         listing.create_dataset("rank", data=np.asarray([rank for rank, _ in ranks], dtype="i4"))
         listing.create_dataset("generation", data=np.asarray([g for _, g in ranks], dtype="i4"))
+        listing.create_dataset("state", data=np.asarray([state(shard) for shard in shards], dtype="i8"))
+        listing["state"].attrs["meaning"] = "bytes, and nanoseconds since 1970-01-01 UTC when it was changed"
         times = np.asarray(clock, dtype="f8")
         listing.create_dataset("clock", data=times[:, :2])
         listing["clock"].attrs["meaning"] = "opened and closed, seconds since 1970-01-01 UTC"
@@ -105,7 +115,6 @@ def _write(draft: Path, shards: list[Path]) -> None:
         listing["closed"].attrs["meaning"] = "1 where its process closed it, 0 where that was killed"
         attach_scales(index)
         index.attrs["indexed"] = time.time()
-        index.attrs["index_check"] = np.uint32(_index_check(index))
 
 
 def _end(shard: h5py.File, rows: int) -> float:

@@ -1,8 +1,4 @@
-"""Is a shard what it should be? Every check sum in it is computed again before a run goes on from it.
-
-A shard that is cut off, damaged, of another run or of an older layout is set aside: renamed, so that it is
-neither read nor lost, and its starts are computed again.
-"""
+"""Is a shard what it should be? Every check sum in it is computed again before a run goes on from it."""
 
 from __future__ import annotations
 
@@ -19,7 +15,7 @@ import numpy.typing as npt
 from hpcda.errors import InputError, Mistake
 from hpcda.store.checks import BEGIN, END, path_check, row_checks, rung_checks, shard_check
 from hpcda.store.header import header_check
-from hpcda.store.marker import in_use, marker_of
+from hpcda.store.marker import in_use
 from hpcda.store.schema import PER_RUNG, PER_START, SCHEMA, VERSION
 from hpcda.store.tables import committed_rungs, used_rows
 
@@ -39,7 +35,7 @@ class Verdict:
     """What a shard is.
 
     Attributes:
-        kind: "ok", "damaged", "foreign" (of another run, or of a newer hpcda) or "older" (of an older layout).
+        kind: "ok", "damaged", "foreign" (of another run, or a newer hpcda) or "older" (of an older layout).
         reason: Why it is not "ok".
     """
 
@@ -47,28 +43,10 @@ class Verdict:
     reason: str = ""
 
 
-@dataclass(frozen=True)
-class SetAside:
-    """A shard that was set aside.
-
-    Attributes:
-        shard: Its path as it was.
-        now: Its path as it is.
-        verdict: Why.
-    """
-
-    shard: Path
-    now: Path
-    verdict: Verdict
-
-    def __str__(self) -> str:
-        return f"{self.shard} is set aside as {self.now.name}, its starts run again: {self.verdict.reason}"
-
-
 def inspect(
     shard: str | os.PathLike[str], fingerprint: str | Collection[str] | None = None, deep: bool = True
 ) -> Verdict:
-    """What a shard is; it is not in use.
+    """What a shard that is not in use is.
 
     Args:
         shard: The file.
@@ -107,51 +85,8 @@ def inspect(
     return Verdict("ok")
 
 
-def set_aside(
-    run_dir: str | os.PathLike[str], fingerprint: str | Collection[str] | None = None
-) -> list[SetAside]:
-    """Rename the shards of a run from which it cannot go on; for who holds the run's lock.
-
-    Shards that others write, as another part of the run, are left alone. Where a shard is set aside the index,
-    which names it, is removed.
-
-    Args:
-        run_dir: Directory of the run.
-        fingerprint: Of the run, or several that are welcome; None for any.
-
-    Raises:
-        InputError: A shard may not be read, or the directory may not be written.
-    """
-    run = Path(run_dir)
-    aside: list[SetAside] = []
-    for shard in sorted((run / "shards").rglob("rank-*.h5")):
-        if in_use(shard):
-            continue
-        verdict = inspect(shard, fingerprint)
-        if verdict.kind == "ok":
-            continue
-        suffix, count = f".{verdict.kind}", 0
-        while (now := shard.with_name(shard.name + suffix)).exists():
-            count += 1
-            suffix = f".{verdict.kind}-{count}"
-        try:
-            (run / INDEX).unlink(missing_ok=True)
-            shard.rename(now)
-            marker_of(shard).unlink(missing_ok=True)
-        except OSError as error:
-            raise InputError(
-                Mistake(
-                    os.fspath(shard),
-                    f"{verdict.reason}, and it cannot be renamed: {error.strerror}",
-                    "make the directory writable",
-                )
-            ) from None
-        aside.append(SetAside(shard, now, verdict))
-    return aside
-
-
 def closed_shards(run_dir: Path, required: bool = True) -> list[Path]:
-    """The shards of a run, in the order of their names; their headers are checked, not what they hold.
+    """The shards of a run, in the order of their names; of each the header is checked.
 
     Args:
         run_dir: Directory of the run.
@@ -199,7 +134,7 @@ def damage(run_dir: Path, shard: Path, reason: str) -> Mistake:
     return Mistake(
         os.fspath(shard),
         reason,
-        f"bring it back from a copy, or `hpcda resume {run_dir}`: it sets the file aside and runs its starts again",
+        f"bring it back from a copy, or `hpcda resume {run_dir}`, which runs its starts again",
     )
 
 
@@ -248,7 +183,7 @@ def check_rows(
     right = (row_checks(BEGIN, table) == table["begin_check"]) & (
         ~finished | (row_checks(END, table) == table["end_check"])
     )
-    known = (table["finished"] == 0) | finished
+    known = (table["finished"] == 0) & ~(strict & (table["end_check"] != 0)) | finished
     good: npt.NDArray[np.bool_] = known & (right | ~begun) & (table["committed"] >= 0)
     return good
 
@@ -297,7 +232,7 @@ def _check_all(file: h5py.File) -> None:
     ensemble, paths, current = file["ensemble"], file["paths"], file["current"]
     names = (*PER_START, *PER_RUNG, "parameters", "check")
     _same_length(ensemble, names)
-    _same_length(paths, ("start", "rung", "check", "states", "parameters"))
+    _same_length(paths, ("start", "rung", "check", "parameters"))
     _same_length(current, ("row", "check", "path"))
     rungs = len(file["axes/rf"])
     if any(ensemble[name].shape[1] != rungs for name in (*PER_RUNG, "check")):
@@ -360,7 +295,10 @@ def _check_paths(
     ended = dict(zip(table["start"].tolist(), (table["finished"] == 1).tolist(), strict=True))
     reached = dict(zip(table["start"].tolist(), last.tolist(), strict=True))
     width = 8 * int(np.prod(paths["states"].shape[1:]) + paths["parameters"].shape[1])
-    for part in _parts(used_rows(start), width):
+    used = used_rows(start)
+    if len(paths["states"]) < used:
+        raise DamageError("paths are missing at its end")
+    for part in _parts(used, width):
         states, parameters = paths["states"][part], paths["parameters"][part]
         for k, place in enumerate(range(part.start, part.stop)):
             one, at = int(start[place]), int(rung[place])

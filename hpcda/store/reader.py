@@ -18,8 +18,10 @@ import numpy.typing as npt
 
 from hpcda.errors import InputError, Mistake
 from hpcda.store.checks import path_check
-from hpcda.store.index import build_index, listed
+from hpcda.store.guard import guarded
+from hpcda.store.index import build_index, listed, state
 from hpcda.store.integrity import BYTES, INDEX, check_rows, check_rungs, damage, inspect
+from hpcda.store.marker import in_use
 from hpcda.store.schema import PER_RUNG, PER_START, Array, best_of
 from hpcda.store.tables import committed_rungs, current_rows
 
@@ -121,33 +123,23 @@ class RunFile:
             raise InputError(
                 Mistake(os.fspath(run_dir), "there is no such directory", "name the directory of a run")
             )
-        try:
-            if not self._index_fits():
-                build_index(self.run_dir)
-        except OSError as error:
-            raise InputError(
-                Mistake(
-                    os.fspath(self.file),
-                    f"it does not fit the shards and cannot be made anew: {error}",
-                    "make the directory writable, or copy the run to one that is",
-                )
-            ) from None
+        self._fit_index()
         with self._reading():
             self._read()
 
-    def _index_fits(self) -> bool:
-        """Whether the index is whole and names all shards; what it names must be there."""
+    def _fit_index(self) -> None:
+        """Make the index anew unless it is whole and the shards are those it was made of.
+
+        Raises:
+            InputError: A shard that it names is missing; one has been changed and is damaged; one is in use.
+        """
         try:
-            with h5py.File(self.file, "r") as file:
-                names = listed(file, self.file)
-        except InputError:
-            raise
-        except Exception:  # damaged files make HDF5 and h5py raise nearly anything
-            return False
-        if names is None:
-            return False
-        there = {f"shards/{shard.name}" for shard in (self.run_dir / "shards").glob("rank-*.h5")}
-        missing = sorted(set(names) - there)
+            known = listed(self.file)
+        except FileNotFoundError:
+            known = None
+        shards = sorted((self.run_dir / "shards").glob("rank-*.h5"))
+        there = {f"shards/{shard.name}": shard for shard in shards if not in_use(shard)}
+        missing = sorted(set(known or ()) - {f"shards/{shard.name}" for shard in shards})
         if missing:
             raise InputError(
                 Mistake(
@@ -156,7 +148,24 @@ class RunFile:
                     f"bring them back beside {INDEX}; a run is moved or copied as a whole directory",
                 )
             )
-        return there == set(names)
+        changed = [shard for name, shard in there.items() if known is None or known.get(name) != state(shard)]
+        for shard, verdict in zip(changed, guarded(changed), strict=True):
+            if verdict.kind != "ok":
+                raise InputError(damage(self.run_dir, shard, verdict.reason))
+        whole = known is not None and len(known) == len(there) == len(shards)
+        if whole and not changed:
+            return
+        try:
+            build_index(self.run_dir)
+        except OSError as error:
+            if not whole:  # else it is a copy of the run, found in order, in a directory that is only read
+                raise InputError(
+                    Mistake(
+                        os.fspath(self.file),
+                        f"it does not fit the shards and cannot be made anew: {error}",
+                        "make the directory writable, or copy the run to one that is",
+                    )
+                ) from None
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -192,10 +201,6 @@ class RunFile:
             table = {name: ensemble[name][:] for name in PER_START}
             start, finished = table["start"], table["finished"]
             rows, closed = file["shards/rows"][:], file["shards/closed"][:] == 1
-            for name in file["shards/file"].asstr()[:][~closed]:
-                verdict = inspect(self.run_dir / name, deep=False)
-                if verdict.kind != "ok":
-                    raise InputError(damage(self.run_dir, self.run_dir / name, verdict.reason))
             good = check_rows(table, strict=np.repeat(closed, rows))
             if not good.all():
                 wrong = int(np.argmin(good))

@@ -8,7 +8,7 @@
     /windows              data of all windows, one after the other: dimension point
     /beyond, /truth       data kept back after each window; true states, where they are known
     /ensemble             one row a start (dimension start), per-rung arrays (start, rung); a check sum each
-    /paths                kept paths (path, point, unknown), the start and the rung each belongs to, a check sum
+    /paths                kept paths (path, point, unknown), the start and rung each belongs to, a check sum
     /current              shards only: the newest path of every start at work, to resume from
 
 Windows lie behind one another along one dimension, `point`, so that a thousand training pairs cost no more
