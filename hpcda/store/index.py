@@ -18,7 +18,7 @@ from hpcda.store.header import GROUPS, OWN, SCALES
 from hpcda.store.integrity import INDEX, check_schema, closed_shards
 from hpcda.store.schema import PER_RUNG, PER_START
 from hpcda.store.shard import attach_scales
-from hpcda.store.tables import used_rows
+from hpcda.store.tables import rows_in
 
 SEAL = b"hpcda-crc32"
 """Behind it stands the check sum of the whole index, as its last four bytes: HDF5 reads no damaged one."""
@@ -79,12 +79,10 @@ def _write(draft: Path, shards: list[Path]) -> None:
         rows, paths, starts, path_starts, path_rungs, clock, ranks = [], [], [], [], [], [], []
         for shard in shards:
             with h5py.File(shard, "r") as file:
-                start = file["ensemble/start"][:]
-                rows.append(used_rows(start))
-                starts.append(start[: rows[-1]])
-                path_start = file["paths/start"][:]
-                paths.append(used_rows(path_start))
-                path_starts.append(path_start[: paths[-1]])
+                rows.append(rows_in(file["ensemble"]))
+                starts.append(file["ensemble/start"][: rows[-1]])
+                paths.append(rows_in(file["paths"]))
+                path_starts.append(file["paths/start"][: paths[-1]])
                 path_rungs.append(file["paths/rung"][: paths[-1]])
                 clock.append((float(file.attrs["opened"]), _end(file, rows[-1]), float(file.attrs["closed"])))
                 ranks.append((int(file.attrs["rank"]), int(file.attrs["generation"])))

@@ -20,11 +20,12 @@ from typing import Any, Self
 import h5py
 import numpy as np
 
-from hpcda.errors import InputError, Mistake
+from hpcda.errors import InputError, Mistake, StorageError
 from hpcda.store.checkpoint import Checkpoint
 from hpcda.store.checks import BEGIN, begin_check, end_check, path_check, rung_check, shard_check
+from hpcda.store.failure import writing
 from hpcda.store.header import write_header
-from hpcda.store.lowlevel import Column
+from hpcda.store.lowlevel import Column, Room
 from hpcda.store.marker import mark, marker_of
 from hpcda.store.schema import PER_RUNG, PER_START, Array, Layout, RungRecord, best_of
 
@@ -67,14 +68,15 @@ class Shard:
         self._failed = {code for code, (name, _) in layout.reasons.items() if name.startswith("FAILED")}
         self._size = layout.problem.size
         self._states = layout.problem.offsets[-1]
-        mark(path)
-        self._file = h5py.File(path, "x", libver=("earliest", "v108"), rdcc_nbytes=CHUNK_CACHE)
-        self._file.attrs.update(rank=rank, generation=generation, closed=0.0, opened=time.time())
-        write_header(self._file, layout)
-        self._file.attrs["shard_check"] = np.uint32(shard_check(self._file.attrs))
-        self._make_arrays()
-        self._id = self._file.id
-        self._flush()
+        with writing(path):
+            mark(path)
+            self._file = h5py.File(path, "x", libver=("earliest", "v108"), rdcc_nbytes=CHUNK_CACHE)
+            self._room = Room(self._file)
+            self._file.attrs.update(rank=rank, generation=generation, closed=0.0, opened=time.time())
+            write_header(self._file, layout)
+            self._file.attrs["shard_check"] = np.uint32(shard_check(self._file.attrs))
+            self._make_arrays()
+            self._flush()
 
     @classmethod
     def create(
@@ -110,7 +112,7 @@ class Shard:
 
     def _make_arrays(self) -> None:
         layout, file = self._layout, self._file
-        rungs, parameters = len(layout.rf), layout.problem.shared
+        rungs, parameters, room = len(layout.rf), layout.problem.shared, self._room
         ensemble = file.create_group("ensemble")
         fill_start: dict[str, float] = {
             "start": -1,
@@ -122,28 +124,28 @@ class Shard:
         }
         fill_start |= {"began": np.nan, "ended": np.nan}
         self._per_start = {
-            name: Column(ensemble, name, dtype, (), fill_start.get(name, 0), ROWS, 1)
+            name: Column(ensemble, name, dtype, (), fill_start.get(name, 0), ROWS, 1, room)
             for name, (dtype, _, _) in PER_START.items()
         }
         fill_rung = {"iterations": 0, "reason": layout.not_run}
         self._per_rung = {
-            name: Column(ensemble, name, dtype, (rungs,), fill_rung.get(name, np.nan), ROWS, 2)
+            name: Column(ensemble, name, dtype, (rungs,), fill_rung.get(name, np.nan), ROWS, 2, room)
             for name, (dtype, _, _) in PER_RUNG.items()
         }
-        self._parameters = Column(ensemble, "parameters", "f8", (rungs, parameters), np.nan, ROWS, 2)
-        self._check = Column(ensemble, "check", "u4", (rungs,), 0, ROWS, 2)
+        self._parameters = Column(ensemble, "parameters", "f8", (rungs, parameters), np.nan, ROWS, 2, room)
+        self._check = Column(ensemble, "check", "u4", (rungs,), 0, ROWS, 2, room)
         block = layout.problem.block
         points = self._states // block
         paths = file.create_group("paths")
-        self._path_states = Column(paths, "states", "f8", (points, block), np.nan, 1, 1)
-        self._path_parameters = Column(paths, "parameters", "f8", (parameters,), np.nan, ROWS, 1)
-        self._path_start = Column(paths, "start", "i8", (), -1, ROWS, 1)
-        self._path_rung = Column(paths, "rung", "i4", (), -1, ROWS, 1)
-        self._path_check = Column(paths, "check", "u4", (), 0, ROWS, 1)
+        self._path_states = Column(paths, "states", "f8", (points, block), np.nan, 1, 1, room)
+        self._path_parameters = Column(paths, "parameters", "f8", (parameters,), np.nan, ROWS, 1, room)
+        self._path_start = Column(paths, "start", "i8", (), -1, ROWS, 1, room)
+        self._path_rung = Column(paths, "rung", "i4", (), -1, ROWS, 1, room)
+        self._path_check = Column(paths, "check", "u4", (), 0, ROWS, 1, room)
         current = file.create_group("current")
-        self._current = Column(current, "path", "f8", (2, self._size), np.nan, 1, 2)
-        self._current_check = Column(current, "check", "u4", (2,), 0, 1, 2)
-        self._current_row = Column(current, "row", "i8", (), -1, 1, 1)
+        self._current = Column(current, "path", "f8", (2, self._size), np.nan, 1, 2, room)
+        self._current_check = Column(current, "check", "u4", (2,), 0, 1, 2, room)
+        self._current_row = Column(current, "row", "i8", (), -1, 1, 1, room)
         attach_scales(file)
 
     def __enter__(self) -> Self:
@@ -155,7 +157,7 @@ class Shard:
         self.close()
 
     def _flush(self) -> None:
-        h5py.h5f.flush(self._id, h5py.h5f.SCOPE_LOCAL)
+        self._room.flush()
 
     def begin(
         self,
@@ -340,14 +342,27 @@ class Shard:
             self._kept.remove(worst)
 
     def close(self) -> None:
-        """Close the file; what is at work stays resumable. Closing twice does nothing."""
+        """Close the file; what is at work stays resumable. Closing twice does nothing.
+
+        Raises:
+            StorageError: It cannot be written; but not where that was raised before.
+        """
         if not self._file:
             return
-        self._file.attrs.modify("closed", time.time())
-        self._flush()
-        self._file.attrs.modify("shard_check", np.uint32(shard_check(self._file.attrs)))
-        self._file.close()
-        marker_of(self.path).unlink(missing_ok=True)
+        try:
+            with self._room.writing():
+                self._file.attrs.modify("closed", time.time())
+                self._flush()
+                self._file.attrs.modify("shard_check", np.uint32(shard_check(self._file.attrs)))
+        finally:
+            lost = self._room.lost
+            try:
+                with self._room.writing():
+                    self._file.close()
+                    marker_of(self.path).unlink(missing_ok=True)
+            except StorageError:
+                if not lost:
+                    raise
 
 
 def shard_name(rank: int, generation: int) -> str:

@@ -18,6 +18,7 @@ from synthetic_run import make_layout, write_run
 
 from hpcda.errors import InputError
 from hpcda.store import Layout, RunFile, RungRecord, Shard, build_index, resumable
+from hpcda.store.integrity import inspect
 from hpcda.store.marker import in_use, marker_of
 from hpcda.store.tables import committed_rungs, current_rows
 
@@ -346,6 +347,12 @@ def test_a_killed_writer_leaves_whole_rungs(tmp_path, keep):
             process.stdout.readline()
             time.sleep(0.05 + 0.3 * rng.random())
             os.kill(process.pid, signal.SIGKILL)
+        assert (
+            inspect(
+                folder / "shards" / "rank-0000.h5", make_layout(rungs=40, keep_paths=keep).fingerprint
+            ).kind
+            == "ok"
+        )
         file = RunFile(folder)
         assert len(file.start) >= 1
         action, parameters = file.table("action"), file.table("parameters")[..., 0]
