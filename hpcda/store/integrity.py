@@ -17,7 +17,7 @@ from hpcda.store.checks import BEGIN, END, path_check, row_checks, rung_checks, 
 from hpcda.store.header import header_check
 from hpcda.store.marker import in_use
 from hpcda.store.schema import PER_RUNG, PER_START, SCHEMA, VERSION
-from hpcda.store.tables import committed_rungs, used_rows
+from hpcda.store.tables import committed_rungs, rows_in, used_rows
 
 INDEX = "run.h5"
 BYTES = 64 * 2**20
@@ -93,7 +93,7 @@ def closed_shards(run_dir: Path, required: bool = True) -> list[Path]:
         required: Whether there must be one.
 
     Raises:
-        InputError: There is none, one is in use, one is not what it should be, or they belong to different runs.
+        InputError: There is none, one is in use, one is damaged, or they belong to different runs.
     """
     shards = sorted((run_dir / "shards").glob("rank-*.h5"))
     if not shards:
@@ -131,11 +131,8 @@ def closed_shards(run_dir: Path, required: bool = True) -> list[Path]:
 
 def damage(run_dir: Path, shard: Path, reason: str) -> Mistake:
     """What a reader says of a shard that is not what it should be."""
-    return Mistake(
-        os.fspath(shard),
-        reason,
-        f"bring it back from a copy, or `hpcda resume {run_dir}`, which runs its starts again",
-    )
+    remedy = f"bring it back from a copy, or `hpcda resume {run_dir}`: its starts are run again"
+    return Mistake(os.fspath(shard), reason, remedy)
 
 
 def check_schema(file: h5py.File, path: Path) -> None:
@@ -230,21 +227,15 @@ def _fits(group: h5py.Group) -> None:
 
 def _check_all(file: h5py.File) -> None:
     ensemble, paths, current = file["ensemble"], file["paths"], file["current"]
-    names = (*PER_START, *PER_RUNG, "parameters", "check")
-    _same_length(ensemble, names)
-    _same_length(paths, ("start", "rung", "check", "parameters"))
-    _same_length(current, ("row", "check", "path"))
     rungs = len(file["axes/rf"])
     if any(ensemble[name].shape[1] != rungs for name in (*PER_RUNG, "check")):
         raise DamageError("its tables do not have the rungs of its ladder")
-    table = {name: ensemble[name][:] for name in PER_START}
-    used = used_rows(table["start"])
-    if np.any(table["begin_check"][used:]):
+    closed = float(file.attrs["closed"]) > 0  # else its process was killed, perhaps while it wrote
+    used = rows_in(ensemble)
+    begun = np.flatnonzero(ensemble["begin_check"][:])
+    if closed and max(used_rows(ensemble["start"][:]), begun[-1] + 1 if len(begun) else 0) > used:
         raise DamageError("rows are missing at its end")
-    table = {name: values[:used] for name, values in table.items()}
-    closed = (
-        float(file.attrs["closed"]) > 0
-    )  # else the process was killed, and what it was writing may be half there
+    table = {name: ensemble[name][:used] for name in PER_START}
     good = check_rows(table, strict=closed) & (table["start"] >= 0)
     if not good.all():
         raise DamageError(f"row {int(np.argmin(good))} does not have its check sum")
@@ -253,11 +244,6 @@ def _check_all(file: h5py.File) -> None:
         last[part] = _check_rungs(file, ensemble, table, part, closed)
     _check_paths(paths, table, last, closed)
     _check_current(current, table)
-
-
-def _same_length(group: h5py.Group, names: Collection[str]) -> None:
-    if len({group[name].shape[0] for name in names}) > 1:
-        raise DamageError(f"the arrays of {group.name} have different lengths")
 
 
 def _parts(rows: int, width: int) -> Iterator[slice]:
@@ -291,13 +277,13 @@ def _check_rungs(
 def _check_paths(
     paths: h5py.Group, table: dict[str, npt.NDArray[Any]], last: npt.NDArray[np.int64], closed: bool
 ) -> None:
-    start, rung, check = (paths[name][:] for name in ("start", "rung", "check"))
+    used = rows_in(paths)
+    if closed and used < used_rows(paths["start"][:]):
+        raise DamageError("paths are missing at its end")
+    start, rung, check = (paths[name][:used] for name in ("start", "rung", "check"))
     ended = dict(zip(table["start"].tolist(), (table["finished"] == 1).tolist(), strict=True))
     reached = dict(zip(table["start"].tolist(), last.tolist(), strict=True))
     width = 8 * int(np.prod(paths["states"].shape[1:]) + paths["parameters"].shape[1])
-    used = used_rows(start)
-    if len(paths["states"]) < used:
-        raise DamageError("paths are missing at its end")
     for part in _parts(used, width):
         states, parameters = paths["states"][part], paths["parameters"][part]
         for k, place in enumerate(range(part.start, part.stop)):
@@ -310,7 +296,8 @@ def _check_paths(
 
 
 def _check_current(current: h5py.Group, table: dict[str, npt.NDArray[Any]]) -> None:
-    for slot, row in enumerate(current["row"][:]):
+    slots = min(len(array) for array in current.values())
+    for slot, row in enumerate(current["row"][:slots]):
         if not 0 <= row < len(table["start"]):
             continue
         committed, start = int(table["committed"][row]), int(table["start"][row])
