@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 import time
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import h5py
 import numpy as np
 
+from hpcda.store.failure import writing
 from hpcda.store.header import GROUPS, OWN, SCALES
 from hpcda.store.integrity import INDEX, check_schema, closed_shards
 from hpcda.store.schema import PER_RUNG, PER_START
@@ -35,17 +37,21 @@ def build_index(run_dir: str | os.PathLike[str]) -> Path:
 
     Raises:
         InputError: There are no shards, one is in use or damaged, or they belong to different runs.
+        StorageError: It cannot be written.
     """
     folder = Path(run_dir)
     shards = closed_shards(folder)
     target, draft = folder / INDEX, folder / f".{INDEX}.{os.getpid()}"
     try:
-        _write(draft, shards)
-        with draft.open("ab") as file:
-            file.write(SEAL + zlib.crc32(draft.read_bytes()).to_bytes(4, "little"))
-        draft.replace(target)
+        remedy = f"the shards are whole: make room, then `hpcda analyze {folder}` makes it again"
+        with writing(target, remedy):
+            _write(draft, shards)
+            with draft.open("ab") as file:
+                file.write(SEAL + zlib.crc32(draft.read_bytes()).to_bytes(4, "little"))
+            draft.replace(target)
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
     return target
 
 

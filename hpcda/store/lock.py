@@ -31,6 +31,7 @@ from types import TracebackType
 from typing import Self
 
 from hpcda.errors import InputError, Mistake
+from hpcda.process import alive, born
 
 FILE = "lock"
 BEAT, SILENT = 15.0, 120.0
@@ -72,27 +73,6 @@ class Holder:
         job = f", Slurm job {self.job}" if self.job else ""
         part = f", part {self.part}" if self.part else ""
         return f"process {self.pid} on {self.host}{job}{part}, since {since}"
-
-
-def born(pid: int) -> int:
-    """When a process of this host began, in clock ticks since the host started; 0 where it cannot be told."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-        return int(text.rpartition(")")[2].split()[19])
-    except (OSError, ValueError, IndexError):
-        return 0
-
-
-def alive(pid: int, began: int) -> bool:
-    """Whether the process of this host that had this number and began then still runs."""
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        pass
-    now = born(pid)
-    return not began or not now or began == now
 
 
 def holder(directory: str | os.PathLike[str], part: str = "") -> Holder | None:

@@ -62,7 +62,7 @@ class Room:
             OSError: It cannot.
         """
         try:
-            os.posix_fallocate(self._handle, os.fstat(self._handle).st_size, size + MARGIN)
+            os.posix_fallocate(self._handle, self._id.get_filesize(), size + MARGIN)
         except OSError as error:
             if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
                 raise

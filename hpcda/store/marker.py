@@ -7,7 +7,8 @@ import re
 import socket
 from pathlib import Path
 
-from hpcda.store.lock import FILE, alive, born, holder
+from hpcda.process import alive, born
+from hpcda.store.lock import FILE, holder
 
 
 def marker_of(shard: Path) -> Path:

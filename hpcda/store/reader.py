@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from hpcda.errors import InputError, Mistake
+from hpcda.errors import InputError, Mistake, StorageError
 from hpcda.store.checks import path_check
 from hpcda.store.guard import guarded
 from hpcda.store.index import build_index, listed, state
@@ -157,7 +157,7 @@ class RunFile:
             return
         try:
             build_index(self.run_dir)
-        except OSError as error:
+        except StorageError as error:
             if not whole:  # else it is a copy of the run, found in order, in a directory that is only read
                 raise InputError(
                     Mistake(

@@ -350,10 +350,11 @@ class Shard:
         if not self._file:
             return
         try:
-            with self._room.writing():
-                self._file.attrs.modify("closed", time.time())
-                self._flush()
-                self._file.attrs.modify("shard_check", np.uint32(shard_check(self._file.attrs)))
+            if not self._room.lost:  # else what was being written may be half there, as after a kill
+                with self._room.writing():
+                    self._file.attrs.modify("closed", time.time())
+                    self._flush()
+                    self._file.attrs.modify("shard_check", np.uint32(shard_check(self._file.attrs)))
         finally:
             lost = self._room.lost
             try:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from synthetic_run import make_layout, write_run
 
-from hpcda.errors import InputError
+from hpcda.errors import InputError, StorageError
 from hpcda.store import RunFile
 from hpcda.store.aside import set_aside
 from hpcda.store.guard import guarded
@@ -288,7 +288,7 @@ def test_a_copy_in_a_directory_that_is_only_read(run, expected, monkeypatch):
     os.utime(run / BAD)
 
     def refuse(_):
-        raise PermissionError("read-only")
+        raise StorageError("run.h5", "read-only", "")
 
     monkeypatch.setattr("hpcda.store.reader.build_index", refuse)
     assert everything(run) == expected

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from hpcda.errors import InputError
+from hpcda.process import alive, born
 from hpcda.store import lock
 from hpcda.store.lock import Holder, RunLock, holder, left_by
 
@@ -185,9 +186,9 @@ def test_signs_of_life(tmp_path, monkeypatch):
 
 
 def test_a_number_that_another_process_has_by_now(tmp_path):
-    assert lock.alive(os.getpid(), lock.born(os.getpid()))
-    assert not lock.alive(os.getpid(), lock.born(os.getpid()) + 1)
-    assert not lock.alive(2**22 - 3, 0)
+    assert alive(os.getpid(), born(os.getpid()))
+    assert not alive(os.getpid(), born(os.getpid()) + 1)
+    assert not alive(2**22 - 3, 0)
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", "\0", '{"host": 1}'])
