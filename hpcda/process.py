@@ -8,20 +8,29 @@ from pathlib import Path
 
 def born(pid: int) -> int:
     """When a process of this host began, in clock ticks since the host started; 0 where it cannot be told."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-        return int(text.rpartition(")")[2].split()[19])
-    except (OSError, ValueError, IndexError):
-        return 0
+    fields = _fields(pid)
+    return int(fields[19]) if fields else 0
 
 
 def alive(pid: int, began: int) -> bool:
-    """Whether the process of this host that had this number and began then still runs."""
+    """Whether the process of this host that had this number, and began then, still runs."""
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         pass
-    now = born(pid)
-    return not began or not now or began == now
+    fields = _fields(pid)
+    if not fields:
+        return True
+    return fields[0] not in ("Z", "X") and began in (0, int(fields[19]))
+
+
+def _fields(pid: int) -> list[str]:
+    """What Linux tells of a process after its name, its state first; empty where it does not."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    fields = text.rpartition(")")[2].split()
+    return fields if len(fields) > 19 and fields[19].isdecimal() else []

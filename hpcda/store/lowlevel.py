@@ -67,6 +67,16 @@ class Room:
             if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
                 raise
 
+    def abandon(self) -> None:
+        """Leave the file as it is on the disk: what HDF5 still writes, in order to close it, goes nowhere.
+
+        It is then what a process that is killed leaves behind. Letting HDF5 try, and fail, would end the
+        process in its memory management.
+        """
+        nowhere = os.memfd_create("hpcda")
+        os.dup2(nowhere, self._handle, inheritable=False)
+        os.close(nowhere)
+
     def flush(self) -> None:
         """Hand all that was written to the operating system; see now and then whether the file is there.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 from hpcda.process import alive, born
@@ -19,7 +20,12 @@ def marker_of(shard: Path) -> Path:
 def mark(shard: Path) -> None:
     """Say that this process writes a shard."""
     words = (socket.gethostname(), os.getpid(), born(os.getpid()))
-    marker_of(shard).write_text(" ".join(map(str, words)) + "\n", encoding="utf-8")
+    try:
+        marker_of(shard).write_text(" ".join(map(str, words)) + "\n", encoding="utf-8")
+    except OSError:
+        with suppress(OSError):
+            marker_of(shard).unlink(missing_ok=True)
+        raise
 
 
 def in_use(shard: Path) -> bool:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -71,12 +72,20 @@ class Shard:
         with writing(path):
             mark(path)
             self._file = h5py.File(path, "x", libver=("earliest", "v108"), rdcc_nbytes=CHUNK_CACHE)
-            self._room = Room(self._file)
-            self._file.attrs.update(rank=rank, generation=generation, closed=0.0, opened=time.time())
-            write_header(self._file, layout)
-            self._file.attrs["shard_check"] = np.uint32(shard_check(self._file.attrs))
-            self._make_arrays()
-            self._flush()
+        self._room = Room(self._file)
+        try:
+            with self._room.writing():
+                self._room.take(0)
+                self._file.attrs.update(rank=rank, generation=generation, closed=0.0, opened=time.time())
+                write_header(self._file, layout)
+                self._file.attrs["shard_check"] = np.uint32(shard_check(self._file.attrs))
+                self._make_arrays()
+                self._flush()
+        except StorageError:
+            self._let_go()
+            with suppress(OSError):
+                path.unlink()
+            raise
 
     @classmethod
     def create(
@@ -350,20 +359,21 @@ class Shard:
         if not self._file:
             return
         try:
-            if not self._room.lost:  # else what was being written may be half there, as after a kill
+            if not self._room.lost:
                 with self._room.writing():
                     self._file.attrs.modify("closed", time.time())
                     self._flush()
                     self._file.attrs.modify("shard_check", np.uint32(shard_check(self._file.attrs)))
+                    self._flush()
         finally:
-            lost = self._room.lost
-            try:
-                with self._room.writing():
-                    self._file.close()
-                    marker_of(self.path).unlink(missing_ok=True)
-            except StorageError:
-                if not lost:
-                    raise
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._room.lost:
+            self._room.abandon()
+        with self._room.writing():
+            self._file.close()
+            marker_of(self.path).unlink(missing_ok=True)
 
 
 def shard_name(rank: int, generation: int) -> str:

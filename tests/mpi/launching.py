@@ -51,15 +51,15 @@ def build():
 """
 
 
-def mpirun(*command, cwd=None):
-    """Output and seconds of a command on several ranks, in an environment without this process's own MPI."""
+def environment():
+    """An environment without this process's own MPI."""
     launchers, own = ("OMPI_", "PMIX_", "PMI_", "PRTE_"), ("OMPI_MCA_btl", "OMPI_MCA_pml", "OMPI_MCA_mpi_")
-    environment = {
+    kept = {
         key: value
         for key, value in os.environ.items()
         if not key.startswith(launchers) or key.startswith(own)
     }
-    environment |= {
+    return kept | {
         "OMPI_MCA_rmaps_base_oversubscribe": "1",
         "OMPI_MCA_hwloc_base_binding_policy": "none",
         "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
@@ -67,10 +67,14 @@ def mpirun(*command, cwd=None):
         "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
         "OMP_NUM_THREADS": "1",
     }
+
+
+def mpirun(*command, cwd=None):
+    """Output and seconds of a command on several ranks."""
     began = time.monotonic()
     done = subprocess.run(
         ["mpirun", "-n", str(RANKS), *map(str, command)],
-        env=environment,
+        env=environment(),
         cwd=cwd,
         capture_output=True,
         text=True,

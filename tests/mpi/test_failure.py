@@ -6,7 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from launching import ALONE, JOB, MODEL, PATIENCE, mpirun
+from launching import ALONE, JOB, MODEL, PATIENCE, RANKS, environment, mpirun
+
+from hpcda.status import status
+from hpcda.store import RunFile
+from hpcda.store.integrity import inspect
 
 pytestmark = ALONE
 
@@ -73,3 +77,57 @@ def test_a_model_file_that_fails_on_one_rank_alone_ends_all(tmp_path, what):
     assert done.returncode != 0
     assert seconds < PATIENCE
     assert done.stderr.count("only here") == 1
+
+
+def children(pid):
+    """Processes that a process has started, and those that they have."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in task.read_text().split():
+            found += [int(child), *children(int(child))]
+    return found
+
+
+@pytest.mark.parametrize("rank", [0, 2])
+def test_a_rank_that_is_killed_ends_all_and_the_run_is_told_dead(tmp_path, rank):
+    """As where memory runs out: the launcher ends the others and says which rank it was."""
+    job = JOB.format(model="lorenz63").replace(
+        "starts = 60", 'starts = 20000\nway = "uniform"\nmerge = false'
+    )
+    (tmp_path / "job.toml").write_text(job.replace("samples = 31", "samples = 201"))
+    command = [
+        "mpirun",
+        "-n",
+        str(RANKS),
+        sys.executable,
+        "-m",
+        "hpcda",
+        "run",
+        tmp_path / "job.toml",
+        "--quiet",
+    ]
+    with subprocess.Popen(
+        command,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+    ) as process:
+        shards = tmp_path / "run" / "shards"
+        until = time.monotonic() + 60
+        while len(list(shards.glob("*.open"))) < RANKS and time.monotonic() < until:
+            time.sleep(0.05)
+        time.sleep(0.5)
+        _, pid, *_ = (shards / f"rank-{rank:04d}.open").read_text().split()
+        assert int(pid) in children(process.pid)
+        assert status(tmp_path / "run", time.time()).startswith("running")
+        os.kill(int(pid), signal.SIGKILL)
+        began = time.monotonic()
+        _, told = process.communicate(timeout=60)
+        assert time.monotonic() - began < PATIENCE
+    assert process.returncode not in (0, 2, 75)
+    assert "signal 9" in told and "Traceback" not in told
+    assert status(tmp_path / "run", time.time()).startswith("dead")
+    assert [inspect(shard).kind for shard in sorted(shards.glob("rank-*.h5"))] == ["ok"] * RANKS
+    assert len(RunFile(tmp_path / "run").start) > 0
