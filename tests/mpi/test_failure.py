@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -91,29 +95,13 @@ def children(pid):
 @pytest.mark.parametrize("rank", [0, 2])
 def test_a_rank_that_is_killed_ends_all_and_the_run_is_told_dead(tmp_path, rank):
     """As where memory runs out: the launcher ends the others and says which rank it was."""
-    job = JOB.format(model="lorenz63").replace(
-        "starts = 60", 'starts = 20000\nway = "uniform"\nmerge = false'
-    )
+    job = JOB.format(model="lorenz63")
+    job = job.replace("starts = 60", 'starts = 20000\nway = "uniform"\nmerge = false')
     (tmp_path / "job.toml").write_text(job.replace("samples = 31", "samples = 201"))
-    command = [
-        "mpirun",
-        "-n",
-        str(RANKS),
-        sys.executable,
-        "-m",
-        "hpcda",
-        "run",
-        tmp_path / "job.toml",
-        "--quiet",
-    ]
-    with subprocess.Popen(
-        command,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-    ) as process:
+    words = ["run", tmp_path / "job.toml", "--quiet", "--output", tmp_path / "run"]
+    command = ["mpirun", "-n", str(RANKS), sys.executable, "-m", "hpcda", *words]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, env=environment(), text=True, errors="replace", **pipes) as process:
         shards = tmp_path / "run" / "shards"
         until = time.monotonic() + 60
         while len(list(shards.glob("*.open"))) < RANKS and time.monotonic() < until:

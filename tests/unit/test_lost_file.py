@@ -1,4 +1,4 @@
-"""A shard whose file can no longer be written at all, not even to close it: one error, a clean end, whole rungs."""
+"""A shard whose file can no longer be written, not even to close it: one error, a clean end, whole rungs."""
 
 import subprocess
 import sys
