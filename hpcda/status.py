@@ -14,9 +14,9 @@ from datetime import datetime
 from pathlib import Path
 
 from hpcda.errors import InputError
+from hpcda.lock import SILENT, holder, left_by
 from hpcda.process import alive
 from hpcda.progress import FILE, Snapshot, duration, read_progress
-from hpcda.store.lock import SILENT, holder, left_by
 
 SLURM = "slurm.json"
 

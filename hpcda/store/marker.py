@@ -8,8 +8,8 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 
+from hpcda.lock import FILE, holder
 from hpcda.process import alive, born
-from hpcda.store.lock import FILE, holder
 
 
 def marker_of(shard: Path) -> Path:

@@ -121,7 +121,7 @@ def minima_of(layout, kind="separate"):
 def write_run(
     run_dir: Path, layout: Layout, ranks=3, kind="separate", index=True, fail=(5,), late=4, ran=None
 ):
-    """Deal starts to the ranks, all or the first `ran`; 5 fails at rung 6; every fourth begins at rung `late`."""
+    """Deal the starts (the first `ran`) to the ranks; 5 fails at rung 6, every fourth begins at `late`."""
     minima = minima_of(layout, kind)
     rungs = len(layout.rf)
     for rank in range(ranks):

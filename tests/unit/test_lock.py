@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from hpcda import lock
 from hpcda.errors import InputError
+from hpcda.lock import Holder, RunLock, holder, left_by
 from hpcda.process import alive, born
-from hpcda.store import lock
-from hpcda.store.lock import Holder, RunLock, holder, left_by
 
 HOLD = """
 import sys, time
-from hpcda.store.lock import RunLock
+from hpcda.lock import RunLock
 with RunLock({folder!r}, {part!r}):
     print("held", flush=True)
     sys.stdin.readline()
@@ -83,7 +83,7 @@ def test_a_stopped_owner_still_holds_it(tmp_path):
 
 def test_waiting(tmp_path):
     with other(tmp_path) as first:
-        code = "from hpcda.store.lock import RunLock\n"
+        code = "from hpcda.lock import RunLock\n"
         code += f"with RunLock({str(tmp_path)!r}, wait=30):\n    print('got')"
         with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as second:
             time.sleep(0.8)

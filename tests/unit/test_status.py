@@ -10,16 +10,16 @@ import time
 import pytest
 
 from hpcda.errors import InputError
+from hpcda.lock import SILENT
 from hpcda.progress import Progress, Snapshot
 from hpcda.status import describe, status
-from hpcda.store.lock import SILENT
 
 HOST = os.uname().nodename
 RUN = """
 import sys, time
 from pathlib import Path
 from hpcda.progress import Progress
-from hpcda.store.lock import RunLock
+from hpcda.lock import RunLock
 folder = Path({folder!r})
 with RunLock(folder):
     progress = Progress(folder, starts=10, rungs=100, quiet=True)
