@@ -29,8 +29,8 @@ MARGIN = 16384
 class Room:
     """The place of a file on the disk.
 
-    Room is taken before HDF5 writes: a full disk is found while the file is whole. HDF5 cuts what it did not
-    use off again when it flushes.
+    Room is taken before HDF5 writes: a full disk is found while the file is whole. A process that is killed may
+    leave some of it, unused, at the end of the file.
 
     Args:
         file: An open file.
@@ -66,6 +66,10 @@ class Room:
         except OSError as error:
             if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
                 raise
+
+    def trim(self) -> None:
+        """Give back the room that was not used."""
+        os.ftruncate(self._handle, self._id.get_filesize())
 
     def abandon(self) -> None:
         """Leave the file as it is on the disk: what HDF5 still writes, in order to close it, goes nowhere.

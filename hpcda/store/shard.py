@@ -365,6 +365,7 @@ class Shard:
                     self._flush()
                     self._file.attrs.modify("shard_check", np.uint32(shard_check(self._file.attrs)))
                     self._flush()
+                    self._room.trim()
         finally:
             self._let_go()
 
