@@ -29,8 +29,8 @@ MARGIN = 16384
 class Room:
     """The place of a file on the disk.
 
-    Room is taken before HDF5 writes: a full disk is found while the file is whole. A process that is killed may
-    leave some of it, unused, at the end of the file.
+    Room is taken before HDF5 writes: a full disk is found while the file is whole. A process that is killed
+    may leave some of it, unused, at the end of the file.
 
     Args:
         file: An open file.
