@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,9 @@ from synthetic_run import make_layout, write_run
 
 from hpcda.errors import InputError
 from hpcda.store import Journal, Layout, Part, RunFile, RungRecord, Shard, build_index, survey
-from hpcda.store.shard import in_use, marker_of
+from hpcda.store.index import SEAL
+from hpcda.store.integrity import inspect
+from hpcda.store.marker import in_use, marker_of
 from hpcda.store.tables import committed_rungs, current_rows
 
 
@@ -243,14 +246,28 @@ def test_other_files_are_refused(tmp_path):
     (tmp_path / "shards" / "rank-0000.h5").write_bytes(b"nothing of the kind")
     with pytest.raises(InputError, match="cannot be read"):
         build_index(tmp_path)
-    with h5py.File(tmp_path / "run.h5", "w") as file:
-        file.attrs["schema"] = "something else"
-    with pytest.raises(InputError, match="not a file of an hpcda run"):
-        RunFile(tmp_path)
-    with h5py.File(tmp_path / "run.h5", "w") as file:
-        file.attrs.update(schema="hpcda-run", version=999)
-    with pytest.raises(InputError, match="version 999"):
-        RunFile(tmp_path)
+    for attributes, text in (
+        ({"schema": "something else"}, "not a file of an hpcda run"),
+        ({"schema": "hpcda-run", "version": 999}, "version 999"),
+    ):
+        with h5py.File(tmp_path / "run.h5", "w") as file:
+            file.attrs.update(attributes)
+        with (tmp_path / "run.h5").open("ab") as file:
+            file.write(SEAL + zlib.crc32((tmp_path / "run.h5").read_bytes()).to_bytes(4, "little"))
+        with pytest.raises(InputError, match=text):
+            RunFile(tmp_path)
+
+
+def test_an_index_of_an_earlier_life_is_made_again(tmp_path, layout):
+    interrupted(tmp_path, layout)
+    assert RunFile(tmp_path).start.tolist() == [0, 1, 2]
+    with Shard.create(tmp_path, 0, layout, resume=True) as shard:
+        row = shard.begin(4, "quiet", 0)
+        shard.rung(row, 0, record(1.0), path_of(layout, 1))
+        with pytest.raises(InputError, match="being written"):
+            RunFile(tmp_path)
+        shard.finish(row, path_of(layout, 1))
+    assert RunFile(tmp_path).start.tolist() == [0, 1, 2, 4]
 
 
 def test_rungs_rise(tmp_path, layout):
@@ -397,6 +414,12 @@ def test_a_killed_writer_leaves_whole_rungs(tmp_path, keep):
             process.stdout.readline()
             time.sleep(0.05 + 0.3 * rng.random())
             os.kill(process.pid, signal.SIGKILL)
+        assert (
+            inspect(
+                folder / "shards" / "rank-0000.h5", make_layout(rungs=40, keep_paths=keep).fingerprint
+            ).kind
+            == "ok"
+        )
         file = RunFile(folder)
         assert len(file.start) >= 1
         action, parameters = file.table("action"), file.table("parameters")[..., 0]
