@@ -94,6 +94,21 @@ def left_by(directory: str | os.PathLike[str], part: str = "") -> Holder | None:
     return known if known is not None and not _held(path, known) else None
 
 
+def refuse_held(directory: str | os.PathLike[str], part: str = "") -> None:
+    """Refuse a run that somebody else holds, without taking it.
+
+    Args:
+        directory: Directory of the run, which need not exist.
+        part: The part "K/N" that is wanted, "" for the whole.
+
+    Raises:
+        InputError: Somebody holds it.
+    """
+    other = _first(Path(directory), part)
+    if other is not None:
+        raise InputError(_refusal(Path(directory), other))
+
+
 class RunLock:
     """The right to write into the directory of a run; for one rank of a world, best in a `with`.
 

@@ -25,7 +25,7 @@ from hpcda.build import Built, build_problem, refuse_used
 from hpcda.ensemble import Earlier, Ensemble, Lives, look_back
 from hpcda.errors import InputError, Mistake, StoppedError
 from hpcda.job import Job, load_job, refuse_changed, settled
-from hpcda.lock import RunLock
+from hpcda.lock import RunLock, refuse_held
 from hpcda.progress import Progress, duration
 from hpcda.search import ESCAPES, WAYS, Auto, Budget, Plain, Plan, Scene, Share, Sketch, begin
 from hpcda.stop import Stop, deadline, sentence
@@ -155,6 +155,7 @@ def _live(job: Job, directory: Path, wish: _Wish) -> Path:
             stop.deadline = comm.bcast(all_or_none(comm, lambda: deadline(wish.time_limit, began)))
             stop.listen()
             whole = settled(job, given_options(wish.petsc_options))
+            all_or_none(comm, lambda: refuse_held(directory, str(part)))
             all_or_none(comm, lambda: _admit(whole, directory, part, wish.resume))
             built = all_agree(comm, lambda: build_problem(job))
             action = all_agree(comm, lambda: Action(built.problem))
@@ -170,8 +171,7 @@ def _live(job: Job, directory: Path, wish: _Wish) -> Path:
                 )
                 all_or_none(comm, lambda: _prepare(directory, layout, part, wish.resume))
                 told = _ensemble(job, scene, world, layout, directory, wish, part, earlier, stop)
-            if world.rank == 0:
-                _index(directory)
+            all_or_none(comm, lambda: _index(directory, part))
             world.wait()
     if told:
         raise StoppedError(told, directory)
@@ -263,11 +263,20 @@ def _earlier(job: Job, directory: Path, part: Part, layout: Layout, again: bool)
     return look_back(found, decisions, informed, len(layout.rf), job.ensemble.ranks_per_start)
 
 
-def _index(directory: Path) -> None:
-    """Make the index where there is none, unless other parts are at work, the last of which makes it."""
+def _index(directory: Path, part: Part) -> None:
+    """Make the index where there is none, unless other parts are at work, the last of which makes it.
+
+    Raises:
+        InputError: A shard has been damaged meanwhile; but not where it is another part's.
+    """
     shards = sorted((directory / SHARDS).glob("rank-*.h5"))
     if shards and not (directory / INDEX).exists() and not any(in_use(shard) for shard in shards):
-        build_index(directory)
+        try:
+            build_index(directory)
+        except InputError as error:
+            if part.count == 1:
+                raise
+            sys.stderr.write(f"hpcda: {INDEX} is not made yet: {error}\n")
 
 
 def _announce(job: Job, petsc_options: Sequence[str]) -> None:
