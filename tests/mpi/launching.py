@@ -69,11 +69,11 @@ def environment():
     }
 
 
-def mpirun(*command, cwd=None):
+def mpirun(*command, cwd=None, ranks=RANKS):
     """Output and seconds of a command on several ranks."""
     began = time.monotonic()
     done = subprocess.run(
-        ["mpirun", "-n", str(RANKS), *map(str, command)],
+        ["mpirun", "-n", str(ranks), *map(str, command)],
         env=environment(),
         cwd=cwd,
         capture_output=True,

@@ -5,15 +5,19 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from launching import ALONE, JOB, PATIENCE, mpirun
 
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from hpcda.status import status
 from hpcda.store import RunFile
 from hpcda.store.aside import set_aside
 from hpcda.store.integrity import inspect
+from tests.lives.compare import same_run
 
 pytestmark = ALONE
 
@@ -66,6 +70,39 @@ def test_a_full_disk(tmp_path, small, ranks):
     assert len(file.start) > 5
     assert np.isfinite(file.table("action")[file.visited]).all()
     file.paths(np.arange(len(file.path_start)))
+
+
+MEDIUM = LARGE.replace("starts = 2000", "starts = 200").replace("max_iterations = 3", "max_iterations = 8")
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_a_run_goes_on_once_there_is_room(tmp_path, small, ranks):
+    (tmp_path / "job.toml").write_text(MEDIUM)
+
+    def hpcda(*words):
+        command = [sys.executable, "-m", "hpcda", *words, "--quiet"]
+        return mpirun(*command, cwd=tmp_path, ranks=ranks)[0]
+
+    whole, run = tmp_path / "whole", small / "run"
+    assert hpcda("run", tmp_path / "job.toml", "--output", whole).returncode == 0
+    full = hpcda("run", tmp_path / "job.toml", "--output", run)
+    assert full.returncode == 1 and "No space left on device" in full.stderr, full.stderr
+    lines = status(run, time.time()).splitlines()
+    assert lines[0].startswith(("failed: ", "dead: ")) and f"`hpcda resume {run}` goes on" in lines[-1]
+    before = RunFile(shutil.copytree(run, tmp_path / "before"))
+    assert 0 < before.finished.sum() < 200
+    again = hpcda("resume", run)
+    assert again.returncode in (1, 2) and "No space left on device" in again.stderr, again.stderr
+    assert "Traceback" not in again.stderr
+    subprocess.run(["mount", "-o", "remount,size=32m", str(small)], check=True)
+    done = hpcda("resume", run)
+    assert done.returncode == 0, done.stderr
+    assert "set aside" not in done.stderr
+    found = RunFile(run)
+    same_run(RunFile(whole), found)
+    had = np.isin(found.start, before.start[before.finished])
+    np.testing.assert_array_equal(found.table("seconds")[had], before.table("seconds")[before.finished])
+    assert not (run / "lock").exists() and not list((run / "shards").glob("*.open"))
 
 
 def test_a_directory_that_cannot_be_made(tmp_path):

@@ -11,7 +11,7 @@ import pytest
 
 from hpcda.errors import InputError
 from hpcda.lock import SILENT
-from hpcda.progress import Progress, Snapshot
+from hpcda.progress import Progress, Snapshot, duration
 from hpcda.status import describe, status
 
 HOST = os.uname().nodename
@@ -66,6 +66,26 @@ def test_a_run_whose_lock_is_gone_is_asked_for_by_its_process(tmp_path):
     there = Snapshot("running", 4, 8, 1, "elsewhere", 1, now, now)
     assert describe(tmp_path, there, now + SILENT - 1)[0].startswith("running")
     assert "has been silent for 2 min" in describe(tmp_path, there, now + SILENT + 1)[-1]
+
+
+def test_parts(tmp_path):
+    for number, state in ((1, "stopped"), (2, "failed")):
+        mark = f"p{number}of2"
+        progress = Progress(tmp_path, starts=4, rungs=8, quiet=True, mark=mark)
+        (tmp_path / "shards").mkdir(exist_ok=True)
+        (tmp_path / "shards" / f"rank-{mark}-0000.h5").touch()
+        os.utime(tmp_path / "shards" / f"rank-{mark}-0000.h5", (1000.0 * number, 1000.0 * number))
+        progress.finish(state, "SIGTERM")
+    now = time.time()
+    text = status(tmp_path, now)
+    lines = text.splitlines()
+    assert [line.partition(":")[0] for line in lines if not line.startswith(" ")] == [
+        "part 1 of 2 stopped",
+        "part 2 of 2 failed",
+    ]
+    for number in (1, 2):
+        assert f"  `hpcda resume {tmp_path} --part {number}/2` goes on" in lines
+        assert f"  last commit {duration(now - 1000.0 * number)} ago" in lines
 
 
 def test_the_last_commit(tmp_path):
