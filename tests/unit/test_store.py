@@ -382,9 +382,9 @@ def test_a_start_that_is_carried_over_without_its_path_begins_anew(tmp_path, lay
         shard.finish(row, path_of(layout, 7))
         shard.begin(2, "quiet", 0, carried)
     assert inspect(shard.path).kind == "ok"
-    found = survey(tmp_path, Part(), layout)
-    assert found.files[found.file[found.start.tolist().index(2)]] == "shards/rank-0000-1.h5"
-    assert found.checkpoint(2).path is None
+    (tmp_path / "shards" / "rank-0000.h5").unlink()
+    found = survey(tmp_path, Part(), layout).checkpoint(2)
+    assert found.rungs.tolist() == [0] and found.path is None
 
 
 def test_a_check_sum_covers_what_was_factorized(tmp_path, layout):
