@@ -7,6 +7,7 @@ runs, so that ``--help``, ``status`` and ``models`` load neither MPI nor PETSc.
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 import time
@@ -14,10 +15,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from hpcda.errors import CompilerError, InputError, Mistake, StoppedError
+from hpcda.errors import CompilerError, InputError, Mistake, StoppedError, StorageError
 
 DONE, FAILED, WRONG_INPUT, STOPPED_EARLY = 0, 1, 2, 75
 RANK_VARIABLES = ("OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID")
+NO_PLACE = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE}
+)
+"""Where files cannot be written or read, that is no fault of the program, and the system's words will do."""
 PATIENCE = 5.0
 """Seconds that other ranks leave rank 0 to speak: a launcher ends all ranks when one ends with a failure."""
 
@@ -71,13 +76,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stderr.write(f"{error}\n")
             sys.stderr.flush()
         return STOPPED_EARLY
-    except CompilerError as error:
-        sys.stderr.write(f"hpcda: {error}\n")
-        return FAILED
     except BrokenPipeError:
         # Who read the output is gone; Python would complain when it closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
+    except (CompilerError, StorageError) as error:
+        sys.stderr.write(f"hpcda: {error}\n")
+        return FAILED
+    except OSError as error:
+        if error.errno not in NO_PLACE:
+            raise
+        sys.stderr.write(f"hpcda: {error.filename or 'a file'}: {error.strerror}\n")
+        return FAILED
 
 
 def rank() -> int:
@@ -354,12 +364,9 @@ def _told(directory: Path, arguments: argparse.Namespace) -> int:
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    from hpcda.progress import describe, progress_files, read_progress
+    from hpcda.status import status
 
-    for name in progress_files(arguments.run):
-        if name != "progress.json":
-            _say(f"{name}:")
-        _say(describe(read_progress(arguments.run, name), time.time()))
+    _say(status(arguments.run, time.time()))
     return DONE
 
 

@@ -49,5 +49,20 @@ class StoppedError(Exception):
         super().__init__(message)
 
 
+class StorageError(Exception):
+    """Results cannot be written: the disk is full, a quota is used up, the directory is gone, a device fails.
+
+    What was committed before is whole; the command line turns it into exit code 1.
+
+    Args:
+        place: The file or directory.
+        problem: What happened, in the words of the operating system where it has any.
+        remedy: What to do.
+    """
+
+    def __init__(self, place: str, problem: str, remedy: str) -> None:
+        super().__init__(f"{place}: {problem}\n    {remedy}")
+
+
 class CompilerError(Exception):
     """The C compiler is missing or refused generated code."""

@@ -15,18 +15,16 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TextIO
 
 from hpcda.errors import InputError, Mistake
+from hpcda.process import born
 
 State = Literal["running", "done", "stopped", "failed"]
 FILE = "progress.json"
 FILE_EVERY, BAR_EVERY, LINE_FIRST, LINE_LAST = 2.0, 0.2, 10.0, 600.0
-SILENT_AFTER = 120.0
-"""Seconds without news after which a running run may be dead."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +46,7 @@ class Snapshot:
         updated: When this was written, likewise.
         reason: Why the run stopped or failed.
         rungs_before: How many of the rungs that are done were done before it was taken up again.
+        born: When that process began, in clock ticks since its host started; 0 where that is not known.
     """
 
     state: State
@@ -64,6 +63,7 @@ class Snapshot:
     lowest: float | None = None
     reason: str = ""
     rungs_before: int = 0
+    born: int = 0
 
     @property
     def seconds(self) -> float:
@@ -136,7 +136,17 @@ class Progress:
         self._wait = LINE_FIRST
         self._next_file, self._next_bar, self._next_line = now, now, now + self._wait
         self._width = 0
-        self.snapshot = Snapshot("running", starts, rungs, ranks, socket.gethostname(), os.getpid(), now, now)
+        self.snapshot = Snapshot(
+            "running",
+            starts,
+            rungs,
+            ranks,
+            socket.gethostname(),
+            os.getpid(),
+            now,
+            now,
+            born=born(os.getpid()),
+        )
         self._store()
 
     def expect(self, starts: int, rungs: int) -> None:
@@ -245,19 +255,3 @@ def read_progress(run: Path, name: str = FILE) -> Snapshot:
     except (OSError, ValueError, TypeError, RecursionError) as error:
         raise InputError(Mistake(str(run / name), f"cannot be read: {error}", remedy)) from None
     return snapshot
-
-
-def describe(snapshot: Snapshot, now: float) -> str:
-    """Several lines for people."""
-    began = datetime.fromtimestamp(snapshot.began).astimezone()
-    ranks = f"{snapshot.ranks} rank{'s' * (snapshot.ranks != 1)}"
-    lines = [
-        f"{snapshot.state}: {snapshot.line()}",
-        f"began {began:%Y-%m-%d %H:%M:%S %Z} on {snapshot.host}, {ranks}",
-    ]
-    if snapshot.reason:
-        lines.append(f"reason: {snapshot.reason}")
-    silent = now - snapshot.updated
-    if snapshot.state == "running" and silent > SILENT_AFTER:
-        lines.append(f"no news for {duration(silent)}: a rung takes long, or the run was killed")
-    return "\n".join(lines)

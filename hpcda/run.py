@@ -25,6 +25,7 @@ from hpcda.build import Built, build_problem, refuse_used
 from hpcda.ensemble import Earlier, Ensemble, Lives, look_back
 from hpcda.errors import InputError, Mistake, StoppedError
 from hpcda.job import Job, load_job, refuse_changed, settled
+from hpcda.lock import RunLock, refuse_held
 from hpcda.progress import Progress, duration
 from hpcda.search import ESCAPES, WAYS, Auto, Budget, Plain, Plan, Scene, Share, Sketch, begin
 from hpcda.stop import Stop, deadline, sentence
@@ -37,9 +38,10 @@ from hpcda.store import (
     Part,
     Shard,
     build_index,
+    clear,
     in_use,
-    narrower,
     put_by,
+    set_aside,
     shards_of,
     survey,
 )
@@ -150,11 +152,12 @@ def _live(job: Job, directory: Path, wish: _Wish) -> Path:
         from hpcda.mpi import World, all_agree, all_or_none
         from hpcda.petsc import SolverOptions, given_options
 
-        with World(job.ensemble.ranks_per_start) as world:
+        with World(job.ensemble.ranks_per_start) as world, contextlib.ExitStack() as held:
             comm = world.comm
             stop.deadline = comm.bcast(all_or_none(comm, lambda: deadline(wish.time_limit, began)))
             stop.listen()
             whole = settled(job, given_options(wish.petsc_options))
+            all_or_none(comm, lambda: refuse_held(directory, str(part)))
             all_or_none(comm, lambda: _admit(whole, directory, part, wish.resume))
             built = all_agree(comm, lambda: build_problem(job))
             action = all_agree(comm, lambda: Action(built.problem))
@@ -164,13 +167,13 @@ def _live(job: Job, directory: Path, wish: _Wish) -> Path:
                 scene = Scene(built.problem, ladder, action)
                 solver = _try_once(job, scene, world, options, part)
                 layout = _layout(whole, built, scene, world, wish.petsc_options, solver)
+                all_or_none(comm, lambda: _hold(held, whole, directory, part, wish.resume))
                 earlier = comm.bcast(
                     all_or_none(comm, lambda: _earlier(job, directory, part, layout, wish.resume))
                 )
                 all_or_none(comm, lambda: _prepare(directory, layout, part, wish.resume))
                 told = _ensemble(job, scene, world, layout, directory, wish, part, earlier, stop)
-            if world.rank == 0:
-                _index(directory)
+            all_or_none(comm, lambda: _index(directory, part))
             world.wait()
     if told:
         raise StoppedError(told, directory)
@@ -195,35 +198,59 @@ def _admit(job: Job, directory: Path, part: Part, again: bool) -> None:
     """Refuse what must not be run in a directory; on rank 0.
 
     Raises:
-        InputError: It holds another run, or this one and `again` is False, or another process is at work on
-            it.
+        InputError: It holds another run, or this one and `again` is False.
     """
     own = f"rank-{part.mark}-*" if part.mark else "*"
     refuse_used(directory, None if again else own)
-    if any(in_use(shard) for shard in shards_of(directory, part)):
-        raise InputError(
-            Mistake(
-                os.fspath(directory),
-                "another process is at work on this run",
-                "wait until it has ended; if it was killed on another host, remove "
-                f"{directory / 'shards'}/*.open",
-            )
-        )
     if (directory / JOB).exists() and (again or part.count > 1):
         refuse_changed(load_job(directory / JOB), job)
 
 
+def _hold(held: contextlib.ExitStack, job: Job, directory: Path, part: Part, again: bool) -> None:
+    """Take the lock of the run, or of the part, until `held` ends; on rank 0, before anything is written.
+
+    Raises:
+        InputError: Somebody else holds it, or has run another job there meanwhile; ranks of a world that has
+            lost its rank 0 are still at work; or the directory cannot be written.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(_unwritable(directory, error)) from None
+    held.enter_context(RunLock(directory, str(part)))
+    _admit(job, directory, part, again)
+    used = [shard.name for shard in shards_of(directory, part) if in_use(shard)]
+    if used:
+        raise InputError(
+            Mistake(
+                os.fspath(directory),
+                f"{len(used)} processes of its earlier life still write it ({used[0]})",
+                "wait until they have ended, or end them",
+            )
+        )
+    try:
+        clear(directory, part)
+    except OSError as error:
+        raise InputError(_unwritable(directory, error)) from None
+
+
+def _unwritable(directory: Path, error: OSError) -> Mistake:
+    return Mistake(
+        "output.directory", f"{directory} cannot be written: {error.strerror}", "give --output DIR"
+    )
+
+
 def _earlier(job: Job, directory: Path, part: Part, layout: Layout, again: bool) -> Earlier:
-    """What earlier lives of the run have left; on rank 0.
+    """What earlier lives of the run have left; on rank 0, which holds the run. Damaged shards are set aside.
 
     Raises:
         InputError: It cannot be read, or belongs to another run.
     """
     if not again:
         return Earlier()
-    narrow = narrower(directory, part, layout)
-    if narrow is not None:
-        put_by(directory, part, layout)
+    for shard in set_aside(directory, layout.fingerprints, part):
+        sys.stderr.write(f"hpcda: {shard}\n")
+    put_by(directory, part, layout)
     found = survey(directory, part, layout)
     informed = job.ensemble.way == "auto"
     decisions = Journal(directory / part.file(PLAN)).read() if informed else []
@@ -238,11 +265,20 @@ def _earlier(job: Job, directory: Path, part: Part, layout: Layout, again: bool)
     return look_back(found, decisions, informed, len(layout.rf), job.ensemble.ranks_per_start)
 
 
-def _index(directory: Path) -> None:
-    """Make the index where there is none, unless other parts are at work, the last of which makes it."""
+def _index(directory: Path, part: Part) -> None:
+    """Make the index where there is none, unless other parts are at work, the last of which makes it.
+
+    Raises:
+        InputError: A shard has been damaged meanwhile; but not where it is another part's.
+    """
     shards = sorted((directory / SHARDS).glob("rank-*.h5"))
     if shards and not (directory / INDEX).exists() and not any(in_use(shard) for shard in shards):
-        build_index(directory)
+        try:
+            build_index(directory)
+        except InputError as error:
+            if part.count == 1:
+                raise
+            sys.stderr.write(f"hpcda: {INDEX} is not made yet: {error}\n")
 
 
 def _announce(job: Job, petsc_options: Sequence[str]) -> None:
@@ -306,7 +342,6 @@ def _prepare(directory: Path, layout: Layout, part: Part, again: bool) -> None:
     target = directory / JOB
     draft = directory / f".{JOB}.{socket.gethostname()}.{os.getpid()}"
     try:
-        directory.mkdir(parents=True, exist_ok=True)
         if not again:
             (directory / part.file(PLAN)).unlink(missing_ok=True)
         if again and target.exists() and target.read_text(encoding="utf-8") == layout.job_toml:
@@ -319,11 +354,9 @@ def _prepare(directory: Path, layout: Layout, part: Part, again: bool) -> None:
             target.hardlink_to(draft)
         draft.unlink()
     except OSError as error:
-        raise InputError(
-            Mistake(
-                "output.directory", f"{directory} cannot be written: {error.strerror}", "give --output DIR"
-            )
-        ) from None
+        with contextlib.suppress(OSError):
+            draft.unlink()
+        raise InputError(_unwritable(directory, error)) from None
     refuse_changed(load_job(target), load_job(tomllib.loads(layout.job_toml)))
 
 
@@ -367,9 +400,14 @@ def _ensemble(
         job.ensemble.merge, progress, lives,
     )  # fmt: skip
     try:
-        whole = ensemble.run(_plan(job, scene, world, share))
-    finally:
-        ensemble.close()
+        try:
+            whole = ensemble.run(_plan(job, scene, world, share))
+        finally:
+            ensemble.close()
+    except Exception as error:
+        if progress is not None:
+            progress.finish("failed", " ".join(f"{type(error).__name__}: {error}".split())[:500])
+        raise
     team.destroy()
     world.wait()
     told = ""

@@ -83,6 +83,14 @@ class ParameterTable(Section):
                     "add per_time = true, or remove walk_std",
                 )
             )
+        elif self.per_time and self.walk_std is None and self.prior is None:
+            wrong.append(
+                (
+                    "walk_std",
+                    "is missing, and so is prior: the values of all times would be free",
+                    "give walk_std, the change per square root of unit time, or a prior",
+                )
+            )
         wrong += _start_within_bounds(self.start, self.bounds)
         return complain(self, wrong)
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from mpi4py import MPI
 
-from hpcda.errors import InputError, Mistake
+from hpcda.errors import InputError, Mistake, StorageError
 
 T = TypeVar("T")
 LEAST_OWN_STEP = 0xFFFFFFF0
@@ -62,7 +62,10 @@ class World:
     ) -> None:
         if error is not None and not isinstance(error, InputError) and self.size > 1:
             sys.stderr.write(f"hpcda: rank {self.rank} failed, all ranks end.\n")
-            traceback.print_exception(error)
+            if isinstance(error, StorageError):
+                sys.stderr.write(f"{error}\n")
+            else:
+                traceback.print_exception(error)
             sys.stderr.flush()
             self.comm.Abort(1)
         self.close()

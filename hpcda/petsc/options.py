@@ -7,6 +7,7 @@ to PETSc as they are. What no solver asked for is reported.
 from __future__ import annotations
 
 import ctypes
+import re
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 
@@ -15,6 +16,22 @@ from hpcda.petsc.start import PETSc
 
 PREFIX = "hpcda_"
 _SOLVER = ("tao_", "ksp_", "pc_", "snes_", "mat_", "vec_", "sub_", "redundant_", "mg_", "fieldsplit_", "bnk_")
+
+_WORDS = r"|(petsc_)?(default|decide|determine|unlimited|current|nodefault)"
+_NUMBER = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf(inity)?)" + _WORDS)
+_WHOLE = re.compile(r"[+-]?\d+" + _WORDS)
+_NAME = re.compile(r"\S+")
+_KINDS = {
+    **{
+        f"_{end}": (_NUMBER, "a number", "-tao_gatol 1e-9")
+        for end in "gatol grtol gttol catol crtol steptol stol rtol atol divtol fmin".split()
+    },
+    **{
+        f"_{end}": (_WHOLE, "a whole number", "-tao_max_it 200") for end in ("max_it", "max_funcs", "restart")
+    },
+    "_type": (_NAME, "a name", "-tao_type bnls"),
+}
+"""How the names of options end that take a number or a name: pattern, what it is, an example."""
 
 house_defaults: set[str] = set()
 """Options that solvers have put into PETSc's database themselves, where nobody had given them."""
@@ -30,7 +47,7 @@ class SolverOptions:
         line: Options of the command line, as typed (``["-tao_gatol", "1e-9", "-tao_monitor"]``); they win.
 
     Raises:
-        InputError: The command line is not a list of options.
+        InputError: The command line is not a list of options, or a value is missing or of another kind.
     """
 
     def __init__(self, job: Mapping[str, Value] | None = None, line: Sequence[str] = ()) -> None:
@@ -41,6 +58,17 @@ class SolverOptions:
         for name, value in _read(line).items():
             self._given[_full(name)] = (value, f"-{name}")
         self._put: list[str] = []
+        if wrong := [mistake for name in self._given if (mistake := self._misfit(name)) is not None]:
+            raise InputError(wrong)
+
+    def _misfit(self, name: str) -> Mistake | None:
+        """What is wrong with the value of an option whose kind its name tells."""
+        value, place = self._given[name]
+        found = next((kind for end, kind in _KINDS.items() if name.endswith(end)), None)
+        if found is None or found[0].fullmatch(value.strip().lower()):
+            return None
+        problem = f"{value!r} is not {found[1]}" if value.strip() else "it has no value"
+        return Mistake(place, problem, f"give {found[1]}, as in {found[2]}")
 
     def __enter__(self) -> SolverOptions:
         database = PETSc.Options()

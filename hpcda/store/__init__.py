@@ -3,11 +3,14 @@
 The only room that imports h5py. Written by the run, read by the analysis.
 """
 
-from hpcda.store.checkpoint import Checkpoint, Survey, narrower, put_by, survey
-from hpcda.store.index import INDEX, build_index
+from hpcda.store.aside import set_aside
+from hpcda.store.checkpoint import Checkpoint, Survey, put_by, survey
+from hpcda.store.index import build_index
+from hpcda.store.integrity import INDEX
 from hpcda.store.journal import FILE as PLAN
 from hpcda.store.journal import Decision, Journal
-from hpcda.store.names import SHARDS, Part, in_use, shards_of
+from hpcda.store.marker import clear, in_use
+from hpcda.store.names import SHARDS, Part, shards_of
 from hpcda.store.reader import RunFile
 from hpcda.store.schema import Layout, RungRecord
 from hpcda.store.shard import Shard
@@ -26,9 +29,10 @@ __all__ = [
     "Shard",
     "Survey",
     "build_index",
+    "clear",
     "in_use",
-    "narrower",
     "put_by",
+    "set_aside",
     "shards_of",
     "survey",
 ]

@@ -19,9 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcda.errors import InputError, Mistake
+from hpcda.store.integrity import INDEX
 from hpcda.store.names import SHARDS, Part, shards_of
 from hpcda.store.schema import PER_RUNG, Array, Layout, RungRecord
-from hpcda.store.tables import committed_rungs, current_rows, used_rows
+from hpcda.store.tables import committed_rungs, current_rows, rows_in
 
 Numbers = npt.NDArray[np.int64]
 NARROW = "ladder-"
@@ -162,31 +163,6 @@ class _Rows:
         return np.concatenate(self.parts[name])
 
 
-def narrower(run_dir: Path, part: Part, layout: Layout) -> int | None:
-    """Rungs of the ladder of a part's shards where it has fewer rungs than the layout's, else None.
-
-    Raises:
-        InputError: A shard cannot be read, or belongs to a run of other data, another model or ladder.
-    """
-    found: set[int] = set()
-    for shard in shards_of(run_dir, part):
-        with _opened(shard) as file:
-            rungs = len(file["axes/rf"])
-            fingerprint = str(file.attrs["fingerprint"])
-        fits = rungs <= len(layout.rf)
-        if not fits or fingerprint != layout.narrowed(rungs).fingerprint:
-            raise InputError(
-                Mistake(
-                    os.fspath(shard),
-                    "it was written with other data, another model, another ladder or another hpcda",
-                    "bring these back, or give --output DIR for a new run",
-                )
-            )
-        found.add(rungs)
-    fewer = found - {len(layout.rf)}
-    return max(fewer) if fewer else None
-
-
 def put_by(run_dir: Path, part: Part, layout: Layout) -> None:
     """Move the part's shards of a ladder with fewer rungs to a folder of their own."""
     for shard in shards_of(run_dir, part):
@@ -198,6 +174,7 @@ def put_by(run_dir: Path, part: Part, layout: Layout) -> None:
             target = folder / shard.name
             while target.exists():
                 target = target.with_name(f"{target.stem}-1{target.suffix}")
+            (run_dir / INDEX).unlink(missing_ok=True)
             shard.rename(target)
 
 
@@ -231,15 +208,15 @@ def survey(run_dir: str | os.PathLike[str], part: Part, layout: Layout) -> Surve
     for shard, rungs in sources:
         with _opened(shard) as file:
             ensemble = file["ensemble"]
-            start = ensemble["start"][:]
-            used = used_rows(start)
+            used = rows_in(ensemble)
+            start = ensemble["start"][:used]
             committed, finished = ensemble["committed"][:used], ensemble["finished"][:used]
             visited = committed_rungs(ensemble["reason"][:used], committed, layout.not_run)
             last = rungs - 1 - np.argmax(visited[:, ::-1], axis=1)
             at = np.arange(used)
             # A row that has neither ended nor a committed rung counts as not begun.
             rows.add(
-                start=start[:used],
+                start=start,
                 finished=finished,
                 committed=committed,
                 file=np.full(used, len(files)),
@@ -299,12 +276,13 @@ def _read(file: h5py.File, rows: Numbers) -> list[Checkpoint]:
     per_rung = {name: column(name) for name in PER_RUNG}
     parameters = column("parameters")
     visited = committed_rungs(per_rung["reason"], column("committed"), int(file.attrs["not_run"]))
-    sketches = file["ended/sketch"][first:end][rows - first] if "ended" in file else None
     ways = file["ways"].asstr()[:]
     single = {
         name: column(name)
         for name in ("start", "way", "first_rung", "parent", "partner", "same_as", "finished")
     }
+    # The array of sketches may be shorter than others after a kill, but for starts that have ended.
+    sketches = file["ended/sketch"][first:end] if "ended" in file else None
     found = []
     for k in range(len(rows)):
         rungs = np.flatnonzero(visited[k])
@@ -322,7 +300,7 @@ def _read(file: h5py.File, rows: Numbers) -> list[Checkpoint]:
                 values={name: values[k][rungs] for name, values in per_rung.items()},
                 parameters=parameters[k][rungs],
                 ladder=visited.shape[1],
-                sketch=None if sketches is None or not finished else sketches[k],
+                sketch=None if sketches is None or not finished else sketches[rows[k] - first],
             )
         )
     return found

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import h5py
 import numpy as np
 
+from hpcda.store.checks import text_check
 from hpcda.store.schema import (
     SCHEMA,
     VERSION,
@@ -18,6 +19,13 @@ from hpcda.store.schema import (
 )
 
 TEXT = h5py.string_dtype()
+_TEXT = h5py.h5t.py_create(TEXT, logical=True)
+GROUPS = ("job", "provenance", "axes", "reasons", "ways", "windows", "beyond", "truth")
+"""What is known before the first start, beside the attributes of the file."""
+OWN = ("rank", "generation", "opened", "closed", "indexed", "header_check", "shard_check")
+"""Attributes that are not the same in every file of a run."""
+SCALES = ("CLASS", "NAME", "REFERENCE_LIST", "DIMENSION_LIST", "DIMENSION_LABELS")
+"""Attributes that dimension scales consist of."""
 
 
 def write_header(file: h5py.File, layout: Layout) -> None:
@@ -73,6 +81,61 @@ def write_header(file: h5py.File, layout: Layout) -> None:
     for group in ("windows", "beyond", "truth"):
         if group in file:
             file[group]["t"].attrs["unit"] = model.time_unit
+    file.attrs["header_check"] = np.uint32(header_check(file))
+
+
+def header_check(file: h5py.File) -> int:
+    """Check sum of what is known before the first start, the same in a shard and in the index."""
+    return text_check(_pieces(file))
+
+
+def _pieces(file: h5py.File) -> Iterator[bytes]:
+    yield from _attributes(file, OWN)
+    for name in GROUPS:
+        if name in file:
+            yield name.encode()
+            yield from _contents(file[name])
+
+
+def _contents(item: h5py.Group | h5py.Dataset) -> Iterator[bytes]:
+    yield from _attributes(item, SCALES)
+    if isinstance(item, h5py.Group):
+        for key in sorted(item):
+            yield key.encode()
+            yield from _contents(item[key])
+    elif _plain(item.id.get_type()):
+        yield from _value(np.asarray(item[()]))
+    else:
+        yield from _value(np.asarray(item.asstr()[()]))
+
+
+def _attributes(item: h5py.Group | h5py.Dataset, without: Sequence[str]) -> Iterator[bytes]:
+    for key in sorted(set(item.attrs) - set(without)):
+        yield key.encode()
+        _plain(item.attrs.get_id(key).get_type())
+        yield from _value(np.asarray(item.attrs[key]))
+
+
+def _plain(kind: h5py.h5t.TypeID) -> bool:
+    """Whether it is a type of numbers; else it is that of texts.
+
+    Raises:
+        TypeError: It is neither: reading what is of a type with a flipped bit would end the process.
+    """
+    if kind.get_class() in (h5py.h5t.INTEGER, h5py.h5t.FLOAT):
+        return True
+    if not kind.equal(_TEXT):
+        raise TypeError("a type of data that no run has")
+    return False
+
+
+def _value(array: Any) -> Iterator[bytes]:
+    yield repr(array.shape).encode()
+    if array.dtype.kind in "OSU":
+        yield from (str(text).encode() for text in array.reshape(-1))
+    else:
+        yield array.dtype.str.encode()
+        yield np.ascontiguousarray(array).tobytes()
 
 
 def _names(group: Any, name: str, values: Sequence[str]) -> Any:

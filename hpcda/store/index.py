@@ -8,90 +8,22 @@ from __future__ import annotations
 
 import os
 import time
+import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import h5py
 import numpy as np
 
-from hpcda.errors import InputError, Mistake
-from hpcda.store.schema import PER_RUNG, PER_START, SCHEMA, VERSION
-from hpcda.store.shard import attach_scales, in_use
-from hpcda.store.tables import used_rows
+from hpcda.store.failure import writing
+from hpcda.store.header import GROUPS, OWN, SCALES
+from hpcda.store.integrity import INDEX, check_schema, closed_shards
+from hpcda.store.schema import PER_RUNG, PER_START
+from hpcda.store.shard import attach_scales
+from hpcda.store.tables import rows_in
 
-INDEX = "run.h5"
-HEADER = ("job", "provenance", "axes", "reasons", "ways", "windows", "beyond", "truth")
-
-
-def closed_shards(run_dir: Path, required: bool = True) -> list[Path]:
-    """The shards of a run, in the order of their names.
-
-    Args:
-        run_dir: Directory of the run.
-        required: Whether there must be one.
-
-    Raises:
-        InputError: There is none, one is in use, one cannot be read, or they belong to different runs.
-    """
-    shards = sorted((run_dir / "shards").glob("rank-*.h5"))
-    if not shards:
-        if required:
-            raise InputError(Mistake(os.fspath(run_dir), "it holds no shards", "name the directory of a run"))
-        return []
-    used = [shard.name for shard in shards if in_use(shard)]
-    if used:
-        raise InputError(
-            Mistake(
-                os.fspath(run_dir),
-                f"{len(used)} of its {len(shards)} shards are being written ({used[0]})",
-                "wait until the run has ended, or follow it with `hpcda status`; if it was killed on another "
-                f"host, remove {run_dir / 'shards'}/*.open",
-            )
-        )
-    fingerprints: dict[str, Path] = {}
-    for shard in shards:
-        try:
-            with h5py.File(shard, "r") as file:
-                check_schema(file, shard)
-                fingerprints.setdefault(str(file.attrs["fingerprint"]), shard)
-        except (OSError, KeyError) as error:
-            raise InputError(
-                Mistake(
-                    os.fspath(shard),
-                    f"it cannot be read: {error}",
-                    "move it away; the other shards can still be read",
-                )
-            ) from error
-    if len(fingerprints) > 1:
-        first, second, *_ = fingerprints.values()
-        raise InputError(
-            Mistake(
-                os.fspath(run_dir),
-                f"{first.name} and {second.name} belong to different jobs",
-                "keep one run a directory: move one of them away",
-            )
-        )
-    return shards
-
-
-def check_schema(file: h5py.File, path: Path) -> None:
-    """Refuse files that this version cannot read.
-
-    Raises:
-        InputError: It is no file of a run, or of a newer version.
-    """
-    if file.attrs.get("schema") != SCHEMA:
-        raise InputError(
-            Mistake(os.fspath(path), "it is not a file of an hpcda run", "name the directory of a run")
-        )
-    version = int(file.attrs["version"])
-    if version > VERSION:
-        raise InputError(
-            Mistake(
-                os.fspath(path),
-                f"its layout has version {version}, this hpcda reads up to {VERSION}",
-                "read it with the hpcda that wrote it, or a newer one",
-            )
-        )
+SEAL = b"hpcda-crc32"
+"""Behind it stands the check sum of the whole index, as its last four bytes: HDF5 reads no damaged one."""
 
 
 def build_index(run_dir: str | os.PathLike[str]) -> Path:
@@ -105,59 +37,105 @@ def build_index(run_dir: str | os.PathLike[str]) -> Path:
 
     Raises:
         InputError: There are no shards, one is in use or damaged, or they belong to different runs.
+        StorageError: It cannot be written.
     """
     folder = Path(run_dir)
     shards = closed_shards(folder)
     target, draft = folder / INDEX, folder / f".{INDEX}.{os.getpid()}"
+    try:
+        remedy = f"the shards are whole: make room, then `hpcda analyze {folder}` makes it again"
+        with writing(target, remedy):
+            _write(draft, shards)
+            with draft.open("ab") as file:
+                file.write(SEAL + zlib.crc32(draft.read_bytes()).to_bytes(4, "little"))
+            draft.replace(target)
+    finally:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+    return target
+
+
+def listed(path: Path) -> dict[str, tuple[int, int]] | None:
+    """The shards that an index names, relative to it, each with its `state`; None where it is damaged.
+
+    Raises:
+        InputError: It is no file of an hpcda run, or of another version.
+        OSError: It cannot be read.
+    """
+    content = path.read_bytes()
+    end = len(content) - len(SEAL) - 4
+    if content[end:-4] != SEAL or zlib.crc32(memoryview(content)[:end]).to_bytes(4, "little") != content[-4:]:
+        return None
+    with h5py.File(path, "r") as file:
+        check_schema(file, path)
+        names = [str(name) for name in file["shards/file"].asstr()[:]]
+        return dict(zip(names, map(tuple, file["shards/state"][:].tolist()), strict=True))
+
+
+def state(shard: Path) -> tuple[int, int]:
+    """What changes when somebody writes into a file: its size, and when it was changed, in ns."""
+    now = shard.stat()
+    return now.st_size, now.st_mtime_ns
+
+
+def _write(draft: Path, shards: list[Path]) -> None:
     draft.unlink(missing_ok=True)
     with h5py.File(draft, "w", libver=("earliest", "v110")) as index:
-        _header(index, shards[0])
         rows, paths, starts, path_starts, path_rungs, clock, ranks = [], [], [], [], [], [], []
         for shard in shards:
             with h5py.File(shard, "r") as file:
-                start = file["ensemble/start"][:]
-                rows.append(used_rows(start))
-                starts.append(start[: rows[-1]])
-                path_start = file["paths/start"][:]
-                paths.append(used_rows(path_start))
-                path_starts.append(path_start[: paths[-1]])
+                rows.append(rows_in(file["ensemble"]))
+                starts.append(file["ensemble/start"][: rows[-1]])
+                paths.append(rows_in(file["paths"]))
+                path_starts.append(file["paths/start"][: paths[-1]])
                 path_rungs.append(file["paths/rung"][: paths[-1]])
-                ended = file["ensemble/ended"][: rows[-1]]
-                closed = float(file.attrs["closed"]) or (float(np.nanmax(ended)) if len(ended) else np.nan)
-                clock.append((float(file.attrs["opened"]), closed))
+                clock.append((float(file.attrs["opened"]), _end(file, rows[-1]), float(file.attrs["closed"])))
                 ranks.append((int(file.attrs["rank"]), int(file.attrs["generation"])))
+        opened = [first for first, _, _ in clock]
+        _header(index, shards[int(np.argmax(opened))])  # a run that has grown says so in its newest shard
         with h5py.File(shards[0], "r") as file:
             ensemble, group = index.create_group("ensemble"), index.create_group("paths")
             ensemble.create_dataset("start", data=np.concatenate(starts))
-            for name in (*PER_START, *PER_RUNG, "parameters"):
+            for name in (*PER_START, *PER_RUNG, "parameters", "check"):
                 if name != "start":
                     _virtual(ensemble, name, file["ensemble"][name], shards, rows)
             group.create_dataset("start", data=np.concatenate(path_starts))
             group.create_dataset("rung", data=np.concatenate(path_rungs))
-            for name in ("states", "parameters"):
+            for name in ("states", "parameters", "check"):
                 _virtual(group, name, file["paths"][name], shards, paths)
         listing = index.create_group("shards")
         listing.create_dataset(
             "file", data=[f"shards/{shard.name}" for shard in shards], dtype=h5py.string_dtype()
         )
         listing.create_dataset("rows", data=np.asarray(rows, dtype="i8"))
+        listing.create_dataset("paths", data=np.asarray(paths, dtype="i8"))
         listing.create_dataset("rank", data=np.asarray([rank for rank, _ in ranks], dtype="i4"))
         listing.create_dataset("generation", data=np.asarray([g for _, g in ranks], dtype="i4"))
-        listing.create_dataset("clock", data=np.asarray(clock, dtype="f8"))
+        listing.create_dataset("state", data=np.asarray([state(shard) for shard in shards], dtype="i8"))
+        listing["state"].attrs["meaning"] = "bytes, and nanoseconds since 1970-01-01 UTC when it was changed"
+        times = np.asarray(clock, dtype="f8")
+        listing.create_dataset("clock", data=times[:, :2])
         listing["clock"].attrs["meaning"] = "opened and closed, seconds since 1970-01-01 UTC"
-        index.attrs["indexed"] = time.time()
+        listing.create_dataset("closed", data=(times[:, 2] > 0).astype("i1"))
+        listing["closed"].attrs["meaning"] = "1 where its process closed it, 0 where that was killed"
         attach_scales(index)
-    draft.replace(target)
-    return target
+        index.attrs["indexed"] = time.time()
+
+
+def _end(shard: h5py.File, rows: int) -> float:
+    """When a shard was closed, or, where its process was killed, the time of its last commit."""
+    ended = shard["ensemble/ended"][:rows]
+    return float(shard.attrs["closed"]) or (float(np.nanmax(ended)) if rows else np.nan)
 
 
 def _header(index: h5py.File, shard: Path) -> None:
     """Copy what is known before the first start, and make its dimension scales anew."""
     with h5py.File(shard, "r") as file:
         for key, value in file.attrs.items():
-            if key not in ("rank", "generation", "closed", "opened"):
+            if key not in OWN:
                 index.attrs[key] = value
-        for name in HEADER:
+        index.attrs["header_check"] = file.attrs["header_check"]
+        for name in GROUPS:
             if name in file:
                 _copy(file[name], index, name)
         for name in ("windows", "beyond", "truth"):
@@ -178,7 +156,7 @@ def _copy(source: h5py.Group | h5py.Dataset, target: h5py.Group, name: str) -> N
     else:
         made = target.create_dataset(name, data=source[()], dtype=source.dtype)
     for key, value in source.attrs.items():
-        if key not in ("CLASS", "NAME", "REFERENCE_LIST", "DIMENSION_LIST", "DIMENSION_LABELS"):
+        if key not in SCALES:
             made.attrs[key] = value
 
 

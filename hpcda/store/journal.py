@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpcda.errors import InputError, Mistake
+from hpcda.store.failure import writing
 
 FILE = "plan.jsonl"
 
@@ -69,9 +70,13 @@ class Journal:
         return found
 
     def write(self, cap: float, tasks: Sequence[Row]) -> None:
-        """Add a round; it is on the disk when this returns."""
+        """Add a round; it is on the disk when this returns.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
         line = json.dumps({"cap": None if cap == float("inf") else cap, "tasks": tasks}) + "\n"
-        with self._file.open("a+b") as file:
+        with writing(self._file), self._file.open("a+b") as file:
             file.seek(0)
             file.truncate(file.read().rfind(b"\n") + 1)
             file.write(line.encode())

@@ -6,9 +6,7 @@ shards, `rank-pKofN-0000.h5`, into the directory that all of them share.
 
 from __future__ import annotations
 
-import os
 import re
-import socket
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,27 +76,3 @@ def shards_of(run_dir: Path, part: Part) -> list[Path]:
         if own == part:
             found.append(shard)
     return found
-
-
-def marker_of(shard: Path) -> Path:
-    """The file beside a shard that exists while a process writes it."""
-    return shard.with_suffix(".open")
-
-
-def in_use(shard: Path) -> bool:
-    """Whether a process that may still be alive writes this shard; answered without opening it."""
-    try:
-        host, pid = marker_of(shard).read_text(encoding="utf-8").split()
-    except FileNotFoundError:
-        return False
-    except ValueError:
-        return True
-    if host != socket.gethostname():
-        return True
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

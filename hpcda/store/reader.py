@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,12 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from hpcda.errors import InputError, Mistake
-from hpcda.store.index import INDEX, build_index, check_schema
+from hpcda.errors import InputError, Mistake, StorageError
+from hpcda.store.checks import path_check
+from hpcda.store.guard import guarded
+from hpcda.store.index import build_index, listed, state
+from hpcda.store.integrity import BYTES, INDEX, check_rows, check_rungs, damage, inspect
+from hpcda.store.marker import in_use
 from hpcda.store.schema import PER_RUNG, PER_START, Array, best_of
 from hpcda.store.tables import committed_rungs, current_rows
 
@@ -114,51 +119,136 @@ class RunFile:
     def __init__(self, run_dir: str | os.PathLike[str]) -> None:
         self.run_dir = Path(run_dir)
         self.file = self.run_dir / INDEX
-        if not self.file.exists():
-            if not self.run_dir.is_dir():
-                raise InputError(
-                    Mistake(os.fspath(run_dir), "there is no such directory", "name the directory of a run")
-                )
-            build_index(self.run_dir)
+        if not self.run_dir.is_dir():
+            raise InputError(
+                Mistake(os.fspath(run_dir), "there is no such directory", "name the directory of a run")
+            )
+        self._fit_index()
+        with self._reading():
+            self._read()
+
+    def _fit_index(self) -> None:
+        """Make the index anew unless it is whole and the shards are those it was made of.
+
+        Raises:
+            InputError: A shard that it names is missing; one has been changed and is damaged; one is in use.
+        """
         try:
-            self._read(os.fspath(run_dir))
-        except (OSError, KeyError) as error:
+            known = listed(self.file)
+        except FileNotFoundError:
+            known = None
+        shards = sorted((self.run_dir / "shards").glob("rank-*.h5"))
+        there = {f"shards/{shard.name}": shard for shard in shards if not in_use(shard)}
+        missing = sorted(set(known or ()) - {f"shards/{shard.name}" for shard in shards})
+        if missing:
             raise InputError(
                 Mistake(
-                    os.fspath(run_dir),
-                    f"its files cannot be read: {error}",
-                    "a file in it is damaged or cut off; bring it back from a copy, or run the job again",
+                    os.fspath(self.run_dir),
+                    f"{len(missing)} shards that its index names are not there ({missing[0]})",
+                    f"bring them back beside {INDEX}; a run is moved or copied as a whole directory",
+                )
+            )
+        changed = [shard for name, shard in there.items() if known is None or known.get(name) != state(shard)]
+        for shard, verdict in zip(changed, guarded(changed), strict=True):
+            if verdict.kind != "ok":
+                raise InputError(damage(self.run_dir, shard, verdict.reason))
+        whole = known is not None and len(known) == len(there) == len(shards)
+        if whole and not changed:
+            return
+        try:
+            build_index(self.run_dir)
+        except StorageError as error:
+            if not whole:  # else it is a copy of the run, found in order, in a directory that is only read
+                raise InputError(
+                    Mistake(
+                        os.fspath(self.file),
+                        f"it does not fit the shards and cannot be made anew: {error}",
+                        "make the directory writable, or copy the run to one that is",
+                    )
+                ) from None
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Turn what damaged files make HDF5 raise into one mistake, which names a shard that is bad."""
+        try:
+            yield
+        except (InputError, BrokenPipeError):
+            raise
+        except Exception as error:
+            for shard in sorted((self.run_dir / "shards").glob("rank-*.h5")):
+                verdict = inspect(shard)
+                if verdict.kind != "ok":
+                    raise InputError(damage(self.run_dir, shard, verdict.reason)) from error
+            raise InputError(
+                Mistake(
+                    os.fspath(self.file),
+                    f"it cannot be read: {type(error).__name__}: {error}",
+                    "remove it: it is made again from the shards",
                 )
             ) from error
 
-    def _read(self, run_dir: str) -> None:
+    def _damaged(self, group: str, row: int, reason: str) -> InputError:
+        """The mistake that a row of a group, as the index counts them, does not have its check sum."""
         with h5py.File(self.file, "r") as file:
-            check_schema(file, self.file)
-            missing = [name for name in file["shards/file"].asstr()[:] if not (self.run_dir / name).exists()]
-            if missing:
-                raise InputError(
-                    Mistake(
-                        os.fspath(run_dir),
-                        f"{len(missing)} shards that its index names are not there ({missing[0]})",
-                        f"bring them back beside {INDEX}; a run is moved or copied as a whole directory",
-                    )
-                )
+            ends = np.cumsum(file["shards"]["rows" if group == "ensemble" else "paths"][:])
+            name = file["shards/file"].asstr()[int(np.searchsorted(ends, row, side="right"))]
+        return InputError(damage(self.run_dir, self.run_dir / name, reason))
+
+    def _read(self) -> None:
+        with h5py.File(self.file, "r") as file:
             self.header = _header(file)
             ensemble = file["ensemble"]
-            start = ensemble["start"][:]
-            finished, committed = ensemble["finished"][:], ensemble["committed"][:]
+            table = {name: ensemble[name][:] for name in PER_START}
+            start, finished = table["start"], table["finished"]
+            rows, closed = file["shards/rows"][:], file["shards/closed"][:] == 1
+            good = check_rows(table, strict=np.repeat(closed, rows))
+            if not good.all():
+                wrong = int(np.argmin(good))
+                raise self._damaged("ensemble", wrong, f"start {start[wrong]} does not have its check sum")
+            committed = self._committed(file, start, finished, table["committed"])
             self._rows = current_rows(start, finished, committed)
             self.start: npt.NDArray[np.int64] = start[self._rows]
             self.finished: npt.NDArray[np.bool_] = finished[self._rows] == 1
             self.committed: npt.NDArray[np.int32] = committed[self._rows]
+            self._trusted = np.zeros(len(self.start), dtype=bool)
             reason = ensemble["reason"][:][self._rows]
             self._own = committed_rungs(reason, self.committed, self.header.not_run)
-            self._next = _next(self.start, ensemble["same_as"][:][self._rows])
+            self._next = _next(self.start, table["same_as"][self._rows])
             self.same_as: npt.NDArray[np.int64] = self.start[_leaders(self._next)]
             self.visited = self._own.copy()
             for members, others, rungs in self._hops(np.arange(len(self.start))):
                 self.visited[members] |= rungs & self._own[others]
             self._place, self.path_start, self.path_rung = self._paths(file)
+
+    def _committed(
+        self,
+        file: h5py.File,
+        start: npt.NDArray[np.int64],
+        finished: npt.NDArray[np.int8],
+        committed: npt.NDArray[np.int32],
+    ) -> npt.NDArray[np.int32]:
+        """Number of complete rungs of every row, shape (rows,).
+
+        The mark of a start that was interrupted may come a commit after its rungs: those that have their
+        check sum are complete.
+        """
+        at_work = np.flatnonzero((finished != 1) & (start >= 0))
+        if not len(at_work):
+            return committed
+        ensemble = file["ensemble"]
+        table = {name: _rows_of(ensemble[name], at_work) for name in (*PER_RUNG, "parameters", "check")}
+        visited = table["reason"] != self.header.not_run
+        complete = check_rungs(start[at_work], visited, table)
+        complete &= np.cumsum(visited & ~complete, axis=1) == 0
+        found = complete.sum(axis=1)
+        if np.any(found < committed[at_work]):
+            wrong = int(at_work[np.argmax(found < committed[at_work])])
+            raise self._damaged(
+                "ensemble", wrong, f"a rung of start {start[wrong]} does not have its check sum"
+            )
+        committed = committed.copy()
+        committed[at_work] = found
+        return committed
 
     @property
     def taken_over(self) -> npt.NDArray[np.bool_]:
@@ -208,7 +298,27 @@ class RunFile:
             actions = file["ensemble/action"][:]
             lowest = np.lexsort((actions[rows, rungs[place]], -rungs[place]))[:best]
             place = place[np.sort(lowest)]
+        # Of a start that was interrupted the newest path may be half written.
+        position = np.searchsorted(self.start, starts[place])
+        for k in np.flatnonzero(~self.finished[position] & (rungs[place] == self._last_own(position))):
+            if not self._right_paths(file, place[k : k + 1])[0]:
+                place[k] = -1
+        place = place[place >= 0]
         return place, starts[place], rungs[place].astype(np.int32)
+
+    def _last_own(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        own = self._own[positions]
+        return np.where(own.any(axis=1), own.shape[1] - 1 - np.argmax(own[:, ::-1], axis=1), -1)
+
+    @staticmethod
+    def _right_paths(file: h5py.File, places: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Which stored paths have their check sum; places rising, shape (n,)."""
+        names = ("start", "rung", "check", "states", "parameters")
+        start, rung, check, states, parameters = (_rows_of(file["paths"][name], places) for name in names)
+        found = [
+            path_check(int(start[k]), int(rung[k]), states[k], parameters[k]) for k in range(len(places))
+        ]
+        return np.asarray(np.array(found, dtype=np.uint32) == check, dtype=bool)
 
     def table(self, name: str, positions: npt.NDArray[np.int64] | None = None) -> npt.NDArray[Any]:
         """One array of /ensemble in the order of the starts; incomplete rungs are NaN, 0 or NOT_RUN.
@@ -218,6 +328,8 @@ class RunFile:
             positions: Positions in `start` of the starts that are wanted; all of them by default.
         """
         wanted = np.arange(len(self.start)) if positions is None else positions
+        if name not in PER_START:
+            self._check(wanted)
         values = self._stored(name, wanted)
         if name in PER_START:
             return values
@@ -227,15 +339,39 @@ class RunFile:
         if name not in ("iterations", "factorizations", "seconds"):
             for members, others, rungs in self._hops(wanted):
                 filled = rungs & self._own[others]
+                self._check(others)
                 part = values[members]
                 part[filled] = self._stored(name, others)[filled]
                 values[members] = part
         return values
 
+    def _check(self, positions: npt.NDArray[np.int64]) -> None:
+        """Compute the check sums of the rungs of some starts, unless that was done before.
+
+        Raises:
+            InputError: One is wrong.
+        """
+        todo = np.unique(positions[~self._trusted[positions]])
+        todo = todo[np.argsort(self._rows[todo], kind="stable")]
+        width = 8 * self._own.shape[1] * (len(PER_RUNG) + len(self.header.parameter))
+        for part in np.array_split(todo, max(1, len(todo) * width // BYTES)):
+            if not len(part):
+                continue
+            names = (*PER_RUNG, "parameters", "check")
+            wrong = self._own[part] & ~check_rungs(
+                self.start[part], self._own[part], {name: self._stored(name, part) for name in names}
+            )
+            if wrong.any():
+                position, rung = part[np.argwhere(wrong)[0, 0]], int(np.argwhere(wrong)[0, 1])
+                start, row = int(self.start[position]), int(self._rows[position])
+                reason = f"rung {rung} of start {start} does not have its check sum"
+                raise self._damaged("ensemble", row, reason)
+            self._trusted[part] = True
+
     def _stored(self, name: str, positions: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
         """Rows of one array of /ensemble as they are stored."""
         rows = self._rows[positions]
-        with h5py.File(self.file, "r") as file:
+        with self._reading(), h5py.File(self.file, "r") as file:
             dataset = file["ensemble"][name]
             first, end = (int(rows.min()), int(rows.max()) + 1) if rows.size else (0, 0)
             values: npt.NDArray[Any] = dataset[first:end][rows - first]
@@ -258,7 +394,7 @@ class RunFile:
 
     def windows(self) -> tuple[StoredWindow, ...]:
         """All windows with their data, the data kept back, and the truth."""
-        with h5py.File(self.file, "r") as file:
+        with self._reading(), h5py.File(self.file, "r") as file:
             count = len(self.header.lengths)
             groups: dict[str, list[dict[str, Array]]] = {}
             for group, names in (
@@ -339,9 +475,15 @@ class RunFile:
         wanted = self._place[np.asarray(places, dtype=np.int64)]
         order = np.argsort(wanted, kind="stable")
         unique, inverse = np.unique(wanted[order], return_inverse=True)
-        with h5py.File(self.file, "r") as file:
+        with self._reading(), h5py.File(self.file, "r") as file:
             group = file["paths"]
-            states, parameters = _rows_of(group["states"], unique), _rows_of(group["parameters"], unique)
+            start, rung, check, states, parameters = (
+                _rows_of(group[name], unique) for name in ("start", "rung", "check", "states", "parameters")
+            )
+        for k, place in enumerate(unique):
+            if path_check(int(start[k]), int(rung[k]), states[k], parameters[k]) != check[k]:
+                reason = f"the path of start {start[k]} does not have its check sum"
+                raise self._damaged("paths", int(place), reason)
         back = np.empty(len(wanted), dtype=np.int64)
         back[order] = inverse
         return states[back], parameters[back]

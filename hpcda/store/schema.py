@@ -7,8 +7,8 @@
     /reasons, /ways       code -> name and sentence; names of the ways a start may begin
     /windows              data of all windows, one after the other: dimension point
     /beyond, /truth       data kept back after each window; true states, where they are known
-    /ensemble             one row a start (dimension start), per-rung arrays (start, rung)
-    /paths                kept paths (path, point, unknown), with the start and the rung each belongs to
+    /ensemble             one row a start (dimension start), per-rung arrays (start, rung); a check sum each
+    /paths                kept paths (path, point, unknown), the start and rung each belongs to, a check sum
     /current              shards only: the newest path of every start at work, to resume from
     /ended                shards only: the sketch of every ended start's path, where a search goes by it
     /minima               shards only: paths of the lowest minima, where a search needs them
@@ -63,6 +63,8 @@ PER_START: dict[str, tuple[str, str, str]] = {
     "finished": ("i1", "1", "1 once the start has ended, in whatever way"),
     "began": ("f8", "s", "seconds since 1970-01-01 UTC"),
     "ended": ("f8", "s", "time of the last commit, seconds since 1970-01-01 UTC"),
+    "begin_check": ("u4", "1", "check sum of what is known when a start begins"),
+    "end_check": ("u4", "1", "check sum of what is known when it has ended"),
 }
 """Arrays of shape (start,): type, unit, meaning."""
 
@@ -163,6 +165,19 @@ class Layout:
     @property
     def fingerprint(self) -> str:
         """Hash of all that two files of one run must share: ladder, seed, unknowns, model and data."""
+        return _with_ladder(self._common, self.rf, self.beta)
+
+    @property
+    def fingerprints(self) -> frozenset[str]:
+        """Those of the same run with this ladder, or with its lower rungs alone."""
+        common = self._common
+        return frozenset(
+            _with_ladder(common, self.rf[:rungs], self.beta[:rungs]) for rungs in range(1, len(self.rf) + 1)
+        )
+
+    @property
+    def _common(self) -> bytes:
+        """Hash of what is the same whatever the length of the ladder."""
         problem = self.problem
         digest = hashlib.sha256()
         words = [
@@ -171,12 +186,17 @@ class Layout:
             sorted(problem.fixed.items()), problem.series, self.code,
         ]  # fmt: skip
         digest.update(repr(words).encode())
-        arrays = [self.rf, self.beta]
         for window in problem.windows:
-            arrays += [window.t, window.data, window.noise_std, window.series]
-        for array in arrays:
-            digest.update(np.ascontiguousarray(array, dtype=np.float64).tobytes())
-        return digest.hexdigest()
+            for array in (window.t, window.data, window.noise_std, window.series):
+                digest.update(np.ascontiguousarray(array, dtype=np.float64).tobytes())
+        return digest.digest()
+
+
+def _with_ladder(common: bytes, rf: Array, beta: npt.NDArray[np.int64]) -> str:
+    digest = hashlib.sha256(common)
+    for array in (rf, beta):
+        digest.update(np.ascontiguousarray(array, dtype=np.float64).tobytes())
+    return digest.hexdigest()
 
 
 def best_of(keep_paths: str) -> int | None:

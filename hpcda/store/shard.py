@@ -11,9 +11,9 @@ Memory does not grow with the number of starts: what is kept is a few numbers fo
 from __future__ import annotations
 
 import os
-import socket
 import time
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -22,14 +22,15 @@ from typing import Any, Self
 import h5py
 import numpy as np
 
-from hpcda.errors import InputError, Mistake
+from hpcda.errors import InputError, Mistake, StorageError
 from hpcda.store.checkpoint import Checkpoint
+from hpcda.store.checks import BEGIN, begin_check, end_check, path_check, rung_check, shard_check
+from hpcda.store.failure import writing
 from hpcda.store.header import write_header
-from hpcda.store.lowlevel import Column
-from hpcda.store.names import RANKS_OF_A_PART, SHARDS, Part, in_use, marker_of, shard_name
+from hpcda.store.lowlevel import Column, Room
+from hpcda.store.marker import mark, marker_of
+from hpcda.store.names import RANKS_OF_A_PART, SHARDS, Part, shard_name
 from hpcda.store.schema import PER_RUNG, PER_START, Array, Layout, RungRecord, best_of
-
-__all__ = ["Shard", "attach_scales", "in_use", "marker_of", "shard_name"]
 
 CHUNK_CACHE = 131072
 """Bytes of chunk cache a dataset; rows are appended, so that HDF5's own 1 MiB would only fill up."""
@@ -43,6 +44,7 @@ class _Work:
 
     start: int
     slot: int
+    same_as: int = -1
     committed: int = 0
     last: tuple[int, RungRecord] | None = None
     seen: set[int] = field(default_factory=set)
@@ -70,15 +72,25 @@ class Shard:
         self._failed = {code for code, (name, _) in layout.reasons.items() if name.startswith("FAILED")}
         self._size = layout.problem.size
         self._states = layout.problem.offsets[-1]
-        marker_of(path).write_text(f"{socket.gethostname()} {os.getpid()}\n", encoding="utf-8")
         draft = path.with_name(f".{path.name}.{os.getpid()}")
-        self._file = h5py.File(draft, "w", libver=("earliest", "v108"), rdcc_nbytes=CHUNK_CACHE)
-        self._file.attrs.update(rank=rank, generation=generation, closed=0.0, opened=time.time())
-        write_header(self._file, layout)
-        self._make_arrays()
-        self._id = self._file.id
-        self._flush()
-        draft.rename(path)
+        with writing(path):
+            mark(path)
+            self._file = h5py.File(draft, "w", libver=("earliest", "v108"), rdcc_nbytes=CHUNK_CACHE)
+        self._room = Room(self._file, path)
+        try:
+            with self._room.writing():
+                self._room.take(0)
+                self._file.attrs.update(rank=rank, generation=generation, closed=0.0, opened=time.time())
+                write_header(self._file, layout)
+                self._file.attrs["shard_check"] = np.uint32(shard_check(self._file.attrs))
+                self._make_arrays()
+                self._file.flush()
+                draft.rename(path)
+        except StorageError:
+            self._let_go()
+            with suppress(OSError):
+                draft.unlink()
+            raise
 
     @classmethod
     def create(
@@ -121,7 +133,7 @@ class Shard:
 
     def _make_arrays(self) -> None:
         layout, file = self._layout, self._file
-        rungs, parameters = len(layout.rf), layout.problem.shared
+        rungs, parameters, room = len(layout.rf), layout.problem.shared, self._room
         ensemble = file.create_group("ensemble")
         fill_start: dict[str, float] = {
             "start": -1,
@@ -133,32 +145,37 @@ class Shard:
         }
         fill_start |= {"began": np.nan, "ended": np.nan}
         self._per_start = {
-            name: Column(ensemble, name, dtype, (), fill_start.get(name, 0), ROWS, 1)
+            name: Column(ensemble, name, dtype, (), fill_start.get(name, 0), ROWS, 1, room)
             for name, (dtype, _, _) in PER_START.items()
         }
         fill_rung = {"iterations": 0, "factorizations": 0, "reason": layout.not_run}
         self._per_rung = {
-            name: Column(ensemble, name, dtype, (rungs,), fill_rung.get(name, np.nan), ROWS, 2)
+            name: Column(ensemble, name, dtype, (rungs,), fill_rung.get(name, np.nan), ROWS, 2, room)
             for name, (dtype, _, _) in PER_RUNG.items()
         }
-        self._parameters = Column(ensemble, "parameters", "f8", (rungs, parameters), np.nan, ROWS, 2)
+        self._parameters = Column(ensemble, "parameters", "f8", (rungs, parameters), np.nan, ROWS, 2, room)
+        self._check = Column(ensemble, "check", "u4", (rungs,), 0, ROWS, 2, room)
         block = layout.problem.block
         points = self._states // block
         paths = file.create_group("paths")
-        self._path_states = Column(paths, "states", "f8", (points, block), np.nan, 1, 1)
-        self._path_parameters = Column(paths, "parameters", "f8", (parameters,), np.nan, ROWS, 1)
-        self._path_start = Column(paths, "start", "i8", (), -1, ROWS, 1)
-        self._path_rung = Column(paths, "rung", "i4", (), -1, ROWS, 1)
+        self._path_states = Column(paths, "states", "f8", (points, block), np.nan, 1, 1, room)
+        self._path_parameters = Column(paths, "parameters", "f8", (parameters,), np.nan, ROWS, 1, room)
+        self._path_start = Column(paths, "start", "i8", (), -1, ROWS, 1, room)
+        self._path_rung = Column(paths, "rung", "i4", (), -1, ROWS, 1, room)
+        self._path_check = Column(paths, "check", "u4", (), 0, ROWS, 1, room)
         current = file.create_group("current")
-        self._current = Column(current, "path", "f8", (2, self._size), np.nan, 1, 2)
-        self._current_row = Column(current, "row", "i8", (), -1, 1, 1)
+        self._current = Column(current, "path", "f8", (2, self._size), np.nan, 1, 2, room)
+        self._current_check = Column(current, "check", "u4", (2,), 0, 1, 2, room)
+        self._current_row = Column(current, "row", "i8", (), -1, 1, 1, room)
         if layout.sketch:
             ended = file.create_group("ended")
-            self._sketches = Column(ended, "sketch", "f8", (layout.sketch,), np.nan, ROWS, 1)
+            self._sketches = Column(ended, "sketch", "f8", (layout.sketch,), np.nan, ROWS, 1, room)
+            self._sketch_check = Column(ended, "check", "u4", (), 0, ROWS, 1, room)
         if layout.minima:
             minima = file.create_group("minima")
-            self._minimum = Column(minima, "path", "f8", (self._size,), np.nan, 1, 1)
-            self._minimum_start = Column(minima, "start", "i8", (), -1, 1, 1)
+            self._minimum = Column(minima, "path", "f8", (self._size,), np.nan, 1, 1, room)
+            self._minimum_start = Column(minima, "start", "i8", (), -1, 1, 1, room)
+            self._minimum_check = Column(minima, "check", "u4", (), 0, 1, 1, room)
         attach_scales(file)
 
     def __enter__(self) -> Self:
@@ -170,7 +187,7 @@ class Shard:
         self.close()
 
     def _flush(self) -> None:
-        h5py.h5f.flush(self._id, h5py.h5f.SCOPE_LOCAL)
+        self._room.flush()
 
     def begin(
         self,
@@ -198,33 +215,37 @@ class Shard:
         code = self._ways[way]
         row = self._rows
         self._rows += 1
-        for column in (*self._per_start.values(), *self._per_rung.values(), self._parameters):
+        for column in (*self._per_start.values(), *self._per_rung.values(), self._parameters, self._check):
             column.make_room(row)
         if self._layout.sketch:
             self._sketches.make_room(row)
+            self._sketch_check.make_room(row)
         slot = self._free.pop() if self._free else self._slots
         if slot == self._slots:
             self._slots += 1
             self._current.make_room(slot)
+            self._current_check.make_room(slot)
             self._current_row.make_room(slot)
         self._work[row] = _Work(start, slot)
         now = time.time()
+        began = now if checkpoint is None else now - float(np.sum(checkpoint.values["seconds"]))
         written: dict[str, float] = {"start": start, "way": code, "first_rung": first_rung, "same_as": -1}
-        written |= {"began": now, "ended": now}
+        written |= {"began": began, "ended": now}
         written |= dict(zip(("parent", "partner"), (*parents, -1, -1), strict=False))
+        written["begin_check"] = begin_check(*(written[name] for name in BEGIN))
         for name, value in written.items():
             self._per_start[name].write((row,), value)
-        self._current_row.write((slot,), row)
+        if checkpoint is None or checkpoint.path is not None:
+            self._current_row.write((slot,), row)
         if checkpoint is None:
             return row
-        self._per_start["began"].write((row,), now - float(np.sum(checkpoint.values["seconds"])))
         for position, rung in enumerate(checkpoint.rungs):
             self._write_rung(row, int(rung), checkpoint.record(position), None)
         for rung, path in checkpoint.paths:
             self._write_path(self._paths, start, rung, path)
             self._paths += 1
         if checkpoint.path is not None:
-            self._current.write((slot, self._work[row].committed % 2), checkpoint.path)
+            self._write_current(self._work[row], checkpoint.path)
         self._flush()
         self._per_start["committed"].write((row,), self._work[row].committed)
         self._flush()
@@ -262,12 +283,17 @@ class Shard:
                 if work.last is not None and rung <= work.last[0]:
                     raise ValueError(f"rung {rung} of start {work.start} comes after rung {work.last[0]}")
                 self._write_rung(row, rung, record, path)
-            self._current.write((work.slot, work.committed % 2), rungs[-1][2])
+            self._write_current(work, rungs[-1][2])
             self._per_start["ended"].write((row,), now)
         self._flush()
         for row in per_row:
             self._per_start["committed"].write((row,), self._work[row].committed)
         self._flush()
+
+    def _write_current(self, work: _Work, path: Array) -> None:
+        place = (work.slot, work.committed % 2)
+        self._current.write(place, path)
+        self._current_check.write(place, path_check(work.start, work.committed, path))
 
     def _write_rung(self, row: int, rung: int, record: RungRecord, path: Array | None) -> None:
         index = (row, rung)
@@ -276,6 +302,7 @@ class Shard:
             column.write(index, getattr(record, name))
         self._parameters.write(index, record.parameters)
         work = self._work[row]
+        self._check.write(index, rung_check(work.start, rung, record))
         work.committed += 1
         work.last = (rung, record)
         if path is not None and self._layout.keep_paths == "all":
@@ -283,11 +310,19 @@ class Shard:
             self._paths += 1
 
     def _write_path(self, place: int, start: int, rung: int, path: Array) -> None:
-        for column in (self._path_states, self._path_parameters, self._path_start, self._path_rung):
+        columns = (
+            self._path_states,
+            self._path_parameters,
+            self._path_start,
+            self._path_rung,
+            self._path_check,
+        )
+        for column in columns:
             column.make_room(place)
         self._path_states.write((place,), path[: self._states])
         self._path_parameters.write((place,), path[self._states :])
         self._path_rung.write((place,), rung)
+        self._path_check.write((place,), path_check(start, rung, path))
         self._path_start.write((place,), start)
 
     def finish(self, row: int, path: Array | None, sketch: Array | None = None) -> None:
@@ -301,6 +336,7 @@ class Shard:
         work = self._work.pop(row)
         if sketch is not None and self._layout.sketch:
             self._sketches.write((row,), sketch)
+            self._sketch_check.write((row,), path_check(work.start, work.committed, sketch))
         if path is not None and work.last is not None:
             rung, record = work.last
             if self._best is not None:
@@ -308,12 +344,14 @@ class Shard:
             elif self._layout.keep_paths == "final":
                 self._write_path(self._paths, work.start, rung, path)
                 self._paths += 1
-        self._per_start["ended"].write((row,), time.time())
+        now = time.time()
+        self._per_start["ended"].write((row,), now)
+        self._per_start["end_check"].write((row,), end_check(work.start, work.same_as, work.committed, now))
         self._flush()
         self._per_start["finished"].write((row,), 1)
+        self._flush()
         self._current_row.write((work.slot,), -1)
         self._free.append(work.slot)
-        self._flush()
 
     def merge(self, row: int, same_as: int) -> None:
         """End a start that has become the same path as another: what follows is stored with that one.
@@ -322,6 +360,7 @@ class Shard:
             row: What `begin` returned.
             same_as: Number of the other start.
         """
+        self._work[row].same_as = same_as
         self._per_start["same_as"].write((row,), same_as)
         self.finish(row, None)
 
@@ -340,7 +379,9 @@ class Shard:
             place = next(place for place in range(len(taken) + 1) if place not in taken)
             self._minimum.make_room(place)
             self._minimum_start.make_room(place)
+            self._minimum_check.make_room(place)
             self._minimum.write((place,), minima[start])
+            self._minimum_check.write((place,), path_check(start, 0, minima[start]))
             self._minima[start] = place
         if not new:
             return
@@ -371,12 +412,30 @@ class Shard:
             self._kept.remove(worst)
 
     def close(self) -> None:
-        """Close the file; what is at work stays resumable. Closing twice does nothing."""
+        """Close the file; what is at work stays resumable. Closing twice does nothing.
+
+        Raises:
+            StorageError: It cannot be written; but not where that was raised before.
+        """
         if not self._file:
             return
-        self._file.attrs.modify("closed", time.time())
-        self._file.close()
-        marker_of(self.path).unlink(missing_ok=True)
+        try:
+            if not self._room.lost:
+                with self._room.writing():
+                    self._file.attrs.modify("closed", time.time())
+                    self._flush()
+                    self._file.attrs.modify("shard_check", np.uint32(shard_check(self._file.attrs)))
+                    self._flush()
+                    self._room.trim()
+        finally:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._room.lost:
+            self._room.abandon()
+        with self._room.writing():
+            self._file.close()
+            marker_of(self.path).unlink(missing_ok=True)
 
 
 def attach_scales(file: Any) -> None:
@@ -389,12 +448,25 @@ def attach_scales(file: Any) -> None:
         if name != "start":
             dataset.dims[0].label = "start"
             dataset.dims[0].attach_scale(ensemble["start"])
-    for name in (*PER_RUNG, "parameters"):
+    for group in (ensemble, paths):
+        group["check"].attrs["unit"], group["check"].attrs["meaning"] = (
+            "1",
+            "check sum of what is stored here",
+        )
+    for name in ("parameters", "check"):
+        ensemble[name].dims[0].label = "start"
+        ensemble[name].dims[0].attach_scale(ensemble["start"])
+    for name in (*PER_RUNG, "parameters", "check"):
         ensemble[name].dims[1].label = "rung"
         ensemble[name].dims[1].attach_scale(axes["rung"])
     ensemble["parameters"].dims[2].label = "parameter"
     ensemble["parameters"].dims[2].attach_scale(axes["parameter"])
-    labels = {"states": ("path", "point", "unknown"), "parameters": ("path", "parameter"), "rung": ("path",)}
+    labels = {
+        "states": ("path", "point", "unknown"),
+        "parameters": ("path", "parameter"),
+        "rung": ("path",),
+        "check": ("path",),
+    }
     scales = {
         "path": paths["start"],
         "point": file["windows/t"],

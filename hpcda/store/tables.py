@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -53,3 +55,12 @@ def used_rows(start: npt.NDArray[np.int64]) -> int:
     """Number of rows in use: arrays grow by whole chunks, whose unused rows hold -1."""
     used = np.flatnonzero(start >= 0)
     return int(used[-1]) + 1 if len(used) else 0
+
+
+def rows_in(group: Any) -> int:
+    """Number of rows in use in a group of arrays that grow together, /ensemble or /paths.
+
+    A process that was killed while the group grew may leave some of its arrays shorter; what lies beyond the
+    shortest was never committed.
+    """
+    return min(used_rows(group["start"][:]), *(len(array) for array in group.values()))

@@ -7,6 +7,7 @@ import pytest
 
 for tier in ("unit", "petsc"):
     sys.path.append(str(Path(__file__).parents[1] / tier))
+sys.path.append(str(Path(__file__).parent))
 
 
 @pytest.fixture

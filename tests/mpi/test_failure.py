@@ -3,84 +3,20 @@
 from __future__ import annotations
 
 import os
-import shutil
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from launching import ALONE, JOB, MODEL, PATIENCE, RANKS, environment, mpirun
 
-MPI = pytest.importorskip("mpi4py.MPI")
+from hpcda.status import status
+from hpcda.store import RunFile
+from hpcda.store.integrity import inspect
 
-pytestmark = [
-    pytest.mark.mpi(min_size=1),
-    pytest.mark.skipif(MPI.COMM_WORLD.size > 1, reason="launches ranks itself"),
-    pytest.mark.skipif(shutil.which("mpirun") is None, reason="no mpirun on PATH"),
-]
-RANKS = 3
-PATIENCE = 20.0
-
-JOB = """
-[model]
-name = "{model}"
-[model.parameters.rho]
-estimate = true
-start = [20.0, 40.0]
-[twin]
-dt = 0.02
-samples = 31
-observed = ["x"]
-noise_std = 0.5
-[ladder]
-rf0 = 1e-2
-alpha = 8.0
-rungs = 3
-[ensemble]
-starts = 60
-[output]
-directory = "run"
-"""
-# Lorenz 1963 whose build goes wrong on one rank, as where a node does not see a file.
-MODEL = """
-import os
-from hpcda.models.lorenz63 import build as lorenz63
-
-def build():
-    if os.environ.get("OMPI_COMM_WORLD_RANK", os.environ.get("PMIX_RANK")) == "1":
-        {what}
-    return lorenz63()
-"""
-
-
-def mpirun(*command, cwd=None):
-    """Output and seconds of a command on several ranks, in an environment without this process's own MPI."""
-    launchers, own = ("OMPI_", "PMIX_", "PMI_", "PRTE_"), ("OMPI_MCA_btl", "OMPI_MCA_pml", "OMPI_MCA_mpi_")
-    environment = {
-        key: value
-        for key, value in os.environ.items()
-        if not key.startswith(launchers) or key.startswith(own)
-    }
-    environment |= {
-        "OMPI_MCA_rmaps_base_oversubscribe": "1",
-        "OMPI_MCA_hwloc_base_binding_policy": "none",
-        "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
-        "OMPI_ALLOW_RUN_AS_ROOT": "1",
-        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-        "OMP_NUM_THREADS": "1",
-    }
-    began = time.monotonic()
-    done = subprocess.run(
-        ["mpirun", "-n", str(RANKS), *map(str, command)],
-        env=environment,
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=4 * PATIENCE,
-        check=False,
-        errors="replace",
-    )
-    return done, time.monotonic() - began
+pytestmark = ALONE
 
 
 def script(folder: Path, text: str) -> Path:
@@ -145,3 +81,41 @@ def test_a_model_file_that_fails_on_one_rank_alone_ends_all(tmp_path, what):
     assert done.returncode != 0
     assert seconds < PATIENCE
     assert done.stderr.count("only here") == 1
+
+
+def children(pid):
+    """Processes that a process has started, and those that they have."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in task.read_text().split():
+            found += [int(child), *children(int(child))]
+    return found
+
+
+@pytest.mark.parametrize("rank", [0, 2])
+def test_a_rank_that_is_killed_ends_all_and_the_run_is_told_dead(tmp_path, rank):
+    """As where memory runs out: the launcher ends the others and says which rank it was."""
+    job = JOB.format(model="lorenz63")
+    job = job.replace("starts = 60", 'starts = 20000\nway = "uniform"\nmerge = false')
+    (tmp_path / "job.toml").write_text(job.replace("samples = 31", "samples = 201"))
+    words = ["run", tmp_path / "job.toml", "--quiet", "--output", tmp_path / "run"]
+    command = ["mpirun", "-n", str(RANKS), sys.executable, "-m", "hpcda", *words]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, env=environment(), text=True, errors="replace", **pipes) as process:
+        shards = tmp_path / "run" / "shards"
+        until = time.monotonic() + 60
+        while len(list(shards.glob("*.open"))) < RANKS and time.monotonic() < until:
+            time.sleep(0.05)
+        time.sleep(0.5)
+        _, pid, *_ = (shards / f"rank-{rank:04d}.open").read_text().split()
+        assert int(pid) in children(process.pid)
+        assert status(tmp_path / "run", time.time()).startswith("running")
+        os.kill(int(pid), signal.SIGKILL)
+        began = time.monotonic()
+        _, told = process.communicate(timeout=60)
+        assert time.monotonic() - began < PATIENCE
+    assert process.returncode not in (0, 2, 75)
+    assert "signal 9" in told and "Traceback" not in told
+    assert status(tmp_path / "run", time.time()).startswith("dead")
+    assert [inspect(shard).kind for shard in sorted(shards.glob("rank-*.h5"))] == ["ok"] * RANKS
+    assert len(RunFile(tmp_path / "run").start) > 0

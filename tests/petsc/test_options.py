@@ -125,3 +125,26 @@ def test_one_object_can_be_used_again():
         with options:
             assert database()["hpcda_tao_gatol"] == "1e-09"
         assert "hpcda_tao_gatol" not in database()
+
+
+@pytest.mark.parametrize(
+    ("line", "place", "text"),
+    [
+        (["-tao_gatol"], "-tao_gatol", "it has no value"),
+        (["-tao_gatol", "-tao_monitor"], "-tao_gatol", "it has no value"),
+        (["-hpcda_tao_max_it", "many"], "-hpcda_tao_max_it", "'many' is not a whole number"),
+        (["-ksp_rtol", "small"], "-ksp_rtol", "'small' is not a number"),
+        (["-tao_type"], "-tao_type", "it has no value"),
+    ],
+)
+def test_an_option_without_its_value(line, place, text):
+    with pytest.raises(InputError) as caught:
+        SolverOptions({}, line)
+    (mistake,) = caught.value.mistakes
+    assert (mistake.place, mistake.problem) == (place, text) and mistake.remedy
+
+
+@pytest.mark.parametrize("value", ["1e-9", "-3", ".5", "1.", "inf", "default", "PETSC_DEFAULT"])
+def test_a_value_that_petsc_reads(value):
+    SolverOptions({"tao_gatol": value}, ["-ksp_rtol", value, "-tao_monitor"])
+    SolverOptions({"tao_gatol": 1e-8, "tao_max_it": 3})

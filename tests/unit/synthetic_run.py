@@ -118,13 +118,15 @@ def minima_of(layout, kind="separate"):
     return minima
 
 
-def write_run(run_dir: Path, layout: Layout, ranks=3, kind="separate", index=True, fail=(5,), late=4):
-    """Deal starts to the ranks; start 5 fails at rung 6; every fourth ladder begins at rung `late`."""
+def write_run(
+    run_dir: Path, layout: Layout, ranks=3, kind="separate", index=True, fail=(5,), late=4, ran=None
+):
+    """Deal the starts (the first `ran`) to the ranks; 5 fails at rung 6, every fourth begins at `late`."""
     minima = minima_of(layout, kind)
     rungs = len(layout.rf)
     for rank in range(ranks):
         with Shard.create(run_dir, rank, layout) as shard:
-            for start in range(rank, layout.starts, ranks):
+            for start in range(rank, ran or layout.starts, ranks):
                 rng = np.random.default_rng([layout.seed, start])
                 which = int(rng.choice(4, p=[0.45, 0.25, 0.2, 0.1])) if start else 0
                 path, measurement, model = minima[which]

@@ -104,27 +104,14 @@ def test_too_few_rungs_to_tell(tmp_path):
 
 def test_a_run_that_was_killed_is_incomplete(tmp_path):
     """Fifty starts were asked for and forty ended; those that did would be stable by themselves."""
-    layout = replace(make_layout(starts=40), starts=50)
-    write_run(tmp_path, replace(layout, starts=40), fail=(), index=False)
-    with_asked(tmp_path, 50)
+    layout = make_layout(starts=50)
+    write_run(tmp_path, layout, fail=(), ran=40)
     run = open_run(tmp_path, layout.problem)
     assert run.verdict is Conclusion.INCOMPLETE and not run.verdict.stable
     assert run.evidence.complete == pytest.approx(0.8)
     assert run.evidence.so_far == "consistent_and_stable"
     text = format_summary(summarize(run) | {"report": ""})
     assert "80% of the starts asked for" in text and "10 not run" in text
-
-
-def with_asked(folder, starts):
-    """Let the shards of a run say that more starts were asked for, and build the index."""
-    import h5py
-
-    from hpcda.store import build_index
-
-    for path in (folder / "shards").iterdir():
-        with h5py.File(path, "r+") as file:
-            file.attrs["starts"] = starts
-    build_index(folder)
 
 
 def test_a_lost_prediction_is_told(tmp_path):

@@ -40,6 +40,10 @@ def with_option(size: int = 3):
     return Model("n", tuple(State(f"x{k}") for k in range(size)), (), lambda x, p: -x)
 def breaks():
     return 1 / 0
+def text_default():
+    return Model("n", (State("V"),), (Parameter("g", "many"),), lambda x, p: [-p.g * x.V])
+def text_range():
+    return Model("n", (State("V", range=("a", 1.0)),), (Parameter("g", 1.0, range=3.0),), lambda x, p: [-p.g * x.V])
 """
 
 
@@ -121,6 +125,7 @@ SCHEMA = [
     (changed(JOB, model__parameters__rho__estimate=False), "model.parameters.rho.start", "has no effect", "estimate = true"),
     (changed(JOB, model__parameters__rho__value=1.0), "model.parameters.rho.estimate", "stands beside value", "exactly one"),
     (changed(JOB, model__parameters__rho__walk_std=1.0), "model.parameters.rho.walk_std", "has no effect", "per_time = true"),
+    (changed(JOB, model__parameters__rho__per_time=True), "model.parameters.rho.walk_std", "is missing, and so is prior", "or a prior"),
     (changed(JOB, model__parameters__rho__prior={"mean": 1.0, "std": 0.0}), "model.parameters.rho.prior.std", "not above 0", "above 0"),
     (changed(JOB, model__states__x__bounds=[1, 1]), "model.states.x.bounds", "[1, 1] leaves no room", "below"),
     (changed(JOB, model__states__x__bounds=[float("nan"), 1]), "model.states.x.bounds", "holds nan", "inf"),
@@ -177,6 +182,8 @@ MEANING = [
     (changed(JOB, model__name="nowhere.py:build"), "model.name", "nowhere.py", "neuron.py"),
     (changed(JOB, model__name="neuron.py:nueron"), "model.name", "nueron", "neuron"),
     (changed(JOB, model={"name": "neuron.py:breaks"}), "model.options", "ZeroDivisionError", "mend"),
+    (changed(JOB, model={"name": "neuron.py:text_default"}), "model n", "the default of g is 'many', not a finite number", "plain numbers"),
+    (changed(JOB, model={"name": "neuron.py:text_range"}), "model n", "the range of g is 3.0, not two finite numbers", "plain numbers"),
     (changed(JOB, model={"name": "neuron.py:raises"}), "model n", "names no parameter 'missing'", "ordinary operators"),
     (changed(JOB, model={"name": "neuron.py:short"}), "model n", "return 1 values for 2 states", "one value a state"),
     (changed(JOB, model={"name": "neuron.py:vector"}), "model n", "no number for V", "one number a state"),

@@ -51,9 +51,7 @@ parameters = st.one_of(
     st.fixed_dictionaries({"series": columns}),
     st.fixed_dictionaries({"estimate": st.just(True)}, optional={"start": ranges, "prior": priors}),
     st.fixed_dictionaries({"estimate": st.just(True)}, optional={"bounds": bounds, "prior": priors}),
-    st.fixed_dictionaries(
-        {"estimate": st.just(True), "per_time": st.just(True)}, optional={"walk_std": positive}
-    ),
+    st.fixed_dictionaries({"estimate": st.just(True), "per_time": st.just(True), "walk_std": positive}),
 )
 states = st.fixed_dictionaries({}, optional={"bounds": bounds, "initial_prior": priors})
 observed = st.dictionaries(texts, columns, min_size=1, max_size=4)

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hpcda.errors import InputError
-from hpcda.progress import FILE, Progress, Snapshot, describe, duration, read_progress
+from hpcda.progress import FILE, Progress, duration, read_progress
 
 
 class Clock:
@@ -102,19 +102,6 @@ def test_the_first_end_counts(tmp_path, clock):
     progress.finish("stopped", "out of time")
     progress.finish("done")
     assert read_progress(tmp_path).state == "stopped"
-
-
-def test_description(tmp_path):
-    snapshot = Snapshot("running", 10, 100, 1, "node", 1, 0.0, 3600.0, done=2, rungs_done=25, lowest=1.5)
-    assert describe(snapshot, 3601.0).splitlines()[0] == (
-        "running: 2/10 starts, 25/100 rungs, lowest action 1.5, 1 h, about 3 h left"
-    )
-    assert "no news for 1 h" in describe(snapshot, 7200.0)
-    assert "on node, 1 rank" in describe(snapshot, 7200.0)
-    assert "no news" not in describe(snapshot, 3601.0)
-    assert "reason: out of time" in describe(
-        Snapshot("stopped", 1, 1, 2, "n", 1, 0.0, 1.0, reason="out of time"), 1.0
-    )
 
 
 @pytest.mark.parametrize(

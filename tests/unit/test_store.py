@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,9 @@ from synthetic_run import make_layout, write_run
 
 from hpcda.errors import InputError
 from hpcda.store import Journal, Layout, Part, RunFile, RungRecord, Shard, build_index, survey
-from hpcda.store.shard import in_use, marker_of
+from hpcda.store.index import SEAL
+from hpcda.store.integrity import inspect
+from hpcda.store.marker import in_use, marker_of
 from hpcda.store.tables import committed_rungs, current_rows
 
 
@@ -243,14 +246,28 @@ def test_other_files_are_refused(tmp_path):
     (tmp_path / "shards" / "rank-0000.h5").write_bytes(b"nothing of the kind")
     with pytest.raises(InputError, match="cannot be read"):
         build_index(tmp_path)
-    with h5py.File(tmp_path / "run.h5", "w") as file:
-        file.attrs["schema"] = "something else"
-    with pytest.raises(InputError, match="not a file of an hpcda run"):
-        RunFile(tmp_path)
-    with h5py.File(tmp_path / "run.h5", "w") as file:
-        file.attrs.update(schema="hpcda-run", version=999)
-    with pytest.raises(InputError, match="version 999"):
-        RunFile(tmp_path)
+    for attributes, text in (
+        ({"schema": "something else"}, "not a file of an hpcda run"),
+        ({"schema": "hpcda-run", "version": 999}, "version 999"),
+    ):
+        with h5py.File(tmp_path / "run.h5", "w") as file:
+            file.attrs.update(attributes)
+        with (tmp_path / "run.h5").open("ab") as file:
+            file.write(SEAL + zlib.crc32((tmp_path / "run.h5").read_bytes()).to_bytes(4, "little"))
+        with pytest.raises(InputError, match=text):
+            RunFile(tmp_path)
+
+
+def test_an_index_of_an_earlier_life_is_made_again(tmp_path, layout):
+    interrupted(tmp_path, layout)
+    assert RunFile(tmp_path).start.tolist() == [0, 1, 2]
+    with Shard.create(tmp_path, 0, layout, resume=True) as shard:
+        row = shard.begin(4, "quiet", 0)
+        shard.rung(row, 0, record(1.0), path_of(layout, 1))
+        with pytest.raises(InputError, match="being written"):
+            RunFile(tmp_path)
+        shard.finish(row, path_of(layout, 1))
+    assert RunFile(tmp_path).start.tolist() == [0, 1, 2, 4]
 
 
 def test_rungs_rise(tmp_path, layout):
@@ -341,6 +358,55 @@ def test_minima_are_kept_beside_the_best_paths(tmp_path):
     assert state.path(0) is None and (state.path(1) == 1).all() and (state.path(2) == 2).all()
     assert [one.sketch.tolist() for one in state.all_ended()] == [[0.0] * 3, [1.0] * 3, [2.0] * 3]
     assert state.without({1}).start.tolist() == [0, 2]
+    shard = tmp_path / "shards" / "rank-0000.h5"
+    assert inspect(shard).kind == "ok"
+    for name, place, said in (
+        ("minima/path", (1, 3), "minimum of start 1"),
+        ("ended/sketch", (2, 1), "sketch of"),
+    ):
+        with h5py.File(shard, "r+") as file:
+            value = file[name][place]
+            file[name][place] = value + 1e-9
+        assert inspect(shard).kind == "damaged" and said in inspect(shard).reason
+        with h5py.File(shard, "r+") as file:
+            file[name][place] = value
+
+
+def test_a_start_that_is_carried_over_without_its_path_begins_anew(tmp_path, layout):
+    """Killed between the copy of its rungs and its end, it leaves no path from which it could go on."""
+    interrupted(tmp_path, layout)
+    carried = replace(survey(tmp_path, Part(), layout).checkpoint(2), path=None)
+    with Shard.create(tmp_path, 0, layout, resume=True) as shard:
+        row = shard.begin(0, "quiet", 0)
+        shard.rung(row, 0, record(1.0), path_of(layout, 7))
+        shard.finish(row, path_of(layout, 7))
+        shard.begin(2, "quiet", 0, carried)
+    assert inspect(shard.path).kind == "ok"
+    (tmp_path / "shards" / "rank-0000.h5").unlink()
+    found = survey(tmp_path, Part(), layout).checkpoint(2)
+    assert found.rungs.tolist() == [0] and found.path is None
+
+
+def test_a_check_sum_covers_what_was_factorized(tmp_path, layout):
+    interrupted(tmp_path, layout)
+    shard = tmp_path / "shards" / "rank-0000.h5"
+    with h5py.File(shard, "r+") as file:
+        file["ensemble/factorizations"][0, 1] += 1
+    assert "rung 1 of start 0" in inspect(shard).reason
+
+
+def test_the_index_says_what_the_newest_shard_says(tmp_path, layout):
+    interrupted(tmp_path, layout)
+    for _ in range(11):  # rank-0000-10.h5 comes before rank-0000-2.h5
+        Shard.create(tmp_path, 0, layout, resume=True).close()
+    Shard.create(tmp_path, 0, replace(layout, starts=60), resume=True).close()
+    assert RunFile(tmp_path).header.starts == 60
+
+
+def test_fingerprints_of_shorter_ladders(layout):
+    assert layout.fingerprints == {layout.narrowed(rungs).fingerprint for rungs in range(1, 6)}
+    assert layout.fingerprint in layout.fingerprints and len(layout.fingerprints) == 5
+    assert replace(layout, seed=8).fingerprint not in layout.fingerprints
 
 
 def test_the_journal_forgets_a_line_that_was_being_written(tmp_path):
@@ -397,6 +463,12 @@ def test_a_killed_writer_leaves_whole_rungs(tmp_path, keep):
             process.stdout.readline()
             time.sleep(0.05 + 0.3 * rng.random())
             os.kill(process.pid, signal.SIGKILL)
+        assert (
+            inspect(
+                folder / "shards" / "rank-0000.h5", make_layout(rungs=40, keep_paths=keep).fingerprint
+            ).kind
+            == "ok"
+        )
         file = RunFile(folder)
         assert len(file.start) >= 1
         action, parameters = file.table("action"), file.table("parameters")[..., 0]

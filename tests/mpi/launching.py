@@ -1,0 +1,85 @@
+"""Launching mpirun from a test, which runs in a world of one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+
+import pytest
+
+MPI = pytest.importorskip("mpi4py.MPI")
+
+ALONE = [
+    pytest.mark.mpi(min_size=1),
+    pytest.mark.skipif(MPI.COMM_WORLD.size > 1, reason="launches ranks itself"),
+    pytest.mark.skipif(shutil.which("mpirun") is None, reason="no mpirun on PATH"),
+]
+RANKS = 3
+PATIENCE = 20.0
+
+JOB = """
+[model]
+name = "{model}"
+[model.parameters.rho]
+estimate = true
+start = [20.0, 40.0]
+[twin]
+dt = 0.02
+samples = 31
+observed = ["x"]
+noise_std = 0.5
+[ladder]
+rf0 = 1e-2
+alpha = 8.0
+rungs = 3
+[ensemble]
+starts = 60
+[output]
+directory = "run"
+"""
+# Lorenz 1963 whose build goes wrong on one rank, as where a node does not see a file.
+MODEL = """
+import os
+from hpcda.models.lorenz63 import build as lorenz63
+
+def build():
+    if os.environ.get("OMPI_COMM_WORLD_RANK", os.environ.get("PMIX_RANK")) == "1":
+        {what}
+    return lorenz63()
+"""
+
+
+def environment():
+    """An environment without this process's own MPI."""
+    launchers, own = ("OMPI_", "PMIX_", "PMI_", "PRTE_"), ("OMPI_MCA_btl", "OMPI_MCA_pml", "OMPI_MCA_mpi_")
+    kept = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(launchers) or key.startswith(own)
+    }
+    return kept | {
+        "OMPI_MCA_rmaps_base_oversubscribe": "1",
+        "OMPI_MCA_hwloc_base_binding_policy": "none",
+        "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+        "OMPI_ALLOW_RUN_AS_ROOT": "1",
+        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+def mpirun(*command, cwd=None, ranks=RANKS):
+    """Output and seconds of a command on several ranks."""
+    began = time.monotonic()
+    done = subprocess.run(
+        ["mpirun", "-n", str(ranks), *map(str, command)],
+        env=environment(),
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=4 * PATIENCE,
+        check=False,
+        errors="replace",
+    )
+    return done, time.monotonic() - began

@@ -1,0 +1,146 @@
+"""A full disk, and a directory that goes: one message, exit code 1, what was committed is whole."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from launching import ALONE, JOB, PATIENCE, mpirun
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from hpcda.status import status
+from hpcda.store import RunFile
+from hpcda.store.aside import set_aside
+from hpcda.store.integrity import inspect
+from tests.lives.compare import same_run
+
+pytestmark = ALONE
+
+# Enough starts for some megabytes of paths.
+LARGE = (
+    JOB.format(model="lorenz63")
+    .replace("samples = 31", "samples = 301")
+    .replace("starts = 60", "starts = 2000")
+)
+LARGE += 'keep_paths = "all"\n[solver]\nmax_iterations = 3\n'
+LARGE = LARGE.replace("starts = 2000", 'starts = 2000\nway = "uniform"\nmerge = false')
+
+
+@pytest.fixture
+def small(tmp_path):
+    """A file system of 2 MiB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = shutil.which("mount") or "mount"
+    command = [mount, "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("mounting is not allowed here")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def run(ranks, folder, output):
+    (folder / "job.toml").write_text(LARGE)
+    command = [sys.executable, "-m", "hpcda", "run", folder / "job.toml", "--output", output, "--quiet"]
+    if ranks > 1:
+        return mpirun(*command, cwd=folder)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return done, 0.0
+
+
+@pytest.mark.parametrize("ranks", [1, 3])
+def test_a_full_disk(tmp_path, small, ranks):
+    done, seconds = run(ranks, tmp_path, small / "run")
+    assert done.returncode == 1, done.stderr
+    assert seconds < 2 * PATIENCE
+    assert 1 <= done.stderr.count("No space left on device") <= ranks
+    assert "make room, then `hpcda resume" in done.stderr
+    assert "Traceback" not in done.stderr and "HDF5-DIAG" not in done.stderr
+    shards = sorted((small / "run" / "shards").glob("rank-*.h5"))
+    assert len(shards) == ranks
+    assert [inspect(shard).kind for shard in shards] == ["ok"] * ranks
+    assert set_aside(small / "run") == []
+    roomy = shutil.copytree(small / "run", tmp_path / "roomy")
+    file = RunFile(roomy)
+    assert len(file.start) > 5
+    assert np.isfinite(file.table("action")[file.visited]).all()
+    file.paths(np.arange(len(file.path_start)))
+
+
+MEDIUM = LARGE.replace("starts = 2000", "starts = 130").replace("max_iterations = 3", "max_iterations = 8")
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_a_run_goes_on_once_there_is_room(tmp_path, small, ranks):
+    (tmp_path / "job.toml").write_text(MEDIUM)
+
+    def hpcda(*words):
+        command = [sys.executable, "-m", "hpcda", *words, "--quiet"]
+        return mpirun(*command, cwd=tmp_path, ranks=ranks)[0]
+
+    whole, run = tmp_path / "whole", small / "run"
+    assert hpcda("run", tmp_path / "job.toml", "--output", whole).returncode == 0
+    full = hpcda("run", tmp_path / "job.toml", "--output", run)
+    assert full.returncode == 1 and "No space left on device" in full.stderr, full.stderr
+    lines = status(run, time.time()).splitlines()
+    assert lines[0].startswith(("failed: ", "dead: ")) and f"`hpcda resume {run}` goes on" in lines[-1]
+    before = RunFile(shutil.copytree(run, tmp_path / "before"))
+    assert 0 < before.finished.sum() < 130
+    again = hpcda("resume", run)
+    assert again.returncode in (1, 2) and "No space left on device" in again.stderr, again.stderr
+    assert "Traceback" not in again.stderr
+    subprocess.run(["mount", "-o", "remount,size=32m", str(small)], check=True)
+    done = hpcda("resume", run)
+    assert done.returncode == 0, done.stderr
+    assert "set aside" not in done.stderr
+    found = RunFile(run)
+    same_run(RunFile(whole), found)
+    had = np.isin(found.start, before.start[before.finished])
+    np.testing.assert_array_equal(found.table("seconds")[had], before.table("seconds")[before.finished])
+    assert not (run / "lock").exists() and not list((run / "shards").glob("*.open"))
+
+
+def test_a_directory_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    done, _ = run(1, tmp_path, tmp_path / "file" / "run")
+    assert done.returncode == 2 and "output.directory" in done.stderr and "Traceback" not in done.stderr
+
+
+LOST = """
+import sys, shutil
+from hpcda.cli import main
+from hpcda.store import lowlevel
+from hpcda.store.shard import Shard
+lowlevel.LOOK_SECONDS = 0.2
+begin, count = Shard.begin, [0]
+def first(*words, **more):
+    count[0] += 1
+    if count[0] == 20:
+        shutil.rmtree(sys.argv[-2])
+    return begin(*words, **more)
+Shard.begin = first
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_directory_that_is_removed_in_mid_run(tmp_path):
+    (tmp_path / "job.toml").write_text(LARGE)
+    (tmp_path / "lost.py").write_text(LOST)
+    command = [
+        sys.executable,
+        tmp_path / "lost.py",
+        "run",
+        tmp_path / "job.toml",
+        "--output",
+        tmp_path / "run",
+    ]
+    done = subprocess.run([*command, "--quiet"], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 1, done.stderr
+    assert "rank-0000.h5: it cannot be written: No such file or directory" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not Path(tmp_path / "run" / "shards").exists()
