@@ -87,7 +87,7 @@ def make_layout(windows=1, rungs=24, starts=40, keep_paths="final", job_toml="",
         seed=7,
         keep_paths=keep_paths,
         reasons=REASONS,
-        ways=("uniform", "quiet"),
+        ways=("uniform", "quiet", "opening"),
         job_toml=job_toml,
         provenance={"hpcda": "0.1.0", "host": "node1", "command": "hpcda run job.toml", "threads": "1"},
         truth=truth,
@@ -119,19 +119,24 @@ def minima_of(layout, kind="separate"):
 
 
 def write_run(
-    run_dir: Path, layout: Layout, ranks=3, kind="separate", index=True, fail=(5,), late=4, ran=None
+    run_dir: Path, layout: Layout, ranks=3, kind="separate", index=True, fail=(5,), late=4, ran=None, probes=0
 ):
-    """Deal the starts (the first `ran`) to the ranks; 5 fails at rung 6, every fourth begins at `late`."""
+    """Deal the starts (the first `ran`) to the ranks; 5 fails at rung 6, every fourth begins at `late`.
+
+    The last `probes` starts are openings of start 0 that fell back.
+    """
     minima = minima_of(layout, kind)
     rungs = len(layout.rf)
     for rank in range(ranks):
         with Shard.create(run_dir, rank, layout) as shard:
             for start in range(rank, ran or layout.starts, ranks):
                 rng = np.random.default_rng([layout.seed, start])
-                which = int(rng.choice(4, p=[0.45, 0.25, 0.2, 0.1])) if start else 0
+                probe = start >= layout.starts - probes
+                which = int(rng.choice(4, p=[0.45, 0.25, 0.2, 0.1])) if start and not probe else 0
                 path, measurement, model = minima[which]
                 first = late if start % 4 == 3 else 0
-                row = shard.begin(start, layout.ways[start % 2], first)
+                way = "opening" if probe else layout.ways[start % 2]
+                row = shard.begin(start, way, first, parents=(0,) if probe else ())
                 for rung in range(first, rungs):
                     grown = 1 / (1 + np.exp(-(rung - 9) / 1.5))
                     failing = start in fail and rung == 6

@@ -18,6 +18,7 @@ from hpcda.analysis import analyze, format_summary, open_run
 from hpcda.analysis.summary import at_bound, summarize
 from hpcda.errors import InputError
 from hpcda.search import Conclusion
+from hpcda.search.conclusion import PROBES
 
 
 @pytest.fixture(scope="module")
@@ -57,13 +58,20 @@ def test_minima_are_counted(run):
     assert all(sum(m.ways.values()) == m.count and m.converged and m.has_path for m in run.minima)
 
 
-def test_verdict_consistent_and_stable(run):
-    assert run.verdict is Conclusion.CONSISTENT_AND_STABLE and run.verdict.stable
+def test_verdict_not_confirmed(run):
+    assert run.verdict is Conclusion.CONSISTENT_NOT_CONFIRMED and run.evidence.probed == 0
     assert run.separation.apart and run.separation.deviations > 10 and run.plateau.reached
     evidence = run.evidence
     assert evidence.freedom == 81 - 4 and evidence.few and evidence.agreement and evidence.complete == 1.0
     assert evidence.count == run.candidate.count and evidence.ended == 39 and evidence.predicted < 2
     assert {way: one.tried for way, one in evidence.hits.items()} == {"uniform": 20, "quiet": 20}
+
+
+def test_verdict_consistent_and_stable(tmp_path):
+    """With few data, where escapes from the lowest level find nothing lower."""
+    run = made(tmp_path, probes=PROBES)
+    assert run.verdict is Conclusion.CONSISTENT_AND_STABLE and run.verdict.stable
+    assert run.evidence.probed == PROBES and run.evidence.ended == 39 - PROBES
 
 
 def test_verdict_rivals(tmp_path):
@@ -103,13 +111,13 @@ def test_too_few_rungs_to_tell(tmp_path):
 
 
 def test_a_run_that_was_killed_is_incomplete(tmp_path):
-    """Fifty starts were asked for and forty ended; those that did would be stable by themselves."""
+    """Fifty starts were asked for and forty ended; what those say by themselves is told."""
     layout = make_layout(starts=50)
     write_run(tmp_path, layout, fail=(), ran=40)
     run = open_run(tmp_path, layout.problem)
     assert run.verdict is Conclusion.INCOMPLETE and not run.verdict.stable
     assert run.evidence.complete == pytest.approx(0.8)
-    assert run.evidence.so_far == "consistent_and_stable"
+    assert run.evidence.so_far == "consistent_not_confirmed"
     text = format_summary(summarize(run) | {"report": ""})
     assert "80% of the starts asked for" in text and "10 not run" in text
 
@@ -321,7 +329,7 @@ def test_running_scheduler(separate):
     }
     with distributed.LocalCluster(**options) as cluster:
         summary = analyze(folder, scheduler=cluster.scheduler_address, problem=layout.problem)
-    assert summary["verdict"]["code"] == "consistent_and_stable"
+    assert summary["verdict"]["code"] == "consistent_not_confirmed"
 
 
 def test_no_scheduler_there(separate):
@@ -334,7 +342,7 @@ def test_without_the_job_there_is_a_note_not_an_error(separate):
     assert any("no prediction" in note for note in summary["notes"])
     assert (
         "rmse_prediction" not in summary["candidate"]
-        and summary["verdict"]["code"] == "consistent_and_stable"
+        and summary["verdict"]["code"] == "consistent_not_confirmed"
     )
 
 
