@@ -42,7 +42,6 @@ def tried_model(name: str, options: Mapping[str, Any], folder: Path) -> Model:
         InputError: It cannot be loaded, or its equations raise or do not return one number a state.
     """
     model = load_model(name, options, folder)
-    _check_numbers(model)
     x = np.array([0.5 * (state.range[0] + state.range[1]) for state in model.states], dtype=np.float64)
     p = {one.name: np.float64(one.default) for one in model.parameters}
     u = {one.name: np.float64(0.0) for one in model.stimuli}
@@ -60,43 +59,6 @@ def tried_model(name: str, options: Mapping[str, Any], folder: Path) -> Model:
                 )
             ) from None
     return model
-
-
-def _check_numbers(model: Model) -> None:
-    """Raise an `InputError` that names every default, range and initial value that is no number."""
-    values: list[tuple[str, Any, int]] = [(f"default of {p.name}", p.default, 1) for p in model.parameters]
-    values += [(f"range of {p.name}", p.range, 2) for p in model.parameters if p.range is not None]
-    values += [(f"range of {s.name}", s.range, 2) for s in model.states]
-    values += [(f"initial value of {s.name}", s.initial, 1) for s in model.states]
-    mistakes = [
-        Mistake(
-            f"model {model.name}",
-            f"the {what} is {_shown(value)}, not {'a finite number' if count == 1 else 'two finite numbers'}",
-            "write plain numbers in the model's file",
-        )
-        for what, value, count in values
-        if not _are_numbers(value, count)
-    ]
-    if mistakes:
-        raise InputError(mistakes)
-
-
-def _are_numbers(value: Any, count: int) -> bool:
-    parts = [value] if count == 1 else value
-    try:
-        numbers = [float(part) for part in parts]
-    except (TypeError, ValueError, OverflowError):
-        return False
-    return len(numbers) == count and bool(np.isfinite(numbers).all()) and not any(map(_is_text, parts))
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str | bytes)
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else text[:37] + "…"
 
 
 def discretization(model: Model, wanted: str) -> str:

@@ -65,9 +65,9 @@ def test_separation():
     alone = separation((minimum(100),), band)
     assert alone.gap is None and not alone.apart and not separation((), band).apart
     assert separation((replace(minimum(100), count=2),), band).apart
-    near = separation((minimum(100), minimum(109), minimum(111)), band)
-    assert not near.apart and near.rivals == 1 and near.deviations == pytest.approx(0.9)
-    assert separation((minimum(100), minimum(111)), band).apart
+    near = separation((minimum(100), minimum(104), minimum(106)), band)
+    assert not near.apart and near.rivals == 1 and near.deviations == pytest.approx(0.4)
+    assert separation((minimum(100), minimum(106)), band).apart
 
 
 def test_action_groups():
