@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from launching import ALONE, JOB, PATIENCE, mpirun
+from launching import ALONE, JOB, PATIENCE, environment, mpirun
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from hpcda.status import status
@@ -49,7 +49,9 @@ def run(ranks, folder, output):
     command = [sys.executable, "-m", "hpcda", "run", folder / "job.toml", "--output", output, "--quiet"]
     if ranks > 1:
         return mpirun(*command, cwd=folder)
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        command, env=environment(), capture_output=True, text=True, timeout=120, check=False
+    )
     return done, 0.0
 
 
@@ -139,7 +141,9 @@ def test_a_directory_that_is_removed_in_mid_run(tmp_path):
         "--output",
         tmp_path / "run",
     ]
-    done = subprocess.run([*command, "--quiet"], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [*command, "--quiet"], env=environment(), capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == 1, done.stderr
     assert "rank-0000.h5: it cannot be written: No such file or directory" in done.stderr
     assert "Traceback" not in done.stderr

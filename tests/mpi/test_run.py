@@ -239,7 +239,9 @@ def test_the_lowest_start_of_each_minimum_is_the_same_bit_by_bit_however_starts_
 
 
 def test_a_search_finds_the_same_levels_on_any_world(shared_path):
-    search = job(ensemble={"way": "auto", "starts": 20, "merge": True}, ladder={"first_rungs": [0]})
+    search = job(
+        ensemble={"way": "auto", "starts": 20, "budget": "starts", "merge": True}, ladder={"first_rungs": [0]}
+    )
     found = run(shared_path, search)
     if COMM.rank == 0:
         assert len(found.start) == 20
