@@ -18,3 +18,14 @@ def shared_path(tmp_path):
     path = MPI.COMM_WORLD.bcast(str(tmp_path), root=0)
     yield Path(path)
     MPI.COMM_WORLD.Barrier()
+
+
+def pytest_unconfigure(config):
+    """A world of one that saw a failure ends here: what the failure holds on to can keep MPI from its end."""
+    session = config.pluginmanager.get_plugin("session")
+    failed = session is not None and getattr(session, "testsfailed", 0)
+    if failed and config.getoption("with_mpi", False):
+        from mpi4py import MPI
+
+        sys.stdout.flush()
+        MPI.COMM_WORLD.Abort(1)
