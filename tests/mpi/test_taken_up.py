@@ -30,7 +30,7 @@ from tests.lives.jobs import job  # noqa: E402
 from tests.lives.kills import SLOW, Life, write_job  # noqa: E402
 
 pytestmark = ALONE
-MIDDLE = job(SLOW, ensemble={"starts": 64})
+MIDDLE = job(SLOW, ensemble={"starts": 256})
 LONG = job(SLOW, ensemble={"starts": 20000})
 """Some seconds of one core, and hours."""
 
@@ -70,7 +70,7 @@ def test_a_killed_run_is_told_dead_and_its_lock_does_not_hold_the_next_life(tmp_
     )
     code, said, _ = Life(1, "resume", run, "--quiet").end()
     assert code == 0, said
-    assert told(run)[0].startswith("done: 64/64 starts")
+    assert told(run)[0].startswith("done: 256/256 starts")
     assert not (run / "lock").exists() and not list((run / "shards").glob("*.open"))
     same_run(whole(tmp_path), RunFile(run))
 
