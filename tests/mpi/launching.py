@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from tests.lives.kills import environment
 
 MPI = pytest.importorskip("mpi4py.MPI")
 
@@ -49,24 +53,6 @@ def build():
         {what}
     return lorenz63()
 """
-
-
-def environment():
-    """An environment without this process's own MPI."""
-    launchers, own = ("OMPI_", "PMIX_", "PMI_", "PRTE_"), ("OMPI_MCA_btl", "OMPI_MCA_pml", "OMPI_MCA_mpi_")
-    kept = {
-        key: value
-        for key, value in os.environ.items()
-        if not key.startswith(launchers) or key.startswith(own)
-    }
-    return kept | {
-        "OMPI_MCA_rmaps_base_oversubscribe": "1",
-        "OMPI_MCA_hwloc_base_binding_policy": "none",
-        "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
-        "OMPI_ALLOW_RUN_AS_ROOT": "1",
-        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-        "OMP_NUM_THREADS": "1",
-    }
 
 
 def mpirun(*command, cwd=None, ranks=RANKS):
