@@ -11,6 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# The same cases at every run; new ones each time where HPCDA_FUZZ says how many times as many.
+FACTOR = int(os.environ.get("HPCDA_FUZZ", "1"))
+settings.register_profile("hpcda", derandomize=FACTOR == 1, database=None, deadline=None)
+settings.load_profile("hpcda")
 
 # Temporary folders of this process alone: ranks that share one would clear away each other's.
 _temporary = tempfile.mkdtemp(prefix="hpcda-tests-")
