@@ -28,7 +28,9 @@ SMALL: dict[str, Any] = {
 
 # Everything that TOML can hold in a text: no lone surrogates.
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
-files = texts.filter(lambda text: "\0" not in text and not text.startswith("~"))  # ~: a home that may not exist
+files = texts.filter(
+    lambda text: "\0" not in text and not text.startswith("~")
+)  # ~: a home that may not exist
 floats = st.floats(allow_nan=False, allow_infinity=False)
 positive = st.floats(min_value=1e-100, max_value=1e100)
 counts = st.integers(0, 10**6)
