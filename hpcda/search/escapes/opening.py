@@ -1,7 +1,9 @@
-"""The beginning of a window drawn anew.
+"""The beginning of a window moved away.
 
 Data tell a path through what follows from it: of its first times they tell least, and a smoothed path is
-wrong there most often. What is left of the path is kept, which pins down where the beginning has to lead.
+wrong there most often. What is not measured is shifted at the first time, by a normal number for each state
+in units of its spread, and less and less at the next ones; the rest of the path is kept, which pins down
+where the beginning has to lead.
 """
 
 from __future__ import annotations
@@ -15,9 +17,11 @@ from hpcda.search.escapes.escape import Escape
 from hpcda.search.scene import Scene
 from hpcda.search.ways.way import measured_states
 
-LENGTHS = 0.04, 0.35
-"""Shares of a window between which the beginning's length lies."""
-RUNGS = 0.2, 0.5
+LENGTHS = 0.05, 0.3
+"""Shares of a window between which the beginning's length lies, evenly in its logarithm."""
+SHIFTS = 1.5, 2.5
+"""Deviations of the shifts, in units of a state's spread along what is kept."""
+RUNGS = 0.3, 0.5
 """Shares of the ladder between which the first rung lies."""
 
 
@@ -28,19 +32,12 @@ def _path(scene: Scene, minima: Sequence[Array], rng: np.random.Generator) -> tu
     block, window = blocks[number], problem.windows[number]
     seen = measured_states(problem, window)
     free = [state for state in range(problem.dimension) if state not in seen] or [*range(problem.dimension)]
-    length = min(max(1, round(rng.uniform(*LENGTHS) * len(block))), len(block) - 1)
-    rest = block[length:, free]
-    match rng.integers(3):
-        case 0:
-            drawn = np.repeat(rest[:1], length, axis=0)
-        case 1:
-            begin = rng.integers(max(len(rest) - length, 0) + 1)
-            drawn = rest[np.minimum(begin + np.arange(length), len(rest) - 1)]
-        case _:
-            spread = rest.std(axis=0) * rng.standard_normal((length, len(free)))
-            drawn = rest.mean(axis=0) + spread
-    block[:length, free] = drawn
+    share = np.exp(rng.uniform(*np.log(LENGTHS)))
+    length = min(max(1, round(share * len(block))), len(block) - 1)
+    spread = block[length:, free].std(axis=0) * rng.uniform(*SHIFTS)
+    fading = np.linspace(1.0, 0.0, length, endpoint=False)[:, None]
+    block[:length, free] += fading * spread * rng.standard_normal(len(free))
     return problem.join(blocks, parameters), scene.rung(rng.uniform(*RUNGS))
 
 
-OPENING = Escape("opening", "the beginning of a window is drawn anew", 1, _path)
+OPENING = Escape("opening", "the beginning of a window is moved away", 1, _path)
