@@ -1,6 +1,8 @@
 /* The ensemble Kalman filter and what its backward pass needs. Included after forecast.c.
    Arrays [rows][G] of vectors hold members, G = members / W; K = D + V + P rows are a member. */
 
+#include <stdint.h>
+
 typedef struct {
   int members, substeps;              /* members: a multiple of W */
   const double *data, *std;           /* [N][L] NaN where nothing is measured */
@@ -22,7 +24,7 @@ static double total(vd a) {
   return sum;
 }
 
-/* out[i][j] = scale · Σ a[i] b[j] over members; only j ≤ i where `lower`. */
+/* out[i][j] = scale · Σ a[i] b[j] over members: a covariance if b are anomalies; only j ≤ i where `lower`. */
 STAGE void products(const vd *a, int rows, const vd *b, int columns, int G, double scale, int lower, double *out) {
   for (int i = 0; i < rows; i += 4)
     for (int j = 0; j < columns && (!lower || j < i + 4); j += 4) {
@@ -41,14 +43,19 @@ STAGE void products(const vd *a, int rows, const vd *b, int columns, int G, doub
     }
 }
 
-/* Means of the rows, and their anomalies, which may take the members' place. */
-STAGE void anomalies(const vd *a, int rows, int G, double *mean, vd *out) {
+STAGE void means(const vd *a, int rows, int G, double *mean) {
   for (int i = 0; i < rows; i++) {
     vd sum = v_all(0);
     for (int g = 0; g < G; g++) sum += a[(size_t)i * G + g];
     mean[i] = total(sum) / (G * W);
-    for (int g = 0; g < G; g++) out[(size_t)i * G + g] = a[(size_t)i * G + g] - mean[i];
   }
+}
+
+/* Means of the rows, and their anomalies, which may take the members' place. */
+STAGE void anomalies(const vd *a, int rows, int G, double *mean, vd *out) {
+  means(a, rows, G, mean);
+  for (int i = 0; i < rows; i++)
+    for (int g = 0; g < G; g++) out[(size_t)i * G + g] = a[(size_t)i * G + g] - mean[i];
 }
 
 /* Cholesky factor in the lower triangle; a direction without variance gets an endless one: it tells nothing. */
@@ -68,9 +75,17 @@ STAGE void cholesky(double *a, int n, const double *mean) {
 
 /* Members that grew without bound become copies of others, with their past. Returns how many are left. */
 STAGE int replace(const Sizes *z, const Ensemble *e, vd *now, vd *before, vd *begun) {
-  const int K = z->D + z->V + z->P, M = e->members;
+  const int K = z->D + z->V + z->P, M = e->members, G = M / W;
   double *rows[] = {(double *)now, (double *)before, (double *)begun};
   const int kept = begun ? 3 : 2;
+  vl within = now[0] == now[0];
+  for (int i = 0; i < z->D; i++) {
+    const vd low = v_all(e->centre[i] - e->reach[i]), high = v_all(e->centre[i] + e->reach[i]);
+    for (int g = 0; g < G; g++) within &= (now[(size_t)i * G + g] >= low) & (now[(size_t)i * G + g] <= high);
+  }
+  int all = 1;
+  for (int i = 0; i < W; i++) all &= within[i] != 0;
+  if (all) return M;
   char *lost = calloc(M, 1);
   int left = 0, from = -1;
   for (int m = 0; m < M; m++) {
@@ -113,6 +128,12 @@ STAGE void update(vd *a, int rows, const double *gain, const vd *z, int L, int G
     }
 }
 
+/* A number of mean 0 and variance 1 from 64 random bits: the sum of four even ones, nearly normal within 3.4. */
+static inline double normal(uint64_t bits) {
+  const int sum = (int)(bits & 65535) + (int)(bits >> 16 & 65535) + (int)(bits >> 32 & 65535) + (int)(bits >> 48);
+  return (sum - 2 * 65535) * (1.7320508075688772 / 65536);
+}
+
 /* Values beyond a bound are mirrored at it. */
 STAGE void confine(vd *a, int rows, int G, const double *lower, const double *upper) {
   for (int i = 0; i < rows; i++) {
@@ -126,20 +147,21 @@ STAGE void confine(vd *a, int rows, int G, const double *lower, const double *up
   }
 }
 
-/* Points `begin` to `end` - 1 of a window. `noise` holds [members] standard normal numbers for every measured value,
+/* Points `begin` to `end` - 1 of a window. `noise` holds [members] random bits for every measured value,
    `walks` [V][members] for every step. Returns the number of points done, below `end` where all members were lost, below 0
    where there is no memory. */
-int filter(const Sizes *z, const Grid *g, const Ensemble *e, int begin, int end, const float *noise, const float *walks) {
+int filter(const Sizes *z, const Grid *g, const Ensemble *e, int begin, int end, const uint64_t *noise,
+           const float *walks) {
   const int D = z->D, V = z->V, K = D + V + z->P, L = z->L, M = e->members, G = M / W;
   const double scale = 1.0 / (M - 1);
   const vd *c;
   vd *v = begin_members(z, 3 * D + L, &c), *all = room((size_t)G * (5 * K + 2 * L));
-  double *matrix = malloc(sizeof(double) * ((size_t)2 * K * L + L * L + L + K));
+  double *matrix = malloc(sizeof(double) * ((size_t)2 * K * L + L * L + L));
   int *known = malloc(sizeof(int) * L), n = v && all && matrix && known ? begin : -1;
   vd *now = all, *next = now + (size_t)K * G, *own = next + (size_t)K * G, *old = own + (size_t)K * G;
   vd *h = old + (size_t)K * G, *innovation = h + (size_t)L * G;
   vd *begun = e->begun ? innovation + (size_t)L * G : NULL;
-  double *gain = matrix, *S = gain + K * L, *mean = S + L * L, *unused = mean + L, *past = unused + K;
+  double *gain = matrix, *S = gain + K * L, *mean = S + L * L, *past = mean + L;
   vd *s = (vd *)c + z->C, *t = s + z->U;
   if (n < 0) goto done;
   memcpy(now, e->now, sizeof(double) * K * M);
@@ -179,28 +201,23 @@ int filter(const Sizes *z, const Grid *g, const Ensemble *e, int begin, int end,
         for (int l = 0; l < seen; l++) h[(size_t)l * G + m] = t[1 + known[l]];
       }
       for (int l = 0; l < seen; l++) {
-        double *values = (double *)(h + (size_t)l * G), *d = (double *)(innovation + (size_t)l * G);
-        const double y = e->data[(size_t)n * L + known[l]], std = e->std[(size_t)n * L + known[l]];
-        const int some = mend(values, M);
-        for (int m = 0; m < M; m++, noise++) {
-          d[m] = some ? y + std * *noise - values[m] : 0;
-          if (!some) values[m] = y;
-        }
+        double *values = (double *)(h + (size_t)l * G);
+        if (!mend(values, M))
+          for (int m = 0; m < M; m++) values[m] = e->data[(size_t)n * L + known[l]];
       }
       anomalies(h, seen, G, mean, h);
       for (int l = 0; l < seen; l++) {
         const size_t at = (size_t)n * L + known[l];
-        const double d = (e->data[at] - mean[l]) / e->std[at];
+        const double off = e->data[at] - mean[l], std = e->std[at], d = off / std;
+        double *away = (double *)(innovation + (size_t)l * G), *values = (double *)(h + (size_t)l * G);
+        for (int m = 0; m < M; m++) away[m] = off - values[m] + std * normal(noise[m]);
+        noise += M;
         e->misfit[n] += d * d;
       }
-      anomalies(now, K, G, unused, own);
-      products(own, K, h, seen, G, scale, 0, gain);
+      products(now, K, h, seen, G, scale, 0, gain);
       products(h, seen, h, seen, G, scale, 1, S);
       for (int l = 0; l < seen; l++) S[l * seen + l] += e->std[(size_t)n * L + known[l]] * e->std[(size_t)n * L + known[l]];
-      if (begun) {
-        anomalies(begun, K, G, unused, own);
-        products(own, K, h, seen, G, scale, 0, past);
-      }
+      if (begun) products(begun, K, h, seen, G, scale, 0, past);
       cholesky(S, seen, 0);
       for (int m = 0; m < G; m++) {
         for (int l = 0; l < seen; l++) {
@@ -221,7 +238,7 @@ int filter(const Sizes *z, const Grid *g, const Ensemble *e, int begin, int end,
       }
       confine(now, K, G, e->lower, e->upper);
     }
-    anomalies(now, K, G, e->analysed + (size_t)n * K, own);
+    means(now, K, G, e->analysed + (size_t)n * K);
   }
   memcpy(e->now, now, sizeof(double) * K * M);
   if (begun) memcpy(e->begun, begun, sizeof(double) * K * M);

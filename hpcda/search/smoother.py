@@ -113,7 +113,7 @@ class Smoother:
         done, times = 0, max(1, CHUNK // (count * (window.data.shape[1] + walking)))
         while done < window.times:
             end = min(done + times, window.times)
-            noise = rng.standard_normal((int(measured[done:end].sum()), count), dtype=np.float32)
+            noise = rng.bit_generator.random_raw(int(measured[done:end].sum()) * count)
             walks = rng.standard_normal((end - done if walking else 0, len(walk), count), dtype=np.float32)
             reached = self.forecast.library.filter(
                 ctypes.byref(self.forecast.sizes), ctypes.byref(grid), ctypes.byref(ensemble), done, end,
