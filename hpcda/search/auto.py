@@ -81,7 +81,8 @@ class Budget:
     Attributes:
         starts: Most starts.
         core_seconds: Core-seconds after which no round begins, but for one that is run to the end of the
-            ladder where all before gave up their starts.
+            ladder where all before gave up their starts. A round is no longer than what is left of them
+            allows, as far as the starts before it tell.
         until_stable: Whether it ends as soon as the lowest level is consistent and stable.
     """
 
@@ -132,8 +133,11 @@ class Auto:
         """See `Plan`."""
         budget = self._budget
         levels = distinct(self._ended(found))
-        over = sum(one.seconds for one in found) > budget.core_seconds
+        spent = sum(one.seconds for one in found)
+        over = spent > budget.core_seconds
         count = min(self._count(), budget.starts - self._given)
+        if spent and not over and np.isfinite(budget.core_seconds):
+            count = min(count, 1 + int((budget.core_seconds / spent - 1.0) * len(found)))
         if count <= 0 or (over and (levels or np.isinf(self.cap))):
             return None
         self.cap = self._cap(levels, last=over or self._given + count >= budget.starts)

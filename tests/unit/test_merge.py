@@ -240,6 +240,13 @@ class TestAuto:
         assert plan.cap == np.inf
         assert plan.next(given_up) is None
 
+    @pytest.mark.parametrize(("core_seconds", "wanted"), [(0.25, 1), (0.45, 3), (1.0, 6), (np.inf, 6)])
+    def test_a_round_is_no_longer_than_what_is_left_of_the_core_seconds(self, core_seconds, wanted):
+        plan = Auto(Scene(PROBLEM, self.LADDER), 1, Budget(200, core_seconds, until_stable=False))
+        tasks = plan.next([])
+        ended = [replace(found(tasks.task(k), 100.0 + k), seconds=0.1) for k in range(len(tasks))]
+        assert len(plan.next(ended)) == wanted
+
     def test_what_a_start_costs_does_not_depend_on_merging(self):
         tasks = self.eight()
         listed = sorted(tasks, key=lambda task: task.start)
