@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from hpcda.errors import CompilerError, InputError, Mistake, StoppedError, StorageError
+from hpcda.words import counted
 
 DONE, FAILED, WRONG_INPUT, STOPPED_EARLY = 0, 1, 2, 75
 RANK_VARIABLES = ("OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID")
@@ -398,7 +399,16 @@ def _submit(arguments: argparse.Namespace) -> int:
     from hpcda.check import check
     from hpcda.job import load_job, refuse_changed
     from hpcda.progress import duration
-    from hpcda.slurm import Batch, Profile, analysis_script, job_script, load_profile, refuse_now, submit
+    from hpcda.slurm import (
+        Batch,
+        Profile,
+        analysis_script,
+        job_script,
+        load_profile,
+        refuse_now,
+        refuse_other_parts,
+        submit,
+    )
 
     profile = Profile() if arguments.profile is None else load_profile(arguments.profile)
     job = load_job(arguments.job)
@@ -417,6 +427,7 @@ def _submit(arguments: argparse.Namespace) -> int:
     begun = batch.run / "job.toml"
     if begun.is_file():
         refuse_changed(load_job(begun), job)
+    refuse_other_parts(batch)
     checked = check(job, fresh=False)
     if not checked.ok:
         raise InputError(
@@ -426,8 +437,8 @@ def _submit(arguments: argparse.Namespace) -> int:
         _say(job_script(batch) + ("\n" + analysis_script(batch) if arguments.analyze else ""))
         return DONE
     done = submit(batch, arguments.analyze)
-    ranks = f"{batch.ranks} rank{'s' * (batch.ranks != 1)}"
-    jobs = f"{batch.array} jobs of {ranks} each" if batch.array is not None else ranks
+    ranks = counted(batch.ranks, "rank")
+    jobs = f"{counted(batch.array, 'job')} of {ranks} each" if batch.array is not None else ranks
     most = "at most" if job.ensemble.way == "auto" else "about"
     cost = f"{most} {duration(checked.cost.total)} of one core in all"
     _say(f"Submitted batch job {done.job}: {jobs}, {cost}.")

@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 
 import hpcda
-from hpcda.action import Action
+from hpcda.action import Action, unused
 from hpcda.annealing import Ladder, Reason
 from hpcda.build import Built, build_problem, refuse_used
 from hpcda.ensemble import Earlier, Ensemble, Lives, look_back
-from hpcda.errors import InputError, Mistake, StoppedError
+from hpcda.errors import InputError, Mistake, StoppedError, StorageError, no_room
 from hpcda.job import Job, load_job, refuse_changed, settled
 from hpcda.lock import RunLock, refuse_held
 from hpcda.progress import Progress, duration
@@ -45,6 +45,7 @@ from hpcda.store import (
     shards_of,
     survey,
 )
+from hpcda.words import counted
 
 JOB = "job.toml"
 TRIED = 20
@@ -165,6 +166,9 @@ def _live(job: Job, directory: Path, wish: _Wish) -> Path:
             options = SolverOptions(job.solver.petsc, wish.petsc_options)
             with options:
                 scene = Scene(built.problem, ladder, action)
+                if world.rank == 0 and not wish.quiet:
+                    for note in (*built.notes, *unused(action.equations)):
+                        sys.stderr.write(f"note: {note}\n")
                 solver = _try_once(job, scene, world, options, part)
                 layout = _layout(whole, built, scene, world, wish.petsc_options, solver)
                 all_or_none(comm, lambda: _hold(held, whole, directory, part, wish.resume))
@@ -216,7 +220,7 @@ def _hold(held: contextlib.ExitStack, job: Job, directory: Path, part: Part, aga
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(_unwritable(directory, error)) from None
+        raise _unwritable(directory, error) from None
     held.enter_context(RunLock(directory, str(part)))
     _admit(job, directory, part, again)
     used = [shard.name for shard in shards_of(directory, part) if in_use(shard)]
@@ -224,20 +228,24 @@ def _hold(held: contextlib.ExitStack, job: Job, directory: Path, part: Part, aga
         raise InputError(
             Mistake(
                 os.fspath(directory),
-                f"{len(used)} processes of its earlier life still write it ({used[0]})",
+                counted(
+                    len(used),
+                    "process of its earlier life still writes",
+                    "processes of its earlier life still write",
+                )
+                + f" it ({used[0]})",
                 "wait until they have ended, or end them",
             )
         )
     try:
         clear(directory, part)
     except OSError as error:
-        raise InputError(_unwritable(directory, error)) from None
+        raise _unwritable(directory, error) from None
 
 
-def _unwritable(directory: Path, error: OSError) -> Mistake:
-    return Mistake(
-        "output.directory", f"{directory} cannot be written: {error.strerror}", "give --output DIR"
-    )
+def _unwritable(directory: Path, error: OSError) -> InputError | StorageError:
+    problem = f"{directory} cannot be written: {error.strerror}"
+    return no_room(directory, error) or InputError(Mistake("output.directory", problem, "give --output DIR"))
 
 
 def _earlier(job: Job, directory: Path, part: Part, layout: Layout, again: bool) -> Earlier:
@@ -356,7 +364,7 @@ def _prepare(directory: Path, layout: Layout, part: Part, again: bool) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             draft.unlink()
-        raise InputError(_unwritable(directory, error)) from None
+        raise _unwritable(directory, error) from None
     refuse_changed(load_job(target), load_job(tomllib.loads(layout.job_toml)))
 
 
@@ -427,7 +435,7 @@ def _stopped(progress: Progress, directory: Path, part: Part, why: str) -> str:
     again = f"hpcda resume {shlex.quote(os.fspath(directory))}" + (f" --part {part}" if str(part) else "")
     progress.finish("stopped", why)
     return (
-        f"stopped by {why} after {duration(now.seconds)}: {now.done} of {now.starts} starts done, "
+        f"stopped by {why} after {duration(now.seconds)}: {now.done} of {counted(now.starts, 'start')} done, "
         f"resume with: {again}"
     )
 

@@ -94,7 +94,8 @@ def test_a_run_goes_on_once_there_is_room(tmp_path, small, ranks):
     before = RunFile(shutil.copytree(run, tmp_path / "before"))
     assert 0 < before.finished.sum() < 130
     again = hpcda("resume", run)
-    assert again.returncode in (1, 2) and "No space left on device" in again.stderr, again.stderr
+    assert again.returncode == 1 and "No space left on device" in again.stderr, again.stderr
+    assert f"make room, then `hpcda resume {run}`" in again.stderr
     assert "Traceback" not in again.stderr
     subprocess.run(["mount", "-o", "remount,size=32m", str(small)], check=True)
     done = hpcda("resume", run)
