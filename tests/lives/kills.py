@@ -18,6 +18,7 @@ import numpy as np
 
 from hpcda.job import load_job
 from hpcda.store import RunFile
+from tests.lives import quickly
 from tests.lives.compare import same_ends, same_run
 from tests.lives.jobs import WRONG, job
 
@@ -62,7 +63,7 @@ class Life:
     def __init__(self, ranks: int, *words: object) -> None:
         launcher = ["mpirun", "-n", str(ranks)] if ranks > 1 else []
         self._process = subprocess.Popen(
-            [*launcher, sys.executable, "-m", "hpcda", *map(str, words)],
+            [*launcher, sys.executable, quickly.__file__, *map(str, words)],
             env=environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

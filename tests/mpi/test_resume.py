@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests.lives.compare import same_ends, same_run  # noqa: E402
 from tests.lives.jobs import WRONG, job  # noqa: E402
 
-pytestmark = pytest.mark.mpi(min_size=1)
+pytestmark = [pytest.mark.mpi(min_size=1), pytest.mark.usefixtures("quickly")]
 COMM = MPI.COMM_WORLD
 
 

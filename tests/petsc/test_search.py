@@ -20,6 +20,7 @@ from hpcda.annealing import Finished, Reason
 from hpcda.job import load_job
 from hpcda.petsc import LockstepTeam
 from hpcda.search.ways import passes
+from tests.lives import quickly as quickly_
 from tests.oracles import ORACLES
 from tests.oracles.oracle import ROOT
 
@@ -93,21 +94,12 @@ WRONG = {
     "ensemble": {"starts": 60, "seed": 3, "budget": "starts"},
 }
 """A model that cannot explain the data, so that the search draws escapes."""
-WORK = 2e6
-"""Where passes over such data end in vain; each draw would take seconds."""
-QUICKLY = f"""
-import sys
-from hpcda.cli import main
-from hpcda.search.ways import passes
-passes.WORK = {WORK}
-sys.exit(main(sys.argv[1:]))
-"""
 
 
 @pytest.fixture
 def quickly(monkeypatch):
     """Hopeless draws end soon."""
-    monkeypatch.setattr(passes, "WORK", WORK)
+    monkeypatch.setattr(passes, "WORK", quickly_.WORK)
 
 
 def spread(folder, job, ranks, hpcda_is=("-m", "hpcda")):
@@ -138,7 +130,7 @@ def spread(folder, job, ranks, hpcda_is=("-m", "hpcda")):
 def test_a_search_is_the_same_on_any_number_of_ranks(tmp_path, name):
     """The same starts, ways, first rungs, parents, ends and verdict; only what is merged may differ."""
     if name == "wrong":
-        one, *others = (spread(tmp_path, WRONG, ranks, ("-c", QUICKLY)) for ranks in (1, 3))
+        one, *others = (spread(tmp_path, WRONG, ranks, (quickly_.__file__,)) for ranks in (1, 3))
     else:
         job = ORACLES[name].job(tmp_path, ensemble={"starts": 36, "seed": 2, "budget": "starts"})
         one, *others = (spread(tmp_path, job, ranks) for ranks in (1, 2, 4))
