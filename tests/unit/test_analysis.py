@@ -333,7 +333,8 @@ def test_running_scheduler(separate):
 
 
 def test_no_scheduler_there(separate):
-    with pytest.raises(OSError):
+    dask = pytest.importorskip("dask")
+    with dask.config.set({"distributed.comm.timeouts.connect": "1s"}), pytest.raises(OSError):
         analyze(separate[0], scheduler="tcp://127.0.0.1:9", problem=separate[1].problem)
 
 
