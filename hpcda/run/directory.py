@@ -69,6 +69,7 @@ def hold(held: contextlib.ExitStack, job: Job, directory: Path, part: Part, agai
     Raises:
         InputError: Somebody else holds it, or has run another job there meanwhile; ranks of a world that has
             lost its rank 0 are still at work; or the directory cannot be written.
+        StorageError: There is no room in it.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)

@@ -18,9 +18,9 @@ MPI = pytest.importorskip("mpi4py.MPI")
 pytest.importorskip("petsc4py")
 
 import hpcda  # noqa: E402
-import hpcda.ensemble.ensemble as ensemble  # noqa: E402
 import hpcda.petsc.lockstep as lockstep  # noqa: E402
 from hpcda.annealing import Reason  # noqa: E402
+from hpcda.ensemble import stopping  # noqa: E402
 from hpcda.search import Share  # noqa: E402
 from hpcda.store import RunFile, Shard  # noqa: E402
 
@@ -48,7 +48,7 @@ class Fuse:
         monkeypatch.setattr(Shard, "_commit", commit)
         monkeypatch.setattr(lockstep, "SLICE_SECONDS", 1e-3)
         monkeypatch.setattr(lockstep, "LOOK_SECONDS", 1e-4)
-        monkeypatch.setattr(ensemble, "ASK_SECONDS", 0.0)
+        monkeypatch.setattr(stopping, "ASK_SECONDS", 0.0)
 
 
 @pytest.fixture
