@@ -92,7 +92,7 @@ def test_a_time_limit_of_the_command_line_and_another_number_of_ranks(tmp_path):
 
 
 @pytest.mark.parametrize("case", ["plain", "search"])
-def test_runs_killed_at_random_moments_are_the_whole_run(tmp_path, quickly, case):
+def test_runs_killed_at_random_moments_are_the_whole_run(tmp_path, case):
     """`tests/benchmarks/kills.py` does the same a hundred times."""
     count = Count()
     check(case, tmp_path, 2, random.Random(case), count, most_kills=2)

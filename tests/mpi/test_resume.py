@@ -260,6 +260,7 @@ def test_parts_make_one_run(shared_path, fuse):
         COMM.Barrier()
     if COMM.rank == 0:
         same_run(RunFile(whole), RunFile(run))
+        assert not list(run.glob("lock*"))
     for wrong, match in (("1/4", "in 3 parts"), ("4/3", "no part K/N"), (None, "in 3 parts")):
         with pytest.raises(InputError, match=match):
             live(tables, run, resume=True, part=wrong)
