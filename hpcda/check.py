@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import LinAlgError, cholesky_banded
 
-from hpcda.action import Action, Verification, verify
+from hpcda.action import Action, Verification, unused, verify
 from hpcda.annealing import Ladder
 from hpcda.annealing.lockstep import Lockstep, Settings, fits, memory
 from hpcda.build import Built, build_problem, refuse_used
@@ -23,6 +23,7 @@ from hpcda.job import Job
 from hpcda.problem import Problem
 from hpcda.progress import duration
 from hpcda.search import WAYS, Scene, begin
+from hpcda.words import counted
 
 Array = npt.NDArray[np.float64]
 
@@ -65,11 +66,13 @@ class Checked:
         built: The problem.
         verifications: Derivative checks at the first and at the last Rf.
         cost: The estimate.
+        notes: What the user should know, one sentence each.
     """
 
     built: Built
     verifications: tuple[tuple[float, Verification], ...]
     cost: Cost
+    notes: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -114,7 +117,8 @@ def check(job: Job, fresh: bool = True) -> Checked:
             )
         )
     checks = tuple((float(rf), verify(action, path, float(rf))) for rf in rungs)
-    return Checked(built, checks, _cost(job, built.problem, action, path, float(rungs[-1])))
+    cost = _cost(job, built.problem, action, path, float(rungs[-1]))
+    return Checked(built, checks, cost, (*built.notes, *unused(action.equations)))
 
 
 def _way(job: Job) -> str:
@@ -217,12 +221,13 @@ def report(job: Job, checked: Checked) -> str:
     unit = "" if model.time_unit == "1" else model.time_unit
     lines = [
         f"model        {model.name}: {model.title}".rstrip(": "),
-        f"unknowns     {problem.size}: {model.dimension} states at {_numbers(points)} times"
+        f"unknowns     {problem.size}: {counted(model.dimension, 'state')} at {_numbers(points)} times"
         + (f", parameters {_some(estimated)}" if estimated else ""),
-        f"data         {problem.measured} values of {_some(list(problem.observed))}"
+        f"data         {counted(problem.measured, 'value')} of {_some(list(problem.observed))}"
         + (f", {_held_back(checked.built)} kept back" if checked.built.beyond else ""),
         f"action       {problem.discretization}, step {problem.windows[0].dt:.6g} {unit}".rstrip(),
-        f"ladder       {job.ladder.count} rungs, Rf from {job.ladder.rf[0]:.3g} to {job.ladder.rf[-1]:.3g}",
+        f"ladder       {counted(job.ladder.count, 'rung')}, Rf from {job.ladder.rf[0]:.3g} to "
+        f"{job.ladder.rf[-1]:.3g}",
         f"ensemble     {_ensemble(job)}",
     ]
     for rf, one in checked.verifications:
@@ -234,28 +239,28 @@ def report(job: Job, checked: Checked) -> str:
     most = "at most " if job.ensemble.way == "auto" else ""
     lines += [
         f"measured     {_short(cost.evaluation)} an evaluation, {_short(cost.factorization)} a "
-        f"factorization, {cost.nonzeros} Hessian entries",
+        f"factorization, {counted(cost.nonzeros, 'Hessian entry', 'Hessian entries')}",
         f"estimate     {duration(cost.start)} a start, {most}{duration(cost.total)} of one core in all, "
         f"{_size(cost.memory)} of memory a rank, {_size(cost.disk)} on disk",
         f"output       {job.output_directory}",
     ]
-    return "\n".join(lines + [f"note         {note}" for note in checked.built.notes])
+    return "\n".join(lines + [f"note         {note}" for note in checked.notes])
 
 
 def _ensemble(job: Job) -> str:
     """What is run."""
     ensemble = job.ensemble
     if ensemble.way != "auto":
-        return f"{ensemble.starts} {ensemble.way} starts, seed {ensemble.seed}"
+        return f"{counted(ensemble.starts, f'{ensemble.way} start')}, seed {ensemble.seed}"
     if ensemble.ends == "starts":
-        return f"a search of {ensemble.starts} starts, seed {ensemble.seed}"
+        return f"a search of {counted(ensemble.starts, 'start')}, seed {ensemble.seed}"
     ends = []
     if ensemble.ends == "verdict":
         ends.append("its lowest level is consistent and stable")
     if ensemble.core_seconds:
-        ends.append(f"{ensemble.core_seconds:g} core-seconds are over")
+        ends.append(counted(float(ensemble.core_seconds), "core-second is over", "core-seconds are over"))
     until = " or ".join(ends)
-    return f"a search until {until}, at most {ensemble.starts} starts, seed {ensemble.seed}"
+    return f"a search until {until}, at most {counted(ensemble.starts, 'start')}, seed {ensemble.seed}"
 
 
 def _numbers(points: list[int]) -> str:

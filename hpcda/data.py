@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from hpcda.errors import InputError, Mistake
 from hpcda.names import nearest, shortened
+from hpcda.words import counted
 
 Array = npt.NDArray[np.float64]
 
@@ -133,6 +134,9 @@ def read_table(path: Path, place: str) -> Table:
             Mistake(place, f"{path.name} has no known ending", f"give a file {', '.join(SUFFIXES)}")
         )
     try:
+        if path.exists() and not path.is_file():
+            kind = "a directory" if path.is_dir() else "a pipe, a socket or a device"
+            raise InputError(Mistake(place, f"{path.name} is {kind}", "give a file that holds the data"))
         if suffix in (".npy", ".npz"):
             return _arrays(path, place, _numpy(path))
         if suffix.startswith(".h"):
@@ -150,6 +154,9 @@ def read_table(path: Path, place: str) -> Table:
             names = []
         remedy = nearest(path.name, names) if names else f"put the file there; {folder} holds no data file"
         raise InputError(Mistake(place, f"there is no file {path}", remedy)) from None
+    except MemoryError as error:
+        remedy = "give a file that holds the samples to be used, and no more"
+        raise InputError(Mistake(place, f"{path.name} is too large: {error}", remedy)) from None
     except Exception as error:  # damaged files make these libraries raise nearly anything
         reason = (str(error).splitlines() or [""])[0][:200]
         remedy = f"give a file that is what its ending, {suffix}, says"
@@ -223,7 +230,7 @@ def _csv(path: Path, place: str) -> Table:
         mistakes = [
             Mistake(
                 f"{path.name}, line {at[k]}",
-                f"has {len(body[k])} cells for {len(names)} columns",
+                f"has {counted(len(body[k]), 'cell')} for {counted(len(names), 'column')}",
                 "leave no cell out; an empty cell is a gap",
             )
             for k in wrong[:SHOWN]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +64,28 @@ class StorageError(Exception):
 
     def __init__(self, place: str, problem: str, remedy: str) -> None:
         super().__init__(f"{place}: {problem}\n    {remedy}")
+
+
+ROOM = {errno.ENOSPC: "make room", errno.EDQUOT: "make room below the quota", errno.EFBIG: "lift the limit"}
+"""What to do where there is no room for a file."""
+
+
+def no_room(directory: Path, error: OSError) -> StorageError | None:
+    """The error of a run whose directory has no room, which is no mistake in its input.
+
+    Args:
+        directory: Directory of the run.
+        error: What the operating system says.
+
+    Returns:
+        None where it says something else.
+    """
+    if error.errno not in ROOM:
+        return None
+    begun = (directory / "job.toml").exists()
+    then = f"`hpcda resume {directory}`: what was committed is whole" if begun else "begin again"
+    problem = f"it cannot be written: {error.strerror}"
+    return StorageError(os.fspath(directory), problem, f"{ROOM[error.errno]}, then {then}")
 
 
 class CompilerError(Exception):

@@ -9,6 +9,8 @@ once its Slurm job is gone, or, where Slurm cannot be asked, once it has been si
 Ages are differences of times that the file server gave, so that the clocks of the hosts need not agree.
 
 Parts of a run hold `lock.K-N` each, side by side, and share `lock`; who runs the whole holds `lock` alone.
+The last part to end removes the shared file: only it can lock the file alone, and whoever has opened it
+before looks afterwards whether it is still there.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from hpcda.errors import InputError, Mistake
+from hpcda.errors import InputError, Mistake, no_room
 from hpcda.process import alive, born
 
 FILE = "lock"
@@ -119,13 +121,14 @@ class RunLock:
 
     Raises:
         InputError: On entering: somebody else holds it, or the lock file cannot be written.
+        StorageError: On entering: there is no room for the lock file.
     """
 
     def __init__(self, directory: str | os.PathLike[str], part: str = "", wait: float = 0.0) -> None:
         if part and not re.fullmatch(r"[1-9]\d*/[1-9]\d*", part):
             raise ValueError(f"{part!r} is no part K/N")
         self._directory, self._part, self._wait = Path(directory), part, wait
-        self._files: list[int] = []
+        self._files: list[tuple[int, Path]] = []
         self._ended = threading.Event()
         self._token = secrets.token_hex(8)
 
@@ -135,12 +138,13 @@ class RunLock:
             try:
                 other = self._take()
             except OSError as error:
+                self._remove_empty()
                 self._let_go()
-                raise InputError(
+                raise no_room(self._directory, error) or InputError(
                     Mistake(
                         os.fspath(self._directory),
                         f"its lock cannot be taken: {error.strerror or error}",
-                        "make room, make the directory writable, or give --output DIR",
+                        "make the directory writable, or give --output DIR",
                     )
                 ) from None
             if other is None:
@@ -156,6 +160,7 @@ class RunLock:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ended.set()
+        self._remove_empty()
         mine = self._directory / _name(self._part)
         known = _read(mine)
         if known is not None and known.token == self._token:
@@ -182,7 +187,7 @@ class RunLock:
             part=self._part,
             token=self._token,
         )
-        mine = self._files[-1]
+        mine, _ = self._files[-1]
         os.ftruncate(mine, 0)
         os.pwrite(mine, (json.dumps(asdict(me)) + "\n").encode(), 0)
         os.fsync(mine)
@@ -192,7 +197,7 @@ class RunLock:
         """Lock a file, which is made where it is not there; whether that was possible."""
         while True:
             file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-            self._files.append(file)
+            self._files.append((file, path))
             try:
                 fcntl.flock(file, how | fcntl.LOCK_NB)
             except OSError as error:
@@ -203,11 +208,20 @@ class RunLock:
             with suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(file), path.stat()):
                     return True
-            os.close(self._files.pop())  # its last holder has removed it in between
+            os.close(self._files.pop()[0])  # its last holder has removed it in between
+
+    def _remove_empty(self) -> None:
+        """Remove the files held that name nobody and that nobody else holds: what parts share, or no room."""
+        for file, path in self._files:
+            with suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                known = os.fstat(file)
+                if os.path.samestat(known, path.stat()) and not known.st_size:
+                    path.unlink()
 
     def _let_go(self) -> None:
         while self._files:
-            os.close(self._files.pop())
+            os.close(self._files.pop()[0])
 
     def _beat(self) -> None:
         mine = self._directory / _name(self._part)

@@ -21,6 +21,7 @@ from typing import Any, Literal, Self, TextIO
 
 from hpcda.errors import InputError, Mistake
 from hpcda.process import born
+from hpcda.words import counted
 
 State = Literal["running", "done", "stopped", "failed"]
 FILE = "progress.json"
@@ -80,7 +81,10 @@ class Snapshot:
 
     def line(self) -> str:
         """One line for people."""
-        parts = [f"{self.done}/{self.starts} starts", f"{self.rungs_done}/{self.rungs} rungs"]
+        parts = [
+            f"{self.done}/{counted(self.starts, 'start')}",
+            f"{self.rungs_done}/{counted(self.rungs, 'rung')}",
+        ]
         if self.failed:
             parts.append(f"{self.failed} failed")
         if self.lowest is not None:

@@ -9,6 +9,7 @@ from hpcda.errors import InputError, Mistake
 from hpcda.models.catalogue import catalogue
 from hpcda.models.model import Model
 from hpcda.names import nearest
+from hpcda.words import counted
 
 
 def list_models() -> str:
@@ -17,7 +18,7 @@ def list_models() -> str:
     for name, build in catalogue().items():
         model = build()
         inputs = f", stimulus {', '.join(model.stimulus_names)}" if model.stimuli else ""
-        size = f"{model.dimension} states, {len(model.parameters)} parameters{inputs}"
+        size = f"{counted(model.dimension, 'state')}, {counted(len(model.parameters), 'parameter')}{inputs}"
         rows.append((name, model.title, f"{model.kind}, {size}"))
     width = max(len(name) for name, _, _ in rows)
     return "\n".join(f"{name:{width}}  {title}\n{'':{width}}  {size}" for name, title, size in rows)

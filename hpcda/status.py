@@ -18,6 +18,7 @@ from hpcda.errors import InputError
 from hpcda.lock import SILENT, holder, left_by
 from hpcda.process import alive
 from hpcda.progress import Snapshot, duration, progress_files, read_progress
+from hpcda.words import counted
 
 SLURM = "slurm.json"
 _PART = re.compile(r"progress-p(\d+)of(\d+)\.json")
@@ -65,14 +66,14 @@ def describe(run: Path, snapshot: Snapshot, now: float, part: str = "") -> list[
     word = "dead" if dead else snapshot.state
     told = replace(snapshot, state="failed") if dead else snapshot  # nothing is left to wait for
     began = datetime.fromtimestamp(snapshot.began).astimezone()
-    ranks = f"{snapshot.ranks} rank{'s' * (snapshot.ranks != 1)}"
+    ranks = counted(snapshot.ranks, "rank")
     lines = [
         f"{word}: {told.line()}",
         f"began {began:%Y-%m-%d %H:%M:%S %Z} on {snapshot.host}, {ranks}",
     ]
     left = snapshot.starts - snapshot.done
     if word == "running" and left > 0:
-        lines.append(f"{left} starts at work or waiting, {_rate(snapshot)}")
+        lines.append(f"{counted(left, 'start')} at work or waiting, {_rate(snapshot)}")
     if (last := _last_commit(run, part)) is not None and word != "done":
         lines.append(f"last commit {duration(max(now - last, 0.0))} ago")
     if snapshot.reason:
@@ -89,7 +90,8 @@ def describe(run: Path, snapshot: Snapshot, now: float, part: str = "") -> list[
 
 def _rate(snapshot: Snapshot) -> str:
     rate = snapshot.rungs_done / snapshot.seconds if snapshot.seconds else 0.0
-    return f"{rate:.3g} rungs a second" if rate >= 1.0 or not rate else f"{60 * rate:.3g} rungs a minute"
+    per, every = (rate, "second") if rate >= 1.0 or not rate else (60.0 * rate, "minute")
+    return f"{counted(per, 'rung')} a {every}"
 
 
 def _death(run: Path, snapshot: Snapshot, now: float, part: str) -> str:

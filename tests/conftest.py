@@ -18,10 +18,12 @@ FACTOR = int(os.environ.get("HPCDA_FUZZ", "1"))
 settings.register_profile("hpcda", derandomize=FACTOR == 1, database=None, deadline=None)
 settings.load_profile("hpcda")
 
-# Temporary folders of this process alone: ranks that share one would clear away each other's.
-_temporary = tempfile.mkdtemp(prefix="hpcda-tests-")
-os.environ["PYTEST_DEBUG_TEMPROOT"] = _temporary
-atexit.register(shutil.rmtree, _temporary, ignore_errors=True)
+# Temporary folders of this process alone: ranks that share one would clear away each other's. Workers of
+# pytest-xdist have theirs within that of the process that started them.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    _temporary = tempfile.mkdtemp(prefix="hpcda-tests-")
+    os.environ["PYTEST_DEBUG_TEMPROOT"] = _temporary
+    atexit.register(shutil.rmtree, _temporary, ignore_errors=True)
 
 
 def _world(config: pytest.Config) -> Any | None:
@@ -64,6 +66,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Append one line `passed failed skipped` to the file that the runner names."""
     counts = os.environ.get("HPCDA_TEST_COUNTS")
+    if "PYTEST_XDIST_WORKER" in os.environ:  # whoever started the workers counts what they report
+        return
     world = _world(session.config)
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if not counts or reporter is None or (world is not None and world.rank > 0):

@@ -2,6 +2,7 @@
 
 from hpcda.action.action import Action, Parts
 from hpcda.action.discretizations import SCHEMES
+from hpcda.action.unused import unused
 from hpcda.action.verify import Verification, verify
 
-__all__ = ["SCHEMES", "Action", "Parts", "Verification", "verify"]
+__all__ = ["SCHEMES", "Action", "Parts", "Verification", "unused", "verify"]

@@ -21,6 +21,7 @@ from hpcda.action.native import DOUBLE, INT, POINTER, Equations, Native, Priors,
 from hpcda.action.structure import Sparsity
 from hpcda.models.kernels import Traced
 from hpcda.problem import Array, Numbers, Problem
+from hpcda.words import counted
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,8 @@ class Action:
         path = np.ascontiguousarray(path, dtype=np.float64)
         if path.shape != (self.size,):
             raise ValueError(
-                f"path has shape {path.shape}, the problem has {self.size} unknowns: expected ({self.size},)"
+                f"path has shape {path.shape}, the problem has {counted(self.size, 'unknown')}: "
+                f"expected ({self.size},)"
             )
         offsets, triangle = self.problem.offsets, self._values[: self._pairs]
         last = offsets[-1]

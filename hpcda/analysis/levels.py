@@ -16,6 +16,7 @@ import numpy.typing as npt
 from hpcda.analysis.outcome import Outcome, open_file
 from hpcda.analysis.parallel import Mapping
 from hpcda.store.reader import RunFile
+from hpcda.words import counted
 
 Array = npt.NDArray[np.float64]
 
@@ -180,7 +181,7 @@ def distinct_minima(
     note = None
     if not kept.all():
         note = (
-            f"{int((~kept).sum())} of {len(rows)} starts kept no path (keep_paths = "
+            f"{int((~kept).sum())} of {counted(len(rows), 'start')} kept no path (keep_paths = "
             f"{file.header.keep_paths!r}): they were compared by action and parameters only, so that two "
             "minima that share both count as one"
         )

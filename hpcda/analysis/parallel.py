@@ -16,6 +16,8 @@ from typing import Any
 Mapping = Callable[[Callable[..., Any], Sequence[tuple[Any, ...]]], list[Any]]
 AT_HOME = 8
 """Worker processes that are started unasked on a machine that others may use too."""
+PATIENCE = "10s"
+"""How long a scheduler may take to answer."""
 
 
 def usable_cores() -> int:
@@ -67,7 +69,7 @@ def workers(scheduler: str | None = None, processes: int | None = None) -> Itera
     level = quiet.level
     with dask.config.set(settings):
         if scheduler is not None:
-            client = Client(scheduler, timeout="10s", set_as_default=False)
+            client = Client(scheduler, timeout=PATIENCE, set_as_default=False)
             try:
                 yield _through(client)
             finally:

@@ -9,6 +9,7 @@ from typing import Any
 
 from hpcda.analysis.rundata import Run
 from hpcda.search.conclusion import facts
+from hpcda.words import counted
 
 SHOWN = 25
 """Minima in the table; all are in summary.json."""
@@ -65,7 +66,7 @@ def write_report(run: Run, summary: dict[str, Any], figures: dict[str, Path], pa
         path: HTML file to write.
     """
     header = run.file.header
-    title = f"{header.model}: {summary['starts']} starts"
+    title = f"{header.model}: {counted(summary['starts'], 'start')}"
     verdict = summary["verdict"]
     source = " · ".join(x for x in (header.model_title, header.model_citation) if x)
     word = verdict["code"].replace("_", " ").capitalize()
@@ -147,8 +148,12 @@ def _minima(summary: dict[str, Any]) -> str:
         ]
         for place, m in enumerate(minima[:SHOWN])
     ]  # fmt: skip
-    more = f"<p>{len(minima) - SHOWN} more are in summary.json.</p>" if len(minima) > SHOWN else ""
-    ended = [f"{summary['complete']} of {summary['starts']} starts came to the end of the ladder"]
+    more = (
+        f"<p>{counted(len(minima) - SHOWN, 'more is', 'more are')} in summary.json.</p>"
+        if len(minima) > SHOWN
+        else ""
+    )
+    ended = [f"{summary['complete']} of {counted(summary['starts'], 'start')} came to the end of the ladder"]
     for key in ("stopped", "failed"):
         if summary[key]:
             why = ", ".join(f"{count} × {name}" for name, count in summary[f"{key}_reasons"].items())
@@ -164,9 +169,9 @@ def _candidate(summary: dict[str, Any]) -> str:
     inside = "inside" if candidate["within_band"] else "outside"
     gap = "" if apart["gap"] is None else f"{_number(apart['gap'], 4)} above"
     rows = {
-        "reached by": f"{candidate['count']} of {summary['complete']} starts",
+        "reached by": f"{candidate['count']} of {counted(summary['complete'], 'start')}",
         "reduced level": f"{candidate['reduced']:.4f}, {inside} {band['low']:.3f} … {band['high']:.3f}, "
-        f"{summary['data']} data values",
+        f"{counted(summary['data'], 'data value')}",
         "next level": gap,
         "change with Rf": "the ladder is too short to tell"
         if plateau.get("change") is None

@@ -27,6 +27,7 @@ from hpcda.search.conclusion import DEVIATIONS, Conclusion, Evidence, Level, con
 from hpcda.search.descent import fell_back, probes
 from hpcda.search.plateau import Plateau, plateau_of_level
 from hpcda.store.reader import RunFile, StoredWindow
+from hpcda.words import counted
 
 Array = npt.NDArray[np.float64]
 
@@ -72,7 +73,7 @@ class Run:
 
     def __repr__(self) -> str:
         header = self.file.header
-        size = f"{len(self.file.start)} starts, {len(header.rf)} rungs"
+        size = f"{counted(len(self.file.start), 'start')}, {counted(len(header.rf), 'rung')}"
         return f"<Run {os.fspath(self.file.run_dir)!r}: {header.model}, {size}>"
 
     def use(self, mapping: Mapping, parts: int) -> Run:
@@ -289,7 +290,11 @@ class Run:
         paths = [problem.join(*self.file.path(minimum.start)) for minimum in kept]
         mixture = laplace(problem, kept, paths, float(self.file.header.rf[-1]))
         if len(kept) < len(self.minima):
-            note = f"{len(self.minima) - len(kept)} minima without a path are not in the distribution"
+            note = counted(
+                len(self.minima) - len(kept),
+                "minimum without a path is not in the distribution",
+                "minima without a path are not in the distribution",
+            )
             mixture = replace(mixture, notes=(*mixture.notes, note))
         for note in mixture.notes:
             self._note(note)

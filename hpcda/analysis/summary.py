@@ -15,6 +15,7 @@ from hpcda.analysis.prediction import Prediction, observed_states, prediction_er
 from hpcda.analysis.rundata import Run
 from hpcda.errors import InputError
 from hpcda.search.conclusion import facts
+from hpcda.words import counted
 
 Array = npt.NDArray[np.float64]
 VERSION = 1
@@ -255,8 +256,8 @@ def format_summary(summary: dict[str, Any]) -> str:
     timing = summary["timing"]
     if timing.get("merged"):
         lines.append(
-            f"merged: {timing['merged']} of {summary['starts']} starts, "
-            f"{timing['rungs_saved']} of {timing['rungs']} rungs not climbed"
+            f"merged: {timing['merged']} of {counted(summary['starts'], 'start')}, "
+            f"{timing['rungs_saved']} of {counted(timing['rungs'], 'rung')} not climbed"
         )
     minima = summary["minima"]
     if minima:
@@ -289,8 +290,8 @@ def _counts(summary: dict[str, Any]) -> str:
         parts.append(f"{missing} not run")
     timing = summary["timing"]
     return (
-        f"{summary['model']}: {summary['starts']} starts, {'; '.join(parts)}; "
-        f"{timing['core_seconds']:.4g} core-seconds on {timing['ranks']} ranks"
+        f"{summary['model']}: {counted(summary['starts'], 'start')}, {'; '.join(parts)}; "
+        f"{counted(timing['core_seconds'], 'core-second')} on {counted(timing['ranks'], 'rank')}"
     )
 
 
@@ -315,9 +316,9 @@ def _candidate(summary: dict[str, Any]) -> list[str]:
     side = "within" if candidate["within_band"] else "outside"
     lines = [
         f"Candidate: start {candidate['start']}, reached by {candidate['count']} of "
-        f"{summary['complete']} starts",
+        f"{counted(summary['complete'], 'start')}",
         f"  reduced level   {candidate['reduced']:.4f}, {side} {band['low']:.3f} … {band['high']:.3f} "
-        f"({summary['data']} data values)",
+        f"({counted(summary['data'], 'data value')})",
     ]
     plateau = candidate["plateau"]
     if plateau and plateau["change"] is not None:

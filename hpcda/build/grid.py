@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from hpcda.errors import InputError, Mistake
 from hpcda.problem import Beyond, Window
+from hpcda.words import counted
 
 Array = npt.NDArray[np.float64]
 MOST_POINTS = 20_000_000
@@ -67,8 +68,8 @@ def points_inside(samples: int, hold_back: int, steps: int, place: str) -> tuple
     """
     if samples - hold_back < 2:
         if not hold_back:
-            raise InputError(Mistake(place, f"has {samples} samples", "give at least two"))
-        problem = f"leaves {max(samples - hold_back, 0)} of {samples} samples to the window"
+            raise InputError(Mistake(place, f"has {counted(samples, 'sample')}", "give at least two"))
+        problem = f"leaves {max(samples - hold_back, 0)} of {counted(samples, 'sample')} to the window"
         raise InputError(Mistake(f"{place}.hold_back", problem, f"give at most {max(samples - 2, 0)}"))
     total = (samples - 1) * steps + 1
     if total > MOST_POINTS:

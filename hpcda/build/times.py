@@ -10,6 +10,7 @@ import numpy.typing as npt
 from hpcda.data import SHOWN, Table, more
 from hpcda.errors import InputError, Mistake
 from hpcda.job.inputs import DataTable
+from hpcda.words import counted
 
 Array = npt.NDArray[np.float64]
 OFF_GRID = 0.02
@@ -59,7 +60,7 @@ def sample_times(entry: DataTable, place: str, table: Table, t: Array) -> Sample
     rows = np.flatnonzero(used)
     if len(rows) < 2:
         span = f", its times reach from {t.min():g} to {t.max():g}" if len(t) else ""
-        problem = f"{table.shown} has {len(rows)} row{'s' * (len(rows) != 1)} in the range that is used{span}"
+        problem = f"{table.shown} has {counted(len(rows), 'row')} in the range that is used{span}"
         raise InputError(Mistake(f"{place}.file", problem, "give at least two rows; look at from and to"))
     times = t[rows]
     gaps = np.diff(times)
@@ -103,14 +104,11 @@ def sample_times(entry: DataTable, place: str, table: Table, t: Array) -> Sample
         mistakes = [
             Mistake(
                 table.where(int(rows[k + 1]), name),
-                f"{_count(int(positions[k + 1] - positions[k]) - 1)} missing before {times[k + 1]:.12g}",
+                f"{counted(int(positions[k + 1] - positions[k]) - 1, 'sample is', 'samples are')} missing "
+                f"before {times[k + 1]:.12g}",
                 f"write gaps = true in [{place}] if that is meant, or give sample_step",
             )
             for k in missing[:SHOWN]
         ]
         raise InputError(more(mistakes, len(missing)))
     return SampleTimes(rows, positions, float(times[0]), step)
-
-
-def _count(number: int) -> str:
-    return "1 sample is" if number == 1 else f"{number} samples are"

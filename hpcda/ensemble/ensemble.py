@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,20 +11,17 @@ import numpy as np
 
 from hpcda.annealing import Climb, Finished, Reason, Schedule, Team
 from hpcda.ensemble.earlier import Earlier, over
+from hpcda.ensemble.minima import Minima
+from hpcda.ensemble.stopping import Stopping
 from hpcda.ensemble.work import Work, record, taken_up
 from hpcda.problem import Array
 from hpcda.progress import Progress
 from hpcda.search import ESCAPES, WAYS, Found, Listed, Merger, Plan, Round, Scene, Sketch, Task
-from hpcda.search.levels import is_level
 from hpcda.stop import Stop
 from hpcda.store import Checkpoint, Journal, RungRecord, Shard
 from hpcda.store.journal import Row
 
-KEPT = 8
-"""Lowest distinct minima whose paths a group of ranks keeps, for escapes to begin from."""
 LOOK_SECONDS = 0.1
-ASK_SECONDS = 0.25
-"""How often a group asks whether another one has to stop."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +57,6 @@ class Ensemble:
         lives: How it stops and is taken up again.
 
     Attributes:
-        why: Why it was stopped, see `hpcda.stop`; 0 where it was not.
         worked: Whether there was anything left to run.
     """
 
@@ -77,13 +73,16 @@ class Ensemble:
         self._merger = Merger() if merge else None
         self._open: dict[int, Work] = {}
         self._ended: list[Found] = []
-        self._paths: list[tuple[Found, Array]] = []
-        self._pinned: dict[int, Array] = {}
-        self._parents: dict[int, Array | None] = {}
+        self._minima = Minima(world, self._lives.earlier)
+        self._stopping = Stopping(world, queue, self._lives.stop)
         self._informed = False
-        self._looked, self._asked, self._told = 0.0, 0.0, False
-        self.why = 0
+        self._looked = 0.0
         self.worked = False
+
+    @property
+    def why(self) -> int:
+        """Why it was stopped, see `hpcda.stop`; 0 where it was not."""
+        return self._stopping.why
 
     def run(self, plan: Plan) -> bool:
         """Run all rounds, those of earlier lives first.
@@ -119,14 +118,14 @@ class Ensemble:
                     self._progress.had(rungs)
                 self._queue.had(len(done), self._lives.earlier.failed(done), rungs, lowest)
             if len(rest):
-                if self._agreed():
+                if self._stopping.all_stop():
                     return False
                 if new and plan.informed and self._lives.journal is not None and self._world.rank == 0:
                     self._lives.journal.write(plan.cap, [_row(tasks, k) for k in range(len(tasks))])
                 if plan.informed:
-                    self._share_parents(rest, found)
+                    self._minima.share(rest, found)
                 ended = self._round(rest)
-                if ended < len(rest) and self._agreed():
+                if ended < len(rest) and self._stopping.all_stop():
                     return False
             if plan.informed:
                 for part in self._world.comm.allgather(self._ended if self._world.leads else []):
@@ -164,57 +163,13 @@ class Ensemble:
         whole = one.failed or one.last == self._scene.ladder.rungs - 1
         return whole and not bool(np.any(one.levels > cap))
 
-    def _agreed(self) -> bool:
-        """Whether all ranks stop; collective."""
-        if self._lives.stop is not None:
-            self.why = max(self._world.comm.allgather(max(self.why, self._lives.stop.why)))
-        return self.why > 0
-
-    def _stopping(self) -> bool:
-        """Whether this group stops; collective over it."""
-        if self._lives.stop is None or self.why:
-            return self.why > 0
-        own = self._tell_stop()
-        now, why = time.monotonic(), own
-        if self._world.leads and not own and now - self._asked >= ASK_SECONDS:
-            self._asked, why = now, self._queue.stopping()
-        self.why = why if self._world.group.size == 1 else self._world.group.bcast(why)
-        return self.why > 0
-
-    def _tell_stop(self) -> int:
-        """Tell all ranks where this one has to stop."""
-        why = 0 if self._lives.stop is None else self._lives.stop.why
-        if why and not self._told:
-            self._queue.stop(why)
-            self._told = True
-        return why
-
     def _meanwhile(self) -> None:
-        self._tell_stop()
+        self._stopping.tell()
         self.watch()
 
     def _work(self) -> Sequence[Finished]:
         stop = self._lives.stop
         return self._team.work() if stop is None else stop.timed(self._team.work)
-
-    def _share_parents(self, tasks: Round, found: Mapping[int, Found]) -> None:
-        """Send the minima from which escapes begin to all ranks, each from where one like it was kept."""
-        self._parents, comm = {}, self._world.comm
-        for parent in sorted({p for k in range(len(tasks)) for p in tasks.task(k).parents}):
-            leader = parent
-            while found[leader].same_as != leader:
-                leader = found[leader].same_as
-            if self._lives.earlier.has_ended(leader):
-                path = self._lives.earlier.path(leader) if self._world.rank == 0 else None
-                self._parents[parent] = comm.bcast(path, root=0)
-                continue
-            away = [float(np.sum((kept.sketch - found[parent].sketch) ** 2)) for kept, _ in self._paths]
-            mine = -1.0 if leader in self._pinned else min(away, default=np.inf)
-            every = comm.allgather(mine if self._world.leads else np.inf)
-            owner, path = int(np.argmin(every)), None
-            if self._world.rank == owner and mine < np.inf:
-                path = self._pinned[leader] if mine < 0 else self._paths[int(np.argmin(away))][1]
-            self._parents[parent] = comm.bcast(path, root=owner)
 
     def _round(self, tasks: Round) -> int:
         """Run a round.
@@ -246,7 +201,7 @@ class Ensemble:
         if task.way in WAYS:
             path, first = WAYS[task.way].draw(self._scene, rng), task.first
         else:
-            minima = [self._minimum(parent) for parent in task.parents]
+            minima = [self._minima.of(parent) for parent in task.parents]
             path, first = ESCAPES[task.way].draw(self._scene, minima, rng)
         until = first + 1 if pauses and first + 1 < self._scene.ladder.rungs else None
         climb = Climb(task.start, task.way, first, first, path, until=until)
@@ -255,12 +210,6 @@ class Ensemble:
             row = self._shard.begin(task.start, task.way, first, parents=task.parents)
         self._open[task.start] = Work(climb, row, task.parents, time.perf_counter() - began)
         return climb
-
-    def _minimum(self, parent: int) -> Array:
-        path = self._parents[parent]
-        if path is None:
-            raise RuntimeError(f"the path of start {parent} is gone, from which escapes begin")
-        return path
 
     def _take_up(self, checkpoint: Checkpoint) -> Climb | None:
         """Go on with a start of an earlier life."""
@@ -301,7 +250,7 @@ class Ensemble:
         take(schedule.dealt(self._world.group_number))
         more, batch = schedule.dealt_to_all < len(tasks), schedule.batch(schedule.dealt_to_all)
         team.level(schedule.at_once or not more)
-        while (more or team.busy) and not self._stopping():
+        while (more or team.busy) and not self._stopping.group_stops():
             while more and (free := team.free) >= batch:
                 positions = self._queue.take_several(free)
                 take(positions)
@@ -316,7 +265,7 @@ class Ensemble:
         """Climb on with starts that this group holds."""
         waiting = sorted(climbs, key=lambda climb: (climb.next, climb.start), reverse=True)
         self._team.level(False)
-        while (waiting or self._team.busy) and not self._stopping():
+        while (waiting or self._team.busy) and not self._stopping.group_stops():
             while waiting and self._team.free:
                 climb = waiting.pop()
                 if climb.start in self._open:
@@ -388,10 +337,12 @@ class Ensemble:
             self._queue.rungs_done(ladder.rungs - 1 - found.last)
             self._queue.start_done(found.action if complete else np.nan, found.failed)
         self._ended.append(found)
-        if path is not None and start in self._lives.earlier.needed:
-            self._pinned[start] = path
-        if path is not None and complete and not found.failed:
-            self._remember(found, path)
+        if path is None:
+            return
+        self._minima.pin(start, path)
+        if complete and not found.failed and self._minima.remember(found, path):
+            if self._shard is not None and self._informed:
+                self._shard.keep_minima(self._minima.paths, self._minima.parents)
 
     def _merge(self, start: int, same_as: int) -> None:
         work = self._open.pop(start)
@@ -417,22 +368,6 @@ class Ensemble:
             other = merger.same(start, rung, action, sketch)
             if other is not None and start in self._open:
                 self._merge(start, other)
-
-    def _remember(self, found: Found, path: Array) -> None:
-        """Keep the path if it is one of the lowest distinct minima of this group, and its first start."""
-        kept = self._paths
-        for k, (other, _) in enumerate(kept):
-            if is_level(found, other):
-                if found.start > other.start:
-                    return
-                kept[k] = (found, path)
-                break
-        else:
-            kept.append((found, path))
-            kept.sort(key=lambda one: (one[0].action, one[0].start))
-            del kept[KEPT:]
-        if self._shard is not None and self._informed:
-            self._shard.keep_minima({one.start: minimum for one, minimum in kept}, self._parents)
 
 
 def _row(tasks: Round, position: int) -> Row:

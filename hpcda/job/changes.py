@@ -12,6 +12,7 @@ from typing import Any
 from hpcda.errors import InputError, Mistake
 from hpcda.job.schema import Job
 from hpcda.job.text import inline, quoted
+from hpcda.words import counted
 
 FREE = ("folder", "output.directory", "solver.max_seconds", "ensemble.budget", "ensemble.core_seconds")
 GROWS = ("ensemble.starts", "ladder.rungs", "ladder.rf_max")
@@ -61,10 +62,9 @@ def refuse_changed(old: Job, new: Job) -> None:
 
 
 def _fewer(key: str, old: int, new: int) -> Mistake:
-    what = key.partition(".")[2].replace("rf_max", "rungs")
-    return Mistake(
-        key, f"asks for {new} {what}, and this run has {old}", "a run can only grow: give as many or more"
-    )
+    what = "start" if key == "ensemble.starts" else "rung"
+    problem = f"asks for {counted(new, what)}, and this run has {old}"
+    return Mistake(key, problem, "a run can only grow: give as many or more")
 
 
 def _shown(value: Any) -> str:

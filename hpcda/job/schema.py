@@ -28,6 +28,7 @@ from hpcda.job.kinds import (
     Squared,
     complain,
 )
+from hpcda.words import counted
 
 RUNGS_MOST = 10_000
 
@@ -95,7 +96,7 @@ class LadderTable(Section):
             wrong.append(
                 (
                     "rungs" if self.rungs is not None else "rf_max",
-                    f"{self.count} rungs end above Rf = 1e300",
+                    f"{counted(self.count, 'rung ends', 'rungs end')} above Rf = 1e300",
                     "give fewer rungs, a smaller alpha or a smaller rf_max",
                 )
             )

@@ -13,6 +13,7 @@ import numpy as np
 
 from hpcda.errors import InputError, Mistake
 from hpcda.models.trace import apply, boxed, where
+from hpcda.words import counted
 
 Equations = Callable[..., Any]
 
@@ -294,7 +295,8 @@ class Model:
             raise InputError(
                 Mistake(
                     f"model {self.name}",
-                    f"its equations return {len(values)} values for {self.dimension} states",
+                    f"its equations return {counted(len(values), 'value')} for "
+                    f"{counted(self.dimension, 'state')}",
                     f"return one value a state, in the order {', '.join(self.state_names)}",
                 )
             )

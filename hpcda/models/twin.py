@@ -19,6 +19,7 @@ from hpcda.errors import InputError, Mistake
 from hpcda.models.model import Model
 from hpcda.models.signals import Signal, interpolated
 from hpcda.names import nearest
+from hpcda.words import counted
 
 Array = npt.NDArray[np.float64]
 Input = Signal | Callable[[float], float] | npt.ArrayLike
@@ -79,7 +80,7 @@ def simulate(
         raise InputError(
             Mistake(
                 "twin.initial",
-                f"{start.shape} values for {model.dimension} states",
+                f"{start.shape} values for {counted(model.dimension, 'state')}",
                 f"give one each: {names}",
             )
         )

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from mpi4py import MPI
 
 from hpcda.errors import InputError, Mistake, StorageError
+from hpcda.words import counted
 
 T = TypeVar("T")
 LEAST_OWN_STEP = 0xFFFFFFF0
@@ -41,7 +42,7 @@ class World:
             raise InputError(
                 Mistake(
                     "ensemble.ranks_per_start",
-                    f"{self.size} ranks cannot be split into groups of {ranks_per_start}",
+                    f"{counted(self.size, 'rank')} cannot be split into groups of {ranks_per_start}",
                     f"start a multiple of {ranks_per_start} ranks (mpirun -n {ranks_per_start * self.size})",
                 )
             )
@@ -147,7 +148,7 @@ def _check_launcher(size: int) -> None:
         remedy = "use srun --mpi=pmix (srun --mpi=list shows what there is), or mpirun inside the allocation"
     else:
         remedy = f"use the mpirun of the MPI that mpi4py was built with: {mpi_version()}"
-    raise InputError(Mistake(launcher, f"it started {ranks} ranks, but MPI sees {seen}", remedy))
+    raise InputError(Mistake(launcher, f"it started {counted(ranks, 'rank')}, but MPI sees {seen}", remedy))
 
 
 def launched_ranks(environment: Mapping[str, str]) -> tuple[str, int] | None:

@@ -23,6 +23,7 @@ from hpcda.petsc.options import PREFIX
 from hpcda.petsc.start import PETSc
 from hpcda.petsc.system import petsc_bounds
 from hpcda.problem import Array, Problem, Window
+from hpcda.words import counted
 
 
 class DistributedSystem:
@@ -138,7 +139,7 @@ class _Part:
             raise InputError(
                 Mistake(
                     "ensemble.ranks_per_start",
-                    f"{ranks} ranks share {sum(intervals)} intervals of time",
+                    f"{ranks} ranks share {counted(sum(intervals), 'interval')} of time",
                     f"use at most {sum(intervals)}",
                 )
             )

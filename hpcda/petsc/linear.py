@@ -43,6 +43,7 @@ import numpy as np
 from hpcda.petsc.options import PREFIX, house_defaults
 from hpcda.petsc.start import PETSc
 from hpcda.petsc.system import System
+from hpcda.words import counted
 
 WIDE = 100
 """From so many unknowns of one time on, conjugate gradients; below, a direct factorization."""
@@ -93,7 +94,7 @@ def chain(system: System) -> list[Choice]:
     parts = f", additive Schwarz over {ranks} stretches of time" if ranks > 1 else ""
     return [
         *(
-            Choice("icc", f"conjugate gradients, ICC with {levels} levels{parts}", levels)
+            Choice("icc", f"conjugate gradients, ICC with {counted(levels, 'level')}{parts}", levels)
             for levels in LEVELS
         ),
         last,

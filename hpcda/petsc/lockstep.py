@@ -26,6 +26,7 @@ from hpcda.annealing.team import Finished
 from hpcda.annealing.widths import Widths
 from hpcda.petsc.options import PREFIX
 from hpcda.petsc.start import PETSc, TaoReason
+from hpcda.words import counted
 
 SLICE_SECONDS = 0.05
 """How long a call works before it hands over the rungs finished in it."""
@@ -150,7 +151,7 @@ class LockstepTeam:
     @property
     def linear(self) -> str:
         """See `Team`."""
-        return f"block-tridiagonal Cholesky of {self.lanes} starts at once"
+        return f"block-tridiagonal Cholesky of {counted(self.lanes, 'start')} at once"
 
     @property
     def free(self) -> int:

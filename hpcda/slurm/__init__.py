@@ -2,7 +2,7 @@
 
 from hpcda.slurm.profile import Profile, load_profile
 from hpcda.slurm.script import Batch, analysis_script, job_script
-from hpcda.slurm.submit import Submitted, refuse_now, submit
+from hpcda.slurm.submit import Submitted, refuse_now, refuse_other_parts, submit
 
 __all__ = [
     "Batch",
@@ -12,5 +12,6 @@ __all__ = [
     "job_script",
     "load_profile",
     "refuse_now",
+    "refuse_other_parts",
     "submit",
 ]

@@ -15,6 +15,7 @@ from pathlib import Path
 from hpcda.errors import InputError, Mistake
 from hpcda.slurm import limit
 from hpcda.slurm.profile import Profile
+from hpcda.words import counted
 
 TEMPLATES = Path(__file__).parent / "templates"
 FOLDER = "slurm"
@@ -67,14 +68,14 @@ class Batch:
         """
         mistakes = []
         if self.ranks % ranks_per_start:
-            problem = f"{self.ranks} ranks cannot be split into groups of {ranks_per_start}"
+            problem = f"{counted(self.ranks, 'rank')} cannot be split into groups of {ranks_per_start}"
             remedy = f"give a multiple of ensemble.ranks_per_start = {ranks_per_start}"
             mistakes.append(Mistake("--ranks", problem, remedy))
         if self.profile.nodes is not None and self.profile.nodes > self.ranks:
-            problem = f"{self.ranks} ranks on {self.profile.nodes} nodes leave some empty"
+            problem = f"{counted(self.ranks, 'rank')} on {self.profile.nodes} nodes: some stay empty"
             mistakes.append(Mistake("--ranks", problem, "give more ranks, or fewer nodes in the profile"))
         if self.array is not None and self.array > starts:
-            problem = f"{self.array} jobs for {starts} starts"
+            problem = f"{counted(self.array, 'job')} for {counted(starts, 'start')}"
             mistakes.append(Mistake("--array", problem, f"give at most ensemble.starts = {starts}"))
         if mistakes:
             raise InputError(mistakes)

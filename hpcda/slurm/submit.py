@@ -15,6 +15,8 @@ from pathlib import Path
 
 from hpcda.errors import InputError, Mistake
 from hpcda.slurm.script import FOLDER, Batch, analysis_script, job_script
+from hpcda.store.names import SHARDS, part_of
+from hpcda.words import counted
 
 FILE = "slurm.json"
 PATIENCE = 120.0
@@ -56,6 +58,21 @@ def refuse_now(run: Path) -> None:
             )
         )
     _refuse_queued(run)
+
+
+def refuse_other_parts(batch: Batch) -> None:
+    """Refuse to go on with a run in another number of parts than it was begun with.
+
+    Raises:
+        InputError: Its shards are those of another number of parts.
+    """
+    parts = (part_of(shard) for shard in sorted((batch.run / SHARDS).glob("rank-*.h5")))
+    begun = {part.count for part in parts if part is not None} - {batch.array or 1}
+    if begun:
+        was, now = (f"in {counted(count, 'part')}" for count in (min(begun), batch.array or 1))
+        remedy = f"give --array {min(begun)}" if min(begun) > 1 else "leave out --array"
+        problem = f"{batch.run} was begun {was}, and cannot go on {now}"
+        raise InputError(Mistake("--array", problem, f"{remedy}, or begin anew with --output DIR"))
 
 
 def submit(batch: Batch, analyze: bool = False) -> Submitted:

@@ -8,6 +8,16 @@ import pytest
 for tier in ("unit", "petsc"):
     sys.path.append(str(Path(__file__).parents[1] / tier))
 sys.path.append(str(Path(__file__).parent))
+sys.path.append(str(Path(__file__).parents[2]))
+
+
+@pytest.fixture
+def quickly(monkeypatch):
+    """Draws over data that nothing explains end soon."""
+    from hpcda.search.ways import passes
+    from tests.lives import quickly
+
+    monkeypatch.setattr(passes, "WORK", quickly.WORK)
 
 
 @pytest.fixture

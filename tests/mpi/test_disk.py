@@ -13,6 +13,7 @@ import pytest
 from launching import ALONE, JOB, PATIENCE, environment, mpirun
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
+import hpcda
 from hpcda.status import status
 from hpcda.store import RunFile
 from hpcda.store.aside import set_aside
@@ -29,6 +30,10 @@ LARGE = (
 )
 LARGE += 'keep_paths = "all"\n[solver]\nmax_iterations = 3\n'
 LARGE = LARGE.replace("starts = 2000", 'starts = 2000\nway = "uniform"\nmerge = false')
+STARTS = 130
+MEDIUM = LARGE.replace("starts = 2000", f"starts = {STARTS}").replace(
+    "max_iterations = 3", "max_iterations = 8"
+)
 
 
 @pytest.fixture
@@ -44,72 +49,56 @@ def small(tmp_path):
     subprocess.run(["umount", str(folder)], check=True)
 
 
-def run(ranks, folder, output):
-    (folder / "job.toml").write_text(LARGE)
-    command = [sys.executable, "-m", "hpcda", "run", folder / "job.toml", "--output", output, "--quiet"]
+def written(folder, job):
+    (folder / "job.toml").write_text(job)
+    return folder / "job.toml"
+
+
+def hpcda_on(ranks, *words):
+    """The command on so many ranks."""
+    command = [sys.executable, "-m", "hpcda", *map(str, words), "--quiet"]
     if ranks > 1:
-        return mpirun(*command, cwd=folder)
-    done = subprocess.run(
+        return mpirun(*command, ranks=ranks)[0]
+    return subprocess.run(
         command, env=environment(), capture_output=True, text=True, timeout=120, check=False
     )
-    return done, 0.0
 
 
 @pytest.mark.parametrize("ranks", [1, 3])
-def test_a_full_disk(tmp_path, small, ranks):
-    done, seconds = run(ranks, tmp_path, small / "run")
-    assert done.returncode == 1, done.stderr
-    assert seconds < 2 * PATIENCE
-    assert 1 <= done.stderr.count("No space left on device") <= ranks
-    assert "make room, then `hpcda resume" in done.stderr
-    assert "Traceback" not in done.stderr and "HDF5-DIAG" not in done.stderr
-    shards = sorted((small / "run" / "shards").glob("rank-*.h5"))
-    assert len(shards) == ranks
-    assert [inspect(shard).kind for shard in shards] == ["ok"] * ranks
-    assert set_aside(small / "run") == []
-    roomy = shutil.copytree(small / "run", tmp_path / "roomy")
-    file = RunFile(roomy)
-    assert len(file.start) > 5
-    assert np.isfinite(file.table("action")[file.visited]).all()
-    file.paths(np.arange(len(file.path_start)))
-
-
-MEDIUM = LARGE.replace("starts = 2000", "starts = 130").replace("max_iterations = 3", "max_iterations = 8")
-
-
-@pytest.mark.parametrize("ranks", [1, 2])
-def test_a_run_goes_on_once_there_is_room(tmp_path, small, ranks):
-    (tmp_path / "job.toml").write_text(MEDIUM)
-
-    def hpcda(*words):
-        command = [sys.executable, "-m", "hpcda", *words, "--quiet"]
-        return mpirun(*command, cwd=tmp_path, ranks=ranks)[0]
-
-    whole, run = tmp_path / "whole", small / "run"
-    assert hpcda("run", tmp_path / "job.toml", "--output", whole).returncode == 0
-    full = hpcda("run", tmp_path / "job.toml", "--output", run)
-    assert full.returncode == 1 and "No space left on device" in full.stderr, full.stderr
+def test_a_run_on_a_full_disk_goes_on_once_there_is_room(tmp_path, small, ranks):
+    run, began = small / "run", time.monotonic()
+    full = hpcda_on(ranks, "run", written(tmp_path, MEDIUM), "--output", run)
+    assert full.returncode == 1, full.stderr
+    assert time.monotonic() - began < 2 * PATIENCE
+    assert 1 <= full.stderr.count("No space left on device") <= ranks
+    assert "make room, then `hpcda resume" in full.stderr
+    assert "Traceback" not in full.stderr and "HDF5-DIAG" not in full.stderr
     lines = status(run, time.time()).splitlines()
     assert lines[0].startswith(("failed: ", "dead: ")) and f"`hpcda resume {run}` goes on" in lines[-1]
+    shards = sorted((run / "shards").glob("rank-*.h5"))
+    assert [inspect(shard).kind for shard in shards] == ["ok"] * ranks
+    assert set_aside(run) == []
     before = RunFile(shutil.copytree(run, tmp_path / "before"))
-    assert 0 < before.finished.sum() < 130
-    again = hpcda("resume", run)
-    assert again.returncode in (1, 2) and "No space left on device" in again.stderr, again.stderr
+    assert 0 < before.finished.sum() < STARTS
+    assert np.isfinite(before.table("action")[before.visited]).all()
+    before.paths(np.arange(len(before.path_start)))
+    again = hpcda_on(ranks, "resume", run)
+    assert again.returncode == 1 and "No space left on device" in again.stderr, again.stderr
+    assert f"make room, then `hpcda resume {run}`" in again.stderr
     assert "Traceback" not in again.stderr
     subprocess.run(["mount", "-o", "remount,size=32m", str(small)], check=True)
-    done = hpcda("resume", run)
-    assert done.returncode == 0, done.stderr
-    assert "set aside" not in done.stderr
+    assert hpcda.resume(run, quiet=True) == run
     found = RunFile(run)
-    same_run(RunFile(whole), found)
+    same_run(RunFile(hpcda.run(tmp_path / "job.toml", output=tmp_path / "whole", quiet=True)), found)
     had = np.isin(found.start, before.start[before.finished])
     np.testing.assert_array_equal(found.table("seconds")[had], before.table("seconds")[before.finished])
     assert not (run / "lock").exists() and not list((run / "shards").glob("*.open"))
+    assert not list((run / "shards").glob("*.damaged"))
 
 
 def test_a_directory_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
-    done, _ = run(1, tmp_path, tmp_path / "file" / "run")
+    done = hpcda_on(1, "run", written(tmp_path, LARGE), "--output", tmp_path / "file" / "run")
     assert done.returncode == 2 and "output.directory" in done.stderr and "Traceback" not in done.stderr
 
 

@@ -18,9 +18,9 @@ MPI = pytest.importorskip("mpi4py.MPI")
 pytest.importorskip("petsc4py")
 
 import hpcda  # noqa: E402
-import hpcda.ensemble.ensemble as ensemble  # noqa: E402
 import hpcda.petsc.lockstep as lockstep  # noqa: E402
 from hpcda.annealing import Reason  # noqa: E402
+from hpcda.ensemble import stopping  # noqa: E402
 from hpcda.search import Share  # noqa: E402
 from hpcda.store import RunFile, Shard  # noqa: E402
 
@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests.lives.compare import same_ends, same_run  # noqa: E402
 from tests.lives.jobs import WRONG, job  # noqa: E402
 
-pytestmark = pytest.mark.mpi(min_size=1)
+pytestmark = [pytest.mark.mpi(min_size=1), pytest.mark.usefixtures("quickly")]
 COMM = MPI.COMM_WORLD
 
 
@@ -48,7 +48,7 @@ class Fuse:
         monkeypatch.setattr(Shard, "_commit", commit)
         monkeypatch.setattr(lockstep, "SLICE_SECONDS", 1e-3)
         monkeypatch.setattr(lockstep, "LOOK_SECONDS", 1e-4)
-        monkeypatch.setattr(ensemble, "ASK_SECONDS", 0.0)
+        monkeypatch.setattr(stopping, "ASK_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -260,6 +260,7 @@ def test_parts_make_one_run(shared_path, fuse):
         COMM.Barrier()
     if COMM.rank == 0:
         same_run(RunFile(whole), RunFile(run))
+        assert not list(run.glob("lock*"))
     for wrong, match in (("1/4", "in 3 parts"), ("4/3", "no part K/N"), (None, "in 3 parts")):
         with pytest.raises(InputError, match=match):
             live(tables, run, resume=True, part=wrong)

@@ -44,17 +44,18 @@ def life(tmp_path, ranks, tables=MIDDLE):
     file = write_job(tables, tmp_path / "job.toml")
     run = tmp_path / "run"
     one = Life(ranks, "run", file, "--output", run, "--quiet")
-    one.until(lambda: len(list((run / "shards").glob("rank-*.h5"))) == ranks)
-    time.sleep(0.3)
+    one.at_work(run, ranks)
     return one
 
 
-def whole(tmp_path):
-    return RunFile(hpcda.run(MIDDLE, output=tmp_path / "whole", quiet=True))
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The run of the middle job that nobody interrupts."""
+    return RunFile(hpcda.run(MIDDLE, output=tmp_path_factory.mktemp("whole") / "run", quiet=True))
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
-def test_a_killed_run_is_told_dead_and_its_lock_does_not_hold_the_next_life(tmp_path, ranks):
+def test_a_killed_run_is_told_dead_and_its_lock_does_not_hold_the_next_life(tmp_path, whole, ranks):
     one, run = life(tmp_path, ranks), tmp_path / "run"
     every = one.ranks()
     assert told(run)[0].startswith("running: ")
@@ -68,19 +69,20 @@ def test_a_killed_run_is_told_dead_and_its_lock_does_not_hold_the_next_life(tmp_
         f"is gone: it was killed, or its node was lost; what was committed is whole, "
         f"`hpcda resume {run}` goes on"
     )
-    code, said, _ = Life(1, "resume", run, "--quiet").end()
-    assert code == 0, said
+    assert hpcda.resume(run, quiet=True) == run
     assert told(run)[0].startswith("done: 256/256 starts")
     assert not (run / "lock").exists() and not list((run / "shards").glob("*.open"))
-    same_run(whole(tmp_path), RunFile(run))
+    same_run(whole, RunFile(run))
 
 
 def test_the_second_of_two_runs_in_one_directory_is_refused(tmp_path):
     one, run = life(tmp_path, 1, LONG), tmp_path / "run"
-    for words in (["resume", run], ["run", tmp_path / "job.toml", "--output", run, "--resume"]):
-        code, said, _ = Life(1, *words, "--quiet").end()
-        assert code == 2
-        assert f"{run}: another run writes it: process {one.launcher} on " in said and "Traceback" not in said
+    refusal = f"{run}: another run writes it: process {one.launcher} on "
+    code, said, _ = Life(1, "resume", run, "--quiet").end()
+    assert code == 2 and refusal in said and "Traceback" not in said
+    with pytest.raises(InputError) as caught:
+        hpcda.run(tmp_path / "job.toml", output=run, resume=True, quiet=True)
+    assert refusal in str(caught.value)
     assert len(list((run / "shards").glob("rank-*.h5"))) == 1
     one.send(signal.SIGTERM, one.ranks())
     assert one.end()[0] == 75
@@ -115,7 +117,7 @@ def test_ranks_of_a_world_that_lost_its_first_are_waited_for(tmp_path):
     run = hpcda.run(job(ensemble={"starts": 2}), output=tmp_path / "run", quiet=True)
     (shard,) = (run / "shards").glob("rank-*.h5")
     marker_of(shard).write_text(f"{socket.gethostname()} {os.getppid()}\n")
-    with pytest.raises(InputError, match="still write it .rank-0000.h5."):
+    with pytest.raises(InputError, match="1 process of its earlier life still writes it .rank-0000.h5."):
         hpcda.resume(run, quiet=True)
     assert marker_of(shard).exists() and not (run / "lock").exists()
 

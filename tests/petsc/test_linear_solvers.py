@@ -33,10 +33,10 @@ def action():
     return Action(build_problem(load_job(JOB)).problem)
 
 
-def final_actions(action, minimizer, options):
+def final_actions(action, minimizer, options, starts=3):
     found = []
     with SolverOptions(options) as given, make_minimiser(action, minimizer) as minimiser:
-        for start in range(3):
+        for start in range(starts):
             climb = begin(Scene(action.problem, LADDER), WAYS["uniform"], 1, start)
             while not climb.ended(LADDER):
                 climb, rung = step(climb, LADDER, minimiser)
@@ -46,15 +46,21 @@ def final_actions(action, minimizer, options):
     return np.array(found)
 
 
+@pytest.fixture(scope="module")
+def expected(action):
+    """The minima with the linear solver that is chosen where nobody chooses."""
+    return final_actions(action, "newton", {})
+
+
 @pytest.mark.parametrize("name", CHOICES)
-def test_newton_finds_the_same_minimum_with_any_linear_solver(action, name):
+def test_newton_finds_the_same_minimum_with_any_linear_solver(action, expected, name):
     if name == "mumps" and not PETSc.Sys.hasExternalPackage("mumps"):
         pytest.skip("this PETSc was built without MUMPS")
-    expected = final_actions(action, "newton", {})
-    np.testing.assert_allclose(final_actions(action, "newton", CHOICES[name]), expected, rtol=1e-9)
+    starts = 1 if name == "minres" else len(expected)  # thousands of its iterations a step
+    found = final_actions(action, "newton", CHOICES[name], starts)
+    np.testing.assert_allclose(found, expected[:starts], rtol=1e-9)
 
 
-def test_options_reach_the_linear_solver_of_a_native_type(action):
-    expected = final_actions(action, "newton", {})
+def test_options_reach_the_linear_solver_of_a_native_type(action, expected):
     options = {"ksp_type": "cg", "pc_type": "jacobi", "ksp_max_it": 5000}
     np.testing.assert_allclose(final_actions(action, "nls", options), expected, rtol=1e-9)

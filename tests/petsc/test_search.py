@@ -19,6 +19,8 @@ from hpcda.analysis.summary import format_summary, summarize
 from hpcda.annealing import Finished, Reason
 from hpcda.job import load_job
 from hpcda.petsc import LockstepTeam
+from hpcda.search.ways import passes
+from tests.lives import quickly as quickly_
 from tests.oracles import ORACLES
 from tests.oracles.oracle import ROOT
 
@@ -73,32 +75,9 @@ def test_merged_starts_are_counted_in_the_levels_where_they_would_have_ended(tmp
     assert merged.outcome.iterations.sum() < 0.5 * alone.outcome.iterations.sum()
 
 
-def spread(folder, job, ranks):
-    """A run of the job on so many ranks."""
-    (folder / "job.toml").write_text(load_job(job).resolved_toml())
-    environment = {name: value for name, value in os.environ.items() if name not in cli.RANK_VARIABLES}
-    environment |= {
-        "OMPI_ALLOW_RUN_AS_ROOT": "1",
-        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-        "OMPI_MCA_rmaps_base_oversubscribe": "1",
-        "OMPI_MCA_hwloc_base_binding_policy": "none",
-        "OMPI_MCA_mpi_yield_when_idle": "1",
-        "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
-        "PRTE_MCA_hwloc_default_binding_policy": "none",
-        "PYTHONPATH": str(ROOT),
-    }
-    command = [sys.executable, "-m", "hpcda", "run", "job.toml", "--output", f"on-{ranks}", "--quiet"]
-    done = subprocess.run(
-        ["mpirun", "-n", str(ranks), *command],
-        cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return hpcda.open_run(folder / f"on-{ranks}")
-
-
 SHORT = {
     "dt": 0.02,
-    "samples": 151,
+    "samples": 61,
     "spin_up": 10.0,
     "observed": {"x": "x"},
     "noise_std": {"x": 0.02},
@@ -117,14 +96,44 @@ WRONG = {
 """A model that cannot explain the data, so that the search draws escapes."""
 
 
+@pytest.fixture
+def quickly(monkeypatch):
+    """Hopeless draws end soon."""
+    monkeypatch.setattr(passes, "WORK", quickly_.WORK)
+
+
+def spread(folder, job, ranks, hpcda_is=("-m", "hpcda")):
+    """A run of the job on so many ranks."""
+    (folder / "job.toml").write_text(load_job(job).resolved_toml())
+    environment = {name: value for name, value in os.environ.items() if name not in cli.RANK_VARIABLES}
+    environment |= {
+        "OMPI_ALLOW_RUN_AS_ROOT": "1",
+        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+        "OMPI_MCA_rmaps_base_oversubscribe": "1",
+        "OMPI_MCA_hwloc_base_binding_policy": "none",
+        "OMPI_MCA_mpi_yield_when_idle": "1",
+        "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+        "PRTE_MCA_hwloc_default_binding_policy": "none",
+        "PYTHONPATH": str(ROOT),
+    }
+    command = [sys.executable, *hpcda_is, "run", "job.toml", "--output", f"on-{ranks}", "--quiet"]
+    done = subprocess.run(
+        ["mpirun", "-n", str(ranks), *command],
+        cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return hpcda.open_run(folder / f"on-{ranks}")
+
+
 @pytest.mark.skipif(shutil.which("mpirun") is None, reason="there is no mpirun")
 @pytest.mark.parametrize("name", ["lorenz96-10-L2-2", "wrong"])
 def test_a_search_is_the_same_on_any_number_of_ranks(tmp_path, name):
     """The same starts, ways, first rungs, parents, ends and verdict; only what is merged may differ."""
-    job = WRONG
-    if name in ORACLES:
-        job = ORACLES[name].job(tmp_path, ensemble={"starts": 60, "seed": 2, "budget": "starts"})
-    one, *others = (spread(tmp_path, job, ranks) for ranks in ((1, 3) if name == "wrong" else (1, 2, 4)))
+    if name == "wrong":
+        one, *others = (spread(tmp_path, WRONG, ranks, (quickly_.__file__,)) for ranks in (1, 3))
+    else:
+        job = ORACLES[name].job(tmp_path, ensemble={"starts": 36, "seed": 2, "budget": "starts"})
+        one, *others = (spread(tmp_path, job, ranks) for ranks in (1, 2, 4))
     ends, alone = one.file.table("action"), one.file.same_as == one.file.start
     if name == "wrong":
         assert (one.file.table("parent") >= 0).any(), "escapes were drawn"
@@ -145,7 +154,7 @@ def test_a_search_is_the_same_on_any_number_of_ranks(tmp_path, name):
 
 
 @pytest.mark.parametrize("budget", ["verdict", "core-seconds"])
-def test_a_search_whose_starts_all_fail_ends_and_says_so(tmp_path, monkeypatch, budget):
+def test_a_search_whose_starts_all_fail_ends_and_says_so(tmp_path, monkeypatch, quickly, budget):
     """The first rung of each ends with a failure."""
     inner, failed = LockstepTeam.work, Reason.FAILED_LINE_SEARCH
 
@@ -177,14 +186,14 @@ EDGES = {
     "the best path": {"output": {"keep_paths": "best:1"}},
     "all paths": {"output": {"keep_paths": "all"}},
     "no parameters": {"model": {"name": "lorenz63"}},
-    "two windows": {"twin": [{**SHORT, "samples": 61}, {**SHORT, "samples": 41, "seed": 2}]},
+    "two windows": {"twin": [{**SHORT, "samples": 31}, {**SHORT, "samples": 21, "seed": 2}]},
     "one by one": {"solver": {"minimizer": "newton", "max_iterations": 20}, "ensemble": {"starts": 20}},
     "core-seconds": {"ensemble": {"budget": "core-seconds", "core_seconds": 1e-6}},
 }
 
 
 @pytest.mark.parametrize("edge", EDGES)
-def test_a_search_at_its_edges(tmp_path, edge):
+def test_a_search_at_its_edges(tmp_path, quickly, edge):
     changed = EDGES[edge]
     job = {**WRONG, **changed, "ensemble": {**WRONG["ensemble"], **changed.get("ensemble", {})}}
     found = hpcda.open_run(hpcda.run(job, output=tmp_path / "run", quiet=True))
@@ -201,7 +210,7 @@ def test_a_search_at_its_edges(tmp_path, edge):
                 found.file.path(int(start), int(rung))
 
 
-def test_what_merging_saves_is_told(tmp_path):
+def test_what_merging_saves_is_told(tmp_path, quickly):
     found = hpcda.open_run(hpcda.run(WRONG, output=tmp_path / "run", quiet=True))
     summary = summarize(found)
     timing, rungs = summary["timing"], len(found.file.header.rf)

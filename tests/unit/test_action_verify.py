@@ -245,6 +245,17 @@ def test_a_wrong_derivative_is_caught(which, scheme):
     assert (found.symmetry > 1e-12) == (which == "symmetry")
 
 
+def test_at_the_minimum_of_a_quadratic_action_only_rounding_is_left():
+    problem = linear_problem()
+    action, path = Action(problem), np.zeros(problem.size)
+    path -= np.linalg.solve(dense(action, path, RF), action.gradient(path, RF)[1])
+    assert np.linalg.norm(action.gradient(path, RF)[1]) < 1e-9
+    assert verify(action, path, RF).ok
+    wrong = Wrong(problem)
+    wrong.which = "hessian"
+    assert not verify(wrong, path, RF).ok
+
+
 def test_a_path_of_wrong_length_is_refused():
     problem, path = example("lorenz63", "trapezoid", "walk")
     with pytest.raises(ValueError, match="the problem has"):

@@ -15,6 +15,7 @@ import xarray as xr
 from synthetic_run import make_layout, write_run
 
 from hpcda.analysis import analyze, format_summary, open_run
+from hpcda.analysis import parallel as workers
 from hpcda.analysis.summary import at_bound, summarize
 from hpcda.errors import InputError
 from hpcda.search import Conclusion
@@ -332,7 +333,8 @@ def test_running_scheduler(separate):
     assert summary["verdict"]["code"] == "consistent_not_confirmed"
 
 
-def test_no_scheduler_there(separate):
+def test_no_scheduler_there(separate, monkeypatch):
+    monkeypatch.setattr(workers, "PATIENCE", "1s")
     with pytest.raises(OSError):
         analyze(separate[0], scheduler="tcp://127.0.0.1:9", problem=separate[1].problem)
 

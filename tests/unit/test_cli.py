@@ -18,6 +18,7 @@ from hpcda.check import check
 from hpcda.errors import InputError
 from hpcda.job import load_job
 from hpcda.job.schema import OutputTable
+from hpcda.job.text import to_toml
 from hpcda.template import write_template
 
 ROOT = Path(__file__).parents[2]
@@ -310,6 +311,56 @@ def test_the_reader_of_the_output_may_leave(tmp_path):
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+UNUSED = """
+from hpcda import Model, Parameter, State, Stimulus
+
+def build():
+    return Model(
+        name="decay",
+        states=(State("v", range=(0.0, 2.0)),),
+        parameters=(Parameter("rate", 1.0), Parameter("gain", 2.0)),
+        stimuli=(Stimulus("I"),),
+        equations=lambda x, p, u: [-p.rate * x.v],
+    )
+"""
+
+
+@pytest.mark.parametrize(
+    ("estimated", "notes"),
+    [
+        ({}, ["No parameter is estimated: only the states are unknown."]),
+        (
+            {"gain": {"estimate": True, "start": [0.0, 4.0]}},
+            ["Parameter gain is estimated, but the equations of decay do not contain it."],
+        ),
+    ],
+)
+def test_what_the_equations_do_not_contain_is_a_note(tmp_path, alone, capsys, estimated, notes):
+    """Nor are the derivatives of a quadratic action wrong, whose remainders are rounding alone."""
+    (tmp_path / "decay.py").write_text(UNUSED)
+    tables = {
+        "model": {"name": "decay.py:build", "parameters": estimated},
+        "twin": {
+            "dt": 0.1,
+            "samples": 31,
+            "observed": ["v"],
+            "noise_std": 0.1,
+            "stimulus": {"I": {"kind": "constant", "value": 1.0}},
+        },
+        "ladder": {"rf0": 1e-2, "alpha": 8.0, "rungs": 3},
+        "ensemble": {"starts": 1, "way": "uniform"},
+    }
+    (tmp_path / "job.toml").write_text(to_toml(tables))
+    notes = [*notes, "Stimulus I is given, but the equations of decay do not contain it."]
+    assert cli.main(["check", str(tmp_path / "job.toml")]) == 0
+    checked = capsys.readouterr().out
+    assert "WRONG" not in checked and "1 uniform start," in checked and "1 state at 31 times" in checked
+    assert cli.main(["run", str(tmp_path / "job.toml"), "--output", str(tmp_path / "run")]) == 0
+    said = capsys.readouterr().err
+    for note in notes:
+        assert checked.count(note) == 1 and said.count(f"note: {note}") == 1
 
 
 @pytest.mark.parametrize(

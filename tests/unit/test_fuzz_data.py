@@ -2,6 +2,7 @@
 """Damaged files of data: an InputError that names the file, or a table of finite numbers."""
 
 import io
+import os
 from typing import Any
 
 import h5py
@@ -208,3 +209,29 @@ def test_no_file_at_all(tmp_path, suffix):
             read_table(tmp_path / f"{name}{suffix}", "data.file")
         (one,) = caught.value.mistakes
         assert one.place == "data.file"
+
+
+@pytest.mark.parametrize("options", [{}, {"chunks": (1024,)}])
+@pytest.mark.parametrize("shape", [(10**12,), (10**6, 10**6)])
+def test_an_array_that_was_declared_and_never_written(tmp_path, shape, options):
+    file = tmp_path / "x.h5"
+    with h5py.File(file, "w") as writer:
+        writer.create_dataset("t", data=TIMES)
+        chunks = {name: one * len(shape) for name, one in options.items()}
+        writer.create_dataset("huge", shape=shape, dtype="f8", **chunks)
+    with pytest.raises(InputError) as caught:
+        read_table(file, "data.file")
+    (mistake,) = caught.value.mistakes
+    assert mistake.place == "data.file"
+    assert mistake.problem.startswith("x.h5 is too large: huge has 1") and "GB" in mistake.problem
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_what_is_no_file_is_told_at_once(tmp_path, suffix):
+    pipe, folder, device = (tmp_path / f"{name}{suffix}" for name in ("pipe", "folder", "device"))
+    os.mkfifo(pipe)
+    folder.mkdir()
+    device.symlink_to("/dev/zero")
+    for file, kind in ((pipe, "a pipe"), (folder, "a directory"), (device, "a pipe, a socket or a device")):
+        with pytest.raises(InputError, match=f"data.file: {file.name} is {kind}"):
+            read_table(file, "data.file")

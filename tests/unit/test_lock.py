@@ -1,5 +1,6 @@
 """The lock of a run: held by one at a time, and by nobody who is dead; with real processes."""
 
+import errno
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from hpcda import lock
-from hpcda.errors import InputError
+from hpcda.errors import InputError, StorageError
 from hpcda.lock import Holder, RunLock, holder, left_by
 from hpcda.process import alive, born
 
@@ -132,6 +133,57 @@ def test_parts_work_side_by_side(tmp_path):
         pass
     with pytest.raises(ValueError, match="no part"):
         RunLock(tmp_path, "4")
+
+
+def test_the_last_part_leaves_nothing_behind(tmp_path):
+    with RunLock(tmp_path, "1/3"):
+        with other(tmp_path, "2/3"), RunLock(tmp_path, "3/3"):
+            pass
+        assert sorted(file.name for file in tmp_path.iterdir()) == ["lock", "lock.1-3"]
+        with pytest.raises(InputError, match="part 1/3"), RunLock(tmp_path):
+            pass
+    assert list(tmp_path.iterdir()) == []
+
+
+TURNS = """
+import sys
+from hpcda.errors import InputError
+from hpcda.lock import RunLock
+folder, part = sys.argv[1:]
+had = 0
+for _ in range(150):
+    try:
+        with RunLock(folder, part, wait=20.0):
+            had += 1
+    except InputError:
+        pass
+print(had)
+"""
+
+
+def test_parts_that_come_and_go_at_once(tmp_path):
+    """The shared file is made and removed all the time; every part gets its lock each time."""
+    commands = [[sys.executable, "-c", TURNS, str(tmp_path), f"{part}/3"] for part in (1, 2, 3)]
+    every = [subprocess.Popen(one, stdout=subprocess.PIPE, text=True) for one in commands]
+    assert [one.communicate(timeout=120)[0] for one in every] == ["150\n"] * 3
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "remedy"), [(errno.ENOSPC, "make room, then"), (errno.EDQUOT, "make room below the quota, then")]
+)
+def test_no_room_is_no_mistake_of_the_input(tmp_path, monkeypatch, code, remedy):
+    def full(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(StorageError) as caught, RunLock(tmp_path):
+        pass
+    assert f"{os.strerror(code)}\n    {remedy} begin again" in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "job.toml").write_text("")
+    with pytest.raises(StorageError, match=f"then `hpcda resume {tmp_path}`"), RunLock(tmp_path):
+        pass
 
 
 def test_an_owner_on_another_host_lives_while_it_is_heard_of(tmp_path):

@@ -14,7 +14,16 @@ import pytest
 from hpcda import cli
 from hpcda.errors import InputError
 from hpcda.job.text import to_toml
-from hpcda.slurm import Batch, Profile, analysis_script, job_script, limit, load_profile, submit
+from hpcda.slurm import (
+    Batch,
+    Profile,
+    analysis_script,
+    job_script,
+    limit,
+    load_profile,
+    refuse_other_parts,
+    submit,
+)
 
 ROOT = Path(__file__).parents[2]
 JOB = ROOT / "jobs" / "lorenz96" / "short.toml"
@@ -210,6 +219,29 @@ def test_what_is_refused_before_it_is_submitted(tmp_path, capsys, monkeypatch, a
     said = capsys.readouterr().err
     assert all(word in said for word in words)
     assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize(
+    ("shard", "array", "told"),
+    [
+        ("rank-p2of8-0000.h5", 4, "begun in 8 parts, and cannot go on in 4 parts\n    give --array 8, "),
+        ("rank-p2of8-0000.h5", None, "begun in 8 parts, and cannot go on in 1 part\n    give --array 8, "),
+        ("rank-0000.h5", 2, "begun in 1 part, and cannot go on in 2 parts\n    leave out --array, "),
+        ("rank-p2of8-0003-2.h5", 8, ""),
+        ("rank-0001.h5", 1, ""),
+        ("rank-0001.h5", None, ""),
+    ],
+)
+def test_another_number_of_parts_is_refused(tmp_path, capsys, monkeypatch, shard, array, told):
+    (tmp_path / "run" / "shards").mkdir(parents=True)
+    (tmp_path / "run" / "shards" / shard).write_text("")
+    if not told:
+        refuse_other_parts(batch(tmp_path, array=array))
+        return
+    monkeypatch.chdir(tmp_path)
+    words = [] if array is None else ["--array", str(array)]
+    assert cli.main(["submit", str(JOB), "--output", "run", "--dry-run", *words]) == 2
+    assert f"--array: run was {told}or begin anew with --output DIR" in capsys.readouterr().err
 
 
 def test_a_mistake_of_the_job_is_found_before(tmp_path, capsys):

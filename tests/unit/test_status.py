@@ -99,7 +99,7 @@ def test_done(tmp_path):
     with Progress(tmp_path, starts=1, rungs=2, quiet=True) as progress:
         progress.update(done=1, rungs_done=2, lowest=3.5)
     lines = first(tmp_path)
-    assert lines[0].startswith("done: 1/1 starts, 2/2 rungs, lowest action 3.5") and len(lines) == 2
+    assert lines[0].startswith("done: 1/1 start, 2/2 rungs, lowest action 3.5") and len(lines) == 2
 
 
 SLURM = [

@@ -327,7 +327,7 @@ REFUSED = {
     "text": (lambda x, p: [x[0], "x1", 0], "'x1'"),
     "not a number": (lambda x, p: [x[0], float("nan"), 0], "nan"),
     "infinity": (lambda x, p: [x[0], 0, np.inf], "inf"),
-    "too few": (lambda x, p: [x[0]], "1 values for 3 states"),
+    "too few": (lambda x, p: [x[0]], "1 value for 3 states"),
     "a lone value": (lambda x, p: x[0], "not iterable"),
     "nothing": (lambda x, p: None, "NoneType"),
     "unknown parameter": (lambda x, p: [p.b, 0, 0], "no parameter 'b'"),

@@ -6,25 +6,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from problems import SMALL, example, linear_problem
+from drawing import LADDER
+from problems import example, linear_problem
 
 from hpcda.action import Action
 from hpcda.annealing import Ladder
-from hpcda.models.catalogue import catalogue, load_model
 from hpcda.problem import Estimated
 from hpcda.search import WAYS, Scene
 from hpcda.search.beam import Beam, coarse, consistent, lowest
 from hpcda.search.ways import grown
 from tests.oracles import ORACLES
 from tests.oracles.climbs import climbs
-
-LADDER = Ladder(0.01, 2.0, 12)
-
-
-def draw(problem, seed=1):
-    path = WAYS["grown"].draw(Scene(problem, LADDER), np.random.default_rng(seed))
-    assert path.shape == (problem.size,)
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -112,36 +104,6 @@ def test_few_sensors_are_solved_from_data_alone(few_sensors):
     paths = [WAYS["grown"].draw(scene, np.random.default_rng([1, start])) for start in range(2)]
     ends = climbs(scene.action, oracle.ladder, paths, [rung] * 2)
     assert any(oracle.solved(end.outcome.parts.total) for end in ends)
-
-
-CASES = [(name, "nonlinear and gaps") for name in catalogue()]
-CASES += [("lorenz63", "walk"), ("nakl", "independent and series"), ("lorenz63", "priors and sparse data")]
-
-
-@pytest.mark.parametrize(("name", "variant"), CASES)
-def test_every_model_gets_a_finite_path(name, variant, monkeypatch):
-    monkeypatch.setattr(grown, "TRIES", 1)
-    kind = load_model(name, SMALL.get(name)).kind
-    problem, _ = example(name, "map" if kind == "map" else "trapezoid", variant)
-    assert np.isfinite(draw(problem)).all()
-
-
-def test_a_path_comes_from_the_generator_alone():
-    problem, _ = example("lorenz63", "trapezoid", "walk")
-    assert np.array_equal(draw(problem, 3), draw(problem, 3))
-    assert not np.array_equal(draw(problem, 3), draw(problem, 4))
-
-
-def test_a_path_stays_within_bounds():
-    problem, _ = example("lorenz63", "hermite-simpson", "nonlinear and gaps")
-    bounded = replace(
-        problem,
-        parameters=tuple(replace(p, bounds=p.start) for p in problem.parameters),
-        state_bounds=0.5 * problem.state_start,
-    )
-    path = draw(bounded)
-    low, high = bounded.bounds
-    assert (path >= low).all() and (path <= high).all()
 
 
 @pytest.mark.parametrize("scheme", [1, 2])

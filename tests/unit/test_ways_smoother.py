@@ -3,35 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from problems import MATRIX, SMALL, example, linear_model, linear_problem
+from drawing import draw, scene_of
+from problems import MATRIX, example, linear_model, linear_problem
 
-from hpcda.action.native import Equations
-from hpcda.annealing import Ladder
-from hpcda.models.catalogue import catalogue, load_model
 from hpcda.models.model import Model, State
 from hpcda.problem import Estimated, Window
-from hpcda.search import WAYS, Scene
 from hpcda.search.forecast import Forecast
 from hpcda.search.smoother import Smoother
 from hpcda.search.ways import smoother as way
 
-LADDER = Ladder(0.01, 2.0, 5)
 FAR = np.zeros(3), np.full(3, 1e6)
-
-
-def scene_of(problem):
-    """A scene whose action is not compiled: beginning takes its equations alone."""
-    return Scene(problem, LADDER, SimpleNamespace(equations=Equations(problem)))
-
-
-def draw(problem, seed=1):
-    path = WAYS["smoother"].draw(scene_of(problem), np.random.default_rng(seed))
-    assert path.shape == (problem.size,)
-    return path
 
 
 def exact(problem, window, mean, std, easing, walk=0.0):
@@ -81,42 +65,22 @@ def test_windows_share_what_they_learn_of_parameters(monkeypatch):
     window = problem.windows[0]
     late = replace(window, data=window.data[::-1].copy() + 1.0)
     problem = replace(problem, windows=(window, late))
-    path = draw(problem)
+    path = draw(problem, "smoother")
     blocks, parameters = problem.split(path)
     swapped = replace(problem, windows=(late, window))
-    again, same = swapped.split(draw(swapped, seed=4))
+    again, same = swapped.split(draw(swapped, "smoother", 4))
     assert parameters == pytest.approx(same, abs=0.05)
     for a, b in zip(blocks, again[::-1], strict=True):
         assert a == pytest.approx(b, abs=0.15)
 
 
-CASES = [(name, "nonlinear and gaps") for name in catalogue()]
-CASES += [("lorenz63", "walk"), ("nakl", "independent and series")]
-
-
-@pytest.mark.parametrize(("name", "variant"), CASES)
-def test_every_model_gets_a_finite_path(name, variant):
-    kind = load_model(name, SMALL.get(name)).kind
-    problem, _ = example(name, "map" if kind == "map" else "trapezoid", variant)
-    assert np.isfinite(draw(problem)).all()
-
-
-def test_a_path_comes_from_the_generator_alone():
-    problem, _ = example("lorenz63", "trapezoid", "walk")
-    assert np.array_equal(draw(problem, 3), draw(problem, 3))
-    assert not np.array_equal(draw(problem, 3), draw(problem, 4))
-
-
-def test_a_path_and_its_members_stay_within_bounds():
+def test_members_stay_within_bounds():
     problem, _ = example("lorenz63", "trapezoid", "nonlinear and gaps")
     bounded = replace(
         problem,
         parameters=tuple(replace(p, bounds=p.start) for p in problem.parameters),
         state_bounds=0.5 * problem.state_start,
     )
-    path = draw(bounded)
-    low, high = bounded.bounds
-    assert (path >= low).all() and (path <= high).all()
     smoother = Smoother(Forecast(bounded))
     members = way.first_members(scene_of(bounded), bounded.windows[0], np.random.default_rng(1), None)
     smoother.filter(bounded.windows[0], members, np.random.default_rng(1), FAR)
@@ -134,7 +98,7 @@ def test_gaps_are_bridged_and_data_followed():
     data = truth[:, :1] + 0.5 * np.random.default_rng(3).standard_normal((200, 1))
     data[60:125] = np.nan
     problem = replace(problem, windows=(replace(empty, data=data),))
-    error = draw(problem).reshape(200, 3) - truth
+    error = draw(problem, "smoother").reshape(200, 3) - truth
     assert np.sqrt(np.mean(error**2)) < 1.5
 
 
@@ -149,7 +113,7 @@ def test_members_that_grow_without_bound_are_replaced():
     data[:5] = np.nan
     problem, _ = example(exploding(), "trapezoid", "states alone")
     window = Window(t, data, np.full((100, 1), 0.1), np.zeros((100, 0)))
-    path = draw(replace(problem, windows=(window,)))
+    path = draw(replace(problem, windows=(window,)), "smoother")
     assert path[20:] == pytest.approx(-1.0, abs=0.2)
 
 
@@ -166,7 +130,7 @@ def test_where_all_members_are_lost_the_last_mean_stays():
 
 def test_ranges_without_width_lose_no_member():
     problem, _ = example("lorenz63", "trapezoid", "nonlinear and gaps", state_start=np.ones((3, 2)))
-    path, _ = problem.split(draw(problem))
+    path, _ = problem.split(draw(problem, "smoother"))
     assert np.ptp(path[0][:, 2]) > 0.0
 
 
@@ -181,7 +145,7 @@ def test_linear_flows_too():
     """A flow with a parameter that nothing measures keeps that parameter's prior."""
     problem = linear_problem()
     problem = replace(problem, model=linear_model("flow"), discretization="trapezoid")
-    assert np.isfinite(draw(problem)).all()
+    assert np.isfinite(draw(problem, "smoother")).all()
 
 
 def test_the_first_point_is_smoothed_on_the_way_forward():

@@ -8,6 +8,7 @@ import numpy as np
 
 from hpcda.analysis.figures.style import PAGE, colour, figure, final_limits, level_of, save
 from hpcda.analysis.rundata import Run
+from hpcda.words import counted
 
 
 def draw_final_actions(run: Run, path: Path) -> Path:
@@ -47,8 +48,8 @@ def draw_final_actions(run: Run, path: Path) -> Path:
             right.set_xlim(0, 1.06 * bottom.max())
             right.xaxis.get_major_locator().set_params(integer=True)
         left.xaxis.get_major_locator().set_params(integer=True)
-        left.set_title(f"{len(rows)} of {len(outcome.start)} starts came to the end", fontsize=8.5)
-        right.set_title(f"{count} distinct {'minimum' if count == 1 else 'minima'}", fontsize=8.5)
+        left.set_title(f"{len(rows)} of {counted(len(outcome.start), 'start')} came to the end", fontsize=8.5)
+        right.set_title(counted(count, "distinct minimum", "distinct minima"), fontsize=8.5)
         right.text(0.98, run.band.highest, r"$\chi^2$ band", transform=right.get_yaxis_transform(),
                    ha="right", va="bottom", fontsize=7.5, color="#666666")  # fmt: skip
         return save(made, path)

@@ -24,6 +24,7 @@ from hpcda.analysis.figures.style import (
     short,
 )
 from hpcda.analysis.rundata import Run
+from hpcda.words import counted
 
 Array = npt.NDArray[np.float64]
 LABELS = 8
@@ -142,7 +143,7 @@ def _labels(axes: Any, run: Run) -> None:
         )  # fmt: skip
     rest = minima[LABELS:]
     if rest:
-        text = f"+ {len(rest)} levels above, {sum(m.count for m in rest)} starts"
+        text = f"+ {counted(len(rest), 'level')} above, {counted(sum(m.count for m in rest), 'start')}"
         axes.text(
             1.055,
             min(places[-1] + 0.06, 0.99),

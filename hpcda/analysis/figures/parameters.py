@@ -20,6 +20,7 @@ from hpcda.analysis.figures.style import (
     unit_label,
 )
 from hpcda.analysis.rundata import Run
+from hpcda.words import counted
 
 PANELS = 12
 
@@ -69,7 +70,9 @@ def draw_parameters(run: Run, path: Path) -> Path:
                     ncols=3, columnspacing=1.2, handlelength=1.6)  # fmt: skip
         if len(header.parameter) > PANELS:
             made.supxlabel(
-                f"{len(header.parameter) - PANELS} more are in summary.json", fontsize=7.5, color="#666666"
+                f"{counted(len(header.parameter) - PANELS, 'more is', 'more are')} in summary.json",
+                fontsize=7.5,
+                color="#666666",
             )
         return save(made, path)
 

@@ -13,6 +13,7 @@ from hpcda.analysis.prediction import Prediction, observe
 from hpcda.analysis.rundata import Run
 from hpcda.errors import InputError
 from hpcda.store.reader import StoredWindow
+from hpcda.words import counted
 
 Array = npt.NDArray[np.float64]
 PANELS = 12
@@ -82,7 +83,11 @@ def draw_paths(run: Run, path: Path, window: int = 0) -> Path:
         made.legend([handles[key] for key in shown], shown, loc="outside upper center",
                     ncols=min(len(shown), 6), columnspacing=1.2, handlelength=1.6)  # fmt: skip
         if left:
-            made.supxlabel(f"{left} more states are in candidate.csv", fontsize=7.5, color="#666666")
+            made.supxlabel(
+                f"{counted(left, 'more state is', 'more states are')} in candidate.csv",
+                fontsize=7.5,
+                color="#666666",
+            )
         return save(made, path)
 
 

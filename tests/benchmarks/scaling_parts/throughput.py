@@ -56,25 +56,26 @@ def _run(options: dict[str, Any]) -> None:
     """An ensemble; the seconds that ranks work between a barrier and the last one's end, and then wait."""
     from mpi4py import MPI
 
-    import hpcda.run as module
     from hpcda.job import Job, load_job
+    from hpcda.run import life
 
     comm, times = MPI.COMM_WORLD, {}
-    inner = module._work
+    inner = life._ensemble
 
-    def timed(*arguments: Any) -> None:
+    def timed(*arguments: Any) -> str:
         comm.Barrier()
         times["began"] = time.perf_counter()
-        inner(*arguments)
+        told = inner(*arguments)
         times["ended"] = time.perf_counter()
+        return told
 
-    module._work = timed
+    life._ensemble = timed
     job = load_job(options["job"])
     tables = job.model_dump(by_alias=True)
     tables["ensemble"]["starts"] = options["starts"]
     with tempfile.TemporaryDirectory() as folder:
         where = comm.bcast(folder, root=0)
-        module.run(Job.model_validate(tables), output=Path(where) / "run", quiet=True)
+        life.run(Job.model_validate(tables), output=Path(where) / "run", quiet=True)
         comm.Barrier()
     spans = comm.gather(times["ended"] - times["began"], root=0)
     if comm.rank == 0:

@@ -1,0 +1,38 @@
+"""Under a launcher every rank runs the command, and rank 0 alone speaks."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+RANK_VARIABLES = ("OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID")
+
+
+def rank() -> int:
+    """This process's rank as the launcher tells it, without loading MPI; 0 where there is no launcher."""
+    for name in RANK_VARIABLES:
+        if os.environ.get(name, "").isdigit():
+            return int(os.environ[name])
+    return 0
+
+
+class Silence:
+    """Sends the standard output of all ranks but 0 nowhere (``--help`` writes there)."""
+
+    def __enter__(self) -> None:
+        self._stream = sys.stdout
+        if rank():
+            sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
+
+    def __exit__(self, *_: object) -> None:
+        if sys.stdout is not self._stream:
+            sys.stdout.close()
+            sys.stdout = self._stream
+
+
+def say(text: str) -> None:
+    """Write to standard output, on rank 0."""
+    if rank() == 0:
+        sys.stdout.write(text.rstrip("\n") + "\n")
+        sys.stdout.flush()

@@ -1,0 +1,170 @@
+"""The directory of a run: who may write into it, what its earlier lives have left, its job and its index.
+
+All but `named_part` are for rank 0 alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import sys
+import tomllib
+from pathlib import Path
+
+from hpcda.build import refuse_used
+from hpcda.ensemble import Earlier, look_back
+from hpcda.errors import InputError, Mistake, StorageError, no_room
+from hpcda.job import Job, load_job, refuse_changed
+from hpcda.lock import RunLock
+from hpcda.store import (
+    INDEX,
+    PLAN,
+    SHARDS,
+    Journal,
+    Layout,
+    Part,
+    build_index,
+    clear,
+    in_use,
+    put_by,
+    set_aside,
+    shards_of,
+    survey,
+)
+from hpcda.words import counted
+
+JOB = "job.toml"
+
+
+def named_part(text: str | None) -> Part:
+    """The part that "K/N" names.
+
+    Raises:
+        InputError: It is none.
+    """
+    if text is None:
+        return Part()
+    number, slash, count = text.partition("/")
+    if slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count) <= 999_999:
+        return Part(int(number), int(count))
+    raise InputError(Mistake("--part", f"{text!r} is no part K/N", "give K from 1 to N, such as --part 2/8"))
+
+
+def admit(job: Job, directory: Path, part: Part, again: bool) -> None:
+    """Refuse what must not be run in a directory; on rank 0.
+
+    Raises:
+        InputError: It holds another run, or this one and `again` is False.
+    """
+    own = f"rank-{part.mark}-*" if part.mark else "*"
+    refuse_used(directory, None if again else own)
+    if (directory / JOB).exists() and (again or part.count > 1):
+        refuse_changed(load_job(directory / JOB), job)
+
+
+def hold(held: contextlib.ExitStack, job: Job, directory: Path, part: Part, again: bool) -> None:
+    """Take the lock of the run, or of the part, until `held` ends; on rank 0, before anything is written.
+
+    Raises:
+        InputError: Somebody else holds it, or has run another job there meanwhile; ranks of a world that has
+            lost its rank 0 are still at work; or the directory cannot be written.
+        StorageError: There is no room in it.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(directory, error) from None
+    held.enter_context(RunLock(directory, str(part)))
+    admit(job, directory, part, again)
+    used = [shard.name for shard in shards_of(directory, part) if in_use(shard)]
+    if used:
+        raise InputError(
+            Mistake(
+                os.fspath(directory),
+                counted(
+                    len(used),
+                    "process of its earlier life still writes",
+                    "processes of its earlier life still write",
+                )
+                + f" it ({used[0]})",
+                "wait until they have ended, or end them",
+            )
+        )
+    try:
+        clear(directory, part)
+    except OSError as error:
+        raise _unwritable(directory, error) from None
+
+
+def prepare(directory: Path, layout: Layout, part: Part, again: bool) -> None:
+    """Write job.toml whole or not at all; of several parts the first one does.
+
+    Raises:
+        InputError: The directory cannot be written, or another part has begun another job there meanwhile.
+    """
+    target = directory / JOB
+    draft = directory / f".{JOB}.{socket.gethostname()}.{os.getpid()}"
+    try:
+        if not again:
+            (directory / part.file(PLAN)).unlink(missing_ok=True)
+        if again and target.exists() and target.read_text(encoding="utf-8") == layout.job_toml:
+            return
+        draft.write_text(layout.job_toml, encoding="utf-8")
+        if part.count == 1 or again:
+            draft.replace(target)
+            return
+        with contextlib.suppress(FileExistsError):
+            target.hardlink_to(draft)
+        draft.unlink()
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            draft.unlink()
+        raise _unwritable(directory, error) from None
+    refuse_changed(load_job(target), load_job(tomllib.loads(layout.job_toml)))
+
+
+def left_there(job: Job, directory: Path, part: Part, layout: Layout, again: bool) -> Earlier:
+    """What earlier lives of the run have left; on rank 0, which holds the run. Damaged shards are set aside.
+
+    Raises:
+        InputError: It cannot be read, or belongs to another run.
+    """
+    if not again:
+        return Earlier()
+    for shard in set_aside(directory, layout.fingerprints, part):
+        sys.stderr.write(f"hpcda: {shard}\n")
+    put_by(directory, part, layout)
+    found = survey(directory, part, layout)
+    informed = job.ensemble.way == "auto"
+    decisions = Journal(directory / part.file(PLAN)).read() if informed else []
+    if informed and len(found.start) and not decisions:
+        raise InputError(
+            Mistake(
+                os.fspath(directory / part.file(PLAN)),
+                "it is not there, and only it says what this search has decided",
+                "bring it back from a copy, or begin anew with --output DIR",
+            )
+        )
+    return look_back(found, decisions, informed, len(layout.rf), job.ensemble.ranks_per_start)
+
+
+def index(directory: Path, part: Part) -> None:
+    """Make the index where there is none, unless other parts are at work, the last of which makes it.
+
+    Raises:
+        InputError: A shard has been damaged meanwhile; but not where it is another part's.
+    """
+    shards = sorted((directory / SHARDS).glob("rank-*.h5"))
+    if shards and not (directory / INDEX).exists() and not any(in_use(shard) for shard in shards):
+        try:
+            build_index(directory)
+        except InputError as error:
+            if part.count == 1:
+                raise
+            sys.stderr.write(f"hpcda: {INDEX} is not made yet: {error}\n")
+
+
+def _unwritable(directory: Path, error: OSError) -> InputError | StorageError:
+    problem = f"{directory} cannot be written: {error.strerror}"
+    return no_room(directory, error) or InputError(Mistake("output.directory", problem, "give --output DIR"))

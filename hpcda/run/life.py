@@ -1,0 +1,286 @@
+"""A life of a run: from its begin, or from where it was, to its end, or to where it is stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hpcda.action import Action, unused
+from hpcda.annealing import Ladder
+from hpcda.build import build_problem
+from hpcda.ensemble import Earlier, Ensemble, Lives
+from hpcda.errors import InputError, Mistake, StoppedError
+from hpcda.job import Job, load_job, settled
+from hpcda.lock import refuse_held
+from hpcda.progress import Progress, duration
+from hpcda.run.directory import JOB, admit, hold, index, left_there, named_part, prepare
+from hpcda.run.plan import plan_of, share_of
+from hpcda.search import WAYS, Scene, begin
+from hpcda.stop import Stop, deadline, sentence
+from hpcda.store import INDEX, PLAN, Journal, Layout, Part, Shard
+from hpcda.words import counted
+
+TRIED = 20
+"""Paths of which one at least must have a finite action."""
+
+
+def run(
+    job: Job | Mapping[str, Any] | str | os.PathLike[str],
+    petsc_options: Sequence[str] = (),
+    output: str | os.PathLike[str] | None = None,
+    quiet: bool = False,
+    resume: bool = False,
+    time_limit: str | float | None = None,
+    part: str | None = None,
+) -> Path:
+    """Run a job on all ranks of the MPI world; one rank where nothing launched several.
+
+    Args:
+        job: A job, its tables as a dict, or the path of a job file.
+        petsc_options: PETSc options as typed on a command line, ``["-tao_gatol", "1e-9"]``; they
+            overrule the job's.
+        output: Directory of the results, instead of the job's.
+        quiet: Show no progress.
+        resume: Go on with the run that the directory holds, where it holds one.
+        time_limit: When to stop: seconds from now, "H:M:S", or "slurm" for the end of the Slurm job.
+        part: "K/N" to run part K of N, which share the directory, each in a world of its own.
+
+    Returns:
+        The run's directory, which holds run.h5.
+
+    Raises:
+        InputError: Mistakes in the job, its data, the options or the output directory; nothing has been
+            written.
+        StoppedError: A signal or the time limit ended it; what was done is kept, and `resume` goes on.
+    """
+    job = job if isinstance(job, Job) else load_job(job)
+    directory = Path(output) if output is not None else job.output_directory
+    return _live(job, directory, _Wish(tuple(petsc_options), quiet, resume, time_limit, part))
+
+
+def resume(
+    directory: str | os.PathLike[str],
+    job: Job | Mapping[str, Any] | str | os.PathLike[str] | None = None,
+    petsc_options: Sequence[str] = (),
+    quiet: bool = False,
+    time_limit: str | float | None = None,
+    part: str | None = None,
+) -> Path:
+    """Go on with a run that was stopped or killed, on any number of ranks.
+
+    Finished starts are not run again; those at work go on after their last stored rung. A run that is
+    complete stays as it is.
+
+    Args:
+        directory: Directory of the run.
+        job: The job with more starts, more rungs or a larger budget; by default the run's own.
+        petsc_options: See `run`; by default those of the run.
+        quiet: See `run`.
+        time_limit: See `run`.
+        part: See `run`.
+
+    Returns:
+        The run's directory.
+
+    Raises:
+        InputError: There is no run, another process is at work on it, or the job has changed otherwise.
+        StoppedError: See `run`.
+    """
+    folder = Path(directory)
+    if job is None:
+        if not (folder / JOB).is_file():
+            raise InputError(
+                Mistake(
+                    os.fspath(directory),
+                    f"it holds no {JOB}" if folder.is_dir() else "there is no such directory",
+                    "name the directory of a run, or give the job with --job",
+                )
+            )
+        job = load_job(folder / JOB)
+    job = job if isinstance(job, Job) else load_job(job)
+    return _live(job, folder, _Wish(tuple(petsc_options), quiet, True, time_limit, part))
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """How a run is to be run, beside its job."""
+
+    petsc_options: tuple[str, ...]
+    quiet: bool
+    resume: bool
+    time_limit: str | float | None
+    part: str | None
+
+
+def _live(job: Job, directory: Path, wish: _Wish) -> Path:
+    """One life of a run, from its begin or where it was to its end or where it is stopped."""
+    began = time.time()
+    part = named_part(wish.part)
+    with Stop(began) as stop:
+        _announce(job, wish.petsc_options)
+        from hpcda.mpi import World, all_agree, all_or_none
+        from hpcda.petsc import SolverOptions, given_options
+        from hpcda.run.layout import layout_of
+
+        with World(job.ensemble.ranks_per_start) as world, contextlib.ExitStack() as held:
+            comm = world.comm
+            stop.deadline = comm.bcast(all_or_none(comm, lambda: deadline(wish.time_limit, began)))
+            stop.listen()
+            whole = settled(job, given_options(wish.petsc_options))
+            all_or_none(comm, lambda: refuse_held(directory, str(part)))
+            all_or_none(comm, lambda: admit(whole, directory, part, wish.resume))
+            built = all_agree(comm, lambda: build_problem(job))
+            action = all_agree(comm, lambda: Action(built.problem))
+            ladder = Ladder(job.ladder.rf0, job.ladder.alpha, job.ladder.count, tuple(job.ladder.first_rungs))
+            options = SolverOptions(job.solver.petsc, wish.petsc_options)
+            with options:
+                scene = Scene(built.problem, ladder, action)
+                if world.rank == 0 and not wish.quiet:
+                    for note in (*built.notes, *unused(action.equations)):
+                        sys.stderr.write(f"note: {note}\n")
+                solver = _try_once(job, scene, world, options, part)
+                layout = layout_of(whole, built, scene, world, wish.petsc_options, solver)
+                all_or_none(comm, lambda: hold(held, whole, directory, part, wish.resume))
+                earlier = comm.bcast(
+                    all_or_none(comm, lambda: left_there(job, directory, part, layout, wish.resume))
+                )
+                all_or_none(comm, lambda: prepare(directory, layout, part, wish.resume))
+                told = _ensemble(job, scene, world, layout, directory, wish, part, earlier, stop)
+            all_or_none(comm, lambda: index(directory, part))
+            world.wait()
+    if told:
+        raise StoppedError(told, directory)
+    return directory
+
+
+def _announce(job: Job, petsc_options: Sequence[str]) -> None:
+    """PETSc reads options such as -log_view once, when it is loaded: from its environment variable."""
+    if "petsc4py.PETSc" not in sys.modules:
+        words = [word for name, value in job.solver.petsc.items() for word in (f"-{name}", str(value))]
+        # A signal asks a run to stop; PETSc's own handlers would end it.
+        words.append("-no_signal_handler")
+        known = os.environ.get("PETSC_OPTIONS", "")
+        os.environ["PETSC_OPTIONS"] = shlex.join([*shlex.split(known), *words, *petsc_options])
+
+
+def _try_once(job: Job, scene: Scene, world: Any, options: Any, part: Part) -> str:
+    """One iteration from the first path whose action is finite: does a solver use every option?
+
+    Returns:
+        How linear systems are solved, as a sentence; empty where the minimiser does not tell.
+    """
+    from hpcda.petsc import make_team
+
+    way = "quiet" if job.ensemble.way == "auto" else job.ensemble.way
+    tried = min(job.ensemble.starts, TRIED)
+    for start in range(tried):
+        climb = begin(scene, WAYS[way], job.ensemble.seed, start)
+        rf = float(scene.ladder.rf[climb.next])
+        if np.isfinite(scene.action.value(climb.path, rf).total):
+            break
+    else:
+        which = "the first path" if tried == 1 else f"each of the first {tried} paths"
+        raise InputError(
+            Mistake(
+                "ensemble",
+                f"the action of {which} is not finite at Rf = {rf:g}",
+                "narrow the ranges of states and parameters, or look for a logarithm, root or division "
+                "that fails there",
+            )
+        )
+    team = make_team(
+        scene.action,
+        scene.ladder,
+        job.solver.minimizer,
+        comm=world.group,
+        max_iterations=1,
+        share=share_of(job, part).count(job.ensemble.starts) / world.groups,
+    )
+    try:
+        team.take(climb)
+        team.work()
+        options.check()
+        return team.linear
+    finally:
+        team.destroy()
+
+
+def _ensemble(
+    job: Job, scene: Scene, world: Any, layout: Layout, directory: Path, wish: _Wish, part: Part,
+    earlier: Earlier, stop: Stop,
+) -> str:  # fmt: skip
+    """Run what is left.
+
+    Returns:
+        Why and where it was stopped, as a sentence; empty where it came to its end.
+    """
+    from hpcda.mpi import Queue
+    from hpcda.petsc import make_team
+
+    progress = None
+    if world.rank == 0:
+        progress = Progress(directory, starts=0, rungs=0, ranks=world.size, quiet=wish.quiet, mark=part.mark)
+    share = share_of(job, part)
+    queue = Queue(world.comm, world.group, 0)
+    team = make_team(
+        scene.action,
+        scene.ladder,
+        job.solver.minimizer,
+        comm=world.group,
+        max_iterations=job.solver.max_iterations,
+        barrier=job.solver.barrier,
+        rung_tolerance=job.solver.rung_tolerance,
+        watch=lambda iteration, value: ensemble.watch(),
+        share=share.count(job.ensemble.starts) / world.groups,
+    )
+
+    def make_shard() -> Shard:
+        if world.rank == 0:
+            (directory / INDEX).unlink(missing_ok=True)
+        return Shard.create(directory, world.group_number, layout, wish.resume, part)
+
+    lives = Lives(earlier, stop, Journal(directory / part.file(PLAN)), job.solver.max_seconds)
+    ensemble = Ensemble(
+        scene, world, team, make_shard if world.leads else None, queue, job.ensemble.seed,
+        job.ensemble.merge, progress, lives,
+    )  # fmt: skip
+    try:
+        try:
+            whole = ensemble.run(plan_of(job, scene, world, share))
+        finally:
+            ensemble.close()
+    except Exception as error:
+        if progress is not None:
+            progress.finish("failed", " ".join(f"{type(error).__name__}: {error}".split())[:500])
+        raise
+    team.destroy()
+    world.wait()
+    told = ""
+    if progress is not None:
+        ensemble.tell()
+        if whole:
+            progress.finish("done", "" if ensemble.worked else "it was complete already")
+        else:
+            told = _stopped(progress, directory, part, sentence(ensemble.why))
+    queue.close()
+    return str(world.comm.bcast(told))
+
+
+def _stopped(progress: Progress, directory: Path, part: Part, why: str) -> str:
+    """Tell that the run was stopped: a sentence that says so, and how to go on."""
+    now = progress.snapshot
+    again = f"hpcda resume {shlex.quote(os.fspath(directory))}" + (f" --part {part}" if str(part) else "")
+    progress.finish("stopped", why)
+    return (
+        f"stopped by {why} after {duration(now.seconds)}: {now.done} of {counted(now.starts, 'start')} done, "
+        f"resume with: {again}"
+    )

@@ -1,0 +1,33 @@
+"""Which starts a run has, and which of them a part of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hpcda.job import Job
+from hpcda.search import Auto, Budget, Plain, Plan, Scene, Share
+from hpcda.store import Part
+
+ROUND, GROUP_ROUND = 4096, 16
+"""Starts of the plain ensemble that are run side by side: at least so many, and so many a group of ranks."""
+HELD = 5e8
+"""Bytes of paths that a group of ranks may hold for them, where that leaves it `GROUP_ROUND` starts."""
+
+
+def plan_of(job: Job, scene: Scene, world: Any, share: Share) -> Plan:
+    """Which starts are run."""
+    ensemble = job.ensemble
+    if ensemble.way == "auto":
+        seconds = (ensemble.core_seconds or np.inf) / share.parts
+        budget = Budget(share.count(ensemble.starts), seconds, ensemble.ends == "verdict")
+        return Auto(scene, ensemble.seed, budget, share)
+    held = int(HELD / (8 * scene.problem.size))
+    round_of_all = max(GROUP_ROUND, min(ROUND // world.groups, held)) * world.groups
+    return Plain(ensemble.way, scene.ladder, share.count(ensemble.starts), round_of_all, share)
+
+
+def share_of(job: Job, part: Part) -> Share:
+    """The starts of a part."""
+    return Share(part.number - 1, part.count, len(job.ladder.first_rungs))

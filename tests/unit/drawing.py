@@ -1,0 +1,27 @@
+"""First paths of any way to begin."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+
+from hpcda.action.native import Equations
+from hpcda.annealing import Ladder
+from hpcda.search import WAYS, Scene
+
+LADDER = Ladder(0.01, 2.0, 12)
+
+
+def scene_of(problem, name=""):
+    """A scene whose action is compiled for the one way that minimises; others take its equations alone."""
+    if name == "grown":
+        return Scene(problem, LADDER)
+    return Scene(problem, LADDER, SimpleNamespace(equations=Equations(problem)))
+
+
+def draw(problem, name, seed=1):
+    """A first path."""
+    path = WAYS[name].draw(scene_of(problem, name), np.random.default_rng(seed))
+    assert path.shape == (problem.size,)
+    return path
