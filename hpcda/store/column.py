@@ -22,6 +22,8 @@ from hpcda.store.schema import Array
 
 ROWS = 32
 """Rows of a chunk, but where a row is a path."""
+AHEAD, MOST = 0.125, 2**18
+"""Tables grow by this share of their rows, by so many bytes at most, and by one chunk at least."""
 _CODES = {"f8": "<d", "i8": "<q", "i4": "<i", "i2": "<h", "i1": "<b", "u4": "<I"}
 
 
@@ -63,7 +65,7 @@ class Column:
         )
         self._id, self._tail, self._grow, self._room = dataset.id, tail, grow, room
         self._item = kind.itemsize
-        self._row = self._item * math.prod(tail)
+        self.width = self._item * math.prod(tail)
         self._pack = struct.Struct(_CODES[dtype]).pack
         self._chunks: list[int] = []
 
@@ -81,38 +83,39 @@ class Column:
         first, chunks = len(self._chunks), -(-rows // self._grow)
         if chunks <= first:
             return
-        if self._row:
-            self._room.take((chunks - first) * self._grow * self._row)
+        if self.width:
+            self._room.take((chunks - first) * self._grow * self.width)
         self._id.set_extent((chunks * self._grow, *self._tail))
         for chunk in range(first, chunks):
             place = (chunk * self._grow, *(0 for _ in self._tail))
-            self._chunks.append(self._id.get_chunk_info_by_coord(place).byte_offset if self._row else 0)
+            self._chunks.append(self._id.get_chunk_info_by_coord(place).byte_offset if self.width else 0)
 
     def write(self, row: int, value: float, element: int = 0) -> None:
         """Write one element of a row, the first by default."""
         chunk, rest = divmod(row, self._grow)
-        offset = self._chunks[chunk] + rest * self._row + element * self._item
+        offset = self._chunks[chunk] + rest * self.width + element * self._item
         self._room.write(self._pack(value), offset)
 
     def write_part(self, row: int, values: bytes | memoryview, element: int = 0) -> None:
         """Write the bytes of some elements of a row, of all of them by default."""
         if values:
             chunk, rest = divmod(row, self._grow)
-            self._room.write(values, self._chunks[chunk] + rest * self._row + element * self._item)
+            self._room.write(values, self._chunks[chunk] + rest * self.width + element * self._item)
 
 
 class Table:
-    """Columns that grow together.
+    """Columns that grow together, ahead of what is asked for: every growth is a change of metadata.
 
     Args:
         columns: The columns.
         room: Where they grow.
-        ahead: Share of the rows that are there by which they grow at least.
+        ahead: Whether they grow ahead.
     """
 
-    def __init__(self, columns: Sequence[Column], room: Room, ahead: float = 0.0) -> None:
-        self._columns, self._room, self._ahead = columns, room, ahead
-        self._rows = 0
+    def __init__(self, columns: Sequence[Column], room: Room, ahead: bool = True) -> None:
+        self._columns, self._room = columns, room
+        self._most = MOST // max(column.width for column in columns) if ahead else 0
+        self.widths = 0
 
     def make_room(self, row: int) -> None:
         """Grow until `row` exists; that it does is on the disk then.
@@ -120,12 +123,13 @@ class Table:
         Raises:
             StorageError: There is no room.
         """
-        if row < self._rows:
+        if row < self.widths:
             return
+        rows = row + 1 + min(int(AHEAD * self.widths), self._most)
         with self._room.writing():
             for column in self._columns:
-                column.extend(row + 1 + int(self._ahead * self._rows))
-        self._rows = min(column.rows for column in self._columns)
+                column.extend(rows)
+        self.widths = min(column.rows for column in self._columns)
         self._room.flush()
 
 

@@ -12,9 +12,6 @@ from hpcda.store.column import ROWS, Column, Table, bytes_of
 from hpcda.store.room import Room
 from hpcda.store.schema import Array, Layout, RungRecord, best_of
 
-AHEAD = 0.125
-"""Share by which the table grows at least where every rung's path is kept."""
-
 
 class KeptPaths:
     """The table of kept paths.
@@ -45,7 +42,7 @@ class KeptPaths:
         self._rung = Column(group, "rung", "i4", (), -1, ROWS, room)
         self._check = Column(group, "check", "u4", (), 0, ROWS, room)
         columns = (self._states, self._parameters, self._start, self._rung, self._check)
-        self._table = Table(columns, room, AHEAD if self.every_rung else 0.0)
+        self._table = Table(columns, room, ahead=self._best is None)
 
     def add(self, start: int, rung: int, path: Array) -> None:
         """Keep a path, flat, shape (size,)."""

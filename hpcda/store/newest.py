@@ -35,7 +35,7 @@ class NewestPaths:
         self._path = Column(group, "path", "f8", (2, size), np.nan, 1, room)
         self._check = Column(group, "check", "u4", (2,), 0, 1, room)
         self._row = Column(group, "row", "i8", (), -1, 1, room)
-        self._table = Table((self._path, self._check, self._row), room)
+        self._table = Table((self._path, self._check, self._row), room, ahead=False)
 
     def take(self) -> int:
         """A place for a start."""

@@ -11,7 +11,6 @@ from hpcda.store.checks import path_check
 from hpcda.store.column import ROWS, Column, Table, bytes_of
 from hpcda.store.room import Room
 from hpcda.store.schema import Array
-from hpcda.store.starts import AHEAD
 
 
 class Sketches:
@@ -27,7 +26,7 @@ class Sketches:
         group = file.create_group("ended")
         self._sketch = Column(group, "sketch", "f8", (size,), np.nan, ROWS, room)
         self._check = Column(group, "check", "u4", (), 0, ROWS, room)
-        self._table = Table((self._sketch, self._check), room, AHEAD)
+        self._table = Table((self._sketch, self._check), room)
 
     def make_room(self, row: int) -> None:
         """Grow until `row` exists."""
@@ -53,7 +52,7 @@ class Minima:
         self._path = Column(group, "path", "f8", (size,), np.nan, 1, room)
         self._start = Column(group, "start", "i8", (), -1, 1, room)
         self._check = Column(group, "check", "u4", (), 0, 1, room)
-        self._table = Table((self._path, self._start, self._check), room)
+        self._table = Table((self._path, self._start, self._check), room, ahead=False)
         self._places: dict[int, int] = {}
 
     def keep(self, minima: Mapping[int, Array], spared: Collection[int]) -> None:

@@ -12,8 +12,6 @@ from hpcda.store.column import ROWS, Column, Table
 from hpcda.store.room import Room
 from hpcda.store.schema import PER_RUNG, PER_START, Layout, RungRecord
 
-AHEAD = 0.125
-"""Share by which the table grows at least: metadata change rarely."""
 FILL = {
     **dict.fromkeys(("start", "way", "first_rung", "parent", "partner", "same_as"), -1),
     **dict.fromkeys(("began", "ended"), np.nan),
@@ -46,7 +44,7 @@ class Starts:
         self._parameters = Column(group, "parameters", "f8", (rungs, self._shared), np.nan, ROWS, room)
         self._check = Column(group, "check", "u4", (rungs,), 0, ROWS, room)
         columns = (*self._single.values(), *self._numbers.values(), self._parameters, self._check)
-        self._table = Table(columns, room, AHEAD)
+        self._table = Table(columns, room)
 
     def begin(self, values: Mapping[str, float]) -> int:
         """Write what is known when a start begins.
