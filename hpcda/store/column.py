@@ -87,8 +87,14 @@ class Column:
             self._room.take((chunks - first) * self._grow * self.width)
         self._id.set_extent((chunks * self._grow, *self._tail))
         for chunk in range(first, chunks):
-            place = (chunk * self._grow, *(0 for _ in self._tail))
-            self._chunks.append(self._id.get_chunk_info_by_coord(place).byte_offset if self.width else 0)
+            self._chunks.append(self._place(chunk) if self.width else 0)
+
+    def _place(self, chunk: int) -> int:
+        """Where a chunk begins in the file."""
+        index = (chunk * self._grow, *(0 for _ in self._tail))
+        begin: int = self._id.get_chunk_info_by_coord(index).byte_offset
+        self._room.holds_numbers(begin, self._grow * self.width)
+        return begin
 
     def write(self, row: int, value: float, element: int = 0) -> None:
         """Write one element of a row, the first by default."""
@@ -126,11 +132,10 @@ class Table:
         if row < self.widths:
             return
         rows = row + 1 + min(int(AHEAD * self.widths), self._most)
-        with self._room.writing():
+        with self._room.growing():
             for column in self._columns:
                 column.extend(rows)
-        self.widths = min(column.rows for column in self._columns)
-        self._room.flush()
+        self._rows = min(column.rows for column in self._columns)
 
 
 def bytes_of(values: Array) -> bytes | memoryview:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from hpcda.store.integrity import BYTES, INDEX, check_rows, check_rungs, damage,
 from hpcda.store.marker import in_use
 from hpcda.store.schema import PER_RUNG, PER_START, Array, best_of
 from hpcda.store.tables import committed_rungs, current_rows
+from hpcda.store.undo import mend
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,9 @@ class RunFile:
                     f"bring them back beside {INDEX}; a run is moved or copied as a whole directory",
                 )
             )
+        for shard in there.values():
+            with suppress(OSError):  # where nothing may be written it is read as it is, and found damaged
+                mend(shard)
         changed = [shard for name, shard in there.items() if known is None or known.get(name) != state(shard)]
         for shard, verdict in zip(changed, guarded(changed), strict=True):
             if verdict.kind != "ok":

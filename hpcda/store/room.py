@@ -13,6 +13,7 @@ import h5py
 
 from hpcda.errors import StorageError
 from hpcda.store.failure import writing
+from hpcda.store.undo import Span, forget, save
 
 LOOK_SECONDS = 5.0
 MARGIN = 16384
@@ -37,6 +38,7 @@ class Room:
         self._path, self._id = path, file.id
         self._handle = file.id.get_vfd_handle()
         self._looked = time.monotonic()
+        self._numbers: list[Span] = []
         self.lost = False
 
     @contextmanager
@@ -78,6 +80,23 @@ class Room:
         except OSError:
             with self.writing():
                 raise
+
+    def holds_numbers(self, begin: int, size: int) -> None:
+        """Say that a stretch of the file holds numbers: HDF5 never changes it by itself."""
+        self._numbers.append((begin, begin + size))
+
+    @contextmanager
+    def growing(self) -> Iterator[None]:
+        """Let arrays grow: all of it is on the disk afterwards, or, where the process is killed, nothing.
+
+        Raises:
+            StorageError: There is no room.
+        """
+        with self.writing():
+            save(self._path, self._handle, self._id.get_filesize(), self._numbers)
+            yield
+            self.flush()
+            forget(self._path)
 
     def flush(self) -> None:
         """Hand what HDF5 holds to the operating system.
