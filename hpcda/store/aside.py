@@ -46,7 +46,8 @@ def set_aside(
 ) -> list[SetAside]:
     """Rename the shards of a run from which it cannot go on; for who holds the run's lock, or the part's.
 
-    Those whose process was killed while they grew are mended first. Shards that others write are left alone. Where a shard is set aside the index, which names it, is removed.
+    Those whose process was killed while they grew are mended first. Shards that others write are left alone.
+    Where a shard is set aside the index, which names it, is removed.
 
     Args:
         run_dir: Directory of the run.

@@ -45,8 +45,13 @@ def save(shard: Path, handle: int, end: int, data: Iterable[Span]) -> None:
     content = b"".join(pieces)
     target = undo_of(shard)
     draft = target.with_name(f".{target.name}")
-    draft.write_bytes(content + _SEAL.pack(zlib.crc32(content)))
-    draft.rename(target)
+    try:
+        draft.write_bytes(content + _SEAL.pack(zlib.crc32(content)))
+        draft.rename(target)
+    except OSError:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise
 
 
 def forget(shard: Path) -> None:
