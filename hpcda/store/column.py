@@ -121,7 +121,7 @@ class Table:
     def __init__(self, columns: Sequence[Column], room: Room, ahead: bool = True) -> None:
         self._columns, self._room = columns, room
         self._most = MOST // max(column.width for column in columns) if ahead else 0
-        self.widths = 0
+        self._rows = 0
 
     def make_room(self, row: int) -> None:
         """Grow until `row` exists; that it does is on the disk then.
@@ -129,9 +129,9 @@ class Table:
         Raises:
             StorageError: There is no room.
         """
-        if row < self.widths:
+        if row < self._rows:
             return
-        rows = row + 1 + min(int(AHEAD * self.widths), self._most)
+        rows = row + 1 + min(int(AHEAD * self._rows), self._most)
         with self._room.growing():
             for column in self._columns:
                 column.extend(rows)

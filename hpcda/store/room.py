@@ -13,7 +13,7 @@ import h5py
 
 from hpcda.errors import StorageError
 from hpcda.store.failure import writing
-from hpcda.store.undo import Span, forget, save
+from hpcda.store.undo import Span, forget, joined, save
 
 LOOK_SECONDS = 5.0
 MARGIN = 16384
@@ -93,6 +93,7 @@ class Room:
             StorageError: There is no room.
         """
         with self.writing():
+            self._numbers = joined(self._numbers)
             save(self._path, self._handle, self._id.get_filesize(), self._numbers)
             yield
             self.flush()

@@ -27,6 +27,17 @@ def undo_of(shard: Path) -> Path:
     return shard.with_suffix(".undo")
 
 
+def joined(data: Iterable[Span]) -> list[Span]:
+    """The same stretches, rising, those that touch as one."""
+    found: list[Span] = []
+    for begin, stop in sorted(data):
+        if found and begin <= found[-1][1]:
+            found[-1] = (found[-1][0], max(stop, found[-1][1]))
+        else:
+            found.append((begin, stop))
+    return found
+
+
 def save(shard: Path, handle: int, end: int, data: Iterable[Span]) -> None:
     """Copy all of a shard that growing may change.
 
@@ -34,7 +45,7 @@ def save(shard: Path, handle: int, end: int, data: Iterable[Span]) -> None:
         shard: The file.
         handle: Its open descriptor.
         end: Where it ends.
-        data: Stretches that hold numbers, which growing leaves alone.
+        data: Stretches that hold numbers, which growing leaves alone; rising and apart, as `joined` makes them.
 
     Raises:
         OSError: It cannot be written.
@@ -94,11 +105,11 @@ def _pieces(content: memoryview) -> Iterator[tuple[int, memoryview]]:
 
 
 def _between(data: Iterable[Span], end: int) -> Iterator[Span]:
-    """What lies between some stretches, up to the end."""
+    """What lies between rising stretches, up to the end."""
     at = 0
-    for begin, stop in sorted(data):
+    for begin, stop in data:
         if begin > at:
             yield at, begin
-        at = max(at, stop)
+        at = stop
     if end > at:
         yield at, end

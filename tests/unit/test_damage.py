@@ -290,7 +290,7 @@ def test_a_copy_in_a_directory_that_is_only_read(run, expected, monkeypatch):
     def refuse(_):
         raise StorageError("run.h5", "read-only", "")
 
-    monkeypatch.setattr("hpcda.store.reader.build_index", refuse)
+    monkeypatch.setattr("hpcda.store.fit.build_index", refuse)
     assert everything(run) == expected
     (run / "run.h5").unlink()
     with pytest.raises(InputError, match="make the directory writable"):
