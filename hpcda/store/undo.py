@@ -45,7 +45,8 @@ def save(shard: Path, handle: int, end: int, data: Iterable[Span]) -> None:
         shard: The file.
         handle: Its open descriptor.
         end: Where it ends.
-        data: Stretches that hold numbers, which growing leaves alone; rising and apart, as `joined` makes them.
+        data: Stretches that hold numbers, which growing leaves alone; rising and apart, as `joined` makes
+            them.
 
     Raises:
         OSError: It cannot be written.
