@@ -105,7 +105,7 @@ def whole():
 
 forked(whole)
 growths = json.loads((folder / "growths.json").read_text())
-kills = growths[:: max(1, len(growths) // {kills})] + growths[-9:-3]
+kills = sorted({{*growths[:: max(1, len(growths) // {kills})], *growths[-6:]}})
 found = []
 for kill in kills:
     told[:8] = bytes(8)
