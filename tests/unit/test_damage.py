@@ -41,7 +41,7 @@ def expected(whole):
 @pytest.fixture
 def here(monkeypatch):
     """Inspect in this process, which is faster; what these tests do to a file does not crash HDF5."""
-    for place in ("reader", "aside"):
+    for place in ("fit", "aside"):
         monkeypatch.setattr(
             f"hpcda.store.{place}.guarded", lambda shards, names=None: [inspect(one, names) for one in shards]
         )
