@@ -171,13 +171,14 @@ class Shard:
             self._newest.belongs(work.place, row)
         if checkpoint is None:
             return row
-        for position, rung in enumerate(checkpoint.rungs):
-            self._write_rung(row, int(rung), checkpoint.record(position))
+        rungs = [(int(rung), checkpoint.record(position)) for position, rung in enumerate(checkpoint.rungs)]
+        for rung, record in rungs:
+            self._write_rung(row, rung, record)
         for rung, path in checkpoint.paths:
             self._paths.add(start, rung, path)
         if checkpoint.path is not None:
             self._newest.write(work.place, start, work.committed, checkpoint.path)
-        self._starts.mark(row, work.committed)
+        self._starts.mark(row, start, rungs, work.committed)
         return row
 
     def rung(self, row: int, rung: int, record: RungRecord, path: Array) -> None:
@@ -185,7 +186,7 @@ class Shard:
         self.rungs([(row, rung, record, path)])
 
     def rungs(self, finished: Sequence[tuple[int, int, RungRecord, Array]]) -> None:
-        """Store rungs of one start or of several with one commit: data, then marks.
+        """Store rungs of one start or of several: of each start the data, then the mark.
 
         Args:
             finished: For every rung: what `begin` returned, the position of the rung on the ladder, larger
@@ -216,13 +217,13 @@ class Shard:
                     self._paths.add(work.start, rung, path)
             self._newest.write(work.place, work.start, work.committed, rungs[-1][2])
             self._starts.seen(row, now)
-        for row in per_row:
-            self._starts.mark(row, self._work[row].committed)
+            marked = [(rung, record) for rung, record, _ in rungs]
+            self._starts.mark(row, work.start, marked, work.committed)
         self._room.look()
 
     def _write_rung(self, row: int, rung: int, record: RungRecord) -> None:
         work = self._work[row]
-        self._starts.rung(row, work.start, rung, record)
+        self._starts.rung(row, rung, record)
         work.committed += 1
         work.last = (rung, record)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import h5py
 import numpy as np
@@ -65,20 +65,26 @@ class Starts:
         self._single["begin_check"].write(row, check)
         return row
 
-    def rung(self, row: int, start: int, rung: int, record: RungRecord) -> None:
+    def rung(self, row: int, rung: int, record: RungRecord) -> None:
         """Write a rung; it counts once it is marked."""
         for name, column in self._numbers.items():
             column.write(row, getattr(record, name), rung)
         inner = np.asarray(record.parameters, dtype="<f8").tobytes()
         self._parameters.write_part(row, inner, rung * self._shared)
-        self._check.write(row, rung_check(start, rung, record), rung)
 
     def seen(self, row: int, now: float) -> None:
         """Say when a row was written to, in seconds since 1970-01-01 UTC."""
         self._single["ended"].write(row, now)
 
-    def mark(self, row: int, committed: int) -> None:
-        """Say that so many rungs are complete."""
+    def mark(self, row: int, start: int, rungs: Sequence[tuple[int, RungRecord]], committed: int) -> None:
+        """Say that these rungs are complete, so many with those before: their check sums, then the mark.
+
+        A reader takes a rung that has its check sum for complete, a run that goes on one that is marked: next
+        to nothing comes between the two.
+        """
+        checks = [(rung, rung_check(start, rung, record)) for rung, record in rungs]
+        for rung, check in checks:
+            self._check.write(row, check, rung)
         self._single["committed"].write(row, committed)
 
     def became(self, row: int, same_as: int) -> None:
