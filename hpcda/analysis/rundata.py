@@ -26,7 +26,8 @@ from hpcda.problem import Problem, Window
 from hpcda.search.conclusion import DEVIATIONS, Conclusion, Evidence, Level, conclude
 from hpcda.search.descent import fell_back, probes
 from hpcda.search.plateau import Plateau, plateau_of_level
-from hpcda.store.reader import RunFile, StoredWindow
+from hpcda.store.reader import RunFile
+from hpcda.store.windows import StoredWindow
 from hpcda.words import counted
 
 Array = npt.NDArray[np.float64]

@@ -16,6 +16,7 @@ from hpcda.store.guard import guarded
 from hpcda.store.integrity import INDEX, Verdict
 from hpcda.store.marker import in_use, marker_of
 from hpcda.store.names import SHARDS, Part, part_of
+from hpcda.store.undo import mend
 
 STRANGE = ("foreign", "older")
 
@@ -45,7 +46,8 @@ def set_aside(
 ) -> list[SetAside]:
     """Rename the shards of a run from which it cannot go on; for who holds the run's lock, or the part's.
 
-    Shards that others write are left alone. Where a shard is set aside the index, which names it, is removed.
+    Those whose process was killed while they grew are mended first. Shards that others write are left alone.
+    Where a shard is set aside the index, which names it, is removed.
 
     Args:
         run_dir: Directory of the run.
@@ -63,6 +65,14 @@ def set_aside(
         for shard in sorted((run / SHARDS).rglob("rank-*.h5"))
         if not in_use(shard) and (part is None or part_of(shard) == part)
     ]
+    for shard in shards:
+        try:
+            mend(shard)
+        except OSError as error:
+            problem = f"it was growing when its process was killed, and cannot be mended: {error.strerror}"
+            raise InputError(
+                Mistake(os.fspath(shard), problem, "make it and its directory writable")
+            ) from None
     verdicts = guarded(shards, welcome)
     kinds = [verdict.kind for verdict in verdicts]
     strange = next((shard for shard, kind in zip(shards, kinds, strict=True) if kind in STRANGE), None)

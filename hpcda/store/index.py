@@ -18,8 +18,8 @@ import numpy as np
 from hpcda.store.failure import writing
 from hpcda.store.header import GROUPS, OWN, SCALES
 from hpcda.store.integrity import INDEX, check_schema, closed_shards
+from hpcda.store.scales import attach_scales
 from hpcda.store.schema import PER_RUNG, PER_START
-from hpcda.store.shard import attach_scales
 from hpcda.store.tables import rows_in
 
 SEAL = b"hpcda-crc32"

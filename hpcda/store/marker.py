@@ -51,7 +51,7 @@ def in_use(shard: Path) -> bool:
 
 
 def clear(run_dir: str | os.PathLike[str], part: Part) -> None:
-    """Remove what killed processes left beside the shards of a part: markers, and shards without a header.
+    """Remove what killed processes left beside the shards of a part: markers, drafts.
 
     For who holds the part, once none of its shards is in use.
 
@@ -63,6 +63,7 @@ def clear(run_dir: str | os.PathLike[str], part: Part) -> None:
         OSError: One of them cannot be removed.
     """
     folder = Path(run_dir) / SHARDS
-    for left in [*folder.glob("rank-*.open"), *folder.glob(".rank-*.h5.*")]:
+    names = ("rank-*.open", ".rank-*.h5.*", ".rank-*.undo")
+    for left in [one for name in names for one in folder.glob(name)]:
         if part_of(Path(left.name.lstrip(".").partition(".")[0])) == part:
             left.unlink(missing_ok=True)

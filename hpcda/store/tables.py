@@ -1,4 +1,4 @@
-"""Which rows and rungs of the tables count."""
+"""Rows and rungs of the tables: which of them count, and reading some."""
 
 from __future__ import annotations
 
@@ -64,3 +64,10 @@ def rows_in(group: Any) -> int:
     shortest was never committed.
     """
     return min(used_rows(group["start"][:]), *(len(array) for array in group.values()))
+
+
+def rows_of(dataset: Any, rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+    """Rows by rising number, read stretch by stretch: HDF5 is slow with scattered selections."""
+    stretches = np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1)
+    parts = [dataset[int(part[0]) : int(part[-1]) + 1] for part in stretches if len(part)]
+    return np.concatenate(parts) if parts else np.zeros((0, *dataset.shape[1:]))

@@ -11,14 +11,16 @@ import argparse
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 
 sys.path.append(str(Path(__file__).parents[1] / "unit"))
 from synthetic_run import make_layout  # noqa: E402
 
-from hpcda.store import RunFile, RungRecord, Shard, build_index, shard  # noqa: E402
+from hpcda.store import RunFile, RungRecord, Shard, build_index, kept, newest, starts  # noqa: E402
 from hpcda.store.integrity import inspect  # noqa: E402
 
 LANES = 8
@@ -65,12 +67,10 @@ def main() -> None:
         run = folder / "run"
         seconds = write(run, *shape)
         each = 1e6 / (arguments.starts * arguments.rungs)
-        checks = {name: getattr(shard, name) for name in ("rung_check", "path_check")}
-        for check in checks:
-            setattr(shard, check, lambda *_: 1)
-        without = write(folder / "without", *shape)
-        for check, function in checks.items():
-            setattr(shard, check, function)
+        with ExitStack() as stack:
+            for module, check in ((starts, "rung_check"), (newest, "path_check"), (kept, "path_check")):
+                stack.enter_context(patch.object(module, check, lambda *_: 1))
+            without = write(folder / "without", *shape)
         size = sum(file.stat().st_size for file in run.rglob("*.h5"))
         path = 8 * make_layout().problem.size
         print(f"writing     {seconds:8.2f} s, {seconds * each:.1f} µs a rung and start")

@@ -105,9 +105,9 @@ def test_a_directory_that_cannot_be_made(tmp_path):
 LOST = """
 import sys, shutil
 from hpcda.cli import main
-from hpcda.store import lowlevel
+from hpcda.store import room
 from hpcda.store.shard import Shard
-lowlevel.LOOK_SECONDS = 0.2
+room.LOOK_SECONDS = 0.2
 begin, count = Shard.begin, [0]
 def first(*words, **more):
     count[0] += 1

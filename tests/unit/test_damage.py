@@ -41,7 +41,7 @@ def expected(whole):
 @pytest.fixture
 def here(monkeypatch):
     """Inspect in this process, which is faster; what these tests do to a file does not crash HDF5."""
-    for place in ("reader", "aside"):
+    for place in ("fit", "aside"):
         monkeypatch.setattr(
             f"hpcda.store.{place}.guarded", lambda shards, names=None: [inspect(one, names) for one in shards]
         )
@@ -290,7 +290,7 @@ def test_a_copy_in_a_directory_that_is_only_read(run, expected, monkeypatch):
     def refuse(_):
         raise StorageError("run.h5", "read-only", "")
 
-    monkeypatch.setattr("hpcda.store.reader.build_index", refuse)
+    monkeypatch.setattr("hpcda.store.fit.build_index", refuse)
     assert everything(run) == expected
     (run / "run.h5").unlink()
     with pytest.raises(InputError, match="make the directory writable"):

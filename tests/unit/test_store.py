@@ -17,12 +17,14 @@ import numpy as np
 import pytest
 from synthetic_run import make_layout, write_run
 
-from hpcda.errors import InputError
+from hpcda.errors import InputError, StorageError
 from hpcda.store import Journal, Layout, Part, RunFile, RungRecord, Shard, build_index, survey
+from hpcda.store.aside import set_aside
 from hpcda.store.index import SEAL
 from hpcda.store.integrity import inspect
 from hpcda.store.marker import in_use, marker_of
 from hpcda.store.tables import committed_rungs, current_rows
+from hpcda.store.undo import mend, save, undo_of
 
 
 def record(value, parameters=(1.0,), reason=1):
@@ -463,12 +465,7 @@ def test_a_killed_writer_leaves_whole_rungs(tmp_path, keep):
             process.stdout.readline()
             time.sleep(0.05 + 0.3 * rng.random())
             os.kill(process.pid, signal.SIGKILL)
-        assert (
-            inspect(
-                folder / "shards" / "rank-0000.h5", make_layout(rungs=40, keep_paths=keep).fingerprint
-            ).kind
-            == "ok"
-        )
+        assert set_aside(folder, make_layout(rungs=40, keep_paths=keep).fingerprint) == []
         file = RunFile(folder)
         assert len(file.start) >= 1
         action, parameters = file.table("action"), file.table("parameters")[..., 0]
@@ -498,14 +495,42 @@ def test_a_rung_costs_little_and_no_memory(tmp_path):
                 shard.rung(row, rung, entry, path)
                 times.append(time.perf_counter() - began)
             shard.finish(row, path)
-        assert not shard._work and len(shard._free) == 1 and shard._slots == 1
+        assert not shard._work and len(shard._newest.free) == 1 and shard._newest.places == 1
     assert np.median(times) < 2e-3
 
 
-def test_ten_thousand_starts_open_within_a_second(tmp_path, monkeypatch):
+def test_nothing_is_written_behind_a_file_that_is_closed(tmp_path, layout):
+    with Shard.create(tmp_path, 0, layout) as shard:
+        row = shard.begin(0, "quiet", 0)
+        shard.rung(row, 0, record(1.0), path_of(layout, 1))
+    content = shard.path.read_bytes()
+    other = tmp_path / "other"
+    other.write_bytes(bytes(10**6))
+    with other.open("r+b"):  # it has the number that the shard's file had
+        with pytest.raises(StorageError, match="Bad file descriptor"):
+            shard.rung(row, 1, record(2.0), path_of(layout, 2))
+    assert shard.path.read_bytes() == content and other.read_bytes() == bytes(10**6)
+
+
+def test_a_shard_that_has_grown_is_mended_by_whole_copies_alone(tmp_path, layout):
+    interrupted(tmp_path, layout)
+    shard = tmp_path / "shards" / "rank-0000.h5"
+    content = shard.read_bytes()
+    with shard.open("rb") as file:
+        save(shard, file.fileno(), 96, [(8, 40)])
+    kept = undo_of(shard).read_bytes()
+    shard.write_bytes(b"?" * 8 + content[8:])
+    undo_of(shard).write_bytes(kept[:-9] + b"?" + kept[-8:])
+    mend(shard)
+    assert not undo_of(shard).exists() and shard.read_bytes()[:8] == b"?" * 8
+    undo_of(shard).write_bytes(kept)
+    mend(shard)
+    assert not undo_of(shard).exists() and shard.read_bytes() == content
+
+
+def test_ten_thousand_starts_open_within_a_second(tmp_path):
     layout = make_layout(rungs=40, starts=10000, times=11, after=3)
     path, entry = path_of(layout, 1), record(1.0)
-    monkeypatch.setattr(Shard, "_flush", lambda shard: None)  # the time of writing is not the point here
     for rank in range(4):
         with Shard.create(tmp_path, rank, layout) as shard:
             for start in range(rank, 10000, 4):

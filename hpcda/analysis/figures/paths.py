@@ -12,7 +12,7 @@ from hpcda.analysis.figures.style import BLUE, INK, ORANGE, PAGE, figure, save, 
 from hpcda.analysis.prediction import Prediction, observe
 from hpcda.analysis.rundata import Run
 from hpcda.errors import InputError
-from hpcda.store.reader import StoredWindow
+from hpcda.store.windows import StoredWindow
 from hpcda.words import counted
 
 Array = npt.NDArray[np.float64]
