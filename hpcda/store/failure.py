@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hpcda.errors import StorageError
+from hpcda.errors import ROOM, StorageError
 
 _ERRNO = re.compile(r"errno = (\d+)")
-ROOM = {errno.ENOSPC: "make room", errno.EDQUOT: "make room below the quota", errno.EFBIG: "lift the limit"}
 
 
 @contextmanager
