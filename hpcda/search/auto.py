@@ -136,8 +136,9 @@ class Auto:
         spent = sum(one.seconds for one in found)
         over = spent > budget.core_seconds
         count = min(self._count(), budget.starts - self._given)
-        if spent and not over and np.isfinite(budget.core_seconds):
-            count = min(count, 1 + int((budget.core_seconds / spent - 1.0) * len(found)))
+        if spent and np.isfinite(budget.core_seconds):
+            left = max(budget.core_seconds / spent - 1.0, 0.0)
+            count = min(count, 1 + int(left * len(found)))
         if count <= 0 or (over and (levels or np.isinf(self.cap))):
             return None
         self.cap = self._cap(levels, last=over or self._given + count >= budget.starts)
