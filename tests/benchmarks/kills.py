@@ -38,6 +38,9 @@ def main() -> int:
         case = list(CASES)[number % len(CASES)]
         rng = random.Random(f"{given.seed} {number}")
         check(case, folder / case.replace(" ", "-"), given.ranks, rng, counts[case])
+        kills, bad = (sum(one) for one in zip(*((c.kills, c.bad) for c in counts.values()), strict=True))
+        told = f"{number + 1} of {given.runs} runs, {kills} kills, {bad} faults"
+        print(f"{told}, {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
     heads = (
         f"{'runs':>6}{'kills':>7}{'unreadable':>12}{'lost':>6}{'run again':>11}{'different':>11}{'end, s':>8}"
     )
@@ -46,8 +49,7 @@ def main() -> int:
         numbers = f"{one.runs:6}{one.kills:7}{one.unreadable:12}{one.lost:6}{one.again:11}{one.different:11}"
         print(f"{case:18}{numbers}{one.slowest:8.1f}")
     print(f"{time.monotonic() - began:.0f} s; {folder}")
-    bad = sum(one.unreadable + one.lost + one.again + one.different for one in counts.values())
-    return int(bad > 0)
+    return int(any(one.bad for one in counts.values()))
 
 
 if __name__ == "__main__":

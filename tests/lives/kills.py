@@ -136,6 +136,11 @@ class Count:
     different: int = 0
     slowest: float = 0.0
 
+    @property
+    def bad(self) -> int:
+        """Whatever should be 0."""
+        return self.unreadable + self.lost + self.again + self.different
+
 
 def committed(run: Path) -> tuple[bool, dict[tuple[int, int], float]]:
     """Whether a run that was killed can be read, and seconds of all its committed rungs."""
