@@ -41,7 +41,7 @@ import hpcda
 from hpcda.analysis.figures import draw_final_actions, draw_levels, draw_parameters, draw_paths
 from hpcda.analysis.parallel import workers
 from hpcda.analysis.summary import format_summary, summarize
-from hpcda.search.conclusion import facts
+from hpcda.search.evidence import facts
 
 run = hpcda.open_run(os.environ.get("HPCDA_RUN", "runs/lorenz96"))
 pictures = Path(tempfile.mkdtemp())

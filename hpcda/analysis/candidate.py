@@ -2,7 +2,7 @@
 
 For the true path 2 · measurement = Σ ((y - h(x)) / σ)² is a χ² variable of n degrees of freedom, n data
 values: mean n, variance 2 n. So its reduced level lies in 1 ± 3 √(2/n), and actions are compared in units of
-√(n/2); a minimum lies a little lower (`hpcda.search.conclusion`, which judges). The rules are those of J. Ye
+√(n/2); a minimum lies a little lower (`hpcda.search.evidence`). The rules are those of J. Ye
 et al., Nonlin. Processes Geophys. 22, 205 (2015): the lowest level stands apart and is independent of Rf.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcda.analysis.levels import Minimum
-from hpcda.search.conclusion import DEVIATIONS, RIVAL
+from hpcda.search.evidence import DEVIATIONS, RIVAL
 
 Array = npt.NDArray[np.float64]
 

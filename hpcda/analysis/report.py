@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hpcda.analysis.rundata import Run
-from hpcda.search.conclusion import facts
+from hpcda.search.evidence import facts
 from hpcda.words import counted
 
 SHOWN = 25

@@ -23,8 +23,9 @@ from hpcda.analysis.prediction import Prediction, first_errors, observe, rmse, r
 from hpcda.errors import CompilerError, InputError, Mistake
 from hpcda.linalg.blocktridiagonal import NotBlockTridiagonalError
 from hpcda.problem import Problem, Window
-from hpcda.search.conclusion import DEVIATIONS, Conclusion, Evidence, Level, conclude
+from hpcda.search.conclusion import Conclusion, conclude
 from hpcda.search.descent import fell_back, probes
+from hpcda.search.evidence import DEVIATIONS, Evidence, Level
 from hpcda.search.plateau import Plateau, plateau_of_level
 from hpcda.store.reader import RunFile
 from hpcda.store.windows import StoredWindow

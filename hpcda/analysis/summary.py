@@ -14,7 +14,7 @@ from hpcda.analysis.levels import Minimum
 from hpcda.analysis.prediction import Prediction, observed_states, prediction_errors, rmse, valid_time
 from hpcda.analysis.rundata import Run
 from hpcda.errors import InputError
-from hpcda.search.conclusion import facts
+from hpcda.search.evidence import facts
 from hpcda.words import counted
 
 Array = npt.NDArray[np.float64]

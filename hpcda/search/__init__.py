@@ -2,8 +2,9 @@
 
 from hpcda.search.auto import Auto, Budget
 from hpcda.search.begin import begin
-from hpcda.search.conclusion import Conclusion, Evidence, Level, conclude
+from hpcda.search.conclusion import Conclusion, conclude
 from hpcda.search.escapes import ESCAPES, Escape
+from hpcda.search.evidence import Evidence, Level
 from hpcda.search.merge import Merger, Sketch
 from hpcda.search.plan import Found, Listed, Plain, Plan, Round, Share, Task
 from hpcda.search.scene import Scene

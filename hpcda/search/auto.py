@@ -16,9 +16,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hpcda.search.conclusion import PROBES, Conclusion, Evidence, Level, conclude, confirmed
+from hpcda.search.conclusion import PROBES, Conclusion, conclude, confirmed
 from hpcda.search.descent import fell_back, probes
 from hpcda.search.escapes import AGAIN, ESCAPES, MIX, OPENING
+from hpcda.search.evidence import Evidence, Level
 from hpcda.search.levels import distinct, grouped, is_level
 from hpcda.search.plan import Found, Listed, Round, Share, Task
 from hpcda.search.plateau import plateau_of_level

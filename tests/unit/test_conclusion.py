@@ -15,18 +15,8 @@ from hpcda.annealing.lockstep import Lockstep
 from hpcda.build import build_problem
 from hpcda.job import load_job
 from hpcda.search import WAYS, Conclusion, Level, Scene, conclude
-from hpcda.search.conclusion import (
-    EASY,
-    ENOUGH,
-    FEW,
-    MANY,
-    PREDICTS,
-    PROBES,
-    RIVAL,
-    SURE,
-    TOGETHER,
-    facts,
-)
+from hpcda.search.conclusion import EASY, ENOUGH, MANY, PREDICTS, PROBES, SURE, TOGETHER
+from hpcda.search.evidence import FEW, RIVAL, facts
 
 DATA, ABSORBED = 1000, 20
 HALF, SCALE = (DATA - ABSORBED) / 2, math.sqrt(DATA / 2)
