@@ -41,6 +41,7 @@ class Forecast:
 
     Attributes:
         problem: The problem.
+        equations: Its equations.
         rows: D + V + P, the numbers that a member is made of.
         library: The compiled code, forecast.c and smoother.c.
         sizes: Its structure `Sizes`.
@@ -54,6 +55,7 @@ class Forecast:
     ) -> None:
         self.problem = problem
         equations = equations or Equations(problem)
+        self.equations = equations
         texts = [files("hpcda.search").joinpath(name).read_text() for name in SOURCES]
         self.library: Any = library("\n".join([prelude(lanes or default_lanes()), equations.code, *texts]))
         self.rows = problem.block + problem.shared

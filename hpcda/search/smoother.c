@@ -9,6 +9,7 @@ typedef struct {
   const double *lower, *upper;        /* [K] bounds */
   const double *centre, *reach;       /* [D] a member further than `reach` away is lost */
   const double *walk;                 /* [V] standard deviation of a step of the random walk */
+  const double *near, *together;      /* [K][L], [L][L] shares of the covariances with data, and among them; or none */
   double *now;                        /* [K][members] */
   double *analysed, *predicted;       /* [N][K] means after the data of a point, and before */
   double *cross, *factor;             /* [N][K][K] covariance with the next point, Cholesky factor of its own; or none */
@@ -218,6 +219,16 @@ int filter(const Sizes *z, const Grid *g, const Ensemble *e, int begin, int end,
       products(h, seen, h, seen, G, scale, 1, S);
       for (int l = 0; l < seen; l++) S[l * seen + l] += e->std[(size_t)n * L + known[l]] * e->std[(size_t)n * L + known[l]];
       if (begun) products(begun, K, h, seen, G, scale, 0, past);
+      if (e->near) {
+        for (int i = 0; i < K; i++)
+          for (int l = 0; l < seen; l++) {
+            const double share = e->near[(size_t)i * L + known[l]];
+            gain[(size_t)i * seen + l] *= share;
+            if (begun) past[(size_t)i * seen + l] *= share;
+          }
+        for (int l = 0; l < seen; l++)
+          for (int k = 0; k < l; k++) S[(size_t)l * seen + k] *= e->together[(size_t)known[l] * L + known[k]];
+      }
       cholesky(S, seen, 0);
       for (int m = 0; m < G; m++) {
         for (int l = 0; l < seen; l++) {

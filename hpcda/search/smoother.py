@@ -25,6 +25,7 @@ import numpy as np
 from hpcda.action.native import INT, POINTER, struct
 from hpcda.problem import Array, Window
 from hpcda.search.forecast import Forecast, grid_of
+from hpcda.search.localisation import Hops
 
 CHUNK = 2_000_000
 """Random numbers that are drawn at once."""
@@ -32,7 +33,11 @@ CHUNK = 2_000_000
 _Ensemble = struct(
     "Ensemble",
     (INT, "members substeps"),
-    (POINTER, "data std lower upper centre reach walk now analysed predicted cross factor begun misfit"),
+    (
+        POINTER,
+        "data std lower upper centre reach walk near together now analysed predicted cross factor begun "
+        "misfit",
+    ),
 )
 
 
@@ -45,6 +50,7 @@ class Smoother:
     Attributes:
         forecast: The same.
         bounds: Lower and upper bounds of a member, each of shape (D + V + P,).
+        hops: How far all these are from what is measured.
     """
 
     def __init__(self, forecast: Forecast) -> None:
@@ -53,6 +59,7 @@ class Smoother:
         lower, upper = problem.bounds
         member = [*range(problem.block), *range(problem.offsets[-1], problem.size)]
         self.bounds = lower[member], upper[member]
+        self.hops = Hops.of(forecast.equations)
 
     def filter(
         self,
@@ -64,6 +71,7 @@ class Smoother:
         substeps: int = 1,
         begun: Array | None = None,
         backward: bool = True,
+        hops: float | None = None,
     ) -> Filtered:
         """Take members through the data of a window.
 
@@ -79,6 +87,8 @@ class Smoother:
             substeps: Runge-Kutta steps a step of the path.
             begun: A copy of the members, which becomes the members of the first point smoothed by all data.
             backward: Whether the covariances of a backward pass are kept.
+            hops: Distance at which a covariance with what is measured is believed to 5/24, and at twice which
+                it no longer is, see `hpcda.search.localisation`; None: all are believed.
         """
         problem, rows = self.forecast.problem, self.forecast.rows
         count = members.shape[1]
@@ -102,6 +112,8 @@ class Smoother:
             "now": members,
             "misfit": np.zeros(window.times),
         }
+        if hops is not None:
+            arrays["near"], arrays["together"] = self.hops.shares(hops)
         ensemble = _Ensemble(
             members=count,
             substeps=substeps,

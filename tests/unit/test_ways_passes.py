@@ -45,8 +45,8 @@ def test_forecasts_agree_with_the_data_where_the_state_is_found():
     problem, truth = twin(3)
     passes = way.Passes.begin(scene_of(problem), np.random.default_rng(1))
     members = passes.members()
-    first = passes.run(members, 8.0, last=False)
-    second = passes.run(passes.again(first), 4.0, last=True)
+    first = passes.run(members, 8.0, None, last=False)
+    second = passes.run(passes.again(first), 4.0, None, last=True)
     assert second.misfit < way.FOUND and np.isfinite(first.misfit)
     blocks, _ = problem.split(draw(problem, "passes"))
     assert np.sqrt(np.mean((np.array(blocks) - truth) ** 2)) < 1.0
@@ -55,7 +55,7 @@ def test_forecasts_agree_with_the_data_where_the_state_is_found():
 def test_parameters_go_on_from_window_to_window():
     problem, _ = example("lorenz63", "trapezoid", "nonlinear and gaps")
     passes = way.Passes.begin(scene_of(problem), np.random.default_rng(1))
-    one = passes.run(passes.members(), 4.0, last=False)
+    one = passes.run(passes.members(), 4.0, None, last=False)
     members = passes.again(one)
     assert len(members) == len(problem.windows) > 1
     lower, upper = passes.scene.smoother.bounds

@@ -20,7 +20,7 @@ import numpy as np
 from hpcda.problem import Array
 from hpcda.search.scene import Scene
 from hpcda.search.smoother import Filtered
-from hpcda.search.ways.smoother import backward, first_members, memory, reach_of
+from hpcda.search.ways.smoother import backward, first_members, hops_of, log_uniform, memory, reach_of
 from hpcda.search.ways.way import Way
 
 WORK = 2.5e8
@@ -92,12 +92,13 @@ class Passes:
             members.append(first_members(self.scene, window, self.rng, members[0][block:]))
         return members
 
-    def run(self, members: list[Array], easing: float, last: bool) -> Pass:
+    def run(self, members: list[Array], easing: float, hops: float | None, last: bool) -> Pass:
         """One pass; every window goes on with the parameters that the one before it ended with.
 
         Args:
             members: Members at the first point of each window.
             easing: Factor of the variance of the data.
+            hops: How far data reach, see `Smoother.filter`.
             last: Whether it can be followed backward.
         """
         problem, block = self.scene.problem, self.scene.problem.block
@@ -111,7 +112,7 @@ class Passes:
                 now[block:] = ends[-1][block:]
             first = now.copy()
             one = self.scene.smoother.filter(
-                window, now, self.rng, self.reach[k], easing, self.substeps[k], first, last
+                window, now, self.rng, self.reach[k], easing, self.substeps[k], first, last, hops
             )
             seen = np.isfinite(window.data).sum(axis=1)
             late = np.cumsum(seen) > seen.sum() / 2
@@ -137,23 +138,24 @@ class Passes:
 def _path(scene: Scene, rng: np.random.Generator) -> Array:
     problem, passes = scene.problem, Passes.begin(scene, rng)
     times = sum(window.times for window in problem.windows)
-    best, best_easing, lowest, work = passes.members(), EASING[1], np.inf, 0.0
+    work, lowest = 0.0, np.inf
+    best: tuple[list[Array], float, float | None] = passes.members(), EASING[1], None
     while work < WORK:
-        members, easing = passes.members(), float(np.exp(rng.uniform(*np.log(EASING))))
+        members, easing, hops = passes.members(), log_uniform(rng, EASING), hops_of(scene, rng)
         found = False
         for done in range(1, RUN + 1):
-            one = passes.run(members, easing, last=found)
+            one = passes.run(members, easing, hops, last=found)
             work += times * members[0].size
             if found and one.misfit < FOUND:
                 return backward(problem, one.filtered, one.ends)
             if one.misfit < lowest:
-                best, best_easing, lowest = members, easing, one.misfit
+                best, lowest = (members, easing, hops), one.misfit
             if not np.isfinite(one.misfit) or (done >= PATIENCE and one.misfit > USELESS):
                 break
             found = one.misfit < FOUND
             members = passes.again(one)
             easing = max(RELIEF * easing, LEAST)
-    one = passes.run(best, best_easing, last=True)
+    one = passes.run(*best, last=True)
     return backward(problem, one.filtered, one.ends)
 
 

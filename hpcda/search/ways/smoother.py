@@ -22,6 +22,9 @@ MEMBERS, MEMBERS_A_ROW = 200, 5
 """How many members there are at least, and how many for each of the D + V + P numbers of a member."""
 EASING = 8.0, 64.0
 """Factor of the variance of the data: each start draws its own, evenly in its logarithm."""
+HOPS = 4.0, 12.0
+"""How far data reach in the model's graph, see `hpcda.search.localisation`; drawn in the same way. Where all
+is nearer than the first there are many members for few numbers, and all covariances are believed."""
 LOST = 10.0
 """A member is lost where a state is this many times further away than its range and the data reach."""
 
@@ -60,15 +63,26 @@ def _path(scene: Scene, rng: np.random.Generator) -> Array:
     problem = scene.problem
     block, shared = problem.block, None
     filtered, ends = [], []
-    easing = float(np.exp(rng.uniform(*np.log(EASING))))
+    easing, hops = log_uniform(rng, EASING), hops_of(scene, rng)
     for window in problem.windows:
         members = first_members(scene, window, rng, shared)
         reach = reach_of(problem, window)
         substeps = scene.forecast.substeps(window, members[:, :16])
-        filtered.append(scene.smoother.filter(window, members, rng, reach, easing, substeps))
+        filtered.append(scene.smoother.filter(window, members, rng, reach, easing, substeps, hops=hops))
         ends.append(members)
         shared = members[block:]
     return backward(problem, filtered, ends)
+
+
+def log_uniform(rng: np.random.Generator, bounds: tuple[float, float]) -> float:
+    """A number between two, evenly in its logarithm."""
+    return float(np.exp(rng.uniform(*np.log(bounds))))
+
+
+def hops_of(scene: Scene, rng: np.random.Generator) -> float | None:
+    """How far data reach, see `Smoother.filter`."""
+    drawn = log_uniform(rng, HOPS)
+    return drawn if scene.smoother.hops.near.max() > HOPS[0] else None
 
 
 def backward(problem: Problem, filtered: Sequence[Filtered], ends: Sequence[Array]) -> Array:
