@@ -63,4 +63,4 @@ def gaspari_cohn(distance: Array) -> Array:
     z = np.minimum(distance, 2.0)
     inner = 1.0 - 5 / 3 * z**2 + 5 / 8 * z**3 + z**4 / 2 - z**5 / 4
     outer = 4.0 - 5.0 * z + 5 / 3 * z**2 + 5 / 8 * z**3 - z**4 / 2 + z**5 / 12 - 2 / (3 * np.maximum(z, 1.0))
-    return np.where(z < 1.0, inner, np.maximum(outer, 0.0))
+    return np.where(z < 1.0, inner, np.where(z < 2.0, np.maximum(outer, 0.0), 0.0))
