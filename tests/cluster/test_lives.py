@@ -136,7 +136,7 @@ def test_the_tasks_of_an_array_requeue_themselves(slurm, plain, tmp_path):
 @pytest.mark.timeout(2400)
 def test_the_time_limit_of_slurm_is_survived(slurm, tmp_path):
     """Two minutes a life, as Slurm counts it; nobody but Slurm and the clock tells the run to stop."""
-    tables = JOB | {"ensemble": JOB["ensemble"] | {"starts": 1600}}
+    tables = JOB | {"ensemble": JOB["ensemble"] | {"starts": 6000}}
     began = time.monotonic()
     run = submit(tmp_path, requeue=True, time="2", tables=tables)
     assert slurm.wait(run.known["job"], patience=2000.0) == ["COMPLETED"], run.log
