@@ -36,6 +36,11 @@ from hpcda.store.schema import Array, Layout, RungRecord
 from hpcda.store.searched import Minima, Sketches
 from hpcda.store.starts import Starts
 
+EMPTY = 2**16
+"""Bytes of all arrays of a shard without starts, and more."""
+VERSIONS = "earliest", "v108"
+"""Versions of HDF5's format that a shard is written in."""
+
 
 @dataclass
 class _Work:
@@ -62,14 +67,18 @@ class Shard:
         draft = path.with_name(f".{path.name}.{os.getpid()}")
         with writing(path):
             mark(path)
-            self._file = h5py.File(draft, "w", libver=("earliest", "v108"), rdcc_nbytes=0)
+            try:
+                draft.write_bytes(_header(rank, generation, layout))
+                self._file = h5py.File(draft, "r+", libver=VERSIONS, rdcc_nbytes=0)
+            except OSError:
+                for left in (draft, marker_of(path)):
+                    with suppress(OSError):
+                        left.unlink(missing_ok=True)
+                raise
         self._room = Room(self._file, path)
         try:
             with self._room.writing():
-                self._room.take(0)
-                self._file.attrs.update(rank=rank, generation=generation, closed=0.0, opened=time.time())
-                write_header(self._file, layout)
-                self._file.attrs["shard_check"] = np.uint32(shard_check(self._file.attrs))
+                self._room.take(EMPTY)
                 self._make_arrays(layout)
                 self._file.flush()
                 draft.rename(path)
@@ -291,3 +300,14 @@ class Shard:
         with self._room.writing():
             self._file.close()
             marker_of(self.path).unlink(missing_ok=True)
+
+
+def _header(rank: int, generation: int, layout: Layout) -> bytes:
+    """A shard without arrays, made in memory: HDF5 does not say that it was a full disk that stopped it."""
+    with h5py.File("header", "w", driver="core", backing_store=False, libver=VERSIONS) as file:
+        file.attrs.update(rank=rank, generation=generation, closed=0.0, opened=time.time())
+        write_header(file, layout)
+        file.attrs["shard_check"] = np.uint32(shard_check(file.attrs))
+        file.flush()
+        image: bytes = file.id.get_file_image()
+        return image

@@ -99,7 +99,7 @@ def test_more_ranks_than_intervals_are_refused_on_all_ranks():
     if COMM.size == 1:
         pytest.skip("one rank is never too many")
     problem = linear_problem(times=COMM.size, observed={"x": "x + 0*y", "xz": "x + z"})
-    with pytest.raises(InputError, match=f"{COMM.size} ranks share {COMM.size - 1} intervals") as caught:
+    with pytest.raises(InputError, match=f"{COMM.size} ranks share {COMM.size - 1} interval") as caught:
         DistributedSystem(Action(problem), COMM)
     assert caught.value.mistakes[0].place == "ensemble.ranks_per_start"
     COMM.Barrier()
