@@ -31,7 +31,7 @@ ENOUGH, TOGETHER = 12, 6
 """Starts that confirm a level where wrong minima may fit: of one way alone, and of ways that agree."""
 EASY = 0.5
 """Elsewhere two starts of a way are enough if they are this share of the way's starts."""
-PROBES = 12
+PROBES = 16
 """Escapes from the lowest level, to nothing lower, that it takes to confirm one where wrong minima may fit;
 twice as many, and twice `ENOUGH` starts, where hardly any but escapes come there."""
 SURE = 1.0

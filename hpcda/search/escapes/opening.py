@@ -19,10 +19,11 @@ from hpcda.search.ways.way import measured_states
 
 LENGTHS = 0.05, 0.3
 """Shares of a window between which the beginning's length lies, evenly in its logarithm."""
-SHIFTS = 1.5, 2.5
-"""Deviations of the shifts, in units of a state's spread along what is kept."""
-RUNGS = 0.3, 0.5
-"""Shares of the ladder between which the first rung lies."""
+SHIFTS = 1.0, 2.5
+"""Deviations of the shifts, in units of a state's spread along what is kept, drawn in the same way."""
+RUNGS = 0.3, 0.8
+"""Shares of the ladder between which the first rung lies: minima that are close to each other at the last
+rung are one lower down."""
 
 
 def _path(scene: Scene, minima: Sequence[Array], rng: np.random.Generator) -> tuple[Array, int]:
@@ -32,9 +33,9 @@ def _path(scene: Scene, minima: Sequence[Array], rng: np.random.Generator) -> tu
     block, window = blocks[number], problem.windows[number]
     seen = measured_states(problem, window)
     free = [state for state in range(problem.dimension) if state not in seen] or [*range(problem.dimension)]
-    share = np.exp(rng.uniform(*np.log(LENGTHS)))
+    share, shift = np.exp(rng.uniform(*np.log(np.transpose([LENGTHS, SHIFTS]))))
     length = min(max(1, round(share * len(block))), len(block) - 1)
-    spread = block[length:, free].std(axis=0) * rng.uniform(*SHIFTS)
+    spread = shift * block[length:, free].std(axis=0)
     fading = np.linspace(1.0, 0.0, length, endpoint=False)[:, None]
     block[:length, free] += fading * spread * rng.standard_normal(len(free))
     return problem.join(blocks, parameters), scene.rung(rng.uniform(*RUNGS))
