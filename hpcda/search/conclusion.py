@@ -31,9 +31,10 @@ ENOUGH, TOGETHER = 12, 6
 """Starts that confirm a level where wrong minima may fit: of one way alone, and of ways that agree."""
 EASY = 0.5
 """Elsewhere two starts of a way are enough if they are this share of the way's starts."""
-PROBES = 16
+PROBES, EASY_PROBES = 16, 6
 """Escapes from the lowest level, to nothing lower, that it takes to confirm one where wrong minima may fit;
-twice as many, and twice `ENOUGH` starts, where hardly any but escapes come there."""
+the second where every way comes there with the share `EASY` of its starts; twice the first, and twice
+`ENOUGH` starts, where hardly any but escapes come there."""
 SURE = 1.0
 """Score above which a level is doubted."""
 MANY = 3
@@ -195,5 +196,6 @@ def confirmed(evidence: Evidence) -> bool:
         agree = evidence.agreement is True and any(one.hits for one in anew.values())
         if not (often or (agree and evidence.count >= TOGETHER)):
             return evidence.count >= 2 * ENOUGH and evidence.probed >= 2 * PROBES
-        return evidence.probed >= PROBES
+        easy = agree and all(one.hits >= EASY * one.tried for one in anew.values())
+        return evidence.probed >= (EASY_PROBES if easy else PROBES)
     return any(one.hits >= max(2, min(EASY * one.tried, ENOUGH)) for one in anew.values())

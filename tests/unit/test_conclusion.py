@@ -15,7 +15,7 @@ from hpcda.annealing.lockstep import Lockstep
 from hpcda.build import build_problem
 from hpcda.job import load_job
 from hpcda.search import WAYS, Conclusion, Level, Scene, conclude
-from hpcda.search.conclusion import EASY, ENOUGH, MANY, PREDICTS, PROBES, SURE, TOGETHER
+from hpcda.search.conclusion import EASY, EASY_PROBES, ENOUGH, MANY, PREDICTS, PROBES, SURE, TOGETHER
 from hpcda.search.evidence import FEW, RIVAL, facts
 
 DATA, ABSORBED = 1000, 20
@@ -146,16 +146,20 @@ def test_where_wrong_minima_may_fit_many_starts_have_to_agree(low, near, absorbe
     """High in the band, with a wrong level near, with few data."""
     other = level(z=low + near, noise=4)
 
-    def judge(probed=PROBES, **ways):
-        return said(level(z=low, **ways), other, absorbed=int(absorbed), probed=probed)
+    def judge(probed=PROBES, blind=4, **ways):
+        tried = {"uniform": blind}
+        return said(level(z=low, **ways), other, tried=tried, absorbed=int(absorbed), probed=probed)
 
     assert judge(noise=ENOUGH).stable and judge(noise=TOGETHER - 2, quiet=2).stable
     assert judge(opening=2 * ENOUGH, probed=2 * PROBES).stable
+    assert judge(noise=ENOUGH, quiet=2, blind=0, probed=EASY_PROBES).stable
     for ways in (
         {"noise": ENOUGH - 1},
         {"noise": TOGETHER - 3, "quiet": 2},
         {"noise": ENOUGH - 2, "quiet": 1},
         {"noise": 3 * ENOUGH, "quiet": ENOUGH, "probed": PROBES - 1},
+        {"noise": ENOUGH, "quiet": 2, "blind": 0, "probed": EASY_PROBES - 1},
+        {"noise": ENOUGH, "blind": 0, "probed": PROBES - 1},
         {"opening": 2 * ENOUGH, "splice": 2 * ENOUGH},
         {"opening": 2 * ENOUGH - 1, "probed": 2 * PROBES},
     ):
