@@ -114,7 +114,7 @@ static void at_stage(const Pass *a, int interval, int q, const vd *rates) {
   double time = 0;
   for (int i = 0; i < b; i++) {
     vd sum = v_all(0);
-    for (int j = 0; j <= T->m; j++) sum += (i < D ? mix : aux)[j] * x[j * b + i];
+    for (int j = 0; j <= T->m; j++) sum = v_fma(v_all((i < D ? mix : aux)[j]), x[j * b + i], sum);
     a->v[i] = sum;
   }
   for (int i = 0; i < T->U; i++) {
@@ -128,7 +128,7 @@ static void at_stage(const Pass *a, int interval, int q, const vd *rates) {
     for (int r = 0; r < q; r++) {
       const double inner = T->inner[q * T->Q + r] * a->w->dt;
       if (inner != 0)
-        for (int i = 0; i < D; i++) a->v[i] += inner * rates[((size_t)interval * T->Q + r) * D + i];
+        for (int i = 0; i < D; i++) a->v[i] = v_fma(v_all(inner), rates[((size_t)interval * T->Q + r) * D + i], a->v[i]);
     }
 }
 
@@ -158,9 +158,9 @@ STAGE void table_errors(const Tables *T, const vd *x, const vd *const *rates, do
   for (int row = 0; row < T->K * D; row++) {
     const int e = row / D, i = row % D;
     vd change = v_all(0), rate = v_all(0);
-    for (int j = 0; j <= T->m; j++) change += T->position[e * (T->m + 1) + j] * x[j * b + i];
-    for (int q = 0; q < T->Q; q++) rate += T->rate[e * T->Q + q] * rates[q][i];
-    r[row] = change - dt * rate;
+    for (int j = 0; j <= T->m; j++) change = v_fma(v_all(T->position[e * (T->m + 1) + j]), x[j * b + i], change);
+    for (int q = 0; q < T->Q; q++) rate = v_fma(v_all(T->rate[e * T->Q + q] * dt), rates[q][i], rate);
+    r[row] = change - rate;
   }
 }
 #endif
@@ -192,19 +192,20 @@ STAGE void chain(const Pass *a, int interval, vd *given) {
       const double inner = a->w->dt * T->inner[q * T->Q + r];
       const vd *earlier = a->dense + (size_t)r * (n + D) * na + (size_t)n * na;
       if (inner != 0)
-        for (int i = 0; i < D * na; i++) Z[i] += inner * earlier[i];
+        for (int i = 0; i < D * na; i++) Z[i] = v_fma(v_all(inner), earlier[i], Z[i]);
     }
     for (int e = 0; e < T->nj; e++) {
       const vd *from = Z + (size_t)T->jvar[e] * na;
       vd *to = dF + (size_t)T->jrow[e] * na;
-      for (int i = 0; i < na; i++) to[i] += slopes[e] * from[i];
+      for (int i = 0; i < na; i++) to[i] = v_fma(slopes[e], from[i], to[i]);
     }
   }
   for (int row = 0; row < T->K * D; row++)
     for (int i = 0; i < na; i++) {
       vd sum = v_all(0);
       for (int q = 0; q < T->Q; q++)
-        sum += T->rate[(row / D) * T->Q + q] * a->dense[(size_t)q * (n + D) * na + (size_t)(n + row % D) * na + i];
+        sum = v_fma(v_all(T->rate[(row / D) * T->Q + q]),
+                    a->dense[(size_t)q * (n + D) * na + (size_t)(n + row % D) * na + i], sum);
       given[row * na + i] = -a->w->dt * sum;
     }
 }
@@ -213,7 +214,7 @@ STAGE void chain(const Pass *a, int interval, vd *given) {
 #define SUM_OF(n)                                                                      \
   for (int d = 0; d < count; d++, left += n, right += n) {                             \
     vd sum = gw[left[0]] * g[right[0]];                                                \
-    for (int s = 1; s < n; s++) sum += gw[left[s]] * g[right[s]];                      \
+    for (int s = 1; s < n; s++) sum = v_fma(gw[left[s]], g[right[s]], sum);            \
     *slot(a, *target++) += sum;                                                        \
   }
 
@@ -251,11 +252,12 @@ STAGE void table_entries(const Pass *a, const vd *const *slopes, const vd *given
         if (c - first < T->na) slope += given[row * T->na + c - first];
       } else {
         for (int s = T->term[c]; s < T->term[c + 1]; s++)
-          slope += T->term_weight[s] * a->w->dt * slopes[T->term_stage[s]][T->term_jac[s]];
+          slope = v_fma(v_all(T->term_weight[s] * a->w->dt), slopes[T->term_stage[s]][T->term_jac[s]], slope);
       }
       g[c] = slope;
       gw[c] = weight * slope;
-      *(column[c] < local ? grad + column[c] : gradp + column[c] - local) += force * slope;
+      vd *pull = column[c] < local ? grad + column[c] : gradp + column[c] - local;
+      *pull = v_fma(force, slope, *pull);
     }
   }
 }
@@ -276,7 +278,7 @@ STAGE void interval(Pass *a, int i, const vd *rates, const vd *given) {
   for (int row = 0; row < rows; row++) {
     a->weight[row] = a->rf * T->weight[row % D];
     a->force[row] = a->weight[row] * r[row];
-    sum += a->force[row] * r[row];
+    sum = v_fma(a->force[row], r[row], sum);
   }
   a->model += 0.5 * sum;
   if (a->want < 1) return;
@@ -311,7 +313,7 @@ STAGE void nodal_second(const Pass *a, int n) {
         const double rate = -a->w->dt * T->rate[e * T->Q + q];
         const vd *lambda = a->k->lambda + ((size_t)i * T->K + e) * D;
         if (rate != 0)
-          for (int k = 0; k < D; k++) a->mu[k] += rate * lambda[k];
+          for (int k = 0; k < D; k++) a->mu[k] = v_fma(v_all(rate), lambda[k], a->mu[k]);
       }
     }
   }
@@ -319,8 +321,10 @@ STAGE void nodal_second(const Pass *a, int n) {
     for (int k = 0; k < D; k++) a->mu[k] *= a->bend;
   at_point(a, n);
   model_hessian(a->v, a->c, a->s, a->t, a->mu, a->second);
-  for (int h = T->spread[phase]; h < T->spread[phase + 1]; h++)
-    *slot(a, T->spread_dest[h]) += T->spread_weight[h] * a->second[T->spread_h[h]];
+  for (int h = T->spread[phase]; h < T->spread[phase + 1]; h++) {
+    vd *to = slot(a, T->spread_dest[h]);
+    *to = v_fma(v_all(T->spread_weight[h]), a->second[T->spread_h[h]], *to);
+  }
 }
 
 /* The same for stages inside an interval. */
@@ -340,7 +344,7 @@ STAGE void inner_second(const Pass *a, int i, const vd *rates) {
     const vd *slopes = a->k->slopes + evaluation(T, i, q) * T->nj;
     memset(force, 0, sizeof(vd) * D);
     for (int e = 0; e < T->nj; e++)
-      if (T->jvar[e] < D) force[T->jvar[e]] += slopes[e] * mu[T->jrow[e]];
+      if (T->jvar[e] < D) force[T->jvar[e]] = v_fma(slopes[e], mu[T->jrow[e]], force[T->jvar[e]]);
     for (int r = 0; r < q; r++) {
       const double inner = a->w->dt * T->inner[q * Q + r];
       for (int k = 0; k < D; k++) a->mu[r * D + k] += inner * force[k];
@@ -361,14 +365,14 @@ STAGE void inner_second(const Pass *a, int i, const vd *rates) {
     memset(HZ, 0, sizeof(vd) * n * na);
     for (int h = 0; h < T->nh; h++) {
       const int row = T->hk[h], column = T->hl[h];
-      for (int k = 0; k < na; k++) HZ[row * na + k] += a->second[h] * Z[column * na + k];
+      for (int k = 0; k < na; k++) HZ[row * na + k] = v_fma(a->second[h], Z[column * na + k], HZ[row * na + k]);
       if (row != column)
-        for (int k = 0; k < na; k++) HZ[column * na + k] += a->second[h] * Z[row * na + k];
+        for (int k = 0; k < na; k++) HZ[column * na + k] = v_fma(a->second[h], Z[row * na + k], HZ[column * na + k]);
     }
     for (int r = 0; r < n; r++)
       for (int k = 0; k < na; k++) {
         const vd z = Z[r * na + k];
-        for (int l = k; l < na; l++) M[k * na + l] += z * HZ[r * na + l];
+        for (int l = k; l < na; l++) M[k * na + l] = v_fma(z, HZ[r * na + l], M[k * na + l]);
       }
   }
   if (T->staged)

@@ -6,7 +6,7 @@ Gauss–Newton Hessian, becomes one statement whose operands stand at places kno
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from hpcda.action.structure import Structure
 
@@ -59,23 +59,25 @@ def _errors(structure: Structure) -> Iterator[str]:
     scheme, states, block = structure.scheme, structure.states, structure.block
     for equation, (positions, weights) in enumerate(zip(scheme.position, scheme.rate, strict=True)):
         for i in range(states):
-            change = [f"{float(a)!r} * x[{j * block + i}]" for j, a in enumerate(positions) if a]
-            rate = [f"({float(w)!r} * dt) * rates[{q}][{i}]" for q, w in enumerate(weights) if w]
-            yield f"  r[{equation * states + i}] = ({' + '.join(change)}) - ({' + '.join(rate)});"
+            change = [(f"v_all({float(a)!r})", f"x[{j * block + i}]") for j, a in enumerate(positions) if a]
+            rate = [(f"v_all({float(w)!r} * dt)", f"rates[{q}][{i}]") for q, w in enumerate(weights) if w]
+            yield f"  r[{equation * states + i}] = {_summed(change)} - ({_summed(rate)});"
 
 
 def _entries(structure: Structure) -> Iterator[str]:
     number = 0
     for row, entries in enumerate(structure.rows):
         for entry in entries:
-            terms = [f"{entry.fixed!r}"] if entry.fixed or not entry.terms else []
-            terms += [f"({weight!r} * dt) * slopes[{stage}][{index}]" for stage, index, weight in entry.terms]
-            value = " + ".join(terms) if entry.terms else f"v_all({entry.fixed!r})"
+            terms = [
+                (f"v_all({weight!r} * dt)", f"slopes[{stage}][{index}]")
+                for stage, index, weight in entry.terms
+            ]
+            value = _summed(terms, f"v_all({entry.fixed!r})" if entry.fixed or not terms else "")
             column = entry.column
             place = f"grad[{column}]" if column < structure.local else f"gradp[{column - structure.local}]"
             yield (
                 f"  {{ const vd e = {value}; g[{number}] = e; gw[{number}] = weight[{row}] * e; "
-                f"{place} += force[{row}] * e; }}"
+                f"{place} = v_fma(force[{row}], e, {place}); }}"
             )
             number += 1
 
@@ -95,13 +97,21 @@ def _products(structure: Structure) -> Iterator[str]:
 
 
 def _sum(place: str, sign: str, pairs: list[tuple[int, int]]) -> str:
-    value = " + ".join(f"gw[{left}] * g[{right}]" for left, right in pairs) or "v_all(0)"
+    value = _summed([(f"gw[{left}]", f"g[{right}]") for left, right in pairs])
     return "" if sign == "+=" and not pairs else f"  {place} {sign} {value};"
 
 
+def _summed(products: Sequence[tuple[str, str]], begin: str = "") -> str:
+    """The sum of products, from the first on, every further one taken in by one rounding."""
+    total = begin
+    for a, b in products:
+        total = f"v_fma({a}, {b}, {total})" if total else f"{a} * {b}"
+    return total or "v_all(0)"
+
+
 def _along(structure: Structure) -> Iterator[str]:
-    rows: dict[int, list[str]] = {row: [] for row in range(structure.states)}
+    rows: dict[int, list[tuple[str, str]]] = {row: [] for row in range(structure.states)}
     for index, (row, variable) in enumerate(structure.model.jacobian):
-        rows[row].append(f"slopes[{index}] * dz[{variable}]")
+        rows[row].append((f"slopes[{index}]", f"dz[{variable}]"))
     for row, terms in rows.items():
-        yield f"  out[{row}] = {' + '.join(terms) or 'v_all(0)'};"
+        yield f"  out[{row}] = {_summed(terms)};"

@@ -22,9 +22,9 @@ STAGE void aim(const Batch *B, const Tick *tick) {
   vd closed = v_all(0);
   for (int i = 0; i < B->size; i++) {
     const vd d = B->step[i];
-    slope += B->grad[i] * d;
+    slope = v_fma(B->grad[i], d, slope);
     closed += 1.0 - B->open[i];
-    length += B->metric[i] * d * d;
+    length = v_fma(B->metric[i] * d, d, length);
     norm = larger(force_on(B, i), norm);
     if (tick->barrier && between(B, i)) {
       const vd low = (B->lower[i] - B->x[i]) / d, high = (B->upper[i] - B->x[i]) / d;

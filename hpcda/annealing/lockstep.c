@@ -101,12 +101,11 @@ static void fence_gradient(const Batch *B, int from, int end, const Tick *tick) 
 static vd fence(const Batch *B, const vd *x, vd weight) {
   vd sum = v_all(0);
   for (int i = 0; i < B->size; i++)
-    if (between(B, i))
-      for (int l = 0; l < W; l++)
-        if (weight[l] != 0) {
-          const double low = x[i][l] - B->lower[i], high = B->upper[i] - x[i][l];
-          sum[l] -= low > 0 && high > 0 ? weight[l] * log(low * high) : -INFINITY;
-        }
+    if (between(B, i)) {
+      const vd low = x[i] - B->lower[i], high = B->upper[i] - x[i];
+      const vd part = v_if((low > 0) & (high > 0), weight * v_log(low * high), v_all(-INFINITY));
+      sum -= v_if(weight != 0, part, v_all(0));
+    }
   return sum;
 }
 
@@ -262,7 +261,7 @@ STAGE vd shared_step(const Batch *B, const Tick *tick, vl *bad) {
       const int at = tail + r;
       const vd moved = B->x[at] + step[r];
       vd force = -rhs[r];
-      for (int c = 0; c < P; c++) force += whole[r * P + c] * step[c];
+      for (int c = 0; c < P; c++) force = v_fma(whole[r * P + c], step[c], force);
       work += v_if(open[r] == 0, force * step[r], v_all(0));
       const vd free = v_if(moved < B->lower[at], v_all(-1), v_if(moved > B->upper[at], v_all(1), v_all(0)));
       const vd kept = attempt > P + 2 ? held[r] : v_if(held[r] * force < 0, held[r], v_all(0));
@@ -349,13 +348,13 @@ static void tangent(const Batch *B, const Stretch *s, int i, int q, vd *dz, vd *
   for (int k = 0; k < b; k++) {
     dz[k] = v_all(0);
     for (int j = 0; j <= T->m; j++)
-      if ((k < D ? mix : aux)[j] != 0) dz[k] += (k < D ? mix : aux)[j] * (to[j * b + k] - x[j * b + k]);
+      if ((k < D ? mix : aux)[j] != 0) dz[k] = v_fma(v_all((k < D ? mix : aux)[j]), to[j * b + k] - x[j * b + k], dz[k]);
   }
   for (int k = 0; k < T->P; k++) dz[b + k] = B->trial[tail + k] - B->x[tail + k];
   for (int r = 0; r < q; r++) {
     const double inner = T->inner[q * T->Q + r] * s->w->dt;
     if (inner != 0)
-      for (int k = 0; k < D; k++) dz[k] += inner * rates[r * D + k];
+      for (int k = 0; k < D; k++) dz[k] = v_fma(v_all(inner), rates[r * D + k], dz[k]);
   }
   vd *out = rates + q * D;
   const vd *slopes = s->k->slopes + evaluation(T, i, q) * T->nj;
@@ -363,7 +362,7 @@ static void tangent(const Batch *B, const Stretch *s, int i, int q, vd *dz, vd *
   along(slopes, dz, out);
 #else
   memset(out, 0, sizeof(vd) * D);
-  for (int e = 0; e < T->nj; e++) out[T->jrow[e]] += slopes[e] * dz[T->jvar[e]];
+  for (int e = 0; e < T->nj; e++) out[T->jrow[e]] = v_fma(slopes[e], dz[T->jvar[e]], out[T->jrow[e]]);
 #endif
 }
 

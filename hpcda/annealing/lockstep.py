@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import dataclass
-from functools import cache
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +21,7 @@ from hpcda.annealing.ladder import Ladder
 from hpcda.annealing.outcome import Outcome
 from hpcda.annealing.reasons import Reason
 from hpcda.annealing.scale import scales
+from hpcda.models.compile import vector_lanes
 from hpcda.problem import Array, Numbers
 
 EMPTY, ACTIVE, ENDED = range(3)
@@ -106,16 +105,6 @@ class Midway:
     numbers: dict[str, float]
 
 
-@cache
-def default_lanes() -> int:
-    """Numbers of double precision that the processor's widest vector registers hold, at least 4."""
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return 4
-    return 8 if "avx512f" in flags else 4
-
-
 def memory(action: Action, lanes: int | None = None) -> float:
     """Bytes that `Lockstep` takes for all lanes."""
     problem, structure = action.problem, action.structure
@@ -127,7 +116,7 @@ def memory(action: Action, lanes: int | None = None) -> float:
     times = sum(window.times for window in problem.windows)
     passing = 3 * structure.slots + (2 + 2 * scheme.span) * block**2
     records = 4 * problem.size
-    return 8.0 * (lanes or default_lanes()) * (records + times * (front / scheme.span + a_time) + passing)
+    return 8.0 * (lanes or vector_lanes()) * (records + times * (front / scheme.span + a_time) + passing)
 
 
 def code_of(action: Action, lanes: int) -> str:
@@ -158,7 +147,7 @@ class Lockstep:
     def __init__(
         self, action: Action, ladder: Ladder, lanes: int | None = None, settings: Settings | None = None
     ) -> None:
-        self.action, self.ladder, self.lanes = action, ladder, lanes or default_lanes()
+        self.action, self.ladder, self.lanes = action, ladder, lanes or vector_lanes()
         if self.lanes & (self.lanes - 1):
             raise ValueError(f"{self.lanes} lanes: vectors have 1, 2, 4 or 8")
         self.settings = settings or Settings()

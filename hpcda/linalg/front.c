@@ -7,8 +7,6 @@
 #define FRONT_TINY 1e-14
 #define UNROLL _Pragma("GCC unroll 8")
 
-static inline vd v_root(vd a) { vd r; for (int i = 0; i < W; i++) r[i] = __builtin_sqrt(a[i]); return r; }
-
 /* Rows against earlier rows: s[r][c] = start - sum over k of a[r][k] b[c][k]. */
 #define SUMS(R, C, K)                                                                  \
   for (int k = 0; k < (K); k++) {                                                      \
@@ -16,7 +14,7 @@ static inline vd v_root(vd a) { vd r; for (int i = 0; i < W; i++) r[i] = __built
     UNROLL for (int c = 0; c < C; c++) l[c] = b[c][k];                                 \
     UNROLL for (int r = 0; r < R; r++) {                                               \
       const vd x = a[r][k];                                                            \
-      UNROLL for (int c = 0; c < C; c++) s[r][c] -= x * l[c];                          \
+      UNROLL for (int c = 0; c < C; c++) s[r][c] = v_fnma(x, l[c], s[r][c]);           \
     }                                                                                  \
   }
 
@@ -31,7 +29,7 @@ static inline vd v_root(vd a) { vd r; for (int i = 0; i < W; i++) r[i] = __built
     SUMS(R, C, j)                                                                      \
     UNROLL for (int c = 0; c < C; c++)                                                 \
       UNROLL for (int r = 0; r < R; r++) {                                             \
-        UNROLL for (int d = 0; d < c; d++) s[r][c] -= s[r][d] * b[c][j + d];           \
+        UNROLL for (int d = 0; d < c; d++) s[r][c] = v_fnma(s[r][d], b[c][j + d], s[r][c]); \
         s[r][c] *= b[c][j + c];                                                        \
         a[r][j + c] = s[r][c];                                                         \
       }                                                                                \
@@ -47,13 +45,13 @@ static inline vd v_root(vd a) { vd r; for (int i = 0; i < W; i++) r[i] = __built
     UNROLL for (int c = 0; c < C; c++) whole[c] = s[c][c];                             \
     SUMS(C, C, j)                                                                      \
     UNROLL for (int c = 0; c < C; c++) {                                               \
-      UNROLL for (int d = 0; d < c; d++) s[c][c] -= s[c][d] * s[c][d];                 \
+      UNROLL for (int d = 0; d < c; d++) s[c][c] = v_fnma(s[c][d], s[c][d], s[c][c]);  \
       const vl good = s[c][c] > FRONT_TINY * whole[c];                                 \
       *bad |= ~good;                                                                   \
-      const vd inverse = 1.0 / v_root(v_if(good, s[c][c], v_all(1)));                  \
+      const vd inverse = 1.0 / v_sqrt(v_if(good, s[c][c], v_all(1)));                  \
       a[c][j + c] = inverse;                                                           \
       UNROLL for (int r = c + 1; r < C; r++) {                                         \
-        UNROLL for (int d = 0; d < c; d++) s[r][c] -= s[r][d] * s[c][d];               \
+        UNROLL for (int d = 0; d < c; d++) s[r][c] = v_fnma(s[r][d], s[c][d], s[r][c]); \
         s[r][c] *= inverse;                                                            \
         a[r][j + c] = s[r][c];                                                         \
       }                                                                                \
@@ -118,8 +116,8 @@ STAGE void front_schur(vd *const *a, int high, vd *const *b, int wide, int pivot
 static inline vd front_dot(vd sum, const vd *a, const vd *y, int count) {
   vd odd = v_all(0);
   int k = 0;
-  for (; k + 1 < count; k += 2) sum -= a[k] * y[k], odd -= a[k + 1] * y[k + 1];
-  return k < count ? sum + odd - a[k] * y[k] : sum + odd;
+  for (; k + 1 < count; k += 2) sum = v_fnma(a[k], y[k], sum), odd = v_fnma(a[k + 1], y[k + 1], odd);
+  return k < count ? v_fnma(a[k], y[k], sum + odd) : sum + odd;
 }
 
 /* y := L^-1 y. */
@@ -133,16 +131,16 @@ STAGE void front_meet(vd *const *row, int rows, int pivots, vd *y, const vd *x) 
   for (; i + 3 < rows; i += 4) {
     const vd *a = row[i], *b = row[i + 1], *c = row[i + 2], *d = row[i + 3];
     const vd p = x[i], q = x[i + 1], r = x[i + 2], s = x[i + 3];
-    for (int k = 0; k < pivots; k++) y[k] -= (a[k] * p + b[k] * q) + (c[k] * r + d[k] * s);
+    for (int k = 0; k < pivots; k++) y[k] -= v_fma(a[k], p, b[k] * q) + v_fma(c[k], r, d[k] * s);
   }
   for (; i < rows; i++)
-    for (int k = 0; k < pivots; k++) y[k] -= row[i][k] * x[i];
+    for (int k = 0; k < pivots; k++) y[k] = v_fnma(row[i][k], x[i], y[k]);
 }
 
 /* y := L^-T y. */
 STAGE void front_upper(vd *const *row, int pivots, vd *y) {
   for (int i = pivots - 1; i >= 0; i--) {
     const vd *a = row[i], x = y[i] *= a[i];
-    for (int k = 0; k < i; k++) y[k] -= a[k] * x;
+    for (int k = 0; k < i; k++) y[k] = v_fnma(a[k], x, y[k]);
   }
 }

@@ -3,6 +3,10 @@
 The file is named by a hash of the code, the compiler, its flags and the processor, so that a cache on a file
 system that different machines share never hands one machine the code of another. It appears under its name
 only when it is whole.
+
+Code is compiled for the processor at hand, or for the instruction set that $HPCDA_MARCH names, such as
+x86-64-v2, x86-64-v3 or x86-64-v4. The compiler may not contract a * b + c, so that the numbers are the same
+for all that have fused multiply-add, which the code asks for by itself (lanes.h).
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ import fcntl
 import hashlib
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -24,7 +29,7 @@ from hpcda.errors import CompilerError
 
 FLAGS = (
     "-O3",
-    "-march=native",
+    "-ffp-contract=off",
     "-fPIC",
     "-shared",
     "-std=gnu11",
@@ -32,6 +37,8 @@ FLAGS = (
     "-fno-trapping-math",
     "-w",
 )
+FEATURE = re.compile(r"#define (__(?:SSE|AVX|FMA|BMI|F16C|LZCNT|MOVBE|POPCNT|ARM_FEATURE)\w*) ")
+"""Macros by which compilers tell what instructions they use."""
 END = b"\0end of a library of hpcda\0"
 
 
@@ -60,6 +67,48 @@ def compiler() -> tuple[str, ...]:
         "no C compiler was found (looked for $CC, cc, gcc, clang). "
         "Load your cluster's compiler module, install gcc, or set CC."
     )
+
+
+@cache
+def instruction_set() -> str:
+    """What the compiler is told to compile for: $HPCDA_MARCH, else "native".
+
+    Raises:
+        CompilerError: The compiler does not know it, or this processor cannot execute it.
+    """
+    wanted = os.environ.get("HPCDA_MARCH") or "native"
+    if wanted != "native":
+        missing = sorted(_features(wanted) - _features("native"))
+        if missing:
+            raise CompilerError(
+                f"HPCDA_MARCH={wanted}: this processor cannot execute it (it lacks {', '.join(missing)}). "
+                "Name an instruction set that it has, such as x86-64-v2, or unset it."
+            )
+    return wanted
+
+
+def vector_lanes() -> int:
+    """Numbers of double precision that a vector register holds in compiled code, at least 4."""
+    if instruction_set() != "native":
+        return 8 if "__AVX512F__" in _features(instruction_set()) else 4
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return 4
+    return 8 if "avx512f" in flags else 4
+
+
+@cache
+def _features(march: str) -> frozenset[str]:
+    """Macros of the instructions that the compiler uses for an instruction set."""
+    command = [*compiler(), f"-march={march}", "-dM", "-E", "-x", "c", os.devnull]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    if run.returncode != 0:
+        raise CompilerError(
+            f"HPCDA_MARCH={march}: {shlex.join(compiler())} does not know it: {run.stderr.strip()[-500:]} "
+            "Name one that it knows, such as x86-64-v3, or unset it."
+        )
+    return frozenset(FEATURE.findall(run.stdout))
 
 
 @cache
@@ -125,8 +174,12 @@ def kept(code: str) -> bool:
     return _whole(_place(code))
 
 
+def _flags() -> tuple[str, ...]:
+    return (*FLAGS, f"-march={instruction_set()}")
+
+
 def _place(code: str) -> Path:
-    key = hashlib.sha256("\0".join([code, *compiler(), *FLAGS, _machine()]).encode()).hexdigest()[:32]
+    key = hashlib.sha256("\0".join([code, *compiler(), *_flags(), _machine()]).encode()).hexdigest()[:32]
     return cache_folder() / f"{key}.so"
 
 
@@ -146,7 +199,7 @@ def _compile(code: str, target: Path) -> None:
         try:
             text.write_text(code)
             run = subprocess.run(
-                [*compiler(), *FLAGS, "-o", str(binary), str(text), "-lm"],
+                [*compiler(), *_flags(), "-o", str(binary), str(text), "-lm"],
                 capture_output=True,
                 text=True,
                 check=False,

@@ -7,6 +7,7 @@ Walther, Evaluating Derivatives, SIAM 2008, ch. 3) and become nodes like any oth
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -22,6 +23,18 @@ COMPARE: dict[str, Callable[[float, float], bool]] = {
     "le": lambda a, b: a <= b,
     "eq": lambda a, b: a == b,
 }
+
+
+def _value(name: str, x: float) -> float:
+    """A function of a plain number, by the C library: NumPy's own code differs between processors."""
+    if name in ("neg", "sign"):
+        return -x if name == "neg" else float(np.sign(x))
+    by_library = getattr(math, {"abs": "fabs"}.get(name, name.replace("arc", "a")))
+    try:
+        return float(by_library(x))
+    except (ValueError, OverflowError):  # not finite: NumPy says how
+        with np.errstate(all="ignore"):
+            return float(getattr(np, name)(x))
 
 
 class Graph:
@@ -145,7 +158,7 @@ class Graph:
         """A function of one argument."""
         x = self.value(a)
         if x is not None:
-            return self.constant(-x if name == "neg" else float(getattr(np, name)(x)))
+            return self.constant(_value(name, x))
         if name == "neg" and self.keys[a][0] == "neg":
             return int(self.keys[a][1])
         return self.node(name, a)

@@ -1,14 +1,16 @@
 """From equations to C: a vector function of named inputs with its sparse first and second derivatives.
 
 The C code works on vectors of W numbers at once, one lane a path, so that the compiler uses the widest
-registers of the machine; with W = 1 it is scalar code. Long code is cut in pieces, each compiled on its own,
-because compilers slow down on long functions.
+registers of the machine; with W = 1 it is scalar code. A sum that takes in a product rounds once (lanes.h).
+Long code is cut in pieces, each compiled on its own, because compilers slow down on long functions.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import Any
 
 from hpcda.models.graph import Graph
@@ -20,65 +22,15 @@ _INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
 _CALL = {"abs": "fabs", "arcsin": "asin", "arccos": "acos", "arctan": "atan"}
 _NUMBER = {"inf": "INFINITY", "-inf": "-INFINITY", "nan": "NAN"}
 _TEST = {"lt": "<", "le": "<=", "eq": "=="}
-_FUNCTIONS = (
-    "exp", "log", "sqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh", "asin", "acos", "atan", "fabs",
-    "log1p", "expm1", "floor",
-)  # fmt: skip
-_VECTORIZED = (
-    "exp", "log", "sin", "cos", "tan", "sinh", "cosh", "tanh", "asin", "acos", "atan", "log1p", "expm1",
-)  # fmt: skip
-"""Functions that Linux's C library has for whole vectors (libmvec), right to 4 units in the last place."""
 
 
 def prelude(lanes: int) -> str:
     """What generated code needs before it: the vector type `vd` of `lanes` numbers and its functions.
 
-    A function of 2, 4 or 8 lanes gives the same bits: it is the one of as many numbers as the registers hold.
+    The sources are lanes.h and functions.h. Every width gives the same bits.
     """
-    each = " ".join(f"EACH({name}, {name}(a[i]))" for name in _FUNCTIONS if name not in _VECTORIZED)
-    wide = " ".join(f"WIDE({name})" for name in _VECTORIZED)
-    return f"""
-#include <math.h>
-#include <string.h>
-#include <stdlib.h>
-#define W {lanes}
-#define STAGE static __attribute__((noinline))
-#define LANES(value) vd r; for (int i = 0; i < W; i++) r[i] = value; return r;
-typedef double vd __attribute__((vector_size(8 * W), aligned(8)));
-typedef long long vl __attribute__((vector_size(8 * W), aligned(8)));
-#define EACH(name, value) static inline vd v_##name(vd a) {{ LANES(value) }}
-#if defined(__GLIBC__) && defined(__x86_64__) && W > 1
-#if __GLIBC_PREREQ(2, 35) && defined(__AVX512F__)
-#define TOGETHER 8
-#define OF_MATH(name) _ZGVeN8v_##name
-#elif __GLIBC_PREREQ(2, 35) && defined(__AVX2__)
-#define TOGETHER 4
-#define OF_MATH(name) _ZGVdN4v_##name
-#endif
-#endif
-#ifdef OF_MATH
-typedef double vm __attribute__((vector_size(8 * TOGETHER)));
-#define WIDE(name) vm OF_MATH(name)(vm); static inline vd v_##name(vd a) {{ \
-  vd r; \
-  for (int from = 0; from < W; from += TOGETHER) {{ \
-    vm some; \
-    for (int i = 0; i < TOGETHER; i++) some[i] = a[(from + i) % W]; \
-    some = OF_MATH(name)(some); \
-    for (int i = 0; i < TOGETHER && from + i < W; i++) r[from + i] = some[i]; \
-  }} \
-  return r; }}
-#endif
-#ifndef WIDE
-#define WIDE(name) EACH(name, name(a[i]))
-#endif
-{wide}
-{each}
-EACH(sign, (double)((a[i] > 0) - (a[i] < 0)))
-static inline vd v_pow(vd a, double y) {{ LANES(pow(a[i], y)) }}
-static inline vd v_pick(vd c, vd a, vd b) {{ LANES(c[i] != 0.0 ? a[i] : b[i]) }}
-static inline vd v_all(double x) {{ LANES(x) }}
-static inline vd v_if(vl c, vd a, vd b) {{ return (vd)((c & (vl)a) | (~c & (vl)b)); }}
-"""
+    texts = [files("hpcda.models").joinpath(name).read_text() for name in ("lanes.h", "functions.h")]
+    return "\n".join([f"#define W {lanes}", *texts])
 
 
 @dataclass(frozen=True)
@@ -186,15 +138,44 @@ def _function(graph: Graph, nodes: list[int], name: str) -> str:
 
 
 def _piece(graph: Graph, nodes: list[int], first: int, last: int, name: str) -> str:
-    lines = [f"  const vd n{node} = {_expression(graph, node)};" for node in graph.reach(nodes[first:last])]
+    reached = graph.reach(nodes[first:last])
+    fused = _fused(graph, reached, set(nodes[first:last]))
+    swallowed = set(fused.values())
+    lines = [
+        f"  const vd n{node} = {_expression(graph, node, fused.get(node))};"
+        for node in reached
+        if node not in swallowed
+    ]
     lines += [f"  out[{index}] = n{nodes[index]};" for index in range(first, last)]
     body = "\n".join(lines)
     unused = "  (void)v; (void)c; (void)s; (void)t; (void)mu;"
     return f"static __attribute__((noinline)) void {name}({_ARGUMENTS}) {{\n{unused}\n{body}\n}}\n"
 
 
-def _expression(graph: Graph, node: int) -> str:
+def _fused(graph: Graph, reached: Sequence[int], kept: set[int]) -> dict[int, int]:
+    """Sums and differences -> the product that each takes in, by one rounding; nothing else needs it."""
+    uses = Counter(argument for node in reached for argument in graph.arguments(node))
+    found: dict[int, int] = {}
+    for node in reached:
+        op, *rest = graph.keys[node]
+        if op in ("add", "sub") and rest[0] != rest[1]:
+            products = [
+                term for term in rest if graph.keys[term][0] == "mul" and uses[term] == 1 and term not in kept
+            ]
+            if products:
+                found[node] = products[-1]
+    return found
+
+
+def _expression(graph: Graph, node: int, product: int | None = None) -> str:
     op, *rest = graph.keys[node]
+    if product is not None:
+        a, b = graph.keys[product][1:]
+        if op == "add":
+            return f"v_fma(n{a}, n{b}, n{rest[0] if product == rest[1] else rest[1]})"
+        if product == rest[1]:
+            return f"v_fnma(n{a}, n{b}, n{rest[0]})"
+        return f"v_fma(n{a}, n{b}, -n{rest[1]})"
     if op == "const":
         return f"v_all({_NUMBER.get(repr(rest[0]), repr(rest[0]))})"
     if op == "input":

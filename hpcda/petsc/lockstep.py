@@ -19,11 +19,12 @@ import numpy as np
 from hpcda.action import Action
 from hpcda.annealing.anneal import Climb, Rung
 from hpcda.annealing.ladder import Ladder
-from hpcda.annealing.lockstep import Lockstep, Settings, default_lanes
+from hpcda.annealing.lockstep import Lockstep, Settings
 from hpcda.annealing.reasons import Reason
 from hpcda.annealing.schedule import PATIENCE, Pool, capacity, few, width
 from hpcda.annealing.team import Finished
 from hpcda.annealing.widths import Widths
+from hpcda.models.compile import vector_lanes
 from hpcda.petsc.options import PREFIX
 from hpcda.petsc.start import PETSc, TaoReason
 from hpcda.words import counted
@@ -109,7 +110,7 @@ class LockstepTeam:
         share: float | None = None,
     ) -> None:
         if lanes is None:
-            lanes = default_lanes() if share is None else width(share, default_lanes())
+            lanes = vector_lanes() if share is None else width(share())
         self._pool: Pool[Climb] = Pool(lanes if share is None else capacity(share, lanes), ladder.rungs)
         self._widths = Widths(action, lanes)
         self._action, self._ladder = action, ladder

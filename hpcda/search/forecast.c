@@ -46,9 +46,9 @@ STAGE void advance(const Sizes *z, const Grid *g, int n, int substeps, vd *v, co
     for (int stage = 0; stage < 4; stage++) {
       if (stage != 2) inputs(z, g, n, (step + part[stage]) / substeps, s, t);
       if (stage)
-        for (int i = 0; i < D; i++) v[i] = x[i] + part[stage] * h * k[i];
+        for (int i = 0; i < D; i++) v[i] = v_fma(v_all(part[stage] * h), k[i], x[i]);
       model_values(v, c, s, t, 0, k);
-      for (int i = 0; i < D; i++) sum[i] += weight[stage] * k[i];
+      for (int i = 0; i < D; i++) sum[i] = v_fma(v_all(weight[stage]), k[i], sum[i]);
     }
     for (int i = 0; i < D; i++) v[i] = sum[i];
   }

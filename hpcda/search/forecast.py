@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 
 from hpcda.action.native import DOUBLE, INT, POINTER, Equations, struct
-from hpcda.annealing.lockstep import default_lanes
-from hpcda.models.compile import library
+from hpcda.models.compile import library, vector_lanes
 from hpcda.models.kernels import prelude
 from hpcda.problem import Array, Problem, Window
 
@@ -57,7 +56,7 @@ class Forecast:
         equations = equations or Equations(problem)
         self.equations = equations
         texts = [files("hpcda.search").joinpath(name).read_text() for name in SOURCES]
-        self.library: Any = library("\n".join([prelude(lanes or default_lanes()), equations.code, *texts]))
+        self.library: Any = library("\n".join([prelude(lanes or vector_lanes()), equations.code, *texts]))
         self.rows = problem.block + problem.shared
         self._entries = np.array(equations.model.jacobian, dtype=np.int64).reshape(-1, 2)
         self._constant = np.array(list(problem.fixed.values()), dtype=np.float64)

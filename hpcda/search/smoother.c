@@ -1,10 +1,11 @@
 /* The ensemble Kalman filter and what its backward pass needs. Included after forecast.c.
-   Arrays [rows][G] of vectors hold members, G = members / W; K = D + V + P rows are a member. */
+   Arrays [rows][G] of vectors hold members, G = members / W; K = D + V + P rows are a member. Sums over members are made
+   in EIGHT strands, member m in strand m mod EIGHT, whatever W is. */
 
 #include <stdint.h>
 
 typedef struct {
-  int members, substeps;              /* members: a multiple of W */
+  int members, substeps;              /* members: a multiple of EIGHT */
   const double *data, *std;           /* [N][L] NaN where nothing is measured */
   const double *lower, *upper;        /* [K] bounds */
   const double *centre, *reach;       /* [D] a member further than `reach` away is lost */
@@ -19,9 +20,13 @@ typedef struct {
 
 static vd *room(size_t vectors) { return aligned_alloc(64, (vectors * sizeof(vd) + 63) / 64 * 64); }
 
-static double total(vd a) {
+#define EIGHT 8
+#define STRIDE (EIGHT / W)   /* vectors that hold all strands */
+_Static_assert(EIGHT % W == 0, "a vector holds a part of the strands");
+
+static double total(const vd *strands) {
   double sum = 0;
-  for (int i = 0; i < W; i++) sum += a[i];
+  for (int i = 0; i < EIGHT; i++) sum += strands[i / W][i % W];
   return sum;
 }
 
@@ -30,15 +35,20 @@ STAGE void products(const vd *a, int rows, const vd *b, int columns, int G, doub
   for (int i = 0; i < rows; i += 4)
     for (int j = 0; j < columns && (!lower || j < i + 4); j += 4) {
       const vd *x[4], *y[4];
-      vd sum[4][4];
+      vd sum[4][4][STRIDE];
       for (int k = 0; k < 4; k++) {
         x[k] = a + (size_t)(i + k < rows ? i + k : i) * G;
         y[k] = b + (size_t)(j + k < columns ? j + k : j) * G;
       }
-      memset(sum, 0, sizeof sum);
-      for (int g = 0; g < G; g++)
+      for (int part = 0; part < STRIDE; part++) {
+        vd tile[4][4];
+        memset(tile, 0, sizeof tile);
+        for (int g = part; g < G; g += STRIDE)
+          for (int k = 0; k < 4; k++)
+            for (int l = 0; l < 4; l++) tile[k][l] = v_fma(x[k][g], y[l][g], tile[k][l]);
         for (int k = 0; k < 4; k++)
-          for (int l = 0; l < 4; l++) sum[k][l] += x[k][g] * y[l][g];
+          for (int l = 0; l < 4; l++) sum[k][l][part] = tile[k][l];
+      }
       for (int k = 0; k < 4 && i + k < rows; k++)
         for (int l = 0; l < 4 && j + l < columns; l++) out[(size_t)(i + k) * columns + j + l] = scale * total(sum[k][l]);
     }
@@ -46,8 +56,9 @@ STAGE void products(const vd *a, int rows, const vd *b, int columns, int G, doub
 
 STAGE void means(const vd *a, int rows, int G, double *mean) {
   for (int i = 0; i < rows; i++) {
-    vd sum = v_all(0);
-    for (int g = 0; g < G; g++) sum += a[(size_t)i * G + g];
+    vd sum[STRIDE];
+    memset(sum, 0, sizeof sum);
+    for (int g = 0; g < G; g++) sum[g % STRIDE] += a[(size_t)i * G + g];
     mean[i] = total(sum) / (G * W);
   }
 }
@@ -124,7 +135,8 @@ STAGE void update(vd *a, int rows, const double *gain, const vd *z, int L, int G
       vd sum[4];
       for (int k = 0; k < 4; k++) sum[k] = v_all(0);
       for (int l = 0; l < L; l++)
-        for (int k = 0; k < 4; k++) sum[k] += gain[(size_t)(i + k < rows ? i + k : i) * L + l] * z[(size_t)l * G + g];
+        for (int k = 0; k < 4; k++)
+          sum[k] = v_fma(v_all(gain[(size_t)(i + k < rows ? i + k : i) * L + l]), z[(size_t)l * G + g], sum[k]);
       for (int k = 0; k < 4 && i + k < rows; k++) a[(size_t)(i + k) * G + g] += sum[k];
     }
 }

@@ -20,10 +20,10 @@ import numpy as np
 
 from hpcda.action import Action
 from hpcda.annealing import Ladder
-from hpcda.annealing.lockstep import Lockstep, default_lanes, memory
+from hpcda.annealing.lockstep import Lockstep, memory
 from hpcda.build import build_problem
 from hpcda.job import load_job
-from hpcda.models.compile import library
+from hpcda.models.compile import library, vector_lanes
 from hpcda.models.kernels import prelude
 from hpcda.search import WAYS, Scene, begin
 
@@ -58,7 +58,7 @@ def product_rate() -> float:
 
 def cholesky_rate(size: int) -> float:
     """Gflop/s of the blocks' elimination."""
-    lanes = default_lanes()
+    lanes = vector_lanes()
     front = Path(__file__).parents[2].joinpath("hpcda/linalg/front.c").read_text()
     code = library("\n".join([prelude(lanes), front, DRIVER]))
     each = size * (size + 1) // 2 + (size + BORDER) * size

@@ -13,7 +13,8 @@ from problems import dense, example
 
 from hpcda.action import Action
 from hpcda.annealing import Ladder, Reason
-from hpcda.annealing.lockstep import Lockstep, Settings, default_lanes, memory
+from hpcda.annealing.lockstep import Lockstep, Settings, memory
+from hpcda.models.compile import vector_lanes
 from hpcda.models.model import Model, State
 from hpcda.problem import Problem, Window
 
@@ -38,7 +39,7 @@ def test_a_start_gives_the_same_bits_whatever_is_beside_it(problem):
     """Alone in each lane; with all others, in any order; refilled lanes; slices of any length."""
     action, _ = action_of(*problem)
     paths = first_paths(action.problem, 10)
-    lanes = default_lanes()
+    lanes = vector_lanes()
     wanted = climb(lockstep_of(problem), paths)
     assert len({sum(one.outcome.factorizations for one in rungs) for rungs in wanted.values()}) > 3
     for start in range(len(paths)):
@@ -55,7 +56,7 @@ def test_a_start_gives_the_same_bits_whatever_is_beside_it(problem):
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 1e200])
 def test_a_start_that_is_not_finite_is_recorded_and_leaves_the_others_alone(problem, bad):
     action, _ = action_of(*problem)
-    lanes = default_lanes()
+    lanes = vector_lanes()
     paths = first_paths(action.problem, 2 * lanes)
     wanted = climb(lockstep_of(problem, barrier=0.0), paths)
     broken = {2: 0, 5: action.size // 2, lanes + 1: action.size - 1}
