@@ -110,7 +110,7 @@ class LockstepTeam:
         share: float | None = None,
     ) -> None:
         if lanes is None:
-            lanes = vector_lanes() if share is None else width(share())
+            lanes = vector_lanes() if share is None else width(share, vector_lanes())
         self._pool: Pool[Climb] = Pool(lanes if share is None else capacity(share, lanes), ladder.rungs)
         self._widths = Widths(action, lanes)
         self._action, self._ladder = action, ladder
