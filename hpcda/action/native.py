@@ -189,7 +189,7 @@ class Native:
             "position": scheme.position,
             "rate": scheme.rate,
             "weight": problem.model_error_weight,
-            "walk": [0.0 if q.walk_std is None else q.walk_std**-2 for q in problem.varying],
+            "walk": [0.0 if q.walk_std is None else 1.0 / (q.walk_std * q.walk_std) for q in problem.varying],
             "constant": list(problem.fixed.values()),
         }
         indices: dict[str, Any] = {"node": scheme.nodes or ()}
@@ -206,7 +206,7 @@ class Native:
         )
 
     def _make_window(self, window: Window, first: int, end: int, priors: Priors) -> ctypes.Structure:
-        precision = np.where(np.isfinite(window.data), window.noise_std, np.inf) ** -2.0
+        precision = 1.0 / np.where(np.isfinite(window.data), window.noise_std, np.inf) ** 2
         is_map = self.equations.problem.model.kind == "map"
         indices, means, weights = priors
         here = (indices >= first) & (indices < end)
@@ -276,4 +276,4 @@ def priors(problem: Problem) -> Priors:
         if shared.prior is not None:
             found.append((problem.offsets[-1] + number, *shared.prior))
     table = np.array(found, dtype=float).reshape(-1, 3)
-    return table[:, 0].astype(np.int64), table[:, 1].copy(), table[:, 2] ** -2.0
+    return table[:, 0].astype(np.int64), table[:, 1].copy(), 1.0 / table[:, 2] ** 2

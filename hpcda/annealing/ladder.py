@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal, localcontext
 
 import numpy as np
 
 from hpcda.problem import Array, Numbers
+
+
+def precisions(rf0: float, alpha: float, rungs: int) -> Array:
+    """Rf0 α^β of every rung β, shape (rungs,), rounded once: the same on every processor."""
+    with localcontext(prec=60):
+        first, factor = Decimal(rf0), Decimal(alpha)
+        return np.array([float(first * factor**beta) for beta in range(rungs)])
 
 
 @dataclass(frozen=True)
@@ -34,7 +42,7 @@ class Ladder:
     @property
     def rf(self) -> Array:
         """Rf of every rung, shape (rungs,)."""
-        return np.asarray(self.rf0 * self.alpha ** self.beta.astype(float))
+        return precisions(self.rf0, self.alpha, self.rungs)
 
     def first(self, start: int) -> int:
         """Rung at which start number `start` begins."""

@@ -340,7 +340,7 @@ class Lockstep:
                 prior[:, index - problem.offsets[-1]] = 1.0, mean, weight
         known = [np.isfinite(window.data) for window in problem.windows]
         precision = sum(
-            float(np.sum(window.noise_std[k] ** -2.0))
+            float(np.sum(1.0 / window.noise_std[k] ** 2))
             for window, k in zip(problem.windows, known, strict=True)
         )
         integers = {
@@ -350,7 +350,7 @@ class Lockstep:
             "edge_row": coupled[:, 1] - span * block, "edge_column": coupled[:, 2], "prior": prior[0],
         }  # fmt: skip
         doubles = {
-            "lower": lower, "upper": upper, "scale": scale, "metric": scale**-2.0, "rf": self.ladder.rf,
+            "lower": lower, "upper": upper, "scale": scale, "metric": 1.0 / scale**2, "rf": self.ladder.rf,
             "prior_mean": prior[1], "prior_weight": prior[2],
         }  # fmt: skip
         settings = self.settings

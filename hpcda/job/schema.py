@@ -6,6 +6,7 @@ sentence "Give …". Checks that need the model or the data are made by `hpcda.b
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
 
+from hpcda.annealing.ladder import precisions
 from hpcda.job.inputs import DataTable, ModelTable, TwinTable
 from hpcda.job.kinds import (
     FileName,
@@ -92,7 +94,7 @@ class LadderTable(Section):
                     f"give a larger alpha (at most {RUNGS_MOST} rungs)",
                 )
             )
-        elif np.log(self.rf0) + (self.count - 1) * np.log(self.alpha) > np.log(1e300):
+        elif math.log(self.rf0) + (self.count - 1) * math.log(self.alpha) > math.log(1e300):
             wrong.append(
                 (
                     "rungs" if self.rungs is not None else "rf_max",
@@ -124,7 +126,7 @@ class LadderTable(Section):
         if self.rf_max is None:
             return 0
         # A rung that meets rf_max up to rounding belongs to the ladder.
-        return int(np.floor((np.log(self.rf_max) - np.log(self.rf0)) / np.log(self.alpha) + 1e-9)) + 1
+        return math.floor((math.log(self.rf_max) - math.log(self.rf0)) / math.log(self.alpha) + 1e-9) + 1
 
     @property
     def beta(self) -> npt.NDArray[np.int64]:
@@ -134,7 +136,7 @@ class LadderTable(Section):
     @property
     def rf(self) -> npt.NDArray[np.float64]:
         """Rf of every rung, shape (R,)."""
-        return np.asarray(self.rf0 * self.alpha ** self.beta.astype(np.float64), dtype=np.float64)
+        return precisions(self.rf0, self.alpha, self.count)
 
 
 class EnsembleTable(Section):

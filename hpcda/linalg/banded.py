@@ -1,4 +1,4 @@
-r"""Factor, solution and Gaussian samples of a banded positive definite matrix with a border, by LAPACK.
+r"""Factor, solution and Gaussian samples of a banded positive definite matrix with a border, compiled.
 
     A = [ T  Bᵀ ]  = L Lᵀ,    L = [ L_T     ],    W = B L_T⁻ᵀ,    L_c L_cᵀ = C - W Wᵀ
         [ B  C  ]                 [ W   L_c ]
@@ -6,21 +6,31 @@ r"""Factor, solution and Gaussian samples of a banded positive definite matrix w
 What the Hessian of the action is when its unknowns stand time after time: T has a band, B is a dense row for
 every parameter that all times share. Cost (n w²), w the width of the band; for single paths whose blocks are
 small this beats a factorization block by block (`hpcda.linalg.blocktridiagonal`), which has the selected
-inverse as well.
+inverse as well. Its bits are the same on every processor (banded.c), which those of LAPACK are not.
 """
 
 from __future__ import annotations
 
+import ctypes
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg.lapack import dpbtrf, dtbtrs
 from scipy.sparse import csr_array
 
-from hpcda.linalg.blocktridiagonal import NotPositiveDefiniteError, _cholesky, _solve
+from hpcda.linalg.blocktridiagonal import NotPositiveDefiniteError
+from hpcda.models.compile import library
+from hpcda.models.kernels import prelude
 
 Array = npt.NDArray[np.float64]
+
+
+@cache
+def _compiled() -> Any:
+    return library("\n".join([prelude(1), files("hpcda.linalg").joinpath("banded.c").read_text()]))
 
 
 @dataclass(frozen=True)
@@ -28,9 +38,9 @@ class Banded:
     """A factor L.
 
     Attributes:
-        band: L_T in LAPACK's lower band storage, shape (w, n - P).
+        band: Columns of L_T from their diagonals down, shape (n - P, w).
         border: W, shape (P, n - P).
-        corner: L_c, shape (P, P).
+        corner: L_c in the lower triangle, shape (P, P).
     """
 
     band: Array
@@ -47,43 +57,40 @@ class Banded:
 
         Raises:
             NotPositiveDefiniteError: It is not positive definite.
+            CompilerError: No C compiler, or no place for compiled code.
         """
         inside = matrix.shape[0] - border
         entries = matrix.tocoo()
         rows, columns, values = entries.row, entries.col, entries.data
-        own = (rows >= columns) & (rows < inside)
-        below = rows[own] - columns[own]
-        band = np.zeros((int(below.max(initial=0)) + 1, inside), order="F")
-        np.add.at(band, (below, columns[own]), values[own])
         if not np.isfinite(values).all():
             raise NotPositiveDefiniteError(None, 0)
-        band, failed = dpbtrf(band, lower=1, overwrite_ab=1)
-        if failed:
-            raise NotPositiveDefiniteError(0, int(failed) - 1)
+        own = (rows >= columns) & (rows < inside)
+        below = rows[own] - columns[own]
+        band = np.zeros((inside, int(below.max(initial=0)) + 1))
+        np.add.at(band, (columns[own], below), values[own])
         dense = matrix[inside:].toarray()
-        strip = _triangular(band, dense[:, :inside].T, "N").T
-        return cls(band, strip, _cholesky(dense[:, inside:] - strip @ strip.T, None, 0))
-
-    def _down(self, right: Array) -> Array:
-        """L⁻¹ right."""
-        inside = self.band.shape[1]
-        first = _triangular(self.band, right[:inside], "N")
-        return np.concatenate([first, _solve(self.corner, right[inside:] - self.border @ first)])
+        found = cls(band, np.ascontiguousarray(dense[:, :inside]), np.ascontiguousarray(dense[:, inside:]))
+        failed = found._call("factor")
+        if failed:
+            raise NotPositiveDefiniteError(*((0, failed - 1) if failed <= inside else (None, 0)))
+        return found
 
     def sample(self, normal: Array) -> Array:
         """L⁻ᵀ z, which for standard normal z, shape (n,) or (n, m), has the covariance A⁻¹."""
-        inside = self.band.shape[1]
-        last = _solve(self.corner, normal[inside:], transposed=True)
-        return np.concatenate([_triangular(self.band, normal[:inside] - self.border.T @ last, "T"), last])
+        return self._applied(normal, "up")
 
     def solve(self, right: Array) -> Array:
         """A⁻¹ right, shape (n,) or (n, m)."""
-        return self.sample(self._down(right))
+        return self._applied(right, "down", "up")
 
+    def _applied(self, vectors: Array, *names: str) -> Array:
+        columns = np.array(vectors, dtype=np.float64).reshape(len(vectors), -1).T.copy()
+        for column in columns:
+            for name in names:
+                self._call(name, ctypes.c_void_p(column.ctypes.data))
+        return np.ascontiguousarray(columns.T).reshape(vectors.shape)
 
-def _triangular(band: Array, right: Array, transposed: str) -> Array:
-    if not right.size:
-        return np.array(right, dtype=np.float64)
-    columns = np.asfortranarray(right.reshape(len(right), -1))
-    result, _ = dtbtrs(band, columns, uplo="L", trans=transposed)
-    return result.reshape(right.shape)
+    def _call(self, name: str, *arguments: Any) -> int:
+        arrays = [ctypes.c_void_p(array.ctypes.data) for array in (self.band, self.border, self.corner)]
+        sizes = (*self.band.shape, len(self.corner))
+        return int(getattr(_compiled(), name)(*sizes, *arrays, *arguments))

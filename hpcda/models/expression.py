@@ -8,17 +8,31 @@ from __future__ import annotations
 
 import ast
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import CodeType
 from typing import Any
 
 import numpy as np
 
 from hpcda.errors import InputError, Mistake
+from hpcda.models.graph import function_value
 from hpcda.names import nearest
 
+
+def _function(name: str) -> Callable[[Any], Any]:
+    """A function of numbers and arrays, by the C library (see `function_value`), and of traced symbols."""
+    ufunc = getattr(np, name)
+    of_numbers = np.frompyfunc(lambda x: function_value(name, x), 1, 1)
+
+    def function(value: Any) -> Any:
+        plain = isinstance(value, np.ndarray | np.generic) and value.dtype.kind == "f"
+        return np.asarray(of_numbers(value), dtype=np.float64)[()] if plain else ufunc(value)
+
+    return function
+
+
 FUNCTIONS: dict[str, Any] = {
-    name: getattr(np, name)
+    name: _function(name)
     for name in (
         "exp", "log", "sqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh", "arcsin", "arccos", "arctan",
         "abs",

@@ -25,7 +25,7 @@ COMPARE: dict[str, Callable[[float, float], bool]] = {
 }
 
 
-def _value(name: str, x: float) -> float:
+def function_value(name: str, x: float) -> float:
     """A function of a plain number, by the C library: NumPy's own code differs between processors."""
     if name in ("neg", "sign"):
         return -x if name == "neg" else float(np.sign(x))
@@ -33,8 +33,7 @@ def _value(name: str, x: float) -> float:
     try:
         return float(by_library(x))
     except (ValueError, OverflowError):  # not finite: NumPy says how
-        with np.errstate(all="ignore"):
-            return float(getattr(np, name)(x))
+        return float(getattr(np, name)(x))
 
 
 class Graph:
@@ -158,7 +157,7 @@ class Graph:
         """A function of one argument."""
         x = self.value(a)
         if x is not None:
-            return self.constant(_value(name, x))
+            return self.constant(function_value(name, x))
         if name == "neg" and self.keys[a][0] == "neg":
             return int(self.keys[a][1])
         return self.node(name, a)

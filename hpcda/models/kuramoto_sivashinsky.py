@@ -14,6 +14,7 @@ Davidchack, E. Siminos, SIAM J. Appl. Dyn. Syst. 9, 1-33 (2010).
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -52,12 +53,12 @@ def build(dimension: int = 32, length: float = 22.0) -> Model:
         damping = (np.roll(bend, -1, axis=0) - 2.0 * bend + np.roll(bend, 1, axis=0)) / dx**2
         return [-a - b - p.nu * c for a, b, c in zip(advection, bend, damping, strict=True)]
 
-    wave = 2.0 * np.pi * np.arange(dimension) / dimension
-    start = 0.1 * np.cos(wave) * (1.0 + np.sin(wave))
+    waves = [2.0 * math.pi * a / dimension for a in range(dimension)]
+    start = [0.1 * math.cos(wave) * (1.0 + math.sin(wave)) for wave in waves]
     return Model(
         name="kuramoto_sivashinsky",
         title=f"Kuramoto-Sivashinsky equation, {dimension} sites on a ring of length {length:g}",
-        states=tuple(State(f"u{a}", range=(-3.0, 3.0), initial=float(start[a])) for a in range(dimension)),
+        states=tuple(State(f"u{a}", range=(-3.0, 3.0), initial=start[a]) for a in range(dimension)),
         parameters=(Parameter("nu", 1.0, range=(0.5, 2.0)),),
         equations=equations,
         citation="Y. Kuramoto, T. Tsuzuki, Prog. Theor. Phys. 55, 356-369 (1976); "

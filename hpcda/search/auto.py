@@ -180,7 +180,7 @@ class Auto:
         if arm.first >= 0:
             return Task(start, arm.way, arm.first)
         rng = np.random.default_rng([self._seed, start, 1])
-        weights = FADE ** np.arange(len(parents))
+        weights = np.array([FADE**rank for rank in range(len(parents))])
         wanted = ESCAPES[arm.way].parents
         chosen = rng.choice(len(parents), wanted, replace=False, p=weights / weights.sum())
         return Task(start, arm.way, 0, tuple(parents[k].start for k in chosen))

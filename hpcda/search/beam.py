@@ -12,6 +12,7 @@ the minimum's first point are the extension (`hpcda.search.smoother`); its rando
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,7 +22,7 @@ from hpcda.annealing import Ladder, Reason
 from hpcda.annealing.lockstep import Lockstep, Reached, Settings
 from hpcda.problem import Array, Problem
 from hpcda.search.scene import Scene
-from hpcda.search.ways.way import centre_and_spread
+from hpcda.search.ways.way import centre_and_spread, log_uniform
 
 RATIO = 8.0
 """About the ratio of Rf of neighbouring rungs."""
@@ -108,7 +109,7 @@ class Beam:
         members[:states] = np.clip(members[:states], low[:, None], high[:, None])
         far = np.abs(problem.state_start).max(axis=1) + np.ptp(problem.state_start, axis=1)
         reach = centre, np.where(far > 0.0, FAR * far, np.finfo(float).max)
-        easing = float(np.exp(rng.uniform(*np.log(EASING))))
+        easing = log_uniform(rng, EASING)
         substeps = self.scene.forecast.substeps(window, members[:, :16])
         filtered = smoother.filter(window, members, rng, reach, easing, substeps)
         if filtered.times < window.times:
@@ -136,7 +137,7 @@ def lowest(scene: Scene, paths: Sequence[Array], share: float) -> tuple[Array, .
         share: Share of the ladder below the first rung.
     """
     ladder = coarse(scene.ladder)
-    first = int(np.argmin(np.abs(np.log(ladder.rf) - np.log(scene.ladder.rf[scene.rung(share)]))))
+    first = int(np.argmin(np.abs(np.log(ladder.rf / scene.ladder.rf[scene.rung(share)]))))
     cap = consistent(scene.problem)
     usable = (Reason.STOPPED_ITERATIONS,)
     ends = [
@@ -158,7 +159,7 @@ def lowest(scene: Scene, paths: Sequence[Array], share: float) -> tuple[Array, .
 
 def coarse(ladder: Ladder) -> Ladder:
     """The rungs of a ladder that are about a factor `RATIO` apart, its last one among them."""
-    step = min(max(1, round(np.log(RATIO) / np.log(ladder.alpha))), max(1, ladder.rungs - 1))
+    step = min(max(1, round(math.log(RATIO) / math.log(ladder.alpha))), max(1, ladder.rungs - 1))
     count = (ladder.rungs - 1) // step + 1
     return Ladder(float(ladder.rf[ladder.rungs - 1 - step * (count - 1)]), ladder.alpha**step, count)
 

@@ -61,6 +61,8 @@ class Hops:
 def gaspari_cohn(distance: Array) -> Array:
     """Share of a covariance: 1 at distance 0, 5/24 at 1, 0 from 2 on."""
     z = np.minimum(distance, 2.0)
-    inner = 1.0 - 5 / 3 * z**2 + 5 / 8 * z**3 + z**4 / 2 - z**5 / 4
-    outer = 4.0 - 5.0 * z + 5 / 3 * z**2 + 5 / 8 * z**3 - z**4 / 2 + z**5 / 12 - 2 / (3 * np.maximum(z, 1.0))
+    inner = 1.0 + z * z * (-5 / 3 + z * (5 / 8 + z * (1 / 2 - z / 4)))
+    outer = (
+        4.0 + z * (-5.0 + z * (5 / 3 + z * (5 / 8 + z * (-1 / 2 + z / 12)))) - 2 / (3 * np.maximum(z, 1.0))
+    )
     return np.where(z < 1.0, inner, np.where(z < 2.0, np.maximum(outer, 0.0), 0.0))

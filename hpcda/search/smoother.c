@@ -294,3 +294,31 @@ void smooth(const Sizes *z, const Ensemble *e, int times, double *path) {
   }
   free(y);
 }
+
+/* Means of members [K][members] whose last P rows, the parameters, are told: mean + cov(x, p) cov(p, p)^-1 (told - mean). */
+int informed(const Sizes *z, int members, const double *now, const double *told, double *mean) {
+  const int K = z->D + z->V + z->P, P = z->P, first = K - P, G = members / W;
+  vd *off = room((size_t)K * G);
+  double *cross = malloc(sizeof(double) * ((size_t)K * P + P * P + P + 1)), *own = cross + K * P, *y = own + P * P;
+  if (off && cross) {
+    memcpy(off, now, sizeof(double) * K * members);
+    anomalies(off, K, G, mean, off);
+    products(off, K, off + (size_t)first * G, P, G, 1.0 / (members - 1), 0, cross);
+    products(off + (size_t)first * G, P, off + (size_t)first * G, P, G, 1.0 / (members - 1), 1, own);
+    cholesky(own, P, mean + first);
+    for (int i = 0; i < P; i++) {
+      y[i] = told[i] - mean[first + i];
+      for (int k = 0; k < i; k++) y[i] -= own[i * P + k] * y[k];
+      y[i] /= own[i * P + i];
+    }
+    for (int i = P - 1; i >= 0; i--) {
+      for (int k = i + 1; k < P; k++) y[i] -= own[k * P + i] * y[k];
+      y[i] /= own[i * P + i];
+    }
+    for (int i = 0; i < K; i++)
+      for (int k = 0; k < P; k++) mean[i] += cross[(size_t)i * P + k] * y[k];
+  }
+  const int failed = !(off && cross);
+  free(off), free(cross);
+  return failed;
+}

@@ -157,6 +157,22 @@ class Filtered:
         """Means of the filter, shape (N, D + V + P)."""
         return self._arrays["analysed"]
 
+    def informed(self, members: Array, parameters: Array) -> Array:
+        """Mean of members, shape (D + V + P,), where later windows say what the parameters are.
+
+        Args:
+            members: Shape (D + V + P, members), their number a multiple of 8.
+            parameters: Shape (P,).
+        """
+        forecast = self._smoother.forecast
+        mean, told = np.zeros(len(members)), np.ascontiguousarray(parameters)
+        if forecast.library.informed(
+            ctypes.byref(forecast.sizes), members.shape[1], POINTER(members.ctypes.data),
+            POINTER(told.ctypes.data), POINTER(mean.ctypes.data),
+        ):  # fmt: skip
+            raise MemoryError("informed")
+        return mean
+
     def smoothed(self, last: Array | None = None) -> Array:
         """Smoothed means, shape (N, D + V + P); after members were lost, the last ones that are finite.
 

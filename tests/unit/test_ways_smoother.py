@@ -58,6 +58,35 @@ def test_it_is_the_kalman_smoother_where_all_is_linear(walk, easing):
     assert np.std(members, axis=1) == pytest.approx(spread[-1], rel=0.1)
 
 
+def test_every_width_gives_the_same_bits():
+    problem = linear_problem(12)
+    window = problem.windows[0]
+    found = []
+    for lanes in (1, 2, 4, 8):
+        members = np.random.default_rng(3).standard_normal((4, 40))
+        filtered = Smoother(Forecast(problem, lanes=lanes)).filter(
+            window, members, np.random.default_rng(4), FAR, begun=members.copy()
+        )
+        informed = filtered.informed(members, np.array([0.3]))
+        found.append((members.tobytes(), filtered.smoothed().tobytes(), informed.tobytes()))
+    assert all(other == found[0] for other in found[1:])
+
+
+def test_the_mean_of_members_where_the_parameters_are_told():
+    problem = linear_problem(6)
+    window = problem.windows[0]
+    members = np.random.default_rng(5).standard_normal((4, 80))
+    members[:3] += np.outer([0.5, -2.0, 0.1], members[3])
+    filtered = Smoother(Forecast(problem)).filter(window, members.copy(), np.random.default_rng(6), FAR)
+    mean = members.mean(axis=1)
+    off = members - mean[:, None]
+    slope = np.linalg.lstsq(off[3:].T, off.T, rcond=None)[0]
+    told = np.array([1.7])
+    np.testing.assert_allclose(
+        filtered.informed(members, told), mean + slope.T @ (told - mean[3:]), rtol=1e-7
+    )
+
+
 def test_windows_share_what_they_learn_of_parameters(monkeypatch):
     monkeypatch.setattr(way, "MEMBERS", 8000)
     monkeypatch.setattr(way, "EASING", (1.0, 1.0))

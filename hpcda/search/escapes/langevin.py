@@ -24,6 +24,7 @@ from hpcda.linalg.blocktridiagonal import NotPositiveDefiniteError
 from hpcda.problem import Array, Problem
 from hpcda.search.escapes.escape import Escape
 from hpcda.search.scene import Scene
+from hpcda.search.ways.way import log_uniform
 
 RUNGS = (0.2, 0.325)
 """Shares of the ladder between which the kick's rung lies."""
@@ -37,7 +38,7 @@ def metric(scene: Scene, path: Array, rf: float, shift: float = SHIFT) -> Banded
     residuals = scene.residuals
     slopes = residuals.evaluate(path, rf)[1]
     jacobian = csr_array((slopes, residuals.indices, residuals.indptr), shape=(residuals.count, len(path)))
-    own = diags_array(shift * scales(scene.problem) ** -2.0)
+    own = diags_array(shift / scales(scene.problem) ** 2)
     return Banded.factor(csr_array(jacobian.T @ jacobian + own), scene.problem.shared)
 
 
@@ -54,8 +55,7 @@ def _path(scene: Scene, minima: Sequence[Array], rng: np.random.Generator) -> tu
     lower, upper = scene.problem.bounds
     rung = scene.rung(rng.uniform(*RUNGS))
     rf = float(scene.ladder.rf[rung])
-    low, high = np.log(TEMPERATURES)
-    temperature = float(np.exp(rng.uniform(low, high)))
+    temperature = log_uniform(rng, TEMPERATURES)
     path = minima[0]
     for normal in rng.standard_normal((STEPS, len(path))):
         try:

@@ -15,7 +15,7 @@ import numpy as np
 from hpcda.problem import Array
 from hpcda.search.escapes.escape import Escape
 from hpcda.search.scene import Scene
-from hpcda.search.ways.way import measured_states
+from hpcda.search.ways.way import log_uniform, measured_states
 
 LENGTHS = 0.05, 0.3
 """Shares of a window between which the beginning's length lies, evenly in its logarithm."""
@@ -33,7 +33,7 @@ def _path(scene: Scene, minima: Sequence[Array], rng: np.random.Generator) -> tu
     block, window = blocks[number], problem.windows[number]
     seen = measured_states(problem, window)
     free = [state for state in range(problem.dimension) if state not in seen] or [*range(problem.dimension)]
-    share, shift = np.exp(rng.uniform(*np.log(np.transpose([LENGTHS, SHIFTS]))))
+    share, shift = log_uniform(rng, LENGTHS), log_uniform(rng, SHIFTS)
     length = min(max(1, round(share * len(block))), len(block) - 1)
     spread = shift * block[length:, free].std(axis=0)
     fading = np.linspace(1.0, 0.0, length, endpoint=False)[:, None]

@@ -20,8 +20,8 @@ import numpy as np
 from hpcda.problem import Array
 from hpcda.search.scene import Scene
 from hpcda.search.smoother import Filtered
-from hpcda.search.ways.smoother import backward, first_members, hops_of, log_uniform, memory, reach_of
-from hpcda.search.ways.way import Way
+from hpcda.search.ways.smoother import backward, first_members, hops_of, memory, reach_of
+from hpcda.search.ways.way import Way, log_uniform
 
 WORK = 2.5e8
 """Times, rows and members of all passes, multiplied: beyond it no run begins."""

@@ -16,7 +16,7 @@ import numpy as np
 from hpcda.problem import Array, Problem, Window
 from hpcda.search.scene import Scene
 from hpcda.search.smoother import Filtered
-from hpcda.search.ways.way import Way, centre_and_spread, measured_states
+from hpcda.search.ways.way import Way, centre_and_spread, log_uniform, measured_states
 
 MEMBERS, MEMBERS_A_ROW = 200, 5
 """How many members there are at least, and how many for each of the D + V + P numbers of a member."""
@@ -74,11 +74,6 @@ def _path(scene: Scene, rng: np.random.Generator) -> Array:
     return backward(problem, filtered, ends)
 
 
-def log_uniform(rng: np.random.Generator, bounds: tuple[float, float]) -> float:
-    """A number between two, evenly in its logarithm."""
-    return float(np.exp(rng.uniform(*np.log(bounds))))
-
-
 def hops_of(scene: Scene, rng: np.random.Generator) -> float | None:
     """How far data reach, see `Smoother.filter`."""
     drawn = log_uniform(rng, HOPS)
@@ -97,7 +92,7 @@ def backward(problem: Problem, filtered: Sequence[Filtered], ends: Sequence[Arra
     parameters = np.zeros(0)
     windows = problem.windows
     for one, members, window in zip(filtered[::-1], ends[::-1], windows[::-1], strict=True):
-        last = _informed(members, parameters) if blocks else None
+        last = one.informed(members, parameters) if blocks else None
         means = one.smoothed(last)
         parameters = means[0, problem.block :]
         centre, reach = reach_of(problem, window)
@@ -105,18 +100,6 @@ def backward(problem: Problem, filtered: Sequence[Filtered], ends: Sequence[Arra
         np.clip(states, centre - reach / LOST, centre + reach / LOST, out=states)
         blocks.insert(0, means[:, : problem.block])
     return problem.join(blocks, parameters)
-
-
-def _informed(members: Array, parameters: Array) -> Array:
-    """Mean of the members, shape (D + V + P,), where later windows say what the parameters are."""
-    mean = members.mean(axis=1)
-    if not len(parameters):
-        return mean
-    anomalies = members - mean[:, None]
-    known = anomalies[len(mean) - len(parameters) :]
-    slope = np.linalg.lstsq(known.T, anomalies.T, rcond=1e-6)[0]
-    informed: Array = mean + slope.T @ (parameters - mean[len(mean) - len(parameters) :])
-    return informed
 
 
 def memory(problem: Problem) -> float:

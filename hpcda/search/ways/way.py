@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -65,6 +66,11 @@ def pointwise(
         return problem.join(blocks, parameters)
 
     return path
+
+
+def log_uniform(rng: np.random.Generator, bounds: tuple[float, float]) -> float:
+    """A number between two, evenly in its logarithm."""
+    return math.exp(rng.uniform(math.log(bounds[0]), math.log(bounds[1])))
 
 
 def measured_states(problem: Problem, window: Window) -> dict[int, Array]:
