@@ -49,11 +49,13 @@ seed = 1
 
 # Measured data: remove [twin] above and the marks below.
 # [data]                          # or [[data]] several times: windows that share the parameters
-# file = "x.csv"                  # csv, npy, npz, h5
+# file = "x.csv"                  # csv, npy, npz, h5, nc
 # time = "t"                      # a column: its name, or its position counted from 0
 # observed = {{ x0 = "y0", "x2 + x3" = "y1" }}   # state, or expression of states -> column
 # noise_std = 0.5                 # or a table, or {{ column = "sigma" }}
 # stimulus = {{ I = "current" }}    # the model's stimuli -> columns
+# header = false                  # the first row of a text file holds data; default: told from the file
+# missing = [-999, "<LOD"]        # what stands for a missing value; [] if every number is a value
 # sample_step = 0.025             # default: the smallest difference of the times
 # gaps = true                     # empty cells and missing times are meant; default: they are errors
 # from = 0.0                      # the part that is used; default: all

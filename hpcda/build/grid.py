@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from hpcda.errors import InputError, Mistake
 from hpcda.problem import Beyond, Window
+from hpcda.source import Source
 from hpcda.words import counted
 
 Array = npt.NDArray[np.float64]
@@ -25,6 +26,8 @@ class Grid:
         noise_std: Their standard deviations by observed key, each of shape (M,).
         series: Stimuli and parameters that are known series, shape (M, U).
         inside: How many of the points belong to the window.
+        notes: What the user should know of the data, one sentence each.
+        source: Where they were read, one column for each key of `data`; None where they were not read.
     """
 
     t: Array
@@ -32,6 +35,8 @@ class Grid:
     noise_std: dict[str, Array]
     series: Array
     inside: int
+    notes: tuple[str, ...] = ()
+    source: Source | None = None
 
     def window(self, observed: tuple[str, ...]) -> Window:
         """The window, with one column for each of `observed`."""
@@ -41,6 +46,17 @@ class Grid:
             np.column_stack([self._data(key)[:stop] for key in observed]),
             np.column_stack([self.noise_std.get(key, np.ones(len(self.t)))[:stop] for key in observed]),
             self.series[:stop],
+        )
+
+    def read(self, observed: tuple[str, ...]) -> Source | None:
+        """Where the data of the window were read, one column for each of `observed`."""
+        if self.source is None:
+            return None
+        columns = dict(zip(self.data, self.source.columns, strict=True))
+        return replace(
+            self.source,
+            numbers=self.source.numbers[: self.inside],
+            columns=tuple(columns.get(key, "") for key in observed),
         )
 
     def beyond(self, observed: tuple[str, ...]) -> Beyond:

@@ -17,6 +17,7 @@ from hpcda.job import Job
 from hpcda.job.mistakes import dotted
 from hpcda.models.model import Model
 from hpcda.problem import Beyond, Problem
+from hpcda.source import Source
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,14 @@ class Built:
         beyond: What is kept back after each window, or None where nothing is.
         truth: The truth of each window, or None where it is not known.
         notes: What the user should know, one sentence each.
+        sources: Where the data of each window were read, None for a twin.
     """
 
     problem: Problem
     beyond: tuple[Beyond, ...] | None = None
     truth: tuple[Truth, ...] | None = None
     notes: tuple[str, ...] = ()
+    sources: tuple[Source | None, ...] = ()
 
 
 def build_problem(job: Job) -> Built:
@@ -123,7 +126,8 @@ def _built(job: Job, model: Model, mistakes: list[Mistake]) -> Built:
         problem=problem,
         beyond=tuple(grid.beyond(observed) for grid in grids) if kept else None,
         truth=tuple(truths) if truths else None,
-        notes=_notes(problem),
+        notes=(*_notes(problem), *dict.fromkeys(note for grid in grids for note in grid.notes)),
+        sources=tuple(grid.read(observed) for grid in grids),
     )
 
 

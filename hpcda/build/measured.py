@@ -8,28 +8,45 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hpcda.build.doubts import (
+    bound_note,
+    far_note,
+    looks_missing,
+    noise_notes,
+    small_note,
+    too_large,
+)
 from hpcda.build.grid import Grid, points_inside
 from hpcda.build.model import collected
 from hpcda.build.times import SampleTimes, sample_times
-from hpcda.build.unknowns import unknown_names
-from hpcda.data import SHOWN, Table, more, read_table
+from hpcda.build.units import time_unit_note, unit_note
+from hpcda.build.unknowns import FREE, unknown_names
+from hpcda.data import SHOWN, Table, Values, more, read_table
 from hpcda.errors import Mistake
 from hpcda.job import Job
 from hpcda.job.inputs import DataTable
-from hpcda.job.kinds import NoiseColumn
+from hpcda.job.kinds import LARGEST, NoiseColumn
 from hpcda.job.mistakes import dotted
 from hpcda.models.expression import Expression
 from hpcda.models.model import Model
+from hpcda.source import Source
 
 Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class _Columns:
-    """The columns that the job names: values and names, by the place of the key that names them."""
+    """The columns that the job names, by the place of the key that names them.
+
+    Attributes:
+        values: Their numbers.
+        names: Their names.
+        read: Their numbers, and what is known of them.
+    """
 
     values: dict[str, Array]
     names: dict[str, str]
+    read: dict[str, Values]
 
 
 def measured_window(
@@ -48,10 +65,19 @@ def measured_window(
         for name in model.stimulus_names
         if name not in entry.stimulus
     ]
-    table: Table | None = collected(mistakes, read_table, job.path(entry.file), f"{place}.file")
+    wanted = _wanted(job, entry, place, series)
+    table: Table | None = collected(
+        mistakes,
+        read_table,
+        job.path(entry.file),
+        f"{place}.file",
+        entry.time,
+        tuple(wanted.values()),
+        entry.header,
+    )
     if table is None:
         return None
-    columns = _columns(job, entry, place, series, table, mistakes)
+    columns = _columns(entry, place, wanted, table, mistakes)
     if f"{place}.time" not in columns.values:
         return None
     times: SampleTimes | None = collected(
@@ -62,8 +88,10 @@ def measured_window(
     grid: tuple[int, int] | None = collected(
         mistakes, points_inside, times.samples, entry.hold_back, steps, place
     )
+    mistakes += _doubtful(entry, place, table, columns, times)
     mistakes += _holes(entry, place, table, columns, times)
     mistakes += _noise_mistakes(entry, place, table, columns, times)
+    notes = _notes(job, entry, place, table, columns, times, model, mistakes)
     if grid is None or len(mistakes) > before:
         return None
     inside, total = grid
@@ -83,6 +111,9 @@ def measured_window(
                 total, float(np.mean(std[np.isfinite(values)])) if np.isfinite(values).any() else 1.0
             )
             noise[key][at[np.isfinite(values)]] = std[np.isfinite(values)]
+    numbers = np.full(total, -1, dtype=np.int64)
+    numbers[at] = np.array(table.lines, dtype=np.int64)[times.rows] if table.lines else times.rows
+    read = tuple(columns.names[_at(place, "observed", key)] for key in entry.observed)
     known = [_at(place, "stimulus", name) for name in model.stimulus_names]
     known += [dotted(("model", "parameters", name, "series")) for name in series]
     points = np.arange(total)
@@ -94,6 +125,8 @@ def measured_window(
             [np.zeros((total, 0)), *(np.interp(points, at, columns.values[k][times.rows]) for k in known)]
         ),
         inside,
+        notes,
+        Source(table.shown, table.counted_by, numbers, read),
     )
 
 
@@ -102,10 +135,8 @@ def _at(place: str, table: str, key: str) -> str:
     return f"{place}.{dotted((table, key))}"
 
 
-def _columns(
-    job: Job, entry: DataTable, place: str, series: tuple[str, ...], table: Table, mistakes: list[Mistake]
-) -> _Columns:
-    """The columns that the job names."""
+def _wanted(job: Job, entry: DataTable, place: str, series: tuple[str, ...]) -> dict[str, str | int]:
+    """Place of every key of the job that names a column -> that column."""
     wanted: dict[str, str | int] = {f"{place}.time": entry.time}
     wanted |= {_at(place, "observed", key): column for key, column in entry.observed.items()}
     wanted |= {_at(place, "stimulus", key): column for key, column in entry.stimulus.items()}
@@ -114,21 +145,35 @@ def _columns(
         column = job.model.parameters[name].series
         if column is not None:
             wanted[dotted(("model", "parameters", name, "series"))] = column
-    found: dict[str, Array] = {}
+    return wanted
+
+
+def _columns(
+    entry: DataTable, place: str, wanted: dict[str, str | int], table: Table, mistakes: list[Mistake]
+) -> _Columns:
+    """The columns that the job names."""
+    found: dict[str, Values] = {}
     for key, column in wanted.items():
-        values = collected(mistakes, table.numbers, column, key)
+        is_time = key == f"{place}.time"
+        marks = () if is_time or entry.missing is None else entry.missing
+        values = collected(mistakes, table.values, column, key, marks, is_time)
         if values is not None:
             found[key] = values
-    lengths = {len(values) for values in found.values()}
+    lengths = {len(one.numbers) for one in found.values()}
     if len(lengths) > 1:
-        longest = ", ".join(f"{key}: {len(values)}" for key, values in found.items())
-        mistakes.append(
-            Mistake(
-                f"{place}.file", f"its columns differ in length ({longest})", "give columns of one length"
-            )
+        longest = ", ".join(f"{key}: {len(one.numbers)}" for key, one in found.items())
+        shapes = "".join(
+            f"; {name or 'the array'} is {' × '.join(map(str, np.shape(one.stored)))}"
+            for name, one in table.matrices.items()
         )
-        return _Columns({}, {})
-    return _Columns(found, {key: table.key(wanted[key], key) for key in found})
+        problem = f"its columns differ in length ({longest}{shapes})"
+        mistakes.append(Mistake(f"{place}.file", problem, "give columns of one length"))
+        return _Columns({}, {}, {})
+    return _Columns(
+        {key: one.numbers for key, one in found.items()},
+        {key: table.key(wanted[key], key) for key in found},
+        found,
+    )
 
 
 def _noise_columns(entry: DataTable, place: str) -> dict[str, str | int]:
@@ -149,6 +194,66 @@ def _noise(entry: DataTable, place: str, key: str, columns: _Columns) -> float |
     return columns.values.get(_at(place, "noise_std", key) if isinstance(std, dict) else f"{place}.noise_std")
 
 
+def _doubtful(
+    entry: DataTable, place: str, table: Table, columns: _Columns, times: SampleTimes
+) -> list[Mistake]:
+    """Numbers that look like marks of missing values, and those that are too large for the action."""
+    mistakes: list[Mistake] = []
+    told: set[str] = set()
+    for key, one in columns.read.items():
+        name = columns.names[key]
+        if key == f"{place}.time" or name in told:
+            continue
+        told.add(name)
+        marks = one.marks[np.isin(one.marks, times.rows)] if entry.missing is None else one.marks[:0]
+        needed = key.startswith(f"{place}.stimulus") or key.endswith(".series")
+        mistakes += looks_missing(table, name, marks, one.numbers, place, needed)
+        mistakes += too_large(table, name, one.numbers, np.setdiff1d(times.rows, marks))
+    return mistakes
+
+
+def _notes(
+    job: Job,
+    entry: DataTable,
+    place: str,
+    table: Table,
+    columns: _Columns,
+    times: SampleTimes,
+    model: Model,
+    mistakes: list[Mistake],
+) -> tuple[str, ...]:
+    """What was applied to the data, and what is odd about them, one sentence each."""
+    notes: list[str] = []
+    for key, one in columns.read.items():
+        notes += [f"{table.shown}, column {columns.names[key]!r}: {note}." for note in one.notes]
+    time = columns.names[f"{place}.time"]
+    notes += [collected(mistakes, time_unit_note, table, time, model, f"{place}.time") or ""]
+    units = {state.name: state.unit for state in model.states}
+    units |= {stimulus.name: stimulus.unit for stimulus in model.stimuli}
+    states = {state.name: state for state in model.states}
+    keys = [("observed", name) for name in entry.observed] + [("stimulus", name) for name in entry.stimulus]
+    for kind, name in keys:
+        at = _at(place, kind, name)
+        if at in columns.names and name in units:
+            notes += [unit_note(table, columns.names[at], name, units[name])]
+    for name in entry.observed:
+        at = _at(place, "observed", name)
+        std = _noise(entry, place, name, columns)
+        if at not in columns.read or std is None:
+            continue
+        column, one = columns.names[at], columns.read[at]
+        values = one.numbers
+        spread = np.broadcast_to(np.asarray(std, dtype=np.float64), values.shape)
+        notes += small_note(table, column, values, times.rows)
+        notes += noise_notes(table, column, name, values[times.rows], spread[times.rows], one.resolution)
+        if name in states:
+            given = job.model.states.get(name)
+            bounds = given.bounds if given is not None and given.bounds is not None else FREE
+            notes += bound_note(table, column, values, spread, times.rows, name, bounds)
+            notes += far_note(table, column, values, times.rows, name, *states[name].range)
+    return tuple(dict.fromkeys(note for note in notes if note))
+
+
 def _holes(
     entry: DataTable, place: str, table: Table, columns: _Columns, times: SampleTimes
 ) -> list[Mistake]:
@@ -158,6 +263,9 @@ def _holes(
     noise = _noise_columns(entry, place)
     for key, values in columns.values.items():
         empty = np.flatnonzero(np.isnan(values[times.rows]))
+        meant = columns.read[key].meant[times.rows]
+        if key in observed:
+            empty = empty[~meant[empty]]
         if key in noise or key == f"{place}.time" or not len(empty) or (key in observed and entry.gaps):
             continue
         if key in observed:
@@ -166,7 +274,12 @@ def _holes(
             remedy = "fill it: a known series needs a value in every row"
         name = columns.names[key]
         wrong = [
-            Mistake(table.where(int(times.rows[k]), name), f"is empty ({key})", remedy) for k in empty[:SHOWN]
+            Mistake(
+                table.where(int(times.rows[k]), name),
+                f"{'stands for a missing value' if meant[k] else 'is empty'} ({key})",
+                remedy,
+            )
+            for k in empty[:SHOWN]
         ]
         mistakes += more(wrong, len(empty))
     present = [key for key in observed if key in columns.values]
@@ -193,16 +306,26 @@ def _noise_mistakes(
         if std is None or values is None or isinstance(std, float):
             continue
         source = _at(place, "noise_std", key) if isinstance(entry.noise_std, dict) else f"{place}.noise_std"
-        wrong = times.rows[np.isfinite(values[times.rows]) & ~(std[times.rows] > 0.0)]
+        usable = (std[times.rows] >= 1.0 / LARGEST) & (std[times.rows] <= LARGEST)
+        wrong = times.rows[np.isfinite(values[times.rows]) & ~usable]
         if len(wrong) and source not in mistakes:
             name = columns.names[source]
             mistakes[source] = [
                 Mistake(
                     table.where(int(row), name),
-                    "is empty beside a datum" if np.isnan(std[row]) else f"{std[row]:g} is not above 0",
+                    _wrong_noise(float(std[row])),
                     f"write the standard deviation of the noise ({source})",
                 )
                 for row in wrong[:SHOWN]
             ]
             counts[source] = len(wrong)
     return [one for source, found in mistakes.items() for one in more(found, counts[source])]
+
+
+def _wrong_noise(std: float) -> str:
+    """What is wrong with a standard deviation."""
+    if np.isnan(std):
+        return "is empty beside a datum"
+    if std <= 0.0:
+        return f"{std:g} is not above 0"
+    return f"{std:g} is too {'large' if std > 1.0 else 'small'} to be squared"

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from hpcda.data import SHOWN, Table, more
 from hpcda.errors import InputError, Mistake
 from hpcda.job.inputs import DataTable
+from hpcda.job.kinds import LARGEST
 from hpcda.words import counted
 
 Array = npt.NDArray[np.float64]
@@ -76,6 +77,9 @@ def sample_times(entry: DataTable, place: str, table: Table, t: Array) -> Sample
         ]
         raise InputError(more(mistakes, len(back)))
     step = entry.sample_step if entry.sample_step is not None else float(gaps.min())
+    if step < 1.0 / LARGEST or max(abs(times[0]), abs(times[-1])) > LARGEST:
+        problem = f"the times go from {times[0]:g} to {times[-1]:g} in steps of {step:g}"
+        raise InputError(Mistake(f"{place}.time", problem, "choose another unit of time"))
     if (times[-1] - times[0]) / step > 1e9:
         problem = f"a step of {step:g} divides the times into more than 1e9 samples"
         raise InputError(

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from hpcda.build.doubts import looks_missing, too_large
 from hpcda.build.grid import Grid, points_inside
 from hpcda.build.model import collected, moved, tried_model
 from hpcda.build.unknowns import unknown_names
@@ -211,15 +212,30 @@ def _timescale(shape: Shape) -> float:
 
 
 def _from_file(job: Job, shape: FromFile, place: str, t: Array) -> Signal:
-    table = read_table(job.path(shape.file), f"{place}.file")
-    times, values = table.numbers(shape.time, f"{place}.time"), table.numbers(shape.column, f"{place}.column")
+    table = read_table(job.path(shape.file), f"{place}.file", shape.time, (shape.column,), shape.header)
     name = table.key(shape.column, f"{place}.column")
+    times = table.values(shape.time, f"{place}.time", needed=True).numbers
+    read = table.values(shape.column, f"{place}.column", shape.missing or (), needed=True)
+    values = read.numbers
     for column, cells in ((table.key(shape.time, place), times), (name, values)):
         if np.isnan(cells).any():
             row = int(np.flatnonzero(np.isnan(cells))[0])
+            meant = column == name and read.meant[row]
             raise InputError(
-                Mistake(table.where(row, column), "is empty", "a stimulus needs a value in every row")
+                Mistake(
+                    table.where(row, column),
+                    "stands for a missing value" if meant else "is empty",
+                    "a stimulus needs a value in every row",
+                )
             )
+    if len(times) != len(values):
+        problem = f"its columns differ in length (time: {len(times)}, column: {len(values)})"
+        raise InputError(Mistake(f"{place}.file", problem, "give columns of one length"))
+    marks = read.marks if shape.missing is None else read.marks[:0]
+    mistakes = looks_missing(table, name, marks, values, place, needed=True)
+    mistakes += too_large(table, name, values, np.arange(len(values)))
+    if mistakes:
+        raise InputError(mistakes)
     if len(times) < 2 or (np.diff(times) <= 0.0).any():
         raise InputError(Mistake(f"{place}.time", "the times do not increase", "sort the rows by time"))
     slack = 1e-9 * (times[-1] - times[0])

@@ -11,6 +11,7 @@ from hpcda.job.kinds import (
     Column,
     FileName,
     Initial,
+    Marks,
     NoiseStd,
     Observed,
     Plain,
@@ -158,7 +159,7 @@ class ModelTable(ModelName):
 class DataTable(Section):
     """[data] or one of several [[data]]: a window of measured data."""
 
-    file: FileName = Field(description='the file of the data (.csv, .npz, .npy, .h5), such as "x.csv"')
+    file: FileName = Field(description='the file of the data (.csv, .npz, .npy, .h5, .nc), such as "x.csv"')
     time: Column = Field(description='the column of the times, such as "t"')
     observed: Observed = Field(
         description='what is measured and its column, such as { x0 = "y0" }, or a list such as ["x0", "x2"]'
@@ -177,6 +178,16 @@ class DataTable(Section):
     )
     gaps: bool = Field(
         default=False, description="true if empty cells and missing times are meant, false if they are errors"
+    )
+    header: bool | None = Field(
+        default=None,
+        description="true if the first row of a text file holds names, false if it holds data "
+        "(default: told from the file)",
+    )
+    missing: Marks | None = Field(
+        default=None,
+        description='what stands for a missing value, cells or numbers, such as [-999, "<LOD"]; '
+        "[] if every number is a value",
     )
     from_: float | None = Field(default=None, alias="from", description="the first time used")
     to: float | None = Field(default=None, description="the last time used")

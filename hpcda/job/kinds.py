@@ -134,6 +134,24 @@ Column = Annotated[
 ]
 
 
+def _marks(value: Any) -> Any:
+    """Cells and numbers that stand for missing values."""
+    if not isinstance(value, list | tuple):
+        return value
+    for one in value:
+        number = isinstance(one, int | float) and not isinstance(one, bool)
+        if not number and not isinstance(one, str):
+            raise refuse(f"holds {one!r}", 'give numbers and texts, such as [-999, "<LOD"]')
+        if number and not abs(one) <= 1e308:
+            problem = "holds nan, inf or what is too large for a number"
+            raise refuse(problem, 'remove it; a cell is named by its text, such as "inf"')
+    return tuple(value)
+
+
+# Cells as they are written and numbers as they are stored that stand for missing values.
+Marks = Annotated[tuple[Any, ...], BeforeValidator(_marks)]
+
+
 class NoiseColumn(Section):
     """A column of the data that holds the standard deviation of every value."""
 
@@ -284,6 +302,14 @@ class FromFile(Section):
     file: FileName = Field(description='the file of the stimulus, such as "current.csv"')
     time: Column = Field(description='the column of the times, such as "t"')
     column: Column = Field(description='the column of the values, such as "I"')
+    header: bool | None = Field(
+        default=None,
+        description="true if the first row of a text file holds names, false if it holds data",
+    )
+    missing: Marks | None = Field(
+        default=None,
+        description="what stands for a missing value, such as [-999]; [] if every number is a value",
+    )
 
 
 Shape = Constant | Sine | Steps | Chaotic | FromFile
