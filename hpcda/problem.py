@@ -22,6 +22,12 @@ Array = npt.NDArray[np.float64]
 Numbers = npt.NDArray[Any]
 
 
+def _to_float64(record: Any, *names: str) -> None:
+    """Make arrays of floats of what a caller may have written as whole numbers or lists."""
+    for name in names:
+        object.__setattr__(record, name, np.asarray(getattr(record, name), dtype=np.float64))
+
+
 @dataclass(frozen=True)
 class Window:
     """One stretch of data on a uniform time grid of N points.
@@ -38,6 +44,9 @@ class Window:
     data: Array
     noise_std: Array
     series: Array
+
+    def __post_init__(self) -> None:
+        _to_float64(self, "t", "data", "noise_std", "series")
 
     @property
     def times(self) -> int:
@@ -63,6 +72,9 @@ class Beyond:
     t: Array
     data: Array
     series: Array
+
+    def __post_init__(self) -> None:
+        _to_float64(self, "t", "data", "series")
 
 
 @dataclass(frozen=True)
@@ -116,6 +128,9 @@ class Problem:
     state_bounds: Array = field(default_factory=lambda: np.zeros((0, 2)))
     model_error_weight: Array = field(default_factory=lambda: np.zeros(0))
     initial_prior: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _to_float64(self, "state_start", "state_bounds", "model_error_weight")
 
     @property
     def dimension(self) -> int:
@@ -189,7 +204,8 @@ class Problem:
             [self.state_bounds.reshape(-1, 2), *(np.reshape(q.bounds, (1, 2)) for q in self.varying)]
         )
         shared = np.reshape([p.bounds for p in self.parameters], (-1, 2))
-        both = np.vstack([*(np.tile(block, (window.times, 1)) for window in self.windows), shared])
+        tiled = (np.tile(block, (window.times, 1)) for window in self.windows)
+        both = np.vstack([*tiled, shared]).astype(np.float64, copy=False)
         return both[:, 0].copy(), both[:, 1].copy()
 
     def cut(self, window: int, begin: int, end: int) -> Problem:

@@ -138,8 +138,11 @@ def _state_start(job: Job, model: Model, k: int, mistakes: list[Mistake]) -> Pai
 def _within(start: Pair, bounds: Pair, place: str, what: str, mistakes: list[Mistake]) -> Pair:
     """The part of a range that was not given for this very quantity which its bounds allow."""
     low, high = max(start[0], bounds[0]), min(start[1], bounds[1])
-    if low <= high:
+    if low < high or low == high and start[0] == start[1]:
         return (low, high)
-    problem = f"{what} [{start[0]:g}, {start[1]:g}] has nothing in common with [{bounds[0]:g}, {bounds[1]:g}]"
+    shared = "nothing" if low > high else f"{low:g} alone"
+    problem = (
+        f"{what} [{start[0]:g}, {start[1]:g}] has {shared} in common with [{bounds[0]:g}, {bounds[1]:g}]"
+    )
     mistakes.append(Mistake(place, problem, "give start = [low, high] inside the bounds"))
     return start

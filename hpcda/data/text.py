@@ -112,18 +112,16 @@ def _holds_names(
     """
     texts = [name for name in wanted if isinstance(name, str)]
     odd = [cell for cell in first if not is_number(cell) and not empty(cell)]
+    if texts and {cell.strip() for cell in first} >= set(texts):
+        return True, ""
     if not odd:
         _refuse_numbered(first, body, at)
         return False, ""
-    if texts and {cell.strip() for cell in first} >= set(texts):
-        return True, ""
     numbers = [cell for cell in first if is_number(cell)]
     names = [cell for cell in odd if is_name(cell)]
-    if not names:
-        return False, ""
-    if not numbers:
+    if names and not numbers:
         return True, ""
-    if _goes_on(first, body) or _repeats(first, body):
+    if not names or _goes_on(first, body) or _repeats(first, body):
         return False, "or header = true if the row holds names"
     problem = (
         f"{', '.join(map(str.strip, first))[:60]!r} may be names, or data with {names[0].strip()[:40]!r}"

@@ -18,6 +18,22 @@ from hpcda.words import counted
 Equations = Callable[..., Any]
 
 
+def _float(value: Any) -> Any:
+    """A number as a float, whatever kind of number it is; `Model` refuses what is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        return value
+    try:
+        return float(value)
+    except OverflowError:  # a whole number that no float holds
+        return value
+
+
+def _floats(pair: Any) -> Any:
+    """A range as a pair of floats."""
+    plain = isinstance(pair, tuple | list) or (isinstance(pair, np.ndarray) and pair.ndim == 1)
+    return tuple(_float(end) for end in pair) if plain else pair
+
+
 @dataclass(frozen=True)
 class State:
     """One state of a model.
@@ -33,6 +49,10 @@ class State:
     unit: str = "1"
     range: tuple[float, float] = (-10.0, 10.0)
     initial: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "range", _floats(self.range))
+        object.__setattr__(self, "initial", _float(self.initial))
 
 
 @dataclass(frozen=True)
@@ -51,6 +71,10 @@ class Parameter:
     default: float
     unit: str = "1"
     range: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "range", _floats(self.range))
+        object.__setattr__(self, "default", _float(self.default))
 
     @property
     def start(self) -> tuple[float, float]:
@@ -148,19 +172,21 @@ def _plain(value: Any) -> Any:
 
 
 def _finite(value: Any) -> bool:
-    return isinstance(value, int | float | np.number) and bool(np.isfinite(value))
+    return isinstance(value, float) and bool(np.isfinite(value))
 
 
 def _range_mistakes(model: str, quantities: Sequence[State] | Sequence[Parameter]) -> list[Mistake]:
-    """Ranges that are not two finite numbers, the lower one first."""
+    """Ranges that are not two finite numbers, the lower one first and below the other."""
     mistakes = []
     for one in quantities:
         pair: Any = one.range
         if pair is None and isinstance(one, Parameter):
             continue
-        numbers = isinstance(pair, tuple | list) and len(pair) == 2 and all(_finite(end) for end in pair)
-        if not numbers or pair[0] > pair[1] or not np.isfinite(float(pair[1]) - float(pair[0])):
-            problem = f"the range of {one.name} is {str(pair)[:60]}"
+        numbers = isinstance(pair, tuple) and len(pair) == 2 and all(_finite(end) for end in pair)
+        if not numbers or pair[0] >= pair[1] or not np.isfinite(pair[1] - pair[0]):
+            room = ", which leaves no room" if numbers and pair[0] == pair[1] else ""
+            shown = f"({pair[0]:g}, {pair[1]:g})" if numbers else str(pair)[:60]
+            problem = f"the range of {one.name} is {shown}{room}"
             mistakes.append(Mistake(f"model {model}", problem, "give two numbers, the lower one first"))
     return mistakes
 
