@@ -22,6 +22,8 @@ from hpcda.data.table import Column, Table
 from hpcda.errors import InputError, Mistake
 from hpcda.names import shortened
 
+EVEN = 1e-6
+"""Relative difference of two steps that are even."""
 _ENTRY = re.compile(r"(.*)\[(\d+)\]")
 
 
@@ -217,16 +219,23 @@ def _home(
 
 
 def _side_of_times(values: npt.NDArray[Any], entry: int) -> int | None:
-    """The longer side along which an entry increases, or the other one; None for a square where both do."""
-    rising = [
-        k
-        for k in (0, 1)
-        if entry < values.shape[1 - k]
-        and bool(np.all(values.take(entry, axis=1 - k)[1:] > values.take(entry, axis=1 - k)[:-1]))
-    ]
+    """The side along which an entry increases, the longer one where both do; None where that is not known.
+
+    A square tells it only where the entry is evenly spaced along one side alone.
+    """
+    rising: list[int] = []
+    even: list[int] = []
+    for side in (0, 1):
+        if entry < values.shape[1 - side]:
+            steps = np.diff(values.take(entry, axis=1 - side).astype(np.float64))
+            if (steps > 0.0).all():
+                rising.append(side)
+                even += [side] if len(steps) and np.ptp(steps) <= EVEN * steps.max() else []
     if len(rising) == 2:
         rows, columns = values.shape
-        return None if rows == columns else int(columns > rows)
+        if rows != columns:
+            return int(columns > rows)
+        return even[0] if len(even) == 1 else None
     return rising[0] if rising else int(entry >= values.shape[1])
 
 

@@ -31,7 +31,7 @@ def _float(value: Any) -> Any:
 def _floats(pair: Any) -> Any:
     """A range as a pair of floats."""
     plain = isinstance(pair, tuple | list) or (isinstance(pair, np.ndarray) and pair.ndim == 1)
-    return tuple(_float(end) for end in pair) if plain else pair
+    return tuple(map(_float, pair)) if plain and len(pair) == 2 else pair
 
 
 @dataclass(frozen=True)
