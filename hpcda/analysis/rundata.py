@@ -18,6 +18,7 @@ from hpcda.analysis.labelled import labelled_run, labelled_window
 from hpcda.analysis.laplace import Mixture, laplace
 from hpcda.analysis.levels import Minimum, distinct_minima, parameter_scale
 from hpcda.analysis.outcome import Outcome, collect, joined
+from hpcda.analysis.outliers import Outlier, outliers, told
 from hpcda.analysis.parallel import Mapping
 from hpcda.analysis.prediction import Prediction, first_errors, observe, rmse, run_on
 from hpcda.errors import CompilerError, InputError, Mistake
@@ -213,6 +214,19 @@ class Run:
         away = float(np.sqrt(np.mean(((np.concatenate(other) - path)[:, :states] / spread) ** 2)))
         gaps = np.abs(found - known) / parameter_scale(self.file, known[None])
         return max(away, float(gaps.max(initial=0.0)))
+
+    @cached_property
+    def outliers(self) -> tuple[Outlier, ...]:
+        """Data that lie further from the candidate than noise explains, the furthest first."""
+        if self.candidate is None or not self.candidate.has_path:
+            return ()
+        header = self.file.header
+        blocks, _ = self.path()
+        states = [block[:, : len(header.state)] for block in blocks]
+        found = outliers(self.windows, states, header.observed, header.expression, header.state)
+        for note in told(found):
+            self._note(note)
+        return tuple(found)
 
     @cached_property
     def first_prediction(self) -> float | None:

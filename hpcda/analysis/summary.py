@@ -23,6 +23,8 @@ AT_BOUND = 1e-4
 """Part of the width between its bounds, or of its size, within which an estimate counts as at a bound."""
 GIVEN_UP = "too far above the lowest level"
 """Why a search ends a start whose path is a minimum."""
+MOST_OUTLIERS = 1000
+"""Outliers that are listed."""
 SHOWN = 12
 """Minima that the table for people shows."""
 
@@ -36,7 +38,7 @@ def summarize(run: Run) -> dict[str, Any]:
     Returns:
         Keys: version, run, model, starts, asked, complete, stopped, failed, failed_reasons, stopped_reasons,
             data, band,
-        minima, candidate, verdict, timing, ladder, ways, provenance, notes.
+        minima, candidate, verdict, outliers, timing, ladder, ways, provenance, notes.
     """
     header, outcome = run.file.header, run.outcome
     names = {code: name for code, (name, _) in header.reasons.items()}
@@ -72,6 +74,7 @@ def summarize(run: Run) -> dict[str, Any]:
             "sentence": run.verdict.sentence,
             "evidence": run.evidence.record(),
         },
+        "outliers": [asdict(one) for one in run.outliers[:MOST_OUTLIERS]],
         "timing": timing(run),
         "ladder": {"rf": header.rf, "beta": header.beta, "alpha": header.alpha},
         "ways": ways(run),

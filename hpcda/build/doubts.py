@@ -97,7 +97,7 @@ def bound_note(
     bounds: tuple[float, float],
 ) -> list[str]:
     """The datum that lies furthest outside the bounds of its state, in units of the noise."""
-    with np.errstate(invalid="ignore", over="ignore"):
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
         away = np.maximum(values[rows] - bounds[1], bounds[0] - values[rows]) / std[rows]
     away = np.nan_to_num(away, nan=-np.inf, neginf=-np.inf)
     if not len(away) or not away.max() > OUTSIDE:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from hpcda.build.doubts import looks_missing, too_large
 from hpcda.build.grid import Grid, points_inside
 from hpcda.build.model import collected, moved, tried_model
+from hpcda.build.units import time_unit_note
 from hpcda.build.unknowns import unknown_names
 from hpcda.data import read_table
 from hpcda.errors import InputError, Mistake
@@ -85,7 +86,7 @@ def twin_window(
         return None
     inside, total = grid
     t = spacing / steps * np.arange(total)
-    signals: dict[str, Signal] | None = collected(mistakes, _signals, job, entry, place, t)
+    signals: dict[str, Signal] | None = collected(mistakes, _signals, job, entry, place, t, true)
     if signals is None:
         return None
     driven = {name: signals[name] for name in true.stimulus_names}
@@ -179,7 +180,7 @@ def _measure(
     return data, {key: np.full(total, level) for key, level in zip(expressions, levels, strict=True)}
 
 
-def _signals(job: Job, entry: TwinTable, place: str, t: Array) -> dict[str, Signal]:
+def _signals(job: Job, entry: TwinTable, place: str, t: Array, true: Model) -> dict[str, Signal]:
     """Every stimulus as a function of time."""
     mistakes: list[Mistake] = []
     signals: dict[str, Signal] = {}
@@ -187,7 +188,7 @@ def _signals(job: Job, entry: TwinTable, place: str, t: Array) -> dict[str, Sign
         at = f"{place}.{dotted(('stimulus', name))}"
         span = (-entry.spin_up, float(t[-1]))
         if isinstance(shape, FromFile):
-            signal = collected(mistakes, _from_file, job, shape, at, t)
+            signal = collected(mistakes, _from_file, job, shape, at, t, true)
         elif span[1] - span[0] > MOST_TURNS * _timescale(shape):
             key = {"steps": "width", "sine": "period"}.get(shape.kind, "timescale")
             problem = f"{_timescale(shape):g} is too short beside the {span[1] - span[0]:g} of the twin"
@@ -211,12 +212,13 @@ def _timescale(shape: Shape) -> float:
     return np.inf
 
 
-def _from_file(job: Job, shape: FromFile, place: str, t: Array) -> Signal:
+def _from_file(job: Job, shape: FromFile, place: str, t: Array, true: Model) -> Signal:
     table = read_table(job.path(shape.file), f"{place}.file", shape.time, (shape.column,), shape.header)
     name = table.key(shape.column, f"{place}.column")
     times = table.values(shape.time, f"{place}.time", needed=True).numbers
     read = table.values(shape.column, f"{place}.column", shape.missing or (), needed=True)
     values = read.numbers
+    time_unit_note(table, table.key(shape.time, place), true, f"{place}.time")
     for column, cells in ((table.key(shape.time, place), times), (name, values)):
         if np.isnan(cells).any():
             row = int(np.flatnonzero(np.isnan(cells))[0])

@@ -43,6 +43,7 @@ def layout_of(
         provenance=_provenance(world, petsc_options) | {"linear_solver": solver},
         truth=built.truth,
         beyond=built.beyond,
+        sources=built.sources,
         code=scene.action.equations.code,
         sketch=len(Sketch(built.problem)(np.zeros(built.problem.size))) if searches else 0,
         minima=searches and job.output.keep_paths.startswith("best"),

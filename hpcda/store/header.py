@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 
 from hpcda.store.checks import text_check
+from hpcda.store.origins import write_sources
 from hpcda.store.schema import (
     SCHEMA,
     VERSION,
@@ -20,7 +21,7 @@ from hpcda.store.schema import (
 
 TEXT = h5py.string_dtype()
 _TEXT = h5py.h5t.py_create(TEXT, logical=True)
-GROUPS = ("job", "provenance", "axes", "reasons", "ways", "windows", "beyond", "truth")
+GROUPS = ("job", "provenance", "axes", "reasons", "ways", "windows", "sources", "beyond", "truth")
 """What is known before the first start, beside the attributes of the file."""
 OWN = ("rank", "generation", "opened", "closed", "indexed", "header_check", "shard_check")
 """Attributes that are not the same in every file of a run."""
@@ -71,6 +72,8 @@ def write_header(file: h5py.File, layout: Layout) -> None:
     _names(reasons, "sentence", [layout.reasons[code][1] for code in codes])
     _names(file, "ways", layout.ways)
     _series(file.create_group("windows"), problem.windows, ("data", "noise_std", "series"), file["axes"])
+    if any(source is not None for source in layout.sources):
+        write_sources(file.create_group("sources"), layout)
     if layout.beyond is not None:
         _series(file.create_group("beyond"), layout.beyond, ("data", "series"), file["axes"])
     if layout.truth is not None:

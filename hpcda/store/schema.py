@@ -6,6 +6,7 @@
     /axes                 dimension scales: rung, beta, rf, parameter, unknown, observed, series
     /reasons, /ways       code -> name and sentence; names of the ways a start may begin
     /windows              data of all windows, one after the other: dimension point
+    /sources              file, columns, and line or row of every point, where the data were read from files
     /beyond, /truth       data kept back after each window; true states, where they are known
     /ensemble             one row a start (dimension start), per-rung arrays (start, rung); a check sum each
     /paths                kept paths (path, point, unknown), the start and rung each belongs to, a check sum
@@ -28,6 +29,7 @@ import numpy.typing as npt
 
 from hpcda.errors import InputError, Mistake
 from hpcda.problem import Beyond, Problem
+from hpcda.source import Source
 
 Array = npt.NDArray[np.float64]
 
@@ -125,6 +127,7 @@ class Layout:
         provenance: Versions, host, date, command, threads, …
         truth: True states, one object a window with `t` and `states`.
         beyond: Data kept back, one a window.
+        sources: Where the data of each window were read, None where they were not read from a file.
         code: The equations, as they are compiled.
         sketch: Numbers that are kept of an ended start's path; 0 where nothing goes by them.
         minima: Whether paths of minima are kept beside those that `keep_paths` names.
@@ -146,6 +149,7 @@ class Layout:
     provenance: dict[str, str] = field(default_factory=dict)
     truth: tuple[Truth, ...] | None = None
     beyond: tuple[Beyond, ...] | None = None
+    sources: tuple[Source | None, ...] = ()
     code: str = ""
     sketch: int = 0
     minima: bool = False

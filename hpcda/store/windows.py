@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import h5py
 import numpy as np
 
+from hpcda.source import Source
 from hpcda.store.heading import Header
+from hpcda.store.origins import read_sources
 from hpcda.store.schema import Array
 
 
@@ -25,6 +27,7 @@ class StoredWindow:
         beyond_series: Known time series there, shape (M, U).
         truth_t: Times of the true states, shape (T,); T = 0 where they are unknown.
         truth: True states, shape (T, D).
+        source: Where the data were read, None where they were not read from a file.
     """
 
     t: Array
@@ -36,6 +39,7 @@ class StoredWindow:
     beyond_series: Array
     truth_t: Array
     truth: Array
+    source: Source | None = None
 
 
 def read_windows(file: h5py.File, header: Header) -> tuple[StoredWindow, ...]:
@@ -68,6 +72,13 @@ def read_windows(file: h5py.File, header: Header) -> tuple[StoredWindow, ...]:
             b["series"],
             t["t"],
             t["states"],
+            source,
         )
-        for w, b, t in zip(groups["windows"], groups["beyond"], groups["truth"], strict=True)
+        for w, b, t, source in zip(
+            groups["windows"],
+            groups["beyond"],
+            groups["truth"],
+            read_sources(file, header.lengths),
+            strict=True,
+        )
     )
