@@ -62,8 +62,9 @@ def read_table(
             raise InputError(Mistake(f"{place.rpartition('.')[0]}.header", problem, "remove header"))
         if suffix in NUMPY:
             return array_table(path, place, _numpy(path), {}, time)
-        arrays, left = _classic(path) if suffix in NETCDF and _is_classic(path, place) else _hdf5(path)
-        return array_table(path, place, arrays, left, time)
+        if suffix in NETCDF and _is_classic(path, place):
+            return array_table(path, place, _classic(path), {}, time)
+        return array_table(path, place, *_hdf5(path), time)
     except InputError:
         raise
     except FileNotFoundError:
@@ -111,17 +112,15 @@ def _is_classic(path: Path, place: str) -> bool:
     return magic in (b"CDF\x01", b"CDF\x02")
 
 
-def _classic(path: Path) -> tuple[list[RawArray], dict[str, str]]:
+def _classic(path: Path) -> list[RawArray]:
     """The arrays of a classic netCDF file (https://doi.org/10.5065/D6H70CW6, appendix B)."""
     from scipy.io import netcdf_file
 
     arrays: list[RawArray] = []
-    left: dict[str, str] = {}
-    with path.open("rb") as stream, netcdf_file(stream, "r", mmap=False) as file:
+    with path.open("rb") as stream:
+        file = netcdf_file(stream, "r", mmap=False)
         for name, variable in file.variables.items():
             values: Any = np.array(variable.data)
-            if values.dtype.kind not in "iuf":
-                left[name] = f"is an array of type {values.dtype}"
-                continue
             arrays.append(RawArray(name, values, dict(variable._attributes), tuple(variable.dimensions)))
-    return arrays, left
+    # Nothing is left to close: attributes of the file may have replaced those that file.close() goes by.
+    return arrays

@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Packed columns: scale, offset, fill values and limits of CF attributes, in HDF5 and netCDF files."""
 
 import warnings
@@ -89,6 +90,19 @@ def test_a_packed_column_of_a_classic_file(folder, version, suffix):
             np.testing.assert_allclose(
                 read_table(file, "data.file").numbers("x", "x"), oracle["x"][:, 0], rtol=1e-6
             )
+
+
+@pytest.mark.parametrize("name", ["mode", "version_byte", "filename", "use_mmap"])
+def test_attributes_of_a_classic_file_as_a_whole_do_not_matter(folder, name):
+    with netcdf_file(folder / "x.nc", "w") as stream:
+        stream._attributes[name] = "burst"
+        stream.createDimension("t", 8)
+        stream.createVariable("t", "f8", ("t",))[:] = TIMES
+        stream.createVariable("x", "f8", ("t",))[:] = TIMES
+    if name in ("version_byte", "use_mmap"):  # SciPy reads on by these
+        assert refused(folder, "x.nc")
+        return
+    np.testing.assert_array_equal(built(folder, "x.nc").problem.windows[0].data[:, 0], TIMES)
 
 
 def test_a_netcdf_file_that_is_hdf5(folder):

@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Text files: names or data in the first row, marks of missing values, cells that are no numbers."""
 
 import csv

@@ -3,6 +3,8 @@
 
 import io
 import os
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import h5py
@@ -12,6 +14,7 @@ from fuzzing import cases, scrambled
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from scipy.io import netcdf_file
 
 from hpcda.build import build_problem
 from hpcda.data import SUFFIXES, read_table
@@ -33,12 +36,37 @@ def _saved(save: Any, *args: Any, **kwargs: Any) -> bytes:
     return stream.getvalue()
 
 
-def _hdf5(columns: dict[str, Any], **options: Any) -> bytes:
+PACKED = {
+    "scale_factor": 0.01,
+    "add_offset": 1.0,
+    "_FillValue": np.int16(-5),
+    "valid_range": np.array([-9, 99], "i2"),
+}
+
+
+def _hdf5(columns: dict[str, Any], attributes: Any = None, **options: Any) -> bytes:
     stream = io.BytesIO()
     with h5py.File(stream, "w") as file:
         for name, values in columns.items():
-            file.create_dataset(f"group/{name}", data=values, **options)
+            made = file.create_dataset(f"group/{name}", data=values, **options)
+            if name == "t":
+                made.make_scale("t")
+            else:
+                made.attrs.update(attributes or {})
+                made.dims[0].attach_scale(file["group/t"])
     return stream.getvalue()
+
+
+def _classic(version: int) -> bytes:
+    with tempfile.NamedTemporaryFile(suffix=".nc") as kept:
+        with netcdf_file(kept.name, "w", version=version) as file:
+            file.createDimension("t", None if version == 1 else 8)
+            file.createVariable("t", "f8", ("t",))[:] = TIMES
+            packed = file.createVariable("y0", "i2", ("t",))
+            packed[:] = np.arange(8)
+            for name, value in PACKED.items():
+                setattr(packed, name, value)
+        return Path(kept.name).read_bytes()
 
 
 WHOLE = {
@@ -48,11 +76,14 @@ WHOLE = {
     ".npy": [_saved(np.save, np.column_stack(list(COLUMNS.values()))), _saved(np.save, TIMES)],
     ".npz": [_saved(np.savez, **COLUMNS), _saved(np.savez_compressed, **COLUMNS)],
     ".h5": [_hdf5(COLUMNS), _hdf5(COLUMNS, chunks=(4,), compression="gzip", fletcher32=True)],
+    ".nc": [_classic(1), _classic(2)],
+    ".nc4": [_hdf5({"t": TIMES, "y0": np.arange(8, dtype="i2")}, PACKED)],
 }
-NAMES = {".npy": ["[0]", "[1]"], ".h5": ["group/t", "group/y0"]}
+NAMES = {".npy": ["[0]", "[1]"], ".h5": ["group/t", "group/y0"], ".nc4": ["group/t", "group/y0"]}
 PIECES = [
     b",", b";", b"\t", b"\n", b"\r", b'"', b"'", b"#", b"nan", b"inf", b"-1e999", b"NA", b"t", b"\0", b"\xff\xfe", b"\xe2\x80\xa8",
-    b"9" * 400, b"(10**12,)", b"'descr': '|O'", b"'fortran_order': True", b"PK\x05\x06", b"\x80\x04\x95", b"\x89HDF\r\n\x1a\n",
+    b"9" * 400, b"(10**12,)", b"'descr': '|O'", b"'fortran_order': True", b"PK\x05\x06", b"\x80\x04\x95", b"\x89HDF\r\n\x1a\n", b"CDF\x01", b"CDF\x02",
+    b"scale_factor", b"_FillValue", b"valid_range", b"\x00\x00\x00\x0b", b"-999", b"<LOD", b"***", b"#N/A",
 ]  # fmt: skip
 
 
@@ -126,7 +157,7 @@ def test_any_bytes(tmp_path, suffix, content):
     read(file)
 
 
-@pytest.mark.parametrize("suffix", [".npy", ".npz", ".h5"])
+@pytest.mark.parametrize("suffix", [".npy", ".npz", ".h5", ".nc", ".nc4"])
 def test_files_cut_short_at_every_place(tmp_path, suffix):
     whole = WHOLE[suffix][0]
     file = tmp_path / f"x{suffix}"
