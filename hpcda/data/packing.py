@@ -23,6 +23,9 @@ PACKING = (
 )  # fmt: skip
 """Attributes that are applied."""
 UNITS = ("units", "unit")
+FACTORS = ("conversion", "scale", "scaling", "gain", "slope", "multiplier", "factor", "calibration")
+OFFSETS = ("offset", "intercept", "bias")
+"""Attributes that other formats and instruments scale by, each in its own way: told, not applied."""
 
 
 class PackingError(Exception):
@@ -60,9 +63,8 @@ def stored_numbers(stored: npt.NDArray[Any], attributes: Mapping[str, Any]) -> n
     word = text_of(attributes["_Unsigned"]).lower()
     if word not in ("true", "false"):
         raise PackingError("_Unsigned", f"is {word!r}, neither true nor false")
-    if word == "false" or stored.dtype.kind != "i":
-        return stored
-    return stored.view(_unsigned(stored.dtype))
+    wanted = "u" if word == "true" else "i"
+    return stored.view(_other(stored.dtype, wanted)) if stored.dtype.kind in "iu" else stored
 
 
 def unpack(stored: npt.NDArray[Any], attributes: Mapping[str, Any]) -> tuple[Array, npt.NDArray[np.int8]]:
@@ -82,7 +84,9 @@ def unpack(stored: npt.NDArray[Any], attributes: Mapping[str, Any]) -> tuple[Arr
     for name in ("_FillValue", "missing_value"):
         if name in attributes:
             for one in _numbers(name, attributes[name]):
-                why[(stored == _like(stored, one)) & (why < 0)] = PACKING.index(name)
+                why[(stored == _like(stored, one, "_Unsigned" in attributes)) & (why < 0)] = PACKING.index(
+                    name
+                )
     scale, offset = _factor("scale_factor", attributes, 1.0), _factor("add_offset", attributes, 0.0)
     if scale == 0.0:
         raise PackingError("scale_factor", "is 0")
@@ -104,6 +108,17 @@ def scaled(attributes: Mapping[str, Any]) -> bool:
     return "scale_factor" in attributes or "add_offset" in attributes
 
 
+def unapplied(attributes: Mapping[str, Any]) -> list[str]:
+    """Attributes that seem to scale the numbers and are not applied, with their values."""
+    found = []
+    for name, value in attributes.items():
+        array = np.asarray(value)
+        neutral = 1.0 if name.lower() in FACTORS else 0.0 if name.lower() in OFFSETS else None
+        if neutral is not None and array.dtype.kind in "iuf" and (array != neutral).any():
+            found.append(f"{name} = {text_of(value)}")
+    return found
+
+
 def resolution(attributes: Mapping[str, Any], stored: npt.NDArray[Any]) -> float:
     """The least difference of two packed values, 0 where it is not known."""
     if stored.dtype.kind not in "iu" or not scaled(attributes):
@@ -111,8 +126,9 @@ def resolution(attributes: Mapping[str, Any], stored: npt.NDArray[Any]) -> float
     return abs(_factor("scale_factor", attributes, 1.0))
 
 
-def _unsigned(kind: np.dtype[Any]) -> np.dtype[Any]:
-    return np.dtype(f"{kind.byteorder.replace('|', '=')}u{kind.itemsize}")
+def _other(kind: np.dtype[Any], wanted: str) -> np.dtype[Any]:
+    """The signed ("i") or unsigned ("u") type of the same size."""
+    return np.dtype(f"{kind.byteorder.replace('|', '=')}{wanted}{kind.itemsize}")
 
 
 def _is_float(value: Any) -> bool:
@@ -138,16 +154,25 @@ def _factor(name: str, attributes: Mapping[str, Any], default: float) -> float:
     return float(numbers[0])
 
 
-def _like(stored: npt.NDArray[Any], mark: Any) -> Any:
-    """A mark in the type of the stored numbers; NaN, which equals nothing, where that type cannot hold it."""
+def _like(stored: npt.NDArray[Any], mark: Any, turned: bool) -> Any:
+    """A mark in the type of the stored numbers; NaN, which equals nothing, where that type cannot hold it.
+
+    Args:
+        stored: The numbers.
+        mark: The mark.
+        turned: Whether `_Unsigned` has made them what they are, which marks follow: the same bits.
+    """
     if stored.dtype.kind == "f":
         with np.errstate(over="ignore"):
             return stored.dtype.type(mark)
     if not np.isfinite(mark) or int(mark) != mark:
         return np.nan
     limits = np.iinfo(stored.dtype)
-    if stored.dtype.kind == "u" and limits.min - limits.max // 2 - 1 <= mark < 0:
-        mark = int(mark) + limits.max + 1  # a signed mark of an unsigned variable: the same bits
+    span = int(limits.max) - int(limits.min) + 1
+    if turned and stored.dtype.kind == "u" and -span // 2 <= mark < 0:
+        mark = int(mark) + span
+    elif turned and stored.dtype.kind == "i" and limits.max < mark < span:
+        mark = int(mark) - span
     return stored.dtype.type(int(mark)) if limits.min <= int(mark) <= limits.max else np.nan
 
 
@@ -160,7 +185,7 @@ def _limits(attributes: Mapping[str, Any]) -> list[tuple[str, float, float]]:
             continue
         numbers = _numbers(name, attributes[name])
         if unsigned and numbers.dtype.kind == "i":
-            numbers = np.ascontiguousarray(numbers).view(_unsigned(numbers.dtype))
+            numbers = np.ascontiguousarray(numbers).view(_other(numbers.dtype, "u"))
         if len(numbers) != count or np.isnan(numbers.astype(np.float64)).any():
             raise PackingError(name, f"holds {len(numbers)} numbers" if len(numbers) != count else "is nan")
         lower = -np.inf if name == "valid_max" else float(numbers[0])

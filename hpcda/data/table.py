@@ -19,6 +19,7 @@ from hpcda.data.packing import (
     scaled,
     stored_numbers,
     text_of,
+    unapplied,
     unit_of,
     unpack,
 )
@@ -259,6 +260,10 @@ def _applied(attributes: Mapping[str, Any], why: npt.NDArray[np.int8]) -> tuple[
     if scaled(attributes):
         used = [key for key in ("scale_factor", "add_offset") if key in attributes]
         notes.append("unpacked with " + " and ".join(f"{key} = {text_of(attributes[key])}" for key in used))
+    if others := unapplied(attributes):
+        notes.append(
+            f"has {', '.join(others)}, which the CF conventions do not know and which is not applied"
+        )
     for code, key in enumerate(PACKING):
         count = int((why == code).sum())
         if count:

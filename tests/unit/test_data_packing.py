@@ -147,8 +147,14 @@ def test_what_xarray_makes_of_the_same_attributes(kind, data):
         attributes["scale_factor"] = data.draw(st.sampled_from([0.5, -2.0, 1e-3]))
     if data.draw(st.booleans()):
         attributes["add_offset"] = data.draw(st.sampled_from([1.0, -273.15]))
-    if kind in ("i1", "i2", "i4") and "missing_value" not in attributes and data.draw(st.booleans()):
-        attributes["_Unsigned"] = "true"  # xarray leaves missing_value signed
+    if (
+        kind in ("i1", "i2", "i4", "u1", "u2")
+        and "missing_value" not in attributes
+        and data.draw(st.booleans())
+    ):
+        attributes["_Unsigned"] = (
+            "true" if kind[0] == "i" else "false"
+        )  # xarray leaves missing_value as it is
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         oracle = xr.decode_cf(xr.Dataset({"x": ("n", stored, dict(attributes))}))["x"].values
@@ -179,6 +185,16 @@ def test_limits_of_unsigned_bytes():
     stored = stored_numbers(np.array([1, -128, -56, -55, -1], "i1"), attributes)
     values, _ = unpack(stored, attributes)
     np.testing.assert_array_equal(values, [1, 128, 200, np.nan, np.nan])
+
+
+def test_a_fill_value_that_the_type_cannot_hold():
+    for stored, mark in (
+        (np.array([-1, 3], "i2"), 65535),
+        (np.array([65535, 3], "u2"), -1),
+        (np.array([1], "i1"), 0.5),
+    ):
+        values, _ = unpack(stored, {"_FillValue": mark})
+        np.testing.assert_array_equal(values, stored)
 
 
 def test_single_precision_fill_values():
@@ -255,6 +271,18 @@ def test_units_of_a_state_are_told(folder):
     hdf5(folder / "x.h5", attributes={**ATTRIBUTES, "units": "mV"})
     assert any("'mV'" in note and "V" in note for note in built(folder, "x.h5", {"state_unit": "V"}).notes)
     assert not any("'mV'" in note for note in built(folder, "x.h5", {"state_unit": "mV"}).notes)
+
+
+def test_other_ways_to_scale_are_told(folder):
+    """NWB has conversion and offset; instruments have gains. None of them is in the CF conventions."""
+    hdf5(folder / "x.h5", attributes={"conversion": 1e-3, "offset": 0.5, "_FillValue": np.int16(-32768)})
+    (note,) = [note for note in built(folder, "x.h5").notes if "not applied" in note]
+    assert "conversion = 0.001, offset = 0.5" in note
+    hdf5(
+        folder / "x.h5",
+        attributes={"conversion": 1.0, "offset": 0, "gain": "high", "_FillValue": np.int16(-32768)},
+    )
+    assert not [note for note in built(folder, "x.h5").notes if "not applied" in note]
 
 
 def test_whole_numbers_that_no_float_holds(folder):
