@@ -81,12 +81,11 @@ def unpack(stored: npt.NDArray[Any], attributes: Mapping[str, Any]) -> tuple[Arr
         PackingError: An attribute that cannot be applied.
     """
     why = np.full(stored.shape, -1, dtype=np.int8)
+    turned = "_Unsigned" in attributes
     for name in ("_FillValue", "missing_value"):
         if name in attributes:
             for one in _numbers(name, attributes[name]):
-                why[(stored == _like(stored, one, "_Unsigned" in attributes)) & (why < 0)] = PACKING.index(
-                    name
-                )
+                why[(stored == _like(stored, one, turned)) & (why < 0)] = PACKING.index(name)
     scale, offset = _factor("scale_factor", attributes, 1.0), _factor("add_offset", attributes, 0.0)
     if scale == 0.0:
         raise PackingError("scale_factor", "is 0")
