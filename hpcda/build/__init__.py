@@ -2,6 +2,6 @@
 
 from hpcda.build.job import Built, build_problem
 from hpcda.build.output import refuse_used
-from hpcda.build.twin import Truth
+from hpcda.build.truth import Truth
 
 __all__ = ["Built", "Truth", "build_problem", "refuse_used"]

@@ -69,6 +69,7 @@ def export_twin(job: Job, stem: str, folder: Path) -> tuple[list[Path], str]:
             }
             | ({"stimulus": {name: name for name in model.stimulus_names}} if model.stimuli else {})
             | ({"gaps": True} if every < steps else {})
+            | {"truth": {"file": true.name, "parameters": truth.parameters}}
         )
     for file in files:
         if file.exists():

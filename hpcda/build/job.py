@@ -10,7 +10,8 @@ import numpy as np
 from hpcda.build.grid import MOST_POINTS, Grid, fits_discretization
 from hpcda.build.measured import measured_window
 from hpcda.build.model import collected, discretization, tried_model
-from hpcda.build.twin import Truth, twin_window
+from hpcda.build.truth import Truth, known_truth, unknown_truth
+from hpcda.build.twin import twin_window
 from hpcda.build.unknowns import unknowns
 from hpcda.errors import InputError, Mistake
 from hpcda.job import Job
@@ -55,7 +56,7 @@ def build_problem(job: Job) -> Built:
 
 
 def windows(job: Job, model: Model, mistakes: list[Mistake]) -> tuple[list[Grid], list[Truth]]:
-    """The windows of data and, of twins, their truth; what is wrong with them joins `mistakes`."""
+    """The windows of data and, where it is known, their truth; what is wrong with them joins `mistakes`."""
     grids: list[Grid] = []
     truths: list[Truth] = []
     series = tuple(
@@ -64,8 +65,14 @@ def windows(job: Job, model: Model, mistakes: list[Mistake]) -> tuple[list[Grid]
         if n in job.model.parameters and job.model.parameters[n].series is not None
     )
     for k, entry in enumerate(job.data):
-        grid = measured_window(job, entry, table_place("data", k, len(job.data)), model, series, mistakes)
+        place = table_place("data", k, len(job.data))
+        grid = measured_window(job, entry, place, model, series, mistakes)
         grids += [grid] if grid is not None else []
+        if entry.truth is not None:
+            truths += [unknown_truth(model)] * (k - len(truths))
+            truths.append(known_truth(job, entry.truth, f"{place}.truth", model, mistakes))
+    if truths:
+        truths += [unknown_truth(model)] * (len(job.data) - len(truths))
     for k, twin in enumerate(job.twin):
         made = twin_window(job, twin, k, table_place("twin", k, len(job.twin)), model, mistakes)
         if made is not None:

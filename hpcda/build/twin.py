@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy.typing as npt
 from hpcda.build.doubts import looks_missing, too_large
 from hpcda.build.grid import Grid, points_inside
 from hpcda.build.model import collected, moved, tried_model
+from hpcda.build.truth import Truth
 from hpcda.build.units import time_unit_note
 from hpcda.build.unknowns import unknown_names
 from hpcda.data import read_table
@@ -27,21 +27,6 @@ from hpcda.models.twin import initial_state, noise, parameter_values, simulate, 
 Array = npt.NDArray[np.float64]
 MOST_TURNS, MOST_SPIN_UP = 1e5, 1e7
 _INITIAL = 0x696E6974  # separates the random numbers of the beginning from those of the noise
-
-
-@dataclass(frozen=True)
-class Truth:
-    """The truth of one window, which goes on beyond it where samples are kept back.
-
-    Attributes:
-        t: Times of the path points, shape (M,).
-        states: States of the fitted model, shape (M, D); NaN where the true model has none of that name.
-        parameters: True value of every parameter of the true model.
-    """
-
-    t: Array
-    states: Array
-    parameters: dict[str, float]
 
 
 def twin_window(

@@ -156,6 +156,18 @@ class ModelTable(ModelName):
     )
 
 
+class TruthTable(Section):
+    """[data.truth]: what the data were made from, where it is known; it is compared with, never fitted."""
+
+    file: FileName | None = Field(
+        default=None, description='a file whose columns are named like the states, such as "truth.csv"'
+    )
+    time: Column = Field(default="t", description='the column of the times in it, such as "t"')
+    parameters: dict[str, float] = Field(
+        default_factory=dict, description="the true values of parameters, such as { F = 8.17 }"
+    )
+
+
 class DataTable(Section):
     """[data] or one of several [[data]]: a window of measured data."""
 
@@ -195,6 +207,10 @@ class DataTable(Section):
         default=0,
         ge=0,
         description="how many samples at the end are kept back to test the prediction, such as 100",
+    )
+    truth: TruthTable | None = Field(
+        default=None,
+        description='the truth, where it is known, such as { file = "truth.csv", parameters = { F = 8.17 } }',
     )
 
     @model_validator(mode="after")

@@ -78,7 +78,9 @@ def write_header(file: h5py.File, layout: Layout) -> None:
         _series(file.create_group("beyond"), layout.beyond, ("data", "series"), file["axes"])
     if layout.truth is not None:
         _series(file.create_group("truth"), layout.truth, ("states",), file["axes"])
-        true = dict(getattr(layout.truth[0], "parameters", None) or {})
+        true: dict[str, float] = {}
+        for window in layout.truth:
+            true = {**(getattr(window, "parameters", None) or {}), **true}
         _names(file["truth"], "parameter", list(true))
         file["truth"].create_dataset("value", data=np.asarray(list(true.values()), dtype="f8"))
     for group in ("windows", "beyond", "truth"):

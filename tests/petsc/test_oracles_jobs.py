@@ -1,4 +1,4 @@
-"""The experiments of jobs/: all can be built, and the short ones reach the levels their headers promise."""
+"""The experiments of jobs/: all can be built, and reach the levels that their headers promise."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ import pytest
 
 pytest.importorskip("petsc4py", reason="the minimisers are PETSc's")
 
+import hpcda
 from hpcda.action import Action
+from hpcda.analysis.summary import summarize
 from hpcda.annealing import Ladder, step
 from hpcda.build import build_problem
 from hpcda.job import load_job
 from hpcda.petsc import PetscMinimiser
 from hpcda.search import WAYS, Scene, begin
+from hpcda.search.conclusion import Conclusion
 
 pytestmark = pytest.mark.petsc
 JOBS = Path(__file__).parents[2] / "jobs"
 FILES = sorted(JOBS.glob("*/*.toml"))
-LEVEL = re.compile(r"^# Expected .*?level, (\d+\.\d+)", re.MULTILINE)
+LEVEL = re.compile(r"^# Expected .*?level,? (\d+\.\d+)", re.MULTILINE)
 TRUE = {
     "lorenz96": {"F": 8.17},
     "lorenz63": {"rho": 28.0},
@@ -61,3 +64,18 @@ def test_a_short_experiment_reaches_its_level(name):
     _, values = problem.split(climb.path)
     for estimated, value in zip(problem.parameters, values, strict=True):
         assert value == pytest.approx(TRUE[name][estimated.name], rel=0.03)
+
+
+@pytest.mark.parametrize("name", ["lorenz96", "lorenz63", "colpitts"])
+def test_an_experiment_ends_as_its_header_says(name, tmp_path):
+    """With the data that it ships: on any processor."""
+    file = JOBS / name / "job.toml"
+    job, text = load_job(file), file.read_text()
+    found = hpcda.open_run(hpcda.run(job, output=tmp_path / "run", quiet=True))
+    assert found.candidate is not None and found.verdict is Conclusion.CONSISTENT_AND_STABLE
+    level, reached = LEVEL.search(text), re.search(r"reached by (\d+) of (\d+)", text)
+    assert level and reached
+    assert found.candidate.action == pytest.approx(float(level[1]), abs=0.006)
+    assert (found.candidate.count, job.ensemble.starts) == tuple(map(int, reached.groups()))
+    summary = summarize(found)
+    assert summary["candidate"]["rmse_truth_unobserved"] < 0.2

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from hpcda.build import build_problem
 from hpcda.build.export import export_twin
+from hpcda.errors import InputError
 from hpcda.job import load_job
 from hpcda.models.lorenz96 import build as lorenz96
 from hpcda.models.twin import simulate
@@ -348,6 +349,38 @@ def test_the_written_twin_gives_the_same_problem(folder, steps, model):
         rows = list(csv.reader(stream))
     assert rows[0] == ["t", *a.problem.model.state_names]
     np.testing.assert_array_equal(np.array(rows[1:], dtype=float)[:, 1:], a.truth[0].states)
+    np.testing.assert_array_equal(b.truth[0].t, a.truth[0].t)
+    np.testing.assert_array_equal(b.truth[0].states, a.truth[0].states)
+    assert b.truth[0].parameters == a.truth[0].parameters
+
+
+def test_a_truth_beside_the_data(folder):
+    write(folder / "x.csv", "t,y0,y1\n0,1,4\n1,2,5\n")
+    write(folder / "truth.csv", "time,z,other\n0,7,1\n0.5,8,2\n1,9,3\n")
+    name = build_problem(job(DATA)).problem.model.parameter_names[0]
+    truth = {"file": "truth.csv", "time": "time", "parameters": {name: 2.0}}
+    (found,) = build_problem(job({**DATA, "truth": truth})).truth
+    at = build_problem(job(DATA)).problem.model.state_names.index("z")
+    assert found.t.tolist() == [0.0, 0.5, 1.0] and found.parameters == {name: 2.0}
+    assert found.states[:, at].tolist() == [7.0, 8.0, 9.0]
+    assert np.isnan(np.delete(found.states, at, axis=1)).all()
+
+
+@pytest.mark.parametrize(
+    ("truth", "words"),
+    [
+        ({"file": "none.csv"}, "none.csv"),
+        ({"file": "x.csv"}, "no column that is named like a state"),
+        ({"file": "back.csv"}, "do not increase"),
+        ({"parameters": {"nothing": 1.0}}, "nothing"),
+        ({"files": "x.csv"}, "not a key"),
+    ],
+)
+def test_a_wrong_truth_is_refused(folder, truth, words):
+    write(folder / "x.csv", "t,y0,y1\n0,1,4\n1,2,5\n")
+    write(folder / "back.csv", "t,z\n1,1\n0,2\n")
+    with pytest.raises(InputError, match=words):
+        build_problem(job({**DATA, "truth": truth}))
 
 
 def test_a_note_where_nothing_is_estimated(folder):

@@ -133,8 +133,11 @@ def kuramoto_sivashinsky() -> dict:
 
 
 def experiment(name: str) -> dict:
-    """The experiment jobs/NAME/job.toml."""
-    return tomllib.loads((ROOT / "jobs" / name / "job.toml").read_text())
+    """The experiment jobs/NAME/job.toml, its data where they are."""
+    folder = ROOT / "jobs" / name
+    job = tomllib.loads((folder / "job.toml").read_text())
+    del job["data"]["truth"]
+    return {**job, "data": {**job["data"], "file": str(folder / job["data"]["file"])}}
 
 
 def _cases() -> dict[str, Case]:

@@ -1,0 +1,80 @@
+"""The truth of a window, where it is known: of a twin, or from a file beside the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hpcda.build.model import collected
+from hpcda.build.unknowns import unknown_names
+from hpcda.data import read_table
+from hpcda.errors import Mistake
+from hpcda.job import Job
+from hpcda.job.inputs import TruthTable
+from hpcda.models.model import Model
+from hpcda.names import nearest
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The truth of one window, which may go on beyond it where samples are kept back.
+
+    Attributes:
+        t: Times, shape (M,); M = 0 where the states are not known.
+        states: States of the fitted model, shape (M, D); NaN where they are not known.
+        parameters: True values of parameters by name.
+    """
+
+    t: Array
+    states: Array
+    parameters: dict[str, float]
+
+
+def unknown_truth(model: Model) -> Truth:
+    """The truth of a window of which nothing is known."""
+    return Truth(np.zeros(0), np.zeros((0, model.dimension)), {})
+
+
+def known_truth(job: Job, entry: TruthTable, place: str, model: Model, mistakes: list[Mistake]) -> Truth:
+    """The truth that a [data.truth] table names; what is wrong with it joins `mistakes`.
+
+    Args:
+        job: The job.
+        entry: The table.
+        place: Its place in the job, for messages.
+        model: The fitted model, whose states are the columns of the file.
+        mistakes: Where mistakes are gathered.
+    """
+    before = len(mistakes)
+    names = model.parameter_names
+    mistakes += unknown_names(entry.parameters, names, (place, "parameters"), "parameter", model)
+    nothing = Truth(np.zeros(0), np.zeros((0, model.dimension)), entry.parameters)
+    table = None
+    if entry.file is not None:
+        table = collected(mistakes, read_table, job.path(entry.file), f"{place}.file")
+    if table is None:
+        return nothing
+    t = collected(mistakes, table.numbers, entry.time, f"{place}.time")
+    known = [name for name in model.state_names if name in table.columns and table.named]
+    if not known:
+        mistakes.append(
+            Mistake(
+                f"{place}.file",
+                f"{table.shown} has no column that is named like a state of {model.name}",
+                nearest(model.state_names[0], table.columns),
+            )
+        )
+    states = {name: collected(mistakes, table.numbers, name, f"{place}.file") for name in known}
+    if len(mistakes) > before or t is None:
+        return nothing
+    if not np.isfinite(t).all() or (np.diff(t) <= 0.0).any():
+        mistakes.append(Mistake(f"{place}.time", "the times do not increase", "sort the rows by time"))
+        return nothing
+    absent = np.full(len(t), np.nan)
+    columns = [states.get(name) for name in model.state_names]
+    states_of = np.column_stack([absent if column is None else column for column in columns])
+    return Truth(t, states_of, entry.parameters)
