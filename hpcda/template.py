@@ -56,6 +56,7 @@ seed = 1
 # stimulus = {{ I = "current" }}    # the model's stimuli -> columns
 # header = false                  # the first row of a text file holds data; default: told from the file
 # missing = [-999, "<LOD"]        # what stands for a missing value; [] if every number is a value
+# truth = {{ file = "truth.csv", parameters = {{ F = 8.17 }} }}   # where it is known
 # sample_step = 0.025             # default: the smallest difference of the times
 # gaps = true                     # empty cells and missing times are meant; default: they are errors
 # from = 0.0                      # the part that is used; default: all
