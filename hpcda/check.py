@@ -3,8 +3,8 @@
 Time and memory are estimated from the sizes of the problem and from a trial: as many starts as are worked on
 at once climb for about a second. Where the job does not run in lockstep, they are estimated from one measured
 evaluation of the action with its Hessian and one banded Cholesky factorization of it (LAPACK dpbtrf). What
-drawing first paths takes is measured as well; a search is told that no level will agree with the data, so that
-it draws as many as it ever would.
+drawing first paths takes is measured as well. Of a search it is assumed that no level ever agrees with the
+data: it runs all its starts then, and draws most paths by ways that take long.
 """
 
 from __future__ import annotations

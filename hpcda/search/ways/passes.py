@@ -32,8 +32,8 @@ from hpcda.search.ways.way import Way, log_uniform
 WORK, MOST = 2.7e8, 400
 """Work of all passes, see `Passes.work`, and their number: beyond either no run begins."""
 CALL, POINT, SUBSTEP = 12_000.0, 250.0, 0.4
-"""What a pass through a window takes whatever its size, and a time of it whatever its members are; by what each
-further Runge-Kutta step adds to the work of a step. Measured, in the unit of `Passes.work`."""
+"""What a pass through a window takes whatever its size, and a time of it whatever its members are; by what
+each further Runge-Kutta step adds to the work of a step. Measured, in the unit of `Passes.work`."""
 RUN = 24
 """Most passes of one run."""
 EASING, RELIEF, LEAST = (4.0, 64.0), 0.8, 4.0
