@@ -263,13 +263,13 @@ def decay(folder, times, values):
 
 @pytest.mark.parametrize("name", UNFIT)
 def test_few_data_that_cannot_be_fitted_end_soon(tmp_path, monkeypatch, name):
-    """The filter runs no more often than the starts of passes, and of one pass, allow."""
+    """The filter runs no more often than the paths that are drawn allow."""
     times, values, code = UNFIT[name]
     calls, inner = [], Smoother.filter
     monkeypatch.setattr(Smoother, "filter", lambda *given, **named: calls.append(1) or inner(*given, **named))
     found = hpcda.open_run(hpcda.run(decay(tmp_path, times, values), output=tmp_path / "run", quiet=True))
     assert found.verdict.code == code
-    ways = list(found.outcome.way)
+    ways = [found.file.header.ways[way] for way in found.file.table("way").astype(int)]
     drawn, most = ways.count("passes"), passes.MOST + passes.RUN + 1
     if name == "three gross values":
         most = passes.HOPELESS * passes.PATIENCE + 1
