@@ -255,7 +255,7 @@ def decay(folder, times, values):
     (folder / "data.csv").write_text("\n".join(["t,x", *rows]) + "\n")
     (folder / "job.toml").write_text(
         'model = { name = "decay.py:build", parameters.k = { estimate = true, bounds = [0, 9] } }\n'
-        'data = { file = "data.csv", time = "t", observed = { x = "x" }, noise_std = 0.03 }\n'
+        'data = { file = "data.csv", time = "t", observed = { x = "x" }, missing = [], noise_std = 0.03 }\n'
         "ladder = { alpha = 4.0, rf_max = 1e7 }\n"
     )
     return load_job(folder / "job.toml")
