@@ -2,7 +2,9 @@
 
 Time and memory are estimated from the sizes of the problem and from a trial: as many starts as are worked on
 at once climb for about a second. Where the job does not run in lockstep, they are estimated from one measured
-evaluation of the action with its Hessian and one banded Cholesky factorization of it (LAPACK dpbtrf).
+evaluation of the action with its Hessian and one banded Cholesky factorization of it (LAPACK dpbtrf). What
+drawing first paths takes is measured as well. Of a search it is assumed that no level ever agrees with the
+data: it runs all its starts then, and draws most paths by ways that take long.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from hpcda.errors import InputError, Mistake
 from hpcda.job import Job
 from hpcda.problem import Problem
 from hpcda.progress import duration
-from hpcda.search import WAYS, Scene, begin
+from hpcda.search import WAYS, Scene, begin, expected
 from hpcda.words import counted
 
 Array = npt.NDArray[np.float64]
@@ -44,8 +46,8 @@ class Cost:
         factorization: Seconds for one factorization of the Hessian.
         nonzeros: Entries of the Hessian.
         memory: Bytes on every rank.
-        start: Seconds of one core for one start.
-        total: Core-seconds for all starts.
+        start: Seconds of one core for one start, its first path included.
+        total: Core-seconds for all starts, or what a search may take of them.
         disk: Bytes of the results.
     """
 
@@ -117,7 +119,7 @@ def check(job: Job, fresh: bool = True) -> Checked:
             )
         )
     checks = tuple((float(rf), verify(action, path, float(rf))) for rf in rungs)
-    cost = _cost(job, built.problem, action, path, float(rungs[-1]))
+    cost = _cost(job, scene, path, float(rungs[-1]))
     return Checked(built, checks, cost, (*built.notes, *unused(action.equations)))
 
 
@@ -129,7 +131,23 @@ def _ladder(job: Job) -> Ladder:
     return Ladder(job.ladder.rf0, job.ladder.alpha, job.ladder.count, tuple(job.ladder.first_rungs))
 
 
-def _cost(job: Job, problem: Problem, action: Action, path: Array, rf: float) -> Cost:
+@dataclass(frozen=True)
+class _Trial:
+    """What starts took in a trial.
+
+    Attributes:
+        rung: Seconds of one core for a rung.
+        steps: Newton steps of a rung.
+        draw: Seconds of one core for a first path of the way that was tried.
+    """
+
+    rung: float
+    steps: float
+    draw: float
+
+
+def _cost(job: Job, scene: Scene, path: Array, rf: float) -> Cost:
+    problem, action = scene.problem, scene.action
     action.hessian(path, rf)
     begin = time.perf_counter()
     indptr, indices, values = action.hessian(path, rf)
@@ -139,11 +157,14 @@ def _cost(job: Job, problem: Problem, action: Action, path: Array, rf: float) ->
     first = np.resize(job.ladder.first_rungs, job.ensemble.starts)
     rungs = float(np.sum(job.ladder.count - first))
     alone = job.ensemble.ranks_per_start == 1 and not job.solver.petsc
+    ranks = job.ensemble.ranks_per_start
     if job.solver.minimizer == "lockstep" or (job.solver.minimizer == "auto" and alone and fits(action)):
-        per_rung, own = _trial(job, action), memory(action)
+        trial, own = _trial(job, scene), memory(action)
     else:
-        per_rung = ITERATIONS * (evaluation + factorization) / job.ensemble.ranks_per_start
+        rung = ITERATIONS * (evaluation + factorization) / ranks
+        trial = _Trial(rung, ITERATIONS, _timed_draw(scene, _way(job), job.ensemble.seed))
         own = 3.0 * 12.0 * len(values) + 8.0 * problem.size * (1.5 * band + problem.shared)
+    total = ranks * (trial.rung * rungs + _drawing(job, scene, trial))
     keep = job.output.keep_paths
     paths = float(
         min(int(keep[5:]), job.ensemble.starts) if keep.startswith("best:") else job.ensemble.starts
@@ -154,31 +175,67 @@ def _cost(job: Job, problem: Problem, action: Action, path: Array, rf: float) ->
         factorization=factorization,
         nonzeros=len(values),
         memory=BASE_MEMORY + own + 12.0 * len(values) + 30.0 * 8.0 * problem.size,
-        start=per_rung * rungs / job.ensemble.starts * job.ensemble.ranks_per_start,
-        total=per_rung * rungs * job.ensemble.ranks_per_start,
+        start=total / job.ensemble.starts,
+        total=min(total, job.ensemble.core_seconds or np.inf),
         disk=8.0 * stored,
     )
 
 
-def _trial(job: Job, action: Action) -> float:
-    """Seconds of one core that a rung of a start takes, from starts that climb for `TRIAL_SECONDS`."""
-    ladder = _ladder(job)
+def _trial(job: Job, scene: Scene) -> _Trial:
+    """What starts take that are drawn, and then climb, for `TRIAL_SECONDS` each."""
     settings = Settings(
         max_iterations=job.solver.max_iterations,
         barrier=job.solver.barrier,
         rung_tolerance=job.solver.rung_tolerance,
     )
-    lockstep = Lockstep(action, ladder, settings=settings)
+    lockstep = Lockstep(scene.action, scene.ladder, settings=settings)
+    drawn, began = 0, time.thread_time()
     for start, lane in enumerate(lockstep.empty):
-        climb = begin(Scene(action.problem, ladder, action), WAYS[_way(job)], job.ensemble.seed, start)
+        climb = begin(scene, WAYS[_way(job)], job.ensemble.seed, start)
         lockstep.put(int(lane), start, climb.path, climb.first, True)
-    rungs, lane_seconds, began = 0, 0.0, time.perf_counter()
+        drawn += 1
+        if time.thread_time() - began > TRIAL_SECONDS:
+            break
+    draw = (time.thread_time() - began) / drawn
+    rungs, steps, lane_seconds, began = 0, 0, 0.0, time.perf_counter()
     while lockstep.active and time.perf_counter() - began < TRIAL_SECONDS:
-        active, before = lockstep.active, time.perf_counter()
+        active, before = lockstep.active, time.thread_time()
         lockstep.advance(1)
-        rungs += len(lockstep.reached())
-        lane_seconds += (time.perf_counter() - before) * active / lockstep.lanes
-    return lane_seconds / max(rungs, 1)
+        reached = lockstep.reached()
+        rungs += len(reached)
+        steps += sum(max(one.outcome.factorizations, one.outcome.iterations) for one in reached)
+        lane_seconds += (time.thread_time() - before) * active / lockstep.lanes
+    return _Trial(lane_seconds / max(rungs, 1), steps / max(rungs, 1) or ITERATIONS, draw)
+
+
+def _drawing(job: Job, scene: Scene, trial: _Trial) -> float:
+    """Seconds of one core for the first paths of all starts.
+
+    A search begins with passes; what the first of them takes tells whether their state is found at once, or
+    never. Growing paths takes Newton steps.
+    """
+    starts = job.ensemble.starts
+    if job.ensemble.way != "auto":
+        return starts * trial.draw
+    usual = trial.steps * job.ladder.count
+    draws = expected(scene, starts, usual)
+    seconds = (starts - sum(draws.values())) * _timed_draw(scene, "smoother", job.ensemble.seed)
+    for name, count in draws.items():
+        if name == "passes":
+            seconds += count * _timed_draw(scene, name, job.ensemble.seed)
+        else:
+            seconds += count * WAYS[name].steps * trial.rung / trial.steps
+    return seconds
+
+
+def _timed_draw(scene: Scene, way: str, seed: int) -> float:
+    """Seconds that the first path of start 0 takes; nothing where the way does not fit."""
+    if not WAYS[way].fits(scene.problem):
+        return 0.0
+    scene.smoother  # noqa: B018  (compiled here, not on the time of a draw)
+    began = time.thread_time()
+    begin(scene, WAYS[way], seed, 0)
+    return time.thread_time() - began
 
 
 def _band(problem: Problem, indptr: npt.ArrayLike, indices: npt.ArrayLike) -> int:

@@ -48,6 +48,8 @@ class Snapshot:
         reason: Why the run stopped or failed.
         rungs_before: How many of the rungs that are done were done before it was taken up again.
         born: When that process began, in clock ticks since its host started; 0 where that is not known.
+        drawing: The way, or the escape, by which rank 0 is drawing the first path of a start; empty where it
+            draws none.
     """
 
     state: State
@@ -65,6 +67,7 @@ class Snapshot:
     reason: str = ""
     rungs_before: int = 0
     born: int = 0
+    drawing: str = ""
 
     @property
     def seconds(self) -> float:
@@ -87,6 +90,8 @@ class Snapshot:
         ]
         if self.failed:
             parts.append(f"{self.failed} failed")
+        if self.drawing and self.state == "running":
+            parts.append(f"drawing a first path ({self.drawing})")
         if self.lowest is not None:
             parts.append(f"lowest action {self.lowest:.6g}")
         parts.append(duration(self.seconds))
@@ -158,6 +163,10 @@ class Progress:
         self.snapshot = replace(
             self.snapshot, starts=self.snapshot.starts + starts, rungs=self.snapshot.rungs + rungs
         )
+
+    def drawing(self, way: str) -> None:
+        """Tell by which way or escape a first path is being drawn; empty once it is there."""
+        self.snapshot = replace(self.snapshot, drawing=way)
 
     def had(self, rungs: int) -> None:
         """Tell that so many rungs were done before the run was taken up again."""

@@ -90,6 +90,13 @@ class Ensemble:
         Returns:
             Whether the plan has come to its end; False where the ensemble was stopped.
         """
+        before, self._scene.meanwhile = self._scene.meanwhile, self._meanwhile
+        try:
+            return self._rounds(plan)
+        finally:
+            self._scene.meanwhile = before
+
+    def _rounds(self, plan: Plan) -> bool:
         self._informed = plan.informed
         found: dict[int, Found] = {}
         before = {one.start: one for one in self._lives.earlier.found}
@@ -198,11 +205,16 @@ class Ensemble:
         if checkpoint is not None:
             return self._take_up(checkpoint)
         rng, began = np.random.default_rng([self._seed, task.start]), time.perf_counter()
+        if self._progress is not None:
+            self._progress.drawing(task.way)
+        self._meanwhile()
         if task.way in WAYS:
             path, first = WAYS[task.way].draw(self._scene, rng), task.first
         else:
             minima = [self._minima.of(parent) for parent in task.parents]
             path, first = ESCAPES[task.way].draw(self._scene, minima, rng)
+        if self._progress is not None:
+            self._progress.drawing("")
         until = first + 1 if pauses and first + 1 < self._scene.ladder.rungs else None
         climb = Climb(task.start, task.way, first, first, path, until=until)
         row = -1

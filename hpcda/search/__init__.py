@@ -1,6 +1,6 @@
 """The search for the lowest minimum: ways to begin, escapes, and what they use."""
 
-from hpcda.search.auto import Auto, Budget
+from hpcda.search.auto import Auto, Budget, expected
 from hpcda.search.begin import begin
 from hpcda.search.conclusion import Conclusion, conclude
 from hpcda.search.escapes import ESCAPES, Escape
@@ -32,4 +32,5 @@ __all__ = [
     "Way",
     "begin",
     "conclude",
+    "expected",
 ]

@@ -268,7 +268,7 @@ class Auto:
         usual = float(np.mean(spent)) if spent else TYPICAL
         tasks = []
         for _ in range(count):
-            slow = [arm for arm in dear if rng.random() < usual / (usual + drawing(arm.way))]
+            slow = [arm for arm in dear if rng.random() < chance(arm.way, usual)]
             if slow:
                 arm = slow[-1]
             elif mix and rng.random() < MIXED:
@@ -327,6 +327,39 @@ def costs(found: Sequence[Found], levels: Sequence[Found]) -> list[float]:
     rungs = sum(level.last - level.first for level in levels)
     usual = sum(level.iterations - level.opening for level in levels) / max(rungs, 1)
     return [one.opening + usual * (one.last - one.first) + drawing(one.way) for one in found]
+
+
+def chance(way: str, usual: float) -> float:
+    """Chance that a start is of a way whose paths take long to draw, while no level agrees with the data.
+
+    So the way gets about as many steps as the starts that are not of it.
+
+    Args:
+        way: Its name.
+        usual: Mean number of steps of the others.
+    """
+    return usual / (usual + drawing(way))
+
+
+def expected(scene: Scene, starts: int, usual: float) -> dict[str, float]:
+    """How many paths of each way that takes long to draw a search is expected to draw, at most.
+
+    These are those of a search in which no level agrees with the data before all its starts were run.
+
+    Args:
+        scene: The scene.
+        starts: Starts of the search.
+        usual: Mean number of steps of its other starts.
+    """
+    ways = [name for name, way in WAYS.items() if way.steps and way.fits(scene.problem)]
+    first = min(max(FIRST, starts // FIRST_PART), starts)
+    draws, rest = {}, float(starts - first)
+    for name in reversed(ways):
+        draws[name] = chance(name, usual) * rest
+        rest -= draws[name]
+    if BEST[0] in draws:
+        draws[BEST[0]] += first
+    return draws
 
 
 def drawing(way: str) -> float:

@@ -186,5 +186,6 @@ def _climbed(scene: Scene, ladder: Ladder, paths: Sequence[Array], first: int, c
                 start = waiting.pop()
                 lockstep.put(int(lane), start, paths[start], first, True)
         lockstep.advance(1000)
+        scene.meanwhile()
         ends |= {one.start: one for one in lockstep.reached() if one.ended}
     return [ends[start] for start in range(len(paths))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 
 from hpcda.action import Action
@@ -23,10 +24,14 @@ class Scene:
     Attributes:
         problem: The problem.
         ladder: The ladder.
+        meanwhile: Called now and then while a path is drawn that takes long; it changes nothing of the path.
     """
+
+    meanwhile: Callable[[], object]
 
     def __init__(self, problem: Problem, ladder: Ladder, action: Action | None = None) -> None:
         self.problem, self.ladder = problem, ladder
+        self.meanwhile = _nothing
         if action is not None:
             self.action = action
 
@@ -53,9 +58,13 @@ class Scene:
     def of(self, problem: Problem) -> Scene:
         """The scene of a problem with the same equations and other windows."""
         scene = Scene(problem, self.ladder, Action(problem, equations=self.action.equations.of(problem)))
-        scene.forecast, scene.smoother = self.forecast, self.smoother
+        scene.forecast, scene.smoother, scene.meanwhile = self.forecast, self.smoother, self.meanwhile
         return scene
 
     def rung(self, share: float) -> int:
         """The rung that has this share of the ladder below it, 0 ≤ share < 1."""
         return min(int(share * self.ladder.rungs), self.ladder.rungs - 1)
+
+
+def _nothing() -> None:
+    """What is done meanwhile where nobody waits for news."""

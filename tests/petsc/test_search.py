@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ from hpcda.analysis.summary import format_summary, summarize
 from hpcda.annealing import Finished, Reason
 from hpcda.job import load_job
 from hpcda.petsc import LockstepTeam
+from hpcda.search.smoother import Smoother
 from hpcda.search.ways import passes
 from tests.lives import quickly as quickly_
 from tests.oracles import ORACLES
@@ -223,3 +225,65 @@ def test_what_merging_saves_is_told(tmp_path, quickly):
     summary = summarize(hpcda.open_run(hpcda.run(alone, output=tmp_path / "alone", quiet=True)))
     assert (summary["timing"]["merged"], summary["timing"]["rungs_saved"]) == (0, 0)
     assert "merged" not in format_summary(summary)
+
+
+UNFIT = {
+    "two samples": ([0.0, 2.0], [0.1, 1.8], "not_enough_measurements"),
+    "three gross values": (
+        np.linspace(0.0, 6.0, 61),
+        [-999.0 if k in (10, 30, 45) else 2.5 * np.exp(-0.08 * k) for k in range(61)],
+        "inconsistent",
+    ),
+}
+DECAY = """
+from hpcda import Model, Parameter, State
+
+def build():
+    return Model(
+        name="decay",
+        states=(State("x", range=(0, 3)),),
+        parameters=(Parameter("k", 0.8, range=(0.1, 2)),),
+        equations=lambda x, p: [-p.k * x.x],
+    )
+"""
+
+
+def decay(folder, times, values):
+    """A job whose data no decay explains."""
+    (folder / "decay.py").write_text(DECAY)
+    rows = [f"{t!r},{value!r}" for t, value in zip(map(float, times), map(float, values), strict=True)]
+    (folder / "data.csv").write_text("\n".join(["t,x", *rows]) + "\n")
+    (folder / "job.toml").write_text(
+        'model = { name = "decay.py:build", parameters.k = { estimate = true, bounds = [0, 9] } }\n'
+        'data = { file = "data.csv", time = "t", observed = { x = "x" }, missing = [], noise_std = 0.03 }\n'
+        "ladder = { alpha = 4.0, rf_max = 1e7 }\n"
+    )
+    return load_job(folder / "job.toml")
+
+
+@pytest.mark.parametrize("name", UNFIT)
+def test_few_data_that_cannot_be_fitted_end_soon(tmp_path, monkeypatch, name):
+    """The filter runs no more often than the paths that are drawn allow."""
+    times, values, code = UNFIT[name]
+    calls, inner = [], Smoother.filter
+    monkeypatch.setattr(Smoother, "filter", lambda *given, **named: calls.append(1) or inner(*given, **named))
+    found = hpcda.open_run(hpcda.run(decay(tmp_path, times, values), output=tmp_path / "run", quiet=True))
+    assert found.verdict.code == code
+    ways = [found.file.header.ways[way] for way in found.file.table("way").astype(int)]
+    drawn, most = ways.count("passes"), passes.MOST + passes.RUN + 1
+    if name == "three gross values":
+        most = passes.HOPELESS * passes.PATIENCE + 1
+    others = ways.count("smoother") + 3 * 8 * ways.count("grown")
+    assert 2 <= drawn and len(calls) <= drawn * most + 10 * others
+
+
+def test_a_path_that_is_drawn_is_told(tmp_path, monkeypatch, capsys):
+    times, values, _ = UNFIT["two samples"]
+    job = decay(tmp_path, times, values)
+    monkeypatch.setattr("hpcda.progress.LINE_FIRST", 0.0)
+    monkeypatch.setattr("hpcda.ensemble.ensemble.LOOK_SECONDS", 0.0)
+    hpcda.run(job, output=tmp_path / "run")
+    lines = capsys.readouterr().err.splitlines()
+    assert any(line.startswith("0/2 starts") and "drawing a first path (passes)" in line for line in lines)
+    assert "drawing" not in lines[-1] and lines[-1].startswith("done")
+    assert json.loads((tmp_path / "run" / "progress.json").read_text())["drawing"] == ""

@@ -28,7 +28,7 @@ from hpcda.search import (
     Task,
     begin,
 )
-from hpcda.search.auto import consistent, costs
+from hpcda.search.auto import consistent, costs, expected
 from hpcda.search.descent import fell_back
 from hpcda.search.levels import distinct
 from hpcda.search.merge import DISTANCE, alike
@@ -272,6 +272,31 @@ class TestAuto:
         grown = sum(cost for one, cost in zip(ends, spent, strict=True) if one.way == "grown")
         passes = sum(cost for one, cost in zip(ends, spent, strict=True) if one.way == "passes")
         assert dear > 5 and 0.2 < grown / sum(spent) < 0.7 and 0.1 < passes / sum(spent) < 0.5
+
+    @pytest.mark.parametrize("iterations", [60, 400, 3000])
+    def test_what_is_expected_to_be_drawn_is_drawn_where_nothing_agrees(self, iterations):
+        plan = self.plan(3000)
+
+        def wrong(task):
+            return found(task, 1e6 + task.start, iterations=iterations, measurement=1e6)
+
+        tasks, ends = [], []
+        while (more := plan.next(ends)) is not None:
+            listed = sorted((more.task(k) for k in range(len(more))), key=lambda task: task.start)
+            tasks += listed
+            ends += [wrong(task) for task in listed]
+        spent = zip(ends, costs(ends, distinct(ends)), strict=True)
+        usual = np.mean([cost for one, cost in spent if not WAYS.get(one.way) or not WAYS[one.way].steps])
+        draws = expected(Scene(PROBLEM, self.LADDER), 3000, float(usual))
+        assert set(draws) == {"passes", "grown"}
+        for way, wanted in draws.items():
+            drawn = sum(task.way == way for task in tasks)
+            assert abs(drawn - wanted) < 4 * np.sqrt(wanted) + 0.05 * wanted
+
+    @pytest.mark.parametrize("starts", [1, 2, 5])
+    def test_no_more_draws_are_expected_than_there_are_starts(self, starts):
+        draws = expected(Scene(PROBLEM, self.LADDER), starts, 1e4)
+        assert draws["passes"] >= min(starts, 2) and sum(draws.values()) <= starts
 
     def test_what_drawing_costs_is_counted(self):
         tasks = self.plan().next([])

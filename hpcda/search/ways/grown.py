@@ -57,7 +57,10 @@ def _window(scene: Scene, rng: np.random.Generator) -> Array:
     for _ in range(TRIES):
         begin, end = _stretch(scene.problem, span, rng)
         piece = scene.of(scene.problem.cut(0, begin, end))
-        paths = [SMOOTHER.draw(piece, rng) for _ in range(PATHS)]
+        paths = []
+        for _ in range(PATHS):
+            paths.append(SMOOTHER.draw(piece, rng))
+            scene.meanwhile()
         beam = Beam(scene, begin, end, lowest(piece, paths, RUNG))
         back, ahead = (span * max(1, round(share * (end - begin) / span)) for share in (BACK, AHEAD))
         while beam.minima and not beam.whole:

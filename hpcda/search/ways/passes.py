@@ -9,10 +9,16 @@ Whether an ensemble has found the state it says itself: its forecasts are then a
 is, while those of one that follows a wrong path stay far away. So a run of passes is given up for one of new
 members once its forecasts are of no use, and ends where they agree with the data in two passes, one after
 the other. Chance decides which run finds the state; a few do, and a pass takes milliseconds.
+
+Data that no path of the model explains would be smoothed for ever. So the passes of a path are bounded by
+their number and by their work; and where the forecasts of many runs are all of no use, and all about equally
+far from the data, no further run begins. (Where a state can be found, runs that miss it differ by much more:
+with noise of a thousandth of the spread, by factors above 1000.)
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,8 +29,11 @@ from hpcda.search.smoother import Filtered
 from hpcda.search.ways.smoother import backward, first_members, hops_of, memory, reach_of
 from hpcda.search.ways.way import Way, log_uniform
 
-WORK = 2.5e8
-"""Times, rows and members of all passes, multiplied: beyond it no run begins."""
+WORK, MOST = 2.7e8, 400
+"""Work of all passes, see `Passes.work`, and their number: beyond either no run begins."""
+CALL, POINT, SUBSTEP = 12_000.0, 250.0, 0.4
+"""What a pass through a window takes whatever its size, and a time of it whatever its members are; by what
+each further Runge-Kutta step adds to the work of a step. Measured, in the unit of `Passes.work`."""
 RUN = 24
 """Most passes of one run."""
 EASING, RELIEF, LEAST = (4.0, 64.0), 0.8, 4.0
@@ -38,6 +47,9 @@ STEPS = 300.0
 """See `Way`."""
 PATIENCE = 4
 """Passes of a run after which useless forecasts end it."""
+HOPELESS, ALIKE = 12, 10.0
+"""Runs after which data are given up whose forecasts were useless in all of them, the best ones of each run
+within this factor of each other."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +136,17 @@ class Passes:
             begun.append(first)
         return Pass(filtered, ends, begun, total / max(values, 1))
 
+    def work(self, one: Pass) -> float:
+        """What a pass takes: times, rows and members multiplied, and what a call and a time take besides.
+
+        The unit is 4 to 10 ns of one core, by the model.
+        """
+        total = 0.0
+        for filtered, members, substeps in zip(one.filtered, one.ends, self.substeps, strict=True):
+            steps = 1.0 + SUBSTEP * (substeps - 1)
+            total += CALL + filtered.times * (POINT + members.size * steps)
+        return total
+
     def again(self, one: Pass) -> list[Array]:
         """Members for the pass after this one."""
         block, (lower, upper) = self.scene.problem.block, self.scene.smoother.bounds
@@ -135,19 +158,33 @@ class Passes:
         return members
 
 
+def hopeless(misfits: Sequence[float]) -> bool:
+    """Whether further runs would end as these have.
+
+    Args:
+        misfits: The lowest `Pass.misfit` of each run, infinite where all members were always lost.
+    """
+    least, most = min(misfits, default=0.0), max(misfits, default=0.0)
+    return len(misfits) >= HOPELESS and least > USELESS and most <= ALIKE * least
+
+
 def _path(scene: Scene, rng: np.random.Generator) -> Array:
     problem, passes = scene.problem, Passes.begin(scene, rng)
-    times = sum(window.times for window in problem.windows)
-    work, lowest = 0.0, np.inf
+    work, number, lowest = 0.0, 0, np.inf
     best: tuple[list[Array], float, float | None] = passes.members(), EASING[1], None
-    while work < WORK:
+    misfits: list[float] = []
+    while work < WORK and number < MOST and not hopeless(misfits):
         members, easing, hops = passes.members(), log_uniform(rng, EASING), hops_of(scene, rng)
         found = False
+        misfits.append(np.inf)
         for done in range(1, RUN + 1):
             one = passes.run(members, easing, hops, last=found)
-            work += times * members[0].size
+            scene.meanwhile()
+            work += passes.work(one)
+            number += 1
             if found and one.misfit < FOUND:
                 return backward(problem, one.filtered, one.ends)
+            misfits[-1] = min(misfits[-1], one.misfit)
             if one.misfit < lowest:
                 best, lowest = (members, easing, hops), one.misfit
             if not np.isfinite(one.misfit) or (done >= PATIENCE and one.misfit > USELESS):

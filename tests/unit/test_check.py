@@ -1,0 +1,71 @@
+"""What a check estimates: the draws that are counted, not the seconds that they take."""
+
+from __future__ import annotations
+
+import pytest
+
+from hpcda import check as module
+from hpcda.annealing import Ladder
+from hpcda.build import build_problem
+from hpcda.job import load_job
+from hpcda.search import WAYS, Scene, expected
+
+JOB = {
+    "model": {"name": "lorenz63", "parameters": {"rho": {"estimate": True, "start": [20.0, 40.0]}}},
+    "twin": {"dt": 0.02, "samples": 31, "observed": {"x": "x"}, "noise_std": 0.5, "seed": 1},
+    "ladder": {"rf0": 1e-2, "alpha": 8.0, "rungs": 7},
+}
+TRIAL = module._Trial(rung=0.25, steps=5.0, draw=2.0)
+"""Seconds that no machine takes, so that sums are exact."""
+
+
+def job(folder, **ensemble):
+    """The job with a table [ensemble]."""
+    return load_job({**JOB, "ensemble": ensemble, "output": {"directory": str(folder / "run")}})
+
+
+@pytest.fixture
+def paths_take(monkeypatch):
+    """Every path of passes takes 64 s, every smoothed one 1 s."""
+    seconds = {"passes": 64.0, "smoother": 1.0}
+    monkeypatch.setattr(module, "_timed_draw", lambda scene, way, seed: seconds[way])
+
+
+def drawing(one):
+    """Seconds of all first paths."""
+    scene = Scene(build_problem(one).problem, Ladder(one.ladder.rf0, one.ladder.alpha, one.ladder.count))
+    return module._drawing(one, scene, TRIAL), scene
+
+
+def test_a_search_is_told_what_its_paths_take(tmp_path, paths_take):
+    seconds, scene = drawing(job(tmp_path, starts=50))
+    draws = expected(scene, 50, 5.0 * 7)
+    wanted = 64.0 * draws["passes"] + WAYS["grown"].steps * 0.25 / 5.0 * draws["grown"]
+    assert seconds == pytest.approx(wanted + 50 - draws["passes"] - draws["grown"])
+    assert draws["passes"] >= 2 and draws["grown"] > 0
+
+
+def test_starts_of_one_way_are_all_drawn_in_it(tmp_path, paths_take):
+    assert drawing(job(tmp_path, starts=50, way="passes"))[0] == 50 * 2.0
+
+
+def test_the_estimate_is_that_of_climbs_and_paths_and_no_more_than_the_budget(
+    tmp_path, monkeypatch, paths_take
+):
+    monkeypatch.setattr(module, "_trial", lambda job, scene: TRIAL)
+    plain, auto, short = (
+        module.check(job(tmp_path, starts=20, **more)).cost
+        for more in ({"way": "quiet"}, {}, {"budget": "verdict", "core_seconds": 60.0})
+    )
+    climbs = 20 * 7 * 0.25
+    assert plain.total == climbs + 20 * 2.0 and plain.start == plain.total / 20
+    assert auto.total > climbs + 2 * 64.0
+    assert short.total == 60.0 < auto.total and short.start == auto.start
+
+
+def test_a_trial_counts_the_steps_of_a_rung(tmp_path):
+    one = job(tmp_path, starts=8, way="quiet")
+    ladder = Ladder(one.ladder.rf0, one.ladder.alpha, one.ladder.count)
+    trial = module._trial(one, Scene(build_problem(one).problem, ladder))
+    assert 1.0 <= trial.steps <= one.solver.max_iterations
+    assert trial.rung > 0.0 and trial.draw > 0.0
