@@ -12,8 +12,9 @@ enum { REACHED, PAUSED, UNBOUND, STUCK, FAST, STIFF };
 
 typedef struct {
   int D, U, map;
-  double tolerance, largest;          /* relative error of a step; size of a state that ends the run */
-  const double *constant, *least;     /* [C]; [D]: smaller states count as so large */
+  double tolerance;                   /* relative error of a step */
+  const double *constant;             /* [C] */
+  const double *least, *most;         /* [D]: smaller states count as so large; larger ones end the run */
   const double *a, *b, *c, *e3, *e5;  /* the explicit pair: [12][12], [12], [12], [13], [13] */
   int entries, *row, *column;         /* of the derivative by the states, for implicit steps */
   int switches;                       /* of the equations: which branch, which sign */
@@ -78,7 +79,7 @@ STAGE double norm(const Flow *f, const double *v, const double *most, const doub
 
 STAGE int within_bounds(const Flow *f, const double *x) {
   for (int i = 0; i < f->D; i++)
-    if (!(fabs(x[i]) <= f->largest)) return 0;
+    if (!(fabs(x[i]) < f->most[i])) return 0;
   return 1;
 }
 

@@ -7,8 +7,8 @@ stiff by the test of Hairer and Wanner (Solving Ordinary Differential Equations 
 section IV.2) and 20,000 or more are still to go, steps become implicit: extrapolated linearly implicit Euler
 steps with the exact derivative of the equations (section IV.9 there). Both decisions count steps, never time.
 
-The same numbers come out on every processor: all sums have one order, nothing calls BLAS or LAPACK, step sizes
-come from + - * / and square roots, and the functions of the equations are those of the compiled kernels.
+The same numbers come out on every processor: all sums have one order, nothing calls BLAS or LAPACK, step
+sizes come from + - * / and square roots, and functions in the equations are those of the compiled kernels.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ TOLERANCE = 1e-12
 LIMIT = 60.0
 """Seconds that a run may take where the caller does not say."""
 SMALLEST = 1e-6
-"""A state counts as at least so large a part of the width of its range where errors are relative to its size."""
+"""Where errors are relative to the size of a state, it counts as at least so large a part of its range."""
 BUDGET = 2e5
 """Evaluations times states after which a run looks at the clock."""
 WIDEST = 400
@@ -61,8 +61,8 @@ def _struct(name: str, *groups: tuple[Any, str]) -> type[ctypes.Structure]:
 _Flow = _struct(
     "Flow",
     (_INT, "D U map"),
-    (_DOUBLE, "tolerance largest"),
-    (_POINTER, "constant least a b c e3 e5"),
+    (_DOUBLE, "tolerance"),
+    (_POINTER, "constant least most a b c e3 e5"),
     (_INT, "entries"),
     (_POINTER, "row column"),
     (_INT, "switches"),
@@ -85,7 +85,7 @@ class End(Enum):
     UNBOUND = "the states grow without bound"
     STUCK = "no step is small enough: the states run to infinity, or the equations jump or are not finite"
     FAST = "the states move so fast that more than 10,000,000 steps would be needed"
-    LATE = "its time was over"
+    LATE = "the time for it was over"
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,8 @@ class Flow:
 
     Args:
         model: A flow or a map.
-        series: Names of what is known as a function of time, in the order of its columns: the model's stimuli,
-            and parameters that depend on time. The model's stimuli alone where it is not given.
+        series: Names of what is known as a function of time, in the order of its columns: the stimuli of the
+            model, and parameters that depend on time. The stimuli alone where it is not given.
 
     Attributes:
         model: The model.
@@ -155,10 +155,10 @@ class Flow:
             x: States at the first time, shape (D,).
             t: Times, shape (N,), increasing. No step crosses one of them; a map is iterated once between two.
             parameters: Every parameter by name that is not in `series`.
-            series: Values at the times, shape (N, U), linear between them; or a function of time that returns U
-                values, continuous from the right and smooth between two of the times. None where U is 0.
+            series: Values at the times, shape (N, U), linear between them; or a function of time that returns
+                U values, continuous from the right and smooth between two of the times. None where U is 0.
             tolerance: Error of a step, relative to the largest size of each state so far.
-            largest: Size of a state that ends the run.
+            largest: Size of a state, in widths of its range, that ends the run.
             patience: Tells of a long run and ends it; `LIMIT` seconds where it is not given.
 
         Returns:
@@ -297,6 +297,7 @@ class _Follow:
         self._states[0] = x
         self._constant = flow._constants(parameters)
         self._least = SMALLEST * flow._usual
+        self._most = largest * flow._usual
         self._room = np.zeros(_ROOM * states + len(flow.series) + 1)
         self._room[:states] = x
         self._more = np.zeros(0)
@@ -306,9 +307,9 @@ class _Follow:
             U=len(flow.series),
             map=int(model.kind == "map"),
             tolerance=tolerance,
-            largest=largest,
             constant=self._constant.ctypes.data,
             least=self._least.ctypes.data,
+            most=self._most.ctypes.data,
             **{
                 name: table.ctypes.data
                 for name, table in zip("a b c e3 e5".split(), flow._tableau, strict=True)
