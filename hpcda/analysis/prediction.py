@@ -69,8 +69,8 @@ def run_on(
         patience: Tells of a long prediction and ends it; `SECONDS` where it is not given.
 
     Returns:
-        States of shape (M, D), NaN from where they grow without bound (beyond `LARGEST` widths of their ranges)
-        or cannot be followed, and why they end.
+        States of shape (M, D), NaN from where they exceed `LARGEST` widths of their ranges or cannot be
+        followed, and why they end.
     """
     patience = patience or Patience(f"predicting {model.name}", SECONDS)
     flow = Flow(model, names)

@@ -23,6 +23,7 @@ from hpcda.analysis.parallel import Mapping
 from hpcda.analysis.prediction import Prediction, first_errors, observe, rmse, run_on
 from hpcda.errors import CompilerError, InputError, Mistake
 from hpcda.linalg.blocktridiagonal import NotBlockTridiagonalError
+from hpcda.models.flow import End
 from hpcda.problem import Problem, Window
 from hpcda.search.conclusion import Conclusion, conclude
 from hpcda.search.descent import fell_back, probes

@@ -18,17 +18,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.integrate import DOP853
 
-from hpcda.models.compile import library
 from hpcda.models.graph import Graph
-from hpcda.models.kernels import Traced, prelude, source
+from hpcda.models.kernels import Traced, source
 from hpcda.models.model import Model
+from hpcda.models.scalar import scalar_library
 from hpcda.models.trace import Symbol, constant_node
 from hpcda.patience import Patience
 
@@ -247,21 +246,16 @@ class Flow:
     @cached_property
     def _explicit(self) -> Any:
         traced = Traced(self._graph, self._values, [], [], [], [])
-        return library("\n".join([prelude(1), source(traced, "model"), _text("flow.c")]))
+        return scalar_library([source(traced, "model")], ["flow.c"])
 
     @cached_property
     def _implicit(self) -> Any:
         traced = Traced(self._graph, self._values, *self._slopes, [], [])
         branches = Traced(self._graph, self._switches, [], [], [], [])
-        kernels = [source(traced, "model"), source(branches, "switch")]
-        parts = [prelude(1), *kernels, "#define IMPLICIT", _text("flow.c"), _text("stiff.c")]
-        compiled: Any = library("\n".join(parts))
+        kernels = [source(traced, "model"), source(branches, "switch"), "#define IMPLICIT"]
+        compiled = scalar_library(kernels, ["flow.c", "stiff.c"])
         compiled.room_of.restype = _LONG
         return compiled
-
-
-def _text(name: str) -> str:
-    return files("hpcda.models").joinpath(name).read_text()
 
 
 def _pair() -> Iterable[Array]:

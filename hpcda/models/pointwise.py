@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from importlib.resources import files
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from hpcda.models.compile import library
 from hpcda.models.expression import Expression
 from hpcda.models.graph import Graph
-from hpcda.models.kernels import Traced, prelude, source
+from hpcda.models.kernels import Traced, source
+from hpcda.models.scalar import scalar_library
 from hpcda.models.trace import Symbol, constant_node
 
 Array = npt.NDArray[np.float64]
@@ -42,9 +40,7 @@ def at_each_time(expressions: Sequence[Expression], names: Sequence[str], states
     graph = Graph()
     symbols = {name: Symbol(graph, graph.input("v", i)) for name, i in place.items()}
     values = [constant_node(graph, one(symbols)) for one in expressions]
-    code = source(Traced(graph, values, [], [], [], []), "observe")
-    loop = files("hpcda.models").joinpath("pointwise.c").read_text()
-    compiled: Any = library("\n".join([prelude(1), code, loop]))
+    compiled = scalar_library([source(Traced(graph, values, [], [], [], []), "observe")], ["pointwise.c"])
     x = np.ascontiguousarray(states, dtype=np.float64)
     out = np.empty((len(x), len(expressions)))
     pointers = [ctypes.c_void_p(array.ctypes.data) for array in (x, out)]

@@ -2,8 +2,9 @@
 
 States come from `hpcda.models.flow`, to a relative error of 1e-12 a step (1e-11 where the flow is stiff), and
 are the same bits on every processor, however chaotic the model. Not promised: functions of time that a caller
-gives as a stimulus, constants that a model's own Python computes with NumPy's functions, and the last bit of one
-in about 4,000 numbers of the noise, which comes from the C library's logarithm (the tail of NumPy's ziggurat).
+gives as a stimulus, constants that a model's own Python computes with NumPy's functions, and the last bit of
+one in about 4,000 numbers of the noise, which comes from the C library's logarithm (the tail of the method of
+NumPy, the ziggurat).
 """
 
 from __future__ import annotations
