@@ -13,13 +13,21 @@ FIRST_WORD = 5.0
 """Seconds after which a word is said; the next ones come at times that double."""
 
 
+def tell(text: str, stream: TextIO | None = None) -> None:
+    """Say a word on standard error, or another stream; rank 0 of a launcher alone speaks."""
+    if rank() == 0:
+        stream = sys.stderr if stream is None else stream
+        stream.write(f"hpcda: {text}\n")
+        stream.flush()
+
+
 class Patience:
     """Tells on standard error how far a piece of work is, and when its time is over.
 
     Args:
         what: The work, as in "integrating lorenz96".
         limit: Seconds that it may take in all.
-        stream: Where the words go; standard error where it is not given. Rank 0 of a launcher alone speaks.
+        stream: Where the words go; standard error where it is not given.
         clock: Seconds that pass.
     """
 
@@ -42,18 +50,19 @@ class Patience:
         """How long the work has taken."""
         return self._clock() - self._began
 
+    @property
+    def left(self) -> float:
+        """Seconds that are left."""
+        return self.limit - self.seconds
+
     def lasts(self, done: str) -> bool:
         """Whether there is time left; `done` says how far the work is, as in "t = 3.2 of 10"."""
         seconds = self.seconds
         if seconds >= self.limit:
             return False
-        if seconds >= self._next and rank() == 0:
-            stream = sys.stderr if self._stream is None else self._stream
-            stream.write(
-                f"hpcda: {self.what} has taken {seconds:.0f} s ({done}); "
-                f"it ends after {self.limit:g} s at the latest\n"
-            )
-            stream.flush()
+        if seconds >= self._next:
+            taken = f"{self.what} has taken {seconds:.0f} s ({done})"
+            tell(f"{taken}; it ends after {self.limit:g} s at the latest", self._stream)
         while seconds >= self._next:
             self._next *= 2.0
         return True
