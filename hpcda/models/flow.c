@@ -8,6 +8,7 @@ enum { REACHED, PAUSED, UNBOUND, STUCK, FAST, STIFF };
 #define FEW 20000     /* steps that are taken explicitly even where the flow is stiff */
 #define MANY 10000000 /* steps that a run may be on its way to */
 #define WINDOWS 10    /* windows in a row at a slower pace, and none of them much faster than the one before, that end it */
+#define FORGETS 0.9   /* what is left after a step of how large a state was */
 #define FASTEST 6.1   /* step size times fastest rate up to which the explicit pair is stable */
 
 typedef struct {
@@ -199,7 +200,7 @@ int follow(const Flow *f, const Course *c, Run *r, double *out, long long budget
       if (accepted) {
         memcpy(m.x, m.y, D * sizeof(double));
         memcpy(m.k, m.k + 12 * (size_t)D, D * sizeof(double));
-        for (int i = 0; i < D; i++) m.most[i] = larger(m.most[i], fabs(m.x[i]));
+        for (int i = 0; i < D; i++) m.most[i] = larger(larger(FORGETS * m.most[i], f->least[i]), fabs(m.x[i]));
         r->t = to;
         if (r->rejected && next > h) next = h;
         r->h = h < r->h ? larger(r->h, next) : next;

@@ -156,7 +156,7 @@ class Flow:
             parameters: Every parameter by name that is not in `series`.
             series: Values at the times, shape (N, U), linear between them; or a function of time that returns
                 U values, continuous from the right and smooth between two of the times. None where U is 0.
-            tolerance: Error of a step, relative to the largest size of each state so far.
+            tolerance: Error of a step, relative to the size of each state in the last dozens of steps.
             largest: Size of a state, in widths of its range, that ends the run.
             patience: Tells of a long run and ends it; `LIMIT` seconds where it is not given.
 

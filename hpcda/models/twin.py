@@ -219,20 +219,21 @@ def _ended(model: Model, course: Course, patience: Patience) -> NoReturn:
     """Refuse a twin whose integration came to no end."""
     near = f"near t = {course.time:g}"
     calmer = "change twin.parameters, twin.initial or twin.stimulus"
+    smooth = (
+        "where its equations jump there (np.where, sign, floor), smooth the jump, as np.tanh(x/width) "
+        "smooths sign(x)"
+    )
     match course.end:
         case End.UNBOUND:
             problem = f"the states of {model.name} grow without bound {near}"
             remedy = f"{calmer} so that the model stays finite"
         case End.FAST:
             problem = f"{model.name} moves too fast {near}: it would take more than 1e7 steps"
-            remedy = (
-                f"{calmer}, or write a smaller twin.dt; where its equations jump back and forth there "
-                "(np.where, sign, floor), smooth the jump, as np.tanh(x/width) smooths sign(x)"
-            )
+            remedy = f"{calmer}, or write a smaller twin.dt; {smooth}"
         case End.LATE:
             problem = f"integrating {model.name} took {patience.limit:g} s and came only {near}"
             remedy = f"{calmer}, ask for a shorter time, or write a larger twin.max_seconds"
         case _:
             problem = f"{model.name} cannot be integrated {near}: {course.end.value}"
-            remedy = f"{calmer} so that the model stays finite, or smooth what jumps in its equations"
+            remedy = f"{calmer} so that the model stays finite; {smooth}"
     raise InputError(Mistake("twin", problem, remedy))
