@@ -393,6 +393,7 @@ class _Follow:
     def _reason(self, code: int) -> End:
         if code == _STUCK:
             states = self._room[: self._flow.model.dimension]
-            far = not (np.abs(states) < 1e6 * np.maximum(self._flow._usual, np.abs(self._states[0]))).all()
-            return End.UNBOUND if far else End.STUCK
+            usual = np.maximum(self._flow._usual, np.abs(self._states[0]))
+            far = np.abs(states) > 1e6 * np.minimum(usual, 1e94)
+            return End.UNBOUND if far.any() else End.STUCK
         return End.UNBOUND if code == _UNBOUND else End.FAST

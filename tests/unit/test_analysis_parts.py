@@ -141,6 +141,23 @@ def test_run_on_ends_where_states_grow_without_bound(kind):
     assert np.isfinite(states[:3]).all() and np.isnan(states[-1]).all()
 
 
+def test_run_on_a_stiff_flow():
+    """x' = k (x - cos t) with k = -1e9 is cos t to within 1e-9, in a number of steps that k does not set."""
+    model = Model(
+        "tight", (State("x"),), (Parameter("k", -1e9),), lambda x, p, u, t: [p.k * (x[0] - np.cos(t))]
+    )
+    t = np.linspace(0, 10, 11)
+    course = run_on(model, np.array([1.0]), {"k": -1e9}, t, np.zeros((11, 0)), (), 1.0)
+    np.testing.assert_allclose(course.states[:, 0], np.cos(t), atol=2e-9)
+    assert course.implicit and course.steps < 10_000
+
+
+def test_run_on_a_map_takes_series_between_sparse_times():
+    t = np.array([0.0, 2.0, 3.0])
+    states = run_on(decay("map"), np.array([0.0]), {"k": 1.0}, t, t[:, None], ("I",), 1.0).states
+    np.testing.assert_array_equal(states[:, 0], [0.0, 1.0, 3.0])
+
+
 def test_errors_of_a_prediction():
     t = np.arange(5.0)
     observed = np.array([[0.0], [0.1], [0.2], [5.0], [np.nan]])
