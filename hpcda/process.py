@@ -1,9 +1,19 @@
-"""Is a process of this host the one that it was?"""
+"""Processes: the rank that a launcher gave this one, and whether one of this host is the one that it was."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+RANK_VARIABLES = ("OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID")
+
+
+def rank() -> int:
+    """This process's rank as the launcher tells it, without loading MPI; 0 where there is no launcher."""
+    for name in RANK_VARIABLES:
+        if os.environ.get(name, "").isdigit():
+            return int(os.environ[name])
+    return 0
 
 
 def born(pid: int) -> int:

@@ -45,6 +45,7 @@ hold_back = 40                    # further samples, kept back to test the predi
 observed = ["x0", "x2", "x4", "x6"]
 noise_std = 0.5                   # or a table: {{ x0 = 0.5, x2 = 0.3, … }}
 seed = 1
+# max_seconds = 60.0              # for the integration of the truth
 # stimulus = {{ I = {{ kind = "chaotic", scale = 10.0 }} }}   # or constant, sine, steps, file
 
 # Measured data: remove [twin] above and the marks below.

@@ -1,26 +1,29 @@
 """Prediction beyond the window: the model run on from the last estimated state.
 
 The test of an estimate that the field accepts (J. Ye et al., Nonlin. Processes Geophys. 22, 205, 2015): data
-kept back after the window are predicted with nothing but the model. Flows are integrated by DOP853 (E.
-Hairer, S. P. Nørsett, G. Wanner, Solving Ordinary Differential Equations I, II.5), maps are iterated.
+kept back after the window are predicted with nothing but the model (`hpcda.models.flow`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.integrate import solve_ivp
 
 from hpcda.models.expression import Expression
+from hpcda.models.flow import Course, Flow
 from hpcda.models.model import Model
+from hpcda.patience import Patience
 
 Array = npt.NDArray[np.float64]
-TOLERANCE = 1e-9
-LARGEST = 1e8
+TOLERANCE = 1e-10
+LARGEST = 1e7
+"""A prediction grows without bound where a state exceeds so many widths of its range."""
+SECONDS = 30.0
+"""Time that one prediction may take where the caller does not say."""
 FIRST_TIMES, FIRST_VALUES = 5, 10
 """The first samples are those of so many times, and of more where that makes fewer values."""
 MOST = 1e3
@@ -50,7 +53,8 @@ def run_on(
     series: Array,
     names: Sequence[str],
     dt: float,
-) -> Array:
+    patience: Patience | None = None,
+) -> Course:
     """States of the model from x at t[0] on.
 
     Args:
@@ -62,45 +66,23 @@ def run_on(
             times.
         names: Names of the columns of `series`.
         dt: Time of one iteration of a map.
+        patience: Tells of a long prediction and ends it; `SECONDS` where it is not given.
 
     Returns:
-        Shape (M, D); NaN from where the states grow without bound.
+        States of shape (M, D), NaN from where they exceed `LARGEST` widths of their ranges or cannot be
+        followed, and why they end.
     """
-    stimuli = set(model.stimulus_names)
-
-    def known(time: float) -> tuple[dict[str, float], dict[str, float]]:
-        values = {name: float(np.interp(time, t, series[:, k])) for k, name in enumerate(names)}
-        u = {name: value for name, value in values.items() if name in stimuli}
-        return {**parameters, **{name: value for name, value in values.items() if name not in stimuli}}, u
-
-    def equations(time: float, state: Array) -> Array:
-        p, u = known(time)
-        return np.array(model(state, p, u, time), dtype=np.float64)
-
-    result = np.full((len(t), model.dimension), np.nan)
-    result[0] = x
-    with np.errstate(all="ignore"):
-        if model.kind == "map":
-            state, done = np.array(x), 0
-            for n, when in enumerate(np.rint((t - t[0]) / dt).astype(int)):
-                while done < when and np.isfinite(state).all():
-                    state = equations(float(t[0] + done * dt), state)
-                    done += 1
-                result[n] = np.where(np.abs(state) < LARGEST, state, np.nan)
-            return result
-
-        def lost(_: float, state: Array) -> float:
-            size = float(np.abs(state).max())
-            return LARGEST - size if np.isfinite(size) else -1.0
-
-        lost.terminal = True  # type: ignore[attr-defined]
-        longest = float(np.diff(t).min()) if series.shape[1] and len(t) > 1 else np.inf
-        solution = solve_ivp(
-            equations, (t[0], t[-1]), x, method="DOP853", t_eval=t, rtol=TOLERANCE, atol=TOLERANCE,
-            events=lost, max_step=longest,
-        )  # fmt: skip
-        result[: solution.y.shape[1]] = solution.y.T
-    return result
+    patience = patience or Patience(f"predicting {model.name}", SECONDS)
+    flow = Flow(model, names)
+    if model.kind == "flow":
+        return flow.run(x, t, parameters, series, tolerance=TOLERANCE, largest=LARGEST, patience=patience)
+    iterations = np.rint((t - t[0]) / dt).astype(int)
+    every = t[0] + dt * np.arange(iterations[-1] + 1)
+    known = np.column_stack(
+        [np.zeros((len(every), 0)), *(np.interp(every, t, column) for column in series.T)]
+    )
+    course = flow.run(x, every, parameters, known, largest=LARGEST, patience=patience)
+    return replace(course, states=course.states[iterations])
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from hpcda.analysis.parallel import Mapping
 from hpcda.analysis.prediction import Prediction, first_errors, observe, rmse, run_on
 from hpcda.errors import CompilerError, InputError, Mistake
 from hpcda.linalg.blocktridiagonal import NotBlockTridiagonalError
+from hpcda.models.flow import End
 from hpcda.problem import Problem, Window
 from hpcda.search.conclusion import Conclusion, conclude
 from hpcda.search.descent import fell_back, probes
@@ -71,6 +72,7 @@ class Run:
         self.file = file
         self.notes: list[str] = []
         self._problem = problem
+        self._predictions: dict[tuple[int | None, int], Prediction] = {}
         self._mapping: Mapping = in_turn
         self._parts = 1
 
@@ -374,6 +376,8 @@ class Run:
             InputError: The problem cannot be made again, or the known time series end with the window.
             KeyError: The path was not kept.
         """
+        if t is None and (start, window) in self._predictions:
+            return self._predictions[start, window]
         problem, known = self.problem, self.windows[window]
         blocks, parameters = self.path(start)
         names = self.file.header.series
@@ -399,9 +403,19 @@ class Run:
         }
         values.update(zip(self.file.header.unknown[dimension:], map(float, last[dimension:]), strict=True))
         dt = problem.windows[window].dt
-        states = run_on(problem.model, last[:dimension], values, times, series, names, dt)
-        measured = observe(self.file.header.expression, self.file.header.state, states)
-        return Prediction(times, states, measured, data if len(data) else np.full(measured.shape, np.nan))
+        course = run_on(problem.model, last[:dimension], values, times, series, names, dt)
+        if course.end not in (End.REACHED, End.UNBOUND):
+            whose = "the candidate" if start is None else f"start {start}"
+            self._note(
+                f"the prediction of {whose} in window {window} counts as lost from t = {course.time:.6g} on: "
+                f"{course.end.value}"
+            )
+        measured = observe(self.file.header.expression, self.file.header.state, course.states)
+        kept_back = data if len(data) else np.full(measured.shape, np.nan)
+        made = Prediction(times, course.states, measured, kept_back)
+        if t is None:
+            self._predictions[start, window] = made
+        return made
 
     def predict(
         self, start: int | None = None, window: int = 0, t: npt.ArrayLike | None = None

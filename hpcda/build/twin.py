@@ -21,8 +21,10 @@ from hpcda.job.kinds import Chaotic, FromFile, Shape, Sine, Steps
 from hpcda.job.mistakes import dotted
 from hpcda.models.expression import Expression
 from hpcda.models.model import Model
+from hpcda.models.pointwise import at_each_time
 from hpcda.models.signals import Signal, interpolated, make_signal
 from hpcda.models.twin import initial_state, noise, parameter_values, simulate, spin_up
+from hpcda.patience import Patience
 
 Array = npt.NDArray[np.float64]
 MOST_TURNS, MOST_SPIN_UP = 1e5, 1e7
@@ -81,7 +83,7 @@ def twin_window(
     if states is None:
         return None
     by_name = {name: states[:, k] for k, name in enumerate(true.state_names)}
-    data, std = _measure(entry, number, expressions, by_name, steps)
+    data, std = _measure(entry, number, expressions, true, states, steps)
     wrong = [key for key, measured in data.items() if not np.isfinite(measured[::steps]).all()]
     mistakes += [
         Mistake(
@@ -142,26 +144,30 @@ def _states(
     """True states at times t, shape (M, D), after the spin-up, which ends at t[0] = 0."""
     try:
         spacing = float(t[1] - t[0])
-        warm = spin_up(true, entry.parameters, start, entry.spin_up, driven, dt=spacing)
-        return simulate(true, entry.parameters, warm, t, driven)
+        patience = Patience(f"the twin of {true.name}", entry.max_seconds)
+        warm = spin_up(true, entry.parameters, start, entry.spin_up, driven, dt=spacing, patience=patience)
+        return simulate(true, entry.parameters, warm, t, driven, patience=patience)
     except InputError as error:
         raise moved(error, "twin", place) from None
 
 
 def _measure(
-    entry: TwinTable, number: int, expressions: dict[str, Expression], states: dict[str, Array], steps: int
+    entry: TwinTable,
+    number: int,
+    expressions: dict[str, Expression],
+    true: Model,
+    states: Array,
+    steps: int,
 ) -> tuple[dict[str, Array], dict[str, Array]]:
     """Noisy data at every sample, NaN between them, and the standard deviations."""
-    total = len(next(iter(states.values())))
-    samples = (total - 1) // steps + 1
+    total = len(states)
     table = entry.noise_std
     levels = [float(table[key] if isinstance(table, dict) else table) for key in expressions]  # type: ignore[arg-type]
-    added = noise((samples, len(levels)), np.array(levels), entry.seed, number)
-    data: dict[str, Array] = {}
-    with np.errstate(all="ignore"):
-        for k, (key, expression) in enumerate(expressions.items()):
-            data[key] = np.full(total, np.nan)
-            data[key][::steps] = np.asarray(expression(states))[::steps] + added[:, k]
+    exact = at_each_time(list(expressions.values()), true.state_names, states[::steps])
+    measured = exact + noise(exact.shape, np.array(levels), entry.seed, number)
+    data = {key: np.full(total, np.nan) for key in expressions}
+    for column, values in zip(data.values(), measured.T, strict=True):
+        column[::steps] = values
     return data, {key: np.full(total, level) for key, level in zip(expressions, levels, strict=True)}
 
 

@@ -6,8 +6,9 @@ import argparse
 import time
 from pathlib import Path
 
-from hpcda.cli.voice import rank, say
+from hpcda.cli.voice import say
 from hpcda.errors import InputError, Mistake
+from hpcda.process import rank
 from hpcda.words import counted
 
 DONE, FAILED, WRONG_INPUT, STOPPED_EARLY = 0, 1, 2, 75

@@ -6,15 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-RANK_VARIABLES = ("OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID")
-
-
-def rank() -> int:
-    """This process's rank as the launcher tells it, without loading MPI; 0 where there is no launcher."""
-    for name in RANK_VARIABLES:
-        if os.environ.get(name, "").isdigit():
-            return int(os.environ[name])
-    return 0
+from hpcda.process import rank
 
 
 class Silence:

@@ -6,6 +6,7 @@ not change what it has found. Anything else makes it another run.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,10 +15,14 @@ from hpcda.job.schema import Job
 from hpcda.job.text import inline, quoted
 from hpcda.words import counted
 
-FREE = ("folder", "output.directory", "solver.max_seconds", "ensemble.budget", "ensemble.core_seconds")
+FREE = (
+    "folder", "output.directory", "solver.max_seconds", "ensemble.budget", "ensemble.core_seconds",
+    "twin.max_seconds",
+)  # fmt: skip
 GROWS = ("ensemble.starts", "ladder.rungs", "ladder.rf_max")
 SHOWN = ("monitor", "view", "log_", "info")
 """Parts of the names of PETSc options that only show something."""
+_NUMBER = re.compile(r"^(\w+)\[\d+\](?=\.)")
 
 
 def settled(job: Job, options: Mapping[str, str]) -> Job:
@@ -43,7 +48,7 @@ def refuse_changed(old: Job, new: Job) -> None:
     mistakes = []
     for key in [*before, *(key for key in after if key not in before)]:
         was, now = before.get(key), after.get(key)
-        if was == now or key in FREE or key in GROWS:
+        if was == now or _NUMBER.sub(r"\1", key) in FREE or key in GROWS:
             continue
         mistakes.append(
             Mistake(

@@ -261,6 +261,10 @@ class TwinTable(Section):
         default=1,
         description="the seed of the noise and the random beginning, a whole number from 0, such as 1",
     )
+    max_seconds: Positive = Field(
+        default=60.0,
+        description="how long the integration of the truth may take, in seconds, such as 600",
+    )
     stimulus: Stimuli = Field(
         default_factory=dict,
         description='how a stimulus is made, such as { I = { kind = "sine", amplitude = 9, period = 50 } }',

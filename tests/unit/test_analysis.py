@@ -14,10 +14,11 @@ import pytest
 import xarray as xr
 from synthetic_run import make_layout, write_run
 
-from hpcda.analysis import analyze, format_summary, open_run
+from hpcda.analysis import analyze, format_summary, open_run, prediction
 from hpcda.analysis import parallel as workers
 from hpcda.analysis.summary import at_bound, summarize
 from hpcda.errors import InputError
+from hpcda.models import flow
 from hpcda.search import Conclusion
 from hpcda.search.conclusion import PROBES
 
@@ -201,6 +202,17 @@ def test_prediction_and_truth(run):
     assert record["true_parameters"] == {"rho": 28.0}
     worse = run.predict(run.minima[-1].start)
     assert float(abs(worse["prediction"] - worse["data"]).max()) > 3
+
+
+def test_a_prediction_that_takes_too_long_is_told_and_counts_as_lost(run, monkeypatch):
+    monkeypatch.setattr(prediction, "SECONDS", 0.0)
+    monkeypatch.setattr(flow, "BUDGET", 1.0)
+    made = run.predicted()
+    assert np.isfinite(made.states[0]).all() and np.isnan(made.states[-1]).all()
+    assert run.first_prediction > 0.1 * prediction.MOST
+    (note,) = [note for note in run.notes if "lost" in note]
+    assert note.startswith("the prediction of the candidate in window 0 counts as lost from t = ")
+    assert note.endswith("the time for it was over"), "and it is told once"
 
 
 def test_predict_other_times(run):

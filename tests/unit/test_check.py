@@ -1,4 +1,4 @@
-"""What a check estimates: the draws that are counted, not the seconds that they take."""
+"""What a check estimates, by counted draws, and what it leaves out where that would take too long."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import pytest
 from hpcda import check as module
 from hpcda.annealing import Ladder
 from hpcda.build import build_problem
+from hpcda.check import check, report
 from hpcda.job import load_job
 from hpcda.search import WAYS, Scene, expected
 
@@ -69,3 +70,46 @@ def test_a_trial_counts_the_steps_of_a_rung(tmp_path):
     trial = module._trial(one, Scene(build_problem(one).problem, ladder))
     assert 1.0 <= trial.steps <= one.solver.max_iterations
     assert trial.rung > 0.0 and trial.draw > 0.0
+
+
+def sized(tmp_path, dimension=5):
+    return load_job(
+        {
+            "model": {
+                "name": "lorenz96",
+                "options": {"dimension": dimension},
+                "parameters": {"F": {"estimate": True}},
+            },
+            "twin": {"dt": 0.025, "samples": 21, "observed": ["x0", "x2"], "noise_std": 0.5},
+            "ladder": {"alpha": 10.0, "rf_max": 1e4},
+            "output": {"directory": str(tmp_path / "run")},
+        }
+    )
+
+
+def test_nothing_is_left_out_where_there_is_time(tmp_path):
+    checked = check(sized(tmp_path))
+    assert len(checked.verifications) == 2 and checked.ok and not checked.notes
+
+
+def test_what_would_take_too_long_is_left_out_with_a_word(tmp_path, monkeypatch):
+    usual = check(sized(tmp_path))
+    monkeypatch.setattr(module, "SECONDS", 0.0)
+    monkeypatch.setattr(module, "verify", pytest.fail)
+    monkeypatch.setattr(module, "_trial", pytest.fail)
+    monkeypatch.setattr(module, "cholesky_banded", pytest.fail)
+    checked = check(sized(tmp_path))
+    assert checked.verifications == () and 0.0 < checked.cost.total < 1e3 * usual.cost.total + 1.0
+    said = report(sized(tmp_path), checked)
+    assert said.count("derivatives at Rf = ") == 2 and "takes: each of its steps" in said
+
+
+def test_code_that_takes_long_to_compile_is_not_compiled(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(module, "kept", lambda code: False)
+    monkeypatch.setattr(module, "COMPILED", 1e4)
+    assert not check(sized(tmp_path)).notes
+    assert capsys.readouterr().err.startswith("hpcda: compiling the code of the run, about ")
+    monkeypatch.setattr(module, "COMPILED", 1.0)
+    monkeypatch.setattr(module, "_trial", pytest.fail)
+    (note,) = check(sized(tmp_path)).notes
+    assert "compiling its code about " in note and "60 s of a check" in note

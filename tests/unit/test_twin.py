@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from hpcda.models.catalogue import load_model
 from hpcda.models.model import Model, Parameter, State, Stimulus
 from hpcda.models.signals import Signal, chaotic, constant, interpolated, make_signal, sine, steps
 from hpcda.models.twin import initial_state, noise, parameter_values, simulate, spin_up
+from hpcda.patience import Patience
 
 OSCILLATOR = Model(
     "oscillator", (State("x"), State("v")), (Parameter("k", 4.0),), lambda x, p: [x[1], -p.k * x[0]]
@@ -182,7 +185,59 @@ def test_mistakes(call, place, words):
 
 
 def test_a_twin_that_moves_too_fast_is_refused() -> None:
-    from hpcda.models.lorenz63 import build
-
     with pytest.raises(InputError, match="moves too fast"):
-        simulate(build(), {"rho": 1e9, "sigma": 1e9}, [1.0, 1.0, 1.0], np.linspace(0.0, 1.0, 3))
+        simulate(OSCILLATOR, {"k": 1e16}, [1.0, 0.0], [0.0, 0.5, 1.0])
+
+
+@pytest.mark.parametrize("spun", [True, False])
+def test_a_twin_that_chatters_is_refused_with_a_remedy(spun) -> None:
+    model = Model("slide", (State("x"),), (), lambda x, p: [0.5 - np.sign(x[0])])
+    with pytest.raises(InputError, match=r"np\.tanh\(x/width\)"):
+        spin_up(model, None, [1.0], 9.0) if spun else simulate(model, None, [1.0], [0.0, 9.0])
+
+
+def test_a_stiff_twin_takes_implicit_steps() -> None:
+    """tau x' = I - x with tau = 1e-9: x follows I at a distance of tau times its slope."""
+    t = np.linspace(0.0, 3.0, 31)
+    rise = Signal(lambda time: min(time, 1.5), (1.5,))
+    states = simulate(LEAK, {"tau": 1e-9}, [0.0], t, rise)
+    late = np.where(t < 1.5, 1e-9, 0.0) * (t > 0)
+    at_kink = np.isclose(t, 1.5)
+    np.testing.assert_allclose(states[~at_kink, 0], (np.minimum(t, 1.5) - late)[~at_kink], rtol=1e-10)
+
+
+def test_a_twin_that_takes_too_long_is_refused() -> None:
+    clock = iter(range(0, 10_000, 7))
+    patience = Patience("the twin", 20.0, clock=lambda: float(next(clock)))
+    with pytest.raises(
+        InputError, match=r"(?s)took 20 s and came only near t = .*twin\.max_seconds"
+    ) as caught:
+        simulate(OSCILLATOR, {"k": 1e6}, [1.0, 0.0], np.linspace(0.0, 100.0, 3), patience=patience)
+    assert caught.value.mistakes[0].place == "twin"
+
+
+def test_the_sine_is_that_of_the_c_library() -> None:
+    for phase in np.linspace(-7.0, 7.0, 61):
+        wave = sine(1.0, 3.0, phase=phase)
+        for time in np.linspace(-20.0, 20.0, 97):
+            assert wave(time) == pytest.approx(math.sin(2 * math.pi * time / 3.0 + phase), abs=2e-14)
+    assert sine(1.0, 4.0)(1.0) == 1.0 and sine(1.0, 4.0)(2.0) == pytest.approx(0.0, abs=1e-15)
+
+
+def test_a_chaotic_signal_obeys_the_model_of_lorenz() -> None:
+    """x''(t) of the signal, by differences, against the model on states rebuilt from x, x', x''."""
+    span, timescale = (-3.0, 40.0), 2.0
+    signal = chaotic(7.9, timescale=timescale, seed=4, span=span)
+    model = load_model("lorenz63")
+    h = 1e-3
+    x = signal.at(timescale * h * np.arange(-2, 2001) + 1.0)
+    slope = (-x[4:] + 8 * x[3:-1] - 8 * x[1:-3] + x[:-4]) / (12 * h)
+    y = x[2:-2] + slope / 10.0
+    # z from y' = x (28 - z) - y, where x is not small; and z' = x y - 8/3 z over all.
+    y_slope = (-y[4:] + 8 * y[3:-1] - 8 * y[1:-3] + y[:-4]) / (12 * h)
+    z = 28.0 - (y_slope + y[2:-2]) / x[4:-4]
+    start = np.array([x[4], y[2], z[0]])
+    states = simulate(model, None, start, h * np.arange(1000))
+    np.testing.assert_allclose(states[:, 0], x[4:1004], atol=1e-3)
+    at_joints = signal.at(timescale * 0.01 * (np.arange(200) + 0.5) + span[0] + 1e-12 * np.arange(2)[:, None])
+    np.testing.assert_allclose(at_joints[0], at_joints[1], atol=1e-9)
