@@ -121,6 +121,7 @@ def array_table(
         matrices={name: Column(one.values, one.attributes, one.fill) for name, one in matrices.items()},
         left_out=left,
         unplaced=unplaced,
+        turned={name: _shape(matrices[name].values) for name, side in sides_of.items() if side == 1},
     )
 
 

@@ -94,6 +94,7 @@ class Table:
         left_out: What the file holds beside columns -> what it is.
         unplaced: Why a position does not tell a column, "" where it does.
         first_row: Why the first row was taken for data, where it might hold names.
+        turned: Two-dimensional arrays whose rows are columns, as the times tell -> their shape.
     """
 
     shown: str
@@ -105,6 +106,7 @@ class Table:
     left_out: Mapping[str, str] = field(default_factory=dict)
     unplaced: str = ""
     first_row: str = ""
+    turned: Mapping[str, str] = field(default_factory=dict)
 
     def key(self, column: str | int, place: str) -> str:
         """The name of a column in messages.
@@ -210,11 +212,15 @@ class Table:
         self._refuse_lost_digits(stored[why < 0], name, place)
         plain[marked] = np.nan
         self._refuse_infinite(np.flatnonzero(np.isinf(plain)), stored, name, needed)
-        notes = _applied(one.attributes, why)
+        notes = self._turned(name) + _applied(one.attributes, why)
         meant = marked | (why >= 0)
         return Values(
             plain, meant, marks_in(stored, meant, one.fill), resolution(one.attributes, stored), notes
         )
+
+    def _turned(self, name: str) -> tuple[str, ...]:
+        shape = self.turned.get(name.rpartition("[")[0]) if name in self.columns else None
+        return () if shape is None else (f"a row of an array of {shape}, whose second side is time",)
 
     def _written(self, name: str, cells: Sequence[str], missing: list[Mark], needed: bool) -> Values:
         words = {mark.strip() for mark in missing if isinstance(mark, str)}

@@ -49,6 +49,13 @@ def test_the_side_that_is_as_long_as_the_times(tmp_path, kind, turned, times, qu
     np.testing.assert_array_equal(made.data, y[:, :2])
 
 
+def test_a_turned_array_is_told(tmp_path):
+    t, y = np.arange(5.0), RNG.normal(size=(2, 5))
+    for array, told in ((y, ("a row of an array of 2 × 5, whose second side is time",)), (y.T, ())):
+        table = read_table(saved(tmp_path, "npz", t=t, y=array), "data.file", "t")
+        assert table.values("y[1]", "x").notes == told
+
+
 def test_a_square_is_refused_and_told_apart_by_its_slices(tmp_path):
     t, y = 0.5 * np.arange(4), RNG.normal(size=(4, 4))
     file = saved(tmp_path, "npz", t=t, y=y)
