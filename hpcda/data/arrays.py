@@ -68,34 +68,35 @@ def array_table(
     vectors: dict[str, RawArray] = {}
     matrices: dict[str, RawArray] = {}
     aliases: dict[str, str] = {}
+    order: list[str] = []
     left = dict(left_out)
     for one in map(_plain, arrays):
-        values = one.values
+        name, values = one.name, one.values
         sides = [size for size in values.shape if size != 1]
         if values.dtype.kind not in "iufb":
-            left[one.name] = f"is an array of type {values.dtype}"
-        elif values.ndim == 0:
-            left[one.name] = "is a single number"
-        elif values.ndim == 1:
-            vectors[one.name] = one
-        elif len(sides) <= 1:
-            first, other = one.name, f"{one.name}[0]"
-            if not first or (values.ndim == 2 and values.shape[1] == 1):
-                first, other = other, first
-            vectors[first] = replace(one, name=first, values=values.reshape(-1), dimensions=_kept(one))
-            aliases[other] = first
-        elif len(sides) == 2:
-            matrices[one.name] = replace(one, values=values.reshape(sides), dimensions=_kept(one))
+            left[name] = f"is an array of type {values.dtype}"
+            continue
+        if values.ndim == 0:
+            left[name] = "is a single number"
+            continue
+        if len(sides) > 2:
+            left[name] = f"is an array of {values.ndim} dimensions, {_shape(values)}"
+            continue
+        if len(sides) == 2:
+            matrices[name] = replace(one, values=values.reshape(sides), dimensions=_kept(one))
         else:
-            left[one.name] = f"is an array of {values.ndim} dimensions, {_shape(values)}"
-    order = [
-        name for one in arrays for name in (one.name, f"{one.name}[0]") if name in vectors or name in matrices
-    ]
-    sides_of, unplaced, doubts = _orient(
-        vectors, matrices, aliases, list(dict.fromkeys(order)), time, path.name
-    )
+            if values.ndim > 1:
+                other = f"{name}[0]"
+                if not name or (values.ndim == 2 and values.shape[1] == 1):
+                    name, other = other, name
+                aliases[other] = name
+            if name in vectors:
+                raise _twice(path, place, name)
+            vectors[name] = replace(one, name=name, values=values.reshape(-1), dimensions=_kept(one))
+        order.append(name)
+    sides_of, unplaced, doubts = _orient(vectors, matrices, aliases, order, time, path.name)
     columns: dict[str, Column] = {}
-    for name in dict.fromkeys(order):
+    for name in order:
         if name in vectors:
             one = vectors[name]
             new = {name: Column(one.values, one.attributes, one.fill)}
@@ -108,8 +109,7 @@ def array_table(
                 for k, line in enumerate(lines)
             }
         for twice in new.keys() & columns.keys():
-            remedy = "give every column its own name"
-            raise InputError(Mistake(place, f"{path.name} has two columns {shortened(twice)!r}", remedy))
+            raise _twice(path, place, twice)
         columns |= new
     if not columns:
         remedy = "store real numbers in arrays of one or two dimensions"
@@ -123,6 +123,11 @@ def array_table(
         unplaced=unplaced,
         turned={name: _shape(matrices[name].values) for name, side in sides_of.items() if side == 1},
     )
+
+
+def _twice(path: Path, place: str, name: str) -> InputError:
+    problem = f"{path.name} has two columns {shortened(name)!r}"
+    return InputError(Mistake(place, problem, "give every column its own name"))
 
 
 def _plain(one: RawArray) -> RawArray:

@@ -122,6 +122,19 @@ def test_dimensions_of_one_are_left_out(tmp_path):
     np.testing.assert_array_equal(window(file, "t", "y[2]").data[:, 0], y[:, 0, 2])
 
 
+def test_two_columns_of_one_name(tmp_path):
+    for arrays in (
+        {"y": np.zeros((5, 1)), "y[0]": np.ones(5)},
+        {"y[0]": np.ones(5), "y": np.zeros((5, 1))},
+        {"y": np.zeros((5, 2)), "y[1]": np.ones(5)},
+    ):
+        (mistake,) = refused(saved(tmp_path, "npz", t=np.arange(5.0), **arrays), "t", "y[0]")
+        assert mistake.place == "data.file" and "has two columns 'y[" in mistake.problem
+    file = saved(tmp_path, "npz", **{"t": np.arange(5.0), "y": np.zeros((1, 5)), "y[0]": np.ones(5)})
+    np.testing.assert_array_equal(window(file, "t", "y[0]").data[:, 0], np.ones(5))
+    np.testing.assert_array_equal(window(file, "t", "y").data[:, 0], np.zeros(5))
+
+
 @pytest.mark.parametrize("kind", ["npz", "h5"])
 def test_what_no_column_can_be(tmp_path, kind):
     arrays = {"cube": np.zeros((2, 3, 4)), "z": np.ones(5, complex), "word": np.array([b"a"] * 5), "one": 3.0}
