@@ -156,7 +156,7 @@ def _columns(
     for key, column in wanted.items():
         is_time = key == f"{place}.time"
         marks = () if is_time or entry.missing is None else entry.missing
-        values = collected(mistakes, table.values, column, key, marks, is_time)
+        values = collected(mistakes, table.values, column, key, marks, _needed(place, key))
         if values is not None:
             found[key] = values
     lengths = {len(one.numbers) for one in found.values()}
@@ -194,6 +194,11 @@ def _noise(entry: DataTable, place: str, key: str, columns: _Columns) -> float |
     return columns.values.get(_at(place, "noise_std", key) if isinstance(std, dict) else f"{place}.noise_std")
 
 
+def _needed(place: str, key: str) -> bool:
+    """Whether the column of a key needs a value in every row, as times and known series do."""
+    return not key.startswith((f"{place}.observed", f"{place}.noise_std"))
+
+
 def _doubtful(
     entry: DataTable, place: str, table: Table, columns: _Columns, times: SampleTimes
 ) -> list[Mistake]:
@@ -206,8 +211,7 @@ def _doubtful(
             continue
         told.add(name)
         marks = one.marks[np.isin(one.marks, times.rows)] if entry.missing is None else one.marks[:0]
-        needed = key.startswith(f"{place}.stimulus") or key.endswith(".series")
-        mistakes += looks_missing(table, name, marks, one.numbers, place, needed)
+        mistakes += looks_missing(table, name, marks, one.numbers, place, _needed(place, key))
         mistakes += too_large(table, name, one.numbers, np.setdiff1d(times.rows, marks))
     return mistakes
 
