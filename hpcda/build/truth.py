@@ -55,11 +55,12 @@ def known_truth(job: Job, entry: TruthTable, place: str, model: Model, mistakes:
     nothing = Truth(np.zeros(0), np.zeros((0, model.dimension)), entry.parameters)
     table = None
     if entry.file is not None:
-        table = collected(mistakes, read_table, job.path(entry.file), f"{place}.file")
+        table = collected(mistakes, read_table, job.path(entry.file), f"{place}.file", entry.time)
     if table is None:
         return nothing
     t = collected(mistakes, table.numbers, entry.time, f"{place}.time")
-    known = [name for name in model.state_names if name in table.columns and table.named]
+    there = {*table.columns, *table.aliases} if table.named else set()
+    known = [name for name in model.state_names if name in there]
     if not known:
         mistakes.append(
             Mistake(
@@ -73,6 +74,10 @@ def known_truth(job: Job, entry: TruthTable, place: str, model: Model, mistakes:
         return nothing
     if not np.isfinite(t).all() or (np.diff(t) <= 0.0).any():
         mistakes.append(Mistake(f"{place}.time", "the times do not increase", "sort the rows by time"))
+        return nothing
+    if any(column is not None and len(column) != len(t) for column in states.values()):
+        problem = "its columns differ in length"
+        mistakes.append(Mistake(f"{place}.file", problem, "give columns of one length"))
         return nothing
     absent = np.full(len(t), np.nan)
     columns = [states.get(name) for name in model.state_names]

@@ -194,3 +194,19 @@ def test_integer_sentinels_of_arrays(tmp_path):
         table = read_table(file, "data.file", "t")
         assert table.values("x", "x").marks.tolist() == [2]
         assert table.values("x", "x", missing=[-32768]).meant.tolist() == [False, False, True, False]
+
+
+@pytest.mark.parametrize("shape", [(-1,), (-1, 1), (1, -1)])
+def test_the_truth_of_data_is_read_alike(tmp_path, shape):
+    t, x = np.arange(5.0), RNG.normal(size=5)
+    file = saved(tmp_path, "npz", t=t.reshape(shape), x=x.reshape(shape), y=np.ones(4))
+    table = {"file": str(file), "time": "t", "observed": {"x": "x"}, "noise_std": 0.1}
+    job = {"model": {"name": "lorenz63"}, "data": table, "ladder": {"rf0": 1.0, "alpha": 2.0, "rungs": 2}}
+    table["truth"] = {"file": str(file)}
+    with pytest.raises(InputError) as caught:
+        build_problem(load_job(job))
+    (one,) = caught.value.mistakes
+    assert one.place == "data.truth.file" and "differ in length" in one.problem
+    saved(tmp_path, "npz", t=t.reshape(shape), x=x.reshape(shape))
+    (truth,) = build_problem(load_job(job)).truth
+    np.testing.assert_array_equal(truth.states[:, 0], x)
