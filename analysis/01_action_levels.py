@@ -110,25 +110,31 @@ display(Image(draw_final_actions(run, pictures / "final.png")))
 #
 # Around each distinct minimum $X_j$ the distribution of paths is Gaussian to first order, with covariance
 # $A''(X_j)^{-1}$ and weight $\propto e^{-A(X_j)} \det A''(X_j)^{-1/2}$. The Hessian is block-tridiagonal in
-# time with a border of shared parameters, so one factorization gives all the marginal variances.
+# time with a border of shared parameters, so one factorization gives all the marginal variances. Each
+# estimate has the error bar of its own minimum; what sits at a bound, or moves along a flat direction, has
+# none and says so.
 
 # %%
-distribution = run.distribution
-for name, mean, std in zip(
-    distribution["parameter"].values,
-    distribution["parameter_mean"].values,
-    distribution["parameter_std"].values,
+bars = run.error_bars()
+for name, estimate, std, kind in zip(
+    bars["parameter"].values,
+    bars["parameter_estimate"].values,
+    bars["parameter_std"].values,
+    bars["parameter_kind"].values,
     strict=True,
 ):
     true = run.file.header.true_parameters.get(name)
-    print(f"{name} = {mean:.5g} ± {std:.2g}" + ("" if true is None else f"   (truth {true:.5g})"))
+    bar = f"± {std:.2g}" if kind == "gaussian" else kind
+    print(f"{name} = {estimate:.5g} {bar}" + ("" if true is None else f"   (truth {true:.5g})"))
 display(Image(draw_paths(run, pictures / "paths.png")))
 
 # %% [markdown]
 # If the truth is known, the error bars can be tested: the errors of the states, in units of their standard
-# deviations, should be of order one, for the states that were never measured too.
+# deviations, should be of order one, for the states that were never measured too. Mean and deviation are
+# those of all minima together, each with its weight.
 
 # %%
+distribution = run.distribution
 window = run.window(0)
 if "truth" in window:
     truth = window["truth"].sel(time_truth=window["time"].values, method="nearest").values

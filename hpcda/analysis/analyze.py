@@ -85,9 +85,6 @@ def _write(run: Run, summary: dict[str, Any], folder: Path) -> dict[str, Any]:
 
     if run.candidate is not None and run.candidate.has_path:
         write_candidate(run, folder / "candidate.csv")
-        if run.known_mixture is not None:
-            weights = {str(start): weight for start, weight in run.known_mixture.weights.items()}
-            summary["distribution"] = {"weights": weights, "parameters": _parameter_spread(run)}
     figures = draw_all(run, folder)
     summary["notes"] = list(run.notes)
     summary["figures"] = [path.name for path in figures.values()]
@@ -97,13 +94,6 @@ def _write(run: Run, summary: dict[str, Any], folder: Path) -> dict[str, Any]:
     draft.write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     draft.replace(folder / "summary.json")
     return summary
-
-
-def _parameter_spread(run: Run) -> dict[str, dict[str, float]]:
-    dataset = run.distribution
-    means, stds = dataset["parameter_mean"].values, dataset["parameter_std"].values
-    names = run.file.header.parameter
-    return {name: {"mean": float(m), "std": float(s)} for name, m, s in zip(names, means, stds, strict=True)}
 
 
 def write_candidate(run: Run, path: Path) -> None:

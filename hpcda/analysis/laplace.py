@@ -6,48 +6,133 @@ r"""The path distribution as a mixture of Gaussians at the distinct minima X_j (
 
 The Hessian is block-tridiagonal in time with the shared parameters as its border, so that one factorization
 gives the determinant and, by selected inversion, all marginal variances (`hpcda.linalg.blocktridiagonal`).
+
+Not every unknown has a Gaussian.
+
+- *At a bound.* An unknown that the action pushes against its bound leaves the matrix (the active set of D. P.
+  Bertsekas, SIAM J. Control Optim. 20, 221 (1982)) and has the one-sided law of `hpcda.analysis.at_bound`,
+  whose volume takes the place of its factor in w_j, so that minima with other unknowns at bounds compare. For
+  a Gaussian with one shared parameter at its bound all moments are exact; several are taken for independent
+  of each other.
+- *Open.* Along a flat direction (`hpcda.analysis.curvature`) nothing but the bounds tells where the unknowns
+  are: those that move with it more than their own spread are open. In w_j and in the spread of the
+  others each counts as a Gaussian of one natural scale.
+
+Intervals are the estimate plus and minus two standard deviations, cut off at the bounds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.linalg import cho_solve, cholesky, solve_triangular
+from scipy.sparse import csr_array
 
+from hpcda.analysis.at_bound import one_sided
+from hpcda.analysis.curvature import HELD, LEAST, Csr, Curvature, natural_scales
 from hpcda.analysis.levels import Minimum
-from hpcda.linalg.blocktridiagonal import (
-    BlockTridiagonal,
-    NotBlockTridiagonalError,
-    NotPositiveDefiniteError,
-)
+from hpcda.linalg.blocktridiagonal import lifted_cholesky
 from hpcda.problem import Problem
 
 Array = npt.NDArray[np.float64]
-Csr = tuple[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike]
+Signs = npt.NDArray[np.int8]
 
 NEGLIGIBLE = 60.0
 """Minima this far above the lowest action weigh about e^-60 and are left out."""
 MOST = 50
 """Largest number of minima in the mixture."""
+DEVIATIONS = 2.0
+"""Half width of an interval, in standard deviations."""
+CLOSE = 1e-6
+"""Distance from a bound, in natural scales, within which an unknown is at it."""
+WEAK = 1e-3
+"""Slope in natural units below which a state at a bound is not held there."""
+NOT_THERE = 0.5
+"""Gain of a Newton step above which a point is no minimum: one standard deviation away from it."""
+MOVED = 1e-2
+"""Movement along a flat direction, in natural scales, that is none."""
+TOGETHER = 0.1
+"""Movement along a flat direction, as part of its largest, of what is named with it."""
+DIRECTIONS = 32
+"""Flat directions of chains whose effect on all unknowns is computed; further ones stay at their times."""
+COUNTS = 0.01
+"""Share of the mixture in which an unknown is open that makes it open in the mixture."""
+
+
+class Bar(enum.IntEnum):
+    """What kind of error bar an unknown has."""
+
+    GAUSSIAN = 0
+    AT_BOUND = 1
+    OPEN = 2
+
+
+class NotAMinimumError(Exception):
+    """A point at which the action can still be lowered has no Gaussian."""
+
+
+@dataclass(frozen=True)
+class Flat:
+    """A direction along which the action does not change.
+
+    Attributes:
+        moves: Name of each parameter, and of each initial state as "x(0)" (with several windows "x(0) of
+            window 1"), that moves -> by how much while the first one moves by 1, each in its own unit. A
+            state or parameter of one time that is open at later times only has its name alone.
+    """
+
+    moves: Mapping[str, float]
+
+    @property
+    def name(self) -> str:
+        """The names, for people."""
+        return " with ".join(self.moves)
 
 
 @dataclass(frozen=True)
 class Gaussian:
-    """One minimum's part of the mixture.
+    """One minimum's part of the mixture, in units of the unknowns.
 
     Attributes:
         path: X_j, flat, shape (size,).
-        variances: Diagonal of A''⁻¹, shape (size,).
-        logdet: log det A''.
+        variances: Variance of every unknown, shape (size,); of what is open, that of the rest of the action
+            and one natural scale.
+        logdet: Log det A''; with unknowns at bounds or flat directions, -2 log of the volume over
+            (2π)^(size/2).
         corner: Covariance of the shared parameters, shape (P, P).
+        kinds: `Bar` of every unknown, shape (size,).
+        low: Lower end of the interval, of what is open the bound, shape (size,).
+        high: Upper end, likewise.
+        shift: Mean minus X_j, shape (size,): 0 where nothing is at a bound.
+        flats: Flat directions.
+        downward: Whether the action falls along one of them: the point is a saddle, or at a kink of the
+            model.
     """
 
     path: Array
     variances: Array
     logdet: float
     corner: Array
+    kinds: Signs
+    low: Array
+    high: Array
+    shift: Array
+    flats: tuple[Flat, ...] = ()
+    downward: bool = False
+
+    @property
+    def std(self) -> Array:
+        """Standard deviation of every unknown, NaN of what is open or at a bound, shape (size,)."""
+        return np.where(self.kinds == Bar.GAUSSIAN, np.sqrt(self.variances), np.nan)
+
+    @property
+    def mean(self) -> Array:
+        """Mean of every unknown, shape (size,)."""
+        return self.path + self.shift
 
 
 @dataclass(frozen=True)
@@ -56,63 +141,266 @@ class Mixture:
 
     Attributes:
         mean: Of every unknown, flat, shape (size,).
-        std: Standard deviation of every unknown, shape (size,).
-        parameter_covariance: Covariance of the shared parameters, shape (P, P).
+        std: Standard deviation of every unknown, NaN of what is open, shape (size,).
+        low: Lower end of mean ± two standard deviations, cut off at the bound, shape (size,).
+        high: Upper end.
+        parameter_covariance: Covariance of the shared parameters, NaN of what is open, shape (P, P).
         weights: Number of the start -> weight of its minimum; they sum to 1.
         far: Number of minima that were left out because they lie too far above the lowest one to count.
-        notes: What else was left out, and why.
+        missing: Minima that may have weight and are not in it, and why.
     """
 
     mean: Array
     std: Array
+    low: Array
+    high: Array
     parameter_covariance: Array
     weights: dict[int, float]
-    far: int
-    notes: tuple[str, ...]
+    far: int = 0
+    missing: tuple[str, ...] = ()
 
 
-def block_sizes(problem: Problem, times: int) -> list[list[int]]:
-    """Sizes of the blocks of each window when `times` points share a block; the last one may be smaller."""
-    sizes = []
-    for window in problem.windows:
-        whole, rest = divmod(window.times, times)
-        sizes.append([times * problem.block] * whole + ([rest * problem.block] if rest else []))
-    return sizes
-
-
-def blocks_of(problem: Problem, csr: Csr) -> BlockTridiagonal:
-    """The Hessian in blocks of as few times as hold all couplings: one, and two for Hermite-Simpson.
-
-    Raises:
-        NotBlockTridiagonalError: It couples times that are more than four apart.
-    """
-    for times in (1, 2, 3, 4):
-        try:
-            return BlockTridiagonal.from_csr(*csr, block_sizes(problem, times))
-        except NotBlockTridiagonalError:
-            if times == 4:
-                raise
-    raise AssertionError
-
-
-def gaussian(problem: Problem, path: Array, csr: Csr) -> Gaussian:
+def gaussian(problem: Problem, path: Array, csr: Csr, gradient: Array | None = None) -> Gaussian:
     """Gaussian at a minimum.
 
     Args:
         problem: The problem.
         path: The minimum, shape (size,).
         csr: Hessian there: indptr, indices, values of the full symmetric matrix.
+        gradient: Gradient there, shape (size,); 0 where not given.
 
     Raises:
-        NotPositiveDefiniteError: The Hessian is not positive definite.
+        NotAMinimumError: A step of Newton's method would lower the action noticeably.
+        NotPositiveDefiniteError: The Hessian is not finite.
+        NotBlockTridiagonalError: The Hessian couples times that are more than four apart.
     """
-    factor = blocks_of(problem, csr).cholesky()
-    selected = factor.selected_inverse()
-    return Gaussian(path, selected.variances, factor.logdet, selected.corner)
+    scale, shared = natural_scales(problem, path), slice(problem.offsets[-1], None)
+    slope = scale * (np.zeros(problem.size) if gradient is None else gradient)
+    sides = sides_of(problem, path, scale, slope)
+    held = (sides != 0) & (np.abs(slope) > WEAK)
+    held[shared] = False
+    found = Curvature.of(problem, csr, scale, held)
+    border = Border.of(found.schur, found.corner, sides[shared], slope[shared])
+    sides = np.where(held, sides, 0).astype(np.int8)
+    sides[shared] = border.sides
+    factor = found.factor(border.factor)
+    free = sides == 0
+    pull = np.where(free, slope, 0.0)
+    gain = 0.5 * float(pull @ found.solve(factor, pull))
+    if not gain <= NOT_THERE:
+        raise NotAMinimumError(f"it is no minimum: a Newton step from there gains {gain:.3g} of the action")
+
+    variances, right = found.variances(factor), np.zeros(problem.size)
+    right[shared] = border.factor @ (border.factor.T @ border.shift)
+    shift = found.solve(factor, right) if border.shift.any() else right
+    reach = np.zeros(problem.size)
+    reach[shared] = border.reach
+    volume = border.log_volume - 0.5 * (found.logdet - held.sum() * np.log(HELD))
+    if held.any():
+        whole = Curvature.of(problem, csr, scale, np.zeros_like(held))
+        corner, _ = lifted_cholesky(whole.schur, LEAST, whole.corner)
+        law = one_sided(np.abs(slope[held]), 1.0 / whole.variances(whole.factor(corner))[held])
+        variances[held], reach[held], shift[held] = law.variance, law.reach, -sides[held] * law.mean
+        own = csr_array((csr[2], csr[1], csr[0]), shape=(problem.size,) * 2).diagonal()[held]
+        volume += float(np.sum(one_sided(np.abs(slope[held]), own * scale[held] ** 2).log_volume))
+    volume += float(np.log(scale).sum()) - 0.5 * np.log(2.0 * np.pi) * int((~free).sum())
+
+    chain, rest = found.lifted(DIRECTIONS)
+    flat = np.zeros((problem.size, border.flat.shape[1] + chain.shape[1]))
+    flat[shared, : border.flat.shape[1]], flat[:, border.flat.shape[1] :] = border.flat, chain
+    share, moves = moved(found.solve(factor, flat), flat)
+    loose = (variances > 1.0 / LEAST) | ((share > variances - share) & (share > MOVED**2))
+    for lift in rest:
+        loose[found.rows(lift)] |= (np.abs(lift.directions) > MOVED).any(axis=1)
+    kinds = np.where(free, np.where(loose, Bar.OPEN, Bar.GAUSSIAN), Bar.AT_BOUND).astype(np.int8)
+
+    lower, upper = problem.bounds
+    std = np.where(kinds == Bar.OPEN, np.inf, DEVIATIONS * np.sqrt(variances))
+    low = np.maximum(lower, np.where(sides < 0, lower, path - scale * np.where(free, std, reach)))
+    high = np.minimum(upper, np.where(sides > 0, upper, path + scale * np.where(free, std, reach)))
+    return Gaussian(
+        path,
+        variances * scale**2,
+        -2.0 * volume,
+        factor.corner_covariance * np.outer(scale[shared], scale[shared]),
+        kinds,
+        low,
+        high,
+        shift * scale,
+        flats(problem, kinds, scale, moves),
+        falls(csr, scale, np.where(held[:, None], 0.0, moves)),
+    )
+
+
+def falls(csr: Csr, scale: Array, moves: Array) -> bool:
+    """Whether the action falls along one of some directions, by more than `LEAST` says is nothing.
+
+    Args:
+        csr: The Hessian.
+        scale: Natural scales, shape (size,).
+        moves: The directions in natural units, shape (size, f).
+    """
+    steps = moves / np.maximum(np.abs(moves).max(axis=0, initial=0.0), 1e-300)
+    whole = csr_array((csr[2], csr[1], csr[0]), shape=(len(scale),) * 2)
+    steps = scale[:, None] * steps
+    return bool((np.sum(steps * (whole @ steps), axis=0) < -LEAST).any())
+
+
+def sides_of(problem: Problem, path: Array, scale: Array, slope: Array) -> Signs:
+    """Which unknowns the action holds at a bound: -1 at the lower one, 1 at the upper one, else 0.
+
+    Args:
+        problem: The problem.
+        path: The minimum, shape (size,).
+        scale: Natural scales, shape (size,).
+        slope: Gradient in natural units, shape (size,).
+    """
+    lower, upper = problem.bounds
+    down, up = (path - lower) / scale, (upper - path) / scale
+    at_lower, at_upper = (slope >= 0) & (down <= CLOSE), (slope <= 0) & (up <= CLOSE)
+    return np.where(at_lower & ~at_upper, -1, np.where(at_upper & ~at_lower, 1, 0)).astype(np.int8)
+
+
+@dataclass(frozen=True)
+class Border:
+    """The shared parameters, the paths integrated out, in natural units.
+
+    Attributes:
+        sides: Which are at a bound, as `sides_of` says, shape (P,).
+        factor: Cholesky factor of the inverse of their covariance, shape (P, P).
+        shift: Mean minus estimate, shape (P,).
+        reach: Distance from the bound that holds `hpcda.analysis.at_bound.SHARE` of those at bounds, shape
+            (P,).
+        log_volume: Log of the integral over all of them, over (2π)^(1/2) for each that is free.
+        flat: Flat directions, orthonormal, shape (P, f).
+    """
+
+    sides: Signs
+    factor: Array
+    shift: Array
+    reach: Array
+    log_volume: float
+    flat: Array
+
+    @classmethod
+    def of(cls, information: Array, size: float, sides: Signs, slope: Array) -> Border:
+        """Integrate over those at bounds.
+
+        Args:
+            information: Their Hessian, the paths integrated out, shape (P, P).
+            size: Size of the numbers that it is a difference of.
+            sides: Which the action pushes against a bound, shape (P,).
+            slope: Gradient, shape (P,).
+        """
+        sides = sides.copy()
+        while True:
+            free, at = np.flatnonzero(sides == 0), np.flatnonzero(sides)
+            across = information[np.ix_(free, at)]
+            lower, lift = lifted_cholesky(information[np.ix_(free, free)], LEAST, size)
+            response = cho_solve((lower, True), across) if len(free) else across
+            curvature = np.diagonal(information)[at] - np.sum(across * response, axis=0)
+            weak = (np.abs(slope[at]) < 1.0) & (curvature < LEAST)
+            if not weak.any():
+                break
+            sides[at[weak]] = 0
+        law = one_sided(np.abs(slope[at]), curvature)
+        precision = np.zeros_like(information)
+        precision[np.ix_(free, free)] = lower @ lower.T
+        precision[np.ix_(free, at)], precision[np.ix_(at, free)] = across, across.T
+        precision[np.ix_(at, at)] = np.diag(1.0 / law.variance) + across.T @ response
+        shift, reach = np.zeros(len(sides)), np.zeros(len(sides))
+        shift[at], reach[at] = -sides[at] * law.mean, law.reach
+        shift[free] = -response @ shift[at]
+        flat = np.zeros((len(sides), 0 if lift is None else lift.directions.shape[1]))
+        if lift is not None:
+            flat[free] = lift.directions
+        whole = cholesky(precision, lower=True) if len(sides) else precision
+        volume = float(law.log_volume.sum() - np.log(np.diagonal(lower)).sum())
+        return cls(sides, whole, shift, reach, volume, flat)
+
+
+def moved(response: Array, flat: Array) -> tuple[Array, Array]:
+    """What of the spread of all unknowns is movement along some directions.
+
+    Args:
+        response: The covariance times the directions, shape (size, f).
+        flat: The directions, shape (size, f).
+
+    Returns:
+        The part of each variance, shape (size,), and the movement with each direction, the others held, shape
+        (size, f).
+    """
+    if not flat.shape[1]:
+        return np.zeros(len(flat)), flat
+    lower = cholesky(flat.T @ response, lower=True)
+    parts = solve_triangular(lower, response.T, lower=True)
+    return np.sum(parts**2, axis=0), solve_triangular(lower, parts, lower=True, trans="T").T
+
+
+def flats(problem: Problem, kinds: Signs, scale: Array, moves: Array) -> tuple[Flat, ...]:
+    """Flat directions by the parameters and initial states that they move, each by as few as may be.
+
+    Args:
+        problem: The problem.
+        kinds: `Bar` of every unknown, shape (size,).
+        scale: Natural scales, shape (size,).
+        moves: Movement with each direction in natural units, shape (size, f).
+    """
+    names, places = named(problem)
+    rows = np.flatnonzero(kinds[places] == Bar.OPEN)
+    steps = moves[places][rows].copy()
+    found: list[Flat] = []
+    left = list(range(steps.shape[1]))
+    pivots: list[tuple[int, int]] = []
+    while left and len(rows):
+        # Gauss–Jordan elimination of columns, so that directions that are apart are told apart
+        at, k = divmod(int(np.argmax(np.abs(steps[:, left]))), len(left))
+        column = left.pop(k)
+        if abs(steps[at, column]) < MOVED:
+            break
+        steps[:, column] /= steps[at, column]
+        for other in range(steps.shape[1]):
+            if other != column:
+                steps[:, other] -= steps[at, other] * steps[:, column]
+        pivots.append((at, column))
+    for at, column in pivots:
+        size = np.abs(steps[:, column])
+        order = [
+            at,
+            *(k for k in np.argsort(-size, kind="stable") if k != at and size[k] > TOGETHER * size.max()),
+        ]
+        unit = scale[places[rows]]
+        found.append(Flat({names[rows[k]]: float(steps[k, column] * unit[k] / unit[at]) for k in order}))
+    told = {name for flat in found for name in flat.moves}
+    alone = [names[row] for row in rows if names[row] not in told]
+    blocks, _ = problem.split(kinds.astype(np.float64))
+    later = (np.concatenate(blocks) == Bar.OPEN).any(axis=0)
+    for column, name in enumerate([*problem.model.state_names, *(q.name for q in problem.varying)]):
+        begins = np.array(problem.offsets[:-1]) + column
+        if later[column] and not (kinds[begins] == Bar.OPEN).any():
+            alone.append(name)
+    return tuple(found + [Flat({name: 1.0}) for name in alone])
+
+
+def named(problem: Problem) -> tuple[list[str], npt.NDArray[np.int64]]:
+    """Shared parameters, parameters of one time and initial states, and their places in the flat path."""
+    several = len(problem.windows) > 1
+    names = [p.name for p in problem.parameters]
+    places = list(range(problem.offsets[-1], problem.size))
+    unknowns = [*problem.model.state_names, *(q.name for q in problem.varying)]
+    for number, begin in enumerate(problem.offsets[:-1]):
+        window = f" of window {number}" if several else ""
+        names += [f"{name}({problem.windows[number].t[0]:g}){window}" for name in unknowns]
+        places += range(begin, begin + len(unknowns))
+    return names, np.array(places, dtype=np.int64)
 
 
 def mixture(
-    problem: Problem, minima: Sequence[Minimum], gaussians: Sequence[Gaussian], notes: Sequence[str]
+    problem: Problem,
+    minima: Sequence[Minimum],
+    gaussians: Sequence[Gaussian],
+    missing: Sequence[str] = (),
+    far: int = 0,
 ) -> Mixture:
     """Mix the Gaussians of some minima.
 
@@ -120,62 +408,30 @@ def mixture(
         problem: The problem.
         minima: The minima, shape (J).
         gaussians: Their Gaussians, in the same order.
-        notes: What was left out.
+        missing: Minima that were left out, and why.
+        far: How many lie too far above to count.
 
     Raises:
         ValueError: There is no Gaussian.
     """
     if not gaussians:
-        raise ValueError("no minimum has a positive definite Hessian: " + "; ".join(notes))
+        raise ValueError("no minimum has a Gaussian: " + "; ".join(missing))
     logs = np.array([-m.action - 0.5 * g.logdet for m, g in zip(minima, gaussians, strict=True)])
     weights = np.exp(logs - logs.max())
     weights /= weights.sum()
-    mean = sum((w * g.path for w, g in zip(weights, gaussians, strict=True)), np.zeros(problem.size))
+    mean = sum((w * g.mean for w, g in zip(weights, gaussians, strict=True)), np.zeros(problem.size))
     variance, covariance = np.zeros(problem.size), np.zeros((problem.shared, problem.shared))
+    loose = np.zeros(problem.size)
     shared = slice(problem.offsets[-1], None)
     for w, g in zip(weights, gaussians, strict=True):
-        off = g.path - mean
+        off = g.mean - mean
         variance += w * (g.variances + off**2)
         covariance += w * (g.corner + np.outer(off[shared], off[shared]))
+        loose += w * (g.kinds == Bar.OPEN)
+    variance[loose > COUNTS] = np.nan
+    covariance[(loose[shared] > COUNTS)[:, None] | (loose[shared] > COUNTS)] = np.nan
+    std, (lower, upper) = np.sqrt(variance), problem.bounds
+    low = np.where(np.isnan(std), lower, np.maximum(lower, mean - DEVIATIONS * std))
+    high = np.where(np.isnan(std), upper, np.minimum(upper, mean + DEVIATIONS * std))
     named = {minimum.start: float(weight) for minimum, weight in zip(minima, weights, strict=True)}
-    return Mixture(mean, np.sqrt(variance), covariance, named, 0, tuple(notes))
-
-
-def laplace(problem: Problem, minima: Sequence[Minimum], paths: Sequence[Array], rf: float) -> Mixture:
-    """The mixture over the distinct minima.
-
-    Args:
-        problem: The problem.
-        minima: Distinct minima, lowest first, whose paths are known.
-        paths: Their paths, flat, each of shape (size,).
-        rf: The last Rf.
-
-    Raises:
-        ValueError: No minimum has a positive definite Hessian.
-    """
-    from hpcda.action import Action
-
-    action = Action(problem)
-    lower, upper = problem.bounds
-    notes: list[str] = []
-    used: list[Minimum] = []
-    gaussians: list[Gaussian] = []
-    near = [m.action - minima[0].action <= NEGLIGIBLE and j < MOST for j, m in enumerate(minima)]
-    for minimum, path, close in zip(minima, paths, near, strict=True):
-        if not close:
-            continue
-        name = f"the minimum of start {minimum.start} (action {minimum.action:.6g})"
-        tiny = 1e-8 * (1.0 + np.abs(path))
-        held = int(((path <= lower + tiny) | (path >= upper - tiny)).sum())
-        try:
-            gaussians.append(gaussian(problem, path, action.hessian(path, rf)))
-        except NotPositiveDefiniteError as error:
-            at = f"; unknowns at a bound: {held}" if held else ""
-            notes.append(f"{name} was left out: {error}{at}")
-            continue
-        if held:
-            notes.append(
-                f"{name} lies at a bound in {held} of its unknowns, where a Gaussian overstates their spread"
-            )
-        used.append(minimum)
-    return replace(mixture(problem, used, gaussians, notes), far=near.count(False))
+    return Mixture(mean, std, low, high, covariance, named, far, tuple(missing))

@@ -8,7 +8,9 @@ units of the spread of each state along the path.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +24,9 @@ Array = npt.NDArray[np.float64]
 
 ACTION_TOLERANCE = 1e-6
 """Largest relative difference of two actions of one minimum."""
+VALLEY = 0.5
+"""Largest difference of two actions, in nats, of points that may lie in one flat valley: one standard
+deviation."""
 PATH_TOLERANCE = 1e-2
 """Largest difference of two paths of one minimum, in units of the spread of each state along the path."""
 
@@ -44,6 +49,8 @@ class Minimum:
         converged: Whether the minimiser reached its tolerance there.
         has_path: Whether the path was kept.
         ways: Way of starting -> number of starts that came here.
+        valley: Where it is a flat valley in which starts ended at several points: lowest and highest value of
+            each parameter among them.
     """
 
     action: float
@@ -59,6 +66,7 @@ class Minimum:
     converged: bool
     has_path: bool
     ways: dict[str, int] = field(default_factory=dict)
+    valley: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 def action_groups(action: Array, tolerance: Array) -> npt.NDArray[np.int64]:
@@ -188,6 +196,45 @@ def distinct_minima(
     return tuple(sorted(minima, key=lambda minimum: minimum.action)), note
 
 
+def in_valleys(
+    minima: Sequence[Minimum], one_valley: Callable[[Minimum, Minimum], bool]
+) -> tuple[Minimum, ...]:
+    """Count the points of one flat valley as one minimum, the lowest of them.
+
+    Args:
+        minima: Distinct minima, lowest first.
+        one_valley: Whether two of them, the lower one first, lie in one; asked where their actions are within
+            `VALLEY` and both paths were kept.
+    """
+    valleys: list[list[Minimum]] = []
+    for minimum in minima:
+        for valley in valleys:
+            lowest = valley[0]
+            near = minimum.action - lowest.action <= VALLEY and minimum.has_path and lowest.has_path
+            if near and one_valley(lowest, minimum):
+                valley.append(minimum)
+                break
+        else:
+            valleys.append([minimum])
+    return tuple(_as_one(valley) for valley in valleys)
+
+
+def _as_one(valley: Sequence[Minimum]) -> Minimum:
+    if len(valley) == 1:
+        return valley[0]
+    lowest, ways = valley[0], Counter[str]()
+    for point in valley:
+        ways.update(point.ways)
+    values = {name: [point.parameters[name] for point in valley] for name in lowest.parameters}
+    return replace(
+        lowest,
+        count=sum(point.count for point in valley),
+        starts=tuple(sorted(start for point in valley for start in point.starts)),
+        ways=dict(ways),
+        valley={name: (min(known), max(known)) for name, known in values.items()},
+    )
+
+
 def parameter_scale(file: RunFile, parameters: Array) -> Array:
     """Spread of each parameter: the width of its first guess, else its size."""
     if not parameters.shape[1]:
@@ -213,4 +260,5 @@ def _minimum(
         converged=header.reasons.get(int(outcome.reason[best]), ("", ""))[0].startswith("CONVERGED"),
         has_path=bool(kept.any()),
         ways={way: int(count) for way, count in zip(header.ways, ways, strict=True) if count},
+        valley={},
     )

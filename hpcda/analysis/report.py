@@ -7,6 +7,7 @@ import html
 from pathlib import Path
 from typing import Any
 
+from hpcda.analysis.bars import bar_words
 from hpcda.analysis.rundata import Run
 from hpcda.search.evidence import facts
 from hpcda.words import counted
@@ -47,12 +48,15 @@ _CAPTIONS = {
         "χ² band and no longer changes with Rf is the answer. Crosses mark starts that ended early."
     ),
     "Estimated path": (
-        "The candidate's states with two standard deviations of the path distribution, the data, and, "
-        "after the dotted line, what the model predicts from the last estimated state, beside data that "
-        "were kept back."
+        "The candidate's states with its own error bars (two standard deviations, no farther than the "
+        "bounds; none where the data leave a state open), the data, and, after the dotted line, what the "
+        "model predicts from the last estimated state, beside data that were kept back."
     ),
     "Final actions": "Actions at the last Rf, in rising order and counted, coloured by level.",
-    "Parameters": "Estimated parameters of every start, over its final action; the grey band is that of χ².",
+    "Parameters": (
+        "Estimated parameters of every start, over its final action; the grey band is that of χ², the blue "
+        "one the candidate's own error bar, missing where the data leave the parameter open."
+    ),
 }
 
 
@@ -82,6 +86,7 @@ def write_report(run: Run, summary: dict[str, Any], figures: dict[str, Path], pa
         _minima(summary),
         "<h2>The candidate</h2>" if summary["candidate"] else "",
         _candidate(summary),
+        _mixture(summary),
     ]
     for name, file in figures.items():
         image = base64.b64encode(file.read_bytes()).decode()
@@ -192,19 +197,40 @@ def _candidate(summary: dict[str, Any]) -> str:
     ):
         if candidate.get(key) is not None:
             rows[label] = f"RMSE {_number(candidate[key], 4)}"
-    spread = summary.get("distribution", {}).get("parameters", {})
-    true = candidate.get("true_parameters", {})
+    bars, true = candidate.get("error_bars", {}), candidate.get("true_parameters", {})
     table = [
         [
             name, _number(value, 7),
-            f"± {_number(spread[name]['std'], 2)}" if name in spread else "",
+            bar_words(value, bars[name]) if name in bars else "",
             _number(true.get(name), 7),
             "at a bound" if name in candidate["at_bound"] else "",
         ]
         for name, value in candidate["parameters"].items()
     ]  # fmt: skip
-    heads = ["parameter", "estimate", "standard deviation", "truth", ""]
+    heads = ["parameter", "estimate", "its standard deviation", "truth", ""]
     return _list(rows) + (_rows(heads, table, text=1) if table else "")
+
+
+def _mixture(summary: dict[str, Any]) -> str:
+    """The distribution over several minima, which is none of theirs."""
+    mixture = summary.get("distribution")
+    if mixture is None or not mixture["parameters"] or len(mixture["weights"]) + len(mixture["missing"]) < 2:
+        return ""
+    weights = ", ".join(f"start {start} {weight:.3g}" for start, weight in mixture["weights"].items())
+    missing = "".join(f" Missing: {one}." for one in mixture["missing"])
+    table = [
+        [
+            name, "" if one["std"] is None else _number(one["mean"], 6),
+            "open" if one["std"] is None else f"± {_number(one['std'], 2)}",
+        ]
+        for name, one in mixture["parameters"].items()
+    ]  # fmt: skip
+    heads = ["parameter", "mean of the mixture", "standard deviation of the mixture"]
+    return (
+        "<h2>All minima together</h2>"
+        f"<p>Each minimum's Gaussian with its weight: {_text(weights)}.{_text(missing)}</p>"
+        + _rows(heads, table, text=1)
+    )
 
 
 def _ways(summary: dict[str, Any]) -> str:

@@ -13,16 +13,28 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from hpcda.action import Action
+from hpcda.analysis.bars import KINDS
 from hpcda.analysis.candidate import Band, Separation, separation
 from hpcda.analysis.labelled import labelled_run, labelled_window
-from hpcda.analysis.laplace import Mixture, laplace
-from hpcda.analysis.levels import Minimum, distinct_minima, parameter_scale
+from hpcda.analysis.laplace import (
+    MOST,
+    NEGLIGIBLE,
+    Bar,
+    Gaussian,
+    Mixture,
+    NotAMinimumError,
+    gaussian,
+    mixture,
+)
+from hpcda.analysis.levels import VALLEY, Minimum, distinct_minima, in_valleys, parameter_scale
 from hpcda.analysis.outcome import Outcome, collect, joined
 from hpcda.analysis.outliers import Outlier, outliers, told
 from hpcda.analysis.parallel import Mapping
 from hpcda.analysis.prediction import Prediction, first_errors, observe, rmse, run_on
+from hpcda.analysis.valley import one_valley, straight_valley
 from hpcda.errors import CompilerError, InputError, Mistake
-from hpcda.linalg.blocktridiagonal import NotBlockTridiagonalError
+from hpcda.linalg.blocktridiagonal import NotBlockTridiagonalError, NotPositiveDefiniteError
 from hpcda.models.flow import End
 from hpcda.problem import Problem, Window
 from hpcda.search.conclusion import Conclusion, conclude
@@ -34,6 +46,8 @@ from hpcda.store.windows import StoredWindow
 from hpcda.words import counted
 
 Array = npt.NDArray[np.float64]
+WALKS = 32
+"""Pairs of minima between which a curved valley is followed."""
 
 
 def open_run(path: str | os.PathLike[str], problem: Problem | None = None) -> Run:
@@ -75,6 +89,8 @@ class Run:
         self._predictions: dict[tuple[int | None, int], Prediction] = {}
         self._mapping: Mapping = in_turn
         self._parts = 1
+        self._gaussians: dict[int, Gaussian | str] = {}
+        self._walks = 0
 
     def __repr__(self) -> str:
         header = self.file.header
@@ -123,10 +139,46 @@ class Run:
 
     @cached_property
     def minima(self) -> tuple[Minimum, ...]:
-        """Distinct minima at the last Rf, lowest first."""
+        """Distinct minima at the last Rf, lowest first; the points of one flat valley are one."""
         minima, note = distinct_minima(self.file, self.outcome, self._mapping, self._parts)
         self._note(note)
-        return minima
+        try:
+            found = in_valleys(minima, self._one_valley)
+            near = [m for m in found[1:] if not m.has_path and m.action - found[0].action <= VALLEY]
+            if near and self._is_loose(found[0]):
+                self._note(
+                    f"{counted(len(near), 'minimum', 'minima')} of nearly the lowest action kept no path "
+                    f"(keep_paths = {self.file.header.keep_paths!r}) and may be points of the lowest one's "
+                    "flat valley"
+                )
+            return found
+        except (InputError, CompilerError) as error:
+            self._note(
+                "minima of nearly equal actions are counted apart, though they may be points of one flat "
+                f"valley: {str(error).splitlines()[0]}"
+            )
+            return minima
+
+    def _one_valley(self, lower: Minimum, other: Minimum) -> bool:
+        if not any(self._is_loose(minimum) for minimum in (lower, other)):
+            return False
+        rf = float(self.file.header.rf[-1])
+        one, two = self._flat_path(lower), self._flat_path(other)
+        if straight_valley(self._action, one, two, rf):
+            return True
+        self._walks += 1
+        if self._walks > WALKS:
+            self._note(
+                f"more than {WALKS} pairs of minima may lie in one flat valley: those asked last are counted "
+                "apart"
+            )
+            return False
+        return one_valley(self._action, one, two, rf)
+
+    def _is_loose(self, minimum: Minimum) -> bool:
+        """Whether something is open at a minimum."""
+        found = self._gaussian(minimum)
+        return not isinstance(found, str) and bool((found.kinds == Bar.OPEN).any())
 
     @property
     def candidate(self) -> Minimum | None:
@@ -199,6 +251,7 @@ class Run:
             probed=probes(set(self.minima[0].starts), parents, dict(zip(numbers, ways, strict=True)))
             if self.minima
             else 0,
+            left_open=self.left_open,
         )
 
     def _distance(self, minimum: Minimum) -> float:
@@ -293,37 +346,116 @@ class Run:
         return self.candidate.start
 
     @cached_property
+    def _action(self) -> Action:
+        return Action(self.problem)
+
+    def _flat_path(self, minimum: Minimum) -> Array:
+        return self.problem.join(*self.file.path(minimum.start))
+
+    def _gaussian(self, minimum: Minimum) -> Gaussian | str:
+        """The Gaussian at a minimum, or why there is none.
+
+        Raises:
+            InputError: The problem cannot be made again.
+            CompilerError: There is no C compiler to compile the action with.
+        """
+        if not minimum.has_path:
+            return "its path was not kept"
+        if minimum.start not in self._gaussians:
+            action, path = self._action, self._flat_path(minimum)
+            _, gradient, values = action.derivatives(path, float(self.file.header.rf[-1]))
+            csr = (action.sparsity.indptr, action.sparsity.indices, values)
+            made: Gaussian | str
+            try:
+                made = gaussian(self.problem, path, csr, gradient)
+            except (NotAMinimumError, NotPositiveDefiniteError, NotBlockTridiagonalError) as error:
+                made = str(error)
+            self._gaussians[minimum.start] = made
+        return self._gaussians[minimum.start]
+
+    @cached_property
+    def bars(self) -> Gaussian | None:
+        """The Gaussian at the candidate, flat: its error bars; None with a note where there is none."""
+        found = None if self.candidate is None else self.bars_of(self.candidate)
+        if found is not None and found.downward:
+            self._note(
+                "the action falls along a direction that counts as open: the candidate is a saddle of it, or "
+                "lies at a kink of the model"
+            )
+        return found
+
+    def bars_of(self, minimum: Minimum) -> Gaussian | None:
+        """The Gaussian at a minimum, flat; None with a note where there is none."""
+        try:
+            found = self._gaussian(minimum)
+        except (InputError, CompilerError) as error:
+            found = str(error).splitlines()[0]
+        if isinstance(found, str):
+            self._note(f"no error bars at the minimum of start {minimum.start}: {found}")
+            return None
+        return found
+
+    def error_bars(self, window: int = 0) -> xr.Dataset:
+        """The candidate with its own error bars in one window.
+
+        Variables `estimate`, `std`, `low`, `high`, `kind` (time, state), the same with `parameter_`, and with
+        `varying_` where parameters belong to one time. `kind` is "gaussian", "at bound" or "open"; only the
+        first has a `std`. `low` and `high` are two standard deviations away, never beyond the bounds; at a
+        bound they hold 95 %; of what is open they are the bounds. The attribute `open` names what the data
+        leave open.
+
+        Raises:
+            ValueError: The candidate has no Gaussian.
+        """
+        found = self.bars
+        if found is None:
+            raise ValueError("; ".join(self.notes) or "there is no candidate")
+        words = np.array([KINDS[Bar(k)] for k in sorted(KINDS)])[found.kinds]
+        values = {
+            "estimate": found.path, "std": found.std, "low": found.low, "high": found.high, "kind": words,
+        }  # fmt: skip
+        return self._labelled(values, window, {"open": list(self.left_open)})
+
+    @cached_property
+    def left_open(self) -> tuple[str, ...]:
+        """Parameters and initial states of the candidate that the data leave open, "p with q" together."""
+        return () if self.bars is None else tuple(flat.name for flat in self.bars.flats)
+
+    @cached_property
     def mixture(self) -> Mixture:
         """The Laplace mixture over the distinct minima as flat vectors.
 
         Raises:
             InputError: The problem cannot be made again.
             CompilerError: There is no C compiler to compile the action with.
-            ValueError: No minimum has a path and a positive definite Hessian.
+            ValueError: The candidate has no Gaussian, so that what is left would be the distribution of
+                others.
         """
-        problem = self.problem
-        kept = [minimum for minimum in self.minima if minimum.has_path]
-        if not kept:
-            raise ValueError("no path of a minimum was kept")
-        paths = [problem.join(*self.file.path(minimum.start)) for minimum in kept]
-        mixture = laplace(problem, kept, paths, float(self.file.header.rf[-1]))
-        if len(kept) < len(self.minima):
-            note = counted(
-                len(self.minima) - len(kept),
-                "minimum without a path is not in the distribution",
-                "minima without a path are not in the distribution",
-            )
-            mixture = replace(mixture, notes=(*mixture.notes, note))
-        for note in mixture.notes:
-            self._note(note)
-        return mixture
+        if self.candidate is None:
+            raise ValueError("there is no candidate")
+        near = [m for m in self.minima if m.action - self.candidate.action <= NEGLIGIBLE]
+        made = [self._gaussian(minimum) for minimum in near[:MOST]]
+        missing = [
+            f"the minimum of start {minimum.start} (action {minimum.action:.6g}): {why}"
+            for minimum, why in zip(near, made, strict=False)
+            if isinstance(why, str)
+        ]
+        if isinstance(made[0], str):
+            raise ValueError(missing[0])
+        used = [(m, g) for m, g in zip(near, made, strict=False) if not isinstance(g, str)]
+        if len(near) > MOST:
+            missing.append(counted(len(near) - MOST, "minimum more", "minima more") + f" than {MOST}")
+        if missing:
+            self._note("missing in the distribution: " + "; ".join(missing))
+        minima, gaussians = zip(*used, strict=True)
+        return mixture(self.problem, minima, gaussians, missing, len(self.minima) - len(near))
 
     @cached_property
     def known_mixture(self) -> Mixture | None:
         """`mixture`, or None with a note where it cannot be had."""
         try:
             return self.mixture
-        except (InputError, CompilerError, NotBlockTridiagonalError, ValueError) as error:
+        except (InputError, CompilerError, ValueError) as error:
             self._note(f"no path distribution: {str(error).splitlines()[0]}")
             return None
 
@@ -336,29 +468,39 @@ class Run:
         return self.distribution_of(0)
 
     def distribution_of(self, window: int = 0) -> xr.Dataset:
-        """The distribution in one window: `mean`, `std` (time, state), `parameter_mean`, `parameter_std`."""
-        header, mixture = self.file.header, self.mixture
-        means, parameters = self.problem.split(mixture.mean)
-        stds, parameter_stds = self.problem.split(mixture.std)
+        """The distribution over all minima of weight in one window.
+
+        Variables `mean`, `std`, `low`, `high` (time, state), the same with `parameter_`, and with `varying_`
+        where parameters belong to one time; `weight` (minimum), with the `start` of each. They are those of
+        the mixture, not of one minimum; for the candidate's own see `error_bars`. `std` is NaN of what is
+        open; `low` and `high` are two of them from the mean, never beyond the bounds. The attribute `missing`
+        names minima of weight that are not in it.
+        """
+        made = self.mixture
+        values = {"mean": made.mean, "std": made.std, "low": made.low, "high": made.high}
+        labelled = self._labelled(values, window, {"missing": list(made.missing)})
+        weights = {"weight": ("minimum", list(made.weights.values()))}
+        return labelled.assign(weights).assign_coords(start=("minimum", list(made.weights)))
+
+    def _labelled(self, values: dict[str, Array], window: int, attrs: dict[str, Any]) -> xr.Dataset:
+        """Flat vectors as arrays of one window and of the parameters."""
+        header = self.file.header
         states = len(header.state)
-        data: dict[str, Any] = {
-            "mean": (("time", "state"), means[window][:, :states]),
-            "std": (("time", "state"), stds[window][:, :states]),
-            "parameter_mean": ("parameter", parameters),
-            "parameter_std": ("parameter", parameter_stds),
-            "weight": ("minimum", list(mixture.weights.values())),
-        }
         coords: dict[str, Any] = {
             "time": ("time", self.windows[window].t, {"units": header.time_unit}),
             "state": list(header.state),
             "parameter": list(header.parameter),
-            "start": ("minimum", list(mixture.weights)),
         }
+        data: dict[str, Any] = {}
         if len(header.unknown) > states:
             coords["varying"] = list(header.unknown[states:])
-            data["varying_mean"] = (("time", "varying"), means[window][:, states:])
-            data["varying_std"] = (("time", "varying"), stds[window][:, states:])
-        return xr.Dataset(data, coords, {"notes": "; ".join(mixture.notes)})
+        for name, flat in values.items():
+            blocks, parameters = self.problem.split(flat)
+            data[name] = (("time", "state"), blocks[window][:, :states])
+            data[f"parameter_{name}"] = ("parameter", parameters)
+            if len(header.unknown) > states:
+                data[f"varying_{name}"] = (("time", "varying"), blocks[window][:, states:])
+        return xr.Dataset(data, coords, attrs)
 
     def predicted(
         self, start: int | None = None, window: int = 0, t: npt.ArrayLike | None = None

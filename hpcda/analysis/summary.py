@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hpcda.analysis.bars import bar_words, parameter_bars
 from hpcda.analysis.levels import Minimum
 from hpcda.analysis.prediction import Prediction, observed_states, prediction_errors, rmse, valid_time
 from hpcda.analysis.rundata import Run
@@ -26,7 +27,7 @@ GIVEN_UP = "too far above the lowest level"
 MOST_OUTLIERS = 1000
 """Outliers that are listed."""
 SHOWN = 12
-"""Minima that the table for people shows."""
+"""Minima, and parameters of the candidate, that the tables for people show."""
 
 
 def summarize(run: Run) -> dict[str, Any]:
@@ -37,8 +38,8 @@ def summarize(run: Run) -> dict[str, Any]:
 
     Returns:
         Keys: version, run, model, starts, asked, complete, stopped, failed, failed_reasons, stopped_reasons,
-            data, band,
-        minima, candidate, verdict, outliers, timing, ladder, ways, provenance, notes.
+            data, band, minima, candidate, verdict, outliers, distribution (where there is one), timing,
+            ladder, ways, provenance, notes.
     """
     header, outcome = run.file.header, run.outcome
     names = {code: name for code, (name, _) in header.reasons.items()}
@@ -66,7 +67,7 @@ def summarize(run: Run) -> dict[str, Any]:
         | reasons(stopped & ~given_up),
         "data": header.measured,
         "band": {"low": run.band.low, "high": run.band.high, "scale": run.band.scale},
-        "minima": [as_record(minimum) for minimum in run.minima],
+        "minima": [minimum_record(run, minimum) for minimum in run.minima],
         "candidate": candidate_record(run),
         "verdict": {
             "code": run.verdict.code,
@@ -75,13 +76,14 @@ def summarize(run: Run) -> dict[str, Any]:
             "evidence": run.evidence.record(),
         },
         "outliers": [asdict(one) for one in run.outliers[:MOST_OUTLIERS]],
+        "distribution": distribution_record(run),
         "timing": timing(run),
         "ladder": {"rf": header.rf, "beta": header.beta, "alpha": header.alpha},
         "ways": ways(run),
         "provenance": header.provenance,
         "notes": run.notes,
     }
-    return {key: plain(value) for key, value in summary.items()}
+    return {key: plain(value) for key, value in summary.items() if value is not None or key != "distribution"}
 
 
 def as_record(minimum: Minimum) -> dict[str, Any]:
@@ -89,6 +91,39 @@ def as_record(minimum: Minimum) -> dict[str, Any]:
     record = asdict(minimum)
     record["starts"] = list(minimum.starts)
     return record
+
+
+def minimum_record(run: Run, minimum: Minimum) -> dict[str, Any]:
+    """One minimum with its own error bars, where it counts in the distribution."""
+    record = as_record(minimum)
+    mixture = run.known_mixture
+    if mixture is not None and minimum.start in mixture.weights:
+        found = run.bars_of(minimum)
+        assert found is not None
+        record["error_bars"] = parameter_bars(run.problem, found)
+        record["weight"] = mixture.weights[minimum.start]
+    return record
+
+
+def distribution_record(run: Run) -> dict[str, Any] | None:
+    """The mixture of all minima: its own mean and standard deviation of the parameters; None without one."""
+    mixture = run.known_mixture
+    if mixture is None:
+        return None
+    first = run.problem.offsets[-1]
+    return {
+        "weights": {str(start): weight for start, weight in mixture.weights.items()},
+        "missing": list(mixture.missing),
+        "parameters": {
+            name: {
+                "mean": float(mixture.mean[k]),
+                "std": float(mixture.std[k]),
+                "low": float(mixture.low[k]),
+                "high": float(mixture.high[k]),
+            }
+            for k, name in enumerate(run.file.header.parameter, first)
+        },
+    }
 
 
 def candidate_record(run: Run) -> dict[str, Any] | None:
@@ -103,7 +138,11 @@ def candidate_record(run: Run) -> dict[str, Any] | None:
         separation=asdict(apart),
         plateau=None if settled is None else asdict(settled),
         at_bound=at_bound(run),
+        left_open=list(run.left_open),
     )
+    if run.bars is not None:
+        record["error_bars"] = parameter_bars(run.problem, run.bars)
+        record["flat_directions"] = [dict(flat.moves) for flat in run.bars.flats]
     if candidate.has_path:
         record.update(truth_errors(run))
         record.update(prediction_record(run))
@@ -342,7 +381,24 @@ def _candidate(summary: dict[str, Any]) -> list[str]:
             lines.append(f"  {label:<15} RMSE {candidate[key]:.4g}")
     if candidate["at_bound"]:
         lines.append(f"  at a bound      {', '.join(candidate['at_bound'])}")
-    return lines
+    return lines + _parameters(candidate)
+
+
+def _parameters(candidate: dict[str, Any]) -> list[str]:
+    """The candidate's parameters, each with its own error bar."""
+    bars = candidate.get("error_bars")
+    if not bars:
+        return []
+    width = max(len(name) for name in list(bars)[:SHOWN])
+    rows = []
+    for name, bar in list(bars.items())[:SHOWN]:
+        value = candidate["parameters"][name]
+        span = candidate["valley"].get(name)
+        ends = f"; starts ended from {span[0]:.4g} to {span[1]:.4g}" if span and bar["kind"] == "open" else ""
+        rows.append(f"{name:<{width}}  {value:.6g} {bar_words(value, bar)}{ends}")
+    if len(bars) > SHOWN:
+        rows.append(f"… and {len(bars) - SHOWN} more, all in summary.json")
+    return [f"  {'' if k else 'parameters':<15} {row}" for k, row in enumerate(rows)]
 
 
 def _wrapped(text: str, title: str = "  ") -> list[str]:

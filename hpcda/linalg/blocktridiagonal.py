@@ -20,15 +20,17 @@ block.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import LinAlgError, cholesky, solve_triangular
+from scipy.linalg import LinAlgError, cholesky, eigh, solve_triangular
 
 Array = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
+ROUNDING = 1e-14
+"""Eigenvalues smaller than this part of the numbers that they are differences of are rounding alone."""
 
 
 class NotPositiveDefiniteError(Exception):
@@ -134,12 +136,58 @@ class BlockTridiagonal:
             begin = end
         return cls(tuple(chains), corner)
 
+    def reversed(self) -> BlockTridiagonal:
+        """The same matrix with the blocks of every chain in reverse order; the border stays."""
+        turned = (
+            Chain(
+                chain.diagonal[::-1],
+                tuple(block.T for block in reversed(chain.below)),
+                chain.border[::-1],
+            )
+            for chain in self.chains
+        )
+        return BlockTridiagonal(tuple(turned), self.corner)
+
     def cholesky(self) -> Factor:
         """Factor the matrix.
 
         Raises:
             NotPositiveDefiniteError: It is not positive definite.
         """
+        factors, schur = self._eliminated(_cholesky)
+        return Factor(factors, _cholesky(schur, None, 0))
+
+    def lifted(self, least: float) -> tuple[tuple[Chain, ...], Array, tuple[Lift, ...]]:
+        """Eliminate the chains; eigenvalues of a pivot below `least` are lifted to it.
+
+        What is lifted is a diagonal block: the factor is that of a positive definite matrix which differs
+        from this one by the lifts alone. Negative eigenvalues change their sign where that is more, so that
+        what follows does not grow without bound. Eigenvalues that rounding hides are lifted to what it
+        leaves.
+
+        Args:
+            least: Least eigenvalue of a pivot D_i - G_i G_iᵀ, above 0.
+
+        Returns:
+            The chains of the factor, the border's Schur complement C - Σ W_i W_iᵀ, shape (P, P), and the
+            lifts.
+
+        Raises:
+            NotPositiveDefiniteError: An entry is not finite.
+        """
+        lifts: list[Lift] = []
+
+        def pivot(block: Array, chain: int, k: int) -> Array:
+            size = float(np.abs(self.chains[chain].diagonal[k]).max(initial=0.0))
+            lower, lift = lifted_cholesky(block, least, size, chain, k)
+            if lift is not None:
+                lifts.append(lift)
+            return lower
+
+        factors, schur = self._eliminated(pivot)
+        return factors, schur, tuple(lifts)
+
+    def _eliminated(self, pivot: Callable[[Array, int, int], Array]) -> tuple[tuple[Chain, ...], Array]:
         schur = self.corner.copy()
         factors = []
         for number, chain in enumerate(self.chains):
@@ -154,11 +202,68 @@ class BlockTridiagonal:
                     block = block - g @ g.T
                     strip = strip - border[-1] @ g.T
                     below.append(g)
-                lower.append(_cholesky(block, number, k))
+                lower.append(pivot(block, number, k))
                 border.append(_solve(lower[-1], strip.T).T)
                 schur -= border[-1] @ border[-1].T
             factors.append(Chain(tuple(lower), tuple(below), tuple(border)))
-        return Factor(tuple(factors), _cholesky(schur, None, 0))
+        return tuple(factors), schur
+
+
+@dataclass(frozen=True)
+class Lift:
+    """Directions of one pivot in which the matrix was too small, and was lifted.
+
+    Attributes:
+        chain: Chain of the pivot; None for the border.
+        block: Block of that chain.
+        directions: Orthonormal eigenvectors of the pivot, shape (b, f).
+        curvatures: Their eigenvalues before, rising, shape (f,).
+        raised: What they were lifted to; those below -raised changed their sign instead.
+    """
+
+    chain: int | None
+    block: int
+    directions: Array
+    curvatures: Array
+    raised: float
+
+
+def lifted_cholesky(
+    block: Array, least: float, size: float, chain: int | None = None, k: int = 0
+) -> tuple[Array, Lift | None]:
+    """Cholesky factor of a symmetric matrix whose eigenvalues below `least` are lifted to it.
+
+    Args:
+        block: Shape (b, b).
+        least: Least eigenvalue, above 0.
+        size: Size of the numbers that the block is a difference of: eigenvalues below its rounding error are
+            lifted to that.
+        chain: Where the block stands, for the record.
+        k: The same.
+
+    Returns:
+        L, and what was lifted, None for nothing.
+
+    Raises:
+        NotPositiveDefiniteError: An entry is not finite.
+    """
+    if not len(block):
+        return block, None
+    try:
+        lower = _cholesky(block, chain, k)
+        if np.sum(_solve(lower, np.eye(len(lower))) ** 2) <= 1.0 / least:  # the trace of the inverse
+            return lower, None
+    except NotPositiveDefiniteError:
+        if not np.isfinite(block).all():
+            raise
+    values, vectors = eigh(block, check_finite=False)
+    raised = max(least, ROUNDING * size)
+    low = values < raised
+    if not low.any():
+        return _cholesky(block, chain, k), None
+    directions = vectors[:, low]
+    whole = block + (directions * (np.maximum(raised, -values[low]) - values[low])) @ directions.T
+    return _cholesky(whole, chain, k), Lift(chain, k, directions, values[low], raised)
 
 
 @dataclass(frozen=True)
@@ -201,6 +306,13 @@ class Factor:
         total += sum(np.log(np.diagonal(block)).sum() for chain in self.chains for block in chain.diagonal)
         return float(2.0 * total)
 
+    @property
+    def corner_covariance(self) -> Array:
+        """Block of the inverse that belongs to the border, shape (P, P)."""
+        half = _solve(self.corner, np.eye(len(self.corner)))
+        covariance: Array = half.T @ half
+        return covariance
+
     def solve(self, right: Array) -> Array:
         """X in A x = right.
 
@@ -236,9 +348,7 @@ class Factor:
 
     def selected_inverse(self) -> SelectedInverse:
         """Diagonal blocks of the inverse, and its border."""
-        size = len(self.corner)
-        half = _solve(self.corner, np.eye(size))
-        corner = half.T @ half
+        corner = self.corner_covariance
         diagonals, borders = [], []
         for chain in self.chains:
             diagonal: list[Array] = []

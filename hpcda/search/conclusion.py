@@ -75,6 +75,11 @@ class Conclusion(enum.Enum):
         "is something lower in the same valley. Raise solver.max_iterations; where the valley is flat, the "
         "data leave some parameters open: give them priors or bounds."
     )
+    CONSISTENT_PARAMETERS_OPEN = (
+        "The lowest level agrees with the data and is confirmed, but it is a flat valley: other values of "
+        "what the evidence names fit as well. Take the other estimates; for these give priors, fix them, or "
+        "measure what depends on them."
+    )
     NOT_ENOUGH_MEASUREMENTS = (
         "The lowest level agrees with the data, but so do many others, or there are fewer data values than "
         "unknowns: the data do not determine the path. Measure more quantities or a longer window, or add "
@@ -130,6 +135,7 @@ def conclude(
     absorbed: int = 0,
     priors: int = 0,
     probed: int = 0,
+    left_open: Sequence[str] = (),
 ) -> tuple[Conclusion, Evidence]:
     """Judge the lowest level.
 
@@ -145,10 +151,12 @@ def conclude(
             parameters.
         priors: Number of Gaussian priors in the action.
         probed: Escapes from the lowest level that have ended.
+        left_open: Parameters and initial states that the data leave open there; () where that is not known.
     """
     noise = Noise(data + priors, absorbed)
     levels = joined(levels, DEVIATIONS * noise.scale)
     evidence = evidence_of(levels, tried, noise, settled, predicted, complete, probed)
+    evidence = replace(evidence, left_open=tuple(left_open))
     found = _judged(evidence)
     if complete < 1.0 and (levels or not any(tried.values())):
         so_far = found.code if levels else None
@@ -171,7 +179,9 @@ def _judged(evidence: Evidence) -> Conclusion:
         return Conclusion.CONSISTENT_RIVALS_REMAIN
     if evidence.plateau is None:
         return Conclusion.CONSISTENT_NOT_SETTLED
-    return Conclusion.CONSISTENT_AND_STABLE if confirmed(evidence) else Conclusion.CONSISTENT_NOT_CONFIRMED
+    if not confirmed(evidence):
+        return Conclusion.CONSISTENT_NOT_CONFIRMED
+    return Conclusion.CONSISTENT_PARAMETERS_OPEN if evidence.left_open else Conclusion.CONSISTENT_AND_STABLE
 
 
 def _fit(evidence: Evidence) -> Conclusion | None:

@@ -27,6 +27,9 @@ FEW = 40.0
 ALIKE = 0.05
 """Distance of two paths, in units of the states' spread, up to which they say the same."""
 
+NAMED = 12
+"""Open parameters and initial states that are named to people."""
+
 
 @dataclass(frozen=True)
 class Level:
@@ -131,6 +134,8 @@ class Evidence:
         complete: Share of the starts asked for that have ended.
         probed: Escapes from the lowest level; none of them found a lower one.
         converged: Whether the minimiser came to its tolerance at the lowest level.
+        left_open: Parameters and initial states that the data leave open at the lowest level, "p with q"
+            where they can only move together.
         so_far: Of incomplete ensembles, the code of what the starts that have ended would say by themselves.
     """
 
@@ -152,12 +157,14 @@ class Evidence:
     complete: float
     probed: int = 0
     converged: bool = True
+    left_open: tuple[str, ...] = ()
     so_far: str | None = None
 
     def record(self) -> dict[str, Any]:
         """As plain values, for JSON."""
         plain = dict(vars(self))
         plain["hits"] = {way: dict(vars(hits)) for way, hits in self.hits.items()}
+        plain["left_open"] = list(self.left_open)
         return plain
 
 
@@ -265,6 +272,10 @@ def facts(record: Mapping[str, Any]) -> dict[str, str]:
         found["ways"] = agreed
     if record["probed"]:
         found["escapes from it"] = f"{record['probed']}, to nothing lower"
+    if record.get("left_open"):
+        names = list(record["left_open"])
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        found["left open"] = "; ".join(names[:NAMED]) + more + ": other values fit as well"
     if record["predicted"] is not None:
         found["first prediction"] = f"{record['predicted']:.3g} times the noise"
     if record["complete"] < 1.0:

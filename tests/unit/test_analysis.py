@@ -368,8 +368,9 @@ def test_another_problem_is_refused(separate):
 
 
 def test_a_minimum_that_is_none_is_left_out_with_a_note(run):
-    with pytest.raises(ValueError, match="not positive definite"):
+    with pytest.raises(ValueError, match=r"start \d+ .*it is no minimum"):
         _ = run.mixture
+    assert run.bars is None and any("no error bars at the minimum of start" in note for note in run.notes)
 
 
 def test_nothing_ran(tmp_path):

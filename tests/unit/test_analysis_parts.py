@@ -9,9 +9,10 @@ import synthetic_run
 
 from hpcda.action import Action
 from hpcda.analysis.candidate import Band, separation
+from hpcda.analysis.curvature import blocks_of
 from hpcda.analysis.figures.levels import moved_apart
 from hpcda.analysis.figures.style import short, unit_label
-from hpcda.analysis.laplace import Gaussian, blocks_of, gaussian, laplace, mixture
+from hpcda.analysis.laplace import Gaussian, gaussian, mixture
 from hpcda.analysis.levels import Minimum, action_groups
 from hpcda.analysis.parallel import workers
 from hpcda.analysis.prediction import (
@@ -25,7 +26,6 @@ from hpcda.analysis.prediction import (
 )
 from hpcda.analysis.summary import plain
 from hpcda.models.model import Model, Parameter, State, Stimulus
-from hpcda.problem import Estimated
 from hpcda.search.plateau import plateau
 
 
@@ -221,31 +221,25 @@ def test_gaussian_of_windows_that_share_parameters():
     np.testing.assert_allclose(made.variances, np.diagonal(np.linalg.inv(matrix)), rtol=1e-8)
 
 
+def plain_gaussian(path, variances, logdet):
+    std, n = np.sqrt(variances), len(path)
+    kinds = np.zeros(n, np.int8)
+    low, high = path - 2 * std, path + 2 * std
+    return Gaussian(path, variances, logdet, np.diag(variances[-1:]), kinds, low, high, np.zeros(n))
+
+
 def test_mixture_of_two():
     """Weights, mean and variance of two Gaussians of one dimension each, by hand."""
     problem, *_ = synthetic_run.make_problem(times=5)
     n = problem.size
-    one = Gaussian(np.zeros(n), np.full(n, 1.0), 0.0, np.eye(1))
-    two = Gaussian(np.full(n, 2.0), np.full(n, 3.0), 2 * np.log(2.0), 3 * np.eye(1))
-    made = mixture(problem, [minimum(10.0, start=4), minimum(10.0, start=6)], [one, two], ["a note"])
+    one = plain_gaussian(np.zeros(n), np.full(n, 1.0), 0.0)
+    two = plain_gaussian(np.full(n, 2.0), np.full(n, 3.0), 2 * np.log(2.0))
+    made = mixture(problem, [minimum(10.0, start=4), minimum(10.0, start=6)], [one, two], ["start 9"])
     assert made.weights == pytest.approx({4: 2 / 3, 6: 1 / 3})
     np.testing.assert_allclose(made.mean, 2 / 3)
     np.testing.assert_allclose(made.std**2, 2 / 3 * (1 + 4 / 9) + 1 / 3 * (3 + 16 / 9))
     np.testing.assert_allclose(made.parameter_covariance, made.std[-1] ** 2)
-    assert made.notes == ("a note",)
-
-
-def test_minimum_far_above_and_minimum_at_a_bound():
-    problem, _, truths = synthetic_run.make_problem(times=21)
-    problem = replace(problem, parameters=(Estimated("rho", (15.0, 40.0), (0.0, 28.0)),))
-    path = problem.join([truths[0].states[:21]], [28.0])
-    rf = 1.0  # weak: the measured state and the model hold each other, the Hessian is positive definite
-    action = Action(problem)
-    for _ in range(60):
-        _, gradient = action.gradient(path, rf)
-        path = path - np.linalg.solve(dense(action.hessian(path, rf), problem.size), gradient)
-    at_bound = replace(problem, parameters=(Estimated("rho", (15.0, 40.0), (0.0, float(path[-1]))),))
-    low = action.value(path, rf).total
-    made = laplace(at_bound, [minimum(low), minimum(low + 100, start=1)], [path, path], rf)
-    assert made.far == 1 and made.weights == {0: 1.0}
-    assert "at a bound in 1 of" in made.notes[0]
+    assert made.missing == ("start 9",)
+    assert made.low[-1] == 0.0  # rho >= 0
+    with pytest.raises(ValueError, match="start 9"):
+        mixture(problem, [], [], ["start 9"])

@@ -16,7 +16,7 @@ from hpcda.build import build_problem
 from hpcda.job import load_job
 from hpcda.search import WAYS, Conclusion, Level, Scene, conclude
 from hpcda.search.conclusion import EASY, EASY_PROBES, ENOUGH, MANY, PREDICTS, PROBES, SURE, TOGETHER
-from hpcda.search.evidence import FEW, RIVAL, facts
+from hpcda.search.evidence import FEW, NAMED, RIVAL, facts
 
 DATA, ABSORBED = 1000, 20
 HALF, SCALE = (DATA - ABSORBED) / 2, math.sqrt(DATA / 2)
@@ -52,6 +52,17 @@ def test_consistent_and_stable():
     assert evidence.z == pytest.approx(0.0) and evidence.gap == pytest.approx(50 * DEVIATION / SCALE)
     assert evidence.freedom == DATA - ABSORBED and evidence.agreement is True and not evidence.few
     assert [one for one in Conclusion if one.stable] == [Conclusion.CONSISTENT_AND_STABLE]
+
+
+def test_what_is_left_open_is_named_and_not_stable():
+    found, evidence = judged(LOW, FAR, left_open=("p with q", "y(0)"))
+    assert found is Conclusion.CONSISTENT_PARAMETERS_OPEN and not found.stable
+    assert facts(evidence.record())["left open"] == "p with q; y(0): other values fit as well"
+    many = judged(LOW, FAR, left_open=[f"q{k}" for k in range(NAMED + 3)])[1]
+    assert facts(many.record())["left open"].endswith(f"q{NAMED - 1} and 3 more: other values fit as well")
+    rivals = judged(LOW, replace(LOW, action=LOW.action + 1), left_open=("q",))
+    assert rivals[0] is Conclusion.CONSISTENT_RIVALS_REMAIN and rivals[1].left_open == ("q",)
+    assert said(level(noise=1), FAR, left_open=("q",)) is Conclusion.CONSISTENT_NOT_CONFIRMED
 
 
 def test_the_band_counts_what_the_unknowns_absorb():

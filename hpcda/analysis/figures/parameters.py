@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from matplotlib.ticker import MaxNLocator
 
+from hpcda.analysis.bars import parameter_bars
 from hpcda.analysis.figures.style import (
     BLUE,
     INK,
@@ -26,7 +26,7 @@ PANELS = 12
 
 
 def draw_parameters(run: Run, path: Path) -> Path:
-    """Draw parameters: one panel each, coloured by level, with truth and error bar where known.
+    """Draw parameters: one panel each, coloured by level, with truth and the candidate's error bar.
 
     Args:
         run: The run; it must estimate a shared parameter.
@@ -36,7 +36,7 @@ def draw_parameters(run: Run, path: Path) -> Path:
     names = header.parameter[:PANELS]
     columns = min(len(names), 3 if len(names) != 4 else 2)
     rows = -(-len(names) // columns)
-    spread = _spread(run)
+    bars = None if run.bars is None else parameter_bars(run.problem, run.bars)
     with figure(PAGE if columns > 1 else 4.6, 0.9 + 2.0 * rows) as made:
         grid: Any = made.subplots(rows, columns, sharey=True, squeeze=False)
         handles: dict[str, Any] = {}
@@ -57,10 +57,14 @@ def draw_parameters(run: Run, path: Path) -> Path:
             if names[place] in header.true_parameters:
                 true = header.true_parameters[names[place]]
                 handles["truth"] = axes.axvline(true, color=INK, lw=0.9, ls=(0, (4, 2)), zorder=2)
-            if spread is not None:
-                mean, std = spread[0][place], spread[1][place]
-                handles["± 2 standard deviations"] = axes.axvspan(mean - 2 * std, mean + 2 * std, color=BLUE,
-                                                                      alpha=0.2, lw=0, zorder=1)  # fmt: skip
+            bar = None if bars is None else bars[names[place]]
+            if bar is not None and bar["kind"] != "open":
+                handles["candidate ± 2 standard deviations"] = axes.axvspan(
+                    bar["low"], bar["high"], color=BLUE, alpha=0.2, lw=0, zorder=1
+                )
+            elif bar is not None:
+                axes.text(0.98, 0.97, "open", transform=axes.transAxes, fontsize=7, color="#666666",
+                          ha="right", va="top")  # fmt: skip
             axes.xaxis.set_major_locator(MaxNLocator(5))
             final_limits(axes, run, outcome.action[levels >= 0])
             axes.set_xlabel(unit_label(names[place], header.parameter_unit[place]))
@@ -75,13 +79,3 @@ def draw_parameters(run: Run, path: Path) -> Path:
                 color="#666666",
             )
         return save(made, path)
-
-
-def _spread(run: Run) -> tuple[Any, Any] | None:
-    """Mean and standard deviation of the parameters, None where there is no distribution."""
-    mixture = run.known_mixture
-    if mixture is None:
-        return None
-    return mixture.mean[-run.file.header.parameter_start.shape[0] :], np.sqrt(
-        np.diagonal(mixture.parameter_covariance)
-    )

@@ -41,7 +41,7 @@ def panels_of(run: Run) -> tuple[list[tuple[str, int | None, int | None]], int]:
 
 
 def draw_paths(run: Run, path: Path, window: int = 0) -> Path:
-    """Draw the candidate in one window.
+    """Draw the candidate in one window, with its own error bars, which end at the bounds.
 
     Args:
         run: The run; its candidate's path must have been kept.
@@ -51,7 +51,7 @@ def draw_paths(run: Run, path: Path, window: int = 0) -> Path:
     header, stored = run.file.header, run.windows[window]
     block = run.path()[0][window][:, : len(header.state)]
     observed = observe(header.expression, header.state, block)
-    prediction, std = _prediction(run, window), _std(run, window)
+    prediction, bars = _prediction(run, window), _bars(run, window)
     panels, left = panels_of(run)
     columns = 1 if len(panels) <= 3 else 2
     rows = -(-len(panels) // columns)
@@ -65,8 +65,8 @@ def draw_paths(run: Run, path: Path, window: int = 0) -> Path:
             name, state, quantity = panels[place]
             assert state is not None or quantity is not None
             values = block[:, state] if state is not None else observed[:, quantity]
-            error = std[:, state] if std is not None and state is not None else None
-            _panel(axes, run, window, values, error, prediction, state, quantity, handles)
+            band = bars[:, :, state] if bars is not None and state is not None else None
+            _panel(axes, run, window, values, band, prediction, state, quantity, handles)
             unit = header.state_unit[state] if state is not None else "1"
             axes.set_ylabel(unit_label(name, unit))
             if quantity is None:
@@ -96,7 +96,7 @@ def _panel(
     run: Run,
     window: int,
     values: Array,
-    error: Array | None,
+    band: Array | None,
     prediction: Prediction | None,
     state: int | None,
     quantity: int | None,
@@ -106,11 +106,10 @@ def _panel(
     if len(stored.truth_t) and state is not None and np.isfinite(stored.truth[:, state]).any():
         line = axes.plot(stored.truth_t, stored.truth[:, state], color=INK, lw=0.9, ls=(0, (4, 2)), zorder=4)
         handles["truth"] = line[0]
-    if error is not None:
-        band = axes.fill_between(
-            stored.t, values - 2 * error, values + 2 * error, color=BLUE, alpha=0.25, lw=0
+    if band is not None:
+        handles["± 2 standard deviations"] = axes.fill_between(
+            stored.t, band[0], band[1], color=BLUE, alpha=0.25, lw=0
         )
-        handles["± 2 standard deviations"] = band
     handles["estimate"] = axes.plot(stored.t, values, color=BLUE, lw=1.5, zorder=3)[0]
     if quantity is not None:
         known = np.isfinite(stored.data[:, quantity])
@@ -165,7 +164,10 @@ def _prediction(run: Run, window: int) -> Prediction | None:
         return None
 
 
-def _std(run: Run, window: int) -> Array | None:
-    if run.known_mixture is None:
+def _bars(run: Run, window: int) -> Array | None:
+    """Lower and upper end of the candidate's error bars, NaN of what is open, shape (2, N, D)."""
+    if run.bars is None:
         return None
-    return np.asarray(run.distribution_of(window)["std"].values, dtype=np.float64)
+    bars = run.error_bars(window)
+    known = bars["kind"].values != "open"
+    return np.stack([np.where(known, bars[end].values, np.nan) for end in ("low", "high")])

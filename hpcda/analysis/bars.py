@@ -1,0 +1,45 @@
+"""Error bars of the parameters at one minimum, as plain values and as words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from hpcda.analysis.at_bound import SHARE
+from hpcda.analysis.laplace import Bar, Gaussian
+from hpcda.problem import Problem
+
+KINDS = {Bar.GAUSSIAN: "gaussian", Bar.AT_BOUND: "at bound", Bar.OPEN: "open"}
+"""Bar -> word for programs."""
+
+
+def parameter_bars(problem: Problem, gaussian: Gaussian) -> dict[str, dict[str, Any]]:
+    """Error bars of the shared parameters.
+
+    Returns:
+        Name -> kind ("gaussian", "at bound", "open"), std (of a Gaussian only), low and high: two standard
+        deviations to each side and no farther than the bounds; at a bound what holds 95 % of the law; of what
+        is open the bounds.
+    """
+    first, std = problem.offsets[-1], gaussian.std
+    return {
+        parameter.name: {
+            "kind": KINDS[Bar(int(gaussian.kinds[k]))],
+            "std": float(std[k]) if math.isfinite(std[k]) else None,
+            "low": float(gaussian.low[k]),
+            "high": float(gaussian.high[k]),
+        }
+        for k, parameter in enumerate(problem.parameters, first)
+    }
+
+
+def bar_words(estimate: float, bar: Mapping[str, Any]) -> str:
+    """An error bar beside its estimate: "± 0.0085", "open", "at its lower bound, below 0.03 (95 %)"."""
+    if bar["kind"] == "open":
+        return "open"
+    if bar["kind"] == "gaussian":
+        return f"± {bar['std']:.2g}"
+    lower = abs(estimate - bar["low"]) <= abs(estimate - bar["high"])
+    side, end = ("lower bound, below", bar["high"]) if lower else ("upper bound, above", bar["low"])
+    return f"at its {side} {end:.4g} ({SHARE:.0%})"
