@@ -5,7 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpcda.linalg.blocktridiagonal import BlockTridiagonal, NotBlockTridiagonalError, NotPositiveDefiniteError
+from hpcda.linalg.blocktridiagonal import (
+    BlockTridiagonal,
+    Factor,
+    NotBlockTridiagonalError,
+    NotPositiveDefiniteError,
+)
 
 
 def matrix(sizes, border, seed, shift=1.0):
@@ -50,6 +55,48 @@ def test_agrees_with_the_dense_inverse(sizes, border, seed):
             np.testing.assert_allclose(strip, inverse[inside:, part], rtol=1e-7, atol=1e-10)
             begin += size
     np.testing.assert_allclose(selected.corner, inverse[inside:, inside:], rtol=1e-7, atol=1e-10)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    sizes=st.lists(chain, min_size=1, max_size=2),
+    border=st.integers(0, 3),
+    seed=st.integers(0, 10**6),
+    shift=st.sampled_from([-3.0, -1.0, 0.0, 4.0]),
+    turned=st.booleans(),
+)
+def test_what_is_lifted_is_all_that_differs(sizes, border, seed, shift, turned):
+    """The chains' factor is that of the matrix, indefinite or not, plus the lifts, each in its block."""
+    dense, csr = matrix(sizes, border, seed, shift)
+    made = BlockTridiagonal.from_csr(*csr, sizes)
+    order, begin = [], 0
+    for blocks in sizes:
+        starts = begin + np.concatenate([[0], np.cumsum(blocks)])
+        parts = [np.arange(low, high) for low, high in zip(starts, starts[1:], strict=False)]
+        order += parts[::-1] if turned else parts
+        begin = starts[-1]
+    made = made.reversed() if turned else made
+    where = np.concatenate([*order, np.arange(begin, len(dense))])
+    chains, schur, lifts = made.lifted(0.5)
+    whole = dense.copy()
+    for lift in lifts:
+        rows = order[sum(len(blocks) for blocks in sizes[: lift.chain]) + lift.block]
+        gain = np.maximum(lift.raised, -lift.curvatures) - lift.curvatures
+        assert (gain > 0).all()
+        whole[np.ix_(rows, rows)] += (lift.directions * gain) @ lift.directions.T
+    inside = whole[:begin, :begin]
+    assert np.linalg.eigvalsh(inside).min() > 0
+    logdet = 2 * sum(np.log(np.diagonal(block)).sum() for one in chains for block in one.diagonal)
+    assert logdet == pytest.approx(np.linalg.slogdet(inside)[1], rel=1e-6, abs=1e-6)
+    across = whole[begin:, :begin]
+    expected = whole[begin:, begin:] - across @ np.linalg.solve(inside, across.T)
+    np.testing.assert_allclose(schur, expected, rtol=1e-5, atol=1e-6 * np.abs(dense).max())
+    if shift > 0:
+        factor = Factor(chains, np.linalg.cholesky(schur))
+        right = np.random.default_rng(seed).standard_normal(len(dense))
+        found = np.empty(len(dense))
+        found[where] = factor.solve(right[where])
+        np.testing.assert_allclose(found, np.linalg.solve(whole, right), rtol=1e-6, atol=1e-8)
 
 
 def test_says_where_it_is_not_positive_definite():
