@@ -120,8 +120,8 @@ def check(job: Job, fresh: bool = True) -> Checked:
     action = Action(built.problem)
     ladder = _ladder(job)
     scene = Scene(built.problem, ladder, action)
-    path = begin(scene, WAYS[_way(job)], job.ensemble.seed, 0).path
     patience = Patience("the check", SECONDS)
+    path = begin(scene, WAYS[_way(job)], job.ensemble.seed, 0).path
     rungs = job.ladder.rf[sorted({min(job.ladder.first_rungs), -1 % job.ladder.count})]
     if not np.isfinite(action.value(path, float(rungs[0])).total):
         raise InputError(

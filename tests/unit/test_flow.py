@@ -11,6 +11,7 @@ import pytest
 from problems import SMALL
 from scipy.integrate import solve_ivp
 
+from hpcda.errors import CompilerError
 from hpcda.models import flow as module
 from hpcda.models.catalogue import catalogue, load_model
 from hpcda.models.compile import _features
@@ -352,7 +353,7 @@ def instruction_sets():
     names = ("x86-64-v2", "x86-64-v3", "x86-64-v4")
     try:
         return ["native", *(name for name in names if not _features(name) - _features("native"))]
-    except Exception:
+    except CompilerError:
         return ["native"]
 
 
