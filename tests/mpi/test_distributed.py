@@ -19,6 +19,7 @@ from hpcda.annealing.scale import scales  # noqa: E402
 from hpcda.petsc import MINIMISERS, SolverOptions, make_minimiser  # noqa: E402
 from hpcda.petsc.distributed import DistributedSystem  # noqa: E402
 from hpcda.search import WAYS, Scene, begin  # noqa: E402
+from tests.chance import generator, number  # noqa: E402
 
 pytestmark = pytest.mark.mpi(min_size=1)
 COMM = MPI.COMM_WORLD
@@ -92,7 +93,7 @@ def test_a_map(variant):
 @pytest.mark.parametrize("times", [5, 6, 7])
 def test_as_many_intervals_as_ranks_and_few_more(times):
     problem = linear_problem(times=times, state_bounds=np.array([[-1.0, 1.0], [-np.inf, 2.0], [0.0, np.inf]]))
-    check(problem, np.random.default_rng(1).normal(size=problem.size))
+    check(problem, generator(1).normal(size=problem.size))
 
 
 def test_more_ranks_than_intervals_are_refused_on_all_ranks():
@@ -107,10 +108,10 @@ def test_more_ranks_than_intervals_are_refused_on_all_ranks():
 
 def climb(action, rungs, comm, name="auto", **options):
     """Minima along a ladder from the same first path."""
-    path, found = begin(Scene(action.problem, Ladder(1.0, 2.0, 1)), WAYS["quiet"], 1, 0).path, []
+    path, found = begin(Scene(action.problem, Ladder(1.0, 2.0, 1)), WAYS["quiet"], number(1), 0).path, []
     with make_minimiser(action, name, comm=comm, **options) as minimiser:
-        for number, rf in enumerate(rungs):
-            outcome = minimiser.minimise(path, rf, fresh=number == 0)
+        for rung, rf in enumerate(rungs):
+            outcome = minimiser.minimise(path, rf, fresh=rung == 0)
             path = outcome.path
             found.append(outcome)
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import shutil
 import signal
 import sys
@@ -16,6 +15,7 @@ MPI = pytest.importorskip("mpi4py.MPI")
 sys.path.insert(0, str(Path(__file__).parents[2]))
 import hpcda  # noqa: E402
 from hpcda.store import RunFile  # noqa: E402
+from tests.chance import events  # noqa: E402
 from tests.lives.compare import same_run  # noqa: E402
 from tests.lives.jobs import job  # noqa: E402
 from tests.lives.kills import SLOW, Count, Life, check, write_job  # noqa: E402
@@ -95,6 +95,6 @@ def test_a_time_limit_of_the_command_line_and_another_number_of_ranks(tmp_path):
 def test_runs_killed_at_random_moments_are_the_whole_run(tmp_path, case):
     """`tests/benchmarks/kills.py` does the same a hundred times."""
     count = Count()
-    check(case, tmp_path, 2, random.Random(case), count, most_kills=2)
+    check(case, tmp_path, 2, events(case), count, most_kills=2)
     assert count.kills >= 1
     assert (count.unreadable, count.lost, count.again, count.different) == (0, 0, 0, 0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 import sys
 from contextlib import suppress
@@ -25,6 +24,7 @@ from hpcda.search import Share  # noqa: E402
 from hpcda.store import RunFile, Shard  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
+from tests.chance import events  # noqa: E402
 from tests.lives.compare import same_ends, same_run  # noqa: E402
 from tests.lives.jobs import WRONG, job  # noqa: E402
 
@@ -63,7 +63,7 @@ def live(tables, folder, **keywords):
 def in_pieces(fuse, tables, folder, seed, **keywords):
     """Run with stops by a random rank after few commits; returns the number of lives."""
     for lives in range(1, 5):
-        rng = random.Random(f"{seed} {lives}")
+        rng = events(f"{seed} {lives}")
         writes = 0 if tables["ensemble"].get("ranks_per_start", 1) > 1 else rng.randrange(COMM.size)
         after, fuse.to = rng.randint(1, 4), rng.randrange(COMM.size)
         fuse.left = after if lives < 3 and COMM.rank == writes else sys.maxsize

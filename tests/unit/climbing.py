@@ -12,6 +12,7 @@ from hpcda.action import Action
 from hpcda.annealing import Ladder
 from hpcda.annealing.lockstep import Lockstep, Settings
 from hpcda.annealing.scale import scales
+from tests.chance import generator
 
 FREE_STEPS = Settings(longest=1e6, barrier=0.0, decrement=0.0)
 """Steps are taken whole, and the last rung goes on for ever."""
@@ -49,7 +50,7 @@ def action_of(name, scheme, variant="walk", bounded=False):
 
 def first_paths(problem, count, seed=3):
     """Random paths in the starting ranges."""
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     low, high = problem.state_start.T
     paths = []
     for _ in range(count):

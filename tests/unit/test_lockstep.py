@@ -17,6 +17,7 @@ from hpcda.action.residuals import Residuals
 from hpcda.annealing import Ladder, Reason
 from hpcda.annealing.lockstep import Lockstep, Settings
 from hpcda.annealing.scale import scales
+from tests.chance import generator
 
 RF = 0.5
 FLOWS = [name for name, scheme in SCHEMES.items() if scheme.kind == "flow"]
@@ -59,7 +60,7 @@ def hessian_parts(action, path, rf):
 
 def moved(action, path, count, size):
     """Paths beside `path`."""
-    rng = np.random.default_rng(5)
+    rng = generator(5)
     return [path + size * scales(action.problem) * rng.standard_normal(action.size) for _ in range(count)]
 
 
@@ -176,7 +177,7 @@ def test_shared_parameters_step_to_the_minimum_of_the_quadratic_model_between_th
     problem, size = action.problem, scales(action.problem)
     tail = problem.offsets[-1]
     assert action.size - tail == 3
-    rng = np.random.default_rng(8)
+    rng = generator(8)
     met, released = np.zeros(4, dtype=int), 0
     for path in moved(action, minimum, 30, 1e-3):
         first, second = hessian_parts(action, path, RF)

@@ -17,6 +17,7 @@ from hpcda.annealing.lockstep import Lockstep, Settings, memory
 from hpcda.models.compile import vector_lanes
 from hpcda.models.model import Model, State
 from hpcda.problem import Problem, Window
+from tests.chance import generator
 
 LADDER = Ladder(0.02, 4.0, 4)
 PROBLEMS = [
@@ -264,7 +265,7 @@ def test_rungs_end_within_their_tolerance_above_the_minimum(problem, tolerance):
 @pytest.mark.parametrize("times", [401, 1601])
 def test_the_memory_said_is_the_memory_taken(case, times):
     problem, _ = example(*case, "walk")
-    rng = np.random.default_rng(1)
+    rng = generator(1)
     window = problem.windows[0]
     measured, known = window.data.shape[1], window.series.shape[1]
     long = Window(

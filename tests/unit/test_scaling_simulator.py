@@ -14,6 +14,7 @@ from scaling_parts.measured import kept  # noqa: E402
 from scaling_parts.simulator import POLICIES, SWITCH_SECONDS, Network, Policy, Starts, replay  # noqa: E402
 
 from hpcda.annealing.schedule import PATIENCE  # noqa: E402
+from tests.chance import generator  # noqa: E402
 
 FREE = Network(0.0, 0.0)
 EVEN = Starts("even", ((5, 3, 2),), {2: 0.4e-3, 4: 0.5e-3, 8: 1e-3})
@@ -26,7 +27,7 @@ UNEVEN = Starts(
 
 def test_one_rank_with_one_lane_takes_all_steps_one_after_another():
     found = replay(UNEVEN, 1, 20, Policy(), FREE, widest=1)
-    drawn = np.random.default_rng(1).integers(0, 4, 20)
+    drawn = generator(1).integers(0, 4, 20)
     assert found.makespan == pytest.approx(UNEVEN.totals[drawn].sum())
 
 
@@ -71,7 +72,7 @@ def test_the_last_start_goes_on_in_fewer_lanes():
 
 
 def draw(kinds, seed):
-    return np.random.default_rng(seed).integers(0, kinds, kinds)
+    return generator(seed).integers(0, kinds, kinds)
 
 
 def test_a_slow_queue_costs_what_it_takes():

@@ -13,6 +13,7 @@ from hpcda import Model, Parameter, State
 from hpcda.problem import Estimated, Problem, Window
 from hpcda.search.forecast import Forecast
 from hpcda.search.ways import passes as way
+from tests.chance import generator
 from tests.oracles import ORACLES
 
 
@@ -35,7 +36,7 @@ def twin(windows):
     problem, _ = example("lorenz63", "trapezoid", "states alone")
     forecast, t = Forecast(problem), 0.02 * np.arange(150)
     empty = Window(t, np.full((150, 1), np.nan), np.full((150, 1), 0.5), np.zeros((150, 0)))
-    rng = np.random.default_rng(4)
+    rng = generator(4)
     begin = np.array([[1.0], [2.0], [20.0]]) + 3.0 * rng.standard_normal((3, windows))
     truth = forecast.run(empty, 0, 149, begin)
     noisy = truth[:, :1] + 0.5 * rng.standard_normal((150, 1, windows))
@@ -45,7 +46,7 @@ def twin(windows):
 
 def test_forecasts_agree_with_the_data_where_the_state_is_found():
     problem, truth = twin(3)
-    passes = way.Passes.begin(scene_of(problem), np.random.default_rng(1))
+    passes = way.Passes.begin(scene_of(problem), generator(1))
     members = passes.members()
     first = passes.run(members, 8.0, None, last=False)
     second = passes.run(passes.again(first), 4.0, None, last=True)
@@ -56,7 +57,7 @@ def test_forecasts_agree_with_the_data_where_the_state_is_found():
 
 def test_parameters_go_on_from_window_to_window():
     problem, _ = example("lorenz63", "trapezoid", "nonlinear and gaps")
-    passes = way.Passes.begin(scene_of(problem), np.random.default_rng(1))
+    passes = way.Passes.begin(scene_of(problem), generator(1))
     one = passes.run(passes.members(), 4.0, None, last=False)
     members = passes.again(one)
     assert len(members) == len(problem.windows) > 1
