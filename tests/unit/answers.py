@@ -1,0 +1,124 @@
+"""What compiled code answers: `python answers.py FILE.npz` writes it, so that instruction sets can be compared.
+
+Everything that is compiled takes part: the elementary functions, the action with its derivatives, forecast and
+smoother, climbs in lockstep at every number of lanes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from pathlib import Path
+
+import numpy as np
+
+for folder in (Path(__file__).parent, Path(__file__).parents[2]):
+    sys.path.append(str(folder))
+
+from climbing import climb, first_paths, well_posed  # noqa: E402
+from drawing import draw  # noqa: E402
+from problems import example  # noqa: E402
+
+from hpcda.action import Action  # noqa: E402
+from hpcda.annealing import Ladder  # noqa: E402
+from hpcda.annealing.lockstep import Lockstep  # noqa: E402
+from hpcda.models.compile import library  # noqa: E402
+from hpcda.models.kernels import prelude  # noqa: E402
+from tests.chance import generator  # noqa: E402
+
+LANES = (1, 2, 4, 8)
+LADDER = Ladder(0.02, 4.0, 6)
+CLIMBED = [
+    ("lorenz63", "hermite-simpson", "walk", False),
+    ("morris_lecar", "trapezoid", "walk", True),
+    ("henon", "map", "walk", False),
+]
+ACTIONS = [
+    ("lorenz96", "trapezoid", "nonlinear and gaps"),
+    ("nakl", "rk4", "walk"),
+    ("colpitts", "implicit-midpoint", "priors and sparse data"),
+    ("rossler", "hermite-simpson", "independent and series"),
+    ("henon", "map", "walk"),
+]
+ARGUMENTS = {
+    "exp": (-745.0, 709.0),
+    "expm1": (-40.0, 700.0),
+    "log": (1e-300, 1e300),
+    "log1p": (-0.99, 1e3),
+    "tanh": (-25.0, 25.0),
+    "sinh": (-700.0, 700.0),
+    "cosh": (-700.0, 700.0),
+    "sin": (-100.0, 100.0),
+    "cos": (-100.0, 100.0),
+    "tan": (-1.5, 1.5),
+    "atan": (-50.0, 50.0),
+    "asin": (-1.0, 1.0),
+    "acos": (-1.0, 1.0),
+}
+"""Elementary functions of the compiled code, and where they are asked."""
+
+
+def functions():
+    """The elementary functions of the code's own, at 1 and at 8 numbers at once, beside their arguments."""
+    rng = generator(1)
+    for name, (low, high) in ARGUMENTS.items():
+        x = (
+            rng.uniform(low, high, 8000)
+            if name != "log"
+            else np.exp(rng.uniform(np.log(low), np.log(high), 8000))
+        )
+        yield f"{name} of", x
+        for lanes in (1, 8):
+            each = f"for (int n = 0; n < count / W; n++) out[n] = v_{name}(x[n]);"
+            code = f"{prelude(lanes)}\nvoid each(const vd *x, vd *out, int count) {{ {each} }}\n"
+            given, out = aligned(x), aligned(x)
+            library(code).each(ctypes.c_void_p(given.ctypes.data), ctypes.c_void_p(out.ctypes.data), len(x))
+            yield f"{name} in {lanes}", out
+
+
+def aligned(x):
+    """A copy that begins at a multiple of 64 bytes."""
+    room = np.empty(len(x) + 8)
+    begin = -room.ctypes.data % 64 // 8
+    room[begin : begin + len(x)] = x
+    return room[begin : begin + len(x)]
+
+
+def actions():
+    """Value, gradient and Hessian at a random path."""
+    for case in ACTIONS:
+        problem, path = example(*case)
+        action = Action(problem)
+        for rf in (0.3, 2e4):
+            parts, gradient, hessian = action.derivatives(path, rf)
+            numbers = [parts.total, parts.measurement, parts.model, parts.prior]
+            yield f"action of {case} at {rf}", np.concatenate([numbers, gradient, hessian.ravel()])
+
+
+def paths():
+    """First paths by ensembles: forecasts and what they are smoothed to."""
+    for name in ("lorenz63", "nakl"):
+        problem, _ = example(name, "trapezoid", "nonlinear and gaps", dt=0.005)
+        for way in ("smoother", "passes", "noise"):
+            yield f"{way} of {name}", draw(problem, way)
+
+
+def climbs():
+    """Every rung of a few starts, at every number of lanes."""
+    for name, scheme, variant, bounded in CLIMBED:
+        problem, _ = well_posed(name, scheme, variant, bounded)
+        action, begin = Action(problem), first_paths(problem, 4)
+        for lanes in LANES:
+            for start, rungs in climb(Lockstep(action, LADDER, lanes), begin).items():
+                key = f"climb of {name} from {start} in {lanes}"
+                yield f"path of {key}", np.array([one.outcome.path for one in rungs])
+                yield f"levels of {key}", np.array([one.outcome.parts.total for one in rungs])
+
+
+def answers():
+    """Name -> numbers."""
+    return {name: numbers for part in (functions, actions, paths, climbs) for name, numbers in part()}
+
+
+if __name__ == "__main__":
+    np.savez(sys.argv[1], **answers())
