@@ -1,6 +1,7 @@
 """The machine under the tests, in a few lines: processor, compiler, instruction sets, BLAS kernels, the seed.
 
-`python -m tests.machine` prints them; what a failure needs to be met again is `again`.
+`python -m tests.machine` prints them, `python -m tests.machine --sets` the instruction sets alone. How a test is
+run once more as it was run here, `again` says.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import platform
 import re
 import shlex
 import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -115,4 +117,4 @@ def again(nodeid: str, ranks: int = 1) -> str:
 
 
 if __name__ == "__main__":
-    print("\n".join(lines()))
+    print(*instruction_sets()) if sys.argv[1:] == ["--sets"] else print("\n".join(lines()))
