@@ -40,8 +40,10 @@ def _world(config: pytest.Config) -> Any | None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Let rank 0 alone report."""
+    """Let rank 0 alone report; forget the batch job that runs the tests, they tell of jobs of their own."""
     world = _world(config)
+    for name in [name for name in os.environ if name.startswith("SLURM_")]:
+        del os.environ[name]
     if world is not None and world.rank > 0:
         reporter = config.pluginmanager.get_plugin("terminalreporter")
         if reporter is not None:

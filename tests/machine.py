@@ -1,7 +1,7 @@
 """The machine under the tests, in a few lines: processor, compiler, instruction sets, BLAS kernels, the seed.
 
-`python -m tests.machine` prints them, `python -m tests.machine --sets` the instruction sets alone. How a test is
-run once more as it was run here, `again` says.
+`python -m tests.machine` prints them, `python -m tests.machine --sets` the instruction sets alone; `again`
+says how a test is run once more as it was run here.
 """
 
 from __future__ import annotations

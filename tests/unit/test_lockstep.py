@@ -179,7 +179,9 @@ def test_shared_parameters_step_to_the_minimum_of_the_quadratic_model_between_th
     assert action.size - tail == 3
     rng = generator(8)
     met, released = np.zeros(4, dtype=int), 0
-    for path in moved(action, minimum, 30, 1e-3):
+    for number, path in enumerate(moved(action, minimum, 300, 1e-3)):
+        if number >= 30 and released and met[1:].all():
+            break
         first, second = hessian_parts(action, path, RF)
         hessian, gradient, here = first + second, action.gradient(path, RF)[1], path[tail:]
         if np.linalg.eigvalsh(hessian).min() < 1e-4:
