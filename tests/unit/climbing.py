@@ -42,9 +42,9 @@ def well_posed(name, scheme, variant="walk", bounded=False, **changes):
 
 
 @cache
-def action_of(name, scheme, variant="walk", bounded=False):
+def action_of(name, scheme, variant="walk", bounded=False, own=7):
     """The action of a well-posed problem, and a first path."""
-    problem, path = well_posed(name, scheme, variant, bounded)
+    problem, path = well_posed(name, scheme, variant, bounded, own=own)
     return Action(problem), path
 
 
@@ -89,9 +89,9 @@ def climb(lockstep, paths, order=None, lanes=None, ticks=50):
 
 
 @cache
-def near_minimum(name, scheme, variant="walk", bounded=False, rf=2.0):
+def near_minimum(name, scheme, variant="walk", bounded=False, rf=2.0, own=7):
     """The action, and a path close to one of its minima at `rf`."""
-    action, path = action_of(name, scheme, variant, bounded)
+    action, path = action_of(name, scheme, variant, bounded, own)
     ladder = Ladder(rf / 4.0**4, 4.0, 5)
     (rungs,) = climb(Lockstep(action, ladder), [path]).values()
     assert rungs[-1].outcome.reason.converged

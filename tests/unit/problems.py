@@ -46,10 +46,10 @@ def windows(model, measured, lengths, dt, rng, gaps=(), series=0, every=1):
     return tuple(made)
 
 
-def example(name: str, scheme: str, variant: str, dt: float = 0.02, **changes):
-    """A problem and a random path in the model's ranges."""
+def example(name: str, scheme: str, variant: str, dt: float = 0.02, own: int = 7, **changes):
+    """A problem and a random path in the model's ranges; `own` draws its data and the path."""
     model = name if isinstance(name, Model) else load_model(name, SMALL.get(name))
-    rng = generator(7)
+    rng = generator(own)
     first, last = model.state_names[0], model.state_names[-1]
     observed = {
         key: text(first, last) for key, text in (LINEAR if variant == "states alone" else NONLINEAR).items()
