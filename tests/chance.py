@@ -24,7 +24,7 @@ if SEED < 0 or FACTOR < 1:
 def generator(*key: int) -> np.random.Generator:
     """NumPy's generator for this key, at most three numbers, and the seed."""
     assert len(key) <= 3, "up to four numbers NumPy takes as if followed by zeros: seed 0 is the key alone"
-    return np.random.default_rng([*key, SEED])
+    return np.random.default_rng([*key, SEED])  # noqa: TID251
 
 
 def number(own: int) -> int:

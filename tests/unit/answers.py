@@ -6,7 +6,6 @@ smoother, climbs in lockstep at every number of lanes.
 
 from __future__ import annotations
 
-import ctypes
 import sys
 from pathlib import Path
 
@@ -18,12 +17,11 @@ for folder in (Path(__file__).parent, Path(__file__).parents[2]):
 from climbing import climb, first_paths, well_posed  # noqa: E402
 from drawing import draw  # noqa: E402
 from problems import example  # noqa: E402
+from test_functions import DOMAINS, POWERS, values  # noqa: E402
 
 from hpcda.action import Action  # noqa: E402
 from hpcda.annealing import Ladder  # noqa: E402
 from hpcda.annealing.lockstep import Lockstep  # noqa: E402
-from hpcda.models.compile import library  # noqa: E402
-from hpcda.models.kernels import prelude  # noqa: E402
 from tests.chance import generator  # noqa: E402
 
 LANES = (1, 2, 4, 8)
@@ -40,44 +38,16 @@ ACTIONS = [
     ("rossler", "hermite-simpson", "independent and series"),
     ("henon", "map", "walk"),
 ]
-ARGUMENTS = {
-    "exp": (-745.0, 709.0),
-    "expm1": (-40.0, 700.0),
-    "log": (1e-3, 20.0),
-    "log1p": (-0.99, 1e3),
-    "tanh": (-25.0, 25.0),
-    "sinh": (-700.0, 700.0),
-    "cosh": (-700.0, 700.0),
-    "sin": (-100.0, 100.0),
-    "cos": (-100.0, 100.0),
-    "tan": (-1.5, 1.5),
-    "atan": (-50.0, 50.0),
-    "asin": (-1.0, 1.0),
-    "acos": (-1.0, 1.0),
-}
-"""Elementary functions of the compiled code, and where they are asked."""
 
 
 def functions():
-    """The elementary functions of the code's own, at 1 and at 8 numbers at once, beside their arguments."""
+    """The elementary functions of the code's own."""
     rng = generator(1)
-    for name, (low, high) in ARGUMENTS.items():
-        x = rng.uniform(low, high, 8000)
-        yield f"{name} of", x
-        for lanes in (1, 8):
-            each = f"for (int n = 0; n < count / W; n++) out[n] = v_{name}(x[n]);"
-            code = f"{prelude(lanes)}\nvoid each(const vd *x, vd *out, int count) {{ {each} }}\n"
-            given, out = aligned(x), aligned(x)
-            library(code).each(ctypes.c_void_p(given.ctypes.data), ctypes.c_void_p(out.ctypes.data), len(x))
-            yield f"{name} in {lanes}", out
-
-
-def aligned(x):
-    """A copy that begins at a multiple of 64 bytes."""
-    room = np.empty(len(x) + 8)
-    begin = -room.ctypes.data % 64 // 8
-    room[begin : begin + len(x)] = x
-    return room[begin : begin + len(x)]
+    for name, domains in DOMAINS.items():
+        for low, high in domains:
+            yield f"{name} from {low} to {high}", values(name, rng.uniform(low, high, 5000), 8)
+    for power in POWERS:
+        yield f"power {power}", values("pow", 10.0 ** rng.uniform(-2.5, 2.5, 5000), 8, power)
 
 
 def actions():

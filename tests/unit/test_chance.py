@@ -67,7 +67,7 @@ def test_all_that_is_random_follows_from_the_seed(tests):
     assert plain == zero and three == again
     for one, other in zip(*(eval(told) for told in (zero, three)), strict=True):
         assert one != other
-    assert eval(zero)[1:3] == (np.random.default_rng(7).random(), 1)
+    assert eval(zero)[1:3] == (np.random.default_rng(7).random(), 1)  # noqa: TID251
 
 
 def test_a_failure_says_how_to_run_it_again(tests):

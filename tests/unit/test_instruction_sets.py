@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from answers import ARGUMENTS, CLIMBED, LANES
+from answers import CLIMBED, LANES
 
 from tests.machine import instruction_sets
 
@@ -42,8 +42,6 @@ def answered(tmp_path_factory):
 @pytest.mark.parametrize("march", [*SETS, "native"])
 def test_the_number_of_lanes_changes_no_bit(answered, march):
     found = answered(march)
-    for name in ARGUMENTS:
-        np.testing.assert_array_equal(found[f"{name} in 1"], found[f"{name} in 8"], err_msg=name)
     keys = [key for key in found if key.endswith(" in 8") and "climb" in key]
     assert len(keys) == 8 * len(CLIMBED)
     for key in keys:
@@ -70,15 +68,3 @@ def test_without_it_the_same_minima_are_found(answered):
         elif key.startswith("action"):
             scale = np.abs(wanted[key]).max()
             np.testing.assert_allclose(found[key], wanted[key], rtol=1e-12, atol=1e-13 * scale, err_msg=key)
-
-
-@pytest.mark.skipif(not SETS, reason="this processor is no x86-64-v2")
-@pytest.mark.parametrize("march", SETS)
-@pytest.mark.parametrize("name", ARGUMENTS)
-def test_elementary_functions_are_right_to_units_in_the_last_place(answered, march, name):
-    """Against NumPy in extended precision, which is right to half a unit of double precision."""
-    x = answered(march)[f"{name} of"]
-    numpy_name = {"atan": "arctan", "asin": "arcsin", "acos": "arccos"}.get(name, name)
-    wanted = getattr(np, numpy_name)(x.astype(np.longdouble))
-    units = np.abs(answered(march)[f"{name} in 1"] - wanted) / np.spacing(np.abs(wanted.astype(float)))
-    assert units.max() < 4

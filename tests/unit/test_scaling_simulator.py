@@ -27,7 +27,7 @@ UNEVEN = Starts(
 
 def test_one_rank_with_one_lane_takes_all_steps_one_after_another():
     found = replay(UNEVEN, 1, 20, Policy(), FREE, seed=number(1), widest=1)
-    drawn = np.random.default_rng(number(1)).integers(0, 4, 20)
+    drawn = np.random.default_rng(number(1)).integers(0, 4, 20)  # noqa: TID251
     assert found.makespan == pytest.approx(UNEVEN.totals[drawn].sum())
 
 
@@ -72,7 +72,7 @@ def test_the_last_start_goes_on_in_fewer_lanes():
 
 
 def draw(kinds, seed):
-    return np.random.default_rng(seed).integers(0, kinds, kinds)
+    return np.random.default_rng(seed).integers(0, kinds, kinds)  # noqa: TID251
 
 
 def test_a_slow_queue_costs_what_it_takes():

@@ -76,7 +76,7 @@ def decay(samples, noise_std=0.03, gross=()):
         equations=lambda x, p: [-p.k * x.x],
     )
     t = np.linspace(0.0, 6.0, samples)
-    data = 2.5 * np.exp(-0.8 * t) + 0.03 * np.random.default_rng(1).standard_normal(samples)
+    data = 2.5 * np.exp(-0.8 * t) + 0.03 * generator(1).standard_normal(samples)
     data[list(gross)] = -999.0
     window = Window(t, data[:, None], np.full((samples, 1), noise_std), np.zeros((samples, 0)))
     return Problem(
@@ -102,7 +102,7 @@ def noise_alone():
     """Lorenz 63, in the place of x white noise as wide as x."""
     problem, _ = twin(1)
     (window,) = problem.windows
-    data = np.random.default_rng(1).normal(0.0, 8.0, (150, 1))
+    data = generator(1).normal(0.0, 8.0, (150, 1))
     return replace(problem, windows=(replace(window, data=data),))
 
 
@@ -110,7 +110,7 @@ def counted(problem, seed=1):
     """How many passes a path takes."""
     scene, told = scene_of(problem), []
     scene.meanwhile = lambda: told.append(1)
-    path = way.PASSES.draw(scene, np.random.default_rng(seed))
+    path = way.PASSES.draw(scene, generator(seed))
     assert np.isfinite(path).all()
     return len(told)
 
@@ -145,7 +145,7 @@ def test_what_a_call_takes_is_counted_however_few_the_times(monkeypatch):
 
 
 def test_work_counts_windows_times_and_steps_of_the_members():
-    passes = way.Passes.begin(scene_of(twin(2)[0]), np.random.default_rng(1))
+    passes = way.Passes.begin(scene_of(twin(2)[0]), generator(1))
     one = passes.run(passes.members(), 8.0, None, last=False)
     size = one.ends[0].size
     assert passes.work(one) == 2 * (way.CALL + 150 * (way.POINT + size))
@@ -176,10 +176,10 @@ def test_little_noise_is_not_taken_for_hopeless():
     forecast = Forecast(problem)
     truth = ORACLES["lorenz96-20-L4-1"].truth.states
     states = np.ascontiguousarray(truth.T)
-    noise = np.random.default_rng(1).normal(0.0, 0.05, window.data.shape)
+    noise = generator(1).normal(0.0, 0.05, window.data.shape)
     data = forecast.observe(states).T[: len(window.data)] + noise
     little = replace(window, data=data, noise_std=np.full_like(data, 0.05))
-    passes = way.Passes.begin(scene_of(replace(problem, windows=(little,))), np.random.default_rng(1))
+    passes = way.Passes.begin(scene_of(replace(problem, windows=(little,))), generator(1))
     misfits = []
     for _ in range(12):
         members, least = passes.members(), np.inf

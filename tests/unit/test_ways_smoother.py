@@ -64,9 +64,9 @@ def test_every_width_gives_the_same_bits():
     window = problem.windows[0]
     found = []
     for lanes in (1, 2, 4, 8):
-        members = np.random.default_rng(3).standard_normal((4, 40))
+        members = generator(3).standard_normal((4, 40))
         filtered = Smoother(Forecast(problem, lanes=lanes)).filter(
-            window, members, np.random.default_rng(4), FAR, begun=members.copy()
+            window, members, generator(4), FAR, begun=members.copy()
         )
         informed = filtered.informed(members, np.array([0.3]))
         found.append((members.tobytes(), filtered.smoothed().tobytes(), informed.tobytes()))
@@ -76,9 +76,9 @@ def test_every_width_gives_the_same_bits():
 def test_the_mean_of_members_where_the_parameters_are_told():
     problem = linear_problem(6)
     window = problem.windows[0]
-    members = np.random.default_rng(5).standard_normal((4, 80))
+    members = generator(5).standard_normal((4, 80))
     members[:3] += np.outer([0.5, -2.0, 0.1], members[3])
-    filtered = Smoother(Forecast(problem)).filter(window, members.copy(), np.random.default_rng(6), FAR)
+    filtered = Smoother(Forecast(problem)).filter(window, members.copy(), generator(6), FAR)
     mean = members.mean(axis=1)
     off = members - mean[:, None]
     slope = np.linalg.lstsq(off[3:].T, off.T, rcond=None)[0]
