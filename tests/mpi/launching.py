@@ -17,7 +17,7 @@ MPI = pytest.importorskip("mpi4py.MPI")
 
 ALONE = [
     pytest.mark.mpi(min_size=1),
-    pytest.mark.skipif(MPI.COMM_WORLD.size > 1, reason="launches ranks itself"),
+    pytest.mark.worlds(most=1),  # launches ranks itself
     pytest.mark.skipif(shutil.which("mpirun") is None, reason="no mpirun on PATH"),
 ]
 RANKS = 3

@@ -96,9 +96,8 @@ def test_as_many_intervals_as_ranks_and_few_more(times):
     check(problem, generator(1).normal(size=problem.size))
 
 
+@pytest.mark.worlds(least=2)
 def test_more_ranks_than_intervals_are_refused_on_all_ranks():
-    if COMM.size == 1:
-        pytest.skip("one rank is never too many")
     problem = linear_problem(times=COMM.size, observed={"x": "x + 0*y", "xz": "x + z"})
     with pytest.raises(InputError, match=f"{COMM.size} ranks share {COMM.size - 1} interval") as caught:
         DistributedSystem(Action(problem), COMM)

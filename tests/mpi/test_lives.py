@@ -22,7 +22,7 @@ from tests.lives.kills import SLOW, Count, Life, check, write_job  # noqa: E402
 
 pytestmark = [
     pytest.mark.mpi(min_size=1),
-    pytest.mark.skipif(MPI.COMM_WORLD.size > 1, reason="launches ranks itself"),
+    pytest.mark.worlds(most=1),  # launches ranks itself
     pytest.mark.skipif(shutil.which("mpirun") is None, reason="no mpirun on PATH"),
 ]
 LONG = job(SLOW, ensemble={"starts": 20000})

@@ -52,7 +52,7 @@ def test_every_start_is_handed_out_once_with_uneven_work(starts):
     assert all(one == sorted(one) for one in everything)
 
 
-@pytest.mark.mpi(min_size=2)
+@pytest.mark.worlds(least=2)
 @pytest.mark.parametrize("slow", [0, 1])
 def test_others_take_what_a_rank_that_computes_leaves(slow):
     """One rank works on its first start, and polls, until the others have found the queue empty."""
@@ -186,10 +186,8 @@ def test_several_queues_one_after_another():
             assert sum(len(one) for one in COMM.allgather(taken)) == 6
 
 
-@pytest.mark.mpi(min_size=2)
+@pytest.mark.worlds(multiple=2)
 def test_ranks_of_a_group_receive_the_same_starts():
-    if COMM.size % 2:
-        pytest.skip("needs an even number of ranks")
     with World(2) as world:
         assert world.group.size == 2 and world.groups == COMM.size // 2
         assert world.leads == (COMM.rank % 2 == 0)
@@ -230,7 +228,7 @@ def test_mistakes_that_all_ranks_find_are_raised_as_they_are():
     assert all_agree(COMM, lambda: COMM.rank) == COMM.rank
 
 
-@pytest.mark.mpi(min_size=2)
+@pytest.mark.worlds(least=2)
 def test_mistakes_that_one_rank_finds_alone_are_raised_everywhere():
     def fail():
         if COMM.rank == 1:

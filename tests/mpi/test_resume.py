@@ -94,7 +94,7 @@ CASES = {
 
 HERE = [case for number, case in enumerate(CASES) if number % 2 == COMM.size % 2]
 """Half of them in worlds of 1 and 3 ranks, the others in worlds of 2 and 4."""
-most_two = pytest.mark.skipif(COMM.size > 2, reason="the same on more ranks")
+most_two = pytest.mark.worlds(most=2)
 
 
 @pytest.mark.parametrize("case", HERE)
@@ -106,7 +106,7 @@ def test_a_run_in_pieces_is_the_whole_one(shared_path, fuse, case):
         compare(RunFile(whole), RunFile(shared_path / "pieces"))
 
 
-@pytest.mark.skipif(COMM.size > 1, reason="the same on more ranks")
+@pytest.mark.worlds(most=1)
 @pytest.mark.parametrize("lost", ["rank-0000.h5", "rank-0000-1.h5"])
 def test_what_only_a_lost_shard_held_is_run_again(shared_path, fuse, lost):
     """Starts, those that others were merged into, and minima from which escapes began."""

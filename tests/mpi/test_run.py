@@ -149,10 +149,8 @@ def test_fewer_starts_than_ranks(shared_path):
         assert found.tables()["action"][0, -1] == wanted
 
 
-@pytest.mark.parametrize("ranks", [2, 4])
+@pytest.mark.parametrize("ranks", [pytest.param(n, marks=pytest.mark.worlds(multiple=n)) for n in (2, 4)])
 def test_ranks_that_share_a_start_find_the_same_minima(shared_path, ranks):
-    if COMM.size % ranks:
-        pytest.skip(f"needs a multiple of {ranks} ranks")
     found = run(shared_path, job(ensemble={"ranks_per_start": ranks}))
     compare(found, exact=False)
     if COMM.rank == 0:
