@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import is_hypothesis_test, settings
 
-# The same cases at every run; new ones each time where HPCDA_FUZZ says how many times as many.
-FACTOR = int(os.environ.get("HPCDA_FUZZ", "1"))
-settings.register_profile("hpcda", derandomize=FACTOR == 1, database=None, deadline=None)
+sys.path.append(str(Path(__file__).parents[1]))
+
+from tests import chance, machine  # noqa: E402
+
+# The cases of a seed are the same at every run: nothing is remembered from run to run, nothing is timed.
+settings.register_profile("hpcda", derandomize=True, database=None, deadline=None)
 settings.load_profile("hpcda")
 
 # Temporary folders of this process alone: ranks that share one would clear away each other's. Workers of
@@ -37,19 +40,36 @@ def _world(config: pytest.Config) -> Any | None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Let rank 0 alone report."""
+    """Let rank 0 alone report; forget the batch job that runs the tests, they tell of jobs of their own."""
     world = _world(config)
+    for name in [name for name in os.environ if name.startswith("SLURM_")]:
+        del os.environ[name]
     if world is not None and world.rank > 0:
         reporter = config.pluginmanager.get_plugin("terminalreporter")
         if reporter is not None:
             reporter._tw._file = Path(os.devnull).open("w")
 
 
+def pytest_report_header() -> str:
+    """What is random comes from this."""
+    return f"HPCDA_TEST_SEED: {chance.SEED}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The cases that hypothesis draws depend on the seed."""
+    for item in items:
+        test = getattr(item, "obj", None)
+        if is_hypothesis_test(test):
+            chance.hypothetical(getattr(test, "__func__", test))
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
-    """Print the traceback and end every rank, where the others would wait for this one for ever."""
+    """Say how to run a failed test again; end every rank, as the others would wait for this one for ever."""
     report = yield
     world = _world(item.config)
+    if report.failed:
+        report.sections.append(("again", machine.again(item.nodeid, world.size if world is not None else 1)))
     if report.failed and world is not None and world.size > 1:
         message = f"\n[rank {world.rank} of {world.size}] {item.nodeid} ({report.when}) failed\n"
         message += f"{report.longreprtext}\n"

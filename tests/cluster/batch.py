@@ -67,9 +67,9 @@ class Run:
         """Wait until its shards have so many bytes."""
         self._until(lambda: self.size >= size)
 
-    def at_work(self) -> None:
-        """Wait until a shard is being written."""
-        self._until(lambda: any((self.directory / "shards").glob("*.open")))
+    def at_work(self, shards: int = 1) -> None:
+        """Wait until so many shards are being written."""
+        self._until(lambda: len(list((self.directory / "shards").glob("*.open"))) >= shards)
 
     def _until(self, ready: Callable[[], bool]) -> None:
         until = time.monotonic() + PATIENCE

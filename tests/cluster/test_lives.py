@@ -128,9 +128,7 @@ def test_a_job_killed_by_its_memory_limit_goes_on_with_more(slurm, plain, tmp_pa
 def test_the_tasks_of_an_array_requeue_themselves(slurm, tmp_path):
     tables = JOB | {"ensemble": JOB["ensemble"] | {"starts": 1600}}
     run = submit(tmp_path, array=2, requeue=True, tables=tables)
-    run.at_work()
-    slurm.wait(run.known["job"], ["RUNNING"])
-    time.sleep(5.0)  # mpirun does not pass on what it is told while it starts
+    run.at_work(2)  # mpirun does not pass on what it is told while it starts
     slurm.call("scancel", "--batch", "--signal=USR1", run.known["job"])
     slurm.wait(run.known["job"], ["PENDING", "COMPLETED"])
     assert slurm.wait(run.known["job"]) == ["COMPLETED"] * 2, run.log

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from tests.chance import number
+
 PLAIN: dict[str, Any] = {
     "model": {"name": "lorenz63", "parameters": {"rho": {"estimate": True, "start": [20.0, 40.0]}}},
     "twin": {
@@ -13,11 +15,11 @@ PLAIN: dict[str, Any] = {
         "spin_up": 1.0,
         "observed": ["x", "z"],
         "noise_std": 0.5,
-        "seed": 1,
+        "seed": number(1),
     },
     "action": {"discretization": "trapezoid"},
     "ladder": {"rf0": 1e-2, "alpha": 8.0, "rungs": 7},
-    "ensemble": {"starts": 24, "seed": 3, "way": "uniform", "merge": False},
+    "ensemble": {"starts": 24, "seed": number(3), "way": "uniform", "merge": False},
 }
 
 

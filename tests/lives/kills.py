@@ -24,8 +24,8 @@ from hpcda.store import RunFile
 from tests.lives import quickly
 from tests.lives.compare import same_ends, same_run
 from tests.lives.jobs import WRONG, job
+from tests.waiting import PATIENCE, until
 
-PATIENCE = 120.0
 COMMITS = 20
 """The first of a shard tell which starts have begun; a run of hundreds of starts makes hundreds."""
 SLOW: dict[str, dict[str, Any]] = {"twin": {"samples": 161}, "ladder": {"alpha": 1.5, "rungs": 33}}
@@ -91,9 +91,7 @@ class Life:
 
     def until(self, happened: Callable[[], bool]) -> None:
         """Wait until something has happened, or the life is over."""
-        end = time.monotonic() + PATIENCE
-        while self._process.poll() is None and not happened() and time.monotonic() < end:
-            time.sleep(0.005)
+        until(lambda: self._process.poll() is not None or happened(), "what the life is to do")
 
     def at_work(self, run: Path, shards: int = 1) -> None:
         """Wait until so many shards are there, and each has been committed to `COMMITS` times."""
@@ -118,9 +116,7 @@ class Life:
         """Exit code, what was written, and how long it took until these processes were gone too."""
         began = time.monotonic()
         out, err = self._process.communicate(timeout=PATIENCE)
-        while any(Path(f"/proc/{process}").exists() for process in processes):
-            assert time.monotonic() - began < PATIENCE, "a rank goes on after its launcher has ended"
-            time.sleep(0.01)
+        until(lambda: all(not Path(f"/proc/{one}").exists() for one in processes), "its ranks end with it")
         return self._process.returncode, out + err, time.monotonic() - began
 
 

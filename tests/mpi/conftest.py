@@ -30,6 +30,20 @@ def shared_path(tmp_path):
     MPI.COMM_WORLD.Barrier()
 
 
+def pytest_collection_modifyitems(config, items):
+    """A test is collected in worlds of the sizes for which it is made: those of `@pytest.mark.worlds`."""
+    if not config.getoption("with_mpi", False):
+        return
+    from mpi4py import MPI
+
+    def fits(least=1, most=sys.maxsize, multiple=1):
+        return least <= MPI.COMM_WORLD.size <= most and MPI.COMM_WORLD.size % multiple == 0
+
+    chosen = [item for item in items if all(fits(**mark.kwargs) for mark in item.iter_markers("worlds"))]
+    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+    items[:] = chosen
+
+
 def pytest_unconfigure(config):
     """A world of one that saw a failure ends here: what the failure holds on to can keep MPI from its end."""
     session = config.pluginmanager.get_plugin("session")

@@ -15,6 +15,7 @@ from hpcda.models.twin import noise, simulate, spin_up  # noqa: E402
 from hpcda.petsc import SolverOptions, linear, make_minimiser  # noqa: E402
 from hpcda.problem import Estimated, Problem, Window  # noqa: E402
 from hpcda.search import WAYS, Scene, begin  # noqa: E402
+from tests.chance import number  # noqa: E402
 
 pytestmark = pytest.mark.mpi(min_size=1)
 COMM = MPI.COMM_WORLD
@@ -51,7 +52,7 @@ def action():
 
 def climb(action, comm, options=None):
     """Minima along a short ladder, all from the same first path, and what solved the linear systems."""
-    path, found = begin(Scene(action.problem, Ladder(1.0, 2.0, 1)), WAYS["quiet"], 1, 0).path, []
+    path, found = begin(Scene(action.problem, Ladder(1.0, 2.0, 1)), WAYS["quiet"], number(1), 0).path, []
     with SolverOptions(options or {}) as given, make_minimiser(action, comm=comm) as minimiser:
         for rf in RUNGS:
             found.append(minimiser.minimise(path, rf))

@@ -58,18 +58,17 @@ def hpcda_on(ranks, *words):
     """The command on so many ranks."""
     command = [sys.executable, "-m", "hpcda", *map(str, words), "--quiet"]
     if ranks > 1:
-        return mpirun(*command, ranks=ranks)[0]
+        return mpirun(*command, ranks=ranks)
     return subprocess.run(
-        command, env=environment(), capture_output=True, text=True, timeout=120, check=False
+        command, env=environment(), capture_output=True, text=True, timeout=2 * PATIENCE, check=False
     )
 
 
 @pytest.mark.parametrize("ranks", [1, 3])
 def test_a_run_on_a_full_disk_goes_on_once_there_is_room(tmp_path, small, ranks):
-    run, began = small / "run", time.monotonic()
+    run = small / "run"
     full = hpcda_on(ranks, "run", written(tmp_path, MEDIUM), "--output", run)
     assert full.returncode == 1, full.stderr
-    assert time.monotonic() - began < 2 * PATIENCE
     assert 1 <= full.stderr.count("No space left on device") <= ranks
     assert "make room, then `hpcda resume" in full.stderr
     assert "Traceback" not in full.stderr and "HDF5-DIAG" not in full.stderr
@@ -131,7 +130,12 @@ def test_a_directory_that_is_removed_in_mid_run(tmp_path):
         tmp_path / "run",
     ]
     done = subprocess.run(
-        [*command, "--quiet"], env=environment(), capture_output=True, text=True, timeout=120, check=False
+        [*command, "--quiet"],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=2 * PATIENCE,
+        check=False,
     )
     assert done.returncode == 1, done.stderr
     assert "rank-0000.h5: it cannot be written: No such file or directory" in done.stderr

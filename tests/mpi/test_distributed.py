@@ -19,6 +19,7 @@ from hpcda.annealing.scale import scales  # noqa: E402
 from hpcda.petsc import MINIMISERS, SolverOptions, make_minimiser  # noqa: E402
 from hpcda.petsc.distributed import DistributedSystem  # noqa: E402
 from hpcda.search import WAYS, Scene, begin  # noqa: E402
+from tests.chance import generator, number  # noqa: E402
 
 pytestmark = pytest.mark.mpi(min_size=1)
 COMM = MPI.COMM_WORLD
@@ -92,12 +93,11 @@ def test_a_map(variant):
 @pytest.mark.parametrize("times", [5, 6, 7])
 def test_as_many_intervals_as_ranks_and_few_more(times):
     problem = linear_problem(times=times, state_bounds=np.array([[-1.0, 1.0], [-np.inf, 2.0], [0.0, np.inf]]))
-    check(problem, np.random.default_rng(1).normal(size=problem.size))
+    check(problem, generator(1).normal(size=problem.size))
 
 
+@pytest.mark.worlds(least=2)
 def test_more_ranks_than_intervals_are_refused_on_all_ranks():
-    if COMM.size == 1:
-        pytest.skip("one rank is never too many")
     problem = linear_problem(times=COMM.size, observed={"x": "x + 0*y", "xz": "x + z"})
     with pytest.raises(InputError, match=f"{COMM.size} ranks share {COMM.size - 1} interval") as caught:
         DistributedSystem(Action(problem), COMM)
@@ -107,10 +107,10 @@ def test_more_ranks_than_intervals_are_refused_on_all_ranks():
 
 def climb(action, rungs, comm, name="auto", **options):
     """Minima along a ladder from the same first path."""
-    path, found = begin(Scene(action.problem, Ladder(1.0, 2.0, 1)), WAYS["quiet"], 1, 0).path, []
+    path, found = begin(Scene(action.problem, Ladder(1.0, 2.0, 1)), WAYS["quiet"], number(1), 0).path, []
     with make_minimiser(action, name, comm=comm, **options) as minimiser:
-        for number, rf in enumerate(rungs):
-            outcome = minimiser.minimise(path, rf, fresh=number == 0)
+        for rung, rf in enumerate(rungs):
+            outcome = minimiser.minimise(path, rf, fresh=rung == 0)
             path = outcome.path
             found.append(outcome)
     return found

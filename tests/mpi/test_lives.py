@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import shutil
 import signal
 import sys
@@ -16,18 +15,17 @@ MPI = pytest.importorskip("mpi4py.MPI")
 sys.path.insert(0, str(Path(__file__).parents[2]))
 import hpcda  # noqa: E402
 from hpcda.store import RunFile  # noqa: E402
+from tests.chance import events  # noqa: E402
 from tests.lives.compare import same_run  # noqa: E402
 from tests.lives.jobs import job  # noqa: E402
 from tests.lives.kills import SLOW, Count, Life, check, write_job  # noqa: E402
 
 pytestmark = [
     pytest.mark.mpi(min_size=1),
-    pytest.mark.skipif(MPI.COMM_WORLD.size > 1, reason="launches ranks itself"),
+    pytest.mark.worlds(most=1),  # launches ranks itself
     pytest.mark.skipif(shutil.which("mpirun") is None, reason="no mpirun on PATH"),
 ]
 LONG = job(SLOW, ensemble={"starts": 20000})
-PATIENCE = 30.0
-"""Seconds in which a run ends that is asked to; less than one where nothing else is at work."""
 
 
 def begun(tmp_path, ranks, *words):
@@ -46,9 +44,8 @@ def test_a_signal_to_any_rank_ends_all_with_exit_code_75(tmp_path, ranks, number
     life = begun(tmp_path, ranks)
     every = life.ranks()
     life.send(number, [life.launcher if to == "mpirun" else every[to]])
-    code, said, seconds = life.end(every)
+    code, said, _ = life.end(every)
     assert code == 75, said
-    assert seconds < PATIENCE
     assert said.count(f"stopped by {number.name} after ") == 1
     assert f"resume with: hpcda resume {tmp_path / 'run'}" in said
     for word in ("Traceback", "PETSC ERROR", "SEGV"):
@@ -62,8 +59,8 @@ def test_ctrl_c_under_mpirun_leaves_a_run_that_goes_on(tmp_path):
     life = begun(tmp_path, 2)
     every = life.ranks()
     life.send(signal.SIGINT, [life.launcher])
-    code, _, seconds = life.end(every)
-    assert code != 0 and seconds < PATIENCE
+    code, _, _ = life.end(every)
+    assert code != 0
     assert len(RunFile(tmp_path / "run").start) > 0
 
 
@@ -95,6 +92,6 @@ def test_a_time_limit_of_the_command_line_and_another_number_of_ranks(tmp_path):
 def test_runs_killed_at_random_moments_are_the_whole_run(tmp_path, case):
     """`tests/benchmarks/kills.py` does the same a hundred times."""
     count = Count()
-    check(case, tmp_path, 2, random.Random(case), count, most_kills=2)
+    check(case, tmp_path, 2, events(case), count, most_kills=2)
     assert count.kills >= 1
     assert (count.unreadable, count.lost, count.again, count.different) == (0, 0, 0, 0)

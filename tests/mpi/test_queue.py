@@ -20,18 +20,20 @@ from hpcda.search import Plain, Scene
 MPI = pytest.importorskip("mpi4py.MPI")
 
 from hpcda.mpi import Queue, World, all_agree, all_or_none  # noqa: E402
+from tests.waiting import until  # noqa: E402
 
 pytestmark = pytest.mark.mpi(min_size=1)
 COMM = MPI.COMM_WORLD
 
 
-def drain(world, starts, work):
+def drain(world, starts, work, emptied=lambda: None):
     """Starts that this rank's group took, with `work` done for each, and the counts at the end."""
     queue, taken = Queue(world.comm, world.group, starts), []
     while (start := queue.take()) is not None:
         taken.append(start)
         work(start, queue)
         queue.poll()
+    emptied()
     world.wait()
     counts = queue.counts()
     queue.close()
@@ -50,34 +52,26 @@ def test_every_start_is_handed_out_once_with_uneven_work(starts):
     assert all(one == sorted(one) for one in everything)
 
 
-@pytest.mark.mpi(min_size=2)
-def test_a_slow_rank_gets_fewer_starts():
-    def work(start, queue):
-        time.sleep(0.25 if COMM.rank == 1 else 0.02)
-
-    with World() as world:
-        taken, _ = drain(world, 20, work)
-    shares = COMM.allgather(len(taken))
-    assert sum(shares) == 20
-    assert shares[1] < shares[0]
-
-
-@pytest.mark.mpi(min_size=2)
-def test_starts_are_taken_while_rank_0_computes():
-    """Rank 0 polls only now and then; the others do not wait for the end of its start."""
+@pytest.mark.worlds(least=2)
+@pytest.mark.parametrize("slow", [0, 1])
+def test_others_take_what_a_rank_that_computes_leaves(slow):
+    """One rank works on its first start, and polls, until the others have found the queue empty."""
+    others = [rank for rank in range(COMM.size) if rank != slow]
+    told = [COMM.Irecv(np.empty(1), rank) for rank in others] if COMM.rank == slow else []
 
     def work(start, queue):
-        if COMM.rank == 0:
-            end = time.monotonic() + 0.5
-            while time.monotonic() < end:
-                queue.poll()
-        else:
-            time.sleep(0.01)
+        if told:
+            until(lambda: queue.poll() or MPI.Request.Testall(told), "the others have taken the rest")
+
+    def emptied():
+        if COMM.rank != slow:
+            COMM.Send(np.zeros(1), slow)
+        MPI.Request.Waitall(told)
 
     with World() as world:
-        taken, _ = drain(world, 24, work)
+        taken, _ = drain(world, 24, work, emptied)
     shares = COMM.allgather(len(taken))
-    assert sum(shares) == 24 and shares[0] <= 6
+    assert sum(shares) == 24 and shares[slow] <= 1
 
 
 class Rungs:
@@ -192,10 +186,8 @@ def test_several_queues_one_after_another():
             assert sum(len(one) for one in COMM.allgather(taken)) == 6
 
 
-@pytest.mark.mpi(min_size=2)
+@pytest.mark.worlds(multiple=2)
 def test_ranks_of_a_group_receive_the_same_starts():
-    if COMM.size % 2:
-        pytest.skip("needs an even number of ranks")
     with World(2) as world:
         assert world.group.size == 2 and world.groups == COMM.size // 2
         assert world.leads == (COMM.rank % 2 == 0)
@@ -236,7 +228,7 @@ def test_mistakes_that_all_ranks_find_are_raised_as_they_are():
     assert all_agree(COMM, lambda: COMM.rank) == COMM.rank
 
 
-@pytest.mark.mpi(min_size=2)
+@pytest.mark.worlds(least=2)
 def test_mistakes_that_one_rank_finds_alone_are_raised_everywhere():
     def fail():
         if COMM.rank == 1:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 import sys
 from contextlib import suppress
@@ -25,6 +24,7 @@ from hpcda.search import Share  # noqa: E402
 from hpcda.store import RunFile, Shard  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
+from tests.chance import events  # noqa: E402
 from tests.lives.compare import same_ends, same_run  # noqa: E402
 from tests.lives.jobs import WRONG, job  # noqa: E402
 
@@ -63,7 +63,7 @@ def live(tables, folder, **keywords):
 def in_pieces(fuse, tables, folder, seed, **keywords):
     """Run with stops by a random rank after few commits; returns the number of lives."""
     for lives in range(1, 5):
-        rng = random.Random(f"{seed} {lives}")
+        rng = events(f"{seed} {lives}")
         writes = 0 if tables["ensemble"].get("ranks_per_start", 1) > 1 else rng.randrange(COMM.size)
         after, fuse.to = rng.randint(1, 4), rng.randrange(COMM.size)
         fuse.left = after if lives < 3 and COMM.rank == writes else sys.maxsize
@@ -94,7 +94,7 @@ CASES = {
 
 HERE = [case for number, case in enumerate(CASES) if number % 2 == COMM.size % 2]
 """Half of them in worlds of 1 and 3 ranks, the others in worlds of 2 and 4."""
-most_two = pytest.mark.skipif(COMM.size > 2, reason="the same on more ranks")
+most_two = pytest.mark.worlds(most=2)
 
 
 @pytest.mark.parametrize("case", HERE)
@@ -106,7 +106,7 @@ def test_a_run_in_pieces_is_the_whole_one(shared_path, fuse, case):
         compare(RunFile(whole), RunFile(shared_path / "pieces"))
 
 
-@pytest.mark.skipif(COMM.size > 1, reason="the same on more ranks")
+@pytest.mark.worlds(most=1)
 @pytest.mark.parametrize("lost", ["rank-0000.h5", "rank-0000-1.h5"])
 def test_what_only_a_lost_shard_held_is_run_again(shared_path, fuse, lost):
     """Starts, those that others were merged into, and minima from which escapes began."""

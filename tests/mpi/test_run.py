@@ -23,6 +23,7 @@ from hpcda.petsc import LockstepTeam, make_minimiser, make_team  # noqa: E402
 from hpcda.petsc import lockstep as lockstep_module  # noqa: E402
 from hpcda.search import WAYS, Scene, begin  # noqa: E402
 from hpcda.store import RunFile  # noqa: E402
+from tests.chance import number  # noqa: E402
 
 pytestmark = pytest.mark.mpi(min_size=1)
 COMM = MPI.COMM_WORLD
@@ -35,11 +36,11 @@ JOB = {
         "spin_up": 10.0,
         "observed": {"x": "x", "z": "z"},
         "noise_std": {"x": 0.5, "z": 0.5},
-        "seed": 1,
+        "seed": number(1),
     },
     "action": {"discretization": "trapezoid"},
     "ladder": {"rf0": 1e-2, "alpha": 8.0, "rungs": 7, "first_rungs": [0, 2]},
-    "ensemble": {"starts": STARTS, "seed": 3, "way": "uniform", "merge": False},
+    "ensemble": {"starts": STARTS, "seed": number(3), "way": "uniform", "merge": False},
     "solver": {"rung_tolerance": 1e-12},
     "output": {"keep_paths": "all"},
 }
@@ -68,7 +69,7 @@ def reference():
         ladder = Ladder(1e-2, 8.0, 7, (0, 2))
         team = make_team(Action(problem), ladder, rung_tolerance=read.solver.rung_tolerance)
         for start in reversed(range(STARTS)):
-            team.take(begin(Scene(problem, ladder), WAYS["uniform"], 3, start))
+            team.take(begin(Scene(problem, ladder), WAYS["uniform"], number(3), start))
             while team.busy:
                 for one in team.work():
                     found.setdefault(start, {})[one.rung.number] = one.rung.outcome
@@ -148,10 +149,8 @@ def test_fewer_starts_than_ranks(shared_path):
         assert found.tables()["action"][0, -1] == wanted
 
 
-@pytest.mark.parametrize("ranks", [2, 4])
+@pytest.mark.parametrize("ranks", [pytest.param(n, marks=pytest.mark.worlds(multiple=n)) for n in (2, 4)])
 def test_ranks_that_share_a_start_find_the_same_minima(shared_path, ranks):
-    if COMM.size % ranks:
-        pytest.skip(f"needs a multiple of {ranks} ranks")
     found = run(shared_path, job(ensemble={"ranks_per_start": ranks}))
     compare(found, exact=False)
     if COMM.rank == 0:
@@ -203,7 +202,7 @@ def test_a_native_minimiser_gives_the_same_bits_on_any_world(shared_path):
         ladder = Ladder(1e-2, 8.0, 4)
         with make_minimiser(Action(problem), "bnls") as minimiser:
             for start in (3, 1, 0, 2):
-                climb = begin(Scene(problem, ladder), WAYS["uniform"], 3, start)
+                climb = begin(Scene(problem, ladder), WAYS["uniform"], number(3), start)
                 while not climb.ended(ladder):
                     climb, rung = step(climb, ladder, minimiser)
                     stored = found.tables()["action"][start, rung.number]

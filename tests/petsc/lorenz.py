@@ -7,6 +7,7 @@ import numpy as np
 from hpcda.models.lorenz63 import build
 from hpcda.models.twin import simulate, spin_up
 from hpcda.problem import Estimated, Problem, Window
+from tests.chance import generator
 
 FREE = (-np.inf, np.inf)
 
@@ -18,7 +19,7 @@ def lorenz_problem(
     model = build()
     t = 0.02 * np.arange(times)
     truth = simulate(model, None, spin_up(model, None, np.array([1.0, 1.0, 20.0]), 10.0), t)
-    data = truth[:, [0, 2]] + 0.5 * np.random.default_rng(1).standard_normal((times, 2))
+    data = truth[:, [0, 2]] + 0.5 * generator(1).standard_normal((times, 2))
     data[5:8] = np.nan
     bounds = [(-30.0, 30.0), (-40.0, 40.0), (0.0, 60.0)] if bounded else [FREE] * 3
     fields = {

@@ -14,6 +14,7 @@ from hpcda.job import load_job
 from hpcda.petsc import SolverOptions, make_minimiser
 from hpcda.petsc.start import PETSc
 from hpcda.search import WAYS, Scene, begin
+from tests.chance import number
 
 pytestmark = pytest.mark.petsc
 JOB = Path(__file__).parents[2] / "jobs" / "lorenz96" / "short.toml"
@@ -37,7 +38,7 @@ def final_actions(action, minimizer, options, starts=3):
     found = []
     with SolverOptions(options) as given, make_minimiser(action, minimizer) as minimiser:
         for start in range(starts):
-            climb = begin(Scene(action.problem, LADDER), WAYS["uniform"], 1, start)
+            climb = begin(Scene(action.problem, LADDER), WAYS["uniform"], number(1), start)
             while not climb.ended(LADDER):
                 climb, rung = step(climb, LADDER, minimiser)
                 assert rung.outcome.reason.converged, (start, rung.number, rung.outcome.reason)

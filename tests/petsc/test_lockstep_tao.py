@@ -30,6 +30,8 @@ from hpcda.petsc import LockstepTeam, SolverOptions, make_minimiser, make_team
 from hpcda.petsc.teams import chosen
 from hpcda.search import WAYS, Scene, begin
 from hpcda.store import RunFile
+from tests.chance import generator, number
+from tests.waiting import PATIENCE
 
 from .lorenz import FREE, lorenz_problem
 
@@ -77,21 +79,21 @@ def test_minima_in_a_box_are_those_of_newton_and_scipy(scheme):
         discretization=scheme, rho_bounds=(20.0, 27.0), state_bounds=np.array([FREE, FREE, (0.0, 30.0)])
     )
     action, ladder = Action(problem), Ladder(1e-2, 4.0, 6)
-    paths = [begin(Scene(problem, ladder), WAYS["quiet"], 1, start).path for start in range(3)]
+    paths = [begin(Scene(problem, ladder), WAYS["quiet"], number(1), start).path for start in range(3)]
     low, high = problem.bounds
     rf = float(ladder.rf[-1])
     for start, rungs in climb(Lockstep(action, ladder), paths).items():
         path, value = rungs[-1].outcome.path, rungs[-1].outcome.parts.total
         assert rungs[-1].outcome.reason.converged
         assert ((path == low) | (path == high)).sum() > 1
-        state = begin(Scene(problem, ladder), WAYS["quiet"], 1, start)
+        state = begin(Scene(problem, ladder), WAYS["quiet"], number(1), start)
         with make_minimiser(action, "newton") as minimiser:
             while not state.ended(ladder):
                 state, rung = step(state, ladder, minimiser)
         assert value == pytest.approx(rung.outcome.parts.total, rel=1e-8)
         known = minimize(
             lambda x: (action.value(x, rf).total, action.gradient(x, rf)[1]),
-            path + 1e-3 * scales(problem) * np.random.default_rng(start).standard_normal(action.size),
+            path + 1e-3 * scales(problem) * generator(start).standard_normal(action.size),
             jac=True,
             method="L-BFGS-B",
             bounds=list(zip(low, high, strict=True)),
@@ -106,7 +108,7 @@ def all_rungs(team, problem, ladder, starts):
     waiting, found = list(range(starts)), {}
     while waiting or team.busy:
         while waiting and team.free:
-            team.take(begin(Scene(problem, ladder), WAYS["uniform"], 3, waiting.pop(0)))
+            team.take(begin(Scene(problem, ladder), WAYS["uniform"], number(3), waiting.pop(0)))
         for one in team.work():
             found.setdefault(one.climb.start, []).append(one)
     return found
@@ -123,7 +125,9 @@ def test_a_team_hands_over_every_rung_of_every_climb(lorenz):
     assert team.free == team.lanes and not team.busy
     found = all_rungs(team, lorenz.problem, ladder, 19)
     assert team.free == team.lanes and not team.busy
-    paths = [begin(Scene(lorenz.problem, ladder), WAYS["uniform"], 3, start).path for start in range(19)]
+    paths = [
+        begin(Scene(lorenz.problem, ladder), WAYS["uniform"], number(3), start).path for start in range(19)
+    ]
     wanted = climb(Lockstep(lorenz, ladder), paths)
     for start, rungs in found.items():
         assert [one.rung.number for one in rungs] == [one.rung for one in wanted[start]]
@@ -156,7 +160,7 @@ def test_a_stored_climb_is_taken_up_with_the_same_bits(lorenz):
 
 def test_a_climb_that_fails_ends_and_says_why(lorenz):
     team = LockstepTeam(lorenz, LADDER)
-    climb_of = begin(Scene(lorenz.problem, LADDER), WAYS["uniform"], 3, 0)
+    climb_of = begin(Scene(lorenz.problem, LADDER), WAYS["uniform"], number(3), 0)
     climb_of.path[4] = np.nan
     team.take(climb_of)
     (one,) = team.work()
@@ -272,7 +276,7 @@ def test_under_mpirun_several_ranks_a_start_are_one_mistake(tmp_path, alone):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 2, done.stderr

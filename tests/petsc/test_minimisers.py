@@ -22,6 +22,7 @@ from hpcda.models.model import Model, State
 from hpcda.petsc import MINIMISERS, PetscMinimiser, make_minimiser
 from hpcda.problem import Problem, Window
 from hpcda.search import WAYS, Scene, begin
+from tests.chance import generator, number
 
 from .lorenz import FREE, lorenz_problem
 
@@ -39,14 +40,14 @@ RF = 10.0
 def near():
     """The Lorenz problem, a path near its minimum at RF, and the minimum's action by dense Newton steps."""
     action = Action(lorenz_problem())
-    path = begin(Scene(action.problem, Ladder(1.0, 2.0, 1)), WAYS["quiet"], 1, 0).path
+    path = begin(Scene(action.problem, Ladder(1.0, 2.0, 1)), WAYS["quiet"], number(1), 0).path
     with make_minimiser(action) as minimiser:
         for rf in (1e-2, 1e-1, 1.0, RF):
             path = minimiser.minimise(path, rf).path
     for _ in range(3):
         path = path - np.linalg.solve(dense(action, path, RF), action.gradient(path, RF)[1])
     assert np.linalg.eigvalsh(dense(action, path, RF)).min() > 0
-    moved = path + 0.05 * np.random.default_rng(0).standard_normal(action.size)
+    moved = path + 0.05 * generator(0).standard_normal(action.size)
     return action, moved, action.value(path, RF).total
 
 
@@ -123,7 +124,7 @@ def test_the_minimum_is_that_of_scipy(scheme):
     """Newton's method of SciPy in a trust region, with the same value, gradient and Hessian."""
     problem = lorenz_problem(times=17, discretization=scheme)
     action = Action(problem)
-    path = begin(Scene(problem, Ladder(1.0, 2.0, 1)), WAYS["quiet"], 1, 0).path
+    path = begin(Scene(problem, Ladder(1.0, 2.0, 1)), WAYS["quiet"], number(1), 0).path
     with make_minimiser(action) as minimiser:
         for rf in (1e-2, 1.0):
             path = minimiser.minimise(path, rf).path
@@ -146,7 +147,7 @@ def test_a_whole_ladder_ends_where_newton_ends(name):
     action, ladder = Action(problem), Ladder(1e-2, 4.0, 8)
     ends = {}
     for one in ("auto", name):
-        climb = begin(Scene(problem, ladder), WAYS["quiet"], 1, 0)
+        climb = begin(Scene(problem, ladder), WAYS["quiet"], number(1), 0)
         with make_minimiser(action, one, max_iterations=3000) as minimiser:
             while not climb.ended(ladder):
                 climb, rung = step(climb, ladder, minimiser)

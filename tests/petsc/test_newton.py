@@ -16,6 +16,7 @@ from hpcda.annealing.scale import scales
 from hpcda.models.model import Model, Parameter, State
 from hpcda.petsc import PetscMinimiser
 from hpcda.problem import Estimated, Problem, Window
+from tests.chance import generator
 
 from .lorenz import lorenz_problem
 
@@ -60,7 +61,7 @@ def test_a_quadratic_action_ends_at_the_posterior_mean(rf):
     action = Action(linear_problem())
     wanted = posterior_mean(action, rf)
     for seed in range(3):
-        begin = 10.0 * np.random.default_rng(seed).standard_normal(action.size)
+        begin = 10.0 * generator(seed).standard_normal(action.size)
         with PetscMinimiser(action) as minimiser:
             found = minimiser.minimise(begin, rf)
         assert found.reason.converged
@@ -72,7 +73,7 @@ def test_a_quadratic_action_ends_at_the_posterior_mean(rf):
 
 def test_the_posterior_of_two_windows_that_share_a_parameter():
     one = linear_problem()
-    rng = np.random.default_rng(4)
+    rng = generator(4)
     data = rng.normal(size=(7, 2))
     two = Window(np.arange(7.0), data, np.ones_like(data), np.zeros((7, 0)))
     action = Action(linear_problem(windows=(*one.windows, two)))
@@ -154,7 +155,7 @@ def test_active_bounds_satisfy_the_conditions_of_karush_kuhn_tucker():
     low, high = problem.bounds
     assert ((mean < low) | (mean > high)).sum() > 3
     with PetscMinimiser(action) as minimiser:
-        found = minimiser.minimise(np.random.default_rng(2).uniform(-1, 1, action.size), 3.0)
+        found = minimiser.minimise(generator(2).uniform(-1, 1, action.size), 3.0)
     x, gradient = found.path, action.gradient(found.path, 3.0)[1]
     assert found.reason.converged
     assert (x >= low).all() and (x <= high).all()
@@ -196,7 +197,7 @@ def test_a_fixed_unknown_stays_where_its_bounds_are():
 def test_the_barrier_of_the_first_rung_leaves_no_trace_at_the_minimum(fresh):
     problem = lorenz_problem(bounded=True, rho_bounds=(15.0, 45.0))
     action = Action(problem)
-    begin = np.random.default_rng(3).uniform(*np.clip(problem.bounds, -5, 20))
+    begin = generator(3).uniform(*np.clip(problem.bounds, -5, 20))
     with PetscMinimiser(action) as minimiser:
         found = minimiser.minimise(begin, 1e3, fresh)
     assert found.reason.converged
@@ -206,7 +207,7 @@ def test_the_barrier_of_the_first_rung_leaves_no_trace_at_the_minimum(fresh):
 
 def test_the_end_is_a_minimum_whose_newton_decrement_is_rounding():
     action = Action(lorenz_problem())
-    path = np.random.default_rng(0).uniform(-10, 20, action.size)
+    path = generator(0).uniform(-10, 20, action.size)
     with PetscMinimiser(action) as minimiser:
         for rf in (1e-2, 1.0, 1e2, 1e4, 1e6):
             found = minimiser.minimise(path, rf)

@@ -10,6 +10,7 @@ pytest.importorskip("petsc4py", reason="hpcda.run needs it")
 import hpcda
 from hpcda.action import Action
 from hpcda.job import load_job
+from tests.chance import generator
 from tests.oracles import ORACLES, families
 from tests.oracles.climbs import climbs, from_truth
 from tests.oracles.climbs import ipopt as climb_with_ipopt
@@ -42,7 +43,7 @@ def test_data_come_out_again(name):
 def test_true_runs_obey_the_equations_of_the_catalogue(source):
     made = SOURCES[source]()
     oracle = next(one for name, one in ORACLES.items() if name.startswith(source))
-    model, rng = oracle.problem().model, np.random.default_rng(3)
+    model, rng = oracle.problem().model, generator(3)
     scale = made.first(rng)
     for _ in range(5):
         x = scale * rng.uniform(0.5, 1.5, len(scale))
@@ -115,7 +116,7 @@ def test_references_of_others_are_known_and_found_by_quiet_paths(name, level, fo
 
     problem = oracle.problem()
     scene = Scene(problem, oracle.ladder)
-    path = WAYS["quiet"].draw(scene, np.random.default_rng([1, 0]))
+    path = WAYS["quiet"].draw(scene, generator(1, 0))
     (end,) = climbs(scene.action, oracle.ladder, [path], [scene.rung(0.25)])
     assert oracle.solved(end.outcome.parts.total)
 

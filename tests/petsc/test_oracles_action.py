@@ -12,6 +12,7 @@ from scipy.sparse import csr_array
 from hpcda.action import Action
 from hpcda.models.catalogue import load_model
 from hpcda.problem import Estimated, Problem, Window
+from tests.chance import generator
 
 from . import casadi_action as oracle
 
@@ -29,7 +30,7 @@ CASES = {
 def example(name: str, scheme: str):
     options, field, dt, observed, estimated, limits = CASES[name]
     model = load_model(name, options)
-    rng = np.random.default_rng(5)
+    rng = generator(5)
     low, high = np.array([limits or state.range for state in model.states]).T
     t = 0.3 + dt * np.arange(TIMES)
     data = rng.uniform(-1.0, 1.0, (TIMES, len(observed)))

@@ -22,6 +22,7 @@ from hpcda.job import load_job
 from hpcda.petsc import LockstepTeam
 from hpcda.search.smoother import Smoother
 from hpcda.search.ways import passes
+from tests.chance import number
 from tests.lives import quickly as quickly_
 from tests.oracles import ORACLES
 from tests.oracles.oracle import ROOT
@@ -41,14 +42,14 @@ def run(folder, name, **ensemble):
 @pytest.mark.parametrize("name", ["minaone-set1", "minaone-set5", "varanneal"])
 @pytest.mark.parametrize("seed", range(1, 9))
 def test_sixteen_starts_find_what_others_measured(tmp_path, name, seed):
-    found = run(tmp_path, name, starts=16, seed=seed)
+    found = run(tmp_path, name, starts=16, seed=number(seed))
     assert ORACLES[name].solved(found.minima[0].action)
     assert found.verdict.code == "consistent_and_stable"
 
 
 @pytest.mark.parametrize("name", ["lorenz96-20-L8-1", "lorenz96-20-L6-1", "lorenz96-20-L5-1"])
 def test_rings_with_fewer_and_fewer_sites_measured_are_found(tmp_path, name):
-    found = run(tmp_path, name, starts=100)
+    found = run(tmp_path, name, starts=100, seed=number(1))
     assert ORACLES[name].solved(found.minima[0].action)
     assert found.verdict.code == "consistent_and_stable"
     assert len(found.outcome.start) < 100, "the verdict has ended it"
@@ -83,7 +84,7 @@ SHORT = {
     "spin_up": 10.0,
     "observed": {"x": "x"},
     "noise_std": {"x": 0.02},
-    "seed": 1,
+    "seed": number(1),
 }
 WRONG = {
     "model": {
@@ -93,7 +94,7 @@ WRONG = {
     "twin": SHORT,
     "action": {"discretization": "trapezoid"},
     "ladder": {"rf0": 1e-2, "alpha": 8.0, "rungs": 7},
-    "ensemble": {"starts": 60, "seed": 3, "budget": "starts"},
+    "ensemble": {"starts": 60, "seed": number(3), "budget": "starts"},
 }
 """A model that cannot explain the data, so that the search draws escapes."""
 
@@ -134,7 +135,7 @@ def test_a_search_is_the_same_on_any_number_of_ranks(tmp_path, name):
     if name == "wrong":
         one, *others = (spread(tmp_path, WRONG, ranks, (quickly_.__file__,)) for ranks in (1, 3))
     else:
-        job = ORACLES[name].job(tmp_path, ensemble={"starts": 36, "seed": 2, "budget": "starts"})
+        job = ORACLES[name].job(tmp_path, ensemble={"starts": 36, "seed": number(2), "budget": "starts"})
         one, *others = (spread(tmp_path, job, ranks) for ranks in (1, 2, 4))
     ends, alone = one.file.table("action"), one.file.same_as == one.file.start
     if name == "wrong":
@@ -188,7 +189,7 @@ EDGES = {
     "the best path": {"output": {"keep_paths": "best:1"}},
     "all paths": {"output": {"keep_paths": "all"}},
     "no parameters": {"model": {"name": "lorenz63"}},
-    "two windows": {"twin": [{**SHORT, "samples": 31}, {**SHORT, "samples": 21, "seed": 2}]},
+    "two windows": {"twin": [{**SHORT, "samples": 31}, {**SHORT, "samples": 21, "seed": number(2)}]},
     "one by one": {"solver": {"minimizer": "newton", "max_iterations": 20}, "ensemble": {"starts": 20}},
     "core-seconds": {"ensemble": {"budget": "core-seconds", "core_seconds": 1e-6}},
 }

@@ -14,10 +14,18 @@ from hpcda.job import load_job  # noqa: E402
 from hpcda.petsc import LockstepTeam  # noqa: E402
 from hpcda.petsc import lockstep as module  # noqa: E402
 from hpcda.search import WAYS, Scene, begin  # noqa: E402
+from tests.chance import number  # noqa: E402
 
 JOB = {
     "model": {"name": "lorenz63", "parameters": {"rho": {"estimate": True, "start": [20.0, 40.0]}}},
-    "twin": {"dt": 0.02, "samples": 41, "spin_up": 10.0, "observed": ["x"], "noise_std": 0.5, "seed": 1},
+    "twin": {
+        "dt": 0.02,
+        "samples": 41,
+        "spin_up": 10.0,
+        "observed": ["x"],
+        "noise_std": 0.5,
+        "seed": number(1),
+    },
     "action": {"discretization": "trapezoid"},
     "ladder": {"rf0": 1e-2, "alpha": 4.0, "rungs": 10},
     "ensemble": {"starts": 12, "way": "uniform"},
@@ -40,7 +48,7 @@ def climbed(parts, level, **options):
             team.level(True)
         while taken < STARTS or team.busy:
             while taken < STARTS and team.free:
-                team.take(begin(Scene(problem, ladder), WAYS["uniform"], 1, taken))
+                team.take(begin(Scene(problem, ladder), WAYS["uniform"], number(1), taken))
                 taken += 1
             for one in team.work():
                 key = (one.climb.start, one.rung.number)
@@ -75,7 +83,7 @@ def test_levelled_climbs_end_together(parts):
         team, at = LockstepTeam(action, ladder, lanes=4, share=12.0), {}
         try:
             for start in range(0, 2 * STARTS, 2):
-                team.take(begin(Scene(problem, ladder), WAYS["uniform"], 1, start))
+                team.take(begin(Scene(problem, ladder), WAYS["uniform"], number(1), start))
                 at[start] = 0
             if level:
                 team.level(True)
@@ -132,12 +140,12 @@ def test_a_team_that_has_narrowed_has_room_for_what_comes_after_all(parts, impat
     try:
         team.level(True)
         for start in range(3):
-            team.take(begin(Scene(problem, ladder), WAYS["uniform"], 1, start))
+            team.take(begin(Scene(problem, ladder), WAYS["uniform"], number(1), start))
         for _ in range(3):
             work()
         assert team.busy
         for start in range(3, 9):
-            team.take(begin(Scene(problem, ladder), WAYS["uniform"], 1, start))
+            team.take(begin(Scene(problem, ladder), WAYS["uniform"], number(1), start))
         while team.busy:
             work()
     finally:

@@ -12,11 +12,12 @@ from hpcda.models.lorenz96 import build
 from hpcda.models.twin import simulate, spin_up
 from hpcda.problem import Beyond, Estimated, Problem, Window
 from hpcda.store import Layout, RungRecord, Shard, build_index
+from tests.chance import generator
 
 
 def make_problem(discretization="trapezoid", times=81, after=60, seen=(0, 2, 5, 7), noise=0.5, seed=1):
     model = build(dimension=10)
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     t = 0.025 * np.arange(times + after)
     truth = simulate(model, None, spin_up(model, None, rng.normal(2, 3, 10), 5.0), t)
     data = truth[:, seen] + noise * rng.standard_normal((times + after, len(seen)))
@@ -85,7 +86,7 @@ def anneal(run_dir, starts=24, rungs=22, alpha=3.0, ranks=2, keep_paths="final",
     for rank in range(ranks):
         with Shard.create(run_dir, rank, layout) as shard:
             for start in range(rank, starts, ranks):
-                rng = np.random.default_rng([1, start])
+                rng = generator(1, start)
                 states = rng.uniform(-10, 15, (problem.windows[0].times, 10))
                 if start % 3 == 0:
                     data = problem.windows[0].data

@@ -12,6 +12,7 @@ from hpcda.action import Action
 from hpcda.annealing import Ladder
 from hpcda.annealing.lockstep import Lockstep, Settings
 from hpcda.annealing.scale import scales
+from tests.chance import generator
 
 FREE_STEPS = Settings(longest=1e6, barrier=0.0, decrement=0.0)
 """Steps are taken whole, and the last rung goes on for ever."""
@@ -41,15 +42,15 @@ def well_posed(name, scheme, variant="walk", bounded=False, **changes):
 
 
 @cache
-def action_of(name, scheme, variant="walk", bounded=False):
+def action_of(name, scheme, variant="walk", bounded=False, own=7):
     """The action of a well-posed problem, and a first path."""
-    problem, path = well_posed(name, scheme, variant, bounded)
+    problem, path = well_posed(name, scheme, variant, bounded, own=own)
     return Action(problem), path
 
 
 def first_paths(problem, count, seed=3):
     """Random paths in the starting ranges."""
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     low, high = problem.state_start.T
     paths = []
     for _ in range(count):
@@ -88,9 +89,9 @@ def climb(lockstep, paths, order=None, lanes=None, ticks=50):
 
 
 @cache
-def near_minimum(name, scheme, variant="walk", bounded=False, rf=2.0):
+def near_minimum(name, scheme, variant="walk", bounded=False, rf=2.0, own=7):
     """The action, and a path close to one of its minima at `rf`."""
-    action, path = action_of(name, scheme, variant, bounded)
+    action, path = action_of(name, scheme, variant, bounded, own)
     ladder = Ladder(rf / 4.0**4, 4.0, 5)
     (rungs,) = climb(Lockstep(action, ladder), [path]).values()
     assert rungs[-1].outcome.reason.converged

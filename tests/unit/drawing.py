@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-import numpy as np
-
 from hpcda.action.native import Equations
 from hpcda.annealing import Ladder
 from hpcda.search import WAYS, Scene
+from tests.chance import generator
 
 LADDER = Ladder(0.01, 2.0, 12)
 
@@ -22,6 +21,6 @@ def scene_of(problem, name=""):
 
 def draw(problem, name, seed=1):
     """A first path."""
-    path = WAYS[name].draw(scene_of(problem, name), np.random.default_rng(seed))
+    path = WAYS[name].draw(scene_of(problem, name), generator(seed))
     assert path.shape == (problem.size,)
     return path

@@ -1,27 +1,20 @@
 # ruff: noqa: E501
-"""Strategies that damage what a user writes; HPCDA_FUZZ multiplies how many cases are tried."""
+"""Strategies that damage what a user writes."""
 
 from __future__ import annotations
 
 import copy
-import os
 from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-FACTOR = int(os.environ.get("HPCDA_FUZZ", "1"))
+from tests.chance import FACTOR
 
 
 def cases(count: int) -> settings:
-    """The same `count` cases at every run; HPCDA_FUZZ times as many, new ones each time, where that is set."""
-    return settings(
-        max_examples=count * FACTOR,
-        derandomize=FACTOR == 1,
-        database=None,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
+    """So many cases, HPCDA_FUZZ times."""
+    return settings(max_examples=count * FACTOR, suppress_health_check=list(HealthCheck))
 
 
 HOSTILE: list[Any] = [

@@ -8,6 +8,7 @@ from hpcda.action import SCHEMES
 from hpcda.models.catalogue import catalogue, load_model
 from hpcda.models.model import Model, Parameter, State
 from hpcda.problem import Estimated, Problem, Window
+from tests.chance import generator
 
 SMALL = {"lorenz96": {"dimension": 5}, "kuramoto_sivashinsky": {"dimension": 6}}
 FREE = (-np.inf, np.inf)
@@ -45,10 +46,10 @@ def windows(model, measured, lengths, dt, rng, gaps=(), series=0, every=1):
     return tuple(made)
 
 
-def example(name: str, scheme: str, variant: str, dt: float = 0.02, **changes):
-    """A problem and a random path in the model's ranges."""
+def example(name: str, scheme: str, variant: str, dt: float = 0.02, own: int = 7, **changes):
+    """A problem and a random path in the model's ranges; `own` draws its data and the path."""
     model = name if isinstance(name, Model) else load_model(name, SMALL.get(name))
-    rng = np.random.default_rng(7)
+    rng = generator(own)
     first, last = model.state_names[0], model.state_names[-1]
     observed = {
         key: text(first, last) for key, text in (LINEAR if variant == "states alone" else NONLINEAR).items()
@@ -129,7 +130,7 @@ def linear_model(kind: str = "map") -> Model:
 
 def linear_problem(times: int = 12, **changes) -> Problem:
     """The linear map, x and x + z measured, b estimated: a positive definite quadratic action."""
-    rng = np.random.default_rng(11)
+    rng = generator(11)
     data = rng.normal(size=(times, 2))
     data[3:4] = np.nan
     fields = {

@@ -11,6 +11,7 @@ from scipy.integrate import solve_ivp
 from hpcda.models.model import Model, Parameter, State
 from hpcda.problem import Beyond, Estimated, Problem, Window
 from hpcda.store import Layout, RungRecord, Shard, build_index
+from tests.chance import generator
 
 REASONS = {
     0: ("NOT_RUN", "the rung was not run"),
@@ -51,7 +52,7 @@ def trajectory(times, initial=(1.0, 2.0, 20.0)):
 
 
 def make_problem(windows=1, times=81, after=60, noise=0.5, seed=0):
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     parts, beyond, truths = [], [], []
     for k in range(windows):
         t = 0.02 * np.arange(times + after)
@@ -98,7 +99,7 @@ def make_layout(windows=1, rungs=24, starts=40, keep_paths="final", job_toml="",
 def minima_of(layout, kind="separate"):
     """Paths and final measurement and model errors of four minima, the lowest the truth."""
     problem = layout.problem
-    rng = np.random.default_rng(3)
+    rng = generator(3)
     data = [window.data for window in problem.windows]
     truth = [t.states[: w.times] for t, w in zip(layout.truth, problem.windows, strict=True)]
     exact = sum(
@@ -130,7 +131,7 @@ def write_run(
     for rank in range(ranks):
         with Shard.create(run_dir, rank, layout) as shard:
             for start in range(rank, ran or layout.starts, ranks):
-                rng = np.random.default_rng([layout.seed, start])
+                rng = generator(layout.seed, start)
                 probe = start >= layout.starts - probes
                 which = int(rng.choice(4, p=[0.45, 0.25, 0.2, 0.1])) if start and not probe else 0
                 path, measurement, model = minima[which]

@@ -12,6 +12,7 @@ from hpcda.action import SCHEMES, Action, verify
 from hpcda.action.residuals import Residuals
 from hpcda.models.catalogue import catalogue
 from hpcda.problem import Problem
+from tests.chance import generator
 
 CASES = cases()
 RF = 3.0
@@ -159,7 +160,7 @@ def test_the_gauss_newton_matrix_of_a_linear_model_is_the_hessian():
     problem = linear_problem()
     action = Action(problem)
     residuals = Residuals(action)
-    path = np.random.default_rng(0).normal(size=action.size)
+    path = generator(0).normal(size=action.size)
     rho, slopes = residuals.evaluate(path, RF)
     jacobian = np.zeros((residuals.count, action.size))
     jacobian[np.repeat(np.arange(len(rho)), np.diff(residuals.indptr)), residuals.indices] = slopes
@@ -278,7 +279,7 @@ def test_lengths_around_the_width_of_the_registers(scheme, times):
         times += 1
     problem, _ = example("lorenz63", scheme, "nonlinear and gaps")
     window = problem.windows[0]
-    rng = np.random.default_rng(times)
+    rng = generator(times)
     data = rng.normal(size=(times, len(NONLINEAR)))
     cut = replace(
         window,

@@ -21,6 +21,7 @@ from hpcda.errors import InputError
 from hpcda.models import flow
 from hpcda.search import Conclusion
 from hpcda.search.conclusion import PROBES
+from tests.chance import generator
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +178,7 @@ def test_same_action_but_other_path_is_another_minimum(tmp_path):
 
     layout = make_layout(starts=9, rungs=6)
     truth = layout.truth[0].states[:81]
-    rng = np.random.default_rng(0)
+    rng = generator(0)
     with Shard.create(tmp_path, 0, layout) as shard:
         for start in range(9):
             sign = -1.0 if start % 3 == 0 else 1.0

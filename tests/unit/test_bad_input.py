@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from fuzzing import cases
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hpcda.build import build_problem, refuse_used
@@ -16,6 +17,7 @@ from hpcda.data import read_table
 from hpcda.errors import InputError
 from hpcda.job import load_job
 from hpcda.job.schema import Job
+from tests.waiting import PATIENCE
 
 JOB: dict[str, Any] = {
     "model": {"name": "lorenz63", "parameters": {"rho": {"estimate": True, "start": [20, 40]}}},
@@ -456,7 +458,7 @@ def damaged_jobs(draw):
 
 
 @given(damaged_jobs())
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@cases(300)
 def test_a_damaged_job_never_raises_anything_else(job):
     try:
         loaded = load_job(job)
@@ -468,14 +470,14 @@ def test_a_damaged_job_never_raises_anything_else(job):
 
 
 @given(st.dictionaries(keys, anything, max_size=5))
-@settings(max_examples=200, deadline=None)
+@cases(200)
 def test_any_table_never_raises_anything_else(job):
     with pytest.raises(InputError):
         load_job(job)
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@cases(200)
 def test_any_bytes_as_a_job_never_raise_anything_else(tmp_path, content):
     (tmp_path / "job.toml").write_bytes(content)
     with pytest.raises(InputError):
@@ -492,7 +494,7 @@ tables = rows.map(
 
 
 @given(tables | st.binary(max_size=200), st.booleans(), st.integers(0, 3))
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@cases(300)
 def test_any_bytes_as_data_never_raise_anything_else(folder, content, gaps, hold_back):
     (folder / "x.csv").write_bytes(content)
     try:
@@ -506,7 +508,7 @@ def test_any_bytes_as_data_never_raise_anything_else(folder, content, gaps, hold
 
 
 @given(st.sampled_from([".npy", ".npz", ".h5", ".csv", ".txt"]), st.binary(max_size=300), st.booleans())
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@cases(200)
 def test_damaged_files_never_raise_anything_else(tmp_path, suffix, content, cut):
     file = tmp_path / f"x{suffix}"
     if suffix in (".npy", ".npz") and cut:
@@ -576,7 +578,7 @@ NUMBERS = [
 ]  # fmt: skip
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(PATIENCE)
 @pytest.mark.parametrize(("raw", "place", "problem"), NUMBERS)
 def test_homes_that_do_not_exist_and_numbers_beyond_all_use(folder, raw, place, problem):
     (one,) = mistakes_of(raw)

@@ -7,7 +7,8 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from fuzzing import cases
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hpcda.build import build_problem
@@ -113,7 +114,7 @@ def test_rounded_times(folder):
 
 
 @given(st.floats(1e-6, 1e6), st.integers(2, 300), st.floats(-1e3, 1e3))
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@cases(100)
 def test_any_uniform_times_are_accepted(folder, step, count, first):
     if abs(first) > 1e9 * step:
         return

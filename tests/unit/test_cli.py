@@ -20,6 +20,7 @@ from hpcda.job import load_job
 from hpcda.job.schema import OutputTable
 from hpcda.job.text import to_toml
 from hpcda.template import write_template
+from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 LAUNCHERS = cli.RANK_VARIABLES
@@ -35,7 +36,7 @@ def hpcda_command(*arguments, cwd, **variables):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
         check=False,
     )
 
@@ -57,7 +58,7 @@ def loaded(code, cwd):
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
         check=True,
     )
     return done.stderr.splitlines()[-1]
@@ -177,7 +178,7 @@ def test_under_mpirun_one_message_and_code_two(tmp_path):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 2
@@ -307,7 +308,7 @@ def test_the_reader_of_the_output_may_leave(tmp_path):
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")

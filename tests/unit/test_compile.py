@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import PATIENCE
+
 LOAD = """
 import sys
 from hpcda.errors import CompilerError
@@ -61,7 +63,7 @@ class Site:
 
     def load(self, *arguments, **changes) -> str:
         process = self.begin(*arguments, **changes)
-        out, error = process.communicate(timeout=60)
+        out, error = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, error
         assert not error
         return out.strip()
@@ -100,7 +102,7 @@ def test_another_compiler_is_another_library(site):
 
 def test_four_processes_at_once_compile_once(site):
     processes = [site.begin(PAUSE="1") for _ in range(4)]
-    answers = [process.communicate(timeout=60)[0].strip() for process in processes]
+    answers = [process.communicate(timeout=PATIENCE)[0].strip() for process in processes]
     assert answers == ["answer 42.0"] * 4
     assert site.compilations == 1
 

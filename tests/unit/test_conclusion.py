@@ -17,6 +17,7 @@ from hpcda.job import load_job
 from hpcda.search import WAYS, Conclusion, Level, Scene, conclude
 from hpcda.search.conclusion import EASY, EASY_PROBES, ENOUGH, MANY, PREDICTS, PROBES, SURE, TOGETHER
 from hpcda.search.evidence import FEW, NAMED, RIVAL, facts
+from tests.chance import generator
 
 DATA, ABSORBED = 1000, 20
 HALF, SCALE = (DATA - ABSORBED) / 2, math.sqrt(DATA / 2)
@@ -275,7 +276,7 @@ def ensemble(action, paths):
 
 def drawn(problem, way, count):
     scene = Scene(problem, Ladder(1e-2, 1.5, 40))
-    return [(way, WAYS[way].draw(scene, np.random.default_rng([1, k]))) for k in range(count)]
+    return [(way, WAYS[way].draw(scene, generator(1, k))) for k in range(count)]
 
 
 @pytest.mark.parametrize("measured", [8, 6])

@@ -9,8 +9,9 @@ from hpcda.build import build_problem
 from hpcda.data import read_table
 from hpcda.errors import InputError
 from hpcda.job import load_job
+from tests.chance import generator
 
-RNG = np.random.default_rng(3)
+RNG = generator(3)
 
 
 def window(file, time, *columns):

@@ -10,6 +10,7 @@ from hpcda.build import build_problem
 from hpcda.build.doubts import resolution
 from hpcda.errors import InputError
 from hpcda.job import load_job
+from tests.chance import generator
 
 T = np.arange(12.0)
 X = np.round(2.0 + np.sin(T), 2)
@@ -93,7 +94,7 @@ def test_the_resolution_of_decimals(numbers, digits):
 
 
 def test_no_resolution_of_real_numbers():
-    assert resolution(np.random.default_rng(1).normal(size=50)) == 0.0
+    assert resolution(generator(1).normal(size=50)) == 0.0
     assert resolution(np.array([1.0, 2.0])) == 0.0
 
 

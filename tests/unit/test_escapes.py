@@ -16,6 +16,7 @@ from hpcda.search import ESCAPES, Scene
 from hpcda.search.escapes import AGAIN, MIX
 from hpcda.search.escapes.langevin import metric, step
 from hpcda.search.escapes.stretches import action_by_time, draw_stretch
+from tests.chance import generator
 
 LADDER = Ladder(1e-2, 1.5, 40)
 MODELS = {name: scheme for name, scheme in reversed(cases())}
@@ -35,7 +36,7 @@ def scene_of(name="lorenz96", scheme="trapezoid", variant="walk", bounded=True):
 
 def parents(problem, path, count):
     low, high = problem.bounds
-    rng = np.random.default_rng(5)
+    rng = generator(5)
     others = [np.clip(path + 0.1 * rng.standard_normal(len(path)), low, high) for _ in range(count - 1)]
     return [path, *others][:count]
 
@@ -48,9 +49,9 @@ def test_paths_are_finite_inside_the_bounds_and_from_rng_alone(name):
         for escape in (ESCAPES[name] for name in MIX):
             minima = parents(scene.problem, path, escape.parents)
             before = [minimum.copy() for minimum in minima]
-            new, first = escape.draw(scene, minima, np.random.default_rng(1))
-            again, same = escape.draw(scene, minima, np.random.default_rng(1))
-            other, _ = escape.draw(scene, minima, np.random.default_rng(2))
+            new, first = escape.draw(scene, minima, generator(1))
+            again, same = escape.draw(scene, minima, generator(1))
+            other, _ = escape.draw(scene, minima, generator(2))
             assert new.shape == path.shape and np.isfinite(new).all()
             assert (new >= low).all() and (new <= high).all()
             assert 0 <= first < LADDER.rungs
@@ -70,7 +71,7 @@ def test_action_by_time_is_the_action(scheme):
 def test_a_stretch_is_where_the_action_is():
     scene, path = scene_of(bounded=False)
     here = action_by_time(scene, path)
-    rng = np.random.default_rng(3)
+    rng = generator(3)
     drawn = [draw_stretch(scene, path, (0.3, 0.5), rng) for _ in range(200)]
     inside = np.mean([here[s.window][s.begin : s.end].mean() for s in drawn])
     assert inside > np.mean(np.concatenate(here))
@@ -84,7 +85,7 @@ def test_one_stretch_of_one_window_changes_and_no_shared_parameter(name):
     scene, path = scene_of()
     problem = scene.problem
     for seed in range(10):
-        new, _ = ESCAPES[name].draw(scene, [path], np.random.default_rng(seed))
+        new, _ = ESCAPES[name].draw(scene, [path], generator(seed))
         (before, kept), (after, parameters) = problem.split(path), problem.split(new)
         assert np.array_equal(kept, parameters)
         changed = [(a != b).any(axis=1) for a, b in zip(before, after, strict=True)]
@@ -101,7 +102,7 @@ def test_transplant_puts_in_another_piece_of_the_path():
     old = problem.split(path)[0]
     pieces = {tuple(row) for block in old for row in block[:, unmeasured]}
     for seed in range(10):
-        new, _ = ESCAPES["transplant"].draw(scene, [path], np.random.default_rng(seed))
+        new, _ = ESCAPES["transplant"].draw(scene, [path], generator(seed))
         blocks = problem.split(new)[0]
         assert {tuple(row) for block in blocks for row in block[:, unmeasured]} <= pieces
         for a, b in zip(old, blocks, strict=True):
@@ -114,7 +115,7 @@ def test_splice_equals_its_parents_on_both_sides():
     first, second = parents(problem, path, 2)
     ends = problem.offsets[-1]
     for seed in range(10):
-        new, _ = ESCAPES["splice"].draw(scene, [first, second], np.random.default_rng(seed))
+        new, _ = ESCAPES["splice"].draw(scene, [first, second], generator(seed))
         a, b, c = (x[:ends].reshape(-1, problem.block) for x in (first, second, new))
         inside = (c == b).all(axis=1) & (c != a).any(axis=1)
         assert ((c == a).all(axis=1) | inside).all()
@@ -133,7 +134,7 @@ def test_langevin_samples_a_gaussian_action_exactly_at_a_large_step():
     minimum = np.linalg.solve(hessian, -scene.action.gradient(start, rf)[1])
     factor = metric(scene, start, rf, shift=0.0)
     np.testing.assert_allclose(factor.solve(hessian @ start + hessian[0]), np.eye(len(start))[0], atol=1e-10)
-    rng = np.random.default_rng(1)
+    rng = generator(1)
     path, samples = minimum, np.empty((count, len(start)))
     for k in range(count):
         path = step(scene, factor, path, rf, temperature, rho, rng.standard_normal(len(start)))
@@ -147,7 +148,7 @@ def test_langevin_samples_a_gaussian_action_exactly_at_a_large_step():
 
 @pytest.mark.parametrize("border", [0, 2])
 def test_banded_factor(border):
-    rng = np.random.default_rng(2)
+    rng = generator(2)
     size = 12
     matrix = np.tril(np.triu(rng.normal(size=(size, size)), -2), 0)
     matrix[size - border :] = rng.normal(size=(border, size))
@@ -167,6 +168,6 @@ def test_banded_factor(border):
 
 def test_again_keeps_the_path_and_begins_a_decade_below_the_end():
     scene, path = scene_of()
-    new, first = AGAIN.draw(scene, [path], np.random.default_rng(1))
+    new, first = AGAIN.draw(scene, [path], generator(1))
     decades = np.log10(LADDER.rf[-1] / LADDER.rf[first - 1 : first + 1])
     assert np.array_equal(new, path) and decades[1] <= 1.0 + 1e-3 < decades[0]

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from fuzzing import cases
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hpcda.errors import InputError
@@ -91,7 +92,7 @@ def test_what_is_refused(text):
 
 
 @given(st.text(max_size=20) | st.text("x01V+-*/() .e2", max_size=20))
-@settings(deadline=None)
+@cases(100)
 def test_any_text(text):
     try:
         expression = Expression(text, STATES)

@@ -13,6 +13,7 @@ from scipy.integrate import solve_ivp
 from hpcda.models.catalogue import catalogue, load_model
 from hpcda.models.expression import Expression
 from hpcda.search.forecast import Forecast
+from tests.chance import generator
 
 
 def scheme_of(name):
@@ -23,7 +24,7 @@ def scheme_of(name):
 def case(name, variant="nonlinear and gaps", dt=0.005):
     """Problem, forecast, and 5 members near the middle of the ranges."""
     problem, _ = example(name, scheme_of(name), variant, dt=dt)
-    rng = np.random.default_rng(5)
+    rng = generator(5)
     low, high = problem.state_start.T
     states = (low + high)[:, None] / 2 + 0.1 * (high - low)[:, None] * rng.uniform(-1, 1, (len(low), 5))
     parameters = [rng.uniform(*q.start, 5) for q in (*problem.varying, *problem.parameters)]
@@ -106,12 +107,12 @@ def test_parameters_of_one_time_walk_only_where_they_may():
     problem, _ = example("lorenz63", "trapezoid", "walk")
     forecast, window = Forecast(problem), problem.windows[0]
     members = np.ones((forecast.rows, 4000))
-    after = forecast.step(window, 0, members, np.random.default_rng(1))
+    after = forecast.step(window, 0, members, generator(1))
     assert np.std(after[3]) == pytest.approx(0.8 * np.sqrt(window.dt), rel=0.05)
     assert np.array_equal(after[4:], members[4:])
     assert np.array_equal(forecast.step(window, 0, members)[3], members[3])
     still = Forecast(replace(problem, varying=(replace(problem.varying[0], walk_std=None),)))
-    assert np.array_equal(still.step(window, 0, members, np.random.default_rng(1))[3], members[3])
+    assert np.array_equal(still.step(window, 0, members, generator(1))[3], members[3])
 
 
 def test_stiff_models_take_more_steps():

@@ -11,6 +11,7 @@ import pytest
 
 from hpcda.models.compile import library
 from hpcda.models.kernels import prelude
+from tests.chance import generator
 
 DRIVER = """
 static void rows_of(vd **row, vd *front, int pivots, int rest) {
@@ -99,7 +100,7 @@ def pointer(array):
 
 def positive(lanes, size, seed):
     """Random positive definite matrices, of conditions up to 100."""
-    rng = np.random.default_rng([seed, lanes, size])
+    rng = generator(seed, lanes, size)
     turn = np.linalg.qr(rng.standard_normal((lanes, size, size)))[0]
     return turn * rng.uniform(0.1, 10.0, (lanes, 1, size)) @ turn.transpose(0, 2, 1)
 
@@ -117,7 +118,7 @@ def test_factors_and_solutions_are_those_of_numpy(lanes):
         diagonal = np.arange(pivots)
         wanted[:, diagonal, diagonal] = 1.0 / wanted[:, diagonal, diagonal]
         np.testing.assert_allclose(fronts.factors(), wanted, rtol=1e-10, atol=1e-12)
-        right = np.random.default_rng(pivots).standard_normal((lanes, pivots + rest))
+        right = generator(pivots).standard_normal((lanes, pivots + rest))
         known = np.linalg.solve(matrices, right[:, :, None])[:, :, 0]
         np.testing.assert_allclose(fronts.solve(right), known, rtol=1e-9, atol=1e-11)
 
@@ -125,7 +126,7 @@ def test_factors_and_solutions_are_those_of_numpy(lanes):
 @pytest.mark.parametrize("lanes", [4, 8])
 def test_what_is_left_of_further_rows(lanes):
     """Of two groups of rows, in a wider place; and of one with itself, the lower part."""
-    rng = np.random.default_rng(2)
+    rng = generator(2)
     for pivots, high, wide in [(p, h, w) for p in (1, 2, 5, 8, 19) for h in range(1, 8) for w in range(1, 8)]:
         fronts = Fronts(positive(lanes, pivots + high + wide, 2), pivots)
         out = rng.standard_normal((high, wide + 2, lanes))
@@ -144,7 +145,7 @@ def test_what_is_left_of_further_rows(lanes):
 
 @pytest.mark.parametrize("lanes", [4, 8])
 def test_matrices_that_are_not_positive_definite_are_told_and_leave_the_others_alone(lanes):
-    rng = np.random.default_rng(4)
+    rng = generator(4)
     for pivots, rest in SIZES[::5]:
         good = positive(lanes, pivots + rest, 3)
         whole = Fronts(good, pivots).factors()

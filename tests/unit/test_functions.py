@@ -10,6 +10,7 @@ import pytest
 
 from hpcda.models.compile import library
 from hpcda.models.kernels import prelude
+from tests.chance import generator
 
 DOMAINS = {
     "exp": [(-745.0, 709.0), (-1.0, 1.0), (-1e-8, 1e-8)],
@@ -71,7 +72,7 @@ needs_long = pytest.mark.skipif(
 @needs_long
 @pytest.mark.parametrize("name", DOMAINS)
 def test_functions_are_right_to_a_few_units_in_the_last_place(name):
-    rng = np.random.default_rng(1)
+    rng = generator(1)
     for low, high in DOMAINS[name]:
         x = rng.uniform(low, high, 20_000)
         exact = getattr(np, NUMPY.get(name, name))(x.astype(np.longdouble))
@@ -82,7 +83,7 @@ def test_functions_are_right_to_a_few_units_in_the_last_place(name):
 @needs_long
 @pytest.mark.parametrize("power", POWERS)
 def test_powers_are_right_to_a_few_units_in_the_last_place(power):
-    x = 10.0 ** np.random.default_rng(2).uniform(-2.5, 2.5, 20_000)
+    x = 10.0 ** generator(2).uniform(-2.5, 2.5, 20_000)
     off = units_off(values("pow", x, 4, power), x.astype(np.longdouble) ** np.longdouble(power))
     # Without fused multiply-add the logarithm has no more than 53 bits, which the power multiplies.
     assert off <= (UNITS if compiled(4).fused() else UNITS + 10.0 * power)
@@ -109,7 +110,7 @@ def test_powers_where_they_are_not_finite_or_not_defined(power):
 @pytest.mark.parametrize("name", [*DOMAINS, "pow"])
 def test_every_width_gives_the_same_bits(name):
     low, high = (0.0, 10.0) if name == "pow" else DOMAINS[name][0]
-    x = np.append(np.random.default_rng(3).uniform(low, high, 500), SPECIAL[:4])
+    x = np.append(generator(3).uniform(low, high, 500), SPECIAL[:4])
     power = (0.7,) if name == "pow" else ()
     found = [values(name, x, lanes, *power) for lanes in (1, 2, 4, 8)]
     bits = {np.where(np.isnan(one), np.nan, one).tobytes() for one in found}  # a NaN may have a sign

@@ -8,7 +8,8 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from fuzzing import cases
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -165,7 +166,7 @@ jobs = (
 
 
 @given(jobs)
-@settings(max_examples=200, deadline=None)
+@cases(200)
 def test_loading_the_resolved_job_gives_an_equal_job(raw):
     job = load_job(raw)
     again = load_job(tomllib.loads(job.resolved_toml()))
@@ -328,7 +329,7 @@ def test_every_key_says_what_it_accepts():
 
 
 @given(st.dictionaries(texts, plain, max_size=4))
-@settings(deadline=None)
+@cases(100)
 def test_toml_text_is_read_back(values):
     assert tomllib.loads(to_toml(values)) == values
 

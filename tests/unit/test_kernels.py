@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from fuzzing import cases
+from hypothesis import given
 from hypothesis import strategies as st
 from jets import SMOOTH, Jet, NearKink
 from traced import LANES, Compiled, interpreted, of
 
 from hpcda.models.compile import cache_folder
 from hpcda.models.kernels import PIECE, source
+from tests.chance import generator
 
 VARIABLES = 3
 # Each keeps its argument where the function is defined and its value of the order of 1.
@@ -109,10 +111,10 @@ def own_cache(tmp_path_factory):
     cache_folder.cache_clear()
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+@cases(25)
 @given(trees=st.lists(TREES, min_size=6, max_size=6), seed=st.integers(0, 2**20))
 def test_random_expressions(trees, seed):
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     points = rng.uniform(-1.5, 1.5, (LANES, VARIABLES))
     mu = rng.uniform(0.5, 2.0, len(trees))
     wanted = []
@@ -244,7 +246,7 @@ def test_functions_longer_than_a_piece_are_cut_and_stay_right():
     code = source(traced, "f")
     assert len(traced.graph.keys) > 2 * PIECE
     assert "f_values_1" in code and "f_jacobian_1" in code and "f_hessian_1" in code
-    rng = np.random.default_rng(3)
+    rng = generator(3)
     points, mu = rng.normal(size=(4, 5)), rng.normal(size=60)
     found, wanted = Compiled(traced)(points, mu), interpreted(traced, points, mu)
     np.testing.assert_allclose(found.values, wanted.values, rtol=1e-12, atol=1e-14)

@@ -11,6 +11,7 @@ from hpcda.action.native import Equations
 from hpcda.search.forecast import Forecast
 from hpcda.search.localisation import Hops, gaspari_cohn
 from hpcda.search.smoother import Smoother
+from tests.chance import generator
 from tests.oracles import ORACLES
 
 RING = ORACLES["lorenz96-20-L5-1"]
@@ -54,7 +55,7 @@ def test_data_move_what_is_near_alone(hops):
     data = np.full_like(window.data, np.nan)
     data[0, 0] = 3.0
     site = problem.model.state_names.index(next(iter(problem.observed.values())))
-    rng = np.random.default_rng(1)
+    rng = generator(1)
     members = np.ascontiguousarray(rng.standard_normal((21, 200)) + 2.0)
     begun = members.copy()
     far = (np.zeros(20), np.full(20, 1e6))

@@ -16,6 +16,7 @@ from hpcda import lock
 from hpcda.errors import InputError, StorageError
 from hpcda.lock import Holder, RunLock, holder, left_by
 from hpcda.process import alive, born
+from tests.waiting import PATIENCE, until
 
 HOLD = """
 import sys, time
@@ -38,7 +39,7 @@ def other(folder, part=""):
             yield process
         finally:
             if process.poll() is None:
-                process.communicate("\n", timeout=20)
+                process.communicate("\n", timeout=PATIENCE)
 
 
 def left(folder, **changes):
@@ -84,13 +85,14 @@ def test_a_stopped_owner_still_holds_it(tmp_path):
 
 def test_waiting(tmp_path):
     with other(tmp_path) as first:
-        code = "from hpcda.lock import RunLock\n"
-        code += f"with RunLock({str(tmp_path)!r}, wait=30):\n    print('got')"
+        code = "from hpcda.lock import RunLock\nprint('comes', flush=True)\n"
+        code += f"with RunLock({str(tmp_path)!r}, wait={PATIENCE}):\n    print('got')"
         with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as second:
-            time.sleep(0.8)
+            assert second.stdout.readline() == "comes\n"
+            time.sleep(0.8)  # it is let to find the lock taken
             assert second.poll() is None
-            first.communicate("\n", timeout=20)
-            assert second.communicate(timeout=20)[0] == "got\n"
+            first.communicate("\n", timeout=PATIENCE)
+            assert second.communicate(timeout=PATIENCE)[0] == "got\n"
 
 
 def test_of_many_that_come_at_once_one_gets_it(tmp_path):
@@ -105,16 +107,13 @@ def test_of_many_that_come_at_once_one_gets_it(tmp_path):
         )
         for _ in range(5)
     ]
-    refused = 0
-    until = time.monotonic() + 30
-    while sum(one.poll() is not None for one in commands) < 4 and time.monotonic() < until:
-        time.sleep(0.05)
+    until(lambda: sum(one.poll() is not None for one in commands) >= 4, "four of five are refused")
     refused = [one for one in commands if one.poll() is not None]
     (winner,) = [one for one in commands if one.poll() is None]
     assert holder(tmp_path).pid == winner.pid
     for one in refused:
         assert b"another run writes it" in one.communicate()[1]
-    assert winner.communicate(b"\n", timeout=20)[0] == b"held\n"
+    assert winner.communicate(b"\n", timeout=PATIENCE)[0] == b"held\n"
     assert winner.returncode == 0
 
 
@@ -153,7 +152,7 @@ folder, part = sys.argv[1:]
 had = 0
 for _ in range(150):
     try:
-        with RunLock(folder, part, wait=20.0):
+        with RunLock(folder, part, wait=100.0):
             had += 1
     except InputError:
         pass
@@ -165,7 +164,7 @@ def test_parts_that_come_and_go_at_once(tmp_path):
     """The shared file is made and removed all the time; every part gets its lock each time."""
     commands = [[sys.executable, "-c", TURNS, str(tmp_path), f"{part}/3"] for part in (1, 2, 3)]
     every = [subprocess.Popen(one, stdout=subprocess.PIPE, text=True) for one in commands]
-    assert [one.communicate(timeout=120)[0] for one in every] == ["150\n"] * 3
+    assert [one.communicate(timeout=PATIENCE)[0] for one in every] == ["150\n"] * 3
     assert list(tmp_path.iterdir()) == []
 
 
@@ -231,10 +230,7 @@ def test_signs_of_life(tmp_path, monkeypatch):
     monkeypatch.setattr(lock, "BEAT", 0.05)
     with RunLock(tmp_path):
         os.utime(tmp_path / "lock", (1.0, 1.0))
-        until = time.monotonic() + 10
-        while (tmp_path / "lock").stat().st_mtime == 1.0 and time.monotonic() < until:
-            time.sleep(0.02)
-        assert (tmp_path / "lock").stat().st_mtime > 1.0
+        until(lambda: (tmp_path / "lock").stat().st_mtime > 1.0, "a sign of life")
 
 
 def test_a_number_that_another_process_has_by_now(tmp_path):

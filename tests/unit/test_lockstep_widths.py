@@ -15,6 +15,7 @@ from hpcda.annealing.schedule import LEAST
 from hpcda.annealing.widths import COMPILE_AFTER, Widths
 from hpcda.errors import CompilerError
 from hpcda.models.catalogue import catalogue, load_model
+from tests.waiting import PATIENCE, until
 
 LADDER = Ladder(0.02, 4.0, 4)
 PROBLEMS = [
@@ -129,7 +130,7 @@ def compiler(monkeypatch):
 
         def compile(self, lanes):
             self.asked.append(lanes)
-            assert self.may_end.wait(10)
+            assert self.may_end.wait(PATIENCE)
             if self.broken:
                 raise CompilerError("the disk is full")
             return object()
@@ -142,12 +143,9 @@ def compiler(monkeypatch):
     one.may_end.set()
 
 
-def wait_for(widths, climbs, lanes):
-    for _ in range(1000):
-        if widths.least(climbs) == lanes:
-            return True
-        threading.Event().wait(0.005)
-    return False
+def narrowed(widths, climbs, lanes):
+    """Wait until so many climbs go over to so many lanes."""
+    until(lambda: widths.least(climbs) == lanes, f"{lanes} lanes are compiled")
 
 
 def test_widths_that_are_compiled_are_used_at_once(compiler):
@@ -172,7 +170,7 @@ def test_a_long_one_has_its_widths_compiled_beside_the_work(compiler):
         here.worked(0.7 * COMPILE_AFTER)
         assert here.least(1) == 4, "until the compiler has ended"
     compiler.may_end.set()
-    assert wait_for(here, 1, LEAST)
+    narrowed(here, 1, LEAST)
     assert compiler.asked == [2] and here.least(3) == 4
 
 
@@ -183,4 +181,4 @@ def test_what_the_compiler_refuses_is_told(compiler):
     assert here.least(1) == 4
     compiler.may_end.set()
     with pytest.raises(CompilerError, match="the disk is full"):
-        wait_for(here, 1, LEAST)
+        narrowed(here, 1, LEAST)

@@ -8,6 +8,7 @@ import numpy as np
 
 from hpcda.store import RunFile
 from hpcda.store.integrity import inspect
+from tests.waiting import PATIENCE
 
 CODE = """
 import os, sys
@@ -37,7 +38,7 @@ sys.exit(5)
 def test_a_file_that_cannot_be_written_nor_closed(tmp_path):
     code = CODE.format(tests=str(Path(__file__).parent), folder=str(tmp_path))
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     assert done.returncode == 5, done.stderr
     assert done.stdout.startswith(

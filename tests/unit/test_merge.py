@@ -32,6 +32,7 @@ from hpcda.search.auto import consistent, costs, expected
 from hpcda.search.descent import fell_back
 from hpcda.search.levels import distinct
 from hpcda.search.merge import DISTANCE, alike
+from tests.chance import generator
 
 from . import problems
 
@@ -39,7 +40,7 @@ PROBLEM = problems.example("lorenz63", "trapezoid", "priors and sparse data")[0]
 
 
 def test_a_sketch_tells_the_distance_of_two_paths():
-    sketch, rng, size = Sketch(PROBLEM), np.random.default_rng(3), scales(PROBLEM)
+    sketch, rng, size = Sketch(PROBLEM), generator(3), scales(PROBLEM)
     path = rng.standard_normal(PROBLEM.size)
     for distance in (1e-5, 1e-2, 1.0):
         found = []
@@ -53,7 +54,7 @@ def test_a_sketch_tells_the_distance_of_two_paths():
 
 def test_paths_are_alike_by_action_and_by_place():
     sketch = Sketch(PROBLEM)
-    path = np.random.default_rng(4).standard_normal(PROBLEM.size)
+    path = generator(4).standard_normal(PROBLEM.size)
     near, far = path + 1e-3 * DISTANCE, path + 100 * DISTANCE * scales(PROBLEM) * np.sign(path)
     many = np.array([sketch(near), sketch(near), sketch(far)])
     actions = np.array([10.0, 10.1, 10.0])
@@ -79,7 +80,7 @@ def test_a_merger_forgets():
 
 
 def test_the_first_of_many_paths_is_found_as_by_looking_at_all():
-    rng, merger, seen = np.random.default_rng(5), Merger(), []
+    rng, merger, seen = generator(5), Merger(), []
     for start in rng.permutation(300):
         action = float(rng.choice((0.0, -1.0, 1.0, 1.00005, 50.0)))
         sketch = np.full(4, float(rng.integers(3)))

@@ -16,6 +16,7 @@ from hpcda.job import load_job
 from hpcda.job.text import to_toml
 from hpcda.models.model import Model, Parameter, State
 from hpcda.search import WAYS, Scene, begin
+from tests.chance import generator
 
 SOURCE = """
 import numpy as np
@@ -142,5 +143,5 @@ def test_a_problem_of_whole_numbers():
     for one, other in zip(whole.bounds, floats.bounds, strict=True):
         assert one.dtype == np.float64
         np.testing.assert_array_equal(one, other)
-    path = np.random.default_rng(0).normal(size=floats.size)
+    path = generator(0).normal(size=floats.size)
     assert Action(whole).value(path, 3.0) == Action(floats).value(path, 3.0)

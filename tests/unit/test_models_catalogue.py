@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hpcda.errors import InputError
 from hpcda.models.catalogue import catalogue, load_model
 from hpcda.models.model import Model, State
+from tests.chance import generator
 
 NAMES = (
     "colpitts",
@@ -72,7 +73,7 @@ def test_every_model_is_complete(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_equations_take_many_times_at_once(name):
     model = load_model(name)
-    rng = np.random.default_rng(1)
+    rng = generator(1)
     x = rng.uniform(*np.array([state.range for state in model.states]).T, (5, model.dimension))
     u = {key: rng.uniform(0.0, 10.0, 5) for key in model.stimulus_names}
     together = np.array(model(x.T, model.defaults, u))
@@ -102,7 +103,7 @@ def test_lorenz63_fixed_points_and_loss_of_stability():
 @given(st.integers(4, 24), st.integers(0, 10**6))
 def test_lorenz96_conserves_energy_but_for_damping_and_forcing(dimension, seed):
     model = load_model("lorenz96", {"dimension": dimension})
-    x = np.random.default_rng(seed).uniform(-10, 15, dimension)
+    x = generator(seed).uniform(-10, 15, dimension)
     # Σ x dx/dt = -Σ x² + F Σ x: the quadratic terms do no work.
     assert x @ rates(model, x) == pytest.approx(-x @ x + 8.17 * x.sum(), rel=1e-11, abs=1e-9)
     np.testing.assert_allclose(rates(model, np.roll(x, 1)), np.roll(rates(model, x), 1), rtol=1e-13)
@@ -110,7 +111,7 @@ def test_lorenz96_conserves_energy_but_for_damping_and_forcing(dimension, seed):
 
 
 def test_lorenz96_one_site_written_out():
-    x = np.random.default_rng(3).normal(size=20)
+    x = generator(3).normal(size=20)
     got = rates(load_model("lorenz96"), x, {"F": 2.0})
     assert got[0] == pytest.approx((x[1] - x[18]) * x[19] - x[0] + 2.0)
     assert got[7] == pytest.approx((x[8] - x[5]) * x[6] - x[7] + 2.0)
@@ -191,7 +192,7 @@ def test_nakl_names_gates_and_rest():
 @given(st.integers(5, 40), st.integers(0, 10**6))
 def test_kuramoto_sivashinsky_keeps_the_mean(dimension, seed):
     model = load_model("kuramoto_sivashinsky", {"dimension": dimension})
-    u = np.random.default_rng(seed).normal(size=dimension)
+    u = generator(seed).normal(size=dimension)
     change = rates(model, u)
     assert abs(change.sum()) <= 1e-12 * np.abs(change).sum()
     # The quadratic term alone does no work: u · (F(u) - F(-u))/2 is it.

@@ -4,7 +4,8 @@ import io
 import json
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from fuzzing import cases
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hpcda.errors import InputError
@@ -128,7 +129,7 @@ def test_no_run(tmp_path):
 
 
 @given(st.binary(max_size=60) | st.sampled_from([b"{}", b"[]", b'{"state": 1}', b"[" * 20000]))
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@cases(100)
 def test_a_damaged_file(tmp_path, content):
     (tmp_path / FILE).write_bytes(content)
     with pytest.raises(InputError):

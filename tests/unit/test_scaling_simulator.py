@@ -14,6 +14,7 @@ from scaling_parts.measured import kept  # noqa: E402
 from scaling_parts.simulator import POLICIES, SWITCH_SECONDS, Network, Policy, Starts, replay  # noqa: E402
 
 from hpcda.annealing.schedule import PATIENCE  # noqa: E402
+from tests.chance import number  # noqa: E402
 
 FREE = Network(0.0, 0.0)
 EVEN = Starts("even", ((5, 3, 2),), {2: 0.4e-3, 4: 0.5e-3, 8: 1e-3})
@@ -25,8 +26,8 @@ UNEVEN = Starts(
 
 
 def test_one_rank_with_one_lane_takes_all_steps_one_after_another():
-    found = replay(UNEVEN, 1, 20, Policy(), FREE, widest=1)
-    drawn = np.random.default_rng(1).integers(0, 4, 20)
+    found = replay(UNEVEN, 1, 20, Policy(), FREE, seed=number(1), widest=1)
+    drawn = np.random.default_rng(number(1)).integers(0, 4, 20)  # noqa: TID251
     assert found.makespan == pytest.approx(UNEVEN.totals[drawn].sum())
 
 
@@ -62,16 +63,16 @@ def test_all_starts_are_handed_out_and_no_policy_beats_the_bounds(name, share):
 def test_the_last_start_goes_on_in_fewer_lanes():
     """Seven starts of 5 steps and one of 1000: first in 8 lanes, in 2 once time has been lost."""
     long = Starts("long", (*[(5,)] * 7, (1000,)), {2: 0.4e-3, 4: 0.5e-3, 8: 1e-3})
-    number = next(s for s in range(1, 99) if np.bincount(draw(8, s), minlength=8)[7] == 1)
-    found = replay(long, 1, 8, Policy(), FREE, seed=number)
+    drawn = next(s for s in range(number(1), number(99)) if np.bincount(draw(8, s), minlength=8)[7] == 1)
+    found = replay(long, 1, 8, Policy(), FREE, seed=drawn)
     wide = 5 + PATIENCE / long.seconds[8]
     switch = SWITCH_SECONDS / long.seconds[8]
     assert found.makespan == pytest.approx(wide + switch + 0.4 * (1000 - wide))
-    assert replay(long, 1, 8, POLICIES["wide"], FREE, seed=number).makespan == pytest.approx(1000)
+    assert replay(long, 1, 8, POLICIES["wide"], FREE, seed=drawn).makespan == pytest.approx(1000)
 
 
 def draw(kinds, seed):
-    return np.random.default_rng(seed).integers(0, kinds, kinds)
+    return np.random.default_rng(seed).integers(0, kinds, kinds)  # noqa: TID251
 
 
 def test_a_slow_queue_costs_what_it_takes():

@@ -13,6 +13,7 @@ from hpcda.errors import InputError
 from hpcda.lock import SILENT
 from hpcda.progress import Progress, Snapshot, duration
 from hpcda.status import describe, status
+from tests.waiting import PATIENCE
 
 HOST = os.uname().nodename
 RUN = """
@@ -47,7 +48,7 @@ def test_running_stopped_and_dead(tmp_path):
             assert "no news for 10 min" in first(tmp_path, time.time() + 600)[-1]
             if end == "dead":
                 os.kill(process.pid, signal.SIGKILL)
-            process.communicate("\n", timeout=20)
+            process.communicate("\n", timeout=PATIENCE)
         lines = first(tmp_path)
         assert lines[0].startswith(f"{end}: 2/10 starts, 25/100 rungs, 1 failed") and " left" not in lines[0]
         assert lines[-1].endswith(f"`hpcda resume {tmp_path}` goes on")
@@ -91,8 +92,9 @@ def test_parts(tmp_path):
 def test_the_last_commit(tmp_path):
     Progress(tmp_path, starts=4, rungs=8, quiet=True)
     (tmp_path / "shards").mkdir()
-    (tmp_path / "shards" / "rank-0000.h5").touch()
-    assert "last commit 1 min 30 s ago" in first(tmp_path, time.time() + 90)
+    shard = tmp_path / "shards" / "rank-0000.h5"
+    shard.touch()
+    assert "last commit 1 min 30 s ago" in first(tmp_path, shard.stat().st_mtime + 90)
 
 
 def test_done(tmp_path):

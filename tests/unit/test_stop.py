@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from hpcda.errors import InputError
 from hpcda.stop import SIGNALS, TIME, Stop, deadline, sentence
+from tests.waiting import until
 
 
 @pytest.mark.parametrize(
@@ -71,7 +73,7 @@ def test_a_signal_is_heard_and_handlers_come_back(number):
         with Stop() as stop:
             assert stop.why == 0
             os.kill(os.getpid(), number)
-            time.sleep(0.01)
+            until(lambda: stop.why, "the signal is heard")
             assert stop.why == number and sentence(stop.why) == number.name
         assert signal.getsignal(number) == signal.SIG_DFL
     finally:
@@ -83,21 +85,34 @@ def test_signals_that_are_ignored_stay_so():
     try:
         with Stop() as stop:
             os.kill(os.getpid(), signal.SIGUSR1)
-            time.sleep(0.01)
-            assert stop.why == 0
+            os.kill(os.getpid(), signal.SIGTERM)
+            until(lambda: stop.why, "the signal behind it is heard")
+            assert stop.why == signal.SIGTERM
         assert signal.getsignal(signal.SIGUSR1) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGUSR1, before)
 
 
-def test_time_is_up_before_its_end_by_what_work_takes():
-    now = time.time()
-    stop = Stop(now)
-    stop.deadline = now + 1000.0
+def test_time_is_up_before_its_end_by_what_work_takes(monkeypatch):
+    clock = SimpleNamespace(now=1000.0)
+    times = SimpleNamespace(time=lambda: clock.now, monotonic=lambda: clock.now)
+    monkeypatch.setattr("hpcda.stop.time", times)
+
+    def work(seconds):
+        clock.now += seconds
+
+    stop = Stop(clock.now)
+    stop.deadline = 1100.0  # of which 5 s, a twentieth, are kept for closing
+    stop.timed(lambda: work(20.0))
+    stop.timed(lambda: work(10.0))
+    assert stop.longest == 20.0 and stop.why == 0
+    work(25.0)  # 1055 s: the next stretch may take 40 s
     assert stop.why == 0
-    stop.deadline = now + 5.0
-    assert stop.why == 0  # a twentieth of it is kept for closing
-    stop.timed(lambda: time.sleep(0.05))
-    assert 0.05 <= stop.longest < 2.0
-    stop.longest = 3.0
+    work(0.1)
     assert stop.why == TIME and sentence(stop.why) == "the end of its time"
+    stop = Stop(clock.now)
+    stop.deadline = clock.now + 10_000.0  # no more than 10 s are kept
+    work(9990.0)
+    assert stop.why == 0
+    work(0.1)
+    assert stop.why == TIME

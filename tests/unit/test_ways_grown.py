@@ -15,6 +15,7 @@ from hpcda.problem import Estimated
 from hpcda.search import WAYS, Scene
 from hpcda.search.beam import Beam, coarse, consistent, lowest
 from hpcda.search.ways import grown
+from tests.chance import generator
 from tests.oracles import ORACLES
 from tests.oracles.climbs import climbs
 
@@ -64,7 +65,7 @@ def test_one_rung_is_a_ladder():
 
 def test_a_true_stretch_grows_to_the_true_minimum(few_sensors):
     oracle, scene, true = few_sensors
-    rng = np.random.default_rng(3)
+    rng = generator(3)
     beam = Beam(scene, 60, 121, piece_of(scene, true, 60, 121))
     while not beam.whole:
         begin, end = beam.begin, beam.end
@@ -81,7 +82,7 @@ def test_a_wrong_stretch_leaves_the_beam(few_sensors):
     block[:, 1:] = np.roll(block[:, 1:], 3, axis=1)
     beam = Beam(scene, 60, 121, (scene.problem.cut(0, 60, 121).join([block[60:121]], wrong[-1:]),))
     for _ in range(3):
-        beam = beam.grown(20, 40, np.random.default_rng(3))
+        beam = beam.grown(20, 40, generator(3))
     assert beam.whole or not beam.minima
     for path in beam.minima:
         assert oracle.solved(scene.action.value(path, scene.ladder.rf[-1]).total * (1 - 1e-5))
@@ -91,7 +92,7 @@ def test_minima_are_distinct_sorted_and_explained_by_noise(few_sensors):
     _, scene, true = few_sensors
     problem = scene.problem.cut(0, 0, 41)
     piece = scene.of(problem)
-    paths = [WAYS["noise"].draw(piece, np.random.default_rng([5, k])) for k in range(16)]
+    paths = [WAYS["noise"].draw(piece, generator(5, k)) for k in range(16)]
     paths += [problem.join([scene.problem.split(true)[0][0][:41]], true[-1:])] * 2
     actions = [piece.action.value(path, scene.ladder.rf[-1]).total for path in lowest(piece, paths, 0.4)]
     assert actions == sorted(actions) and 1 <= len(actions) <= 8
@@ -101,7 +102,7 @@ def test_minima_are_distinct_sorted_and_explained_by_noise(few_sensors):
 def test_few_sensors_are_solved_from_data_alone(few_sensors):
     oracle, scene, _ = few_sensors
     rung = scene.rung(WAYS["grown"].shares[0])
-    paths = [WAYS["grown"].draw(scene, np.random.default_rng([1, start])) for start in range(2)]
+    paths = [WAYS["grown"].draw(scene, generator(1, start)) for start in range(2)]
     ends = climbs(scene.action, oracle.ladder, paths, [rung] * 2)
     assert any(oracle.solved(end.outcome.parts.total) for end in ends)
 
@@ -109,7 +110,7 @@ def test_few_sensors_are_solved_from_data_alone(few_sensors):
 @pytest.mark.parametrize("scheme", [1, 2])
 def test_first_stretches_end_with_intervals_and_hold_enough_data(scheme):
     problem = linear_problem(101)
-    rng = np.random.default_rng(0)
+    rng = generator(0)
     found = [grown._stretch(problem, scheme, rng) for _ in range(200)]
     begins, ends = np.array(found).T
     assert (begins % scheme == 0).all() and ((ends - begins - 1) % scheme == 0).all()
@@ -122,7 +123,7 @@ def test_first_stretches_end_with_intervals_and_hold_enough_data(scheme):
 def test_a_window_without_data_is_taken_whole():
     problem = linear_problem(11)
     problem.windows[0].data[:] = np.nan
-    assert grown._stretch(problem, 1, np.random.default_rng(0)) == (0, 11)
+    assert grown._stretch(problem, 1, generator(0)) == (0, 11)
 
 
 def test_what_windows_tell_of_parameters_narrows_their_range():

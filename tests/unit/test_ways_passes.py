@@ -13,6 +13,7 @@ from hpcda import Model, Parameter, State
 from hpcda.problem import Estimated, Problem, Window
 from hpcda.search.forecast import Forecast
 from hpcda.search.ways import passes as way
+from tests.chance import generator
 from tests.oracles import ORACLES
 
 
@@ -35,7 +36,7 @@ def twin(windows):
     problem, _ = example("lorenz63", "trapezoid", "states alone")
     forecast, t = Forecast(problem), 0.02 * np.arange(150)
     empty = Window(t, np.full((150, 1), np.nan), np.full((150, 1), 0.5), np.zeros((150, 0)))
-    rng = np.random.default_rng(4)
+    rng = generator(4)
     begin = np.array([[1.0], [2.0], [20.0]]) + 3.0 * rng.standard_normal((3, windows))
     truth = forecast.run(empty, 0, 149, begin)
     noisy = truth[:, :1] + 0.5 * rng.standard_normal((150, 1, windows))
@@ -45,7 +46,7 @@ def twin(windows):
 
 def test_forecasts_agree_with_the_data_where_the_state_is_found():
     problem, truth = twin(3)
-    passes = way.Passes.begin(scene_of(problem), np.random.default_rng(1))
+    passes = way.Passes.begin(scene_of(problem), generator(1))
     members = passes.members()
     first = passes.run(members, 8.0, None, last=False)
     second = passes.run(passes.again(first), 4.0, None, last=True)
@@ -56,7 +57,7 @@ def test_forecasts_agree_with_the_data_where_the_state_is_found():
 
 def test_parameters_go_on_from_window_to_window():
     problem, _ = example("lorenz63", "trapezoid", "nonlinear and gaps")
-    passes = way.Passes.begin(scene_of(problem), np.random.default_rng(1))
+    passes = way.Passes.begin(scene_of(problem), generator(1))
     one = passes.run(passes.members(), 4.0, None, last=False)
     members = passes.again(one)
     assert len(members) == len(problem.windows) > 1
@@ -75,7 +76,7 @@ def decay(samples, noise_std=0.03, gross=()):
         equations=lambda x, p: [-p.k * x.x],
     )
     t = np.linspace(0.0, 6.0, samples)
-    data = 2.5 * np.exp(-0.8 * t) + 0.03 * np.random.default_rng(1).standard_normal(samples)
+    data = 2.5 * np.exp(-0.8 * t) + 0.03 * generator(1).standard_normal(samples)
     data[list(gross)] = -999.0
     window = Window(t, data[:, None], np.full((samples, 1), noise_std), np.zeros((samples, 0)))
     return Problem(
@@ -101,7 +102,7 @@ def noise_alone():
     """Lorenz 63, in the place of x white noise as wide as x."""
     problem, _ = twin(1)
     (window,) = problem.windows
-    data = np.random.default_rng(1).normal(0.0, 8.0, (150, 1))
+    data = generator(1).normal(0.0, 8.0, (150, 1))
     return replace(problem, windows=(replace(window, data=data),))
 
 
@@ -109,7 +110,7 @@ def counted(problem, seed=1):
     """How many passes a path takes."""
     scene, told = scene_of(problem), []
     scene.meanwhile = lambda: told.append(1)
-    path = way.PASSES.draw(scene, np.random.default_rng(seed))
+    path = way.PASSES.draw(scene, generator(seed))
     assert np.isfinite(path).all()
     return len(told)
 
@@ -144,7 +145,7 @@ def test_what_a_call_takes_is_counted_however_few_the_times(monkeypatch):
 
 
 def test_work_counts_windows_times_and_steps_of_the_members():
-    passes = way.Passes.begin(scene_of(twin(2)[0]), np.random.default_rng(1))
+    passes = way.Passes.begin(scene_of(twin(2)[0]), generator(1))
     one = passes.run(passes.members(), 8.0, None, last=False)
     size = one.ends[0].size
     assert passes.work(one) == 2 * (way.CALL + 150 * (way.POINT + size))
@@ -175,10 +176,10 @@ def test_little_noise_is_not_taken_for_hopeless():
     forecast = Forecast(problem)
     truth = ORACLES["lorenz96-20-L4-1"].truth.states
     states = np.ascontiguousarray(truth.T)
-    noise = np.random.default_rng(1).normal(0.0, 0.05, window.data.shape)
+    noise = generator(1).normal(0.0, 0.05, window.data.shape)
     data = forecast.observe(states).T[: len(window.data)] + noise
     little = replace(window, data=data, noise_std=np.full_like(data, 0.05))
-    passes = way.Passes.begin(scene_of(replace(problem, windows=(little,))), np.random.default_rng(1))
+    passes = way.Passes.begin(scene_of(replace(problem, windows=(little,))), generator(1))
     misfits = []
     for _ in range(12):
         members, least = passes.members(), np.inf

@@ -14,6 +14,7 @@ from hpcda.problem import Estimated, Window
 from hpcda.search.forecast import Forecast
 from hpcda.search.smoother import Smoother
 from hpcda.search.ways import smoother as way
+from tests.chance import generator
 
 FAR = np.zeros(3), np.full(3, 1e6)
 
@@ -48,7 +49,7 @@ def test_it_is_the_kalman_smoother_where_all_is_linear(walk, easing):
         problem = replace(problem, parameters=(), varying=(Estimated("b", (-1.0, 2.0), walk_std=walk),))
     window = problem.windows[0]
     mean, std = np.array([0.3, -0.2, 0.5, 0.4]), np.array([1.0, 1.5, 0.7, 0.8])
-    rng = np.random.default_rng(2)
+    rng = generator(2)
     members = mean[:, None] + std[:, None] * rng.standard_normal((4, 8000))
     smoother = Smoother(Forecast(problem))
     found = smoother.filter(window, members, rng, FAR, easing).smoothed()
@@ -63,9 +64,9 @@ def test_every_width_gives_the_same_bits():
     window = problem.windows[0]
     found = []
     for lanes in (1, 2, 4, 8):
-        members = np.random.default_rng(3).standard_normal((4, 40))
+        members = generator(3).standard_normal((4, 40))
         filtered = Smoother(Forecast(problem, lanes=lanes)).filter(
-            window, members, np.random.default_rng(4), FAR, begun=members.copy()
+            window, members, generator(4), FAR, begun=members.copy()
         )
         informed = filtered.informed(members, np.array([0.3]))
         found.append((members.tobytes(), filtered.smoothed().tobytes(), informed.tobytes()))
@@ -75,9 +76,9 @@ def test_every_width_gives_the_same_bits():
 def test_the_mean_of_members_where_the_parameters_are_told():
     problem = linear_problem(6)
     window = problem.windows[0]
-    members = np.random.default_rng(5).standard_normal((4, 80))
+    members = generator(5).standard_normal((4, 80))
     members[:3] += np.outer([0.5, -2.0, 0.1], members[3])
-    filtered = Smoother(Forecast(problem)).filter(window, members.copy(), np.random.default_rng(6), FAR)
+    filtered = Smoother(Forecast(problem)).filter(window, members.copy(), generator(6), FAR)
     mean = members.mean(axis=1)
     off = members - mean[:, None]
     slope = np.linalg.lstsq(off[3:].T, off.T, rcond=None)[0]
@@ -111,8 +112,8 @@ def test_members_stay_within_bounds():
         state_bounds=0.5 * problem.state_start,
     )
     smoother = Smoother(Forecast(bounded))
-    members = way.first_members(scene_of(bounded), bounded.windows[0], np.random.default_rng(1), None)
-    smoother.filter(bounded.windows[0], members, np.random.default_rng(1), FAR)
+    members = way.first_members(scene_of(bounded), bounded.windows[0], generator(1), None)
+    smoother.filter(bounded.windows[0], members, generator(1), FAR)
     ends = np.array([*bounded.state_bounds, *(p.bounds for p in bounded.parameters)])
     assert (members.T >= ends[:, 0]).all() and (members.T <= ends[:, 1]).all()
 
@@ -124,7 +125,7 @@ def test_gaps_are_bridged_and_data_followed():
     forecast = Forecast(problem)
     empty = Window(t, np.full((200, 1), np.nan), np.full((200, 1), 0.5), np.zeros((200, 0)))
     truth = forecast.run(empty, 0, 199, np.array([[1.0], [2.0], [20.0]]))[:, :, 0]
-    data = truth[:, :1] + 0.5 * np.random.default_rng(3).standard_normal((200, 1))
+    data = truth[:, :1] + 0.5 * generator(3).standard_normal((200, 1))
     data[60:125] = np.nan
     problem = replace(problem, windows=(replace(empty, data=data),))
     error = draw(problem, "smoother").reshape(200, 3) - truth
@@ -138,7 +139,7 @@ def exploding():
 
 def test_members_that_grow_without_bound_are_replaced():
     t = 0.1 * np.arange(100)
-    data = -1.0 + 0.1 * np.random.default_rng(1).standard_normal((100, 1))
+    data = -1.0 + 0.1 * generator(1).standard_normal((100, 1))
     data[:5] = np.nan
     problem, _ = example(exploding(), "trapezoid", "states alone")
     window = Window(t, data, np.full((100, 1), 0.1), np.zeros((100, 0)))
@@ -149,9 +150,9 @@ def test_members_that_grow_without_bound_are_replaced():
 def test_where_all_members_are_lost_the_last_mean_stays():
     problem, _ = example(exploding(), "trapezoid", "states alone")
     window = Window(0.1 * np.arange(60), np.full((60, 1), np.nan), np.ones((60, 1)), np.zeros((60, 0)))
-    members = 1.5 + 0.01 * np.random.default_rng(1).standard_normal((1, 16))
+    members = 1.5 + 0.01 * generator(1).standard_normal((1, 16))
     smoother = Smoother(Forecast(problem))
-    filtered = smoother.filter(window, members, np.random.default_rng(2), (np.zeros(1), np.full(1, 40.0)))
+    filtered = smoother.filter(window, members, generator(2), (np.zeros(1), np.full(1, 40.0)))
     path = filtered.smoothed()
     assert 1 < filtered.times < 60
     assert np.isfinite(path).all() and (path[filtered.times :] == path[filtered.times - 1]).all()
@@ -167,7 +168,7 @@ def test_other_numbers_of_members_are_refused():
     problem = linear_problem()
     smoother = Smoother(Forecast(problem))
     with pytest.raises(ValueError, match="multiple of 8"):
-        smoother.filter(problem.windows[0], np.zeros((4, 12)), np.random.default_rng(1), FAR)
+        smoother.filter(problem.windows[0], np.zeros((4, 12)), generator(1), FAR)
 
 
 def test_linear_flows_too():
@@ -181,7 +182,7 @@ def test_the_first_point_is_smoothed_on_the_way_forward():
     problem = linear_problem(20)
     window = problem.windows[0]
     mean, std = np.array([0.3, -0.2, 0.5, 0.4]), np.array([1.0, 1.5, 0.7, 0.8])
-    rng = np.random.default_rng(2)
+    rng = generator(2)
     members = mean[:, None] + std[:, None] * rng.standard_normal((4, 8000))
     begun = members.copy()
     smoother = Smoother(Forecast(problem))
@@ -199,6 +200,6 @@ def test_the_misfit_is_that_of_forecasts_before_their_data():
         problem.windows[0], data=np.array([[1.0, np.nan], [np.nan, np.nan], [0.5, 2.0], [np.nan, 1.0]])
     )
     members = np.zeros((4, 16))  # without spread data move nothing
-    filtered = Smoother(Forecast(problem)).filter(window, members, np.random.default_rng(1), FAR, 4.0)
+    filtered = Smoother(Forecast(problem)).filter(window, members, generator(1), FAR, 4.0)
     wanted = np.nansum(window.data**2 / (4.0 * window.noise_std**2), axis=1)
     assert filtered.misfit == pytest.approx(wanted)
