@@ -24,7 +24,7 @@ from hpcda.store import Layout, RungRecord, Shard, build_index
 
 T = np.linspace(0.0, 3.0, 31)
 NOISE = 0.05
-DECAY = 2.0 * np.exp(-0.5 * T) + NOISE * np.random.default_rng(0).standard_normal(31)
+DECAY = 2.0 * np.exp(-0.5 * T) + NOISE * np.random.default_rng(0).standard_normal(31)  # noqa: TID251
 FREE = (-np.inf, np.inf)
 
 
@@ -163,7 +163,7 @@ def test_an_inner_minimum_is_not_at_a_bound():
 def test_states_at_their_bound():
     """A decay to below the noise, never negative: bars end at 0, and what lies at 0 has a one-sided one."""
     rf = 1.0
-    data = np.exp(-4 * T) + NOISE * np.random.default_rng(2).standard_normal(31)
+    data = np.exp(-4 * T) + NOISE * np.random.default_rng(2).standard_normal(31)  # noqa: TID251
     problem = made(lambda x, p: [-p.k * x[0]], [Estimated("k", (1.0, 9.0))], data, bounds=(0.0, 5.0))
     found = at(problem, settled(problem, [4.0], rf), rf)
     held = found.kinds == Bar.AT_BOUND
@@ -226,7 +226,7 @@ def test_flat_directions_are_told_apart():
         return [-p.a * p.b * x[0] + p.c * p.d * x[1] + 0 * p.e, -x[1]]
 
     parameters = [Estimated(name, (0.1, 2.0)) for name in "abcde"]
-    data = 2 * np.exp(-0.5 * T) + NOISE * np.random.default_rng(5).standard_normal(31)
+    data = 2 * np.exp(-0.5 * T) + NOISE * np.random.default_rng(5).standard_normal(31)  # noqa: TID251
     problem = made(equations, parameters, data, states=("x", "y"), initial_prior={"y": (1.0, 0.1)})
     found = at(problem, settled(problem, [1.0, 0.6, 0.5, 0.5, 1.0], 1e5), 1e5)
     assert {frozenset(flat.moves) for flat in found.flats} == {

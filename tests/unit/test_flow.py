@@ -145,7 +145,7 @@ def test_no_step_crosses_a_time():
 def test_steps_of_a_path_begin_anew_at_every_point():
     model = load_model("lorenz63")
     t = 0.05 * np.arange(9) ** 1.5
-    path = 10.0 * np.random.default_rng(1).normal(size=(9, 3))
+    path = 10.0 * generator(1).normal(size=(9, 3))
     rho = 28.0 + t
     flow = Flow(model, series=("rho",))
     found = flow.steps(path, t, {"sigma": 10.0, "beta": 8.0 / 3.0}, rho[:, None])
@@ -333,6 +333,7 @@ import numpy as np
 from hpcda.models.catalogue import load_model
 from hpcda.models.signals import chaotic, sine, steps
 from hpcda.models.twin import initial_state, simulate, spin_up
+from tests.chance import generator
 
 for name, options, duration in (("lorenz96", None, 20.0), ("colpitts", None, 100.0), ("nakl", None, 20.0)):
     model = load_model(name, options)
