@@ -36,9 +36,9 @@ def summarize(run: Run) -> dict[str, Any]:
         run: The run.
 
     Returns:
-        Keys: version, run, model, starts, asked, complete, stopped, failed, failed_reasons, stopped_reasons,
-            data, band,
-        minima, candidate, verdict, outliers, timing, ladder, ways, provenance, notes.
+        Keys: version, run, model, discretization, model_error_weight, starts, asked, complete, stopped,
+            failed, failed_reasons, stopped_reasons, data, band, minima, candidate, verdict, outliers, timing,
+            ladder, ways, provenance, notes.
     """
     header, outcome = run.file.header, run.outcome
     names = {code: name for code, (name, _) in header.reasons.items()}
@@ -56,6 +56,9 @@ def summarize(run: Run) -> dict[str, Any]:
         "run": str(run.file.run_dir),
         "model": header.model,
         "discretization": header.discretization,
+        "model_error_weight": {}
+        if header.model_error_weight is None
+        else dict(zip(header.state, header.model_error_weight, strict=True)),
         "starts": len(outcome.start),
         "asked": max(header.starts, len(outcome.start)),
         "complete": int(outcome.complete.sum()),
@@ -88,6 +91,7 @@ def as_record(minimum: Minimum) -> dict[str, Any]:
     """One minimum as plain values."""
     record = asdict(minimum)
     record["starts"] = list(minimum.starts)
+    record["limit"] = minimum.limit
     return record
 
 
@@ -300,10 +304,10 @@ def _counts(summary: dict[str, Any]) -> str:
 
 def _table(minima: list[dict[str, Any]], candidate: dict[str, Any] | None) -> list[str]:
     names = list(minima[0]["parameters"])[:4]
-    heads = ["", "action", "measurement", "model", "reduced", "count", "start", *names]
+    heads = ["", "action", "A(∞)", "measurement", "model", "reduced", "count", "start", *names]
     rows = [heads]
     for place, minimum in enumerate(minima[:SHOWN]):
-        cells = [f"{minimum[key]:.6g}" for key in ("action", "measurement", "model")]
+        cells = [f"{minimum[key]:.6g}" for key in ("action", "limit", "measurement", "model")]
         cells += [f"{minimum['reduced']:.3f}", str(minimum["count"]), str(minimum["start"])]
         cells += [f"{minimum['parameters'][name]:.5g}" for name in names]
         rows.append([str(place + 1), *cells])
@@ -325,7 +329,7 @@ def _candidate(summary: dict[str, Any]) -> list[str]:
     ]
     plateau = candidate["plateau"]
     if plateau and plateau["change"] is not None:
-        lines.append(f"  change with Rf  {plateau['change']:.2%} per decade")
+        lines.append(f"  change with Rf  {plateau['change']:.2%} per decade; {_to_the_limit(plateau)}")
     if candidate.get("rmse_prediction") is not None:
         lines.append(
             f"  prediction      RMSE {candidate['rmse_prediction']:.4g}, "
@@ -343,6 +347,10 @@ def _candidate(summary: dict[str, Any]) -> list[str]:
     if candidate["at_bound"]:
         lines.append(f"  at a bound      {', '.join(candidate['at_bound'])}")
     return lines
+
+
+def _to_the_limit(plateau: dict[str, Any]) -> str:
+    return f"A(∞) = {plateau['limit']:.7g} ± {plateau['error']:.1g}, {plateau['rise']:.2g} higher"
 
 
 def _wrapped(text: str, title: str = "  ") -> list[str]:

@@ -17,6 +17,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from hpcda.search.obeyed import Obedience, sentence
+
 DEVIATIONS = 3.0
 """Width of the χ² band, and of the one above the lowest level where wrong minima fit, in deviations."""
 RIVAL = 5.0
@@ -38,7 +40,7 @@ class Level:
         count: Starts that ended there.
         ways: Way of starting -> starts that came here; escapes count under their own names, those that fell
             back to where they came from not at all.
-        prior: Its prior part.
+        prior: Its prior part; what is left of A is the model part.
         distance: How far it is from the lowest level: root mean square distance of the paths in units of the
             spread of each state, or largest difference of a parameter in units of the width of its first
             guess, whichever is more; infinite where it is not known.
@@ -52,6 +54,11 @@ class Level:
     prior: float = 0.0
     distance: float = math.inf
     converged: bool = True
+
+    @property
+    def limit(self) -> float:
+        """A(∞), the level without model error, as far as the last rung tells (`hpcda.search.plateau`)."""
+        return 2.0 * self.action - self.measurement - self.prior
 
 
 @dataclass(frozen=True)
@@ -131,6 +138,9 @@ class Evidence:
         complete: Share of the starts asked for that have ended.
         probed: Escapes from the lowest level; none of them found a lower one.
         converged: Whether the minimiser came to its tolerance at the lowest level.
+        action: Action of the lowest level.
+        limit: The same in the limit of large Rf, see `Level.limit`.
+        obedience: How the equations are obeyed there; None where that is not known.
         so_far: Of incomplete ensembles, the code of what the starts that have ended would say by themselves.
     """
 
@@ -152,12 +162,16 @@ class Evidence:
     complete: float
     probed: int = 0
     converged: bool = True
+    action: float | None = None
+    limit: float | None = None
+    obedience: Obedience | None = None
     so_far: str | None = None
 
     def record(self) -> dict[str, Any]:
         """As plain values, for JSON."""
         plain = dict(vars(self))
         plain["hits"] = {way: dict(vars(hits)) for way, hits in self.hits.items()}
+        plain["obedience"] = None if self.obedience is None else self.obedience.record()
         return plain
 
 
@@ -184,6 +198,7 @@ def evidence_of(
     predicted: float | None,
     complete: float,
     probed: int,
+    obedience: Obedience | None = None,
 ) -> Evidence:
     """Of levels that are `joined`; see `hpcda.search.conclusion.conclude`."""
     names = list(dict.fromkeys([*tried, *(way for level in levels for way in level.ways)]))
@@ -212,6 +227,9 @@ def evidence_of(
         complete=complete,
         probed=probed,
         converged=lowest is None or lowest.converged,
+        action=None if lowest is None else lowest.action,
+        limit=None if lowest is None else lowest.limit,
+        obedience=obedience,
     )
 
 
@@ -245,6 +263,11 @@ def facts(record: Mapping[str, Any]) -> dict[str, str]:
         )
     settled = {True: "no longer", False: "still", None: "not known, the ladder is too short"}
     found["depends on Rf"] = settled[record["plateau"]]
+    obedience = record.get("obedience")
+    if record.get("limit") is not None and (obedience is None or obedience["obeyed"]):
+        found["depends on Rf"] += f": {record['action']:.7g} now, {record['limit']:.7g} without model error"
+    if obedience is not None:
+        found["equations"] = sentence(obedience)
     if record["gap"] is None:
         found["next level"] = "none was found"
     else:
