@@ -83,14 +83,17 @@ display(Image(draw_levels(run, pictures / "levels.png")))
 # 1. **Agreement.** For the true path $2 A_\mathrm{meas} = \sum ((y - h)/\sigma)^2$ is $\chi^2$ distributed
 #    with mean $n$ and variance $2n$, $n$ the number of data values. At the minimum the unknowns absorb $k$ of
 #    them: the score $z = (2 A_\mathrm{meas} - \nu) / \sqrt{2\nu}$, $\nu = n - k$, should lie in $\pm 3$.
-# 2. **Independence of $R_f$.** Its action changes by less than one per cent over the last decade.
+# 2. **Independence of $R_f$.** It has come to the level without model error,
+#    $A(\infty) = A + A_\mathrm{model} + O(R_f^{-2})$.
 # 3. **Separation.** The next level lies at least three deviations $\sqrt{n/2}$ above it.
 
 # %%
 candidate = run.candidate
 assert candidate is not None, "no start came to the end of the ladder"
 print(f"reduced level {candidate.reduced:.3f} in {run.band.low:.3f} … {run.band.high:.3f}")
-print(f"change per decade of Rf: {run.plateau.change:.2%}")
+print(
+    f"A = {run.candidate.action:.7g}; without model error {run.plateau.limit:.7g} ± {run.plateau.error:.1g}"
+)
 for title, fact in facts(run.evidence.record()).items():
     print(f"{title}: {fact}")
 print(run.verdict.sentence)

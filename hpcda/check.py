@@ -24,6 +24,7 @@ from hpcda.action import Action, Verification, unused, verify
 from hpcda.annealing import Ladder
 from hpcda.annealing.lockstep import Lockstep, Settings, code_of, fits, memory
 from hpcda.build import Built, build_problem, refuse_used
+from hpcda.build.weights import unlike
 from hpcda.errors import InputError, Mistake
 from hpcda.job import Job
 from hpcda.models.compile import kept, vector_lanes
@@ -140,7 +141,9 @@ def check(job: Job, fresh: bool = True) -> Checked:
         else:
             checks.append((float(rf), verify(action, path, float(rf))))
     cost = _cost(job, scene, path, float(rungs[-1]), evaluation, patience, left_out)
-    return Checked(built, tuple(checks), cost, (*built.notes, *unused(action.equations), *left_out))
+    loose = unlike(built.problem, float(rungs[-1]))
+    notes = (*built.notes, *unused(action.equations), *([loose] if loose else []), *left_out)
+    return Checked(built, tuple(checks), cost, notes)
 
 
 def _evaluation(action: Action, path: Array, rf: float) -> float:
@@ -341,6 +344,7 @@ def report(job: Job, checked: Checked) -> str:
         f"data         {counted(problem.measured, 'value')} of {_some(list(problem.observed))}"
         + (f", {_held_back(checked.built)} kept back" if checked.built.beyond else ""),
         f"action       {problem.discretization}, step {problem.windows[0].dt:.6g} {unit}".rstrip(),
+        *_weights(job, problem),
         f"ladder       {counted(job.ladder.count, 'rung')}, Rf from {job.ladder.rf[0]:.3g} to "
         f"{job.ladder.rf[-1]:.3g}",
         f"ensemble     {_ensemble(job)}",
@@ -360,6 +364,19 @@ def report(job: Job, checked: Checked) -> str:
         f"output       {job.output_directory}",
     ]
     return "\n".join(lines + [f"note         {note}" for note in checked.notes])
+
+
+def _weights(job: Job, problem: Problem) -> list[str]:
+    """The weights of the model errors, where they are not 1."""
+    weights = dict(zip(problem.model.state_names, problem.model_error_weight.tolist(), strict=True))
+    automatic = job.action.model_error_weight == "auto"
+    if not automatic and all(weight == 1.0 for weight in weights.values()):
+        return []
+    if len(set(weights.values())) == 1:
+        named = [f"{next(iter(weights.values())):.6g} of every state"]
+    else:
+        named = [f"{name} {weight:.6g}" for name, weight in weights.items()]
+    return [f"weights      of the model errors: {_some(named)}{' (auto)' if automatic else ''}"]
 
 
 def _ensemble(job: Job) -> str:

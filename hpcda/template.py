@@ -67,7 +67,7 @@ seed = 1
 [action]
 discretization = "auto"           # trapezoid (flows) or map; hermite-simpson, implicit-midpoint, rk4
 steps_per_sample = 1              # steps of the path from sample to sample
-# model_error_weight = {{ x0 = 1.0 }}
+model_error_weight = "auto"       # (4 / spread)² of each state: Rf binds all alike; or {{ x0 = 1.0 }}
 
 [ladder]                          # Rf = rf0 · alpha^β at rung β
 rf0 = 1e-2

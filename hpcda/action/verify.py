@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpcda.action.action import Action
-from hpcda.problem import Array, Numbers
+from hpcda.problem import Array, Numbers, Problem
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,7 @@ def verify(action: Action, path: Array, rf: float, seed: int = 0, length: float 
         length: Largest step, relative to the size of the path.
     """
     rng = np.random.default_rng(seed)
-    direction = rng.standard_normal(action.size) * np.maximum(
-        np.abs(path), 1e-1 * np.sqrt(np.mean(path**2)) + 1e-3
-    )
+    direction = rng.standard_normal(action.size) * _sizes(action.problem, path)
     start, gradient = action.gradient(path, rf)
     indptr, indices, values = action.hessian(path, rf)
     rows = np.repeat(np.arange(action.size), np.diff(indptr))
@@ -57,8 +55,9 @@ def verify(action: Action, path: Array, rf: float, seed: int = 0, length: float 
     second: list[tuple[float, float]] = []
     noise = 100 * np.finfo(float).eps
     # What rounding of the path and of its sums may change: a right derivative can be small beside its terms.
-    pull = np.bincount(rows, weights=np.abs(values * path[indices]), minlength=action.size)
-    rounding = float(noise * (abs(start.total) + np.abs(gradient) @ np.abs(path)))
+    reach = np.abs(path) + length * np.abs(direction)
+    pull = np.bincount(rows, weights=np.abs(values) * reach[indices], minlength=action.size)
+    rounding = float(noise * (abs(start.total) + np.abs(gradient) @ reach))
     rounding_of_slopes = float(noise * (np.linalg.norm(gradient) + np.linalg.norm(pull)))
     for step in steps:
         parts, moved = action.gradient(path + step * direction, rf)
@@ -67,6 +66,14 @@ def verify(action: Action, path: Array, rf: float, seed: int = 0, length: float 
         first.append((change, rounding))
         second.append((bend, rounding_of_slopes))
     return Verification(_order(first), _order(second), _asymmetry(rows, indices, values))
+
+
+def _sizes(problem: Problem, path: Array) -> Array:
+    """Size of every unknown, shape (size,); at least a tenth of its own root mean square in time."""
+    blocks, parameters = problem.split(np.abs(path))
+    floors = [np.maximum(block, 0.1 * np.sqrt(np.mean(block**2, axis=0))) for block in blocks]
+    sizes = problem.join(floors, parameters)
+    return np.where(sizes > 0.0, sizes, 1e-3)
 
 
 def _order(remainders: list[tuple[float, float]]) -> float:

@@ -68,6 +68,11 @@ class Minimum:
     ways: dict[str, int] = field(default_factory=dict)
     valley: dict[str, tuple[float, float]] = field(default_factory=dict)
 
+    @property
+    def limit(self) -> float:
+        """A(∞), the level without model error, as far as the last rung tells (`hpcda.search.plateau`)."""
+        return self.action + self.model
+
 
 def action_groups(action: Array, tolerance: Array) -> npt.NDArray[np.int64]:
     """Group rising actions: each joins the group below whose lowest is within the tolerance.

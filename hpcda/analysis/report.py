@@ -45,7 +45,8 @@ _CAPTIONS = {
         "Action A of every start on its way up the ladder of Rf; a colour is a distinct minimum at the "
         "last Rf, the numbers at the right are how many starts ended there, its action, and its reduced "
         "level 2 · measurement / (number of data). A level that splits off below all others, lies in the "
-        "χ² band and no longer changes with Rf is the answer. Crosses mark starts that ended early."
+        "χ² band and no longer changes with Rf is the answer. Dashes at the right mark the limit of large "
+        "Rf, crosses starts that ended early."
     ),
     "Estimated path": (
         "The candidate's states with its own error bars (two standard deviations, no farther than the "
@@ -87,6 +88,7 @@ def write_report(run: Run, summary: dict[str, Any], figures: dict[str, Path], pa
         "<h2>The candidate</h2>" if summary["candidate"] else "",
         _candidate(summary),
         _mixture(summary),
+        _equations(summary),
     ]
     for name, file in figures.items():
         image = base64.b64encode(file.read_bytes()).decode()
@@ -144,11 +146,11 @@ def _minima(summary: dict[str, Any]) -> str:
     if not minima:
         return "<p>None: no start came to the end of the ladder.</p>"
     names = list(minima[0]["parameters"])[:8]
-    heads = ["", "action", "measurement", "model error", "reduced", "starts", "one of them", *names]
+    heads = ["", "action", "A(∞)", "measurement", "model error", "reduced", "starts", "one of them", *names]
     rows = [
         [
-            str(place + 1), _number(m["action"], 7), _number(m["measurement"], 7), _number(m["model"], 4),
-            _number(m["reduced"], 4), str(m["count"]), str(m["start"]),
+            str(place + 1), *(_number(m[key], 7) for key in ("action", "limit", "measurement")),
+            _number(m["model"], 4), _number(m["reduced"], 4), str(m["count"]), str(m["start"]),
             *(_number(m["parameters"][n], 5) for n in names),
         ]
         for place, m in enumerate(minima[:SHOWN])
@@ -181,6 +183,9 @@ def _candidate(summary: dict[str, Any]) -> str:
         "change with Rf": "the ladder is too short to tell"
         if plateau.get("change") is None
         else f"{plateau['change']:.2%} per decade, over the last {plateau['decades']:.2g} decades",
+        "A(∞), without model error": ""
+        if plateau.get("error") is None
+        else f"{_number(plateau['limit'], 7)} ± {_number(plateau['error'], 1)}",
     }
     if "rmse_prediction" in candidate:
         rows["prediction"] = (
@@ -231,6 +236,29 @@ def _mixture(summary: dict[str, Any]) -> str:
         f"<p>Each minimum's Gaussian with its weight: {_text(weights)}.{_text(missing)}</p>"
         + _rows(heads, table, text=1)
     )
+
+
+def _equations(summary: dict[str, Any]) -> str:
+    obedience = summary["verdict"]["evidence"].get("obedience")
+    if obedience is None:
+        return ""
+    heads = ["state", "weight", "window", "model error left", "motion", "error that costs nothing"]
+    heads += ["shift", "wider", ""]
+    weights = summary["model_error_weight"]
+    rows = [
+        [
+            one["state"], _number(weights.get(one["state"]), 4), str(one["window"]),
+            *(_number(one[key], 3) for key in ("error", "motion", "allowed", "shift", "wider")),
+            "" if one["obeyed"] else "not obeyed",
+        ]
+        for one in obedience["equations"]
+    ]  # fmt: skip
+    text = (
+        "Root mean squares over one step, in the window where the equation is obeyed least. Shift: how many "
+        "standard deviations an estimate moves when these errors are taken away (0 where all of them "
+        "together move none). Wider: the state's standard deviation over that of a path that obeys."
+    )
+    return f"<h2>Equations</h2><p>{text}</p>{_rows(heads, rows, text=1)}"
 
 
 def _ways(summary: dict[str, Any]) -> str:

@@ -28,6 +28,7 @@ from hpcda.analysis.laplace import (
     mixture,
 )
 from hpcda.analysis.levels import VALLEY, Minimum, distinct_minima, in_valleys, parameter_scale
+from hpcda.analysis.obedience import obedience
 from hpcda.analysis.outcome import Outcome, collect, joined
 from hpcda.analysis.outliers import Outlier, outliers, told
 from hpcda.analysis.parallel import Mapping
@@ -40,6 +41,7 @@ from hpcda.problem import Problem, Window
 from hpcda.search.conclusion import Conclusion, conclude
 from hpcda.search.descent import fell_back, probes
 from hpcda.search.evidence import DEVIATIONS, Evidence, Level
+from hpcda.search.obeyed import Obedience
 from hpcda.search.plateau import Plateau, plateau_of_level
 from hpcda.store.reader import RunFile
 from hpcda.store.windows import StoredWindow
@@ -200,8 +202,9 @@ class Run:
         """Dependence of the candidate on Rf."""
         if self.candidate is None:
             return None
-        table = self.file.table("action", np.searchsorted(self.file.start, self.candidate.starts))
-        return plateau_of_level(table, self.file.header.rf, self.band.scale)
+        rows = np.searchsorted(self.file.start, self.candidate.starts)
+        actions, models = self.file.table("action", rows), self.file.table("model", rows)
+        return plateau_of_level(actions, models, self.file.header.rf, self.band.scale)
 
     @property
     def verdict(self) -> Conclusion:
@@ -252,7 +255,20 @@ class Run:
             if self.minima
             else 0,
             left_open=self.left_open,
+            obedience=self.obedience,
         )
+
+    @cached_property
+    def obedience(self) -> Obedience | None:
+        """How the candidate obeys the equations; None, with a note, where that cannot be told."""
+        if self.candidate is None or not self.candidate.has_path:
+            return None
+        try:
+            problem = self.problem
+            return obedience(problem, problem.join(*self.path()), float(self.file.header.rf[-1]))
+        except (InputError, CompilerError, NotBlockTridiagonalError, NotPositiveDefiniteError) as error:
+            self._note(f"whether the equations are obeyed is not known: {str(error).splitlines()[0]}")
+            return None
 
     def _distance(self, minimum: Minimum) -> float:
         """How far a minimum is from the candidate, as `Level.distance` says.
@@ -328,7 +344,9 @@ class Run:
             remedy = "bring back the job, the model and the data as they were"
             raise InputError(Mistake(place, "it gives another problem than the one this run solved", remedy))
         windows = tuple(Window(w.t, w.data, w.noise_std, w.series) for w in self.windows)
-        return replace(problem, windows=windows)
+        weight = header.model_error_weight
+        weight = problem.model_error_weight if weight is None else weight
+        return replace(problem, windows=windows, model_error_weight=weight)
 
     def path(self, start: int | None = None, rung: int | None = None) -> tuple[list[Array], Array]:
         """A kept path, by default the candidate's: one array (N, D + V) a window, and the parameters, (P,).

@@ -37,8 +37,9 @@ def summarize(run: Run) -> dict[str, Any]:
         run: The run.
 
     Returns:
-        Keys: version, run, model, starts, asked, complete, stopped, failed, failed_reasons, stopped_reasons,
-            data, band, minima, candidate, verdict, outliers, distribution (where there is one), timing,
+        Keys: version, run, model, discretization, model_error_weight, starts, asked, complete, stopped,
+            failed, failed_reasons, stopped_reasons, data, band, minima, candidate, verdict, outliers,
+            distribution (where there is one), timing,
             ladder, ways, provenance, notes.
     """
     header, outcome = run.file.header, run.outcome
@@ -57,6 +58,9 @@ def summarize(run: Run) -> dict[str, Any]:
         "run": str(run.file.run_dir),
         "model": header.model,
         "discretization": header.discretization,
+        "model_error_weight": {}
+        if header.model_error_weight is None
+        else dict(zip(header.state, header.model_error_weight, strict=True)),
         "starts": len(outcome.start),
         "asked": max(header.starts, len(outcome.start)),
         "complete": int(outcome.complete.sum()),
@@ -90,6 +94,7 @@ def as_record(minimum: Minimum) -> dict[str, Any]:
     """One minimum as plain values."""
     record = asdict(minimum)
     record["starts"] = list(minimum.starts)
+    record["limit"] = minimum.limit
     return record
 
 
@@ -339,10 +344,10 @@ def _counts(summary: dict[str, Any]) -> str:
 
 def _table(minima: list[dict[str, Any]], candidate: dict[str, Any] | None) -> list[str]:
     names = list(minima[0]["parameters"])[:4]
-    heads = ["", "action", "measurement", "model", "reduced", "count", "start", *names]
+    heads = ["", "action", "A(∞)", "measurement", "model", "reduced", "count", "start", *names]
     rows = [heads]
     for place, minimum in enumerate(minima[:SHOWN]):
-        cells = [f"{minimum[key]:.6g}" for key in ("action", "measurement", "model")]
+        cells = [f"{minimum[key]:.6g}" for key in ("action", "limit", "measurement", "model")]
         cells += [f"{minimum['reduced']:.3f}", str(minimum["count"]), str(minimum["start"])]
         cells += [f"{minimum['parameters'][name]:.5g}" for name in names]
         rows.append([str(place + 1), *cells])
@@ -364,7 +369,7 @@ def _candidate(summary: dict[str, Any]) -> list[str]:
     ]
     plateau = candidate["plateau"]
     if plateau and plateau["change"] is not None:
-        lines.append(f"  change with Rf  {plateau['change']:.2%} per decade")
+        lines.append(f"  change with Rf  {plateau['change']:.2%} per decade; {_to_the_limit(plateau)}")
     if candidate.get("rmse_prediction") is not None:
         lines.append(
             f"  prediction      RMSE {candidate['rmse_prediction']:.4g}, "
@@ -399,6 +404,10 @@ def _parameters(candidate: dict[str, Any]) -> list[str]:
     if len(bars) > SHOWN:
         rows.append(f"… and {len(bars) - SHOWN} more, all in summary.json")
     return [f"  {'' if k else 'parameters':<15} {row}" for k, row in enumerate(rows)]
+
+
+def _to_the_limit(plateau: dict[str, Any]) -> str:
+    return f"A(∞) = {plateau['limit']:.7g} ± {plateau['error']:.1g}, {plateau['rise']:.2g} higher"
 
 
 def _wrapped(text: str, title: str = "  ") -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from hpcda.build.model import collected, discretization, tried_model
 from hpcda.build.truth import Truth, known_truth, unknown_truth
 from hpcda.build.twin import twin_window
 from hpcda.build.unknowns import unknowns
+from hpcda.build.weights import automatic
 from hpcda.errors import InputError, Mistake
 from hpcda.job import Job
 from hpcda.job.mistakes import dotted
@@ -125,9 +126,11 @@ def _built(job: Job, model: Model, mistakes: list[Mistake]) -> Built:
         series=known.series,
         state_start=known.state_start,
         state_bounds=known.state_bounds,
-        model_error_weight=known.weights,
+        model_error_weight=np.ones(model.dimension) if known.weights is None else known.weights,
         initial_prior=known.initial_prior,
     )
+    if known.weights is None:
+        problem = replace(problem, model_error_weight=automatic(problem))
     kept = any(grid.inside < len(grid.t) for grid in grids)
     return Built(
         problem=problem,

@@ -32,7 +32,7 @@ class Unknowns:
         series: Parameters that the data give as functions of time.
         state_start: Where unmeasured states start, shape (D, 2).
         state_bounds: Shape (D, 2).
-        weights: Weights of the model error, shape (D,).
+        weights: Weights of the model error, shape (D,); None where they follow from the states' spreads.
         initial_prior: State -> mean and standard deviation at the first time.
     """
 
@@ -42,7 +42,7 @@ class Unknowns:
     series: tuple[str, ...]
     state_start: Array
     state_bounds: Array
-    weights: Array
+    weights: Array | None
     initial_prior: dict[str, Pair]
 
 
@@ -63,7 +63,8 @@ def unknowns(job: Job, model: Model, mistakes: list[Mistake]) -> Unknowns:
     named = job.model.parameters
     mistakes += unknown_names(named, model.parameter_names, ("model", "parameters"), "parameter", model)
     mistakes += unknown_names(job.model.states, model.state_names, ("model", "states"), "state", model)
-    weights = job.action.model_error_weight
+    given = job.action.model_error_weight
+    weights = {} if given == "auto" else dict(given)
     mistakes += unknown_names(weights, model.state_names, ("action", "model_error_weight"), "state", model)
     ranges = job.ensemble.range
     if isinstance(ranges, dict):
@@ -71,9 +72,9 @@ def unknowns(job: Job, model: Model, mistakes: list[Mistake]) -> Unknowns:
     parameters: list[Estimated] = []
     varying: list[Estimated] = []
     for one in model.parameters:
-        given = named.get(one.name)
-        if given is not None and given.estimate:
-            (varying if given.per_time else parameters).append(_estimated(one, given, mistakes))
+        asked = named.get(one.name)
+        if asked is not None and asked.estimate:
+            (varying if asked.per_time else parameters).append(_estimated(one, asked, mistakes))
     series = tuple(name for name in model.parameter_names if name in named and named[name].series is not None)
     estimated = {one.name for one in (*parameters, *varying)}
     values = {name: table.value for name, table in named.items() if table.value is not None}
@@ -88,7 +89,7 @@ def unknowns(job: Job, model: Model, mistakes: list[Mistake]) -> Unknowns:
         series=series,
         state_start=np.array([_state_start(job, model, k, mistakes) for k in range(model.dimension)]),
         state_bounds=np.array([_state_bounds(job, name) for name in model.state_names]),
-        weights=np.array([weights.get(name, 1.0) for name in model.state_names]),
+        weights=None if given == "auto" else np.array([weights.get(name, 1.0) for name in model.state_names]),
         initial_prior={
             name: (table.initial_prior.mean, table.initial_prior.std)
             for name in model.state_names

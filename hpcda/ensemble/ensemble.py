@@ -390,11 +390,12 @@ def _row(tasks: Round, position: int) -> Row:
 
 def _followed(one: Found, found: dict[int, Found]) -> Found:
     """A start with the end of the one whose path it has become, and what others climbed for it."""
-    leader, levels = one, one.levels
+    leader, levels, model = one, one.levels, one.model
     above = np.arange(len(levels)) > one.first
     while leader.same_as != leader.start:
         leader = found[leader.same_as]
-        levels = np.where(np.isfinite(levels) | ~above, levels, leader.levels)
+        missing = ~np.isfinite(levels) & above
+        levels, model = np.where(missing, leader.levels, levels), np.where(missing, leader.model, model)
     if leader is one:
         return one
     return replace(
@@ -404,6 +405,7 @@ def _followed(one: Found, found: dict[int, Found]) -> Found:
         measurement=leader.measurement,
         prior=leader.prior,
         levels=levels,
+        model=model,
         sketch=leader.sketch,
         failed=leader.failed,
         converged=leader.converged,

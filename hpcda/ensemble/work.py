@@ -36,7 +36,7 @@ class Work:
         iterations: Its iterations.
         seconds: What it has taken.
         last: The last rung that it has finished.
-        levels: Rung -> action.
+        levels: Rung -> action and its model part.
         sketch: What is kept of its path.
     """
 
@@ -48,7 +48,7 @@ class Work:
     iterations: int = 0
     seconds: float = 0.0
     last: Last | None = None
-    levels: dict[int, float] = field(default_factory=dict)
+    levels: dict[int, tuple[float, float]] = field(default_factory=dict)
     sketch: Array = field(default_factory=lambda: np.zeros(0))
 
     def add(self, climb: Climb, rung: Rung, sketch: Array) -> Rung:
@@ -66,15 +66,15 @@ class Work:
         rung = replace(rung, seconds=rung.seconds + self.drawing)
         self.seconds += rung.seconds
         self.drawing = 0.0
-        self.levels[rung.number] = parts.total
+        self.levels[rung.number] = parts.total, parts.model
         return rung
 
     def found(self, same_as: int, rungs: int, cores: int) -> Found:
         """How it has ended: on a ladder of so many rungs, in so many cores' time."""
         climb, last = self.climb, self.last
         assert last is not None
-        levels = np.full(rungs, np.nan)
-        levels[list(self.levels)] = list(self.levels.values())
+        levels = np.full((2, rungs), np.nan)
+        levels[:, list(self.levels)] = np.transpose(list(self.levels.values()))
         return Found(
             start=climb.start,
             way=climb.way,
@@ -84,7 +84,8 @@ class Work:
             action=last.action,
             measurement=last.measurement,
             prior=last.prior,
-            levels=levels,
+            levels=levels[0],
+            model=levels[1],
             sketch=self.sketch,
             same_as=same_as,
             failed=climb.failed is not None,
@@ -128,7 +129,10 @@ def taken_up(checkpoint: Checkpoint, sketch: Array) -> Work:
         iterations=int(steps.sum()),
         seconds=float(values["seconds"].sum()),
         last=last,
-        levels=dict(zip(map(int, one.rungs), map(float, values["action"]), strict=True)),
+        levels={
+            int(rung): (float(action), float(model))
+            for rung, action, model in zip(one.rungs, values["action"], values["model"], strict=True)
+        },
         sketch=sketch,
     )
 

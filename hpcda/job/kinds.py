@@ -200,6 +200,10 @@ Initial = Annotated[
     Annotated[Literal["random"], Tag(MARK + "word")] | Annotated[dict[str, float], Tag(MARK + "table")],
     Discriminator(lambda value: MARK + ("table" if isinstance(value, dict) else "word")),
 ]
+Weights = Annotated[
+    Annotated[Literal["auto"], Tag(MARK + "word")] | Annotated[dict[str, Squared], Tag(MARK + "table")],
+    Discriminator(lambda value: MARK + ("table" if isinstance(value, dict) else "word")),
+]
 
 
 def _option_name(value: str) -> str:

@@ -27,7 +27,7 @@ from hpcda.job.kinds import (
     Section,
     Seed,
     Several,
-    Squared,
+    Weights,
     complain,
 )
 from hpcda.words import counted
@@ -49,8 +49,10 @@ class ActionTable(Section):
         default=1,
         description="how many steps of the path lie between two samples, a whole number from 1 to 10000",
     )
-    model_error_weight: dict[str, Squared] = Field(
-        default_factory=dict, description="the weight of a state's model error, above 0, such as { x0 = 1.0 }"
+    model_error_weight: Weights = Field(
+        default_factory=dict,
+        description="the weights of states' model errors, above 0, such as { x0 = 1.0 } (1 for what is not "
+        'named), or "auto" ((4 / spread)² of each state)',
     )
 
 

@@ -204,8 +204,10 @@ class Auto:
         settled = None
         if minima:
             deviation = np.sqrt(problem.measured / 2)
-            actions = np.array([one.levels for one in groups[0]])
-            settled = plateau_of_level(actions, self._scene.ladder.rf, deviation).reached
+            actions, models = (
+                np.array([getattr(one, part) for one in groups[0]]) for part in ("levels", "model")
+            )
+            settled = plateau_of_level(actions, models, self._scene.ladder.rf, deviation).reached
         return conclude(
             levels,
             Counter(one.way for one in found if one.start not in idle),

@@ -1,12 +1,13 @@
 """What an ensemble says about its lowest level: one pure function.
 
 The analysis of a finished run and a search that wants to stop judge by it alone, on what
-`hpcda.search.evidence` counts. Three tests need no truth.
+`hpcda.search.evidence` counts. Four tests need no truth.
 
 - *Noise.* The lowest level's measurement error is what noise leaves. Upward the whole action is tested: the
   global minimum is no higher than the true path, and an action can only grow with Rf.
 - *Dependence on Rf.* The level no longer changes with Rf (Ye et al., Nonlin. Processes Geophys. 22, 205,
-  2015).
+  2015): it has come to its limit (`hpcda.search.plateau`).
+- *The equations.* Exact equations of all states would not change the estimates (`hpcda.search.obeyed`).
 - *The other levels.* How far they lie above. How many starts, of which ways, came to the lowest.
 
 A wrong minimum of a chaotic system lies many deviations above the noise where there are many data values
@@ -26,6 +27,7 @@ from dataclasses import replace
 
 from hpcda.search.escapes import ESCAPES
 from hpcda.search.evidence import DEVIATIONS, Evidence, Level, Noise, evidence_of, joined
+from hpcda.search.obeyed import Obedience
 
 ENOUGH, TOGETHER = 12, 6
 """Starts that confirm a level where wrong minima may fit: of one way alone, and of ways that agree."""
@@ -91,6 +93,12 @@ class Conclusion(enum.Enum):
         " at the residuals in time for the equation or the noise_std that is wrong, and try smaller time "
         "steps (steps_per_sample)."
     )
+    EQUATION_NOT_OBEYED = (
+        "The lowest level agrees with the data, but the path does not obey the equations of all states: at "
+        "the largest Rf their model errors are still nearly free, and the estimates depend on that. Weight "
+        'every equation by the motion of its state (action.model_error_weight = "auto"), raise rf_max, or '
+        "choose units in which all states are of like size."
+    )
     INCONSISTENT = (
         "The lowest level lies above the χ² band: either the search has missed a lower one, or the model "
         'or the noise is wrong. Add starts of other ways and other first rungs (way = "auto", '
@@ -136,6 +144,7 @@ def conclude(
     priors: int = 0,
     probed: int = 0,
     left_open: Sequence[str] = (),
+    obedience: Obedience | None = None,
 ) -> tuple[Conclusion, Evidence]:
     """Judge the lowest level.
 
@@ -152,10 +161,11 @@ def conclude(
         priors: Number of Gaussian priors in the action.
         probed: Escapes from the lowest level that have ended.
         left_open: Parameters and initial states that the data leave open there; () where that is not known.
+        obedience: How the equations are obeyed at the lowest level; None where that is not known.
     """
     noise = Noise(data + priors, absorbed)
     levels = joined(levels, DEVIATIONS * noise.scale)
-    evidence = evidence_of(levels, tried, noise, settled, predicted, complete, probed)
+    evidence = evidence_of(levels, tried, noise, settled, predicted, complete, probed, obedience)
     evidence = replace(evidence, left_open=tuple(left_open))
     found = _judged(evidence)
     if complete < 1.0 and (levels or not any(tried.values())):
@@ -191,6 +201,9 @@ def _fit(evidence: Evidence) -> Conclusion | None:
         return Conclusion.NOT_ENOUGH_MEASUREMENTS
     if not (z if rises else whole) <= DEVIATIONS:
         return Conclusion.INCONSISTENT
+    disobeyed = evidence.obedience is not None and not evidence.obedience.obeyed
+    if disobeyed and not (rises and z >= -DEVIATIONS):
+        return Conclusion.EQUATION_NOT_OBEYED
     if z < -DEVIATIONS:
         return Conclusion.BELOW_NOISE
     if rises:

@@ -17,6 +17,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from hpcda.search.obeyed import Obedience, sentence
+
 DEVIATIONS = 3.0
 """Width of the χ² band, and of the one above the lowest level where wrong minima fit, in deviations."""
 RIVAL = 5.0
@@ -41,7 +43,7 @@ class Level:
         count: Starts that ended there.
         ways: Way of starting -> starts that came here; escapes count under their own names, those that fell
             back to where they came from not at all.
-        prior: Its prior part.
+        prior: Its prior part; what is left of A is the model part.
         distance: How far it is from the lowest level: root mean square distance of the paths in units of the
             spread of each state, or largest difference of a parameter in units of the width of its first
             guess, whichever is more; infinite where it is not known.
@@ -55,6 +57,11 @@ class Level:
     prior: float = 0.0
     distance: float = math.inf
     converged: bool = True
+
+    @property
+    def limit(self) -> float:
+        """A(∞), the level without model error, as far as the last rung tells (`hpcda.search.plateau`)."""
+        return 2.0 * self.action - self.measurement - self.prior
 
 
 @dataclass(frozen=True)
@@ -136,6 +143,9 @@ class Evidence:
         converged: Whether the minimiser came to its tolerance at the lowest level.
         left_open: Parameters and initial states that the data leave open at the lowest level, "p with q"
             where they can only move together.
+        action: Action of the lowest level.
+        limit: The same in the limit of large Rf, see `Level.limit`.
+        obedience: How the equations are obeyed there; None where that is not known.
         so_far: Of incomplete ensembles, the code of what the starts that have ended would say by themselves.
     """
 
@@ -158,6 +168,9 @@ class Evidence:
     probed: int = 0
     converged: bool = True
     left_open: tuple[str, ...] = ()
+    action: float | None = None
+    limit: float | None = None
+    obedience: Obedience | None = None
     so_far: str | None = None
 
     def record(self) -> dict[str, Any]:
@@ -165,6 +178,7 @@ class Evidence:
         plain = dict(vars(self))
         plain["hits"] = {way: dict(vars(hits)) for way, hits in self.hits.items()}
         plain["left_open"] = list(self.left_open)
+        plain["obedience"] = None if self.obedience is None else self.obedience.record()
         return plain
 
 
@@ -191,6 +205,7 @@ def evidence_of(
     predicted: float | None,
     complete: float,
     probed: int,
+    obedience: Obedience | None = None,
 ) -> Evidence:
     """Of levels that are `joined`; see `hpcda.search.conclusion.conclude`."""
     names = list(dict.fromkeys([*tried, *(way for level in levels for way in level.ways)]))
@@ -219,6 +234,9 @@ def evidence_of(
         complete=complete,
         probed=probed,
         converged=lowest is None or lowest.converged,
+        action=None if lowest is None else lowest.action,
+        limit=None if lowest is None else lowest.limit,
+        obedience=obedience,
     )
 
 
@@ -252,6 +270,11 @@ def facts(record: Mapping[str, Any]) -> dict[str, str]:
         )
     settled = {True: "no longer", False: "still", None: "not known, the ladder is too short"}
     found["depends on Rf"] = settled[record["plateau"]]
+    obedience = record.get("obedience")
+    if record.get("limit") is not None and (obedience is None or obedience["obeyed"]):
+        found["depends on Rf"] += f": {record['action']:.7g} now, {record['limit']:.7g} without model error"
+    if obedience is not None:
+        found["equations"] = sentence(obedience)
     if record["gap"] is None:
         found["next level"] = "none was found"
     else:

@@ -42,6 +42,7 @@ class Found:
         measurement: Measurement part of it.
         prior: Prior part of it.
         levels: Action at every rung, NaN where it was not, shape (R,).
+        model: Its model part at every rung, likewise, shape (R,).
         sketch: What is kept of its path, see `hpcda.search.merge`.
         same_as: The start whose path it has become, its own number where it went on by itself.
         failed: Whether it failed.
@@ -60,6 +61,7 @@ class Found:
     measurement: float
     prior: float
     levels: Array
+    model: Array
     sketch: Array
     same_as: int
     failed: bool

@@ -165,6 +165,7 @@ def _axes(axes: h5py.Group, layout: Layout) -> None:
     ]
     state = _names(axes, "state", model.state_names)
     state.attrs["unit"] = [s.unit for s in model.states]
+    state.attrs["model_error_weight"] = np.asarray(problem.model_error_weight, dtype="f8")
     parameter = _names(axes, "parameter", parameter_names(problem))
     observed = _names(axes, "observed", list(problem.observed))
     _names(axes, "expression", list(problem.observed.values()))

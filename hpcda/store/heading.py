@@ -31,6 +31,7 @@ class Header:
     trajectory_unknowns: int
     state: tuple[str, ...]
     state_unit: tuple[str, ...]
+    model_error_weight: Array | None
     unknown: tuple[str, ...]
     unknown_unit: tuple[str, ...]
     parameter: tuple[str, ...]
@@ -67,7 +68,7 @@ def read_header(file: h5py.File) -> Header:
     def pairs(key: str) -> Array:
         return np.asarray(axes["parameter"].attrs.get(key, np.zeros((0, 2))), dtype=np.float64)
 
-    reasons = file["reasons"]
+    weight, reasons = axes["state"].attrs.get("model_error_weight"), file["reasons"]
     codes = (int(code) for code in reasons["code"][:])
     table = dict(
         zip(codes, zip(names(reasons["name"]), names(reasons["sentence"]), strict=True), strict=True)
@@ -91,6 +92,7 @@ def read_header(file: h5py.File) -> Header:
         trajectory_unknowns=int(attributes["trajectory_unknowns"]),
         state=names(axes["state"]),
         state_unit=units(axes["state"]),
+        model_error_weight=None if weight is None else np.asarray(weight, dtype=np.float64),
         unknown=names(axes["unknown"]),
         unknown_unit=units(axes["unknown"]),
         parameter=names(axes["parameter"]),

@@ -51,6 +51,22 @@ def trajectory(times, initial=(1.0, 2.0, 20.0)):
     ).y.T
 
 
+def obeying(window, initial):
+    """The path that obeys the trapezoid rule exactly, from an initial state."""
+
+    def rate(x):
+        return np.array(MODEL(x, MODEL.defaults))
+
+    path = [np.asarray(initial)]
+    for _ in range(window.times - 1):
+        known = path[-1] + window.dt / 2 * rate(path[-1])
+        following = known
+        for _ in range(60):  # a contraction by about dt/2 · |∂F/∂x|
+            following = known + window.dt / 2 * rate(following)
+        path.append(following)
+    return np.array(path)
+
+
 def make_problem(windows=1, times=81, after=60, noise=0.5, seed=0):
     rng = generator(seed)
     parts, beyond, truths = [], [], []
@@ -97,7 +113,7 @@ def make_layout(windows=1, rungs=24, starts=40, keep_paths="final", job_toml="",
 
 
 def minima_of(layout, kind="separate"):
-    """Paths and final measurement and model errors of four minima, the lowest the truth."""
+    """Paths and final measurement and model errors of four minima; the lowest begins at the truth."""
     problem = layout.problem
     rng = generator(3)
     data = [window.data for window in problem.windows]
@@ -111,10 +127,13 @@ def minima_of(layout, kind="separate"):
         "rivals": [0, 3, 90, 200],
         "rising": [0, 90, 130, 400],
         "wrong": [80, 90, 130, 400],
+        "no minimum": [0, 90, 130, 400],
     }
     minima = []
     for j, more in enumerate(extra[kind]):
-        blocks = [x + (0.02 if j == 0 else j) * rng.standard_normal(x.shape).cumsum(0) * 0.05 for x in truth]
+        blocks = [x + (j or 0.02) * rng.standard_normal(x.shape).cumsum(0) * 0.05 for x in truth]
+        if j == 0 and kind != "no minimum":
+            blocks = [obeying(w, x[0]) for w, x in zip(problem.windows, truth, strict=True)]
         minima.append((problem.join(blocks, np.array([28.0 - 1.7 * j])), exact + more, 0.4 + 2.0 * j))
     return minima
 

@@ -125,6 +125,46 @@ def test_a_run_that_was_killed_is_incomplete(tmp_path):
     assert "80% of the starts asked for" in text and "10 not run" in text
 
 
+def test_weights_of_the_model_errors_are_stored_and_used(tmp_path):
+    """Also where the job would give others now."""
+    layout = make_layout()
+    weights = np.array([1.0, 4.0, 2.0**-40])
+    stored = replace(layout, problem=replace(layout.problem, model_error_weight=weights))
+    write_run(tmp_path, stored)
+    run = open_run(tmp_path, layout.problem)
+    np.testing.assert_array_equal(run.file.header.model_error_weight, weights)
+    np.testing.assert_array_equal(run.problem.model_error_weight, weights)
+    assert summarize(run)["model_error_weight"] == dict(zip("xyz", weights.tolist(), strict=True))
+    allowed = [one.allowed for one in run.obedience.equations]
+    np.testing.assert_allclose(allowed, (run.file.header.rf[-1] * weights) ** -0.5)
+
+
+def test_a_path_that_does_not_obey_is_told(tmp_path):
+    """In the summary, the text and the report, by the name of the state."""
+    layout = make_layout()
+    layout = replace(layout, problem=replace(layout.problem, model_error_weight=np.array([1.0, 1.0, 1e-8])))
+    run = made(tmp_path, layout=layout, probes=PROBES)
+    assert run.verdict is Conclusion.EQUATION_NOT_OBEYED and not run.verdict.stable
+    assert [one.state for one in run.evidence.obedience.disobeyed] == ["z"]
+    summary = analyze(tmp_path, processes=0, problem=layout.problem)
+    assert summary["verdict"]["code"] == "equation_not_obeyed"
+    named = {one["state"]: one["obeyed"] for one in summary["verdict"]["evidence"]["obedience"]["equations"]}
+    assert named == {"x": True, "y": True, "z": False}
+    assert "equations        not obeyed: z, whose model error is" in format_summary(summary)
+    report = (tmp_path / "analysis" / "report.html").read_text()
+    assert "<h2>Equations</h2>" in report and "<td>not obeyed</td>" in report
+
+
+def test_levels_without_model_error_are_told(run):
+    summary = summarize(run)
+    for level in (*summary["minima"], summary["candidate"]):
+        assert level["limit"] == pytest.approx(level["action"] + level["model"])
+    plateau = summary["candidate"]["plateau"]
+    assert plateau["limit"] == pytest.approx(summary["candidate"]["limit"]) and plateau["reached"]
+    text = format_summary(summary)
+    assert "A(∞)" in text and "without model error" in text
+
+
 def test_a_lost_prediction_is_told(tmp_path):
     layout = make_layout()
     beyond = tuple(replace(b, data=b.data + 10.0) for b in layout.beyond)
@@ -199,7 +239,9 @@ def test_prediction_and_truth(run):
     assert record["rmse_prediction"] == pytest.approx(0.5, rel=0.2)
     assert record["rmse_prediction_over_noise"] == pytest.approx(1.0, rel=0.2)
     assert record["prediction_valid_time"] == pytest.approx(record["prediction_span"])
-    assert record["rmse_truth_observed"] < 0.02 and record["rmse_truth_unobserved"] < 0.02
+    wrong = (run.path()[0][0] - run.windows[0].truth[:81]) ** 2
+    assert record["rmse_truth_observed"] == pytest.approx(np.sqrt(wrong[:, 0].mean()))
+    assert record["rmse_truth_unobserved"] == pytest.approx(np.sqrt(wrong[:, 1:].mean()))
     assert record["true_parameters"] == {"rho": 28.0}
     worse = run.predict(run.minima[-1].start)
     assert float(abs(worse["prediction"] - worse["data"]).max()) > 3
@@ -368,7 +410,8 @@ def test_another_problem_is_refused(separate):
         _ = run.problem
 
 
-def test_a_minimum_that_is_none_is_left_out_with_a_note(run):
+def test_a_minimum_that_is_none_is_left_out_with_a_note(tmp_path):
+    run = made(tmp_path, "no minimum")
     with pytest.raises(ValueError, match=r"start \d+ .*it is no minimum"):
         _ = run.mixture
     assert run.bars is None and any("no error bars at the minimum of start" in note for note in run.notes)

@@ -26,7 +26,6 @@ from hpcda.analysis.prediction import (
 )
 from hpcda.analysis.summary import plain
 from hpcda.models.model import Model, Parameter, State, Stimulus
-from hpcda.search.plateau import plateau
 
 
 def minimum(action, reduced=1.0, start=0):
@@ -40,24 +39,6 @@ def test_band():
     less = Band.of(200, 38)
     assert (less.low, less.high) == pytest.approx(((162 - 54) / 200, (162 + 54) / 200))
     assert (less.lowest, less.highest) == pytest.approx((54, 108)) and less.scale == 10.0
-
-
-def test_plateau():
-    rf = 10.0 ** np.arange(-2, 5)
-    flat = plateau(np.array([1, 10, 60, 90, 99, 100, 100.5]), rf)
-    assert flat.reached and flat.change == pytest.approx(0.5 / 100.5) and flat.decades == pytest.approx(1)
-    assert plateau(np.array([1, 2, 4, 8, 16, 32, 64.0]), rf).reached is False
-    late = plateau(np.array([np.nan] * 5 + [100, 100.2]), rf)
-    assert late.reached is True
-    assert plateau(np.array([np.nan] * 6 + [100.2]), rf).reached is None
-    fine = plateau(np.array([99.99, 100.0]), np.array([1.0, 1.1]))
-    assert fine.reached is None and fine.change is not None
-    fell = plateau(np.array([90, 100, 400, 500, 100, 100.2, 100.4]), 10.0 ** np.linspace(0, 3, 7))
-    assert fell.reached and fell.decades == pytest.approx(1)
-    just = plateau(np.array([400, 500, 100.0]), np.array([1.0, 5.0, 10.0]))
-    assert just.reached is None and just.change is None
-    wide = plateau(np.array([50.0, 100.0]), np.array([1.0, 1e4]))
-    assert wide.change == pytest.approx(0.125) and wide.reached is False
 
 
 def test_separation():

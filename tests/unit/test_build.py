@@ -218,6 +218,23 @@ def test_what_is_estimated(folder):
     assert problem.size == 2 * 4 + 1
 
 
+def test_automatic_weights_are_made_of_data_and_ranges(folder):
+    """x by its data; y and z, of other ranges, by these."""
+    write(folder / "x.csv", "t,y0,y1\n0,1,4\n1,2,5\n2,5,6\n")
+    states = {"y": {"start": [0.0, 1e-6]}, "z": {"start": [-4e6, 4e6]}}
+    made = job(
+        DATA | {"observed": {"x": "y0"}}, {"name": "lorenz63", "states": states},
+        action={"model_error_weight": "auto"},
+    )  # fmt: skip
+    problem = build_problem(made).problem
+    spread = np.array([np.std(problem.windows[0].data[:, 0]), 1e-6 / 12**0.5, 8e6 / 12**0.5])
+    ratio = problem.model_error_weight * spread**2 / 16
+    assert (ratio >= 0.5).all() and (ratio <= 2.0).all()
+    again = load_job(tomllib.loads(made.resolved_toml()))
+    assert again.action.model_error_weight == "auto"
+    np.testing.assert_array_equal(build_problem(again).problem.model_error_weight, problem.model_error_weight)
+
+
 def test_the_range_may_be_a_table(folder):
     write(folder / "x.csv", "t,y0,y1\n0,1,4\n1,2,5\n")
     problem = build_problem(job(DATA, ensemble={"range": {"y": [1, 2]}})).problem

@@ -191,7 +191,7 @@ def test_the_written_job_is_accepted_and_checked(tmp_path):
     assert (done.returncode, done.stdout) == (0, "Wrote first/job.toml. Next: hpcda check first/job.toml\n")
     done = hpcda_command("check", "first/job.toml", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    for word in ("unknowns     811", "derivatives  right", "estimate", "27 rungs"):
+    for word in ("unknowns     811", "derivatives  right", "estimate", "27 rungs", "errors: x0 ", "(auto)"):
         assert word in done.stdout
     assert not (tmp_path / "first" / "run").exists()
     again = hpcda_command("init", "first", cwd=tmp_path)
@@ -391,6 +391,34 @@ def test_check_says_what_is_run(tmp_path, alone, capsys, ensemble, line):
     assert f"ensemble     {line}\n" in told
     most = "at most " if "search" in line else ""
     assert re.search(rf"estimate +[^,]+ a start, {most}[^,]+ of one core in all", told)
+
+
+UNLIKE = """
+from hpcda import Model, State
+
+def build():
+    states = State("X", range=(0, 8)), State("Y", range=(0, 3e-9), initial=2e-9)
+    return Model(name="m", states=states, parameters=(), equations=lambda x, p: [1e9 * x.Y, -0.3 * x.Y])
+"""
+
+
+def test_check_recommends_weights_where_states_are_unlike(tmp_path, monkeypatch, alone, capsys):
+    (tmp_path / "mine.py").write_text(UNLIKE)
+    text = 'twin = { dt = 0.1, samples = 11, observed = ["X"], noise_std = 0.1 }\n'
+    text += 'model = { name = "mine.py:build" }\nladder = { rf_max = 1e7 }\n'
+    weights = {"equal": "", "auto": '"auto"', "given": "{ Y = 1e18 }"}
+    told = {}
+    monkeypatch.chdir(tmp_path)
+    for name, value in weights.items():
+        table = f"action = {{ model_error_weight = {value} }}\n" if value else ""
+        (tmp_path / f"{name}.toml").write_text(text + table)
+        assert cli.main(["check", f"{name}.toml"]) == 0
+        told[name] = capsys.readouterr().out
+    assert "note         Y moves by about 8.7e-10 beside X, by" in told["equal"]
+    assert 'Write action.model_error_weight = "auto".' in told["equal"] and "weights " not in told["equal"]
+    for name in ("auto", "given"):
+        assert "Y moves" not in told[name] and "weights      of the model errors: X " in told[name]
+    assert told["auto"].count("(auto)") == 1 and "Y 1e+18" in told["given"]
 
 
 JOBS = sorted((ROOT / "jobs").glob("*/*.toml"))

@@ -17,6 +17,7 @@ from hpcda.job import load_job
 from hpcda.search import WAYS, Conclusion, Level, Scene, conclude
 from hpcda.search.conclusion import EASY, EASY_PROBES, ENOUGH, MANY, PREDICTS, PROBES, SURE, TOGETHER
 from hpcda.search.evidence import FEW, NAMED, RIVAL, facts
+from hpcda.search.obeyed import Equation, Obedience
 from tests.chance import generator
 
 DATA, ABSORBED = 1000, 20
@@ -104,6 +105,39 @@ def test_a_level_whose_minimiser_stopped_is_not_converged_whatever_else_it_is():
     assert said(stopped, replace(LOW, action=LOW.action + 0.1)) is Conclusion.CONSISTENT_NOT_CONVERGED
     assert said(replace(FAR, converged=False)) is Conclusion.INCONSISTENT
     assert said(LOW, replace(FAR, converged=False)) is Conclusion.CONSISTENT_AND_STABLE
+
+
+def told_of(*disobeyed):
+    equations = tuple(
+        Equation(name, 0, 1e-9, 1e-9, 1e-3, 7.0 if name in disobeyed else 0.0, 1.0, name not in disobeyed)
+        for name in ("x", "y")
+    )
+    return Obedience(equations, 7.0 if disobeyed else 0.1, "x")
+
+
+def test_where_an_equation_is_not_obeyed_nothing_is_stable():
+    assert said(LOW, FAR, obedience=told_of()).stable and said(LOW, FAR, obedience=None).stable
+    assert said(LOW, FAR, obedience=told_of("y")) is Conclusion.EQUATION_NOT_OBEYED
+    near = level(model=0.5 * RIVAL, noise=1)
+    for others in ((near,), (near, near, near)):
+        assert said(LOW, *others, obedience=told_of("y")) is Conclusion.EQUATION_NOT_OBEYED
+    assert said(LOW, FAR, obedience=told_of("y"), settled=None) is Conclusion.EQUATION_NOT_OBEYED
+    assert said(LOW, FAR, obedience=told_of("y"), predicted=9.0) is Conclusion.EQUATION_NOT_OBEYED
+    assert said(level(z=-4, quiet=9), obedience=told_of("y")) is Conclusion.EQUATION_NOT_OBEYED
+    assert said(level(z=-4, quiet=9), obedience=told_of("y"), settled=False) is Conclusion.EQUATION_NOT_OBEYED
+    assert said(level(z=4, quiet=9), obedience=told_of("y")) is Conclusion.INCONSISTENT
+    assert said(LOW, FAR, obedience=told_of("y"), settled=False) is Conclusion.RISING_WITH_RF
+    assert said(LOW, data=ABSORBED, obedience=told_of("y")) is Conclusion.NOT_ENOUGH_MEASUREMENTS
+
+
+def test_what_is_said_of_the_equations_and_of_the_limit():
+    one = level(model=0.25, quiet=4, noise=3)
+    found = facts(judged(one, FAR, obedience=told_of())[1].record())
+    assert found["equations"].startswith("obeyed: ")
+    assert found["depends on Rf"] == "no longer: 490.25 now, 490.5 without model error"
+    found = facts(judged(one, FAR, obedience=told_of("y"))[1].record())
+    assert found["equations"].startswith("not obeyed: y, ") and found["depends on Rf"] == "no longer"
+    assert "equations" not in facts(judged(one, FAR)[1].record())
 
 
 def test_rising_with_rf_and_not_settled():
@@ -294,10 +328,10 @@ def test_real_ensembles(measured):
 
 
 def test_evidence_can_be_written_and_read_back():
-    record = judged(LOW, FAR, predicted=1.2, complete=0.5)[1].record()
+    record = judged(LOW, FAR, predicted=1.2, complete=0.5, obedience=told_of("y"))[1].record()
     assert facts(json.loads(json.dumps(record))) == facts(record)
     assert set(facts(record)) == {
-        "noise", "depends on Rf", "next level", "reached by", "still missed", "ways", "first prediction",
-        "complete",
+        "noise", "depends on Rf", "equations", "next level", "reached by", "still missed", "ways",
+        "first prediction", "complete",
     }  # fmt: skip
     assert facts(record)["reached by"] == "4 of 5 quiet, 3 of 8 noise"

@@ -18,6 +18,7 @@ from hpcda.models.compile import _features
 from hpcda.models.flow import End, Flow
 from hpcda.models.model import Model, Parameter, State, StateVector, Stimulus
 from hpcda.patience import Patience
+from tests.chance import generator
 
 FLOWS = [name for name in catalogue() if load_model(name, SMALL.get(name)).kind == "flow"]
 

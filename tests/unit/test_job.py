@@ -128,7 +128,7 @@ jobs = (
                 {},
                 optional={
                     "steps_per_sample": st.integers(1, 9),
-                    "model_error_weight": st.dictionaries(texts, positive),
+                    "model_error_weight": st.dictionaries(texts, positive) | st.just("auto"),
                 },
             ),
             "ensemble": st.fixed_dictionaries(

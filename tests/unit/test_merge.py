@@ -111,7 +111,8 @@ def test_the_plain_ensemble_runs_every_start_once_long_ladders_first(starts, fir
 def found(task, action, last=11, measurement=None, iterations=50):
     return Found(
         task.start, task.way, task.first, task.parents, last, action,
-        action if measurement is None else measurement, 0.0, np.full(12, action), np.full(3, action),
+        action if measurement is None else measurement, 0.0, np.full(12, action), np.zeros(12),
+        np.full(3, action),
         task.start, False, True, 10, iterations, 0.1,
     )  # fmt: skip
 

@@ -52,6 +52,7 @@ def draw_levels(run: Run, path: Path) -> Path:
         axes.set_xlim(beta[0], beta[-1] if len(beta) > 1 else beta[0] + 1)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_ylim(*_limits(table, run))
+        _without_model_error(axes, run)
         axes.set_xlabel(r"$\beta$")
         axes.set_ylabel("action $A$")
         few_ticks(axes)
@@ -81,6 +82,16 @@ def _ends(axes: Any, beta: Array, table: Array, levels: npt.NDArray[np.int64]) -
     ]
     if early:
         axes.plot(*np.array(early).T, "x", ms=5, mew=1.2, color="#777777", clip_on=False, zorder=3)
+
+
+def _without_model_error(axes: Any, run: Run) -> None:
+    """A dash at the limit A(∞) of each level that is named."""
+    for level, minimum in enumerate(run.minima[:LABELS]):
+        if minimum.limit < axes.get_ylim()[1]:
+            axes.plot(
+                [1.0, 1.02], [minimum.limit] * 2, lw=1.4, color=colour(level), clip_on=False, zorder=4,
+                transform=axes.get_yaxis_transform(),
+            )  # fmt: skip
 
 
 def _band(axes: Any, run: Run) -> None:
