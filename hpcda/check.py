@@ -261,7 +261,7 @@ def _no_trial(action: Action, step: float, patience: Patience) -> str:
 
 
 def _trial(job: Job, scene: Scene) -> _Trial | None:
-    """What starts take that are drawn, and climb, for `TRIAL_SECONDS` each; None where none is drawn in time."""
+    """What starts take that are drawn, and climb, for `TRIAL_SECONDS` each; None if none is drawn in time."""
     settings = Settings(
         max_iterations=job.solver.max_iterations,
         barrier=job.solver.barrier,
