@@ -14,6 +14,7 @@ the code, is left out and told in a note.
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -122,7 +123,8 @@ def check(job: Job, fresh: bool = True) -> Checked:
     ladder = _ladder(job)
     scene = Scene(built.problem, ladder, action)
     patience = Patience("the check", SECONDS)
-    path = begin(scene, WAYS[_way(job)], job.ensemble.seed, 0).path
+    left_out: list[str] = []
+    path = _first_path(job, scene, patience, left_out)
     rungs = job.ladder.rf[sorted({min(job.ladder.first_rungs), -1 % job.ladder.count})]
     if not np.isfinite(action.value(path, float(rungs[0])).total):
         raise InputError(
@@ -133,7 +135,6 @@ def check(job: Job, fresh: bool = True) -> Checked:
             )
         )
     evaluation = _evaluation(action, path, float(rungs[-1]))
-    left_out: list[str] = []
     checks = []
     for rf in rungs:
         if EVALUATIONS * evaluation > patience.left / 2.0:
@@ -144,6 +145,31 @@ def check(job: Job, fresh: bool = True) -> Checked:
     loose = unlike(built.problem, float(rungs[-1]))
     notes = (*built.notes, *unused(action.equations), *([loose] if loose else []), *left_out)
     return Checked(built, tuple(checks), cost, notes)
+
+
+class _LateError(Exception):
+    """Drawing a first path takes longer than there is time for."""
+
+
+def _first_path(job: Job, scene: Scene, patience: Patience, left_out: list[str]) -> Array:
+    """The first path of start 0; a quiet one where drawing it takes half of the time of a check."""
+    way, began = _way(job), patience.left
+
+    def watch(reserve: float) -> None:
+        if patience.left < reserve:
+            raise _LateError
+
+    scene.meanwhile = lambda: watch(SECONDS / 2.0)
+    try:
+        path = begin(scene, WAYS[way], job.ensemble.seed, 0).path
+    except _LateError:
+        path = begin(scene, WAYS["quiet"], job.ensemble.seed, 0).path
+        taken = duration(began - patience.left)
+        left_out.append(
+            f"{way} takes more than {taken} to draw a path: a quiet path was checked in its place"
+        )
+    scene.meanwhile = lambda: watch(0.0)
+    return path
 
 
 def _evaluation(action: Action, path: Array, rf: float) -> float:
@@ -197,7 +223,8 @@ def _cost(
         own = memory(action)
         why = _no_trial(action, evaluation + factorization, patience)
         trial = None if why else _trial(job, scene)
-        if why:
+        if trial is None:
+            why = why or f"{_way(job)} takes too long to draw a path"
             left_out.append(
                 "the estimate rests on one evaluation and one factorization, not on a trial, and is without "
                 f"what drawing first paths takes: {why}"
@@ -236,8 +263,8 @@ def _no_trial(action: Action, step: float, patience: Patience) -> str:
     return ""
 
 
-def _trial(job: Job, scene: Scene) -> _Trial:
-    """What starts take that are drawn, and then climb, for `TRIAL_SECONDS` each."""
+def _trial(job: Job, scene: Scene) -> _Trial | None:
+    """What starts take that are drawn, and climb, for `TRIAL_SECONDS` each; None if none is drawn in time."""
     settings = Settings(
         max_iterations=job.solver.max_iterations,
         barrier=job.solver.barrier,
@@ -246,11 +273,16 @@ def _trial(job: Job, scene: Scene) -> _Trial:
     lockstep = Lockstep(scene.action, scene.ladder, settings=settings)
     drawn, began = 0, time.thread_time()
     for start, lane in enumerate(lockstep.empty):
-        climb = begin(scene, WAYS[_way(job)], job.ensemble.seed, start)
+        try:
+            climb = begin(scene, WAYS[_way(job)], job.ensemble.seed, start)
+        except _LateError:
+            break
         lockstep.put(int(lane), start, climb.path, climb.first, True)
         drawn += 1
         if time.thread_time() - began > TRIAL_SECONDS:
             break
+    if not drawn:
+        return None
     draw = (time.thread_time() - began) / drawn
     rungs, steps, lane_seconds, began = 0, 0, 0.0, time.perf_counter()
     while lockstep.active and time.perf_counter() - began < TRIAL_SECONDS:
@@ -284,12 +316,13 @@ def _drawing(job: Job, scene: Scene, trial: _Trial) -> float:
 
 
 def _timed_draw(scene: Scene, way: str, seed: int) -> float:
-    """Seconds that the first path of start 0 takes; nothing where the way does not fit."""
+    """Seconds that the first path of start 0 takes, as far as it came; nothing where the way does not fit."""
     if not WAYS[way].fits(scene.problem):
         return 0.0
     scene.smoother  # noqa: B018  (compiled here, not on the time of a draw)
     began = time.thread_time()
-    begin(scene, WAYS[way], seed, 0)
+    with suppress(_LateError):
+        begin(scene, WAYS[way], seed, 0)
     return time.thread_time() - began
 
 

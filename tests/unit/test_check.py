@@ -9,6 +9,7 @@ from hpcda.annealing import Ladder
 from hpcda.build import build_problem
 from hpcda.check import check, report
 from hpcda.job import load_job
+from hpcda.patience import Patience
 from hpcda.search import WAYS, Scene, expected
 
 JOB = {
@@ -113,3 +114,13 @@ def test_code_that_takes_long_to_compile_is_not_compiled(tmp_path, monkeypatch, 
     monkeypatch.setattr(module, "_trial", pytest.fail)
     (note,) = check(sized(tmp_path)).notes
     assert "compiling its code about " in note and "60 s of a check" in note
+
+
+def test_a_way_that_draws_too_long_is_checked_by_another(tmp_path, monkeypatch):
+    """Drawing says now and then that it still goes on; from the first time on there is no time left."""
+    monkeypatch.setattr(Patience, "left", property(lambda self: 25.0))
+    monkeypatch.setattr(module, "SECONDS", 60.0)
+    checked = check(job(tmp_path, way="grown"))
+    assert checked.ok and len(checked.verifications) == 2
+    assert any(note.startswith("grown takes more than ") and "quiet" in note for note in checked.notes)
+    assert not any("quiet" in note for note in check(job(tmp_path, way="noise")).notes)

@@ -330,22 +330,27 @@ def test_misfits_are_refused(arguments, words):
 
 
 BITS = """
-import numpy as np
 from hpcda.models.catalogue import load_model
-from hpcda.models.signals import chaotic, sine, steps
-from hpcda.models.twin import initial_state, simulate, spin_up
-from tests.chance import generator
+from hpcda.models.flow import Flow
+from hpcda.models.model import Model, State
+from hpcda.models.signals import chaotic, sine
+from hpcda.models.twin import initial_state, spin_up
 
 for name, options, duration in (("lorenz96", None, 20.0), ("colpitts", None, 100.0), ("nakl", None, 20.0)):
     model = load_model(name, options)
     drive = chaotic(15.0, 10.0, seed=1, span=(-duration, 0.0)) if model.stimuli else None
     print(name, *(float(x).hex() for x in spin_up(model, None, initial_state(model), duration, drive)[:4]))
+x, v = State("x", initial=2.0), State("v", range=(-1500, 1500))
+stiff = Model("stiff", (x, v), (), lambda x, p: [x[1], 1e3 * (1 - x[0] ** 2) * x[1] - x[0]])
+course = Flow(stiff).run([2.0, 0.0], [0.0, 300.0, 2000.0], {})
+print(stiff.name, course.implicit, *(float(x).hex() for x in course.states[-1]))
 print(*(float(sine(2.0, 7.0, 1.0, 0.3)(t)).hex() for t in (0.1, 3.0, -5.0)))
 """
 EXPECTED = """\
 lorenz96 0x1.31fe0e953dc59p-1 0x1.82e869c9fb5fep+2 0x1.2ec3b6f2e73acp+2 -0x1.4e9bc4b014bb4p+2
 colpitts -0x1.d704a3558ebe4p-2 0x1.1d6412630b938p-4 -0x1.3cb9c2ff92bf5p+2
 nakl -0x1.fea7bf2e0c8edp+5 0x1.416eaa4b49d74p-5 0x1.b07fb11422554p-2 0x1.049ee652085d1p-1
+stiff True 0x1.b4c76894d1fd7p+0 -0x1.d416e3b58472dp-11
 0x1.c28aef16ba7dcp+0 0x1.4be77c0ba2d04p+0 0x1.5d9995d92e69ep+1
 """
 
