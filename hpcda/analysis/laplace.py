@@ -16,16 +16,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from hpcda.action.blocks import Csr, blocks_of
 from hpcda.analysis.levels import Minimum
-from hpcda.linalg.blocktridiagonal import (
-    BlockTridiagonal,
-    NotBlockTridiagonalError,
-    NotPositiveDefiniteError,
-)
+from hpcda.linalg.blocktridiagonal import NotPositiveDefiniteError
 from hpcda.problem import Problem
 
 Array = npt.NDArray[np.float64]
-Csr = tuple[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike]
 
 NEGLIGIBLE = 60.0
 """Minima this far above the lowest action weigh about e^-60 and are left out."""
@@ -69,30 +65,6 @@ class Mixture:
     weights: dict[int, float]
     far: int
     notes: tuple[str, ...]
-
-
-def block_sizes(problem: Problem, times: int) -> list[list[int]]:
-    """Sizes of the blocks of each window when `times` points share a block; the last one may be smaller."""
-    sizes = []
-    for window in problem.windows:
-        whole, rest = divmod(window.times, times)
-        sizes.append([times * problem.block] * whole + ([rest * problem.block] if rest else []))
-    return sizes
-
-
-def blocks_of(problem: Problem, csr: Csr) -> BlockTridiagonal:
-    """The Hessian in blocks of as few times as hold all couplings: one, and two for Hermite-Simpson.
-
-    Raises:
-        NotBlockTridiagonalError: It couples times that are more than four apart.
-    """
-    for times in (1, 2, 3, 4):
-        try:
-            return BlockTridiagonal.from_csr(*csr, block_sizes(problem, times))
-        except NotBlockTridiagonalError:
-            if times == 4:
-                raise
-    raise AssertionError
 
 
 def gaussian(problem: Problem, path: Array, csr: Csr) -> Gaussian:
