@@ -28,7 +28,9 @@ from hpcda.problem import Problem, Window
 from hpcda.search.conclusion import Conclusion, conclude
 from hpcda.search.descent import fell_back, probes
 from hpcda.search.evidence import DEVIATIONS, Evidence, Level
+from hpcda.search.finer import time_step
 from hpcda.search.plateau import Plateau, plateau_of_level
+from hpcda.search.time_step import TimeStep
 from hpcda.store.reader import RunFile
 from hpcda.store.windows import StoredWindow
 from hpcda.words import counted
@@ -199,7 +201,24 @@ class Run:
             probed=probes(set(self.minima[0].starts), parents, dict(zip(numbers, ways, strict=True)))
             if self.minima
             else 0,
+            step=self.time_step,
         )
+
+    @cached_property
+    def time_step(self) -> TimeStep | None:
+        """Whether the time step is fine enough for the candidate; None of maps, and without a candidate."""
+        from hpcda.action import Action
+
+        if self.candidate is None or self.file.header.discretization == "map":
+            return None
+        if not self.candidate.has_path:
+            return TimeStep(unknown="the candidate's path was not kept")
+        try:
+            action = Action(self.problem)
+            path = self.problem.join(*self.path())
+            return time_step(action, path, float(self.file.header.rf[-1]))
+        except (InputError, CompilerError) as error:
+            return TimeStep(unknown=str(error).splitlines()[0])
 
     def _distance(self, minimum: Minimum) -> float:
         """How far a minimum is from the candidate, as `Level.distance` says.

@@ -127,6 +127,7 @@ def _built(job: Job, model: Model, mistakes: list[Mistake]) -> Built:
         state_bounds=known.state_bounds,
         model_error_weight=known.weights,
         initial_prior=known.initial_prior,
+        steps_per_sample=job.action.steps_per_sample,
     )
     kept = any(grid.inside < len(grid.t) for grid in grids)
     return Built(

@@ -1,12 +1,14 @@
 """What an ensemble says about its lowest level: one pure function.
 
 The analysis of a finished run and a search that wants to stop judge by it alone, on what
-`hpcda.search.evidence` counts. Three tests need no truth.
+`hpcda.search.evidence` counts. Four tests need no truth.
 
 - *Noise.* The lowest level's measurement error is what noise leaves. Upward the whole action is tested: the
   global minimum is no higher than the true path, and an action can only grow with Rf.
 - *Dependence on Rf.* The level no longer changes with Rf (Ye et al., Nonlin. Processes Geophys. 22, 205,
   2015).
+- *The time step.* Steps of the model's own flow in place of the discretization's would not move the level by
+  more than a small part of its error bars (`hpcda.search.time_step`).
 - *The other levels.* How far they lie above. How many starts, of which ways, came to the lowest.
 
 A wrong minimum of a chaotic system lies many deviations above the noise where there are many data values
@@ -26,6 +28,7 @@ from dataclasses import replace
 
 from hpcda.search.escapes import ESCAPES
 from hpcda.search.evidence import DEVIATIONS, Evidence, Level, Noise, evidence_of, joined
+from hpcda.search.time_step import TimeStep
 
 ENOUGH, TOGETHER = 12, 6
 """Starts that confirm a level where wrong minima may fit: of one way alone, and of ways that agree."""
@@ -63,6 +66,11 @@ class Conclusion(enum.Enum):
     CONSISTENT_NOT_SETTLED = (
         "The lowest level agrees with the data, but whether it depends on Rf is not known from so few rungs: "
         "let the ladder cover at least the decade of Rf before its end."
+    )
+    CONSISTENT_STEP_TOO_COARSE = (
+        "The lowest level agrees with the data, but it is an answer of the discretization, not of the model: "
+        "under the model's own flow it would lie elsewhere by a fair part of its standard deviations. Take "
+        "more steps from sample to sample (action.steps_per_sample), or a discretization of higher order."
     )
     CONSISTENT_PREDICTS_BADLY = (
         "The lowest level agrees with the data, but misses the first samples after the window by far more "
@@ -130,6 +138,7 @@ def conclude(
     absorbed: int = 0,
     priors: int = 0,
     probed: int = 0,
+    step: TimeStep | None = None,
 ) -> tuple[Conclusion, Evidence]:
     """Judge the lowest level.
 
@@ -145,15 +154,26 @@ def conclude(
             parameters.
         priors: Number of Gaussian priors in the action.
         probed: Escapes from the lowest level that have ended.
+        step: Whether the time step is fine enough for the lowest level, where that was asked.
     """
     noise = Noise(data + priors, absorbed)
     levels = joined(levels, DEVIATIONS * noise.scale)
     evidence = evidence_of(levels, tried, noise, settled, predicted, complete, probed)
+    evidence = replace(evidence, step=step)
     found = _judged(evidence)
     if complete < 1.0 and (levels or not any(tried.values())):
         so_far = found.code if levels else None
         return Conclusion.INCOMPLETE, replace(evidence, so_far=so_far)
     return found, evidence
+
+
+def sentence_of(conclusion: Conclusion, evidence: Evidence) -> str:
+    """What a conclusion says, for people, with what the evidence adds to it."""
+    step = evidence.step
+    if step is None or not step.coarse:
+        return conclusion.sentence
+    first = "" if conclusion is Conclusion.CONSISTENT_STEP_TOO_COARSE else "The time step is too coarse: "
+    return f"{conclusion.sentence} {first}{step.advice}"
 
 
 def _judged(evidence: Evidence) -> Conclusion:
@@ -163,6 +183,8 @@ def _judged(evidence: Evidence) -> Conclusion:
     fit = _fit(evidence)
     if fit is not None:
         return fit
+    if evidence.step is not None and evidence.step.coarse:
+        return Conclusion.CONSISTENT_STEP_TOO_COARSE
     if evidence.predicted is not None and not evidence.predicted <= PREDICTS:
         return Conclusion.CONSISTENT_PREDICTS_BADLY
     if not evidence.converged:

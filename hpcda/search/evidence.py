@@ -17,6 +17,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from hpcda.search.time_step import TimeStep, told
+
 DEVIATIONS = 3.0
 """Width of the χ² band, and of the one above the lowest level where wrong minima fit, in deviations."""
 RIVAL = 5.0
@@ -132,6 +134,8 @@ class Evidence:
         probed: Escapes from the lowest level; none of them found a lower one.
         converged: Whether the minimiser came to its tolerance at the lowest level.
         so_far: Of incomplete ensembles, the code of what the starts that have ended would say by themselves.
+        step: Whether the time step is fine enough for the lowest level; None where that was not asked, and
+            of maps.
     """
 
     z: float | None
@@ -153,10 +157,12 @@ class Evidence:
     probed: int = 0
     converged: bool = True
     so_far: str | None = None
+    step: TimeStep | None = None
 
     def record(self) -> dict[str, Any]:
         """As plain values, for JSON."""
         plain = dict(vars(self))
+        plain["step"] = None if self.step is None else self.step.record()
         plain["hits"] = {way: dict(vars(hits)) for way, hits in self.hits.items()}
         return plain
 
@@ -267,6 +273,8 @@ def facts(record: Mapping[str, Any]) -> dict[str, str]:
         found["escapes from it"] = f"{record['probed']}, to nothing lower"
     if record["predicted"] is not None:
         found["first prediction"] = f"{record['predicted']:.3g} times the noise"
+    if record.get("step") is not None:
+        found["time step"] = told(record["step"])
     if record["complete"] < 1.0:
         so_far = f"; those say: {record['so_far'].replace('_', ' ')}" if record["so_far"] else ""
         found["complete"] = f"{record['complete']:.0%} of the starts asked for{so_far}"

@@ -20,8 +20,10 @@ priors, for the action. Unknowns at a bound stay there.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -29,21 +31,22 @@ from hpcda.action import Action
 from hpcda.action.blocks import blocks_of
 from hpcda.action.rates import Rates
 from hpcda.linalg.blocktridiagonal import NotBlockTridiagonalError, NotPositiveDefiniteError
-from hpcda.problem import Array, Numbers, Problem, Window
+from hpcda.problem import Array, Numbers, Problem
 
-ENOUGH = 0.2
+LARGEST = 0.2
 """Largest shift, in standard deviations, that a step may cause."""
 AIM = 0.1
 """Shift that a recommended step may cause."""
 SUBSTEPS, MOST_SUBSTEPS = 4, 4096
+"""Runge-Kutta steps a step of the path: the first number tried, and the last one."""
 SETTLED = 1e-3
 """Change of τ relative to its largest value, for each state, at which its integration has converged."""
 ROUNDING = 1e-13
 """τ relative to the size of its state that is rounding."""
-MOST_EVALUATIONS = 3e8
+MOST_EVALUATIONS = 2e9
 """Rates of single states that the integration may take."""
-MOST_UNKNOWNS, MOST_FACTOR = 2e6, 2e11
-"""Unknowns, and operations of one factorization, up to which the shift is computed."""
+MOST_UNKNOWNS, MOST_OPERATIONS = 2e6, 2e11
+"""Unknowns, and operations of a factorization, up to which the shift is computed."""
 
 
 class StepUnknownError(Exception):
@@ -58,6 +61,7 @@ class StepShift:
         action: Shift of the action, in nats.
         scale: √(n/2), the standard deviation of the action.
         parameters: Shift of each shared parameter, in its standard deviations.
+        estimates: What each of them is under the flow.
         states: Root mean square over all times of the shift of each unknown of one time, in its standard
             deviations.
         path: ΔX, flat, shape (size,).
@@ -67,6 +71,7 @@ class StepShift:
     action: float
     scale: float
     parameters: dict[str, float]
+    estimates: dict[str, float]
     states: dict[str, float]
     path: Array
     order: int
@@ -81,12 +86,80 @@ class StepShift:
 
     @property
     def fine(self) -> bool:
-        """Whether no shift is above `ENOUGH`."""
-        return self.largest[1] <= ENOUGH
+        """Whether no shift is above `LARGEST`."""
+        return self.largest[1] <= LARGEST
 
-    def finer(self, aim: float = AIM) -> int:
-        """By how many times more steps the largest shift would come down to `aim`, as dt to the order."""
-        return max(1, int(np.ceil((self.largest[1] / aim) ** (1.0 / self.order) - 1e-9)))
+    @property
+    def finer(self) -> float:
+        """How many times as many steps bring the largest shift down to `AIM`: it goes as dt to the order."""
+        return max(1.0, float((self.largest[1] / AIM) ** (1.0 / self.order)))
+
+    def record(self) -> dict[str, Any]:
+        """As plain values, for JSON, without the path."""
+        name, shift = self.largest
+        return {
+            "moves": name,
+            "shift": shift,
+            "action": self.action,
+            "parameters": self.parameters,
+            "estimates": self.estimates,
+            "states": self.states,
+        }
+
+
+@dataclass(frozen=True)
+class TimeStep:
+    """Whether the time step is fine enough.
+
+    Attributes:
+        shift: What it does to the minimum; None where that is not known.
+        enough: The `steps_per_sample` that is enough, where it is too coarse.
+        left: What that step does to a minimum that was found there; None where the number follows from the
+            order of the discretization alone.
+        unknown: Why the shift is not known.
+    """
+
+    shift: StepShift | None = None
+    enough: int | None = None
+    left: StepShift | None = None
+    unknown: str = ""
+
+    @property
+    def coarse(self) -> bool:
+        """Whether it is known to be too coarse."""
+        return self.shift is not None and not self.shift.fine
+
+    @property
+    def advice(self) -> str:
+        """What to do where it is too coarse, as a sentence."""
+        how = "by the order of the discretization" if self.left is None else "as a minimum there shows"
+        return f"steps_per_sample = {self.enough} is enough, {how}."
+
+    def record(self) -> dict[str, Any]:
+        """As plain values, for JSON."""
+        found = {} if self.shift is None else self.shift.record()
+        left = None if self.left is None else self.left.largest[1]
+        if self.left is not None:
+            found["estimates"] = self.left.estimates
+        return found | {
+            "coarse": self.coarse,
+            "enough": self.enough,
+            "left": left,
+            "unknown": self.unknown,
+        }
+
+
+def told(record: Mapping[str, Any]) -> str:
+    """What `TimeStep.record` returned, or the same read back from a file, for people."""
+    if record["unknown"]:
+        return f"not known: {record['unknown']}"
+    name = record["moves"]
+    to = f" (to {record['estimates'][name]:.5g})" if name in record["estimates"] else ""
+    moves = f"it moves {name} by {record['shift']:.2g} standard deviations{to}, the action by {record['action']:.2g}"
+    if not record["coarse"]:
+        return f"fine enough: {moves}"
+    left = "by its order" if record["left"] is None else f"{record['left']:.2g} there"
+    return f"too coarse: {moves}; steps_per_sample = {record['enough']} is enough ({left})"
 
 
 def step_shift(action: Action, path: Array, rf: float) -> StepShift:
@@ -102,6 +175,7 @@ def step_shift(action: Action, path: Array, rf: float) -> StepShift:
         CompilerError: There is no C compiler.
     """
     problem = action.problem
+    refuse_large(problem)
     held = at_bound(problem, path)
     pull, squares = _pull(action, path, rf)
     pull[held] = 0.0
@@ -120,15 +194,34 @@ def step_shift(action: Action, path: Array, rf: float) -> StepShift:
     blocks, shared = problem.split(relative)
     square = np.sum([np.sum(block**2, axis=0) for block in blocks], axis=0)
     times = sum(window.times for window in problem.windows)
+    estimates = problem.split(path + shift)[1]
     names = (*problem.model.state_names, *(q.name for q in problem.varying))
     return StepShift(
         action=float(squares - 0.5 * shift @ pull),
         scale=float(np.sqrt(max(problem.measured + problem.prior_terms, 1) / 2.0)),
         parameters={one.name: float(s) for one, s in zip(problem.parameters, shared, strict=True)},
+        estimates={one.name: float(value) for one, value in zip(problem.parameters, estimates, strict=True)},
         states={name: float(s) for name, s in zip(names, np.sqrt(square / times), strict=True)},
         path=shift,
         order=action.structure.scheme.order,
     )
+
+
+def operations(problem: Problem) -> float:
+    """Operations of a factorization of the Hessian, to within a small factor."""
+    return problem.size * float(problem.block + problem.shared) ** 2
+
+
+def refuse_large(problem: Problem) -> None:
+    """Refuse what would take too long.
+
+    Raises:
+        StepUnknownError: It would.
+    """
+    if problem.size > MOST_UNKNOWNS or operations(problem) > MOST_OPERATIONS:
+        raise StepUnknownError(
+            f"the path is too large to be compared with the flow ({problem.size} unknowns)"
+        )
 
 
 def at_bound(problem: Problem, path: Array) -> Numbers:
