@@ -103,7 +103,7 @@ def _built(job: Job, model: Model, mistakes: list[Mistake]) -> Built:
     if len(grids) == len(entries):
         for k, grid in enumerate(grids):
             place = table_place(kind, k, len(grids))
-            mistakes += fits_discretization(grid.inside, scheme or "", job.action.steps_per_sample, place)
+            mistakes += fits_discretization(grid.inside, scheme or "", job.steps, place)
         size = sum(grid.inside for grid in grids) * (model.dimension + len(known.varying)) + len(
             known.parameters
         )
@@ -127,7 +127,7 @@ def _built(job: Job, model: Model, mistakes: list[Mistake]) -> Built:
         state_bounds=known.state_bounds,
         model_error_weight=known.weights,
         initial_prior=known.initial_prior,
-        steps_per_sample=job.action.steps_per_sample,
+        steps_per_sample=job.steps,
     )
     kept = any(grid.inside < len(grid.t) for grid in grids)
     return Built(

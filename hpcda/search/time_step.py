@@ -22,7 +22,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -155,7 +154,8 @@ def told(record: Mapping[str, Any]) -> str:
         return f"not known: {record['unknown']}"
     name = record["moves"]
     to = f" (to {record['estimates'][name]:.5g})" if name in record["estimates"] else ""
-    moves = f"it moves {name} by {record['shift']:.2g} standard deviations{to}, the action by {record['action']:.2g}"
+    moves = f"it moves {name} by {record['shift']:.2g} standard deviations{to}"
+    moves += f", the action by {record['action']:.2g}"
     if not record["coarse"]:
         return f"fine enough: {moves}"
     left = "by its order" if record["left"] is None else f"{record['left']:.2g} there"
@@ -219,9 +219,7 @@ def refuse_large(problem: Problem) -> None:
         StepUnknownError: It would.
     """
     if problem.size > MOST_UNKNOWNS or operations(problem) > MOST_OPERATIONS:
-        raise StepUnknownError(
-            f"the path is too large to be compared with the flow ({problem.size} unknowns)"
-        )
+        raise StepUnknownError(f"a path of {problem.size} unknowns is too large for the comparison")
 
 
 def at_bound(problem: Problem, path: Array) -> Numbers:
@@ -233,12 +231,12 @@ def at_bound(problem: Problem, path: Array) -> Numbers:
 
 def _pull(action: Action, path: Array, rf: float) -> tuple[Array, float]:
     """Jᵀ Rf s τ, shape (size,), and -Rf s r·τ + ½ Rf s |τ|², over all windows."""
-    problem, structure = action.problem, action.structure
+    problem = action.problem
     rates = Rates(action.equations)
     blocks, shared = problem.split(path)
     pull, squares = np.zeros(problem.size), 0.0
     weight = rf * problem.model_error_weight
-    for number, ((first, _), block) in enumerate(zip(pairwise(problem.offsets), blocks, strict=True)):
+    for number, block in enumerate(blocks):
         local = local_errors(action, rates, number, block, shared)
         errors, entries, columns, widths = action.model_errors(number, path)
         force = np.resize(weight, errors.shape[1]) * local
