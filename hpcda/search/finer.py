@@ -117,9 +117,8 @@ def enough(action: Action, path: Array, rf: float, shift: StepShift) -> Enough:
     for _ in range(TRIES):
         if factor * operations(action.problem) > MOST_OPERATIONS:
             break
-        finer = Action(
-            refined(action.problem, factor), equations=action.equations.of(refined(action.problem, factor))
-        )
+        problem = refined(action.problem, factor)
+        finer = Action(problem, equations=action.equations.of(problem))
         try:
             found = minimum_at(finer, refined_path(action, path + shift.path, factor), rf)
             left = step_shift(finer, found, rf)
