@@ -16,14 +16,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpcda.annealing import Ladder
-from hpcda.annealing.lockstep import MOST_MEMORY, Lockstep, Settings, default_lanes, memory
+from hpcda.annealing.lockstep import MOST_MEMORY, Lockstep, Settings, memory
 from hpcda.build import build_problem
 from hpcda.errors import InputError, Mistake
 from hpcda.job import Job
 from hpcda.problem import Array
 from hpcda.search import WAYS, Scene
 from hpcda.search.evidence import DEVIATIONS, Noise
-from hpcda.search.finer import minimum_at, refined_path
+from hpcda.search.finer import lanes_that_fit, minimum_at, refined_path
 from hpcda.search.time_step import StepShift, StepUnknownError, refuse_large, step_shift
 
 PLACE = "action.steps_per_sample"
@@ -187,7 +187,7 @@ class _Pilot:
 
     def _climbed(self, scene: Scene) -> list[Array]:
         """Paths of the starts that came to the end of the ladder."""
-        lockstep = Lockstep(scene.action, self._ladder, self._lanes(scene), self._settings)
+        lockstep = Lockstep(scene.action, self._ladder, lanes_that_fit(scene.action), self._settings)
         names = [name if WAYS[name].fits(scene.problem) else "quiet" for name in BEGINNINGS]
         left, ended = list(enumerate(names)), []
         while left or lockstep.active:
@@ -201,9 +201,6 @@ class _Pilot:
             if time.monotonic() > self._end:
                 raise PilotTimeError
         return [one.outcome.path for one in ended if np.isfinite(one.outcome.parts.total)]
-
-    def _lanes(self, scene: Scene) -> int:
-        return default_lanes() if memory(scene.action) <= MOST_MEMORY else 1
 
     def _refuse_large(self, scene: Scene) -> None:
         """Refuse a problem that is too large for a pilot.

@@ -13,7 +13,8 @@ import numpy as np
 from hpcda.action import Action
 from hpcda.action.rates import Rates
 from hpcda.annealing import Ladder
-from hpcda.annealing.lockstep import MOST_MEMORY, Lockstep, Settings, default_lanes, memory
+from hpcda.annealing.lockstep import MOST_MEMORY, Lockstep, Settings, memory
+from hpcda.models.compile import vector_lanes
 from hpcda.problem import Array, Problem, Window
 from hpcda.search.time_step import StepShift, StepUnknownError, TimeStep, operations, step_shift
 
@@ -86,15 +87,19 @@ def refined_path(action: Action, path: Array, factor: int) -> Array:
     return np.clip(problem.join(finer, shared), lower, upper)
 
 
+def lanes_that_fit(action: Action) -> int:
+    """Lanes of a lockstep: as many as the registers hold where the memory allows it, else one."""
+    return vector_lanes() if memory(action) <= MOST_MEMORY else 1
+
+
 def minimum_at(action: Action, path: Array, rf: float) -> Array:
     """The minimum at `rf` that a path near it leads to, flat.
 
     Raises:
         StepUnknownError: The minimiser does not come to it, in the iterations it has.
     """
-    lanes = default_lanes() if memory(action) <= MOST_MEMORY else 1
     ladder = Ladder(rf / ALPHA ** (RUNGS - 1), ALPHA, RUNGS)
-    lockstep = Lockstep(action, ladder, lanes, Settings(barrier=0.0, max_iterations=200))
+    lockstep = Lockstep(action, ladder, lanes_that_fit(action), Settings(barrier=0.0, max_iterations=200))
     lockstep.put(0, 0, path, 0, True)
     while lockstep.active:
         lockstep.advance(1000)
