@@ -24,7 +24,8 @@ from hpcda.problem import Array
 from hpcda.search import WAYS, Scene
 from hpcda.search.evidence import DEVIATIONS, Noise
 from hpcda.search.finer import lanes_that_fit, minimum_at, refined_path
-from hpcda.search.time_step import StepShift, StepUnknownError, refuse_large, step_shift
+from hpcda.search.local_errors import StepUnknownError
+from hpcda.search.time_step import StepShift, refuse_large, step_shift
 
 PLACE = "action.steps_per_sample"
 MOST_STEPS = 1024

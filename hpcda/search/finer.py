@@ -16,7 +16,8 @@ from hpcda.annealing import Ladder
 from hpcda.annealing.lockstep import MOST_MEMORY, Lockstep, Settings, memory
 from hpcda.models.compile import vector_lanes
 from hpcda.problem import Array, Problem, Window
-from hpcda.search.time_step import StepShift, StepUnknownError, TimeStep, operations, step_shift
+from hpcda.search.local_errors import StepUnknownError
+from hpcda.search.time_step import StepShift, TimeStep, operations, step_shift
 
 RUNGS, ALPHA = 4, 10.0
 """Rungs that a path climbs at the finer step, the last one at its Rf, and the factor between them."""

@@ -112,7 +112,8 @@ def equations(x, p):
 
 def build():
     states = (State("x", range=(-3, 3)), State("v", range=(-8, 8)))
-    return Model(name="relaxation", states=states, parameters=(Parameter("mu", 3.0, range=(1, 6)),), equations=equations)
+    parameters = (Parameter("mu", 3.0, range=(1, 6)),)
+    return Model(name="relaxation", states=states, parameters=parameters, equations=equations)
 """
 
 
@@ -158,7 +159,9 @@ EXPERIMENTS = {
         EPIDEMIC, {}, ("S", "I", "R"), epidemic, (762.0, 1.0, 0.0), (1,), 10.0, {"beta": 1.7, "gamma": 0.45},
         16.0, known=0.01,
     ),
-    "relaxation": Experiment(RELAXATION, {}, ("x", "v"), relaxation, (2.0, 0.0), (0,), 0.1, {"mu": 3.0}, 16.0),
+    "relaxation": Experiment(
+        RELAXATION, {}, ("x", "v"), relaxation, (2.0, 0.0), (0,), 0.1, {"mu": 3.0}, 16.0
+    ),
     "driven": Experiment(
         DRIVEN, {}, ("x", "v"), driven, (0.5, 0.0), (0,), 0.05, {"damping": 0.3, "pull": 2.0}, 20.0,
         lambda t: 1.5 * np.sin(1.1 * t) + np.cos(2.7 * t),
@@ -280,8 +283,11 @@ def _assimilated(
     names = [experiment.states[k] for k in experiment.observed]
     columns, heads = [t, *data.T], ["t", *names]
     table = {
-        "file": "d.csv", "time": "t", "observed": {name: name for name in names}, "noise_std": experiment.noise,
-    }  # fmt: skip
+        "file": "d.csv",
+        "time": "t",
+        "observed": {name: name for name in names},
+        "noise_std": experiment.noise,
+    }
     if experiment.stimulus is not None:
         columns.append(experiment.stimulus(t))
         heads.append("I")
@@ -312,7 +318,7 @@ def _assimilated(
         },
         "data": table,
         "action": {"discretization": discretization},
-        "ladder": {"rf0": 1e-2, "alpha": 4.0, "rf_max": 1e8},
+        "ladder": {"rf0": 1e-2, "alpha": 4.0, "rf_max": 1e11},
         "ensemble": {"starts": STARTS, "seed": 1},
     }
     return hpcda.run(job, output=folder / "run", quiet=True)
@@ -344,8 +350,8 @@ def main(arguments: list[str] | None = None) -> None:
     wrong = [one for one in answers if one.wrong]
     right = [one for one in answers if one.off <= RIGHT and not one.wrong]
     print(
-        f"\n{len(answers)} twins: {len(wrong)} answers wrong, {sum(one.stable for one in wrong)} of them called "
-        f"stable; {len(right)} right, {sum(not one.stable for one in right)} of them not called stable"
+        f"\n{len(answers)} twins: {len(wrong)} answers wrong, {sum(one.stable for one in wrong)} of them "
+        f"called stable; {len(right)} right, {sum(not one.stable for one in right)} of them not called stable"
     )
 
 
