@@ -16,7 +16,7 @@ from hpcda.annealing import Ladder
 from hpcda.annealing.lockstep import MOST_MEMORY, Lockstep, Settings, memory
 from hpcda.models.compile import vector_lanes
 from hpcda.problem import Array, Problem, Window
-from hpcda.search.local_errors import StepUnknownError
+from hpcda.search.local_errors import StepUnknownError, UnboundedFlowError
 from hpcda.search.time_step import StepShift, TimeStep, operations, step_shift
 
 RUNGS, ALPHA = 4, 10.0
@@ -150,7 +150,7 @@ def time_step(action: Action, path: Array, rf: float) -> TimeStep | None:
     try:
         shift = step_shift(action, path, rf)
     except StepUnknownError as error:
-        return TimeStep(unknown=str(error))
+        return TimeStep(unknown=str(error), lost=isinstance(error, UnboundedFlowError))
     if shift.fine:
         return TimeStep(shift)
     found = enough(action, path, rf, shift)

@@ -32,6 +32,10 @@ class StepUnknownError(Exception):
     """What the time step does cannot be told; the message says why."""
 
 
+class UnboundedFlowError(StepUnknownError):
+    """The flow grows without bound within a step: the path is far from any that the model follows."""
+
+
 class LocalErrors:
     """All intervals of one window side by side.
 
@@ -45,7 +49,8 @@ class LocalErrors:
         values: τ, shape (intervals, K · D).
 
     Raises:
-        StepUnknownError: The flow grows without bound within a step, or its integration does not settle.
+        UnboundedFlowError: The flow grows without bound within a step.
+        StepUnknownError: Its integration does not settle.
     """
 
     def __init__(self, action: Action, rates: Rates, number: int, path: Array) -> None:
@@ -76,6 +81,8 @@ class LocalErrors:
         while True:
             spent += 2 * substeps * self._evaluations
             if 2 * substeps > MOST_SUBSTEPS or spent > MOST_RATES:
+                if not np.isfinite(before).all():
+                    raise UnboundedFlowError("the flow grows without bound within a single step")
                 raise StepUnknownError(
                     f"the flow of a single step needs more than {substeps} substeps to be integrated"
                 )

@@ -100,21 +100,25 @@ class TimeStep:
         left: What that step does to a minimum that was found there; None where the number follows from the
             order of the discretization alone.
         unknown: Why the shift is not known.
+        lost: Whether it is not known because the path is far from any that the model follows.
     """
 
     shift: StepShift | None = None
     enough: int | None = None
     left: StepShift | None = None
     unknown: str = ""
+    lost: bool = False
 
     @property
     def coarse(self) -> bool:
         """Whether it is known to be too coarse."""
-        return self.shift is not None and not self.shift.fine
+        return self.lost or (self.shift is not None and not self.shift.fine)
 
     @property
     def advice(self) -> str:
         """What to do where it is too coarse, as a sentence."""
+        if self.enough is None:
+            return 'How many are enough is not known: write steps_per_sample = "auto".'
         how = "by the order of the discretization" if self.left is None else "as a minimum there shows"
         return f"steps_per_sample = {self.enough} is enough, {how}."
 
@@ -135,7 +139,7 @@ class TimeStep:
 def told(record: Mapping[str, Any]) -> str:
     """What `TimeStep.record` returned, or the same read back from a file, for people."""
     if record["unknown"]:
-        return f"not known: {record['unknown']}"
+        return f"{'too coarse' if record['coarse'] else 'not known'}: {record['unknown']}"
     name = record["moves"]
     to = f" (to {record['estimates'][name]:.5g})" if name in record["estimates"] else ""
     moves = f"it moves {name} by {record['shift']:.2g} standard deviations{to}"

@@ -17,7 +17,7 @@ from hpcda.action import SCHEMES, Action
 from hpcda.action.rates import Rates
 from hpcda.models.catalogue import catalogue, load_model
 from hpcda.problem import Estimated, Problem, Window
-from hpcda.search import finer, time_step
+from hpcda.search import finer, local_errors, time_step
 from hpcda.search.conclusion import Conclusion, conclude, sentence_of
 from hpcda.search.evidence import Level, facts
 from hpcda.search.finer import minimum_at, refined, refined_path
@@ -282,9 +282,18 @@ def test_a_flow_that_cannot_be_followed_is_told():
         model_error_weight=np.ones(1),
     )
     found = finer.time_step(Action(problem), np.full(5, 3.0), 1.0)
-    assert (
-        not found.coarse and "substeps" in found.unknown and facts_of(found).startswith("not known: the flow")
-    )
+    said, fact, sentence = judged(found)
+    assert found.coarse and said is Conclusion.CONSISTENT_STEP_TOO_COARSE and sentence.endswith('"auto".')
+    assert fact["time step"] == "too coarse: the flow grows without bound within a single step"
+
+
+def test_a_flow_that_takes_too_long_is_told(monkeypatch):
+    monkeypatch.setattr(local_errors, "MOST_SUBSTEPS", 4)
+    action, path, _ = outbreak("trapezoid", 1)
+    found = finer.time_step(action, path, RF)
+    said, fact, _ = judged(found)
+    assert not found.coarse and said is Conclusion.CONSISTENT_AND_STABLE
+    assert fact["time step"].startswith("not known: the flow of a single step needs more than 4 substeps")
 
 
 def test_a_path_that_is_too_large_is_told(monkeypatch):
@@ -327,10 +336,6 @@ def test_finer_points_keep_data_times_and_states():
         for block, old in zip(blocks, old_blocks, strict=True):
             np.testing.assert_allclose(block[::factor], old)
         np.testing.assert_array_equal(shared, old_shared)
-
-
-def facts_of(step):
-    return judged(step)[1]["time step"]
 
 
 def judged(step, z_off=0.0):
