@@ -227,7 +227,7 @@ def run_on(experiment: Experiment, first: np.ndarray, parameters: np.ndarray, t:
     stimulus = None if known is None else (lambda time: np.interp(time, t, known))
     longest = np.inf if known is None else t[1] - t[0]
     done = solve_ivp(
-        experiment.rates, (t[0], t[-1]), first, "DOP853", t, args=(parameters, stimulus), rtol=1e-10,
+        experiment.rates, (t[0], t[-1]), first, "DOP853", t, args=(parameters, stimulus), rtol=1e-11,
         atol=1e-10, max_step=longest,
     )  # fmt: skip
     return done.y.T
@@ -245,7 +245,8 @@ def fitted(experiment: Experiment, t: np.ndarray, data: np.ndarray) -> tuple[np.
             parts.append((unknown[:size] - experiment.first) / experiment.known)
         return np.concatenate(parts)
 
-    found = least_squares(misfit, begin, x_scale=np.maximum(np.abs(begin), 0.1), xtol=1e-12, ftol=1e-12)
+    scale = np.maximum(np.abs(begin), 0.1)
+    found = least_squares(misfit, begin, "3-point", x_scale=scale, xtol=1e-12, ftol=1e-12, diff_step=1e-5)
     covariance = np.linalg.inv(found.jac.T @ found.jac)
     return found.x[size:], np.sqrt(np.diag(covariance))[size:]
 
