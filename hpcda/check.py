@@ -8,8 +8,8 @@ data: it runs all its starts then, and draws most paths by ways that take long.
 
 A check ends within `SECONDS` beyond what reading the data, making a twin (`twin.max_seconds` for each window)
 and compiling the action take: what would take longer, by one evaluation, one factorization and the length of
-the code, is left out and told in a note. The pilot of `steps_per_sample = "auto"` comes before, with a limit of
-its own.
+the code, is left out and told in a note. The pilot of `steps_per_sample = "auto"` comes before it and has a
+limit of its own, `PILOT_SECONDS`.
 """
 
 from __future__ import annotations

@@ -195,13 +195,17 @@ class _Pilot:
             for lane in lockstep.empty[: len(left)]:
                 start, name = left.pop(0)
                 way = WAYS[name]
+                self._refuse_late()
                 path = way.draw(scene, np.random.default_rng([self._job.ensemble.seed, start]))
                 lockstep.put(int(lane), start, path, scene.rung(way.shares[0]), True)
             lockstep.advance(10)
             ended += [one for one in lockstep.reached() if one.rung == self._ladder.rungs - 1]
-            if time.monotonic() > self._end:
-                raise PilotTimeError
+            self._refuse_late()
         return [one.outcome.path for one in ended if np.isfinite(one.outcome.parts.total)]
+
+    def _refuse_late(self) -> None:
+        if time.monotonic() > self._end:
+            raise PilotTimeError
 
     def _refuse_large(self, scene: Scene) -> None:
         """Refuse a problem that is too large for a pilot.
