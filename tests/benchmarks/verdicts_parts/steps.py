@@ -1,6 +1,6 @@
 """Time steps from fine to far too coarse: is a wrong answer called stable, and is a right one not?
 
-    .venv/bin/python tests/benchmarks/verdicts_parts/steps.py [--seed 1]
+    .venv/bin/python tests/benchmarks/verdicts.py steps [--seed 1] [--only lorenz63]
 
 Each twin is a true run of SciPy's DOP853 with noise, from equations written here, measured every dt and
 assimilated at one step a sample: the job's default but for the discretization. The right answer is SciPy's
@@ -325,23 +325,23 @@ def _assimilated(
     return hpcda.run(job, output=folder / "run", quiet=True)
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main() -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seed", type=int, default=1, help="seed of the noise")
     parser.add_argument("--only", default="", help="twins whose line holds this text")
-    seed, only = (lambda given: (given.seed, given.only))(parser.parse_args(arguments))
+    given = parser.parse_args()
     print(f"{'twin':<36}{'off':>8}{'told':>8}{'enough':>8}  verdict")
     answers = []
     for line in TWINS:
         name, discretization, times = line.split(" ", 2)
         for dt in map(float, times.split(", ")):
             title = f"{name} {discretization} {dt:g}"
-            if only not in title:
+            if given.only not in title:
                 continue
-            one = answered(name, discretization, dt, seed)
+            one = answered(name, discretization, dt, given.seed)
             answers.append(one)
             told = "?" if one.told is None else f"{one.told:.2f}"
             mark = " WRONG and stable" if one.wrong and one.stable else ""
@@ -354,6 +354,7 @@ def main(arguments: list[str] | None = None) -> None:
         f"\n{len(answers)} twins: {len(wrong)} answers wrong, {sum(one.stable for one in wrong)} of them "
         f"called stable; {len(right)} right, {sum(not one.stable for one in right)} of them not called stable"
     )
+    return 0
 
 
 if __name__ == "__main__":
