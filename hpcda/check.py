@@ -8,7 +8,8 @@ data: it runs all its starts then, and draws most paths by ways that take long.
 
 A check ends within `SECONDS` beyond what reading the data, making a twin (`twin.max_seconds` for each window)
 and compiling the action take: what would take longer, by one evaluation, one factorization and the length of
-the code, is left out and told in a note.
+the code, is left out and told in a note. The pilot of `steps_per_sample = "auto"` comes before it and has a
+limit of its own, `PILOT_SECONDS`.
 """
 
 from __future__ import annotations
@@ -27,9 +28,10 @@ from hpcda.annealing.lockstep import Lockstep, Settings, code_of, fits, memory
 from hpcda.build import Built, build_problem, refuse_used
 from hpcda.build.weights import unlike
 from hpcda.errors import InputError, Mistake
-from hpcda.job import Job
+from hpcda.job import Job, load_job
 from hpcda.models.compile import kept, vector_lanes
 from hpcda.patience import FIRST_WORD, Patience, tell
+from hpcda.pilot import PilotTimeError, choose
 from hpcda.problem import Problem
 from hpcda.progress import duration
 from hpcda.search import WAYS, Scene, begin, expected
@@ -39,6 +41,8 @@ Array = npt.NDArray[np.float64]
 
 SECONDS = 60.0
 TRIAL_SECONDS = 1.0
+PILOT_SECONDS = 30.0
+"""How long the pilot of `steps_per_sample = "auto"` may take."""
 EVALUATIONS = 30.0
 """A derivative check takes about as long as so many evaluations of the action with its Hessian."""
 COMPILED = 3e4
@@ -83,12 +87,14 @@ class Checked:
         verifications: Derivative checks at the first and at the last Rf.
         cost: The estimate.
         notes: What the user should know, one sentence each.
+        steps: How the steps from sample to sample were chosen, where the job leaves that open.
     """
 
     built: Built
     verifications: tuple[tuple[float, Verification], ...]
     cost: Cost
     notes: tuple[str, ...] = ()
+    steps: str = ""
 
     @property
     def ok(self) -> bool:
@@ -113,7 +119,10 @@ def check(job: Job, fresh: bool = True) -> Checked:
             refuse_used(job.output_directory)
     except InputError as error:
         mistakes += error.mistakes
+    chosen = ""
     try:
+        if job.action.steps_per_sample == "auto":
+            job, chosen = _chosen(job, fresh)
         built = build_problem(job)
     except InputError as error:
         raise InputError([*error.mistakes, *mistakes]) from None
@@ -144,7 +153,7 @@ def check(job: Job, fresh: bool = True) -> Checked:
     cost = _cost(job, scene, path, float(rungs[-1]), evaluation, patience, left_out)
     loose = unlike(built.problem, float(rungs[-1]))
     notes = (*built.notes, *unused(action.equations), *([loose] if loose else []), *left_out)
-    return Checked(built, tuple(checks), cost, notes)
+    return Checked(built, tuple(checks), cost, notes, chosen)
 
 
 class _LateError(Exception):
@@ -182,6 +191,20 @@ def _evaluation(action: Action, path: Array, rf: float) -> float:
 
 def _too_long(evaluation: float) -> str:
     return f"one evaluation of the action takes {_short(evaluation)}, a check {SECONDS:g} s at most"
+
+
+def _chosen(job: Job, fresh: bool) -> tuple[Job, str]:
+    """The job with a number of steps, and what is to be told of it."""
+    stored = job.output_directory / "job.toml"
+    if not fresh and stored.is_file():
+        steps = load_job(stored).steps
+        return job.with_steps(steps), f"{steps}, as the run has chosen"
+    try:
+        chosen = choose(job, PILOT_SECONDS)
+    except PilotTimeError:
+        late = f"its pilot takes longer than {PILOT_SECONDS:g} s; all else holds for 2"
+        return job.with_steps(2), f"chosen when the run begins: {late}"
+    return job.with_steps(chosen.steps), str(chosen)
 
 
 def _way(job: Job) -> str:
@@ -378,6 +401,7 @@ def report(job: Job, checked: Checked) -> str:
         + (f", {_held_back(checked.built)} kept back" if checked.built.beyond else ""),
         f"action       {problem.discretization}, step {problem.windows[0].dt:.6g} {unit}".rstrip(),
         *_weights(job, problem),
+        *([f"steps        {checked.steps}"] if checked.steps else []),
         f"ladder       {counted(job.ladder.count, 'rung')}, Rf from {job.ladder.rf[0]:.3g} to "
         f"{job.ladder.rf[-1]:.3g}",
         f"ensemble     {_ensemble(job)}",

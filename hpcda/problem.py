@@ -114,6 +114,7 @@ class Problem:
         state_bounds: Bounds on the states, shape (D, 2), infinite where there is none.
         model_error_weight: s_a, shape (D,).
         initial_prior: State name -> mean and standard deviation of a Gaussian prior on x(0) of every window.
+        steps_per_sample: Steps of the path from sample to sample.
     """
 
     model: Model
@@ -128,6 +129,7 @@ class Problem:
     state_bounds: Array = field(default_factory=lambda: np.zeros((0, 2)))
     model_error_weight: Array = field(default_factory=lambda: np.zeros(0))
     initial_prior: dict[str, tuple[float, float]] = field(default_factory=dict)
+    steps_per_sample: int = 1
 
     def __post_init__(self) -> None:
         _to_float64(self, "state_start", "state_bounds", "model_error_weight")

@@ -66,7 +66,8 @@ seed = 1
 
 [action]
 discretization = "auto"           # trapezoid (flows) or map; hermite-simpson, implicit-midpoint, rk4
-steps_per_sample = 1              # steps of the path from sample to sample
+steps_per_sample = "auto"         # steps of the path from sample to sample: as many as the estimates need,
+                                  # found by a pilot before the run; or a number, default 1
 model_error_weight = "auto"       # (4 / spread)² of each state: Rf binds all alike; or {{ x0 = 1.0 }}
 
 [ladder]                          # Rf = rf0 · alpha^β at rung β

@@ -154,6 +154,31 @@ class Action:
             self._values[column * (column + 1) // 2 + column] += weights
         return float(0.5 * np.sum(weights * deviation**2))
 
+    def model_errors(self, number: int, path: Array) -> tuple[Array, Array, Numbers, Numbers]:
+        """Model errors r of one window's intervals, and their derivatives.
+
+        Args:
+            number: Number of the window.
+            path: Flat path, shape (size,).
+
+        Returns:
+            The errors, shape (intervals, K · D); the derivatives that are not zero by their form, error after
+            error, shape (intervals, e); the unknown that each of them is by, same shape; how many each error
+            has, shape (K · D,).
+        """
+        structure, problem = self.structure, self.problem
+        window, first, last = problem.windows[number], problem.offsets[number], problem.offsets[-1]
+        intervals = (window.times - 1) // structure.scheme.span
+        work, errors, entries = self.full_work(window.times)
+        path = np.ascontiguousarray(path, dtype=np.float64)
+        gradient, parts = np.zeros(self.size), np.empty(3)
+        self._window(number, path[first:], path[last:], 1.0, 1, parts, gradient, first, self._pairs, work)
+        local = np.array([entry.column for row in structure.rows for entry in row], dtype=np.int64)
+        begins = first + structure.scheme.span * problem.block * np.arange(intervals)[:, None]
+        columns = np.where(local < structure.local, begins + local, last + local - structure.local)
+        widths = np.array([len(row) for row in structure.rows], dtype=np.int64)
+        return errors.reshape(intervals, -1), entries.reshape(intervals, -1), columns, widths
+
     def full_work(self, times: int) -> tuple[ctypes.Structure, Array, Array]:
         """Scratch for one window that keeps all model errors and their derivatives: (scratch, both)."""
         intervals = (times - 1) // self.structure.scheme.span

@@ -16,21 +16,19 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array, diags_array
 
+from hpcda.action.blocks import Csr, blocks_of
 from hpcda.action.native import priors
 from hpcda.annealing.scale import scales
 from hpcda.linalg.blocktridiagonal import (
-    BlockTridiagonal,
     Chain,
     Factor,
     Lift,
-    NotBlockTridiagonalError,
 )
 from hpcda.problem import Problem
 
 Array = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
-Csr = tuple[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike]
 
 WIDE = 3.0
 """Natural scale over the width of the first guess, the estimate, or the range of a state along its path."""
@@ -67,30 +65,6 @@ def natural_scales(problem: Problem, path: Array) -> Array:
     places, _, precision = priors(problem)
     natural[places] = np.maximum(natural[places], 1.001 / np.sqrt(precision))
     return np.asarray(natural)
-
-
-def block_sizes(problem: Problem, times: int) -> list[list[int]]:
-    """Sizes of the blocks of each window when `times` points share a block; the last one may be smaller."""
-    sizes = []
-    for window in problem.windows:
-        whole, rest = divmod(window.times, times)
-        sizes.append([times * problem.block] * whole + ([rest * problem.block] if rest else []))
-    return sizes
-
-
-def blocks_of(problem: Problem, csr: Csr) -> BlockTridiagonal:
-    """The Hessian in blocks of as few times as hold all couplings: one, and two for Hermite-Simpson.
-
-    Raises:
-        NotBlockTridiagonalError: It couples times that are more than four apart.
-    """
-    for times in (1, 2, 3, 4):
-        try:
-            return BlockTridiagonal.from_csr(*csr, block_sizes(problem, times))
-        except NotBlockTridiagonalError:
-            if times == 4:
-                raise
-    raise AssertionError
 
 
 def in_units(csr: Csr, scale: Array, held: Mask) -> Csr:

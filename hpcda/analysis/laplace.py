@@ -32,8 +32,9 @@ import numpy.typing as npt
 from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.sparse import csr_array
 
+from hpcda.action.blocks import Csr
 from hpcda.analysis.at_bound import one_sided
-from hpcda.analysis.curvature import HELD, LEAST, Csr, Curvature, natural_scales
+from hpcda.analysis.curvature import HELD, LEAST, Curvature, natural_scales
 from hpcda.analysis.levels import Minimum
 from hpcda.linalg.blocktridiagonal import lifted_cholesky
 from hpcda.problem import Problem

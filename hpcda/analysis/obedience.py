@@ -26,8 +26,8 @@ import numpy.typing as npt
 from scipy.sparse import csr_array, diags_array
 
 from hpcda.action import Action
+from hpcda.action.blocks import blocks_of
 from hpcda.action.residuals import Residuals
-from hpcda.analysis.curvature import blocks_of
 from hpcda.annealing.scale import scales
 from hpcda.linalg.blocktridiagonal import Factor
 from hpcda.problem import Array, Problem

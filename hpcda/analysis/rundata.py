@@ -41,8 +41,10 @@ from hpcda.problem import Problem, Window
 from hpcda.search.conclusion import Conclusion, conclude
 from hpcda.search.descent import fell_back, probes
 from hpcda.search.evidence import DEVIATIONS, Evidence, Level
+from hpcda.search.finer import time_step
 from hpcda.search.obeyed import Obedience
 from hpcda.search.plateau import Plateau, plateau_of_level
+from hpcda.search.time_step import TimeStep
 from hpcda.store.reader import RunFile
 from hpcda.store.windows import StoredWindow
 from hpcda.words import counted
@@ -256,6 +258,7 @@ class Run:
             else 0,
             left_open=self.left_open,
             obedience=self.obedience,
+            step=self.time_step,
         )
 
     @cached_property
@@ -269,6 +272,22 @@ class Run:
         except (InputError, CompilerError, NotBlockTridiagonalError, NotPositiveDefiniteError) as error:
             self._note(f"whether the equations are obeyed is not known: {str(error).splitlines()[0]}")
             return None
+
+    @cached_property
+    def time_step(self) -> TimeStep | None:
+        """Whether the time step is fine enough for the candidate; None of maps, and without a candidate."""
+        from hpcda.action import Action
+
+        if self.candidate is None or self.file.header.discretization == "map":
+            return None
+        if not self.candidate.has_path:
+            return TimeStep(unknown="the candidate's path was not kept")
+        try:
+            action = Action(self.problem)
+            path = self.problem.join(*self.path())
+            return time_step(action, path, float(self.file.header.rf[-1]))
+        except (InputError, CompilerError) as error:
+            return TimeStep(unknown=str(error).splitlines()[0])
 
     def _distance(self, minimum: Minimum) -> float:
         """How far a minimum is from the candidate, as `Level.distance` says.

@@ -15,6 +15,7 @@ from hpcda.analysis.levels import Minimum
 from hpcda.analysis.prediction import Prediction, observed_states, prediction_errors, rmse, valid_time
 from hpcda.analysis.rundata import Run
 from hpcda.errors import InputError
+from hpcda.search.conclusion import sentence_of
 from hpcda.search.evidence import facts
 from hpcda.words import counted
 
@@ -76,7 +77,7 @@ def summarize(run: Run) -> dict[str, Any]:
         "verdict": {
             "code": run.verdict.code,
             "stable": run.verdict.stable,
-            "sentence": run.verdict.sentence,
+            "sentence": sentence_of(run.verdict, run.evidence),
             "evidence": run.evidence.record(),
         },
         "outliers": [asdict(one) for one in run.outliers[:MOST_OUTLIERS]],

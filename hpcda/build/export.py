@@ -38,12 +38,14 @@ def export_twin(job: Job, stem: str, folder: Path) -> tuple[list[Path], str]:
     """
     if not job.twin:
         raise InputError(Mistake("twin", "is missing", "add a table [twin] that says how data are made"))
+    if job.action.steps_per_sample == "auto":
+        job = job.with_steps(1)
     mistakes: list[Mistake] = []
     model = tried_model(job.model.name, job.model.options, Path(job.folder))
     grids, truths = windows(job, model, mistakes)
     if mistakes:
         raise InputError(mistakes)
-    steps = job.action.steps_per_sample
+    steps = job.steps
     every = 1 if model.stimuli else steps
     files: list[Path] = []
     tables: list[dict[str, Any]] = []

@@ -104,7 +104,7 @@ def _built(job: Job, model: Model, mistakes: list[Mistake]) -> Built:
     if len(grids) == len(entries):
         for k, grid in enumerate(grids):
             place = table_place(kind, k, len(grids))
-            mistakes += fits_discretization(grid.inside, scheme or "", job.action.steps_per_sample, place)
+            mistakes += fits_discretization(grid.inside, scheme or "", job.steps, place)
         size = sum(grid.inside for grid in grids) * (model.dimension + len(known.varying)) + len(
             known.parameters
         )
@@ -128,6 +128,7 @@ def _built(job: Job, model: Model, mistakes: list[Mistake]) -> Built:
         state_bounds=known.state_bounds,
         model_error_weight=np.ones(model.dimension) if known.weights is None else known.weights,
         initial_prior=known.initial_prior,
+        steps_per_sample=job.steps,
     )
     if known.weights is None:
         problem = replace(problem, model_error_weight=automatic(problem))

@@ -54,7 +54,7 @@ def measured_window(
 ) -> Grid | None:
     """The window of one [data] table; None, with reasons in `mistakes`, where something is wrong with it."""
     before = len(mistakes)
-    steps = job.action.steps_per_sample
+    steps = job.steps
     for key in entry.observed:
         collected(mistakes, Expression, key, model.state_names, _at(place, "observed", key))
     mistakes += unknown_names(entry.stimulus, model.stimulus_names, (place, "stimulus"), "stimulus", model)

@@ -37,7 +37,7 @@ def twin_window(
     """The window of a [twin] table and its truth; None, with the reasons in `mistakes`, where it is wrong."""
     before = len(mistakes)
     true = model if entry.model is None else collected(mistakes, _true_model, job, entry, place)
-    steps = job.action.steps_per_sample
+    steps = job.steps
     grid: tuple[int, int] | None = collected(
         mistakes,
         points_inside,

@@ -20,6 +20,8 @@ FREE = (
     "twin.max_seconds",
 )  # fmt: skip
 GROWS = ("ensemble.starts", "ladder.rungs", "ladder.rf_max")
+CHOSEN = "action.steps_per_sample"
+"""Where "auto" stands for what the run has chosen when it began."""
 SHOWN = ("monitor", "view", "log_", "info")
 """Parts of the names of PETSc options that only show something."""
 _NUMBER = re.compile(r"^(\w+)\[\d+\](?=\.)")
@@ -49,6 +51,8 @@ def refuse_changed(old: Job, new: Job) -> None:
     for key in [*before, *(key for key in after if key not in before)]:
         was, now = before.get(key), after.get(key)
         if was == now or _NUMBER.sub(r"\1", key) in FREE or key in GROWS:
+            continue
+        if key == CHOSEN and now == "auto":
             continue
         mistakes.append(
             Mistake(

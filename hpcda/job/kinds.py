@@ -205,6 +205,11 @@ Weights = Annotated[
     Discriminator(lambda value: MARK + ("table" if isinstance(value, dict) else "word")),
 ]
 
+StepsPerSample = Annotated[
+    Annotated[Literal["auto"], Tag(MARK + "word")] | Annotated[PathPoints, Tag(MARK + "number")],
+    Discriminator(lambda value: MARK + ("word" if isinstance(value, str) else "number")),
+]
+
 
 def _option_name(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.]*", value):

@@ -15,18 +15,19 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from hpcda.annealing.ladder import precisions
+from hpcda.errors import InputError, Mistake
 from hpcda.job.inputs import DataTable, ModelTable, TwinTable
 from hpcda.job.kinds import (
     FileName,
     OptionName,
     OptionValue,
-    PathPoints,
     Positive,
     RangeOrTable,
     RungNumbers,
     Section,
     Seed,
     Several,
+    StepsPerSample,
     Weights,
     complain,
 )
@@ -45,9 +46,10 @@ class ActionTable(Section):
             'maps, or "auto" (trapezoid for flows, map for maps)',
         )
     )
-    steps_per_sample: PathPoints = Field(
+    steps_per_sample: StepsPerSample = Field(
         default=1,
-        description="how many steps of the path lie between two samples, a whole number from 1 to 10000",
+        description="how many steps of the path lie between two samples, a whole number from 1 to 10000, or "
+        '"auto" (as many as the estimates need, found by a pilot before the run)',
     )
     model_error_weight: Weights = Field(
         default_factory=dict,
@@ -303,6 +305,24 @@ class Job(Section):
     def path(self, name: str) -> Path:
         """The file `name`, looked up in the job's folder where it is relative."""
         return Path(self.folder) / Path(name).expanduser()
+
+    @property
+    def steps(self) -> int:
+        """Steps of the path from sample to sample.
+
+        Raises:
+            InputError: They are "auto", and have not been chosen.
+        """
+        if self.action.steps_per_sample == "auto":
+            problem = 'is "auto", and nobody has chosen yet'
+            remedy = "choose with hpcda.pilot.with_steps(job), or give a number"
+            raise InputError(Mistake("action.steps_per_sample", problem, remedy))
+        return self.action.steps_per_sample
+
+    def with_steps(self, steps: int) -> Job:
+        """The same job with so many steps of the path from sample to sample."""
+        action = self.action.model_copy(update={"steps_per_sample": steps})
+        return self.model_copy(update={"action": action})
 
     @property
     def output_directory(self) -> Path:

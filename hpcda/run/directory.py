@@ -17,6 +17,7 @@ from hpcda.ensemble import Earlier, look_back
 from hpcda.errors import InputError, Mistake, StorageError, no_room
 from hpcda.job import Job, load_job, refuse_changed
 from hpcda.lock import RunLock
+from hpcda.pilot import choose
 from hpcda.store import (
     INDEX,
     PLAN,
@@ -61,6 +62,20 @@ def admit(job: Job, directory: Path, part: Part, again: bool) -> None:
     refuse_used(directory, None if again else own)
     if (directory / JOB).exists() and (again or part.count > 1):
         refuse_changed(load_job(directory / JOB), job)
+
+
+def chosen_steps(job: Job, directory: Path, quiet: bool) -> int:
+    """The steps from sample to sample that "auto" stands for: those of the run that is there, or a pilot's.
+
+    Raises:
+        InputError: There is no such number, or the job holds mistakes.
+    """
+    if (directory / JOB).exists():
+        return load_job(directory / JOB).steps
+    chosen = choose(job)
+    if not quiet:
+        sys.stderr.write(f"note: steps_per_sample = {chosen}\n")
+    return chosen.steps
 
 
 def hold(held: contextlib.ExitStack, job: Job, directory: Path, part: Part, again: bool) -> None:

@@ -22,7 +22,7 @@ from hpcda.errors import InputError, Mistake, StoppedError
 from hpcda.job import Job, load_job, settled
 from hpcda.lock import refuse_held
 from hpcda.progress import Progress, duration
-from hpcda.run.directory import JOB, admit, hold, index, left_there, named_part, prepare
+from hpcda.run.directory import JOB, admit, chosen_steps, hold, index, left_there, named_part, prepare
 from hpcda.run.plan import plan_of, share_of
 from hpcda.search import WAYS, Scene, begin
 from hpcda.stop import Stop, deadline, sentence
@@ -138,6 +138,9 @@ def _live(job: Job, directory: Path, wish: _Wish) -> Path:
             whole = settled(job, given_options(wish.petsc_options))
             all_or_none(comm, lambda: refuse_held(directory, str(part)))
             all_or_none(comm, lambda: admit(whole, directory, part, wish.resume))
+            if job.action.steps_per_sample == "auto":
+                steps = comm.bcast(all_or_none(comm, lambda: chosen_steps(job, directory, wish.quiet)))
+                job, whole = job.with_steps(steps), whole.with_steps(steps)
             built = all_agree(comm, lambda: build_problem(job))
             action = all_agree(comm, lambda: Action(built.problem))
             ladder = Ladder(job.ladder.rf0, job.ladder.alpha, job.ladder.count, tuple(job.ladder.first_rungs))

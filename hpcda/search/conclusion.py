@@ -8,6 +8,8 @@ The analysis of a finished run and a search that wants to stop judge by it alone
 - *Dependence on Rf.* The level no longer changes with Rf (Ye et al., Nonlin. Processes Geophys. 22, 205,
   2015): it has come to its limit (`hpcda.search.plateau`).
 - *The equations.* Exact equations of all states would not change the estimates (`hpcda.search.obeyed`).
+- *The time step.* Steps of the model's own flow in place of the discretization's would not move the level by
+  more than a small part of its error bars (`hpcda.search.time_step`).
 - *The other levels.* How far they lie above. How many starts, of which ways, came to the lowest.
 
 A wrong minimum of a chaotic system lies many deviations above the noise where there are many data values
@@ -28,6 +30,7 @@ from dataclasses import replace
 from hpcda.search.escapes import ESCAPES
 from hpcda.search.evidence import DEVIATIONS, Evidence, Level, Noise, evidence_of, joined
 from hpcda.search.obeyed import Obedience
+from hpcda.search.time_step import TimeStep
 
 ENOUGH, TOGETHER = 12, 6
 """Starts that confirm a level where wrong minima may fit: of one way alone, and of ways that agree."""
@@ -65,6 +68,11 @@ class Conclusion(enum.Enum):
     CONSISTENT_NOT_SETTLED = (
         "The lowest level agrees with the data, but whether it depends on Rf is not known from so few rungs: "
         "let the ladder cover at least the decade of Rf before its end."
+    )
+    CONSISTENT_STEP_TOO_COARSE = (
+        "The lowest level agrees with the data, but it is an answer of the discretization, not of the model: "
+        "under the model's own flow it would lie elsewhere by a fair part of its standard deviations. Take "
+        "more steps from sample to sample (action.steps_per_sample), or a discretization of higher order."
     )
     CONSISTENT_PREDICTS_BADLY = (
         "The lowest level agrees with the data, but misses the first samples after the window by far more "
@@ -145,6 +153,7 @@ def conclude(
     probed: int = 0,
     left_open: Sequence[str] = (),
     obedience: Obedience | None = None,
+    step: TimeStep | None = None,
 ) -> tuple[Conclusion, Evidence]:
     """Judge the lowest level.
 
@@ -162,16 +171,27 @@ def conclude(
         probed: Escapes from the lowest level that have ended.
         left_open: Parameters and initial states that the data leave open there; () where that is not known.
         obedience: How the equations are obeyed at the lowest level; None where that is not known.
+        step: Whether the time step is fine enough for the lowest level, where that was asked.
     """
     noise = Noise(data + priors, absorbed)
     levels = joined(levels, DEVIATIONS * noise.scale)
     evidence = evidence_of(levels, tried, noise, settled, predicted, complete, probed, obedience)
     evidence = replace(evidence, left_open=tuple(left_open))
+    evidence = replace(evidence, step=step)
     found = _judged(evidence)
     if complete < 1.0 and (levels or not any(tried.values())):
         so_far = found.code if levels else None
         return Conclusion.INCOMPLETE, replace(evidence, so_far=so_far)
     return found, evidence
+
+
+def sentence_of(conclusion: Conclusion, evidence: Evidence) -> str:
+    """What a conclusion says, for people, with what the evidence adds to it."""
+    step = evidence.step
+    if step is None or not step.coarse:
+        return conclusion.sentence
+    first = "" if conclusion is Conclusion.CONSISTENT_STEP_TOO_COARSE else "The time step is too coarse: "
+    return f"{conclusion.sentence} {first}{step.advice}"
 
 
 def _judged(evidence: Evidence) -> Conclusion:
@@ -181,6 +201,8 @@ def _judged(evidence: Evidence) -> Conclusion:
     fit = _fit(evidence)
     if fit is not None:
         return fit
+    if evidence.step is not None and evidence.step.coarse:
+        return Conclusion.CONSISTENT_STEP_TOO_COARSE
     if evidence.predicted is not None and not evidence.predicted <= PREDICTS:
         return Conclusion.CONSISTENT_PREDICTS_BADLY
     if not evidence.converged:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hpcda.search.obeyed import Obedience, sentence
+from hpcda.search.time_step import TimeStep, told
 
 DEVIATIONS = 3.0
 """Width of the χ² band, and of the one above the lowest level where wrong minima fit, in deviations."""
@@ -147,6 +148,8 @@ class Evidence:
         limit: The same in the limit of large Rf, see `Level.limit`.
         obedience: How the equations are obeyed there; None where that is not known.
         so_far: Of incomplete ensembles, the code of what the starts that have ended would say by themselves.
+        step: Whether the time step is fine enough for the lowest level; None where that was not asked, and
+            of maps.
     """
 
     z: float | None
@@ -172,10 +175,12 @@ class Evidence:
     limit: float | None = None
     obedience: Obedience | None = None
     so_far: str | None = None
+    step: TimeStep | None = None
 
     def record(self) -> dict[str, Any]:
         """As plain values, for JSON."""
         plain = dict(vars(self))
+        plain["step"] = None if self.step is None else self.step.record()
         plain["hits"] = {way: dict(vars(hits)) for way, hits in self.hits.items()}
         plain["left_open"] = list(self.left_open)
         plain["obedience"] = None if self.obedience is None else self.obedience.record()
@@ -301,6 +306,8 @@ def facts(record: Mapping[str, Any]) -> dict[str, str]:
         found["left open"] = "; ".join(names[:NAMED]) + more + ": other values fit as well"
     if record["predicted"] is not None:
         found["first prediction"] = f"{record['predicted']:.3g} times the noise"
+    if record.get("step") is not None:
+        found["time step"] = told(record["step"])
     if record["complete"] < 1.0:
         so_far = f"; those say: {record['so_far'].replace('_', ' ')}" if record["so_far"] else ""
         found["complete"] = f"{record['complete']:.0%} of the starts asked for{so_far}"

@@ -8,8 +8,8 @@ import pytest
 import synthetic_run
 
 from hpcda.action import Action
+from hpcda.action.blocks import blocks_of
 from hpcda.analysis.candidate import Band, separation
-from hpcda.analysis.curvature import blocks_of
 from hpcda.analysis.figures.levels import moved_apart
 from hpcda.analysis.figures.style import short, unit_label
 from hpcda.analysis.laplace import Gaussian, gaussian, mixture

@@ -191,7 +191,15 @@ def test_the_written_job_is_accepted_and_checked(tmp_path):
     assert (done.returncode, done.stdout) == (0, "Wrote first/job.toml. Next: hpcda check first/job.toml\n")
     done = hpcda_command("check", "first/job.toml", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    for word in ("unknowns     811", "derivatives  right", "estimate", "27 rungs", "errors: x0 ", "(auto)"):
+    words = (
+        "steps        3, chosen by a pilot",
+        "derivatives  right",
+        "estimate",
+        "27 rungs",
+        "errors: x0 ",
+        "(auto)",
+    )
+    for word in words:
         assert word in done.stdout
     assert not (tmp_path / "first" / "run").exists()
     again = hpcda_command("init", "first", cwd=tmp_path)

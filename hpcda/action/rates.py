@@ -1,0 +1,61 @@
+"""The model's rates at many points at once, each with its own states, parameters, known series and time."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+
+from hpcda.action.native import POINTER, Equations
+from hpcda.models.compile import library
+from hpcda.models.kernels import prelude
+from hpcda.problem import Array
+
+LANES = 4
+"""Points that are evaluated together; how many there are changes no bit."""
+
+
+class Rates:
+    """F(x, q, p, u, t) of a problem's model, compiled.
+
+    Args:
+        equations: The problem's equations.
+
+    Raises:
+        CompilerError: No C compiler, or no place for compiled code.
+    """
+
+    def __init__(self, equations: Equations) -> None:
+        problem = equations.problem
+        text = files("hpcda.action").joinpath("rates.c").read_text()
+        self._library: Any = library("\n".join([prelude(LANES), equations.code, text]))
+        self._constant = np.array(list(problem.fixed.values()), dtype=np.float64)
+        self._dimension, self._block = problem.dimension, problem.block
+
+    def __call__(self, x: Array, q: Array, p: Array, series: Array, t: Array) -> Array:
+        """The rates.
+
+        Args:
+            x: States, shape (D, n).
+            q: Parameters of one time, shape (V, n).
+            p: Shared parameters, shape (P,).
+            series: Known series, shape (U, n).
+            t: Times, shape (n,).
+
+        Returns:
+            Shape (D, n), in units of the states per unit of time.
+        """
+        count = x.shape[1]
+        shared = np.broadcast_to(p[:, None], (len(p), count))
+        variables = np.ascontiguousarray(np.vstack([x, q, shared]), dtype=np.float64)
+        known = np.ascontiguousarray(series, dtype=np.float64)
+        times = np.ascontiguousarray(t, dtype=np.float64)
+        out = np.empty((self._dimension, count))
+        arrays = (variables, known, times, out)
+        if count and self._library.rates(
+            self._dimension, len(variables), len(self._constant), len(known),
+            POINTER(self._constant.ctypes.data), count, *(POINTER(array.ctypes.data) for array in arrays),
+        ):  # fmt: skip
+            raise MemoryError("rates")
+        return out

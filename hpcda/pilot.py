@@ -1,0 +1,223 @@
+"""The steps from sample to sample that `steps_per_sample = "auto"` stands for: found by a pilot.
+
+A few starts climb the ladder at one step a sample. The lowest is compared with the model's own flow
+(`hpcda.search.time_step`); the order of the discretization tells how many times as many steps bring the shift
+of its estimates down to a tenth of their standard deviations. There it is minimised and compared again, until
+that is so. Where the comparison cannot be made (a step so coarse that there is no minimum, or that the flow
+grows without bound within it), and where the level does not agree with the data, starts climb anew at twice
+as many steps. All depends on the job and its seed alone.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from hpcda.annealing import Ladder
+from hpcda.annealing.lockstep import MOST_MEMORY, Lockstep, Settings, memory
+from hpcda.build import build_problem
+from hpcda.errors import InputError, Mistake
+from hpcda.job import Job
+from hpcda.problem import Array
+from hpcda.search import WAYS, Scene
+from hpcda.search.evidence import DEVIATIONS, Noise
+from hpcda.search.finer import lanes_that_fit, minimum_at, refined_path
+from hpcda.search.local_errors import StepUnknownError
+from hpcda.search.time_step import StepShift, refuse_large, step_shift
+
+PLACE = "action.steps_per_sample"
+MOST_STEPS = 1024
+"""Steps from sample to sample beyond which none is looked for."""
+BLIND = 64
+"""Steps up to which they are doubled where the comparison cannot be made."""
+ACCEPTED = 0.12
+"""Shift, in standard deviations, at which a step is taken; the next one aims at a tenth."""
+BEGINNINGS = ("smoother", "quiet") * 4
+"""Ways of the pilot's starts."""
+ITERATIONS = 200
+"""Most iterations of one of their rungs."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What one number of steps does to the pilot's estimates: the shift, or why it is not known."""
+
+    steps: int
+    shift: StepShift | None
+    unknown: str = ""
+
+    def __str__(self) -> str:
+        if self.shift is None:
+            return f"{self.steps}: not known ({self.unknown})"
+        name, shift = self.shift.largest
+        return f"{self.steps}: {shift:.2g} standard deviations of {name}"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The number of steps from sample to sample, and all that were tried, the last of which it is."""
+
+    steps: int
+    tried: tuple[Tried, ...]
+
+    def __str__(self) -> str:
+        return f"{self.steps}, chosen by a pilot; the step's shift at {', at '.join(map(str, self.tried))}"
+
+
+class PilotTimeError(Exception):
+    """The pilot takes longer than it may."""
+
+
+def with_steps(job: Job) -> Job:
+    """The job with the number of steps that "auto" stands for; itself, where it gives a number.
+
+    Raises:
+        InputError: See `choose`.
+    """
+    return job.with_steps(choose(job).steps) if job.action.steps_per_sample == "auto" else job
+
+
+def choose(job: Job, seconds: float = np.inf) -> Chosen:
+    """Find the number of steps from sample to sample.
+
+    Args:
+        job: The job; what it says of the number does not matter.
+        seconds: How long it may take.
+
+    Raises:
+        InputError: Mistakes in the job; or there is no number up to `MOST_STEPS`, or the problem is too large
+            for a pilot.
+        PilotTimeError: It takes longer.
+    """
+    pilot = _Pilot(job, time.monotonic() + seconds)
+    tried: list[Tried] = []
+    steps = pilot.first
+    level: _Level | None = None
+    while steps <= MOST_STEPS:
+        level = pilot.level(steps, level)
+        found = pilot.compared(steps, level)
+        tried.append(found)
+        if found.shift is None:
+            level = None
+            if steps >= BLIND:
+                break
+            steps *= 2
+        elif found.shift.largest[1] <= ACCEPTED:
+            return Chosen(steps, tuple(tried))
+        else:
+            steps *= int(np.ceil(found.shift.finer - 1e-9))
+    shown = ", at ".join(map(str, tried))
+    raise InputError(
+        Mistake(
+            PLACE,
+            f'"auto" has found no number of steps; the step\'s shift at {shown}',
+            "write a number, or a discretization of higher order; where the flow cannot be followed, look at "
+            "the equations",
+        )
+    )
+
+
+@dataclass(frozen=True)
+class _Level:
+    """A minimum: its scene, its flat path, its action, whether that agrees with the data."""
+
+    scene: Scene
+    path: Array
+    action: float
+    agrees: bool
+
+
+class _Pilot:
+    """Starts and minima of one job at any number of steps; `end` is when it has to be done."""
+
+    def __init__(self, job: Job, end: float) -> None:
+        self._job, self._end = job, end
+        table = job.ladder
+        self._ladder = Ladder(table.rf0, table.alpha, table.count)
+        self._settings = Settings(
+            max_iterations=min(job.solver.max_iterations, ITERATIONS),
+            barrier=job.solver.barrier,
+            rung_tolerance=job.solver.rung_tolerance,
+        )
+        # An even number of steps suits every discretization.
+        problem = build_problem(job.with_steps(2)).problem
+        if problem.model.kind == "map":
+            remedy = "write how many iterations of the map lie between two samples, such as 1"
+            raise InputError(Mistake(PLACE, '"auto" is for flows: a map has no time step', remedy))
+        even = problem.discretization == "hermite-simpson" and any(w.times % 4 != 1 for w in problem.windows)
+        self.first = 2 if even else 1
+
+    def level(self, steps: int, before: _Level | None) -> _Level | None:
+        """The lowest minimum: from that of a coarser step, or, where none agrees, from new starts."""
+        problem = build_problem(self._job.with_steps(steps)).problem
+        scene = Scene(problem, self._ladder)
+        self._refuse_large(scene)
+        found: list[_Level] = []
+        if before is not None:
+            old = before.scene.problem
+            path = refined_path(before.scene.action, before.path, steps // old.steps_per_sample)
+            try:
+                path = minimum_at(scene.action, path, self._rf)
+                found.append(self._level(scene, path))
+            except StepUnknownError:
+                pass
+        if not any(one.agrees for one in found):
+            found += [self._level(scene, path) for path in self._climbed(scene)]
+        return min(found, key=lambda one: one.action, default=None)
+
+    def compared(self, steps: int, level: _Level | None) -> Tried:
+        """What the time step does to a minimum."""
+        if level is None:
+            return Tried(steps, None, "no start came to the end of the ladder")
+        try:
+            return Tried(steps, step_shift(level.scene.action, level.path, self._rf))
+        except StepUnknownError as error:
+            return Tried(steps, None, str(error))
+
+    @property
+    def _rf(self) -> float:
+        return float(self._ladder.rf[-1])
+
+    def _level(self, scene: Scene, path: Array) -> _Level:
+        problem, parts = scene.problem, scene.action.value(path, self._rf)
+        noise = Noise(problem.measured + problem.prior_terms, problem.trajectory_unknowns)
+        score = noise.score(parts.measurement + parts.prior)
+        return _Level(scene, path, parts.total, score is None or score <= DEVIATIONS)
+
+    def _climbed(self, scene: Scene) -> list[Array]:
+        """Paths of the starts that came to the end of the ladder."""
+        lockstep = Lockstep(scene.action, self._ladder, lanes_that_fit(scene.action), self._settings)
+        names = [name if WAYS[name].fits(scene.problem) else "quiet" for name in BEGINNINGS]
+        left, ended = list(enumerate(names)), []
+        while left or lockstep.active:
+            for lane in lockstep.empty[: len(left)]:
+                start, name = left.pop(0)
+                way = WAYS[name]
+                self._refuse_late()
+                path = way.draw(scene, np.random.default_rng([self._job.ensemble.seed, start]))
+                lockstep.put(int(lane), start, path, scene.rung(way.shares[0]), True)
+            lockstep.advance(10)
+            ended += [one for one in lockstep.reached() if one.rung == self._ladder.rungs - 1]
+            self._refuse_late()
+        return [one.outcome.path for one in ended if np.isfinite(one.outcome.parts.total)]
+
+    def _refuse_late(self) -> None:
+        if time.monotonic() > self._end:
+            raise PilotTimeError
+
+    def _refuse_large(self, scene: Scene) -> None:
+        """Refuse a problem that is too large for a pilot.
+
+        Raises:
+            InputError: It is.
+        """
+        try:
+            refuse_large(scene.problem)
+            too_large = memory(scene.action, 1) > MOST_MEMORY
+        except StepUnknownError:
+            too_large = True
+        if too_large:
+            problem = f'"auto" needs a pilot, for which {scene.problem.size} unknowns are too many'
+            raise InputError(Mistake(PLACE, problem, "write a number; the analysis tells what it does"))

@@ -1,0 +1,236 @@
+r"""Is the time step fine enough? What a minimum would become if its steps obeyed the model's own flow.
+
+A discretization binds neighboring points of a path by its model errors r, the model itself by its flow.
+Points that obey the flow leave r = τ, the local errors (`hpcda.search.local_errors`), so that r - τ is the
+model error of the flow. To first order in τ the minimum of the action with r - τ in place of r lies at
+
+    X + ΔX,    A'' ΔX = g,    g = Jᵀ Rf s τ + (∂τ/∂X)ᵀ Rf s r,    ΔA = Rf s (½ |τ|² - r·τ) - ½ g·ΔX
+
+with J = ∂r/∂X (deferred correction: V. Pereyra, Numer. Math. 10, 316 (1967); H. J. Stetter, Numer. Math. 29,
+425 (1978)).
+
+The shifts are told in posterior standard deviations, of A''⁻¹ for unknowns and √(n/2), n data values and
+priors, for the action. Unknowns at a bound stay there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hpcda.action import Action
+from hpcda.action.blocks import blocks_of
+from hpcda.action.rates import Rates
+from hpcda.linalg.blocktridiagonal import NotBlockTridiagonalError, NotPositiveDefiniteError
+from hpcda.problem import Array, Numbers, Problem
+from hpcda.search.local_errors import LocalErrors, StepUnknownError
+
+LARGEST = 0.2
+"""Largest shift, in standard deviations, that a step may cause."""
+AIM = 0.1
+"""Shift that a recommended step may cause."""
+MOST_UNKNOWNS, MOST_OPERATIONS = 2e6, 2e11
+"""Unknowns, and operations of a factorization, up to which the shift is computed."""
+
+
+@dataclass(frozen=True)
+class StepShift:
+    """What the time step does to a minimum: what it would be under the model's own flow, less what it is.
+
+    Attributes:
+        action: Shift of the action, in nats.
+        scale: √(n/2), the standard deviation of the action.
+        parameters: Shift of each shared parameter, in its standard deviations.
+        estimates: What each of them is under the flow.
+        states: Root mean square over all times of the shift of each unknown of one time, in its standard
+            deviations.
+        path: ΔX, flat, shape (size,).
+        order: Order of the discretization.
+    """
+
+    action: float
+    scale: float
+    parameters: dict[str, float]
+    estimates: dict[str, float]
+    states: dict[str, float]
+    path: Array
+    order: int
+
+    @property
+    def largest(self) -> tuple[str, float]:
+        """What moves most, and by how many standard deviations."""
+        moved = {"the action": abs(self.action) / self.scale}
+        moved |= {name: abs(shift) for name, shift in (self.parameters | self.states).items()}
+        name = max(moved, key=lambda one: moved[one])
+        return name, moved[name]
+
+    @property
+    def fine(self) -> bool:
+        """Whether no shift is above `LARGEST`."""
+        return self.largest[1] <= LARGEST
+
+    @property
+    def finer(self) -> float:
+        """How many times as many steps bring the largest shift down to `AIM`: it goes as dt to the order."""
+        return max(1.0, float((self.largest[1] / AIM) ** (1.0 / self.order)))
+
+    def record(self) -> dict[str, Any]:
+        """As plain values, for JSON, without the path."""
+        name, shift = self.largest
+        return {
+            "moves": name,
+            "shift": shift,
+            "action": self.action,
+            "parameters": self.parameters,
+            "estimates": self.estimates,
+            "states": self.states,
+        }
+
+
+@dataclass(frozen=True)
+class TimeStep:
+    """Whether the time step is fine enough.
+
+    Attributes:
+        shift: What it does to the minimum; None where that is not known.
+        enough: The `steps_per_sample` that is enough, where it is too coarse.
+        left: What that step does to a minimum that was found there; None where the number follows from the
+            order of the discretization alone.
+        unknown: Why the shift is not known.
+        lost: Whether it is not known because the path is far from any that the model follows.
+    """
+
+    shift: StepShift | None = None
+    enough: int | None = None
+    left: StepShift | None = None
+    unknown: str = ""
+    lost: bool = False
+
+    @property
+    def coarse(self) -> bool:
+        """Whether it is known to be too coarse."""
+        return self.lost or (self.shift is not None and not self.shift.fine)
+
+    @property
+    def advice(self) -> str:
+        """What to do where it is too coarse, as a sentence."""
+        if self.enough is None:
+            return 'How many are enough is not known: write steps_per_sample = "auto".'
+        how = "by the order of the discretization" if self.left is None else "as a minimum there shows"
+        return f"steps_per_sample = {self.enough} is enough, {how}."
+
+    def record(self) -> dict[str, Any]:
+        """As plain values, for JSON."""
+        found = {} if self.shift is None else self.shift.record()
+        left = None if self.left is None else self.left.largest[1]
+        if self.left is not None:
+            found["estimates"] = self.left.estimates
+        return found | {
+            "coarse": self.coarse,
+            "enough": self.enough,
+            "left": left,
+            "unknown": self.unknown,
+        }
+
+
+def told(record: Mapping[str, Any]) -> str:
+    """What `TimeStep.record` returned, or the same read back from a file, for people."""
+    if record["unknown"]:
+        return f"{'too coarse' if record['coarse'] else 'not known'}: {record['unknown']}"
+    name = record["moves"]
+    to = f" (to {record['estimates'][name]:.5g})" if name in record["estimates"] else ""
+    moves = f"it moves {name} by {record['shift']:.2g} standard deviations{to}"
+    moves += f", the action by {record['action']:.2g}"
+    if not record["coarse"]:
+        return f"fine enough: {moves}"
+    left = "by its order" if record["left"] is None else f"{record['left']:.2g} there"
+    return f"too coarse: {moves}; steps_per_sample = {record['enough']} is enough ({left})"
+
+
+def step_shift(action: Action, path: Array, rf: float) -> StepShift:
+    """What the time step does to a minimum.
+
+    Args:
+        action: The action of a flow.
+        path: The minimum, flat, shape (size,).
+        rf: Its Rf.
+
+    Raises:
+        StepUnknownError: It cannot be told.
+        CompilerError: There is no C compiler.
+    """
+    problem = action.problem
+    refuse_large(problem)
+    held = at_bound(problem, path)
+    pull, squares = _pull(action, path, rf)
+    pull[held] = 0.0
+    indptr, indices, values = action.hessian(path, rf)
+    rows = np.repeat(np.arange(problem.size), np.diff(indptr))
+    values = np.where(held[rows] | held[indices], (rows == indices).astype(float), values)
+    try:
+        factor = blocks_of(problem, (indptr, indices, values)).cholesky()
+    except (NotBlockTridiagonalError, NotPositiveDefiniteError) as error:
+        raise StepUnknownError(f"no error bars to compare it with: {error}") from None
+    shift = factor.solve(pull)
+    std = np.sqrt(factor.selected_inverse().variances)
+    if not (np.isfinite(shift).all() and np.isfinite(squares)):
+        raise StepUnknownError("the shift is not finite")
+    relative = np.where(held, 0.0, shift / std)
+    blocks, shared = problem.split(relative)
+    square = np.sum([np.sum(block**2, axis=0) for block in blocks], axis=0)
+    times = sum(window.times for window in problem.windows)
+    estimates = problem.split(path + shift)[1]
+    names = (*problem.model.state_names, *(q.name for q in problem.varying))
+    return StepShift(
+        action=float(squares - 0.5 * shift @ pull),
+        scale=float(np.sqrt(max(problem.measured + problem.prior_terms, 1) / 2.0)),
+        parameters={one.name: float(s) for one, s in zip(problem.parameters, shared, strict=True)},
+        estimates={one.name: float(value) for one, value in zip(problem.parameters, estimates, strict=True)},
+        states={name: float(s) for name, s in zip(names, np.sqrt(square / times), strict=True)},
+        path=shift,
+        order=action.structure.scheme.order,
+    )
+
+
+def operations(problem: Problem) -> float:
+    """Operations of a factorization of the Hessian, to within a small factor."""
+    return problem.size * float(problem.block + problem.shared) ** 2
+
+
+def refuse_large(problem: Problem) -> None:
+    """Refuse what would take too long.
+
+    Raises:
+        StepUnknownError: It would.
+    """
+    if problem.size > MOST_UNKNOWNS or operations(problem) > MOST_OPERATIONS:
+        raise StepUnknownError(f"a path of {problem.size} unknowns is too large for the comparison")
+
+
+def at_bound(problem: Problem, path: Array) -> Numbers:
+    """Which unknowns lie at one of their bounds, shape (size,)."""
+    lower, upper = problem.bounds
+    near = 1e-8 * (1.0 + np.abs(path))
+    return (path <= lower + near) | (path >= upper - near)
+
+
+def _pull(action: Action, path: Array, rf: float) -> tuple[Array, float]:
+    """Minus the gradient of the action with r - τ in place of r, and by how much it is above the action."""
+    problem = action.problem
+    rates = Rates(action.equations)
+    pull, squares = np.zeros(problem.size), 0.0
+    weight = rf * problem.model_error_weight
+    for number in range(len(problem.windows)):
+        local = LocalErrors(action, rates, number, path)
+        errors, entries, columns, widths = action.model_errors(number, path)
+        precision = np.resize(weight, errors.shape[1])
+        force = precision * local.values
+        squares += float(np.sum(force * (0.5 * local.values - errors)))
+        products = entries * np.repeat(force, widths, axis=1)
+        pull += np.bincount(columns.ravel(), weights=products.ravel(), minlength=problem.size)
+        places, slopes = local.gradient(precision * errors)
+        pull += np.bincount(places, weights=slopes, minlength=problem.size)
+    return pull, squares
