@@ -185,7 +185,8 @@ def _candidate(summary: dict[str, Any]) -> str:
         else f"{plateau['change']:.2%} per decade, over the last {plateau['decades']:.2g} decades",
         "A(∞), without model error": ""
         if plateau.get("error") is None
-        else f"{_number(plateau['limit'], 7)} ± {_number(plateau['error'], 1)}",
+        else _number(plateau["limit"], 7)
+        + (f" ± {_number(plateau['error'], 1)}" if plateau["error"] else ""),
     }
     if "rmse_prediction" in candidate:
         rows["prediction"] = (

@@ -408,7 +408,8 @@ def _parameters(candidate: dict[str, Any]) -> list[str]:
 
 
 def _to_the_limit(plateau: dict[str, Any]) -> str:
-    return f"A(∞) = {plateau['limit']:.7g} ± {plateau['error']:.1g}, {plateau['rise']:.2g} higher"
+    error = f" ± {plateau['error']:.1g}" if plateau["error"] else ""
+    return f"A(∞) = {plateau['limit']:.7g}{error}, {plateau['rise']:.2g} higher"
 
 
 def _wrapped(text: str, title: str = "  ") -> list[str]:
