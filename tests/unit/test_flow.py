@@ -11,14 +11,13 @@ import pytest
 from problems import SMALL
 from scipy.integrate import solve_ivp
 
-from hpcda.errors import CompilerError
 from hpcda.models import flow as module
 from hpcda.models.catalogue import catalogue, load_model
-from hpcda.models.compile import _features
 from hpcda.models.flow import End, Flow
 from hpcda.models.model import Model, Parameter, State, StateVector, Stimulus
 from hpcda.patience import Patience
 from tests.chance import generator
+from tests.machine import instruction_sets
 
 FLOWS = [name for name in catalogue() if load_model(name, SMALL.get(name)).kind == "flow"]
 
@@ -355,16 +354,7 @@ stiff True 0x1.b4c76894d1fd7p+0 -0x1.d416e3b58472dp-11
 """
 
 
-def instruction_sets():
-    """Those of x86-64 that this processor can execute; what it is itself elsewhere."""
-    names = ("x86-64-v2", "x86-64-v3", "x86-64-v4")
-    try:
-        return ["native", *(name for name in names if not _features(name) - _features("native"))]
-    except CompilerError:
-        return ["native"]
-
-
-@pytest.mark.parametrize("march", instruction_sets())
+@pytest.mark.parametrize("march", ["native", *instruction_sets()])
 def test_a_chaotic_twin_has_the_same_bits_everywhere(march):
     """After 20 time units of Lorenz 1996 a difference of 1e-16 would be one of the size of the attractor."""
     environment = os.environ | {"HPCDA_MARCH": march, "OPENBLAS_CORETYPE": "Prescott"}

@@ -224,13 +224,14 @@ def test_the_limit_of_iterations_ends_a_rung_and_the_climb_goes_on():
 
 
 def test_a_gradient_within_the_tolerance_ends_a_rung_at_once():
+    """No step is taken; a matrix without multipliers may have to be shifted until it can be factorized."""
     action, path = near_minimum("lorenz63", "trapezoid", rf=2.0)
     lockstep = Lockstep(action, Ladder(2.0, 1.5, 3), None, Settings(tolerance=1e9))
     (rungs,) = climb(lockstep, [path]).values()
     for one in rungs:
-        assert one.outcome.reason is Reason.CONVERGED_GRADIENT
-        assert (one.outcome.factorizations, one.outcome.iterations) == (1, 0)
+        assert one.outcome.reason is Reason.CONVERGED_GRADIENT and one.outcome.iterations == 0
         assert np.array_equal(one.outcome.path, path)
+    assert min(one.outcome.factorizations for one in rungs) == 1
 
 
 def newton_minimum(action, path, rf):

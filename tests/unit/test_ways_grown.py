@@ -111,11 +111,13 @@ def test_few_sensors_are_solved_from_data_alone(few_sensors):
 def test_first_stretches_end_with_intervals_and_hold_enough_data(scheme):
     problem = linear_problem(101)
     rng = generator(0)
-    found = [grown._stretch(problem, scheme, rng) for _ in range(200)]
+    found = [
+        grown._stretch(problem, scheme, rng) for _ in range(2000)
+    ]  # one of 100 begins at 0, or ends at 101
     begins, ends = np.array(found).T
     assert (begins % scheme == 0).all() and ((ends - begins - 1) % scheme == 0).all()
     assert begins.min() == 0 and ends.max() == 101
-    for begin, end in found:
+    for begin, end in found[:200]:
         assert problem.cut(0, begin, end).measured >= 6 * 4 - 4
         assert end - begin <= 40
 

@@ -121,8 +121,8 @@ def counted(problem, seed=1):
     ids=["white noise", "values of -999", "three samples"],
 )
 def test_data_that_no_path_explains_are_given_up_after_a_few_runs(make):
-    """A path is drawn all the same, that of the best pass."""
-    assert counted(make()) == way.HOPELESS * way.PATIENCE
+    """A path is drawn all the same, that of the best pass. A run whose members are all lost ends earlier."""
+    assert way.HOPELESS <= counted(make()) <= way.HOPELESS * way.PATIENCE
 
 
 @pytest.mark.parametrize("seed", range(1, 7))

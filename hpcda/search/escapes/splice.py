@@ -25,6 +25,8 @@ def _path(scene: Scene, minima: Sequence[Array], rng: np.random.Generator) -> tu
     begin, end = (
         sorted(rng.integers(1, times, size=2)) if rng.random() < 0.5 else (rng.integers(1, times), times)
     )
+    if begin == end:  # two cuts at one time leave the first path as it is
+        end = times
     inside = np.zeros((times, 1), dtype=bool)
     inside[begin:end] = True
     share = inside.mean()
