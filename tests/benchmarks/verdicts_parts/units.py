@@ -3,10 +3,11 @@
     .venv/bin/python tests/benchmarks/verdicts.py units [--only NAME] [--out FILE]
 
 Every twin is solved with the default weights of the model error and with "auto". Its truth obeys the
-discretization exactly, so that units are all that can go wrong. The right answer, path and parameters with
-their standard deviations, is SciPy's least-squares fit of the first states and the parameters in units of
-order one (shooting: the path is their function). An answer is wrong where a parameter, or the root mean
-square of a state over the window, lies more than three standard deviations from the fit; right within one.
+discretization exactly, whose steps are fine, so that units are all that can go wrong. The right answer, path
+and parameters with their standard deviations, is SciPy's least-squares fit of the first states and the
+parameters in units of order one (shooting: the path is their function). An answer is wrong where a parameter,
+or the root mean square of a state over the window, lies more than three standard deviations from the fit;
+right within one.
 """
 
 from __future__ import annotations
@@ -130,7 +131,7 @@ SYSTEMS = {
     "lorenz63": System(
         ("10 * (y - x)", "x * (rho - z) - y", "x * y - beta * z"),
         {"x": (-20, 20, -6), "y": (-25, 25, -8), "z": (0, 50, 20)},
-        {"rho": (28, 20, 40), "beta": (2.667, 1, 5)}, ("x",), 0.5, 0.02, 81,
+        {"rho": (28, 20, 40), "beta": (2.667, 1, 5)}, ("x",), 0.5, 0.02, 81, "rk4",
     ),
     "henon": System(
         ("1 - a * x**2 + y", "b * x"), {"x": (-1.3, 1.3, 0.1), "y": (-0.4, 0.4, 0.1)},
@@ -138,7 +139,7 @@ SYSTEMS = {
     ),
     "cascade": System(
         ("-a * P", "a * P - b * Q", "b * Q - 0.1 * R"), {"P": (0, 5, 3), "Q": (0, 3, 0), "R": (0, 5, 0)},
-        {"a": (0.5, 0.1, 1), "b": (0.3, 0.1, 1)}, ("R",), 0.05, 0.25, 61,
+        {"a": (0.5, 0.1, 1), "b": (0.3, 0.1, 1)}, ("Q", "R"), 0.05, 0.25, 61, "rk4",
     ),
 }  # fmt: skip
 TWINS: tuple[tuple[str, dict[str, float]], ...] = (
