@@ -97,9 +97,10 @@ class Conclusion(enum.Enum):
     )
     RISING_WITH_RF = (
         "The lowest level still rises with Rf: the model cannot follow the data as closely as the noise "
-        "is said to be, or the ladder ends too early. Raise rf_max; if the level leaves the χ² band, look"
-        " at the residuals in time for the equation or the noise_std that is wrong, and try smaller time "
-        "steps (steps_per_sample)."
+        "is said to be, or the ladder ends too early. Raise rf_max, or weight the equations that are not "
+        'obeyed (action.model_error_weight = "auto"); if the level leaves the χ² band, look at the residuals '
+        "in time for the equation or the noise_std that is wrong, and try smaller time steps "
+        "(steps_per_sample)."
     )
     EQUATION_NOT_OBEYED = (
         "The lowest level agrees with the data, but the path does not obey the equations of all states: at "
