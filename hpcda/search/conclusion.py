@@ -1,7 +1,7 @@
 """What an ensemble says about its lowest level: one pure function.
 
 The analysis of a finished run and a search that wants to stop judge by it alone, on what
-`hpcda.search.evidence` counts. Four tests need no truth.
+`hpcda.search.evidence` counts. Five tests need no truth.
 
 - *Noise.* The lowest level's measurement error is what noise leaves. Upward the whole action is tested: the
   global minimum is no higher than the true path, and an action can only grow with Rf.
