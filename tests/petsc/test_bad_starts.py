@@ -82,11 +82,18 @@ def analysed(folder):
     [("lockstep", "log"), ("newton", "sqrt"), ("nls", "division"), ("snes-newtonls", "log"), ("lmvm", "log")],
 )
 def test_starts_outside_the_domain_of_the_model(tmp_path, rate, minimizer):
-    job(tmp_path, ("domain", {"rate": rate}), {"a": {}}, solver={"minimizer": minimizer})
+    """Half of them, each by itself: all or none in one of eight million runs of this test."""
+    job(
+        tmp_path,
+        ("domain", {"rate": rate}),
+        {"a": {"start": [-3.0, 3.0]}},
+        ensemble={"starts": 24},
+        solver={"minimizer": minimizer},
+    )
     reasons = ended(tmp_path)
     first = [Reason.from_code(int(code)) for code in reasons[:, 0]]
     bad = np.array([one is Reason.FAILED_NON_FINITE for one in first])
-    assert 0 < bad.sum() < 12, first
+    assert 0 < bad.sum() < 24, first
     assert (reasons[bad, 1:] == Reason.NOT_RUN.code).all()
     assert (reasons[~bad, -1] != Reason.NOT_RUN.code).any()
     summary = analysed(tmp_path)
@@ -157,12 +164,12 @@ def test_starts_of_which_none_can_begin_are_a_mistake_in_the_input(tmp_path, cap
 
 
 def test_a_first_start_that_cannot_begin(tmp_path):
-    """The ensemble goes on, whichever of its starts go wrong."""
+    """The ensemble goes on, whichever of its starts go wrong; with this seed it is the first."""
     job(
         tmp_path,
         ("domain", {"rate": "log"}),
         {"a": {"start": [-5.0, 3.0]}},
-        ensemble={"starts": 12, "seed": number(2)},
+        ensemble={"starts": 12, "seed": 2},
     )
     reasons = ended(tmp_path)
     assert reasons[0, 0] == Reason.FAILED_NON_FINITE.code
