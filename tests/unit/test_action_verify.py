@@ -237,13 +237,14 @@ def test_a_wrong_derivative_is_caught(which, scheme):
     problem, path = example("lorenz63", scheme, "nonlinear and gaps")
     wrong = Wrong(problem)
     wrong.which = which
-    found = verify(wrong, path, RF, length=1e-3)
-    assert not found.ok
+    # A direction may be nearly orthogonal to the one unknown whose derivative is wrong: of eight, one is not.
+    found = [verify(wrong, path, RF, seed=seed, length=1e-3) for seed in range(8)]
+    assert not all(one.ok for one in found)
     if which == "gradient":
-        assert found.taylor_gradient < 1.9
+        assert min(one.taylor_gradient for one in found) < 1.9
     else:
-        assert found.taylor_hessian < 1.9
-    assert (found.symmetry > 1e-12) == (which == "symmetry")
+        assert min(one.taylor_hessian for one in found) < 1.9
+    assert all((one.symmetry > 1e-12) == (which == "symmetry") for one in found)
 
 
 def test_at_the_minimum_of_a_quadratic_action_only_rounding_is_left():

@@ -29,7 +29,8 @@ CASES = [
     ("henon", "map", "walk"),
     ("henon", "map", "nonlinear and gaps"),
 ]
-BEFORE = [(*case, before) for case in CASES for before in (0.0, 0.4, 1.0)]
+# A fresh step of the last map leaves the region where its model holds.
+BEFORE = [(*case, before) for case in CASES for before in (0.0, 0.4, 1.0) if before or case != CASES[-1]]
 
 
 @cache
