@@ -45,7 +45,7 @@ class Site:
         compiler.chmod(0o755)
         self.script = folder / "load.py"
         self.script.write_text(LOAD)
-        self.environment = os.environ | {
+        self.environment = {key: value for key, value in os.environ.items() if key != "HPCDA_MARCH"} | {
             "CC": str(compiler),
             "LOG": str(self.log),
             "HPCDA_CACHE": str(self.cache),

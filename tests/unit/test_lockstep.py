@@ -285,7 +285,7 @@ def test_a_quadratic_action_between_bounds_is_minimised_exactly(barrier):
         outcome = rungs[-1].outcome
         assert outcome.reason in (Reason.CONVERGED_GRADIENT, Reason.CONVERGED_DECREMENT)
         np.testing.assert_allclose(outcome.path, known, rtol=0, atol=1e-6)
-        np.testing.assert_array_equal(outcome.path[held], known[held])
+        np.testing.assert_allclose(outcome.path[held], known[held], rtol=1e-15)  # a step to it may round
 
 
 def test_a_quadratic_action_is_minimised_by_short_steps_too():
