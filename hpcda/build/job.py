@@ -71,7 +71,8 @@ def windows(job: Job, model: Model, mistakes: list[Mistake]) -> tuple[list[Grid]
         grids += [grid] if grid is not None else []
         if entry.truth is not None:
             truths += [unknown_truth(model)] * (k - len(truths))
-            truths.append(known_truth(job, entry.truth, f"{place}.truth", model, mistakes))
+            path = None if grid is None else grid.t
+            truths.append(known_truth(job, entry.truth, f"{place}.truth", model, path, mistakes))
     if truths:
         truths += [unknown_truth(model)] * (len(job.data) - len(truths))
     for k, twin in enumerate(job.twin):

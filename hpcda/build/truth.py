@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,8 @@ from hpcda.models.model import Model
 from hpcda.names import nearest
 
 Array = npt.NDArray[np.float64]
+SAME = 1e-6
+"""Difference up to which two times are the same, in units of the window."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,9 @@ def unknown_truth(model: Model) -> Truth:
     return Truth(np.zeros(0), np.zeros((0, model.dimension)), {})
 
 
-def known_truth(job: Job, entry: TruthTable, place: str, model: Model, mistakes: list[Mistake]) -> Truth:
+def known_truth(
+    job: Job, entry: TruthTable, place: str, model: Model, path: Array | None, mistakes: list[Mistake]
+) -> Truth:
     """The truth that a [data.truth] table names; what is wrong with it joins `mistakes`.
 
     Args:
@@ -47,11 +51,16 @@ def known_truth(job: Job, entry: TruthTable, place: str, model: Model, mistakes:
         entry: The table.
         place: Its place in the job, for messages.
         model: The fitted model, whose states are the columns of the file.
+        path: Times of the path points, shape (N,), with which the truth is compared; None where they are
+            not known.
         mistakes: Where mistakes are gathered.
     """
     before = len(mistakes)
     names = model.parameter_names
-    mistakes += unknown_names(entry.parameters, names, (place, "parameters"), "parameter", model)
+    mistakes += [
+        replace(one, place=f"{place}.{one.place}")
+        for one in unknown_names(entry.parameters, names, ("parameters",), "parameter", model)
+    ]
     nothing = Truth(np.zeros(0), np.zeros((0, model.dimension)), entry.parameters)
     table = None
     if entry.file is not None:
@@ -79,7 +88,18 @@ def known_truth(job: Job, entry: TruthTable, place: str, model: Model, mistakes:
         problem = "its columns differ in length"
         mistakes.append(Mistake(f"{place}.file", problem, "give columns of one length"))
         return nothing
+    if path is not None and not _meet(t, path):
+        problem = f"none of the times of {table.shown} is one of the path's, {path[0]:g} to {path[-1]:g}"
+        mistakes.append(Mistake(f"{place}.time", problem, "give the truth at the times of the data"))
+        return nothing
     absent = np.full(len(t), np.nan)
     columns = [states.get(name) for name in model.state_names]
     states_of = np.column_stack([absent if column is None else column for column in columns])
     return Truth(t, states_of, entry.parameters)
+
+
+def _meet(t: Array, path: Array) -> bool:
+    """Whether any time of the path is one of t, ascending."""
+    slack = SAME * float(path[-1] - path[0])
+    at = np.clip(np.searchsorted(t, path - slack), 0, len(t) - 1)
+    return bool((np.abs(t[at] - path) <= slack).any())

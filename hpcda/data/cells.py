@@ -8,7 +8,7 @@ import numpy as np
 
 EMPTY = frozenset({"", "nan", "na", "n/a", "null", "none"})
 """Cells, in small letters, where nothing was measured."""
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _WHOLE = re.compile(r"\d+")
 _TWO = re.compile(r"[+-]?\d+(\.\d*)?[;\s]+[+-]?\d+(\.\d*)?")
 
@@ -34,6 +34,11 @@ def is_number(cell: str) -> bool:
 def is_whole(cell: str) -> bool:
     """Whether a cell is written as a whole number without a sign, as a name of a column may be."""
     return _WHOLE.fullmatch(cell.strip()) is not None
+
+
+def begins_as_number(cell: str) -> bool:
+    """Whether a cell that is no number begins as one does: a value, written in another way."""
+    return re.match(r"[+-]?\.?\d", cell.strip()) is not None
 
 
 def is_two_numbers(cell: str) -> bool:

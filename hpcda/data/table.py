@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hpcda.data.cells import number
+from hpcda.data.cells import begins_as_number, number
 from hpcda.data.marks import marks_in
 from hpcda.data.packing import (
     PACKING,
@@ -242,7 +242,7 @@ class Table:
         for row in map(int, rows[:SHOWN]):
             text = str(cells[row]).strip()[:40]
             remedy = "write a number"
-            if not needed:
+            if not needed and not begins_as_number(text):
                 remedy += f", leave it empty, or say that it stands for a missing value: missing = [{text!r}]"
             if row == 0 and self.first_row:
                 remedy += f" ({self.first_row})"

@@ -167,6 +167,12 @@ class TruthTable(Section):
         default_factory=dict, description="the true values of parameters, such as { F = 8.17 }"
     )
 
+    @model_validator(mode="after")
+    def _consistent(self) -> TruthTable:
+        empty = self.file is None and not self.parameters
+        wrong = [("file", "is missing, and so is parameters", "give one of them, or remove the truth")]
+        return complain(self, wrong if empty else [])
+
 
 class DataTable(Section):
     """[data] or one of several [[data]]: a window of measured data."""

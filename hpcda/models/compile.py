@@ -105,10 +105,15 @@ def _features(march: str) -> frozenset[str]:
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     if run.returncode != 0:
         raise CompilerError(
-            f"HPCDA_MARCH={march}: {shlex.join(compiler())} does not know it: {run.stderr.strip()[-500:]} "
+            f"HPCDA_MARCH={march}: {shlex.join(compiler())} does not know it ({_first_line(run.stderr)}). "
             "Name one that it knows, such as x86-64-v3, or unset it."
         )
     return frozenset(FEATURE.findall(run.stdout))
+
+
+def _first_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[0][:200] if lines else "it said nothing"
 
 
 @cache
@@ -213,4 +218,7 @@ def _compile(code: str, target: Path) -> None:
                 f"compiled code cannot be written to {target.parent}: {error}. Set HPCDA_CACHE."
             ) from error
     if run.returncode != 0:
-        raise CompilerError(f"{shlex.join(compiler())} refused generated code:\n{run.stderr[-2000:]}")
+        said = run.stderr[-2000:].strip() or f"it said nothing, and ended with code {run.returncode}"
+        raise CompilerError(
+            f"{shlex.join(compiler())} refused generated code. Set CC to a C compiler that works:\n{said}"
+        )

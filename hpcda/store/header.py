@@ -198,7 +198,7 @@ def _series(group: h5py.Group, parts: Sequence[Any], names: Sequence[str], axes:
     group["window"].dims[0].attach_scale(t)
     axis = {"data": "observed", "noise_std": "observed", "series": "series", "states": "state"}
     for name in names:
-        values = [np.asarray(getattr(part, name), dtype="f8").reshape(len(part.t), -1) for part in parts]
+        values = [np.asarray(getattr(part, name), dtype="f8") for part in parts]
         dataset = group.create_dataset(name, data=np.concatenate(values), fillvalue=np.nan)
         dataset.dims[0].label = "point"
         dataset.dims[0].attach_scale(t)

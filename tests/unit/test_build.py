@@ -392,11 +392,14 @@ def test_a_truth_beside_the_data(folder):
         ({"file": "back.csv"}, "do not increase"),
         ({"parameters": {"nothing": 1.0}}, "nothing"),
         ({"files": "x.csv"}, "not a key"),
+        ({}, "is missing, and so is parameters"),
+        ({"file": "late.csv"}, "none of the times of late.csv is one of the path's"),
     ],
 )
 def test_a_wrong_truth_is_refused(folder, truth, words):
     write(folder / "x.csv", "t,y0,y1\n0,1,4\n1,2,5\n")
     write(folder / "back.csv", "t,z\n1,1\n0,2\n")
+    write(folder / "late.csv", "t,z\n0.1,1\n1.1,2\n")
     with pytest.raises(InputError, match=words):
         build_problem(job({**DATA, "truth": truth}))
 
