@@ -19,6 +19,7 @@ from hpcda.store import RunFile
 from hpcda.store.aside import set_aside
 from hpcda.store.integrity import inspect
 from tests.lives.compare import same_run
+from tests.waiting import until
 
 pytestmark = ALONE
 
@@ -72,6 +73,8 @@ def test_a_run_on_a_full_disk_goes_on_once_there_is_room(tmp_path, small, ranks)
     assert 1 <= full.stderr.count("No space left on device") <= ranks
     assert "make room, then `hpcda resume" in full.stderr
     assert "Traceback" not in full.stderr and "HDF5-DIAG" not in full.stderr
+    # mpirun returns while the last of the ranks that it ends may still be there.
+    until(lambda: not status(run, time.time()).startswith("running"), "the ranks have ended")
     lines = status(run, time.time()).splitlines()
     assert lines[0].startswith(("failed: ", "dead: ")) and f"`hpcda resume {run}` goes on" in lines[-1]
     shards = sorted((run / "shards").glob("rank-*.h5"))

@@ -24,7 +24,7 @@ from hpcda.search import Share  # noqa: E402
 from hpcda.store import RunFile, Shard  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from tests.chance import events  # noqa: E402
+from tests.chance import events, number  # noqa: E402
 from tests.lives.compare import same_ends, same_run  # noqa: E402
 from tests.lives.jobs import WRONG, job  # noqa: E402
 
@@ -255,8 +255,8 @@ def test_parts_make_one_run(shared_path, fuse):
     """Parts know nothing of one another; the index is over all of them."""
     tables = job(ensemble={"starts": 11}, ladder={"first_rungs": [0, 2]})
     whole, run = live(tables, shared_path / "whole"), shared_path / "run"
-    for number in (3, 1, 2):
-        assert in_pieces(fuse, tables, run, number, part=f"{number}/3") > int(COMM.size == 1)
+    for part in (3, 1, 2):
+        assert in_pieces(fuse, tables, run, part, part=f"{part}/3") > int(COMM.size == 1)
         COMM.Barrier()
     if COMM.rank == 0:
         same_run(RunFile(whole), RunFile(run))
@@ -266,7 +266,7 @@ def test_parts_make_one_run(shared_path, fuse):
             live(tables, run, resume=True, part=wrong)
     with pytest.raises(InputError, match="already holds a run"):
         live(tables, run, part="1/3")
-    with pytest.raises(InputError, match="is 5 now, and was 3"):
+    with pytest.raises(InputError, match=f"is 5 now, and was {number(3)}"):
         live(job(tables, ensemble={"seed": 5}), run, resume=True, part="1/3")
 
 
