@@ -92,7 +92,7 @@ CASES = {
 }
 
 
-HERE = [case for number, case in enumerate(CASES) if number % 2 == COMM.size % 2]
+HERE = [case for place, case in enumerate(CASES) if place % 2 == COMM.size % 2]
 """Half of them in worlds of 1 and 3 ranks, the others in worlds of 2 and 4."""
 most_two = pytest.mark.worlds(most=2)
 
@@ -273,8 +273,8 @@ def test_parts_make_one_run(shared_path, fuse):
 @most_two
 def test_parts_of_a_search_have_starts_of_their_own(shared_path):
     tables = job(ensemble={"way": "auto", "starts": 20, "budget": "starts"})
-    for number in (1, 2):
-        live(tables, shared_path / "run", part=f"{number}/2")
+    for part in (1, 2):
+        live(tables, shared_path / "run", part=f"{part}/2")
         COMM.Barrier()
     found = RunFile(shared_path / "run")
     assert found.start.tolist() == list(range(20))
