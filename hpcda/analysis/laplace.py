@@ -34,9 +34,9 @@ from scipy.sparse import csr_array
 
 from hpcda.action.blocks import Csr
 from hpcda.analysis.at_bound import one_sided
-from hpcda.analysis.curvature import HELD, LEAST, Curvature, natural_scales
+from hpcda.analysis.curvature import HELD, LEAST, WIDE, Curvature, natural_scales
 from hpcda.analysis.levels import Minimum
-from hpcda.linalg.blocktridiagonal import lifted_cholesky
+from hpcda.linalg.blocktridiagonal import Factor, lifted_cholesky
 from hpcda.problem import Problem
 
 Array = npt.NDArray[np.float64]
@@ -60,6 +60,11 @@ TOGETHER = 0.1
 """Movement along a flat direction, as part of its largest, of what is named with it."""
 DIRECTIONS = 32
 """Flat directions of chains whose effect on all unknowns is computed; further ones stay at their times."""
+RESTING = 0.1
+"""Least natural scale of a state, as part of that of one that moves over the width of its first guess."""
+UNIT_ROUNDOFF = float(np.finfo(np.float64).eps)
+RESOLVED = 0.01
+"""Largest part of a variance's inverse that may be rounding of the Hessian's entries."""
 COUNTS = 0.01
 """Share of the mixture in which an unknown is open that makes it open in the mixture."""
 
@@ -112,6 +117,8 @@ class Gaussian:
         flats: Flat directions.
         downward: Whether the action falls along one of them: the point is a saddle, or at a kink of the
             model.
+        lost: Largest part of the inverse variance of a parameter or initial state that may be rounding of the
+            Hessian's entries.
     """
 
     path: Array
@@ -124,6 +131,27 @@ class Gaussian:
     shift: Array
     flats: tuple[Flat, ...] = ()
     downward: bool = False
+    lost: float = 0.0
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether rounding leaves nothing of the curvature that its numbers rest on."""
+        return not self.lost <= RESOLVED
+
+    @property
+    def unsure(self) -> str | None:
+        """Why its numbers are no error bars; None where they are."""
+        if self.is_lost:
+            return (
+                "the action's curvature is lost in rounding beside the weight of the model errors: give the "
+                'states weights of like size (action.model_error_weight = "auto"), or lower rf_max'
+            )
+        if self.downward:
+            return (
+                "the action falls along a direction that counts as open: the point is a saddle of it, or "
+                "lies at a kink of the model"
+            )
+        return None
 
     @property
     def std(self) -> Array:
@@ -175,7 +203,7 @@ def gaussian(problem: Problem, path: Array, csr: Csr, gradient: Array | None = N
         NotPositiveDefiniteError: The Hessian is not finite.
         NotBlockTridiagonalError: The Hessian couples times that are more than four apart.
     """
-    scale, shared = natural_scales(problem, path), slice(problem.offsets[-1], None)
+    scale, shared = steps_of(problem, path), slice(problem.offsets[-1], None)
     slope = scale * (np.zeros(problem.size) if gradient is None else gradient)
     sides = sides_of(problem, path, scale, slope)
     held = (sides != 0) & (np.abs(slope) > WEAK)
@@ -230,11 +258,32 @@ def gaussian(problem: Problem, path: Array, csr: Csr, gradient: Array | None = N
         shift * scale,
         flats(problem, kinds, scale, moves),
         falls(csr, scale, np.where(held[:, None], 0.0, moves)),
+        lost(problem, csr, scale, found, factor, kinds),
     )
 
 
+def steps_of(problem: Problem, path: Array) -> Array:
+    """Natural scales, of a state that hardly moves not below a part of the width of its first guess.
+
+    Where a state is at rest, the range of its path says nothing of how far it may reasonably lie from its
+    estimate.
+
+    Args:
+        problem: The problem.
+        path: The estimate, flat, shape (size,).
+    """
+    lower, upper = problem.bounds
+    width = problem.state_start[:, 1] - problem.state_start[:, 0]
+    least = np.concatenate([RESTING * WIDE * width, np.zeros(len(problem.varying))])
+    every = np.zeros(problem.size)
+    every[: problem.offsets[-1]] = np.tile(least, sum(window.times for window in problem.windows))
+    return np.maximum(natural_scales(problem, path), np.minimum(every, (upper - lower) / np.sqrt(12.0)))
+
+
 def falls(csr: Csr, scale: Array, moves: Array) -> bool:
-    """Whether the action falls along one of some directions, by more than `LEAST` says is nothing.
+    """Whether the action falls along one of some directions.
+
+    By more than `LEAST` says is nothing, and by more than the rounding of the Hessian's entries may feign.
 
     Args:
         csr: The Hessian.
@@ -244,7 +293,49 @@ def falls(csr: Csr, scale: Array, moves: Array) -> bool:
     steps = moves / np.maximum(np.abs(moves).max(axis=0, initial=0.0), 1e-300)
     whole = csr_array((csr[2], csr[1], csr[0]), shape=(len(scale),) * 2)
     steps = scale[:, None] * steps
-    return bool((np.sum(steps * (whole @ steps), axis=0) < -LEAST).any())
+    curvature = np.sum(steps * (whole @ steps), axis=0)
+    return bool((curvature < -np.maximum(LEAST, 3.0 * rounding(whole, steps))).any())
+
+
+def rounding(matrix: csr_array, steps: Array) -> Array:
+    """Standard deviation of uᵀ H u when each entry of H is off by its last digit.
+
+    Args:
+        matrix: H, shape (size, size).
+        steps: Directions u, shape (size, m).
+
+    Returns:
+        Shape (m,).
+    """
+    squares = csr_array((matrix.data**2, matrix.indices, matrix.indptr), shape=matrix.shape)
+    size = np.sum(steps**2 * (squares @ steps**2), axis=0)
+    return np.asarray(UNIT_ROUNDOFF * np.sqrt(2.0 * size))
+
+
+def lost(problem: Problem, csr: Csr, scale: Array, found: Curvature, factor: Factor, kinds: Signs) -> float:
+    """Part of the inverse variances of parameters and initial states that may be rounding; the largest.
+
+    The variance of an unknown is that of a movement u = C e / √(eᵀ C e) of all, along which uᵀ H u = 1.
+
+    Args:
+        problem: The problem.
+        csr: The Hessian.
+        scale: Natural scales, shape (size,).
+        found: The Hessian's chains, eliminated.
+        factor: Their factor with the border's.
+        kinds: `Bar` of every unknown, shape (size,).
+    """
+    _, places = named(problem)
+    places = places[kinds[places] == Bar.GAUSSIAN][:DIRECTIONS]
+    if not len(places):
+        return 0.0
+    right = np.zeros((problem.size, len(places)))
+    right[places, np.arange(len(places))] = 1.0
+    moves = found.solve(factor, right)
+    moves /= np.sqrt(moves[places, np.arange(len(places))])
+    moves[kinds == Bar.AT_BOUND] = 0.0
+    whole = csr_array((csr[2], csr[1], csr[0]), shape=(problem.size,) * 2)
+    return float(rounding(whole, scale[:, None] * moves).max())
 
 
 def sides_of(problem: Problem, path: Array, scale: Array, slope: Array) -> Signs:

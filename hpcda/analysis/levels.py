@@ -202,21 +202,21 @@ def distinct_minima(
 
 
 def in_valleys(
-    minima: Sequence[Minimum], one_valley: Callable[[Minimum, Minimum], bool]
+    minima: Sequence[Minimum], one_valley: Callable[[Sequence[Minimum], Minimum], bool]
 ) -> tuple[Minimum, ...]:
     """Count the points of one flat valley as one minimum, the lowest of them.
 
     Args:
         minima: Distinct minima, lowest first.
-        one_valley: Whether two of them, the lower one first, lie in one; asked where their actions are within
-            `VALLEY` and both paths were kept.
+        one_valley: Whether one of them lies in the valley of some others, the lowest first; asked where its
+            action is within `VALLEY` of the lowest's and all paths were kept.
     """
     valleys: list[list[Minimum]] = []
     for minimum in minima:
         for valley in valleys:
             lowest = valley[0]
             near = minimum.action - lowest.action <= VALLEY and minimum.has_path and lowest.has_path
-            if near and one_valley(lowest, minimum):
+            if near and one_valley(valley, minimum):
                 valley.append(minimum)
                 break
         else:

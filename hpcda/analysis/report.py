@@ -9,6 +9,7 @@ from typing import Any
 
 from hpcda.analysis.bars import bar_words
 from hpcda.analysis.rundata import Run
+from hpcda.analysis.summary import bound_words
 from hpcda.search.evidence import facts
 from hpcda.words import counted
 
@@ -182,7 +183,8 @@ def _candidate(summary: dict[str, Any]) -> str:
         "next level": gap,
         "change with Rf": "the ladder is too short to tell"
         if plateau.get("change") is None
-        else f"{plateau['change']:.2%} per decade, over the last {plateau['decades']:.2g} decades",
+        else f"{plateau['rise']:.2g} nats to A(∞); {plateau['change'] * candidate['action']:.2g} nats per "
+        f"decade over the last {plateau['decades']:.2g} decades",
         "A(∞), without model error": ""
         if plateau.get("error") is None
         else _number(plateau["limit"], 7)
@@ -203,11 +205,14 @@ def _candidate(summary: dict[str, Any]) -> str:
     ):
         if candidate.get(key) is not None:
             rows[label] = f"RMSE {_number(candidate[key], 4)}"
+    if candidate["states_at_bound"]:
+        rows["at a bound"] = bound_words(candidate, summary["times"])
     bars, true = candidate.get("error_bars", {}), candidate.get("true_parameters", {})
+    none = f"none: {candidate['no_error_bars']}" if candidate["no_error_bars"] else ""
     table = [
         [
             name, _number(value, 7),
-            bar_words(value, bars[name]) if name in bars else "",
+            bar_words(value, bars[name]) if name in bars else none,
             _number(true.get(name), 7),
             "at a bound" if name in candidate["at_bound"] else "",
         ]

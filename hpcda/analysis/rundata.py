@@ -26,6 +26,7 @@ from hpcda.analysis.laplace import (
     NotAMinimumError,
     gaussian,
     mixture,
+    steps_of,
 )
 from hpcda.analysis.levels import VALLEY, Minimum, distinct_minima, in_valleys, parameter_scale
 from hpcda.analysis.obedience import obedience
@@ -50,6 +51,8 @@ from hpcda.store.windows import StoredWindow
 from hpcda.words import counted
 
 Array = npt.NDArray[np.float64]
+NEAREST = 8
+"""Points of a valley, the nearest first, that a further one is tried to be joined with by a straight path."""
 WALKS = 32
 """Pairs of minima between which a curved valley is followed."""
 
@@ -163,13 +166,20 @@ class Run:
             )
             return minima
 
-    def _one_valley(self, lower: Minimum, other: Minimum) -> bool:
-        if not any(self._is_loose(minimum) for minimum in (lower, other)):
+    def _one_valley(self, valley: Sequence[Minimum], other: Minimum) -> bool:
+        """Whether a minimum lies in a valley: by straight paths to its points, else a walk from the nearest.
+
+        A point near by along a curved valley is joined by a straight path where the lowest may not be.
+        """
+        if not any(self._is_loose(minimum) for minimum in (valley[0], other)):
             return False
-        rf = float(self.file.header.rf[-1])
-        one, two = self._flat_path(lower), self._flat_path(other)
-        if straight_valley(self._action, one, two, rf):
+        rf, two = float(self.file.header.rf[-1]), self._flat_path(other)
+        scale = steps_of(self.problem, two)
+        points = [self._flat_path(point) for point in valley]
+        points.sort(key=lambda one: float(np.linalg.norm((one - two) / scale)))
+        if any(straight_valley(self._action, one, two, rf) for one in points[:NEAREST]):
             return True
+        one = points[0]
         self._walks += 1
         if self._walks > WALKS:
             self._note(
@@ -182,7 +192,7 @@ class Run:
     def _is_loose(self, minimum: Minimum) -> bool:
         """Whether something is open at a minimum."""
         found = self._gaussian(minimum)
-        return not isinstance(found, str) and bool((found.kinds == Bar.OPEN).any())
+        return not (isinstance(found, str) or found.is_lost) and bool((found.kinds == Bar.OPEN).any())
 
     @property
     def candidate(self) -> Minimum | None:
@@ -206,7 +216,11 @@ class Run:
             return None
         rows = np.searchsorted(self.file.start, self.candidate.starts)
         actions, models = self.file.table("action", rows), self.file.table("model", rows)
-        return plateau_of_level(actions, models, self.file.header.rf, self.band.scale)
+        own = np.flatnonzero(np.equal(self.candidate.starts, self.candidate.start))
+        found = plateau_of_level(actions[own], models[own], self.file.header.rf, self.band.scale)
+        if found.reached is None:
+            found = plateau_of_level(actions, models, self.file.header.rf, self.band.scale)
+        return replace(found, limit=self.candidate.limit, rise=self.candidate.model)
 
     @property
     def verdict(self) -> Conclusion:
@@ -413,24 +427,32 @@ class Run:
     @cached_property
     def bars(self) -> Gaussian | None:
         """The Gaussian at the candidate, flat: its error bars; None with a note where there is none."""
-        found = None if self.candidate is None else self.bars_of(self.candidate)
-        if found is not None and found.downward:
-            self._note(
-                "the action falls along a direction that counts as open: the candidate is a saddle of it, or "
-                "lies at a kink of the model"
-            )
-        return found
+        return None if self.candidate is None else self.bars_of(self.candidate)
 
     def bars_of(self, minimum: Minimum) -> Gaussian | None:
         """The Gaussian at a minimum, flat; None with a note where there is none."""
-        try:
-            found = self._gaussian(minimum)
-        except (InputError, CompilerError) as error:
-            found = str(error).splitlines()[0]
-        if isinstance(found, str):
-            self._note(f"no error bars at the minimum of start {minimum.start}: {found}")
+        found = self._known_gaussian(minimum)
+        why = found if isinstance(found, str) else found.unsure
+        if why is not None:
+            self._note(f"no error bars at the minimum of start {minimum.start}: {why}")
             return None
+        assert not isinstance(found, str)
         return found
+
+    def _known_gaussian(self, minimum: Minimum) -> Gaussian | str:
+        """As `_gaussian`, also where the problem cannot be made again."""
+        try:
+            return self._gaussian(minimum)
+        except (InputError, CompilerError) as error:
+            return str(error).splitlines()[0]
+
+    @cached_property
+    def no_bars(self) -> str | None:
+        """Why the candidate has no error bars; None where it has, and without a candidate."""
+        if self.candidate is None:
+            return None
+        found = self._known_gaussian(self.candidate)
+        return found if isinstance(found, str) else found.unsure
 
     def error_bars(self, window: int = 0) -> xr.Dataset:
         """The candidate with its own error bars in one window.
@@ -456,7 +478,10 @@ class Run:
     @cached_property
     def left_open(self) -> tuple[str, ...]:
         """Parameters and initial states of the candidate that the data leave open, "p with q" together."""
-        return () if self.bars is None else tuple(flat.name for flat in self.bars.flats)
+        found = "" if self.candidate is None else self._known_gaussian(self.candidate)
+        if isinstance(found, str) or found.is_lost:
+            return ()
+        return tuple(flat.name for flat in found.flats)
 
     @cached_property
     def mixture(self) -> Mixture:
@@ -472,6 +497,7 @@ class Run:
             raise ValueError("there is no candidate")
         near = [m for m in self.minima if m.action - self.candidate.action <= NEGLIGIBLE]
         made = [self._gaussian(minimum) for minimum in near[:MOST]]
+        made = [one if isinstance(one, str) or one.unsure is None else one.unsure for one in made]
         missing = [
             f"the minimum of start {minimum.start} (action {minimum.action:.6g}): {why}"
             for minimum, why in zip(near, made, strict=False)

@@ -14,7 +14,7 @@ from hpcda.analysis.bars import bar_words, parameter_bars
 from hpcda.analysis.levels import Minimum
 from hpcda.analysis.prediction import Prediction, observed_states, prediction_errors, rmse, valid_time
 from hpcda.analysis.rundata import Run
-from hpcda.errors import InputError
+from hpcda.errors import CompilerError, InputError
 from hpcda.search.conclusion import sentence_of
 from hpcda.search.evidence import facts
 from hpcda.words import counted
@@ -39,7 +39,7 @@ def summarize(run: Run) -> dict[str, Any]:
 
     Returns:
         Keys: version, run, model, discretization, model_error_weight, starts, asked, complete, stopped,
-            failed, failed_reasons, stopped_reasons, data, band, minima, candidate, verdict, outliers,
+            failed, failed_reasons, stopped_reasons, data, times, band, minima, candidate, verdict, outliers,
             distribution (where there is one), timing,
             ladder, ways, provenance, notes.
     """
@@ -71,6 +71,7 @@ def summarize(run: Run) -> dict[str, Any]:
         "stopped_reasons": ({GIVEN_UP: int(given_up.sum())} if given_up.any() else {})
         | reasons(stopped & ~given_up),
         "data": header.measured,
+        "times": int(sum(header.lengths)),
         "band": {"low": run.band.low, "high": run.band.high, "scale": run.band.scale},
         "minima": [minimum_record(run, minimum) for minimum in run.minima],
         "candidate": candidate_record(run),
@@ -144,6 +145,8 @@ def candidate_record(run: Run) -> dict[str, Any] | None:
         separation=asdict(apart),
         plateau=None if settled is None else asdict(settled),
         at_bound=at_bound(run),
+        states_at_bound=states_at_bound(run),
+        no_error_bars=run.no_bars,
         left_open=list(run.left_open),
     )
     if run.bars is not None:
@@ -169,6 +172,37 @@ def at_bound(run: Run) -> list[str]:
         if np.any(np.abs(value - bounds[np.isfinite(bounds)]) <= AT_BOUND * scale):
             found.append(name)
     return found
+
+
+def states_at_bound(run: Run) -> dict[str, int]:
+    """States and parameters of one time of the candidate that sit at a bound -> at how many of their times.
+
+    None are told where the path was not kept or the problem cannot be made again.
+    """
+    if run.candidate is None or not run.candidate.has_path:
+        return {}
+    try:
+        problem = run.problem
+    except (InputError, CompilerError):
+        return {}
+    path = problem.join(*run.path())
+    lower, upper = problem.bounds
+    width = np.where(np.isfinite(upper - lower), upper - lower, np.abs(path))
+    near = np.minimum(path - lower, upper - path) <= AT_BOUND * width
+    blocks, _ = problem.split(near.astype(np.float64))
+    counts = np.concatenate(blocks).sum(axis=0)
+    return {name: int(count) for name, count in zip(run.file.header.unknown, counts, strict=True) if count}
+
+
+def bound_words(candidate: dict[str, Any], times: int) -> str:
+    """What of the candidate sits at a bound, for people: "k, x at 12 of 61 times".
+
+    Args:
+        candidate: Its record.
+        times: Number of times of the paths, over all windows.
+    """
+    states = [f"{name} at {count} of {times} times" for name, count in candidate["states_at_bound"].items()]
+    return ", ".join([*candidate["at_bound"], *states])
 
 
 def prediction_record(run: Run) -> dict[str, Any]:
@@ -370,7 +404,8 @@ def _candidate(summary: dict[str, Any]) -> list[str]:
     ]
     plateau = candidate["plateau"]
     if plateau and plateau["change"] is not None:
-        lines.append(f"  change with Rf  {plateau['change']:.2%} per decade; {_to_the_limit(plateau)}")
+        nats = plateau["change"] * candidate["action"]
+        lines.append(f"  change with Rf  {_to_the_limit(plateau)}; so far {nats:.2g} nats per decade")
     if candidate.get("rmse_prediction") is not None:
         lines.append(
             f"  prediction      RMSE {candidate['rmse_prediction']:.4g}, "
@@ -385,8 +420,8 @@ def _candidate(summary: dict[str, Any]) -> list[str]:
     ):
         if candidate.get(key) is not None:
             lines.append(f"  {label:<15} RMSE {candidate[key]:.4g}")
-    if candidate["at_bound"]:
-        lines.append(f"  at a bound      {', '.join(candidate['at_bound'])}")
+    if candidate["at_bound"] or candidate["states_at_bound"]:
+        lines += _wrapped(bound_words(candidate, summary["times"]), "  at a bound      ")
     return lines + _parameters(candidate)
 
 
@@ -394,7 +429,7 @@ def _parameters(candidate: dict[str, Any]) -> list[str]:
     """The candidate's parameters, each with its own error bar."""
     bars = candidate.get("error_bars")
     if not bars:
-        return []
+        return _without_bars(candidate)
     width = max(len(name) for name in list(bars)[:SHOWN])
     rows = []
     for name, bar in list(bars.items())[:SHOWN]:
@@ -407,9 +442,21 @@ def _parameters(candidate: dict[str, Any]) -> list[str]:
     return [f"  {'' if k else 'parameters':<15} {row}" for k, row in enumerate(rows)]
 
 
+def _without_bars(candidate: dict[str, Any]) -> list[str]:
+    """The candidate's parameters where it has no error bars, and why."""
+    why, values = candidate["no_error_bars"], candidate["parameters"]
+    if why is None:
+        return []
+    rows = [f"{name}  {value:.6g}, error bar: none" for name, value in list(values.items())[:SHOWN]]
+    if len(values) > SHOWN:
+        rows.append(f"… and {len(values) - SHOWN} more, all in summary.json")
+    lines = [f"  {'' if k else 'parameters':<15} {row}" for k, row in enumerate(rows)]
+    return [*lines, *_wrapped(f"none: {why}", "  error bars      ")]
+
+
 def _to_the_limit(plateau: dict[str, Any]) -> str:
     error = f" ± {plateau['error']:.1g}" if plateau["error"] else ""
-    return f"A(∞) = {plateau['limit']:.7g}{error}, {plateau['rise']:.2g} higher"
+    return f"{plateau['rise']:.2g} nats to A(∞) = {plateau['limit']:.7g}{error}"
 
 
 def _wrapped(text: str, title: str = "  ") -> list[str]:

@@ -46,6 +46,12 @@ MANY = 3
 """Rivals from which on the data do not determine the path."""
 PREDICTS = 2.5
 """Largest error of the first predicted samples, in units of the noise, that chaos explains."""
+UNTESTED = (
+    "The lowest level does not contradict the data, but there are no more data values than unknowns: nothing "
+    "is left over to test the model and the noise by, and the data may leave the path open. Measure more "
+    "quantities or a longer window, or add priors."
+)
+"""The sentence of NOT_ENOUGH_MEASUREMENTS where no degrees of freedom are left."""
 
 
 class Conclusion(enum.Enum):
@@ -91,9 +97,8 @@ class Conclusion(enum.Enum):
         "measure what depends on them."
     )
     NOT_ENOUGH_MEASUREMENTS = (
-        "The lowest level agrees with the data, but so do many others, or there are fewer data values than "
-        "unknowns: the data do not determine the path. Measure more quantities or a longer window, or add "
-        "priors."
+        "The lowest level agrees with the data, but so do many others: the data do not determine the path. "
+        "Measure more quantities or a longer window, or add priors."
     )
     RISING_WITH_RF = (
         "The lowest level still rises with Rf: the model cannot follow the data as closely as the noise "
@@ -188,11 +193,13 @@ def conclude(
 
 def sentence_of(conclusion: Conclusion, evidence: Evidence) -> str:
     """What a conclusion says, for people, with what the evidence adds to it."""
-    step = evidence.step
+    step, sentence = evidence.step, conclusion.sentence
+    if conclusion is Conclusion.NOT_ENOUGH_MEASUREMENTS and not evidence.freedom:
+        sentence = UNTESTED
     if step is None or not step.coarse:
-        return conclusion.sentence
+        return sentence
     first = "" if conclusion is Conclusion.CONSISTENT_STEP_TOO_COARSE else "The time step is too coarse: "
-    return f"{conclusion.sentence} {first}{step.advice}"
+    return f"{sentence} {first}{step.advice}"
 
 
 def _judged(evidence: Evidence) -> Conclusion:
@@ -221,7 +228,7 @@ def _fit(evidence: Evidence) -> Conclusion | None:
     """What is wrong with the lowest level by itself, or None."""
     z, whole, rises = evidence.z, evidence.whole, evidence.plateau is False
     if z is None or whole is None:
-        return Conclusion.NOT_ENOUGH_MEASUREMENTS
+        return Conclusion.INCONSISTENT if _misfits(evidence, rises) else Conclusion.NOT_ENOUGH_MEASUREMENTS
     if not (z if rises else whole) <= DEVIATIONS:
         return Conclusion.INCONSISTENT
     disobeyed = evidence.obedience is not None and not evidence.obedience.obeyed
@@ -232,6 +239,17 @@ def _fit(evidence: Evidence) -> Conclusion | None:
     if rises:
         return Conclusion.RISING_WITH_RF
     return Conclusion.NOT_ENOUGH_MEASUREMENTS if evidence.rivals >= MANY else None
+
+
+def _misfits(evidence: Evidence, rises: bool) -> bool:
+    """Whether a level without degrees of freedom lies above what noise gives of all data values.
+
+    At the true path 2 · measurement is a χ² variable of n degrees of freedom; no minimum lies above it.
+    """
+    part = evidence.fit if rises else evidence.action
+    if part is None:
+        return False
+    return not 2.0 * part <= evidence.values + DEVIATIONS * (2.0 * evidence.values) ** 0.5
 
 
 def confirmed(evidence: Evidence) -> bool:

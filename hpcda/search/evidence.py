@@ -177,6 +177,11 @@ class Evidence:
     so_far: str | None = None
     step: TimeStep | None = None
 
+    @property
+    def fit(self) -> float | None:
+        """Measurement and prior parts of the lowest level's action."""
+        return None if self.action is None or self.limit is None else 2.0 * self.action - self.limit
+
     def record(self) -> dict[str, Any]:
         """As plain values, for JSON."""
         plain = dict(vars(self))
@@ -266,7 +271,11 @@ def facts(record: Mapping[str, Any]) -> dict[str, str]:
     if not record["levels"]:
         return found
     if record["z"] is None:
-        found["noise"] = f"no test: {record['values']} data values and priors, as many unknowns or more"
+        found["noise"] = (
+            f"no degrees of freedom: {record['values']} data values and priors, as many unknowns or more; "
+            f"twice the action is {2.0 * record['action']:.4g}, noise gives at most "
+            f"{record['values'] + DEVIATIONS * math.sqrt(2.0 * record['values']):.3g}"
+        )
     else:
         few = ", few: wrong minima may agree as well" if record["few"] else ""
         found["noise"] = (

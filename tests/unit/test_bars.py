@@ -1,5 +1,6 @@
 """Error bars: at bounds, along flat directions, in flat valleys; beside closed forms and SciPy."""
 
+import warnings
 from dataclasses import replace
 from itertools import pairwise
 
@@ -15,7 +16,10 @@ from hpcda.action import Action
 from hpcda.analysis import analyze, format_summary, open_run
 from hpcda.analysis.at_bound import one_sided
 from hpcda.analysis.bars import bar_words, parameter_bars
-from hpcda.analysis.laplace import Bar, NotAMinimumError, gaussian, mixture
+from hpcda.analysis.figures.final import draw_final_actions
+from hpcda.analysis.figures.levels import draw_levels
+from hpcda.analysis.figures.parameters import draw_parameters
+from hpcda.analysis.laplace import RESOLVED, Bar, NotAMinimumError, gaussian, mixture
 from hpcda.analysis.valley import one_valley
 from hpcda.models.model import Model, Parameter, State
 from hpcda.problem import Estimated, Problem, Window
@@ -536,3 +540,127 @@ def test_no_distribution_without_the_candidate(tmp_path, flat_run):
     assert "error_bars" not in summary["candidate"] and "distribution" not in summary
     assert summary["candidate"]["parameters"]["k"] == worse[-2]
     assert "± 0<" not in (tmp_path / "alone" / "analysis" / "report.html").read_text()
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-6])
+def test_curvature_that_is_lost_in_rounding(unit):
+    """Equal weights of states whose units differ by 1e9: rounding would be the bar of k; it is told.
+
+    With weights of like size the bar is that of the problem in like units, and no unit changes what is lost.
+    """
+
+    def problem(second, weights):
+        return made(
+            lambda x, p: [-p.k * x[0] + 0.1 * x[1] / second * unit, -p.k * x[1]],
+            [Estimated("k", (0.1, 2.0))],
+            states=("x", "y"),
+            unit=unit,
+            state_start=np.array([[0.0, 3.0 * unit], [0.0, 3.0 * second]]),
+            model_error_weight=np.asarray(weights),
+        )
+
+    def found(second, weights):
+        one = problem(second, weights)
+        states = [np.stack([DECAY * unit, 0.3 * DECAY * second], axis=1)]
+        return at(one, settled(one, [0.5], 1e4, states), 1e4)
+
+    like, wide = found(unit, [unit**-2] * 2), found(1e9 * unit, [unit**-2, (1e9 * unit) ** -2])
+    for one in (like, wide):
+        assert one.unsure is None and one.lost < 1e-6
+    assert wide.std[-1] == pytest.approx(like.std[-1], rel=1e-6)
+    assert wide.lost == pytest.approx(like.lost, rel=1e-3)
+    equal = problem(1e9 * unit, [unit**-2] * 2)
+    path = like.path.copy()
+    path[1:-1:2] *= 1e9
+    action = Action(equal)
+    _, _, values = action.derivatives(path, 1e4)
+    far = gaussian(equal, path, (action.sparsity.indptr, action.sparsity.indices, values))
+    assert far.lost > RESOLVED and "lost in rounding" in far.unsure
+
+
+def test_a_state_at_rest_is_not_open():
+    """k = 0 at its bound, x constant: x(0) is the mean of the two data, its bar that of a mean."""
+    problem = made(
+        lambda x, p: [-p.k * x[0]],
+        [Estimated("k", (0.1, 2.0), (0.0, 9.0))],
+        data=np.array([0.1, 1.8]),
+        t=np.array([0.0, 2.0]),
+    )
+    path = settled(problem, [0.0], 1e7)
+    assert path[-1] == 0.0 and np.ptp(path[:2]) < 1e-3
+    found = at(problem, path, 1e7)
+    assert found.flats == () and found.kinds.tolist() == [Bar.GAUSSIAN, Bar.GAUSSIAN, Bar.AT_BOUND]
+    assert path[0] == pytest.approx(0.95, abs=1e-3)
+    assert found.std[0] == pytest.approx(NOISE / np.sqrt(2), rel=0.05)
+
+
+def test_a_saddle_has_no_bars_anywhere(tmp_path):
+    data = DECAY + 0.02 * T
+    problem = replace(kinked(), windows=(replace(kinked().windows[0], data=data[:, None]),))
+    path = settled(problem, [0.5, 1.0], 1e6)
+    ended(tmp_path, problem, [path] * 3, 1e6)
+    run = open_run(tmp_path, problem)
+    assert run.bars is None and "saddle" in run.no_bars and run.left_open == ("q",)
+    with pytest.raises(ValueError, match="saddle"):
+        run.error_bars()
+    with pytest.raises(ValueError, match="saddle"):
+        _ = run.distribution
+    summary = analyze(tmp_path, processes=0, problem=problem)
+    assert "error_bars" not in summary["candidate"] and "error_bars" not in summary["minima"][0]
+    assert "saddle" in summary["candidate"]["no_error_bars"] and "distribution" not in summary
+    text = format_summary(summary)
+    assert "±" not in text.split("parameters")[1].split("Evidence")[0] and "none: the action falls" in text
+    assert "<td>none: the action falls" in (tmp_path / "analysis" / "report.html").read_text()
+
+
+def test_one_limit(tmp_path, flat_run):
+    """A(∞) of the candidate is one number, whichever of its starts comes first."""
+    _, problem, points, _ = flat_run
+    near = points[0].copy()
+    near[5] += 1e-6
+    ended(tmp_path, problem, [near, points[0]], 1e6)
+    run = open_run(tmp_path, problem)
+    assert run.candidate.start == 1 and run.candidate.starts == (0, 1)
+    parts = Action(problem).value(points[0], 1e6)
+    assert run.plateau.limit == run.candidate.limit == pytest.approx(parts.total + parts.model, rel=1e-14)
+    assert run.plateau.rise == run.candidate.model
+
+
+def test_states_at_a_bound_are_told(tmp_path):
+    """A decay to below the noise, never negative."""
+    data = np.exp(-4 * T) + NOISE * np.random.default_rng(2).standard_normal(31)  # noqa: TID251
+    problem = made(lambda x, p: [-p.k * x[0]], [Estimated("k", (1.0, 9.0))], data, bounds=(0.0, 5.0))
+    path = settled(problem, [4.0], 1.0)
+    ended(tmp_path, problem, [path] * 2, 1.0)
+    summary = analyze(tmp_path, processes=0, problem=problem)
+    held = int((path[:-1] == 0.0).sum())
+    assert held > 3 and summary["candidate"]["states_at_bound"] == {"x": held}
+    assert f"at a bound      x at {held} of 31 times" in format_summary(summary)
+
+
+@pytest.mark.parametrize("noise", [1e6 * NOISE, NOISE])
+def test_figures_of_actions_far_from_the_band(tmp_path, noise):
+    """Actions of 1e-10, and two data values that leave no band at all: nothing is drawn off the page."""
+    few = T if noise > 1 else T[[0, -1]]
+    problem = made(lambda x, p: [-p.k * x[0]], [Estimated("k", (0.1, 2.0))], DECAY[: len(few)], t=few)
+    problem = replace(
+        problem, windows=(replace(problem.windows[0], noise_std=np.full((len(few), 1), noise)),)
+    )
+    path = np.append(np.linspace(2.0, 0.5, len(few)), 0.5)
+    ended(tmp_path, problem, [path] * 3, 1e-3)
+    run = open_run(tmp_path, problem)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for draw in (draw_levels, draw_final_actions, draw_parameters):
+            draw(run, tmp_path / "figure.png")
+
+
+def test_many_points_of_a_curved_valley_are_one(tmp_path):
+    """p q = const.: forty points of the hyperbola, more than are followed one by one from the lowest."""
+    problem, rf = product(), 1e6
+    points = [settled(problem, [p, 0.5 / p], rf) for p in np.geomspace(0.1, 5.0, 40)]
+    ended(tmp_path, problem, points, rf)
+    run = open_run(tmp_path, problem)
+    assert [minimum.count for minimum in run.minima] == [40]
+    assert run.candidate.valley["p"] == pytest.approx((0.1, 5.0), rel=0.1)
+    assert not any("pairs of minima" in note for note in run.notes)

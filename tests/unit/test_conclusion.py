@@ -124,7 +124,8 @@ def test_where_an_equation_is_not_obeyed_nothing_is_stable():
     assert said(level(z=-4, quiet=9), obedience=told_of("y"), settled=False) is Conclusion.EQUATION_NOT_OBEYED
     assert said(level(z=4, quiet=9), obedience=told_of("y")) is Conclusion.INCONSISTENT
     assert said(LOW, FAR, obedience=told_of("y"), settled=False) is Conclusion.RISING_WITH_RF
-    assert said(LOW, data=ABSORBED, obedience=told_of("y")) is Conclusion.NOT_ENOUGH_MEASUREMENTS
+    fits = Level(0.1, 0.1, 7, {"quiet": 4, "noise": 3})
+    assert said(fits, data=ABSORBED, obedience=told_of("y")) is Conclusion.NOT_ENOUGH_MEASUREMENTS
 
 
 def test_what_is_said_of_the_equations_and_of_the_limit():
@@ -160,9 +161,19 @@ def test_levels_that_say_the_same_are_one():
 
 
 def test_more_unknowns_than_data_is_no_test():
-    found, evidence = judged(LOW, FAR, data=ABSORBED)
+    """No degrees of freedom are left: what fits is not tested, what does not fit contradicts the data."""
+    found, evidence = judged(Level(0.1, 0.1, 7, {"quiet": 7}), data=ABSORBED)
     assert found is Conclusion.NOT_ENOUGH_MEASUREMENTS and evidence.z is None
-    assert "no test" in facts(evidence.record())["noise"]
+    assert "no degrees of freedom" in facts(evidence.record())["noise"]
+    told = sentence_of(found, evidence)
+    assert "no more data values than unknowns" in told and "so do many others" not in told
+    most = ABSORBED / 2 + DEVIATIONS * np.sqrt(ABSORBED / 2)  # of χ²/2 with so many degrees of freedom
+    for action, expected in ((most - 0.1, "not_enough_measurements"), (most + 0.1, "inconsistent")):
+        one = Level(action, action, 7, {"quiet": 7})
+        assert said(one, data=ABSORBED).code == expected
+        rising = Level(action + 50.0, action, 7, {"quiet": 7})
+        assert said(rising, data=ABSORBED, settled=False).code == expected
+        assert said(rising, data=ABSORBED) is Conclusion.INCONSISTENT
 
 
 @pytest.mark.parametrize("predicted", [PREDICTS + 0.1, math.inf, math.nan])

@@ -50,6 +50,7 @@ def draw_final_actions(run: Run, path: Path) -> Path:
         left.xaxis.get_major_locator().set_params(integer=True)
         left.set_title(f"{len(rows)} of {counted(len(outcome.start), 'start')} came to the end", fontsize=8.5)
         right.set_title(counted(count, "distinct minimum", "distinct minima"), fontsize=8.5)
-        right.text(0.98, run.band.highest, r"$\chi^2$ band", transform=right.get_yaxis_transform(),
-                   ha="right", va="bottom", fontsize=7.5, color="#666666")  # fmt: skip
+        if run.band.highest > 0:
+            right.text(0.98, run.band.highest, r"$\chi^2$ band", transform=right.get_yaxis_transform(),
+                       ha="right", va="bottom", fontsize=7.5, color="#666666")  # fmt: skip
         return save(made, path)

@@ -87,7 +87,7 @@ def _ends(axes: Any, beta: Array, table: Array, levels: npt.NDArray[np.int64]) -
 def _without_model_error(axes: Any, run: Run) -> None:
     """A dash at the limit A(∞) of each level that is named."""
     for level, minimum in enumerate(run.minima[:LABELS]):
-        if minimum.limit < axes.get_ylim()[1]:
+        if axes.get_ylim()[0] <= minimum.limit < axes.get_ylim()[1]:
             axes.plot(
                 [1.0, 1.02], [minimum.limit] * 2, lw=1.4, color=colour(level), clip_on=False, zorder=4,
                 transform=axes.get_yaxis_transform(),
@@ -95,7 +95,9 @@ def _without_model_error(axes: Any, run: Run) -> None:
 
 
 def _band(axes: Any, run: Run) -> None:
-    """Where an action that consists of noise alone lies, less what the unknowns absorb."""
+    """Where an action that consists of noise alone lies, less what the unknowns absorb, if any is left."""
+    if not run.band.highest > 0:
+        return
     low = max(run.band.lowest, 0.01 * run.band.data)
     axes.axhspan(low, run.band.highest, color=BAND, lw=0, zorder=0)
     axes.annotate(
@@ -106,13 +108,13 @@ def _band(axes: Any, run: Run) -> None:
 
 
 def _limits(table: Array, run: Run) -> tuple[float, float]:
-    """All that is finite and near the band: the first rungs of an annealing may lie many decades below it."""
+    """All ends, and what is near the band: the first rungs of an annealing may lie many decades below it."""
     final = table[:, -1][np.isfinite(table[:, -1])]
     known = table[np.isfinite(table)]
     some = known.size > 0
     top = max([run.band.highest, *final[:1], *(known.max(keepdims=True) if some else [])])
     low = min([run.band.lowest, *(known.min(keepdims=True) if some else [])])
-    low = max(low, top * 1e-6, run.band.data / 2.0 * 1e-3)
+    low = min([max(low, top * 1e-6, run.band.data / 2.0 * 1e-3), *final])
     return 0.6 * low, 1.8 * top
 
 

@@ -65,6 +65,9 @@ def draw_parameters(run: Run, path: Path) -> Path:
             elif bar is not None:
                 axes.text(0.98, 0.97, "open", transform=axes.transAxes, fontsize=7, color="#666666",
                           ha="right", va="top")  # fmt: skip
+            elif run.no_bars is not None:
+                axes.text(0.98, 0.97, "no error bar", transform=axes.transAxes, fontsize=7, color="#666666",
+                          ha="right", va="top")  # fmt: skip
             axes.xaxis.set_major_locator(MaxNLocator(5))
             final_limits(axes, run, outcome.action[levels >= 0])
             axes.set_xlabel(unit_label(names[place], header.parameter_unit[place]))

@@ -94,10 +94,15 @@ def few_ticks(axes: Any) -> None:
 
 
 def final_limits(axes: Any, run: Run, action: npt.NDArray[np.float64]) -> None:
-    """Make a logarithmic axis hold final actions and the χ² band, which is drawn."""
+    """Make a logarithmic axis hold final actions and the χ² band, which is drawn where there is one."""
     low, high = max(run.band.lowest, 0.01 * run.band.data), run.band.highest
-    axes.axhspan(low, high, color=BAND, lw=0, zorder=0)
     known = action[np.isfinite(action) & (action > 0)]
+    if high > 0:
+        axes.axhspan(low, high, color=BAND, lw=0, zorder=0)
+    elif len(known):
+        low, high = known.min(), known.max()
+    else:
+        high = 10.0 * low
     low, high = min([low, *known]), max([high, *known])
     axes.set_ylim(low / 1.1 / (high / low) ** 0.04, high * 1.1 * (high / low) ** 0.04)
     few_ticks(axes)
