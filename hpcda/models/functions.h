@@ -9,15 +9,15 @@
 #define ONE_BITS 0x3ff0000000000000LL
 #define SIGN_BIT ((vl)v_all(-0.0))
 
-static inline vd v_nearest(vd a) { return (a + WHOLE) - WHOLE; }
-static inline vd v_abs(vd a) { return (vd)((vl)a & ~SIGN_BIT); }
-static inline vd v_signed_as(vd a, vd sign) { return (vd)((vl)a | ((vl)sign & SIGN_BIT)); }
+INLINE vd v_nearest(vd a) { return (a + WHOLE) - WHOLE; }
+INLINE vd v_abs(vd a) { return (vd)((vl)a & ~SIGN_BIT); }
+INLINE vd v_signed_as(vd a, vd sign) { return (vd)((vl)a | ((vl)sign & SIGN_BIT)); }
 
 /* 2^n of a whole n, -1022 <= n <= 1023. */
-static inline vd v_two_to(vd n) { return (vd)(((vl)(n + WHOLE) << 52) + ONE_BITS); }
+INLINE vd v_two_to(vd n) { return (vd)(((vl)(n + WHOLE) << 52) + ONE_BITS); }
 
 /* c[0] + c[1] x + ... + c[2 n - 1] x^(2 n - 1): even and odd powers by themselves. */
-static inline vd v_polynomial(vd x, int n, const double *c) {
+INLINE vd v_polynomial(vd x, int n, const double *c) {
   const vd square = x * x;
   vd even = v_all(c[2 * n - 2]), odd = v_all(c[2 * n - 1]);
   for (int k = n - 2; k >= 0; k--) {
@@ -32,7 +32,7 @@ static inline vd v_polynomial(vd x, int n, const double *c) {
 #define LOG2_E 0x1.71547652b82fep+0
 
 /* e^x - 1 of x - n ln 2, n whole. */
-static inline vd v_reduced_expm1(vd x, vd *n) {
+INLINE vd v_reduced_expm1(vd x, vd *n) {
   static const double c[] = {0x1.5555555555556p-3, 0x1.5555555555555p-5, 0x1.11111111109b3p-7, 0x1.6c16c16c167e1p-10,
                              0x1.a01a01a7c41d5p-13, 0x1.a01a01a47b054p-16, 0x1.71de0dae63bb3p-19, 0x1.27e4e1f48534fp-22,
                              0x1.af38a9b0ec855p-26, 0x1.1f66df7fca49fp-29};
@@ -56,7 +56,7 @@ STAGE vd v_expm1(vd x) {
 }
 
 /* x = 2^k (1 + f), 1 + f between the roots of 1/2 and 2. */
-static inline vd v_split(vd x, vd *k) {
+INLINE vd v_split(vd x, vd *k) {
   const vl small = x < 0x1p-1022;
   const vl bits = (vl)v_if(small, x * 0x1p54, x), e = (bits - 0x3fe6a09e667f3bcdLL) >> 52;
   *k = ((vd)(e + (vl)v_all(WHOLE)) - WHOLE) - v_if(small, v_all(54), v_all(0));
@@ -64,13 +64,13 @@ static inline vd v_split(vd x, vd *k) {
 }
 
 /* (artanh(s) / s - 1) / s² of s². */
-static inline vd v_artanh_rest(vd square) {
+INLINE vd v_artanh_rest(vd square) {
   static const double c[] = {0x1.5555555555555p-2, 0x1.9999999999a38p-3, 0x1.2492492476cccp-3, 0x1.c71c720159177p-4,
                              0x1.745cf9048dd95p-4, 0x1.3b1c355a8f7a2p-4, 0x1.0fbe95d716020p-4, 0x1.0c039c49989c6p-4};
   return v_polynomial(square, 4, c);
 }
 
-static inline vd v_log_ends(vd x, vd inside) {
+INLINE vd v_log_ends(vd x, vd inside) {
   const vd at_zero = v_if(x == 0, v_all(-INFINITY), v_all(NAN));
   return v_if(x > 0, v_if(x == INFINITY, x, inside), at_zero);
 }
@@ -108,28 +108,28 @@ STAGE vd v_pow(vd a, double y) {
 #define TURNED 0x1p20                     /* quarters of a turn beyond which the C library reduces */
 
 /* x - n pi/2 as high + low; the lowest bits of n. */
-static inline vl v_quarters(vd x, vd *high, vd *low) {
+INLINE vl v_quarters(vd x, vd *high, vd *low) {
   const vd t = x * 0x1.45f306dc9c883p-1 + WHOLE, n = t - WHOLE;
   const vd a = x - n * QUARTER_1, b = n * QUARTER_2, c = a - b, d = v_fnma(n, v_all(QUARTER_3), (a - c) - b);
   *high = c + d, *low = (c - *high) + d;
   return (vl)t;
 }
 
-static inline vd v_small_sin(vd x, vd low) {
+INLINE vd v_small_sin(vd x, vd low) {
   static const double c[] = {-0x1.5555555555555p-3, 0x1.1111111111110p-7, -0x1.a01a01a019936p-13, 0x1.71de3a54605eep-19,
                              -0x1.ae64541266378p-26, 0x1.61217ec01749dp-33, -0x1.ab17a79237a19p-41, 0};
   const vd z = x * x;
   return x + v_fma(x * z, v_polynomial(z, 4, c), low * (1.0 - 0.5 * z));
 }
 
-static inline vd v_small_cos(vd x, vd low) {
+INLINE vd v_small_cos(vd x, vd low) {
   static const double c[] = {0x1.5555555555555p-5, -0x1.6c16c16c16c16p-10, 0x1.a01a01a019d0ap-16, -0x1.27e4fb7712bdfp-22,
                              0x1.1eed8deb6d561p-29, -0x1.9394b9c9c20a4p-37, 0x1.ab783376962cfp-45, 0};
   const vd z = x * x, half = 0.5 * z, near = 1.0 - half;
   return near + (((1.0 - near) - half) + v_fma(z * z, v_polynomial(z, 4, c), -(x * low)));
 }
 
-static inline int v_turned(vd x) {
+INLINE int v_turned(vd x) {
   int far = 0;
   for (int i = 0; i < W; i++) far |= !(__builtin_fabs(x[i]) < TURNED);
   return far;
@@ -139,7 +139,7 @@ static inline int v_turned(vd x) {
     for (int i = 0; i < W; i++) result[i] = __builtin_fabs(x[i]) < TURNED ? result[i] : name(x[i]);
 
 /* The sine after `ahead` quarters of a turn. */
-static inline vd v_wave(vd x, int ahead) {
+INLINE vd v_wave(vd x, int ahead) {
   vd high, low;
   const vl n = v_quarters(x, &high, &low) + ahead, odd = -(n & 1);
   const vd value = v_if(odd, v_small_cos(high, low), v_small_sin(high, low));
