@@ -88,7 +88,10 @@ CASES = {
     "unmerged search": (job(WRONG, ensemble={"merge": False, "starts": 32}), same_run),
     "verdict": (job(ensemble={"way": "auto", "starts": 32, "merge": True}), same_ends),
     "newton": (job(ensemble={"starts": 6}, solver={"minimizer": "newton"}), same_run),
-    "bncg": (job(ensemble={"starts": 2}, solver={"minimizer": "bncg", "max_iterations": 30}), same_run),
+    "bncg": (  # a start for every rank: one without would never commit, and never be stopped
+        job(ensemble={"starts": max(2, COMM.size)}, solver={"minimizer": "bncg", "max_iterations": 30}),
+        same_run,
+    ),
 }
 
 
