@@ -244,7 +244,7 @@ def _grown(
     asked = np.full(len(near), np.inf)  # distance at which each was asked last
     inside = np.zeros(len(near), dtype=bool)
     valley = [lowest]
-    while (open_ := np.flatnonzero(~inside & ((gap < 0.5 * asked) | np.isinf(asked)))).size:
+    while (open_ := np.flatnonzero(~inside & (gap < 0.5 * asked))).size:
         k = int(open_[np.argmin(gap[open_])])
         asked[k] = gap[k]
         if one_valley(valley, near[k]):

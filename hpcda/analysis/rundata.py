@@ -55,7 +55,7 @@ Array = npt.NDArray[np.float64]
 NEAREST = 3
 """Points of a valley, the nearest first, that a further one is tried to be joined with by a straight path."""
 WALKS = 32
-"""Pairs of minima between which a curved valley is followed."""
+"""Pairs of minima between which a curved valley is looked for in vain."""
 
 
 def open_run(path: str | os.PathLike[str], problem: Problem | None = None) -> Run:
@@ -182,14 +182,15 @@ class Run:
         if any(straight_valley(self._action, self._flat_path(point), two, rf) for point in near):
             return True
         one = self._flat_path(near[0])
-        self._walks += 1
-        if self._walks > WALKS:
+        if self._walks >= WALKS:
             self._note(
                 f"more than {WALKS} pairs of minima may lie in one flat valley: those asked last are counted "
                 "apart"
             )
             return False
-        return one_valley(self._action, one, two, rf)
+        found = one_valley(self._action, one, two, rf)
+        self._walks += not found
+        return found
 
     def _place(self, minimum: Minimum) -> Array:
         """Parameters and initial states of a minimum in natural scales of the first one asked for."""
