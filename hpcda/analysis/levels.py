@@ -202,26 +202,56 @@ def distinct_minima(
 
 
 def in_valleys(
-    minima: Sequence[Minimum], one_valley: Callable[[Sequence[Minimum], Minimum], bool]
+    minima: Sequence[Minimum],
+    one_valley: Callable[[Sequence[Minimum], Minimum], bool],
+    place: Callable[[Minimum], Array],
 ) -> tuple[Minimum, ...]:
     """Count the points of one flat valley as one minimum, the lowest of them.
+
+    A valley grows from its lowest point, by the nearest of the others first (R. C. Prim's order, Bell Syst.
+    Tech. J. 36, 1389 (1957)), so that it is followed in short steps. What was refused is asked again when the
+    valley has come to less than half the distance.
 
     Args:
         minima: Distinct minima, lowest first.
         one_valley: Whether one of them lies in the valley of some others, the lowest first; asked where its
             action is within `VALLEY` of the lowest's and all paths were kept.
+        place: Where a minimum is, by some coordinates of like scale; asked of the same.
     """
+    left: list[Minimum] = list(minima)
     valleys: list[list[Minimum]] = []
-    for minimum in minima:
-        for valley in valleys:
-            lowest = valley[0]
-            near = minimum.action - lowest.action <= VALLEY and minimum.has_path and lowest.has_path
-            if near and one_valley(valley, minimum):
-                valley.append(minimum)
-                break
-        else:
-            valleys.append([minimum])
+    while left:
+        lowest = left.pop(0)
+        valley = [lowest]
+        near = [m for m in left if m.has_path and m.action - lowest.action <= VALLEY]
+        if near and lowest.has_path:
+            valley += _grown(lowest, near, one_valley, place)
+        joined = {point.start for point in valley}
+        left = [m for m in left if m.start not in joined]
+        valleys.append(sorted(valley, key=lambda point: point.action))
     return tuple(_as_one(valley) for valley in valleys)
+
+
+def _grown(
+    lowest: Minimum,
+    near: Sequence[Minimum],
+    one_valley: Callable[[Sequence[Minimum], Minimum], bool],
+    place: Callable[[Minimum], Array],
+) -> list[Minimum]:
+    """The points of the lowest one's valley among some others, see `in_valleys`."""
+    places = np.stack([place(point) for point in near])
+    gap = np.linalg.norm(places - place(lowest), axis=1)
+    asked = np.full(len(near), np.inf)  # distance at which each was asked last
+    inside = np.zeros(len(near), dtype=bool)
+    valley = [lowest]
+    while (open_ := np.flatnonzero(~inside & (gap < 0.5 * asked))).size:
+        k = int(open_[np.argmin(gap[open_])])
+        asked[k] = gap[k]
+        if one_valley(valley, near[k]):
+            inside[k] = True
+            valley.append(near[k])
+            gap = np.minimum(gap, np.linalg.norm(places - places[k], axis=1))
+    return valley[1:]
 
 
 def _as_one(valley: Sequence[Minimum]) -> Minimum:

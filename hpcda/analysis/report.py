@@ -51,7 +51,8 @@ _CAPTIONS = {
     ),
     "Estimated path": (
         "The candidate's states with its own error bars (two standard deviations, no farther than the "
-        "bounds; none where the data leave a state open), the data, and, after the dotted line, what the "
+        "bounds; none where the data leave a state open, or where the notes say why there are none at all), "
+        "the data, and, after the dotted line, what the "
         "model predicts from the last estimated state, beside data that were kept back."
     ),
     "Final actions": "Actions at the last Rf, in rising order and counted, coloured by level.",

@@ -26,6 +26,7 @@ from hpcda.analysis.laplace import (
     NotAMinimumError,
     gaussian,
     mixture,
+    named,
     steps_of,
 )
 from hpcda.analysis.levels import VALLEY, Minimum, distinct_minima, in_valleys, parameter_scale
@@ -51,10 +52,10 @@ from hpcda.store.windows import StoredWindow
 from hpcda.words import counted
 
 Array = npt.NDArray[np.float64]
-NEAREST = 8
+NEAREST = 3
 """Points of a valley, the nearest first, that a further one is tried to be joined with by a straight path."""
 WALKS = 32
-"""Pairs of minima between which a curved valley is followed."""
+"""Pairs of minima between which a curved valley is looked for in vain."""
 
 
 def open_run(path: str | os.PathLike[str], problem: Problem | None = None) -> Run:
@@ -98,6 +99,8 @@ class Run:
         self._parts = 1
         self._gaussians: dict[int, Gaussian | str] = {}
         self._walks = 0
+        self._places: dict[int, Array] = {}
+        self._unit: Array | None = None
 
     def __repr__(self) -> str:
         header = self.file.header
@@ -150,7 +153,7 @@ class Run:
         minima, note = distinct_minima(self.file, self.outcome, self._mapping, self._parts)
         self._note(note)
         try:
-            found = in_valleys(minima, self._one_valley)
+            found = in_valleys(minima, self._one_valley, self._place)
             near = [m for m in found[1:] if not m.has_path and m.action - found[0].action <= VALLEY]
             if near and self._is_loose(found[0]):
                 self._note(
@@ -174,20 +177,30 @@ class Run:
         if not any(self._is_loose(minimum) for minimum in (valley[0], other)):
             return False
         rf, two = float(self.file.header.rf[-1]), self._flat_path(other)
-        scale = steps_of(self.problem, two)
-        points = [self._flat_path(point) for point in valley]
-        points.sort(key=lambda one: float(np.linalg.norm((one - two) / scale)))
-        if any(straight_valley(self._action, one, two, rf) for one in points[:NEAREST]):
+        here = self._place(other)
+        near = sorted(valley, key=lambda point: float(np.linalg.norm(self._place(point) - here)))[:NEAREST]
+        if any(straight_valley(self._action, self._flat_path(point), two, rf) for point in near):
             return True
-        one = points[0]
-        self._walks += 1
-        if self._walks > WALKS:
+        one = self._flat_path(near[0])
+        if self._walks >= WALKS:
             self._note(
                 f"more than {WALKS} pairs of minima may lie in one flat valley: those asked last are counted "
                 "apart"
             )
             return False
-        return one_valley(self._action, one, two, rf)
+        found = one_valley(self._action, one, two, rf)
+        self._walks += not found
+        return found
+
+    def _place(self, minimum: Minimum) -> Array:
+        """Parameters and initial states of a minimum in natural scales of the first one asked for."""
+        if minimum.start not in self._places:
+            path = self._flat_path(minimum)
+            if self._unit is None:
+                self._unit = steps_of(self.problem, path)
+            _, places = named(self.problem)
+            self._places[minimum.start] = (path / self._unit)[places]
+        return self._places[minimum.start]
 
     def _is_loose(self, minimum: Minimum) -> bool:
         """Whether something is open at a minimum."""

@@ -559,23 +559,24 @@ def test_curvature_that_is_lost_in_rounding(unit):
             model_error_weight=np.asarray(weights),
         )
 
-    def found(second, weights):
-        one = problem(second, weights)
-        states = [np.stack([DECAY * unit, 0.3 * DECAY * second], axis=1)]
-        return at(one, settled(one, [0.5], 1e4, states), 1e4)
+    known = problem(unit, [unit**-2] * 2)
+    states = [np.stack([DECAY * unit, 0.3 * DECAY * unit], axis=1)]
+    like = at(known, settled(known, [0.5], 1e4, states), 1e4)
 
-    like, wide = found(unit, [unit**-2] * 2), found(1e9 * unit, [unit**-2, (1e9 * unit) ** -2])
+    def found(weights):
+        """The Gaussian at the same path, y in units of 1e-9."""
+        one, path = problem(1e9 * unit, weights), like.path.copy()
+        path[1:-1:2] *= 1e9
+        action = Action(one)
+        _, _, values = action.derivatives(path, 1e4)
+        return gaussian(one, path, (action.sparsity.indptr, action.sparsity.indices, values))
+
+    wide, equal = found([unit**-2, (1e9 * unit) ** -2]), found([unit**-2] * 2)
     for one in (like, wide):
         assert one.unsure is None and one.lost < 1e-6
     assert wide.std[-1] == pytest.approx(like.std[-1], rel=1e-6)
     assert wide.lost == pytest.approx(like.lost, rel=1e-3)
-    equal = problem(1e9 * unit, [unit**-2] * 2)
-    path = like.path.copy()
-    path[1:-1:2] *= 1e9
-    action = Action(equal)
-    _, _, values = action.derivatives(path, 1e4)
-    far = gaussian(equal, path, (action.sparsity.indptr, action.sparsity.indices, values))
-    assert far.lost > RESOLVED and "lost in rounding" in far.unsure
+    assert equal.lost > RESOLVED and "lost in rounding" in equal.unsure
 
 
 def test_a_state_at_rest_is_not_open():

@@ -5,14 +5,25 @@ import math
 from collections import Counter
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from hpcda.action import Action
 from hpcda.annealing import Ladder
 from hpcda.annealing.lockstep import Lockstep
 from hpcda.search import WAYS, Conclusion, Level, Scene, conclude
-from hpcda.search.conclusion import EASY, EASY_PROBES, ENOUGH, MANY, PREDICTS, PROBES, SURE, TOGETHER
-from hpcda.search.evidence import FEW, NAMED, RIVAL, facts
+from hpcda.search.conclusion import (
+    EASY,
+    EASY_PROBES,
+    ENOUGH,
+    MANY,
+    PREDICTS,
+    PROBES,
+    SURE,
+    TOGETHER,
+    sentence_of,
+)
+from hpcda.search.evidence import DEVIATIONS, FEW, NAMED, RIVAL, facts
 from hpcda.search.obeyed import Equation, Obedience
 from tests.chance import generator
 from tests.oracles import ORACLES
