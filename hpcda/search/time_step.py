@@ -10,7 +10,10 @@ with J = ∂r/∂X (deferred correction: V. Pereyra, Numer. Math. 10, 316 (1967)
 425 (1978)).
 
 The shifts are told in posterior standard deviations, of A''⁻¹ for unknowns and √(n/2), n data values and
-priors, for the action. Unknowns at a bound stay there.
+priors, for the action. Unknowns at a bound stay there. Directions that the data leave open are held by a
+Gaussian of one natural scale (`hpcda.search.curvature`), so that the standard deviations of what moves with
+them are that wide. A point from which the action falls along one of them is no minimum; there the shift is not
+known.
 """
 
 from __future__ import annotations
@@ -22,12 +25,19 @@ from typing import Any
 import numpy as np
 
 from hpcda.action import Action
-from hpcda.action.blocks import blocks_of
+from hpcda.action.blocks import Csr
 from hpcda.action.rates import Rates
-from hpcda.linalg.blocktridiagonal import NotBlockTridiagonalError, NotPositiveDefiniteError
+from hpcda.linalg.blocktridiagonal import (
+    Factor,
+    NotBlockTridiagonalError,
+    NotPositiveDefiniteError,
+    lifted_cholesky,
+)
 from hpcda.problem import Array, Numbers, Problem
+from hpcda.search.curvature import DIRECTIONS, LEAST, Curvature, Mask, falls, moved, natural_scales
 from hpcda.search.local_errors import LocalErrors, StepUnknownError
 
+ACTION = "the action"
 LARGEST = 0.2
 """Largest shift, in standard deviations, that a step may cause."""
 AIM = 0.1
@@ -62,10 +72,10 @@ class StepShift:
     @property
     def largest(self) -> tuple[str, float]:
         """What moves most, and by how many standard deviations."""
-        moved = {"the action": abs(self.action) / self.scale}
-        moved |= {name: abs(shift) for name, shift in (self.parameters | self.states).items()}
-        name = max(moved, key=lambda one: moved[one])
-        return name, moved[name]
+        shifts = {ACTION: abs(self.action) / self.scale}
+        shifts |= {name: abs(shift) for name, shift in (self.parameters | self.states).items()}
+        name = max(shifts, key=lambda one: shifts[one])
+        return name, shifts[name]
 
     @property
     def fine(self) -> bool:
@@ -143,7 +153,8 @@ def told(record: Mapping[str, Any]) -> str:
     name = record["moves"]
     to = f" (to {record['estimates'][name]:.5g})" if name in record["estimates"] else ""
     moves = f"it moves {name} by {record['shift']:.2g} standard deviations{to}"
-    moves += f", the action by {record['action']:.2g}"
+    if name != ACTION:
+        moves += f", {ACTION} by {record['action']:.2g}"
     if not record["coarse"]:
         return f"fine enough: {moves}"
     left = "by its order" if record["left"] is None else f"{record['left']:.2g} there"
@@ -167,15 +178,10 @@ def step_shift(action: Action, path: Array, rf: float) -> StepShift:
     held = at_bound(problem, path)
     pull, squares = _pull(action, path, rf)
     pull[held] = 0.0
-    indptr, indices, values = action.hessian(path, rf)
-    rows = np.repeat(np.arange(problem.size), np.diff(indptr))
-    values = np.where(held[rows] | held[indices], (rows == indices).astype(float), values)
-    try:
-        factor = blocks_of(problem, (indptr, indices, values)).cholesky()
-    except (NotBlockTridiagonalError, NotPositiveDefiniteError) as error:
-        raise StepUnknownError(f"no error bars to compare it with: {error}") from None
-    shift = factor.solve(pull)
-    std = np.sqrt(factor.selected_inverse().variances)
+    scale = natural_scales(problem, path)
+    curvature, factor = _factored(problem, action.hessian(path, rf), scale, held)
+    shift = scale * curvature.solve(factor, scale * pull)
+    std = scale * np.sqrt(curvature.variances(factor))
     if not (np.isfinite(shift).all() and np.isfinite(squares)):
         raise StepUnknownError("the shift is not finite")
     relative = np.where(held, 0.0, shift / std)
@@ -193,6 +199,30 @@ def step_shift(action: Action, path: Array, rf: float) -> StepShift:
         path=shift,
         order=action.structure.scheme.order,
     )
+
+
+def _factored(problem: Problem, csr: Csr, scale: Array, held: Mask) -> tuple[Curvature, Factor]:
+    """The Hessian at a minimum in natural units, flat directions held, and its factor.
+
+    Raises:
+        StepUnknownError: The point is no minimum, or the Hessian cannot be factored.
+    """
+    try:
+        found = Curvature.of(problem, csr, scale, held)
+        lower, lift = lifted_cholesky(found.schur, LEAST, found.corner)
+    except (NotBlockTridiagonalError, NotPositiveDefiniteError) as error:
+        raise StepUnknownError(f"no error bars to compare it with: {error}") from None
+    factor = found.factor(lower)
+    chain, rest = found.lifted(DIRECTIONS)
+    shared = np.zeros((problem.size, 0 if lift is None else lift.directions.shape[1]))
+    if lift is not None:
+        shared[problem.offsets[-1] :] = lift.directions
+    flat = np.hstack([shared, chain])
+    _, moves = moved(found.solve(factor, flat), flat)
+    saddle = falls(csr, scale, np.where(held[:, None], 0.0, moves))
+    if saddle or any((one.curvatures < -LEAST).any() for one in rest):
+        raise StepUnknownError("the point is no minimum: the action falls along a direction from it")
+    return found, factor
 
 
 def operations(problem: Problem) -> float:
