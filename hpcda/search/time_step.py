@@ -12,8 +12,8 @@ with J = ∂r/∂X (deferred correction: V. Pereyra, Numer. Math. 10, 316 (1967)
 The shifts are told in posterior standard deviations, of A''⁻¹ for unknowns and √(n/2), n data values and
 priors, for the action. Unknowns at a bound stay there. Directions that the data leave open are held by a
 Gaussian of one natural scale (`hpcda.search.curvature`), so that the standard deviations of what moves with
-them are that wide. A point from which the action falls along one of them is no minimum; there the shift is not
-known.
+them are that wide. A point from which the action falls along one of them is no minimum; there the shift is
+not known.
 """
 
 from __future__ import annotations
@@ -59,6 +59,8 @@ class StepShift:
             deviations.
         path: ΔX, flat, shape (size,).
         order: Order of the discretization.
+        stiff: Whether the model is stiff: steps much longer than its fastest motion do not show the order,
+            and shifts of first order are no more than a sign that a step is too long.
     """
 
     action: float
@@ -68,6 +70,7 @@ class StepShift:
     states: dict[str, float]
     path: Array
     order: int
+    stiff: bool = False
 
     @property
     def largest(self) -> tuple[str, float]:
@@ -111,6 +114,7 @@ class TimeStep:
             order of the discretization alone.
         unknown: Why the shift is not known.
         lost: Whether it is not known because the path is far from any that the model follows.
+        stiff: Whether the model is stiff.
     """
 
     shift: StepShift | None = None
@@ -118,6 +122,7 @@ class TimeStep:
     left: StepShift | None = None
     unknown: str = ""
     lost: bool = False
+    stiff: bool = False
 
     @property
     def coarse(self) -> bool:
@@ -127,6 +132,8 @@ class TimeStep:
     @property
     def advice(self) -> str:
         """What to do where it is too coarse, as a sentence."""
+        if self.enough is None and self.stiff:
+            return "How many are enough is not known, as the model is stiff: take more until estimates stay."
         if self.enough is None:
             return 'How many are enough is not known: write steps_per_sample = "auto".'
         how = "by the order of the discretization" if self.left is None else "as a minimum there shows"
@@ -176,10 +183,13 @@ def step_shift(action: Action, path: Array, rf: float) -> StepShift:
     problem = action.problem
     refuse_large(problem)
     held = at_bound(problem, path)
-    pull, squares = _pull(action, path, rf)
+    pull, squares, stiff = _pull(action, path, rf)
     pull[held] = 0.0
     scale = natural_scales(problem, path)
-    curvature, factor = _factored(problem, action.hessian(path, rf), scale, held)
+    try:
+        curvature, factor = _factored(problem, action.hessian(path, rf), scale, held)
+    except StepUnknownError as error:
+        raise StepUnknownError(str(error), stiff) from None
     shift = scale * curvature.solve(factor, scale * pull)
     std = scale * np.sqrt(curvature.variances(factor))
     if not (np.isfinite(shift).all() and np.isfinite(squares)):
@@ -198,6 +208,7 @@ def step_shift(action: Action, path: Array, rf: float) -> StepShift:
         states={name: float(s) for name, s in zip(names, np.sqrt(square / times), strict=True)},
         path=shift,
         order=action.structure.scheme.order,
+        stiff=stiff,
     )
 
 
@@ -221,7 +232,7 @@ def _factored(problem: Problem, csr: Csr, scale: Array, held: Mask) -> tuple[Cur
     _, moves = moved(found.solve(factor, flat), flat)
     saddle = falls(csr, scale, np.where(held[:, None], 0.0, moves))
     if saddle or any((one.curvatures < -LEAST).any() for one in rest):
-        raise StepUnknownError("the point is no minimum: the action falls along a direction from it")
+        raise StepUnknownError("the path is no minimum: the action falls along a direction from it")
     return found, factor
 
 
@@ -247,14 +258,15 @@ def at_bound(problem: Problem, path: Array) -> Numbers:
     return (path <= lower + near) | (path >= upper - near)
 
 
-def _pull(action: Action, path: Array, rf: float) -> tuple[Array, float]:
-    """Minus the gradient of the action with r - τ in place of r, and by how much it is above the action."""
+def _pull(action: Action, path: Array, rf: float) -> tuple[Array, float, bool]:
+    """Minus the gradient of the action with r - τ in place of r, how far it is above the action, stiffness."""
     problem = action.problem
     rates = Rates(action.equations)
-    pull, squares = np.zeros(problem.size), 0.0
+    pull, squares, stiff = np.zeros(problem.size), 0.0, False
     weight = rf * problem.model_error_weight
     for number in range(len(problem.windows)):
         local = LocalErrors(action, rates, number, path)
+        stiff = stiff or local.stiff
         errors, entries, columns, widths = action.model_errors(number, path)
         precision = np.resize(weight, errors.shape[1])
         force = precision * local.values
@@ -263,4 +275,4 @@ def _pull(action: Action, path: Array, rf: float) -> tuple[Array, float]:
         pull += np.bincount(columns.ravel(), weights=products.ravel(), minlength=problem.size)
         places, slopes = local.gradient(precision * errors)
         pull += np.bincount(places, weights=slopes, minlength=problem.size)
-    return pull, squares
+    return pull, squares, stiff
