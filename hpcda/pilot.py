@@ -44,8 +44,8 @@ REMEDY = (
     "equations"
 )
 REMEDY_STIFF = (
-    "the model is stiff: its fastest motion is over long before a step is. Write a number, and take more until "
-    "the estimates stay, or put the balance of its fast states in place of their equations"
+    "the model is stiff: its fastest motion is over long before a step is. Write a number, and take more "
+    "until the estimates stay, or put the balance of its fast states in place of their equations"
 )
 ITERATIONS = 200
 """Most iterations of one of their rungs."""

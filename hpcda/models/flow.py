@@ -181,7 +181,7 @@ class Flow:
         tolerance: float = 1e-10,
         patience: Patience | None = None,
     ) -> Array:
-        """Where the model carries each point of a path by the time of the next one: `carry` without its count.
+        """Where the model carries each point of a path by the time of the next one (`carry`).
 
         Returns:
             Shape (N - 1, D): row n is where ``path[n]`` at ``t[n]`` comes to at ``t[n + 1]``; NaN where the

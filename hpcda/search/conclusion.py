@@ -142,9 +142,9 @@ class Conclusion(enum.Enum):
 
 
 ELSEWHERE = (
-    "The lowest level agrees with the data, but its time step is too coarse: the path is far from those of the "
-    "model's own flow, and where the level would lie under it is not known. Take more steps from sample to "
-    "sample (action.steps_per_sample), or a discretization of higher order."
+    "The lowest level agrees with the data, but its time step is too coarse: the path is far from those of "
+    "the model's own flow, and where the level would lie under it is not known. Take more steps from "
+    "sample to sample (action.steps_per_sample), or a discretization of higher order."
 )
 """What is said of too coarse a time step where the shift is not known."""
 

@@ -159,7 +159,7 @@ def time_step(action: Action, path: Array, rf: float) -> TimeStep | None:
         return TimeStep(unknown=str(error), lost=lost, stiff=error.stiff)
     if shift.fine:
         return TimeStep(shift)
-    found = enough(action, path, rf, shift)
-    if shift.stiff and found.left is None:
+    if shift.stiff:
         return TimeStep(unknown=STIFF, lost=True, stiff=True)
+    found = enough(action, path, rf, shift)
     return TimeStep(shift, found.factor * problem.steps_per_sample, found.left)

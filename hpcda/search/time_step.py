@@ -259,7 +259,7 @@ def at_bound(problem: Problem, path: Array) -> Numbers:
 
 
 def _pull(action: Action, path: Array, rf: float) -> tuple[Array, float, bool]:
-    """Minus the gradient of the action with r - τ in place of r, how far it is above the action, stiffness."""
+    """Minus the gradient of the action with r - τ in place of r, how far that is above it, stiffness."""
     problem = action.problem
     rates = Rates(action.equations)
     pull, squares, stiff = np.zeros(problem.size), 0.0, False

@@ -287,6 +287,7 @@ def test_a_flow_that_cannot_be_followed_is_told():
     found = finer.time_step(Action(problem), np.full(5, 3.0), 1.0)
     said, fact, sentence = judged(found)
     assert found.coarse and said is Conclusion.CONSISTENT_STEP_TOO_COARSE and sentence.endswith('"auto".')
+    assert "standard deviations" not in sentence
     assert fact["time step"] == "too coarse: the flow grows without bound within a single step"
 
 
