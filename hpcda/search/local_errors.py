@@ -232,8 +232,8 @@ class LocalErrors:
                 )
                 if course.end is End.LATE:
                     raise StepUnknownError(f"the flow of all steps takes more than {SECONDS:g} s")
-                many = course.steps > MANY * (len(window.t) - 1)
-                self.stiff = self.stiff or course.implicit or many
+                many = np.isfinite(course.states).all() and course.steps > MANY * (len(window.t) - 1)
+                self.stiff = bool(self.stiff or course.implicit or many)
                 cost += float(course.evaluations) * problem.dimension
                 points[j + 1][:, chosen] = course.states[chosen * span + j + 1].T
         self._cost = max(self._cost, cost)

@@ -12,8 +12,8 @@ with J = ∂r/∂X (deferred correction: V. Pereyra, Numer. Math. 10, 316 (1967)
 The shifts are told in posterior standard deviations, of A''⁻¹ for unknowns and √(n/2), n data values and
 priors, for the action. Unknowns at a bound stay there. Directions that the data leave open are held by a
 Gaussian of one natural scale (`hpcda.search.curvature`), so that the standard deviations of what moves with
-them are that wide. A point from which the action falls along one of them is no minimum; there the shift is
-not known.
+them are that wide; the minimum is not moved along them. A point from which the action falls along one of them
+is no minimum; there the shift is not known.
 """
 
 from __future__ import annotations
@@ -187,10 +187,12 @@ def step_shift(action: Action, path: Array, rf: float) -> StepShift:
     pull[held] = 0.0
     scale = natural_scales(problem, path)
     try:
-        curvature, factor = _factored(problem, action.hessian(path, rf), scale, held)
+        curvature, factor, flat, moves = _factored(problem, action.hessian(path, rf), scale, held)
     except StepUnknownError as error:
         raise StepUnknownError(str(error), stiff) from None
-    shift = scale * curvature.solve(factor, scale * pull)
+    natural = curvature.solve(factor, scale * pull)
+    # Movement along flat directions tells nothing; `moves` has the unit matrix as its product with `flat`.
+    shift = scale * (natural - moves @ (flat.T @ natural))
     std = scale * np.sqrt(curvature.variances(factor))
     if not (np.isfinite(shift).all() and np.isfinite(squares)):
         raise StepUnknownError("the shift is not finite")
@@ -212,8 +214,8 @@ def step_shift(action: Action, path: Array, rf: float) -> StepShift:
     )
 
 
-def _factored(problem: Problem, csr: Csr, scale: Array, held: Mask) -> tuple[Curvature, Factor]:
-    """The Hessian at a minimum in natural units, flat directions held, and its factor.
+def _factored(problem: Problem, csr: Csr, scale: Array, held: Mask) -> tuple[Curvature, Factor, Array, Array]:
+    """The Hessian at a minimum in natural units, its factor, flat directions, and the movement with each.
 
     Raises:
         StepUnknownError: The point is no minimum, or the Hessian cannot be factored.
@@ -233,7 +235,7 @@ def _factored(problem: Problem, csr: Csr, scale: Array, held: Mask) -> tuple[Cur
     saddle = falls(csr, scale, np.where(held[:, None], 0.0, moves))
     if saddle or any((one.curvatures < -LEAST).any() for one in rest):
         raise StepUnknownError("the path is no minimum: the action falls along a direction from it")
-    return found, factor
+    return found, factor, flat, moves
 
 
 def operations(problem: Problem) -> float:

@@ -478,6 +478,18 @@ def test_the_product_alone_is_told_of_a_flow():
     assert abs(told - fit.x[1]) < 0.1 * abs(path[-1] - fit.x[1])
 
 
+def test_a_jump_beside_an_open_parameter_moves_nothing():
+    """Below q = 0 nothing depends on q; a difference that crosses 0 meets the jump of the rate there."""
+    one, two = decay(["k"]), decay(["k", "q"])
+    model = replace(two.model, equations=lambda x, p: [-p.k * x.x + np.where(p.q < 0, 0.0, 1.0)])
+    path = minimum_at(Action(one), np.append(one.windows[0].data, 0.6), RF)
+    wanted = step_shift(Action(one), path, RF)
+    shift = step_shift(Action(replace(two, model=model)), np.append(path, -1e-6), RF)
+    assert abs(shift.parameters["q"]) < 1e-6
+    assert shift.parameters["k"] == pytest.approx(wanted.parameters["k"], rel=1e-2)
+    assert shift.action == pytest.approx(wanted.action, rel=1e-2)
+
+
 def test_a_saddle_has_no_error_bars():
     """The rate k² is 0 at k = 0, where decaying data pull k to either side."""
     problem = decay(["k"])
