@@ -5,13 +5,16 @@ A few starts climb the ladder at one step a sample. The lowest is compared with 
 of its estimates down to a tenth of their standard deviations. There it is minimised and compared again, until
 that is so. Where the comparison cannot be made (a step so coarse that there is no minimum, or that the flow
 grows without bound within it), and where the level does not agree with the data, starts climb anew at twice
-as many steps. All depends on the job and its seed alone.
+as many steps. Of stiff models the order tells nothing at steps longer than their fastest motion: there the
+steps are doubled too. All depends on the job and its seed alone.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 
@@ -36,23 +39,54 @@ ACCEPTED = 0.12
 """Shift, in standard deviations, at which a step is taken; the next one aims at a tenth."""
 BEGINNINGS = ("smoother", "quiet") * 4
 """Ways of the pilot's starts."""
+REMEDY = (
+    "write a number, or a discretization of higher order; where the flow cannot be followed, look at the "
+    "equations"
+)
+REMEDY_STIFF = (
+    "the model is stiff: its fastest motion is over long before a step is. Write a number, and take more "
+    "until the estimates stay, or put the balance of its fast states in place of their equations"
+)
 ITERATIONS = 200
 """Most iterations of one of their rungs."""
 
 
 @dataclass(frozen=True)
 class Tried:
-    """What one number of steps does to the pilot's estimates: the shift, or why it is not known."""
+    """What one number of steps does to the pilot's estimates: the shift, or why it is not known.
+
+    Attributes:
+        steps: The number.
+        shift: The shift.
+        unknown: Why it is not known.
+        stiff: Whether the model is known to be stiff.
+    """
 
     steps: int
     shift: StepShift | None
     unknown: str = ""
+    stiff: bool = False
 
-    def __str__(self) -> str:
+    @property
+    def enough(self) -> bool:
+        """Whether so many steps are enough."""
+        return self.shift is not None and self.shift.largest[1] <= ACCEPTED
+
+    @property
+    def found(self) -> str:
+        """The shift or the reason, for people."""
         if self.shift is None:
-            return f"{self.steps}: not known ({self.unknown})"
+            return f"not known ({self.unknown})"
+        if self.stiff and not self.enough:
+            return f"above {ACCEPTED:g} standard deviations (by how much is not known, as the model is stiff)"
         name, shift = self.shift.largest
-        return f"{self.steps}: {shift:.2g} standard deviations of {name}"
+        return f"{shift:.2g} standard deviations of {name}"
+
+
+def told(tried: Sequence[Tried]) -> str:
+    """All that were tried, for people; neighbors of which the same is said stand together."""
+    groups = [(found, list(group)) for found, group in groupby(tried, key=lambda one: one.found)]
+    return ", at ".join(f"{', '.join(str(one.steps) for one in group)}: {found}" for found, group in groups)
 
 
 @dataclass(frozen=True)
@@ -63,7 +97,7 @@ class Chosen:
     tried: tuple[Tried, ...]
 
     def __str__(self) -> str:
-        return f"{self.steps}, chosen by a pilot; the step's shift at {', at '.join(map(str, self.tried))}"
+        return f"{self.steps}, chosen by a pilot; the step's shift at {told(self.tried)}"
 
 
 class PilotTimeError(Exception):
@@ -99,22 +133,20 @@ def choose(job: Job, seconds: float = np.inf) -> Chosen:
         level = pilot.level(steps, level)
         found = pilot.compared(steps, level)
         tried.append(found)
-        if found.shift is None:
+        if found.enough:
+            return Chosen(steps, tuple(tried))
+        if found.shift is None or found.stiff:
             level = None
             if steps >= BLIND:
                 break
             steps *= 2
-        elif found.shift.largest[1] <= ACCEPTED:
-            return Chosen(steps, tuple(tried))
         else:
             steps *= int(np.ceil(found.shift.finer - 1e-9))
-    shown = ", at ".join(map(str, tried))
     raise InputError(
         Mistake(
             PLACE,
-            f'"auto" has found no number of steps; the step\'s shift at {shown}',
-            "write a number, or a discretization of higher order; where the flow cannot be followed, look at "
-            "the equations",
+            f'"auto" has found no number of steps; the step\'s shift at {told(tried)}',
+            REMEDY_STIFF if any(one.stiff for one in tried) else REMEDY,
         )
     )
 
@@ -172,9 +204,10 @@ class _Pilot:
         if level is None:
             return Tried(steps, None, "no start came to the end of the ladder")
         try:
-            return Tried(steps, step_shift(level.scene.action, level.path, self._rf))
+            shift = step_shift(level.scene.action, level.path, self._rf)
+            return Tried(steps, shift, stiff=shift.stiff)
         except StepUnknownError as error:
-            return Tried(steps, None, str(error))
+            return Tried(steps, None, str(error), error.stiff)
 
     @property
     def _rf(self) -> float:

@@ -14,7 +14,7 @@ Not every unknown has a Gaussian.
   whose volume takes the place of its factor in w_j, so that minima with other unknowns at bounds compare. For
   a Gaussian with one shared parameter at its bound all moments are exact; several are taken for independent
   of each other.
-- *Open.* Along a flat direction (`hpcda.analysis.curvature`) nothing but the bounds tells where the unknowns
+- *Open.* Along a flat direction (`hpcda.search.curvature`) nothing but the bounds tells where the unknowns
   are: those that move with it more than their own spread are open. In w_j and in the spread of the
   others each counts as a Gaussian of one natural scale.
 
@@ -29,15 +29,25 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import cho_solve, cholesky, solve_triangular
+from scipy.linalg import cho_solve, cholesky
 from scipy.sparse import csr_array
 
 from hpcda.action.blocks import Csr
 from hpcda.analysis.at_bound import one_sided
-from hpcda.analysis.curvature import HELD, LEAST, WIDE, Curvature, natural_scales
 from hpcda.analysis.levels import Minimum
 from hpcda.linalg.blocktridiagonal import Factor, lifted_cholesky
 from hpcda.problem import Problem
+from hpcda.search.curvature import (
+    DIRECTIONS,
+    HELD,
+    LEAST,
+    WIDE,
+    Curvature,
+    falls,
+    moved,
+    natural_scales,
+    rounding,
+)
 
 Array = npt.NDArray[np.float64]
 Signs = npt.NDArray[np.int8]
@@ -58,11 +68,8 @@ MOVED = 1e-2
 """Movement along a flat direction, in natural scales, that is none."""
 TOGETHER = 0.1
 """Movement along a flat direction, as part of its largest, of what is named with it."""
-DIRECTIONS = 32
-"""Flat directions of chains whose effect on all unknowns is computed; further ones stay at their times."""
 RESTING = 0.1
 """Least natural scale of a state, as part of that of one that moves over the width of its first guess."""
-UNIT_ROUNDOFF = float(np.finfo(np.float64).eps)
 RESOLVED = 0.01
 """Largest part of a variance's inverse that may be rounding of the Hessian's entries."""
 COUNTS = 0.01
@@ -280,38 +287,6 @@ def steps_of(problem: Problem, path: Array) -> Array:
     return np.maximum(natural_scales(problem, path), np.minimum(every, (upper - lower) / np.sqrt(12.0)))
 
 
-def falls(csr: Csr, scale: Array, moves: Array) -> bool:
-    """Whether the action falls along one of some directions.
-
-    By more than `LEAST` says is nothing, and by more than the rounding of the Hessian's entries may feign.
-
-    Args:
-        csr: The Hessian.
-        scale: Natural scales, shape (size,).
-        moves: The directions in natural units, shape (size, f).
-    """
-    steps = moves / np.maximum(np.abs(moves).max(axis=0, initial=0.0), 1e-300)
-    whole = csr_array((csr[2], csr[1], csr[0]), shape=(len(scale),) * 2)
-    steps = scale[:, None] * steps
-    curvature = np.sum(steps * (whole @ steps), axis=0)
-    return bool((curvature < -np.maximum(LEAST, 3.0 * rounding(whole, steps))).any())
-
-
-def rounding(matrix: csr_array, steps: Array) -> Array:
-    """Standard deviation of uᵀ H u when each entry of H is off by its last digit.
-
-    Args:
-        matrix: H, shape (size, size).
-        steps: Directions u, shape (size, m).
-
-    Returns:
-        Shape (m,).
-    """
-    squares = csr_array((matrix.data**2, matrix.indices, matrix.indptr), shape=matrix.shape)
-    size = np.sum(steps**2 * (squares @ steps**2), axis=0)
-    return np.asarray(UNIT_ROUNDOFF * np.sqrt(2.0 * size))
-
-
 def lost(problem: Problem, csr: Csr, scale: Array, found: Curvature, factor: Factor, kinds: Signs) -> float:
     """Part of the inverse variances of parameters and initial states that may be rounding; the largest.
 
@@ -409,24 +384,6 @@ class Border:
         whole = cholesky(precision, lower=True) if len(sides) else precision
         volume = float(law.log_volume.sum() - np.log(np.diagonal(lower)).sum())
         return cls(sides, whole, shift, reach, volume, flat)
-
-
-def moved(response: Array, flat: Array) -> tuple[Array, Array]:
-    """What of the spread of all unknowns is movement along some directions.
-
-    Args:
-        response: The covariance times the directions, shape (size, f).
-        flat: The directions, shape (size, f).
-
-    Returns:
-        The part of each variance, shape (size,), and the movement with each direction, the others held, shape
-        (size, f).
-    """
-    if not flat.shape[1]:
-        return np.zeros(len(flat)), flat
-    lower = cholesky(flat.T @ response, lower=True)
-    parts = solve_triangular(lower, response.T, lower=True)
-    return np.sum(parts**2, axis=0), solve_triangular(lower, parts, lower=True, trans="T").T
 
 
 def flats(problem: Problem, kinds: Signs, scale: Array, moves: Array) -> tuple[Flat, ...]:

@@ -181,7 +181,25 @@ class Flow:
         tolerance: float = 1e-10,
         patience: Patience | None = None,
     ) -> Array:
-        """Where the model carries each point of a path by the time of the next one.
+        """Where the model carries each point of a path by the time of the next one (`carry`).
+
+        Returns:
+            Shape (N - 1, D): row n is where ``path[n]`` at ``t[n]`` comes to at ``t[n + 1]``; NaN where the
+            states grow without bound, cannot be followed, or the time of `patience` was over.
+        """
+        return self.carry(path, t, parameters, series, tolerance=tolerance, patience=patience).states[1:]
+
+    def carry(
+        self,
+        path: npt.ArrayLike,
+        t: npt.ArrayLike,
+        parameters: Mapping[str, float],
+        series: npt.ArrayLike | None = None,
+        *,
+        tolerance: float = 1e-10,
+        patience: Patience | None = None,
+    ) -> Course:
+        """Carry each point of a path by the model to the time of the next one.
 
         Args:
             path: States at the times, shape (N, D).
@@ -192,14 +210,13 @@ class Flow:
             patience: Tells of a long run and ends it; `LIMIT` seconds where it is not given.
 
         Returns:
-            Shape (N - 1, D): row n is where ``path[n]`` at ``t[n]`` comes to at ``t[n + 1]``; NaN where the
+            A course whose row n + 1 is where ``path[n]`` at ``t[n]`` comes to at ``t[n + 1]``; NaN where the
             states grow without bound, cannot be followed, or the time of `patience` was over.
         """
         points = np.ascontiguousarray(path, dtype=np.float64)
         if points.ndim != 2 or points.shape[1] != self.model.dimension:
             raise ValueError(f"a path of shape {points.shape} for {self.model.dimension} states")
-        course = _Follow(self, points[0], points, t, parameters, series, tolerance, np.inf, patience).course()
-        return course.states[1:]
+        return _Follow(self, points[0], points, t, parameters, series, tolerance, np.inf, patience).course()
 
     def _traced(self) -> list[Any]:
         graph, model = self._graph, self.model

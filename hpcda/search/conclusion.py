@@ -146,6 +146,14 @@ class Conclusion(enum.Enum):
         return self is Conclusion.CONSISTENT_AND_STABLE
 
 
+ELSEWHERE = (
+    "The lowest level agrees with the data, but its time step is too coarse: the path is far from those of "
+    "the model's own flow, and where the level would lie under it is not known. Take more steps from "
+    "sample to sample (action.steps_per_sample), or a discretization of higher order."
+)
+"""What is said of too coarse a time step where the shift is not known."""
+
+
 def conclude(
     levels: Sequence[Level],
     tried: Mapping[str, int],
@@ -198,8 +206,9 @@ def sentence_of(conclusion: Conclusion, evidence: Evidence) -> str:
         sentence = UNTESTED
     if step is None or not step.coarse:
         return sentence
-    first = "" if conclusion is Conclusion.CONSISTENT_STEP_TOO_COARSE else "The time step is too coarse: "
-    return f"{sentence} {first}{step.advice}"
+    if conclusion is not Conclusion.CONSISTENT_STEP_TOO_COARSE:
+        return f"{sentence} The time step is too coarse: {step.advice}"
+    return f"{sentence if step.shift else ELSEWHERE} {step.advice}"
 
 
 def _judged(evidence: Evidence) -> Conclusion:

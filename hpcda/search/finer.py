@@ -17,12 +17,17 @@ from hpcda.annealing.lockstep import MOST_MEMORY, Lockstep, Settings, memory
 from hpcda.models.compile import vector_lanes
 from hpcda.problem import Array, Problem, Window
 from hpcda.search.local_errors import StepUnknownError, UnboundedFlowError
-from hpcda.search.time_step import StepShift, TimeStep, operations, step_shift
+from hpcda.search.time_step import LARGEST, StepShift, TimeStep, operations, step_shift
 
 RUNGS, ALPHA = 4, 10.0
 """Rungs that a path climbs at the finer step, the last one at its Rf, and the factor between them."""
 TRIES = 3
 """Numbers of steps that are tried, each from what the one before it has shown."""
+STIFF = (
+    f"to first order it moves the minimum by more than {LARGEST:g} standard deviations; how far is not known"
+)
+STIFF += ", as the model is stiff"
+"""Why the shift of a stiff model is not known."""
 MOST_OPERATIONS = 5e7
 """Operations of a factorization up to which a path is minimised at a finer step."""
 
@@ -150,8 +155,11 @@ def time_step(action: Action, path: Array, rf: float) -> TimeStep | None:
     try:
         shift = step_shift(action, path, rf)
     except StepUnknownError as error:
-        return TimeStep(unknown=str(error), lost=isinstance(error, UnboundedFlowError))
+        lost = isinstance(error, UnboundedFlowError)
+        return TimeStep(unknown=str(error), lost=lost, stiff=error.stiff)
     if shift.fine:
         return TimeStep(shift)
+    if shift.stiff:
+        return TimeStep(unknown=STIFF, lost=True, stiff=True)
     found = enough(action, path, rf, shift)
     return TimeStep(shift, found.factor * problem.steps_per_sample, found.left)

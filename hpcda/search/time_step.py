@@ -10,7 +10,10 @@ with J = ∂r/∂X (deferred correction: V. Pereyra, Numer. Math. 10, 316 (1967)
 425 (1978)).
 
 The shifts are told in posterior standard deviations, of A''⁻¹ for unknowns and √(n/2), n data values and
-priors, for the action. Unknowns at a bound stay there.
+priors, for the action. Unknowns at a bound stay there. Directions that the data leave open are held by a
+Gaussian of one natural scale (`hpcda.search.curvature`), so that the standard deviations of what moves with
+them are that wide; the minimum is not moved along them. A point from which the action falls along one of them
+is no minimum; there the shift is not known.
 """
 
 from __future__ import annotations
@@ -22,12 +25,19 @@ from typing import Any
 import numpy as np
 
 from hpcda.action import Action
-from hpcda.action.blocks import blocks_of
+from hpcda.action.blocks import Csr
 from hpcda.action.rates import Rates
-from hpcda.linalg.blocktridiagonal import NotBlockTridiagonalError, NotPositiveDefiniteError
+from hpcda.linalg.blocktridiagonal import (
+    Factor,
+    NotBlockTridiagonalError,
+    NotPositiveDefiniteError,
+    lifted_cholesky,
+)
 from hpcda.problem import Array, Numbers, Problem
+from hpcda.search.curvature import DIRECTIONS, LEAST, Curvature, Mask, falls, moved, natural_scales
 from hpcda.search.local_errors import LocalErrors, StepUnknownError
 
+ACTION = "the action"
 LARGEST = 0.2
 """Largest shift, in standard deviations, that a step may cause."""
 AIM = 0.1
@@ -49,6 +59,8 @@ class StepShift:
             deviations.
         path: ΔX, flat, shape (size,).
         order: Order of the discretization.
+        stiff: Whether the model is stiff: steps much longer than its fastest motion do not show the order,
+            and shifts of first order are no more than a sign that a step is too long.
     """
 
     action: float
@@ -58,14 +70,15 @@ class StepShift:
     states: dict[str, float]
     path: Array
     order: int
+    stiff: bool = False
 
     @property
     def largest(self) -> tuple[str, float]:
         """What moves most, and by how many standard deviations."""
-        moved = {"the action": abs(self.action) / self.scale}
-        moved |= {name: abs(shift) for name, shift in (self.parameters | self.states).items()}
-        name = max(moved, key=lambda one: moved[one])
-        return name, moved[name]
+        shifts = {ACTION: abs(self.action) / self.scale}
+        shifts |= {name: abs(shift) for name, shift in (self.parameters | self.states).items()}
+        name = max(shifts, key=lambda one: shifts[one])
+        return name, shifts[name]
 
     @property
     def fine(self) -> bool:
@@ -101,6 +114,7 @@ class TimeStep:
             order of the discretization alone.
         unknown: Why the shift is not known.
         lost: Whether it is not known because the path is far from any that the model follows.
+        stiff: Whether the model is stiff.
     """
 
     shift: StepShift | None = None
@@ -108,6 +122,7 @@ class TimeStep:
     left: StepShift | None = None
     unknown: str = ""
     lost: bool = False
+    stiff: bool = False
 
     @property
     def coarse(self) -> bool:
@@ -117,6 +132,8 @@ class TimeStep:
     @property
     def advice(self) -> str:
         """What to do where it is too coarse, as a sentence."""
+        if self.enough is None and self.stiff:
+            return "How many are enough is not known, as the model is stiff: take more until estimates stay."
         if self.enough is None:
             return 'How many are enough is not known: write steps_per_sample = "auto".'
         how = "by the order of the discretization" if self.left is None else "as a minimum there shows"
@@ -143,7 +160,8 @@ def told(record: Mapping[str, Any]) -> str:
     name = record["moves"]
     to = f" (to {record['estimates'][name]:.5g})" if name in record["estimates"] else ""
     moves = f"it moves {name} by {record['shift']:.2g} standard deviations{to}"
-    moves += f", the action by {record['action']:.2g}"
+    if name != ACTION:
+        moves += f", {ACTION} by {record['action']:.2g}"
     if not record["coarse"]:
         return f"fine enough: {moves}"
     left = "by its order" if record["left"] is None else f"{record['left']:.2g} there"
@@ -165,17 +183,17 @@ def step_shift(action: Action, path: Array, rf: float) -> StepShift:
     problem = action.problem
     refuse_large(problem)
     held = at_bound(problem, path)
-    pull, squares = _pull(action, path, rf)
+    pull, squares, stiff = _pull(action, path, rf)
     pull[held] = 0.0
-    indptr, indices, values = action.hessian(path, rf)
-    rows = np.repeat(np.arange(problem.size), np.diff(indptr))
-    values = np.where(held[rows] | held[indices], (rows == indices).astype(float), values)
+    scale = natural_scales(problem, path)
     try:
-        factor = blocks_of(problem, (indptr, indices, values)).cholesky()
-    except (NotBlockTridiagonalError, NotPositiveDefiniteError) as error:
-        raise StepUnknownError(f"no error bars to compare it with: {error}") from None
-    shift = factor.solve(pull)
-    std = np.sqrt(factor.selected_inverse().variances)
+        curvature, factor, flat, moves = _factored(problem, action.hessian(path, rf), scale, held)
+    except StepUnknownError as error:
+        raise StepUnknownError(str(error), stiff) from None
+    natural = curvature.solve(factor, scale * pull)
+    # Movement along flat directions tells nothing; `moves` has the unit matrix as its product with `flat`.
+    shift = scale * (natural - moves @ (flat.T @ natural))
+    std = scale * np.sqrt(curvature.variances(factor))
     if not (np.isfinite(shift).all() and np.isfinite(squares)):
         raise StepUnknownError("the shift is not finite")
     relative = np.where(held, 0.0, shift / std)
@@ -192,7 +210,32 @@ def step_shift(action: Action, path: Array, rf: float) -> StepShift:
         states={name: float(s) for name, s in zip(names, np.sqrt(square / times), strict=True)},
         path=shift,
         order=action.structure.scheme.order,
+        stiff=stiff,
     )
+
+
+def _factored(problem: Problem, csr: Csr, scale: Array, held: Mask) -> tuple[Curvature, Factor, Array, Array]:
+    """The Hessian at a minimum in natural units, its factor, flat directions, and the movement with each.
+
+    Raises:
+        StepUnknownError: The point is no minimum, or the Hessian cannot be factored.
+    """
+    try:
+        found = Curvature.of(problem, csr, scale, held)
+        lower, lift = lifted_cholesky(found.schur, LEAST, found.corner)
+    except (NotBlockTridiagonalError, NotPositiveDefiniteError) as error:
+        raise StepUnknownError(f"no error bars to compare it with: {error}") from None
+    factor = found.factor(lower)
+    chain, rest = found.lifted(DIRECTIONS)
+    shared = np.zeros((problem.size, 0 if lift is None else lift.directions.shape[1]))
+    if lift is not None:
+        shared[problem.offsets[-1] :] = lift.directions
+    flat = np.hstack([shared, chain])
+    _, moves = moved(found.solve(factor, flat), flat)
+    saddle = falls(csr, scale, np.where(held[:, None], 0.0, moves))
+    if saddle or any((one.curvatures < -LEAST).any() for one in rest):
+        raise StepUnknownError("the path is no minimum: the action falls along a direction from it")
+    return found, factor, flat, moves
 
 
 def operations(problem: Problem) -> float:
@@ -217,14 +260,15 @@ def at_bound(problem: Problem, path: Array) -> Numbers:
     return (path <= lower + near) | (path >= upper - near)
 
 
-def _pull(action: Action, path: Array, rf: float) -> tuple[Array, float]:
-    """Minus the gradient of the action with r - τ in place of r, and by how much it is above the action."""
+def _pull(action: Action, path: Array, rf: float) -> tuple[Array, float, bool]:
+    """Minus the gradient of the action with r - τ in place of r, how far that is above it, stiffness."""
     problem = action.problem
     rates = Rates(action.equations)
-    pull, squares = np.zeros(problem.size), 0.0
+    pull, squares, stiff = np.zeros(problem.size), 0.0, False
     weight = rf * problem.model_error_weight
     for number in range(len(problem.windows)):
         local = LocalErrors(action, rates, number, path)
+        stiff = stiff or local.stiff
         errors, entries, columns, widths = action.model_errors(number, path)
         precision = np.resize(weight, errors.shape[1])
         force = precision * local.values
@@ -233,4 +277,4 @@ def _pull(action: Action, path: Array, rf: float) -> tuple[Array, float]:
         pull += np.bincount(columns.ravel(), weights=products.ravel(), minlength=problem.size)
         places, slopes = local.gradient(precision * errors)
         pull += np.bincount(places, weights=slopes, minlength=problem.size)
-    return pull, squares
+    return pull, squares, stiff

@@ -92,6 +92,59 @@ def test_from_far_too_coarse_a_step():
     assert len(chosen.tried) > 2 and chosen.tried[-1].shift.largest[1] <= ACCEPTED
 
 
+def written(folder, text, **tables):
+    """A job whose model is written beside it."""
+    (folder / "m.py").write_text(text)
+    twin = {"dt": 0.2, "samples": 21, "observed": ["x"], "noise_std": 0.03, "seed": 1}
+    raw = {
+        "model": {"name": f"{folder / 'm.py'}:build"},
+        "twin": twin,
+        "action": {"steps_per_sample": "auto"},
+        "ladder": {"alpha": 4.0, "rf_max": 1e7},
+    }
+    for name, table in tables.items():
+        raw[name] = raw[name] | table
+    return load_job(raw)
+
+
+OPEN = """from hpcda import Model, Parameter, State
+
+def build():
+    return Model(
+        name="decay",
+        states=(State("x", range=(0, 3), initial=2.0),),
+        parameters=(Parameter("k", 1.0, range=(0.1, 2)), Parameter("q", 0.5, range=(0.1, 2))),
+        equations=lambda x, p: [-p.k * p.q * x.x],
+    )
+"""
+STIFF = """from hpcda import Model, State
+
+def build():
+    return Model(
+        name="follower",
+        states=(State("x", range=(0, 2), initial=1.0), State("y", range=(0, 2), initial=1.0)),
+        parameters=(),
+        equations=lambda x, p: [-1e6 * (x.x - x.y), -0.1 * x.y],
+    )
+"""
+
+
+def test_parameters_that_the_data_leave_open_do_not_stop_it(tmp_path):
+    """Of a rate k q only the product is determined; at dt = 0.2 one step is enough for that."""
+    estimated = {"parameters": {name: {"estimate": True} for name in "kq"}}
+    chosen = choose(written(tmp_path, OPEN, model=estimated))
+    assert chosen.steps == 1 and chosen.tried[0].shift.largest[1] <= ACCEPTED
+
+
+def test_a_stiff_model_is_refused_with_its_cause(tmp_path):
+    job = written(tmp_path, STIFF, twin={"dt": 1.0, "observed": ["x", "y"]})
+    with pytest.raises(InputError) as caught:
+        choose(job)
+    (mistake,) = caught.value.mistakes
+    assert "the model is stiff" in mistake.remedy and "auto" not in mistake.remedy
+    assert mistake.problem.count("how much is not known") <= 1
+
+
 def test_a_map_has_no_step():
     job = {
         "model": {"name": "henon"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import namedtuple
 from dataclasses import replace
 from functools import cache
 
@@ -11,6 +12,7 @@ import pytest
 from problems import SMALL, example, linear_problem
 from scipy.integrate import solve_ivp
 from scipy.linalg import expm, lstsq
+from scipy.optimize import least_squares
 
 from hpcda import Model, Parameter, State, Stimulus
 from hpcda.action import SCHEMES, Action
@@ -285,16 +287,130 @@ def test_a_flow_that_cannot_be_followed_is_told():
     found = finer.time_step(Action(problem), np.full(5, 3.0), 1.0)
     said, fact, sentence = judged(found)
     assert found.coarse and said is Conclusion.CONSISTENT_STEP_TOO_COARSE and sentence.endswith('"auto".')
+    assert "standard deviations" not in sentence
     assert fact["time step"] == "too coarse: the flow grows without bound within a single step"
 
 
-def test_a_flow_that_takes_too_long_is_told(monkeypatch):
+@pytest.mark.parametrize("scheme", FLOWS)
+def test_steps_that_follow_their_error_tell_the_same(monkeypatch, scheme):
+    action, path, shift = outbreak(scheme, 1 if scheme != "hermite-simpson" else 2)
     monkeypatch.setattr(local_errors, "MOST_SUBSTEPS", 4)
+    found = step_shift(action, path, RF)
+    assert not found.stiff and found.parameters == pytest.approx(shift.parameters, rel=1e-3)
+    np.testing.assert_allclose(found.path, shift.path, rtol=1e-3, atol=1e-4 * np.abs(shift.path).max())
+
+
+@pytest.mark.parametrize("varying", [False, True])
+@pytest.mark.parametrize("scheme", FLOWS)
+def test_they_know_stimuli_and_parameters_of_one_time(monkeypatch, scheme, varying):
+    """Neighboring intervals share a point, whose parameter moves in one of them alone."""
+    problem = linear_flow(scheme, varying)
+    action, path = Action(problem), generator(8).normal(0.0, 1.0, problem.size)
+    rates, number = Rates(action.equations), 1
+    usual = LocalErrors(action, rates, number, path)
+    multipliers = generator(9).normal(0.0, 1.0, usual.values.shape)
+    monkeypatch.setattr(local_errors, "MOST_SUBSTEPS", 4)
+    monkeypatch.setattr(local_errors, "SETTLED", 1e-12)
+    found = LocalErrors(action, rates, number, path)
+    np.testing.assert_allclose(found.values, usual.values, atol=1e-3 * np.abs(usual.values).max())
+    slopes = []
+    for one in (usual, found):
+        places, parts = one.gradient(multipliers)
+        slopes.append(np.bincount(places, weights=parts, minlength=problem.size))
+    np.testing.assert_allclose(slopes[1], slopes[0], atol=2e-3 * np.abs(slopes[0]).max())
+
+
+def test_a_flow_that_takes_too_long_is_told(monkeypatch):
+    monkeypatch.setattr(local_errors, "MOST_RATES", 4.0)
+    monkeypatch.setattr(local_errors, "MOST_FOLLOWED", 4.0)
     action, path, _ = outbreak("trapezoid", 1)
     found = finer.time_step(action, path, RF)
     said, fact, _ = judged(found)
     assert not found.coarse and said is Conclusion.CONSISTENT_AND_STABLE
-    assert fact["time step"].startswith("not known: the flow of a single step needs more than 4 substeps")
+    assert fact["time step"] == "not known: the flow of all steps would take too long"
+
+
+def robertson(x, p):
+    first, second, third = p.k1 * x.a, 3e7 * x.b**2, 1e4 * x.b * x.c
+    return [third - first, first - second - third, second]
+
+
+def kinetics(times, dt):
+    """Robertson's kinetics observed without noise, and SciPy's path of them."""
+    unit = (0.0, 1.0)
+    model = Model(
+        name="robertson",
+        states=(State("a", range=unit), State("b", range=(0, 1e-4)), State("c", range=unit)),
+        parameters=(Parameter("k1", 0.04),),
+        equations=robertson,
+    )
+    t = dt * np.arange(times)
+    path = solve_ivp(
+        lambda _, x: [
+            1e4 * x[1] * x[2] - 0.04 * x[0],
+            0.04 * x[0] - 3e7 * x[1] ** 2 - 1e4 * x[1] * x[2],
+            3e7 * x[1] ** 2,
+        ],
+        (0.0, t[-1]), [1.0, 0.0, 0.0], "Radau", t, rtol=1e-10, atol=1e-14,
+    ).y.T  # fmt: skip
+    data = path[:, ::2]
+    problem = Problem(
+        model=model,
+        discretization="trapezoid",
+        windows=(Window(t, data, np.full_like(data, 0.01), np.zeros((times, 0))),),
+        observed={"a": "a", "c": "c"},
+        parameters=(Estimated("k1", (0.0, 0.1), (-np.inf, np.inf)),),
+        state_start=np.array([unit, (0.0, 1e-4), unit]),
+        state_bounds=np.tile([-np.inf, np.inf], (3, 1)),
+        model_error_weight=np.array([1e3, 1e10, 1e3]),
+    )
+    return problem, path
+
+
+def test_local_errors_of_a_stiff_model():
+    """Against SciPy's implicit integrator, in the formula of the trapezoid rule."""
+    dt = 10.0
+    problem, path = kinetics(21, dt)
+    action = Action(problem)
+    found = LocalErrors(action, Rates(action.equations), 0, problem.join([path], np.array([0.04])))
+    assert found.stiff
+    rates = np.array([robertson(State3(*x), Known(0.04)) for x in path])
+    # The path is the flow's own: where it begins and where it is carried are its points.
+    wanted = np.diff(path, axis=0) - dt / 2 * (rates[1:] + rates[:-1])
+    np.testing.assert_allclose(found.values, wanted, atol=1e-5 * np.abs(wanted).max(axis=0).min())
+
+
+State3 = namedtuple("State3", "a b c")
+Known = namedtuple("Known", "k1")
+
+
+def test_a_stiff_model_is_not_told_what_first_order_does_not_tell():
+    """A state that follows another at once; under the trapezoid rule it overshoots from step to step."""
+    model = Model(
+        name="follower",
+        states=(State("x", range=(0, 2)), State("y", range=(0, 2))),
+        parameters=(),
+        equations=lambda x, p: [-1e6 * (x.x - x.y), -0.1 * x.y],
+    )
+    t = np.arange(21.0)
+    data = np.exp(-0.1 * t)[:, None] + 0.01 * generator(6).normal(size=(21, 2))
+    problem = Problem(
+        model=model,
+        discretization="trapezoid",
+        windows=(Window(t, data, np.full_like(data, 0.01), np.zeros((21, 0))),),
+        observed={"x": "x", "y": "y"},
+        state_start=np.tile([0.0, 2.0], (2, 1)),
+        state_bounds=np.tile([-np.inf, np.inf], (2, 1)),
+        model_error_weight=np.ones(2),
+    )
+    action = Action(problem)
+    path = minimum_at(action, np.ones(problem.size), 1e6)
+    found = finer.time_step(action, path, 1e6)
+    said, fact, sentence = judged(found)
+    assert found.stiff and "auto" not in sentence
+    assert "standard deviations" not in sentence
+    assert found.coarse and said is Conclusion.CONSISTENT_STEP_TOO_COARSE
+    assert "as the model is stiff" in fact["time step"] and "as the model is stiff" in sentence
 
 
 def test_a_path_that_is_too_large_is_told(monkeypatch):
@@ -304,18 +420,98 @@ def test_a_path_that_is_too_large_is_told(monkeypatch):
         step_shift(action, path, RF)
 
 
-def test_no_error_bars_no_shift():
-    """At a maximum of the action by a parameter the Hessian is not positive definite."""
-    problem = replace(
-        linear_flow("trapezoid"),
-        parameters=(),
-        fixed={"pull": 0.2},
-        windows=linear_flow("trapezoid").windows[:1],
+def decay(names, scheme="trapezoid", times=21, dt=0.4):
+    """Exponential decay at the rate that is the product of some parameters, observed with some noise."""
+
+    def equations(x, p):
+        return [-x.x * np.prod([getattr(p, name) for name in names])]
+
+    model = Model(
+        name="decay",
+        states=(State("x", range=(0, 3)),),
+        parameters=tuple(Parameter(name, 1.0, range=(0.1, 2)) for name in names),
+        equations=equations,
     )
-    window = replace(problem.windows[0], data=np.full_like(problem.windows[0].data, np.nan))
-    action = Action(replace(problem, windows=(window,)))
-    with pytest.raises(StepUnknownError, match="error bars"):
-        step_shift(action, np.zeros(problem.size), RF)
+    t = dt * np.arange(times)
+    data = 2.0 * np.exp(-0.6 * t)[:, None] + 0.003 * generator(4).normal(size=(times, 1))
+    return Problem(
+        model=model,
+        discretization=scheme,
+        windows=(Window(t, data, np.full_like(data, 0.003), np.zeros((times, 0))),),
+        observed={"x": "x"},
+        parameters=tuple(Estimated(name, (0.1, 2.0), (-np.inf, np.inf)) for name in names),
+        state_start=np.array([[0.0, 3.0]]),
+        state_bounds=np.array([[-np.inf, np.inf]]),
+        model_error_weight=np.ones(1),
+    )
+
+
+@pytest.mark.parametrize("scheme", FLOWS)
+def test_what_the_data_leave_open_does_not_hide_the_rest(scheme):
+    """Two factors of a rate: state, action, and their product are those of one parameter."""
+    one, two = decay(["k"], scheme), decay(["k", "q"], scheme)
+    action = Action(one)
+    path = minimum_at(action, one.join([one.windows[0].data], np.array([0.6])), RF)
+    wanted = step_shift(action, path, RF)
+    rate, factor = path[-1], 0.5
+    path = np.concatenate([path[:-1], [rate / factor, factor]])
+    shift = step_shift(Action(two), path, RF)
+    assert shift.action == pytest.approx(wanted.action, rel=1e-2)
+    assert shift.states["x"] == pytest.approx(wanted.states["x"], rel=1e-2)
+    k, q = shift.path[-2:]
+    assert k * factor + q * rate / factor == pytest.approx(wanted.path[-1], rel=1e-2)
+    # Its factors may lie anywhere, so that their shift is nothing.
+    assert max(abs(s) for s in shift.parameters.values()) < 0.05 * abs(wanted.parameters["k"]) + 1e-6
+
+
+def test_the_product_alone_is_told_of_a_flow():
+    """From a coarse step, that of SciPy's fit."""
+    one = decay(["k", "q"])
+    action = Action(one)
+    single = Action(decay(["k"]))
+    path = minimum_at(single, np.append(one.windows[0].data, 0.6), RF)
+    shift = step_shift(action, np.concatenate([path[:-1], [path[-1] / 0.5, 0.5]]), RF)
+    t, data = one.windows[0].t, one.windows[0].data[:, 0]
+    fit = least_squares(lambda v: (v[0] * np.exp(-v[1] * t) - data) / 0.003, [2.0, 0.6], xtol=1e-12)
+    told = shift.estimates["k"] * 0.5 + path[-1] / 0.5 * (shift.estimates["q"] - 0.5)
+    assert abs(path[-1] - fit.x[1]) > 1e-3
+    assert abs(told - fit.x[1]) < 0.1 * abs(path[-1] - fit.x[1])
+
+
+def test_a_jump_beside_an_open_parameter_moves_nothing():
+    """Below q = 0 nothing depends on q; a difference that crosses 0 meets the jump of the rate there."""
+    one, two = decay(["k"]), decay(["k", "q"])
+    model = replace(two.model, equations=lambda x, p: [-p.k * x.x + np.where(p.q < 0, 0.0, 1.0)])
+    path = minimum_at(Action(one), np.append(one.windows[0].data, 0.6), RF)
+    wanted = step_shift(Action(one), path, RF)
+    shift = step_shift(Action(replace(two, model=model)), np.append(path, -1e-6), RF)
+    assert abs(shift.parameters["q"]) < 1e-6
+    assert shift.parameters["k"] == pytest.approx(wanted.parameters["k"], rel=1e-2)
+    assert shift.action == pytest.approx(wanted.action, rel=1e-2)
+
+
+def test_a_saddle_has_no_error_bars():
+    """The rate k² is 0 at k = 0, where decaying data pull k to either side."""
+    problem = decay(["k"])
+    model = replace(problem.model, equations=lambda x, p: [-(p.k**2) * x.x])
+    action = Action(replace(problem, model=model))
+    # By symmetry no force acts on k there; the states minimise the action at k = 0.
+    still = Action(replace(problem, model=model, parameters=(), fixed={"k": 0.0}))
+    path = np.append(minimum_at(still, np.ones(21), RF), 0.0)
+    with pytest.raises(StepUnknownError, match="no minimum: the action falls"):
+        step_shift(action, path, RF)
+    found = finer.time_step(action, path, RF)
+    assert not found.coarse and facts_of(found).startswith("not known: the path is no minimum")
+
+
+def facts_of(step):
+    return judged(step)[1]["time step"]
+
+
+def test_where_only_the_action_could_move_it_is_said_once():
+    action, path, shift = outbreak("trapezoid", 20)
+    nothing = replace(shift, action=0.0, parameters={}, states={})
+    assert facts_of(TimeStep(nothing)) == "fine enough: it moves the action by 0 standard deviations"
 
 
 def test_a_map_has_no_step():

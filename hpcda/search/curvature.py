@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.linalg import cholesky, solve_triangular
 from scipy.sparse import csr_array, diags_array
 
 from hpcda.action.blocks import Csr, blocks_of
@@ -34,6 +35,9 @@ WIDE = 3.0
 """Natural scale over the width of the first guess, the estimate, or the range of a state along its path."""
 LEAST = 1.0
 """Curvature in natural units below which a direction is flat."""
+UNIT_ROUNDOFF = float(np.finfo(np.float64).eps)
+DIRECTIONS = 32
+"""Flat directions of chains whose effect on all unknowns is computed; further ones stay at their times."""
 HELD = 1e8
 """Curvature of an unknown that is held, in place of its own."""
 
@@ -172,3 +176,53 @@ class Curvature:
                 vector[self.rows(lift)] = direction
                 vectors.append(vector)
         return (np.stack(vectors, axis=1) if vectors else np.zeros((len(self.order), 0))), rest
+
+
+def moved(response: Array, flat: Array) -> tuple[Array, Array]:
+    """What of the spread of all unknowns is movement along some directions.
+
+    Args:
+        response: The covariance times the directions, shape (size, f).
+        flat: The directions, shape (size, f).
+
+    Returns:
+        The part of each variance, shape (size,), and the movement with each direction, the others held, shape
+        (size, f).
+    """
+    if not flat.shape[1]:
+        return np.zeros(len(flat)), flat
+    lower = cholesky(flat.T @ response, lower=True)
+    parts = solve_triangular(lower, response.T, lower=True)
+    return np.sum(parts**2, axis=0), solve_triangular(lower, parts, lower=True, trans="T").T
+
+
+def falls(csr: Csr, scale: Array, moves: Array) -> bool:
+    """Whether the action falls along one of some directions.
+
+    By more than `LEAST` says is nothing, and by more than the rounding of the Hessian's entries may feign.
+
+    Args:
+        csr: The Hessian.
+        scale: Natural scales, shape (size,).
+        moves: The directions in natural units, shape (size, f).
+    """
+    steps = moves / np.maximum(np.abs(moves).max(axis=0, initial=0.0), 1e-300)
+    whole = csr_array((csr[2], csr[1], csr[0]), shape=(len(scale),) * 2)
+    steps = scale[:, None] * steps
+    curvature = np.sum(steps * (whole @ steps), axis=0)
+    return bool((curvature < -np.maximum(LEAST, 3.0 * rounding(whole, steps))).any())
+
+
+def rounding(matrix: csr_array, steps: Array) -> Array:
+    """Standard deviation of uᵀ H u when each entry of H is off by its last digit.
+
+    Args:
+        matrix: H, shape (size, size).
+        steps: Directions u, shape (size, m).
+
+    Returns:
+        Shape (m,).
+    """
+    squares = csr_array((matrix.data**2, matrix.indices, matrix.indptr), shape=matrix.shape)
+    size = np.sum(steps**2 * (squares @ steps**2), axis=0)
+    return np.asarray(UNIT_ROUNDOFF * np.sqrt(2.0 * size))
