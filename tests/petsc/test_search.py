@@ -229,7 +229,7 @@ def test_what_merging_saves_is_told(tmp_path, quickly):
 
 
 UNFIT = {
-    "two samples": ([0.0, 2.0], [0.1, 1.8], "not_enough_measurements"),
+    "two samples": ([0.0, 2.0], [0.1, 1.8], "inconsistent"),
     "three gross values": (
         np.linspace(0.0, 6.0, 61),
         [-999.0 if k in (10, 30, 45) else 2.5 * np.exp(-0.08 * k) for k in range(61)],
