@@ -1,5 +1,5 @@
 /* Elementary functions of W numbers at once, from IEEE operations alone: the same bits on every processor with fused
-   multiply-add, at every width. Right to about two units in the last place. Included after lanes.h.
+   multiply-add, at every width. Right to less than three units in the last place. Included after lanes.h.
 
    Arguments are reduced as in W. J. Cody, W. Waite, Software Manual for the Elementary Functions, Prentice-Hall 1980;
    log follows P. T. P. Tang, ACM Trans. Math. Softw. 16, 378 (1990), in the form log(1 + f) = f - (f²/2 - s (f²/2 + R)),
