@@ -27,24 +27,16 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import LinAlgError, cholesky, eigh, solve_triangular
 
+from hpcda.linalg.elimination import NotPositiveDefiniteError, Pattern
+
 Array = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
 ROUNDING = 1e-14
 """Eigenvalues smaller than this part of the numbers that they are differences of are rounding alone."""
 
 
-class NotPositiveDefiniteError(Exception):
-    """The matrix is not positive definite.
-
-    Attributes:
-        chain: Chain in which the factorization broke down; None in the border.
-        block: Block of that chain.
-    """
-
-    def __init__(self, chain: int | None, block: int) -> None:
-        self.chain, self.block = chain, block
-        place = "the border" if chain is None else f"block {block} of chain {chain}"
-        super().__init__(f"the matrix is not positive definite: the factorization breaks down in {place}")
+def _broken(chain: int | None, block: int) -> NotPositiveDefiniteError:
+    return NotPositiveDefiniteError("the border" if chain is None else f"block {block} of chain {chain}")
 
 
 class NotBlockTridiagonalError(Exception):
@@ -377,11 +369,11 @@ def _cholesky(block: Array, chain: int | None, k: int) -> Array:
     if not len(block):
         return block
     if not np.isfinite(block).all():
-        raise NotPositiveDefiniteError(chain, k)
+        raise _broken(chain, k)
     try:
         lower: Array = cholesky(block, lower=True, check_finite=False)
     except LinAlgError:
-        raise NotPositiveDefiniteError(chain, k) from None
+        raise _broken(chain, k) from None
     return lower
 
 
