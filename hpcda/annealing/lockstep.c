@@ -24,6 +24,7 @@ typedef struct {
   const int *slot, *place, *place_last;   /* [entries] slots and where they stand in a front: those of the last point, with
                                          their places there; all others; the edges, where in the rows of the next point */
   const int *edge_row, *edge_column;  /* [edges] entries that couple a front's pivots with the next point */
+  const int *first;                   /* [span * block + block + shared + 1] columns at which the rows of a front begin */
   int entries_last;
   const double *lower, *upper, *scale, *metric;   /* [size] */
   const double *rf;                   /* [rungs] */
@@ -193,13 +194,14 @@ STAGE void eliminate(const Batch *B, const Stretch *s, int i, const Tick *tick, 
       if (any(B->open[f.first + j] == 0)) close_unknown(B, from, j, pivots, f.next, f.first);
   for (int k = inner; !f.last && k < B->entries; k++) f.edges[k - inner] = coupling[place[k]];
   for (int j = 0; j < pivots; j++) row[j][j] += B->open[f.first + j] * added(B, f.first + j, tick);
-  front_factor(row, from, pivots, f.next + P + 1, bad);
+  const int *first = f.last ? 0 : B->first;
+  front_eliminate(row, from, first, pivots, f.next + P + 1, bad);
   if (!f.last) {
     const Front g = front_of(B, s, i + 1, after);
     if (g.pivots > b) memset(after[b], 0, sizeof(vd) * (g.values + (size_t)g.pivots * (g.pivots + 1) / 2 - after[b]));
     if (P) memset(after[g.border], 0, sizeof(vd) * P * g.pivots);
-    front_schur(row + pivots, b, row + pivots, b, pivots, 0, after);
-    front_schur(row + f.border, P + 1, row + pivots, b, pivots, 1, after + g.border);
+    front_update(row + pivots, first + pivots, b, row + pivots, first + pivots, b, pivots, 0, after);
+    front_update(row + f.border, 0, P + 1, row + pivots, first + pivots, b, pivots, 1, after + g.border);
   }
   vd *corner[P + 1], *tail = B->step + B->size - P;
   for (int r = 0; r < P; r++) corner[r] = B->corner + r * P;

@@ -45,7 +45,7 @@ _NUMBERS = "value shift low high weight before length slope norm taken crossed c
 _Batch = struct(
     "Batch",
     (INT, "windows size block shared slots span entries edges rungs most capacity"),
-    (POINTER, "stretch slot place place_last edge_row edge_column"),
+    (POINTER, "stretch slot place place_last edge_row edge_column first"),
     (INT, "entries_last"),
     (POINTER, "lower upper scale metric rf prior prior_mean prior_weight"),
     (DOUBLE, "curvature tolerance decrement loose barrier longest cap"),
@@ -348,6 +348,7 @@ class Lockstep:
             "place": _places(entries, span * block, block),
             "place_last": _places(entries[:last], block, span * block),
             "edge_row": coupled[:, 1] - span * block, "edge_column": coupled[:, 2], "prior": prior[0],
+            "first": _begins(entries, span * block, block, shared),
         }  # fmt: skip
         doubles = {
             "lower": lower, "upper": upper, "scale": scale, "metric": 1.0 / scale**2, "rf": self.ladder.rf,
@@ -399,6 +400,16 @@ def _entries(structure: Structure) -> tuple[Numbers, int, int]:
         kinds[kind].append((slot, max(at, other), min(at, other)))
     first, rest, edges = kinds
     return np.array([*first, *rest, *edges], dtype=np.int64).reshape(-1, 3), len(first), len(edges)
+
+
+def _begins(entries: Numbers, pivots: int, block: int, shared: int) -> Numbers:
+    """First column of every row of a front that is not 0; the first point's rows hold what comes before."""
+    row, column = entries[:, 1], entries[:, 2]
+    first = np.zeros(pivots + block + shared + 1, dtype=np.int64)
+    first[block : pivots + block] = np.minimum(np.arange(block, pivots + block), pivots)
+    inside = row < pivots + block
+    np.minimum.at(first, row[inside], column[inside])
+    return first
 
 
 def _places(entries: Numbers, pivots: int, after: int) -> Numbers:

@@ -162,7 +162,7 @@ static void front_earlier(vd *const *row, vd *const *from, const int *first, int
 }
 
 /* Eliminate the pivots of a front with `rest` further rows; `bad`: lanes in which it is not positive definite. What the
-   rest rows hold before is in `from`, which may be `row`, and must be where `first` is given. */
+   rest rows hold before is in `from`, which may be `row`. */
 STAGE void front_eliminate(vd *const *row, vd *const *from, const int *first, int pivots, int rest, vl *bad) {
   const int all = pivots + rest;
   for (int panel = 0; panel < pivots; panel += PANEL) {
@@ -186,7 +186,7 @@ STAGE void front_eliminate(vd *const *row, vd *const *from, const int *first, in
         C = smaller(4, under - j);
         if (start >= j + C) continue;
         const int most = larger_of(larger_of(start, start_of(first, j, C)), panel);
-        below[R][C - 1](row + i, row + j, smaller(most, j), j, (panel || i < pivots ? row : from) + i);
+        below[R][C - 1](row + i, row + j, smaller(most, j), j, (i < pivots || start < panel ? row : from) + i);
       }
     }
   }
@@ -197,19 +197,19 @@ STAGE void front_factor(vd *const *row, vd *const *from, int pivots, int rest, v
 }
 
 /* Rows out = -A B', or, with `add`, out - A B': A the rows from `a`, B those from `b`; where they are the same, the lower
-   part. `first` is that of the rows of both, which are then the same. */
-STAGE void front_update(vd *const *a, int high, vd *const *b, int wide, const int *first, int pivots, int add,
-                        vd *const *out) {
+   part. `first_a`, `first_b`: the columns where these rows begin, or null. */
+STAGE void front_update(vd *const *a, const int *first_a, int high, vd *const *b, const int *first_b, int wide, int pivots,
+                        int add, vd *const *out) {
   const int own = a == b;
   for (int block = 0; block < wide; block += WIDTH)
     for (int piece = 0; piece < (pivots ? pivots : 1); piece += DEPTH) {
       const int stop = smaller(piece + DEPTH, pivots), end = smaller(block + WIDTH, wide);
       for (int i = own ? block : 0, R; i < high; i += R) {
         R = tile_rows(high - i);
-        const int start = start_of(first, i, R);
+        const int start = start_of(first_a, i, R);
         for (int j = block, C; j < end && (!own || j < i + R); j += C) {
           C = smaller(4, end - j);
-          const int k = larger_of(larger_of(start, start_of(first, j, C)), piece);
+          const int k = larger_of(larger_of(start, start_of(first_b, j, C)), piece);
           if (k >= stop && (add || piece)) continue;
           less[R][C - 1](a + i, b + j, smaller(k, stop), stop, add || piece ? out + i : 0, out + i, j, own ? i - j : 4);
         }
@@ -218,7 +218,7 @@ STAGE void front_update(vd *const *a, int high, vd *const *b, int wide, const in
 }
 
 STAGE void front_schur(vd *const *a, int high, vd *const *b, int wide, int pivots, int add, vd *const *out) {
-  front_update(a, high, b, wide, 0, pivots, add, out);
+  front_update(a, 0, high, b, 0, wide, pivots, add, out);
 }
 
 static inline vd front_dot(vd sum, const vd *a, const vd *y, int count) {

@@ -103,7 +103,7 @@ STAGE void tree_factorize(const Tree *T, const vd *values, const vd *diagonal, v
     front_eliminate(row, row, first, pivots, rest, bad);
     for (int l = 0; where && l < W; l++)
       if ((*bad)[l] && !before[l]) where[l] = f;
-    front_update(row + pivots, rest, row + pivots, rest, first + pivots, pivots,
+    front_update(row + pivots, first + pivots, rest, row + pivots, first + pivots, rest, pivots,
                  T->child_begin[f] < T->child_begin[f + 1], own);
     if (right) tree_forward(T, f, factor, right);
   }
