@@ -1,12 +1,12 @@
 """Orders of elimination of a sparse symmetric matrix, and the one with the least work.
 
-Counted are additions and multiplications, Σ c² + 2 c over the columns of the factor, c their entries below the
-diagonal, and `ENTRY` of them for every entry, which has to be moved through memory. Tried are
+Counted are additions and multiplications, Σ c² + 2 c over the columns of the factor, c their entries below
+the diagonal, and `ENTRY` of them for every entry, which has to be moved through memory. Tried are
 
 - the natural order, layer (time) after layer;
 - minimum degree (symbolic.c);
-- dissection: every h-th layer is kept for the end, what lies between is eliminated by minimum degree, then the
-  kept layers one after the other (one-way dissection: A. George, SIAM J. Numer. Anal. 17, 740, 1980).
+- dissection: every h-th layer is kept for the end, what lies between is eliminated by minimum degree, then
+  the kept layers one after the other (one-way dissection: A. George, SIAM J. Numer. Anal. 17, 740, 1980).
 
 Unknowns that many layers share come last. Lorenz 1996, trapezoid, 161 times (operations a factorization):
 

@@ -207,7 +207,7 @@ void postorder(int n, const int *parent, int *order, int *child, int *sibling) {
    it has all rows of that child, or the group is not larger than `most`: rows that begin later cost nothing. Smaller
    children follow where zeros that they bring cost less than a front of their own: `each` operations, and `moved` for
    each number that is left. The last `apart` columns stay by themselves. */
-void merge(int n, const int *parent, const int *below, int most, double each, double moved, int apart, int *group,
+void merge(int n, int most, double each, double moved, int apart, const int *parent, const int *below, int *group,
            int *pivots) {
   int *largest = malloc(sizeof(int) * (n + 1));
   for (int k = 0; k < n; k++) group[k] = k, pivots[k] = 1, largest[k] = -1;
@@ -215,7 +215,6 @@ void merge(int n, const int *parent, const int *below, int most, double each, do
     const int up = parent[k];
     if (up >= 0 && (largest[up] < 0 || below[k] >= below[largest[up]])) largest[up] = k;
   }
-  /* group[child] is set to the column that it joins; names are resolved at the end. */
   for (int k = 0; k < n; k++) {
     const int up = parent[k];
     if (up < 0 || (k < n - apart) != (up < n - apart)) continue;

@@ -129,10 +129,8 @@ class Tree:
             post = np.concatenate([post[inside], np.arange(size - apart, size, dtype=np.int32)])
         chosen = counted(chosen.name, pattern, chosen.order[post])
         group, pivots = np.empty(size, dtype=np.int32), np.empty(size, dtype=np.int32)
-        costs = (ctypes.c_double(EACH), ctypes.c_double(MOVED))
-        symbolic().merge(
-            size, address(chosen.parent), address(chosen.below), FRONT, *costs, apart, address(group), address(pivots)
-        )  # fmt: skip
+        arrays = map(address, (chosen.parent, chosen.below, group, pivots))
+        symbolic().merge(size, FRONT, ctypes.c_double(EACH), ctypes.c_double(MOVED), apart, *arrays)
         together = np.lexsort((np.arange(size), group))
         ends = np.flatnonzero(np.diff(group[together], append=-1)) + 1
         order = chosen.order[together]
@@ -153,14 +151,9 @@ class Tree:
         """The tables of tree.c."""
         return Tables.of(self)
 
-    @property
-    def kept(self) -> tuple[Index, Index]:
-        """(row, column) places, in the order, of the entries that the tables' `source` counts."""
-        return _lower(self.pattern, self.order)[:2]
-
 
 def _lower(pattern: Pattern, order: Ints) -> tuple[Index, Index, Index]:
-    """Places (row, column) of the permuted matrix's lower triangle, column after column, and their entries."""
+    """Places (row, column) of the permuted matrix's lower triangle, column by column, and their entries."""
     place = np.empty(pattern.size, dtype=np.int64)
     place[order] = np.arange(pattern.size)
     row, column = place[pattern.rows], place[pattern.indices]
@@ -249,7 +242,9 @@ class Tables:
             there = np.zeros(len(front.first), dtype=np.int64)
             if front.parent >= 0:
                 above = fronts[front.parent]
-                there[front.pivots :] = _local(front.rest, above.begin, above.begin + above.pivots, above.rest)
+                there[front.pivots :] = _local(
+                    front.rest, above.begin, above.begin + above.pivots, above.rest
+                )
             parent_row.append(there)
         update, left = _room(rest * (rest + 1) // 2, children)
         matrix_row, matrix_column, source = _lower(tree.pattern, tree.order)
@@ -291,7 +286,9 @@ def _room(sizes: Index, children: Sequence[Sequence[int]]) -> tuple[list[int], i
     at, end = [], 0
     for number, size in enumerate(int(size) for size in sizes):
         fitting = [(low, high) for low, high in free if high - low >= size]
-        low, high = min(fitting, key=lambda room: room[1] - room[0]) if fitting and size else (end, end + size)
+        low, high = (
+            min(fitting, key=lambda room: room[1] - room[0]) if fitting and size else (end, end + size)
+        )
         if fitting and size:
             free.remove((low, high))
             if high > low + size:
