@@ -116,7 +116,7 @@ class Native:
         self.tables = self._make_tables()
         self.windows = [
             self._make_window(window, first, end, priors)
-            for window, (first, end) in zip(problem.windows, pairwise(problem.offsets), strict=True)
+            for window, (first, end) in zip(problem.windows, pairwise(problem.layout.begins), strict=True)
         ]
         self.scratch: int = self.library.scratch(ctypes.byref(self.tables))
 
@@ -165,7 +165,7 @@ class Native:
         numbers = {
             "D": problem.dimension,
             "V": len(problem.varying),
-            "P": problem.shared,
+            "P": len(problem.seen),
             "L": len(problem.observed),
             "U": len(problem.model.stimuli) + len(problem.series),
             "C": len(problem.fixed),
@@ -237,7 +237,7 @@ def _model_function(problem: Problem) -> Callable[[Callable[[str, int], Symbol]]
     def function(given: Callable[[str, int], Symbol]) -> list[Any]:
         states = [given("v", i) for i in range(model.dimension)]
         p: dict[str, Any] = {}
-        for i, estimated in enumerate((*problem.varying, *problem.parameters)):
+        for i, estimated in enumerate((*problem.varying, *problem.seen)):
             p[estimated.name] = given("v", model.dimension + i)
         for i, name in enumerate(problem.fixed):
             p[name] = given("c", i)
@@ -266,14 +266,14 @@ def priors(problem: Problem) -> Priors:
     found: list[tuple[int, float, float]] = []
     for name, (mean, std) in problem.initial_prior.items():
         state = problem.model.state_names.index(name)
-        found += [(offset + state, mean, std) for offset in problem.offsets[:-1]]
+        found += [(begin + state, mean, std) for begin in problem.layout.begins[:-1]]
     for number, varying in enumerate(problem.varying):
         if varying.prior is not None:
-            for (first, end), _ in zip(pairwise(problem.offsets), problem.windows, strict=True):
-                places = range(first + problem.dimension + number, end, problem.block)
-                found += [(place, *varying.prior) for place in places]
-    for number, shared in enumerate(problem.parameters):
-        if shared.prior is not None:
-            found.append((problem.offsets[-1] + number, *shared.prior))
+            for window in range(len(problem.windows)):
+                places = problem.layout.points(window)[:, problem.dimension + number]
+                found += [(int(place), *varying.prior) for place in places]
+    for place, constant in enumerate(problem.constants, problem.layout.tail.start):
+        if constant.prior is not None:
+            found.append((place, *constant.prior))
     table = np.array(found, dtype=float).reshape(-1, 3)
     return table[:, 0].astype(np.int64), table[:, 1].copy(), 1.0 / table[:, 2] ** 2

@@ -31,7 +31,7 @@ class Rates:
         text = files("hpcda.action").joinpath("rates.c").read_text()
         self._library: Any = library("\n".join([prelude(LANES), equations.code, text]))
         self._constant = np.array(list(problem.fixed.values()), dtype=np.float64)
-        self._dimension, self._block = problem.dimension, problem.block
+        self._dimension, self._block = problem.dimension, problem.layout.block
 
     def __call__(self, x: Array, q: Array, p: Array, series: Array, t: Array) -> Array:
         """The rates.

@@ -6,8 +6,6 @@ walks of parameters, and (X - mean)/std of every prior.
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 
 from hpcda.action.action import Action
@@ -26,23 +24,22 @@ class Residuals:
     def __init__(self, action: Action) -> None:
         self.action = action
         problem, structure = action.problem, action.structure
-        local, last = structure.local, problem.offsets[-1]
         row_columns = [np.array([entry.column for entry in row]) for row in structure.rows]
         observed = np.array(action.observed.jacobian, dtype=np.int64).reshape(-1, 2)
         columns: list[Numbers] = []
         self._data: list[Numbers] = []
         self._walks: list[tuple[Numbers, float]] = []
-        for (offset, _), window in zip(pairwise(problem.offsets), problem.windows, strict=True):
+        for number, window in enumerate(problem.windows):
+            points = problem.layout.points(number)
             known = np.isfinite(window.data)
             self._data.append(known)
             for n, l in np.argwhere(known):  # noqa: E741
-                columns.append(offset + n * problem.block + observed[observed[:, 0] == l, 1])
-            for interval in range((window.times - 1) // structure.scheme.span):
-                base = offset + interval * structure.scheme.span * problem.block
-                columns += [np.where(c < local, base + c, last + c - local) for c in row_columns]
-            for number, varying in enumerate(problem.varying):
+                columns.append(points[n, 0] + observed[observed[:, 0] == l, 1])
+            for begin in points[: -1 : structure.scheme.span, 0]:
+                columns += [structure.places(problem, number, begin, c) for c in row_columns]
+            for column, varying in enumerate(problem.varying, problem.dimension):
                 if varying.walk_std is not None:
-                    at = offset + problem.dimension + number + problem.block * np.arange(window.times)
+                    at = points[:, column]
                     self._walks.append((at, 1.0 / (varying.walk_std * np.sqrt(window.dt))))
                     columns += list(np.stack([at[:-1], at[1:]], axis=1))
         columns += [np.array([index]) for index in action.priors[0]]
@@ -60,26 +57,15 @@ class Residuals:
         values, slopes = [], []
         observed = np.array(action.observed.jacobian, dtype=np.int64).reshape(-1, 2)
         walks = iter(self._walks)
-        begin, gradient, parts = action._pairs, np.empty(action.size), np.empty(3)
-        for number, (offset, _) in enumerate(pairwise(problem.offsets)):
-            window = problem.windows[number]
+        path = np.ascontiguousarray(path, dtype=np.float64)
+        gradient, parts = np.empty(action.size), np.empty(3)
+        for number, window in enumerate(problem.windows):
             intervals = (window.times - 1) // action.structure.scheme.span
             work, errors, entries = self._work[number]
             misfit = np.zeros((window.times, len(problem.observed)))
             slope = np.zeros((window.times, len(observed)))
-            action._window(
-                number,
-                path[offset:],
-                path[problem.offsets[-1] :],
-                rf,
-                1,
-                parts,
-                gradient,
-                offset,
-                begin,
-                work,
-                misfit,
-                slope,
+            action.evaluate_window(
+                number, path, rf, 1, parts, gradient, work=work, misfit=misfit, slopes=slope
             )
             known = self._data[number]
             values.append(misfit[known])

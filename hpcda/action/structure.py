@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -38,17 +38,17 @@ class Structure:
     """The tables of one problem's intervals.
 
     A local column of an interval is j · block + k for unknown k of its point j, and (m + 1) · block + k for
-    shared parameter k. A slot is (phase, lag, row, column): unknown `row` of the point at `phase` in its
-    interval with unknown `column` of the point `lag` later (lag 0: row ≤ column), or, lag -1, with shared
-    parameter `column`.
+    constant k of those that its window sees. A slot is (phase, lag, row, column): unknown `row` of the point
+    at `phase` in its interval with unknown `column` of the point `lag` later (lag 0: row ≤ column), or, lag
+    -1, with constant `column`.
     """
 
     def __init__(self, problem: Problem, scheme: Scheme, model: Traced, observed: Traced) -> None:
         self.scheme = scheme
         self.states = problem.dimension
         self.varying = len(problem.varying)
-        self.block = problem.block
-        self.shared = problem.shared
+        self.block = problem.layout.block
+        self.border = len(problem.seen)
         self.model = model
         self.local = (scheme.span + 1) * self.block
         self.rows = [self._row(k, a) for k in range(scheme.errors) for a in range(self.states)]
@@ -81,7 +81,7 @@ class Structure:
         """Local columns that the stages of a staged rule depend on."""
         own = range(self.block)
         following = range(self.block + self.states, 2 * self.block)
-        return [*own, *following, *range(self.local, self.local + self.shared)]
+        return [*own, *following, *range(self.local, self.local + self.border)]
 
     def _row(self, error: int, state: int) -> list[Entry]:
         scheme = self.scheme
@@ -118,6 +118,13 @@ class Structure:
         where = self._where(a, b)
         if where[0] >= 0:
             self._slots[where] = 0
+
+    def places(self, problem: Problem, window: int, begins: Any, columns: Numbers) -> Numbers:
+        """Indices in a flat path of the local columns of intervals that begin at `begins`."""
+        tail = problem.layout.tail.start + problem.layout.seen(window)
+        inner = columns < self.local
+        constant = tail[np.where(inner, 0, columns - self.local)] if len(tail) else 0
+        return np.where(inner, begins + columns, constant)
 
     def destination(self, a: int, b: int) -> int:
         """Offset from the interval's first value; or -1 - index in the shared parameters' triangle."""
@@ -266,26 +273,30 @@ class Sparsity:
     @staticmethod
     def of(problem: Problem, structure: Structure) -> Sparsity:
         """The sparsity of a problem's Hessian."""
-        shared, block, span = structure.shared, structure.block, structure.scheme.span
-        triangle = shared * (shared + 1) // 2
+        layout, block, span = problem.layout, structure.block, structure.scheme.span
+        constants = layout.constants
+        triangle = len(constants) * (len(constants) + 1) // 2
         where = np.array(structure.where, dtype=np.int64).reshape(-1, 4)
-        last = problem.offsets[-1]
+        last = layout.tail.start
         found: list[npt.NDArray[np.int64]] = []
         start = triangle
-        for (offset, _), window in zip(pairwise(problem.offsets), problem.windows, strict=True):
+        for window_number, window in enumerate(problem.windows):
+            offset, seen = layout.begins[window_number], layout.seen(window_number)
             points = np.arange(window.times)
             for number, (phase, lag, row, column) in enumerate(where):
                 at = points[phase::span]
                 at = at[at + max(lag, 0) < window.times]
                 if lag < 0:
-                    columns = np.full(len(at), last + column)
+                    columns = np.full(len(at), last + seen[column])
                 else:
                     columns = offset + (at + lag) * block + column
                 value = start + (at // span) * structure.slots + number
                 found.append(np.stack([offset + at * block + row, columns, value]))
             start += ((window.times - 1) // span + 1) * structure.slots
-        for column in range(shared):
-            for row in range(column + 1):
+        for column, one in enumerate(constants):
+            for row, other in enumerate(constants[: column + 1]):
+                if None not in (one.window, other.window) and one.window != other.window:
+                    continue
                 found.append(np.array([[last + row], [last + column], [column * (column + 1) // 2 + row]]))
         rows, columns, values = np.concatenate(found, axis=1)
         off = rows != columns

@@ -380,7 +380,7 @@ class Run:
         header = self.file.header
         same = (
             problem.model.state_names == header.state
-            and tuple(p.name for p in problem.parameters) == header.parameter
+            and tuple(constant.label for constant in problem.layout.constants) == header.parameter
             and tuple(window.times for window in problem.windows) == header.lengths
             and tuple(problem.observed) == header.observed
             and problem.discretization == header.discretization

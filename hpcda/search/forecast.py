@@ -57,13 +57,13 @@ class Forecast:
         self.equations = equations
         texts = [files("hpcda.search").joinpath(name).read_text() for name in SOURCES]
         self.library: Any = library("\n".join([prelude(lanes or vector_lanes()), equations.code, *texts]))
-        self.rows = problem.block + problem.shared
+        self.rows = problem.layout.block + len(problem.seen)
         self._entries = np.array(equations.model.jacobian, dtype=np.int64).reshape(-1, 2)
         self._constant = np.array(list(problem.fixed.values()), dtype=np.float64)
         self.sizes = _Sizes(
             D=problem.dimension,
             V=len(problem.varying),
-            P=problem.shared,
+            P=len(problem.seen),
             L=len(problem.observed),
             U=len(problem.model.stimuli) + len(problem.series),
             C=len(problem.fixed),

@@ -1,0 +1,6 @@
+"""The data-assimilation problem, and the layout of its unknowns in a flat path."""
+
+from hpcda.problem.layout import Array, Constant, Layout, Piece
+from hpcda.problem.problem import Beyond, Estimated, Numbers, Problem, Window
+
+__all__ = ["Array", "Beyond", "Constant", "Estimated", "Layout", "Numbers", "Piece", "Problem", "Window"]
