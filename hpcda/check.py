@@ -29,7 +29,7 @@ from hpcda.build import Built, build_problem, refuse_used
 from hpcda.build.weights import unlike
 from hpcda.errors import InputError, Mistake
 from hpcda.job import Job, load_job
-from hpcda.models.compile import kept, vector_lanes
+from hpcda.native.compile import kept, vector_lanes
 from hpcda.patience import FIRST_WORD, Patience, tell
 from hpcda.pilot import PilotTimeError, choose
 from hpcda.problem import Problem

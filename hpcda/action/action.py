@@ -18,7 +18,7 @@ import numpy as np
 
 from hpcda.action.native import DOUBLE, INT, POINTER, Equations, Native, Priors, address, priors
 from hpcda.action.structure import Sparsity
-from hpcda.models.kernels import Traced
+from hpcda.models.traced import Traced
 from hpcda.problem import Array, Layout, Numbers, Problem
 from hpcda.words import counted
 
@@ -85,7 +85,7 @@ class Action:
         self.equations = equations or Equations(problem)
         self.structure = self.equations.structure
         self.priors = priors(problem) if given is None else given
-        self._native = Native(self.equations, 1, [("hpcda.action", "single.c")], self.priors)
+        self._native = Native(self.equations, 1, "single.c", self.priors)
         self._call: Any = self._native.library.action
         self._call.argtypes = (*[POINTER] * 4, DOUBLE, INT, *[POINTER] * 8)
         self._call.restype = None

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import copy
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cached_property
-from importlib.resources import files
 from itertools import pairwise
 from typing import Any
 
@@ -15,10 +14,12 @@ import numpy as np
 from hpcda.action.discretizations import SCHEMES
 from hpcda.action.generate import first_derivatives
 from hpcda.action.structure import Structure
-from hpcda.models.compile import library
 from hpcda.models.expression import Expression
-from hpcda.models.kernels import Traced, prelude, source, trace
 from hpcda.models.trace import Symbol
+from hpcda.models.traced import Traced, trace
+from hpcda.native.compile import library
+from hpcda.native.kernels import source
+from hpcda.native.unit import unit
 from hpcda.problem import Array, Numbers, Problem, Window
 
 POINTER, INT, DOUBLE = ctypes.c_void_p, ctypes.c_int, ctypes.c_double
@@ -84,13 +85,11 @@ class Equations:
         return source(self.model, "model") + "\n" + source(self.observed, "observe")
 
 
-def code(equations: Equations, lanes: int, modules: Sequence[tuple[str, str]]) -> str:
-    """What is compiled for a problem, for `lanes` paths at once, with further C files (package, name)."""
-    texts = [files(package).joinpath(name).read_text() for package, name in modules]
-    assemble = files("hpcda.action").joinpath("assemble.c").read_text()
+def code(equations: Equations, lanes: int, name: str) -> str:
+    """What is compiled for a problem, for `lanes` paths at once, with a C file of `hpcda.native`."""
     structure = equations.structure
     derivatives = "" if lanes == 1 or structure.scheme.staged else first_derivatives(structure)
-    return "\n".join([prelude(lanes), equations.code, derivatives, assemble, *texts])
+    return unit(lanes, name, generated=[equations.code, derivatives])
 
 
 class Native:
@@ -99,18 +98,16 @@ class Native:
     Args:
         equations: The problem's equations.
         lanes: Paths that are evaluated together.
-        modules: Further C files, (package, name), included after assemble.c in this order.
+        name: C file of `hpcda.native` that is compiled with the kernels: single.c or climb.c.
         priors: Index of unknowns with a Gaussian prior, ascending, means, and one over the variances.
 
     Raises:
         CompilerError: No C compiler, or no place for compiled code.
     """
 
-    def __init__(
-        self, equations: Equations, lanes: int, modules: Sequence[tuple[str, str]], priors: Priors
-    ) -> None:
+    def __init__(self, equations: Equations, lanes: int, name: str, priors: Priors) -> None:
         self.equations, self.lanes = equations, lanes
-        self.library: Any = library(code(equations, lanes, modules))
+        self.library: Any = library(code(equations, lanes, name))
         self._keep: list[Numbers] = []
         problem = equations.problem
         self.tables = self._make_tables()

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcda.action.scheme import Scheme
-from hpcda.models.kernels import Traced
+from hpcda.models.traced import Traced
 from hpcda.problem import Numbers, Problem
 
 Ints = npt.NDArray[np.int32]

@@ -21,17 +21,13 @@ from hpcda.annealing.ladder import Ladder
 from hpcda.annealing.outcome import Outcome
 from hpcda.annealing.reasons import Reason
 from hpcda.annealing.scale import scales
-from hpcda.models.compile import vector_lanes
+from hpcda.native.compile import vector_lanes
 from hpcda.problem import Array, Numbers
 
 EMPTY, ACTIVE, ENDED = range(3)
 MOST_MEMORY = 2.0e9
 """Bytes above which blocks are so large that a sparse factorization does better."""
-SOURCES = (
-    ("hpcda.linalg", "front.c"),
-    ("hpcda.annealing", "lockstep.c"),
-    ("hpcda.annealing", "climb.c"),
-)
+SOURCE = "climb.c"
 
 _Stretch = struct("Stretch", (POINTER, "T w k"), (INT, "first"), (POINTER, "seen fronts rates lambda"))
 _Record = struct(
@@ -121,7 +117,7 @@ def memory(action: Action, lanes: int | None = None) -> float:
 
 def code_of(action: Action, lanes: int) -> str:
     """What is compiled for a lockstep."""
-    return code(action.equations, lanes, SOURCES)
+    return code(action.equations, lanes, SOURCE)
 
 
 def fits(action: Action) -> bool:
@@ -151,7 +147,7 @@ class Lockstep:
         if self.lanes & (self.lanes - 1):
             raise ValueError(f"{self.lanes} lanes: vectors have 1, 2, 4 or 8")
         self.settings = settings or Settings()
-        self._native = Native(action.equations, self.lanes, SOURCES, action.priors)
+        self._native = Native(action.equations, self.lanes, SOURCE, action.priors)
         self._climb: Any = self._native.library.climb
         self._begin: Any = self._native.library.begin_rung
         self._begin.argtypes = (POINTER, INT, DOUBLE)

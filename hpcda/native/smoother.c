@@ -1,7 +1,8 @@
-/* The ensemble Kalman filter and what its backward pass needs. Included after forecast.c.
+/* The ensemble Kalman filter and what its backward pass needs.
    Arrays [rows][G] of vectors hold members, G = members / W; K = D + V + P rows are a member. Sums over members are made
    in EIGHT strands, member m in strand m mod EIGHT, whatever W is. */
 
+#include "forecast.c"
 #include <stdint.h>
 
 typedef struct {

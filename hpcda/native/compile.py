@@ -1,8 +1,8 @@
 """Compile C code to a shared library that is kept on disk, once for all processes that want it.
 
-The file is named by a hash of the code, the compiler, its flags and the processor, so that a cache on a file
-system that different machines share never hands one machine the code of another. It appears under its name
-only when it is whole.
+The file is named by a hash of the code, all that it includes, the compiler, its flags and the processor, so
+that a cache on a file system that different machines share never hands one machine the code of another. It
+appears under its name only when it is whole.
 
 Code is compiled for the processor at hand, or for the instruction set that $HPCDA_MARCH names, such as
 x86-64-v2, x86-64-v3 or x86-64-v4. The compiler may not contract a * b + c, so that the numbers are the same
@@ -26,6 +26,7 @@ from functools import cache
 from pathlib import Path
 
 from hpcda.errors import CompilerError
+from hpcda.native.unit import included
 
 FLAGS = (
     "-O3",
@@ -184,7 +185,9 @@ def _flags() -> tuple[str, ...]:
 
 
 def _place(code: str) -> Path:
-    key = hashlib.sha256("\0".join([code, *compiler(), *_flags(), _machine()]).encode()).hexdigest()[:32]
+    texts = [part for file in sorted(included(code).items()) for part in file]
+    parts = [code, *texts, *compiler(), *_flags(), _machine()]
+    key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
     return cache_folder() / f"{key}.so"
 
 
@@ -202,6 +205,8 @@ def _compile(code: str, target: Path) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         text, binary = Path(folder) / "code.c", Path(folder) / "code.so"
         try:
+            for name, included_text in included(code).items():
+                (Path(folder) / name).write_text(included_text)
             text.write_text(code)
             run = subprocess.run(
                 [*compiler(), *_flags(), "-o", str(binary), str(text), "-lm"],

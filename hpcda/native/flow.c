@@ -2,6 +2,8 @@
    Included after the kernel model_values that the equations were turned into. Every sum has one order, and step sizes
    come from + - * / and sqrt alone, so that the same numbers come out on every processor. */
 
+#include "lanes.h"
+
 enum { REACHED, PAUSED, UNBOUND, STUCK, FAST, STIFF };
 
 #define WINDOW 1000   /* steps after which the pace is judged */

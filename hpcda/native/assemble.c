@@ -1,5 +1,8 @@
 /* The action of W paths at once, one a lane: value, gradient and upper triangle of the Hessian, interval by interval.
-   Included after the kernels model_* and observe_* that the equations were turned into. Tables: structure.py. */
+   Included by single.c and lockstep.c, after the kernels model_* and observe_* that the equations were turned into.
+   Tables: structure.py. */
+
+#include "lanes.h"
 
 typedef struct {
   int D, V, P, L, U, C;               /* states, parameters of one time, shared parameters, data, series, constants */

@@ -1,8 +1,10 @@
-/* Step control of every lane, and its way up the ladder. Included after lockstep.c.
+/* Step control of every lane, and its way up the ladder. 
 
    A shift of the Hessian, in units of the unknowns' natural sizes, keeps it positive definite and steps as long as the
    quadratic model can be trusted (Levenberg-Marquardt; Conn, Gould, Toint, Trust-Region Methods, SIAM 2000, chapter 6).
    A rung depends on the path and Rf it begins with, and on nothing else of what went before. */
+
+#include "lockstep.c"
 
 enum { EMPTY, ACTIVE, ENDED };
 enum { GRADIENT = 1, DECREMENT = 2, ESTIMATE = 3, ITERATIONS = -1, REGION = -3, LINEAR = -4, NON_FINITE = -5 };

@@ -1,5 +1,7 @@
 /* A function of the states at many times, one after the other. Included after the kernel observe_values. */
 
+#include "lanes.h"
+
 void at_each_time(int times, int states, int values, const double *x, double *out) {
   const double zero = 0;
   for (int n = 0; n < times; n++)

@@ -1,4 +1,6 @@
-/* The action of one path, all Hessian values kept. Included after assemble.c with W = 1. */
+/* The action of one path, all Hessian values kept. W = 1. */
+
+#include "assemble.c"
 
 /* parts: measurement, model (with rf), walks and priors. Adds to gradp and shared; sets the rest. */
 void action(const Tables *T, const Window *w, const vd *path, const vd *p, double rf, int want, double *parts, vd *grad,

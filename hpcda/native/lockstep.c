@@ -1,9 +1,12 @@
-/* Newton steps of W paths in lockstep, one a lane. Included after assemble.c and front.c; the driver is climb.c.
+/* Newton steps of W paths in lockstep, one a lane. Included by climb.c, the driver.
 
    The second derivatives are weighted by multipliers lambda that live beside the path: those that the linear model of
    the last step had, Rf s (r + J d), not Rf s r of the new path. Where Rf is large, r grows with the square of a step, and
    Rf r with it; the linear model's does not. At a minimum both are the same (the residuals as unknowns of their own,
    eliminated again: Albersmeyer & Diehl, SIAM J. Optim. 20, 1655 (2010)). */
+
+#include "assemble.c"
+#include "front.c"
 
 typedef struct {                      /* a window with its share of scratch */
   const Tables *T;

@@ -1,6 +1,8 @@
-/* Cholesky of a banded matrix with a border, and its triangular solves. Included after lanes.h.
+/* Cholesky of a banded matrix with a border, and its triangular solves.
    band [n][w]: column j of the lower triangle, from its diagonal down; border [p][n], corner [p][p] row by row. Every entry
    is the sum of its terms in the order of the columns, so that the bits do not depend on the processor. */
+
+#include "lanes.h"
 
 /* y[i] -= a x[i]. */
 static inline void less(double *restrict y, double a, const double *restrict x, int count) {

@@ -1,6 +1,8 @@
 /* Many members of a model from path point to path point, W at a time, one a lane.
    Included after the kernels model_* and observe_* that the equations were turned into. */
 
+#include "lanes.h"
+
 typedef struct {
   int D, V, P, L, U, C, map, slopes;  /* states, parameters of one time, shared, data, series, constants */
   const double *constant;             /* [C] */

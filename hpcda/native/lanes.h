@@ -2,6 +2,8 @@
    every processor gives the same bits: the compiler must not contract a * b + c (-ffp-contract=off); where one rounding
    pays, v_fma says so. Processors without fused multiply-add (x86-64-v2) round twice there. */
 
+#pragma once
+
 #include <math.h>
 #include <string.h>
 #include <stdlib.h>
