@@ -25,7 +25,8 @@ class Residuals:
         self.action = action
         problem, structure = action.problem, action.structure
         row_columns = [np.array([entry.column for entry in row]) for row in structure.rows]
-        observed = np.array(action.observed.jacobian, dtype=np.int64).reshape(-1, 2)
+        self._rows, variables = _slopes_of_a_time(action)
+        self._order = np.argsort(self._rows, kind="stable")
         columns: list[Numbers] = []
         self._data: list[Numbers] = []
         self._walks: list[tuple[Numbers, float]] = []
@@ -34,7 +35,7 @@ class Residuals:
             known = np.isfinite(window.data)
             self._data.append(known)
             for n, l in np.argwhere(known):  # noqa: E741
-                columns.append(points[n, 0] + observed[observed[:, 0] == l, 1])
+                columns.append(_places(action, number, points[n], variables[self._rows == l]))
             for begin in points[: -1 : structure.scheme.span, 0]:
                 columns += [structure.places(problem, number, begin, c) for c in row_columns]
             for column, varying in enumerate(problem.varying, problem.dimension):
@@ -55,7 +56,6 @@ class Residuals:
         root = np.sqrt(rf * np.resize(problem.model_error_weight, rows))
         widths = [len(row) for row in action.structure.rows]
         values, slopes = [], []
-        observed = np.array(action.observed.jacobian, dtype=np.int64).reshape(-1, 2)
         walks = iter(self._walks)
         path = np.ascontiguousarray(path, dtype=np.float64)
         gradient, parts = np.empty(action.size), np.empty(3)
@@ -63,13 +63,13 @@ class Residuals:
             intervals = (window.times - 1) // action.structure.scheme.span
             work, errors, entries = self._work[number]
             misfit = np.zeros((window.times, len(problem.observed)))
-            slope = np.zeros((window.times, len(observed)))
+            slope = np.zeros((window.times, len(self._rows)))
             action.evaluate_window(
                 number, path, rf, 1, parts, gradient, work=work, misfit=misfit, slopes=slope
             )
             known = self._data[number]
             values.append(misfit[known])
-            slopes.append(slope[known[:, observed[:, 0]]])
+            slopes.append(slope[:, self._order][known[:, self._rows[self._order]]])
             values.append((errors.reshape(intervals, -1) * root).ravel())
             slopes.append((entries.reshape(intervals, -1) * np.repeat(root, widths)).ravel())
             for _ in (q for q in problem.varying if q.walk_std is not None):
@@ -80,3 +80,21 @@ class Residuals:
         values.append(np.sqrt(weights) * (path[indices] - means))
         slopes.append(np.sqrt(weights))
         return np.concatenate(values), np.concatenate(slopes)
+
+
+def _slopes_of_a_time(action: Action) -> tuple[Numbers, Numbers]:
+    """Measured quantity and variable of every derivative of a misfit at one time, as assemble.c has them."""
+    equations = action.equations
+    with_cost = {cost.row for cost in equations.costs}
+    pairs = [(-1 if row in with_cost else row, variable) for row, variable in equations.observed.jacobian]
+    pairs += [(cost.row, variable) for cost in equations.costs for _, variable in cost.residual.jacobian]
+    table = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    return table[:, 0], table[:, 1]
+
+
+def _places(action: Action, window: int, point: Numbers, variables: Numbers) -> Numbers:
+    """Indices in a flat path of variables of the kernels at a point, whose unknowns are at `point`."""
+    layout = action.problem.layout
+    tail = layout.tail.start + layout.seen(window)
+    every = np.concatenate([point, tail])
+    return every[variables]

@@ -9,7 +9,7 @@ matrix.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hpcda.action.costs import Cost
 from hpcda.action.scheme import Scheme
 from hpcda.models.traced import Traced
 from hpcda.problem import Numbers, Problem
@@ -43,7 +44,9 @@ class Structure:
     -1, with constant `column`.
     """
 
-    def __init__(self, problem: Problem, scheme: Scheme, model: Traced, observed: Traced) -> None:
+    def __init__(
+        self, problem: Problem, scheme: Scheme, model: Traced, observed: Traced, costs: Sequence[Cost] = ()
+    ) -> None:
         self.scheme = scheme
         self.states = problem.dimension
         self.varying = len(problem.varying)
@@ -53,7 +56,9 @@ class Structure:
         self.local = (scheme.span + 1) * self.block
         self.rows = [self._row(k, a) for k in range(scheme.errors) for a in range(self.states)]
         self._slots: dict[Where, int] = {}
-        self._collect(observed)
+        self._observed = _observed_pairs(observed)
+        self._second = observed.hessian, [pair for cost in costs for pair in cost.share.hessian]
+        self._collect()
         self.where = sorted(self._slots)
         self._slots = {where: number for number, where in enumerate(self.where)}
 
@@ -135,7 +140,7 @@ class Structure:
         later = self.slots if a // self.block == self.scheme.span else 0
         return later + self._slots[phase, lag, row, column]
 
-    def _collect(self, observed: Traced) -> None:
+    def _collect(self) -> None:
         span = self.scheme.span
         for row in self.rows:
             for i, left in enumerate(row):
@@ -150,16 +155,14 @@ class Structure:
                 self._need(base + k, base + k)
             for k in range(self.states, self.block):
                 self._need(base + k, base + self.block + k)
-            for k, l in self._observed_pairs(observed):  # noqa: E741
-                self._need(base + k, base + l)
+            for k, l in (*self._observed, *self._second[0], *self._second[1]):  # noqa: E741
+                self._need(self._seen_at(phase, k), self._seen_at(phase, l))
 
-    @staticmethod
-    def _observed_pairs(observed: Traced) -> set[tuple[int, int]]:
-        pairs = {(k, l) for k, l in observed.hessian}  # noqa: C416, E741
-        by_row: dict[int, list[int]] = defaultdict(list)
-        for row, variable in observed.jacobian:
-            by_row[row].append(variable)
-        return pairs | {(k, l) for row in by_row.values() for k in row for l in row if l <= k}  # noqa: E741
+    def _seen_at(self, phase: int, variable: int) -> int:
+        """Local column of a variable of what is measured at the point `phase` of an interval."""
+        if variable >= self.block:
+            return self.local + variable - self.block
+        return phase * self.block + variable
 
     def _spread_pairs(self) -> list[list[tuple[int, float, int, int]]]:
         """For each phase (stages that are points) or stage: (Hessian entry, coefficient, column, column)."""
@@ -231,6 +234,9 @@ class Structure:
             "spread_weight": np.array([item[1] for item in spread], dtype=float),
             "spread_dest": _ints(item[2] for item in spread),
             "diagonal": self._diagonal(),
+            "seen_products": self._seen_places(self._observed),
+            "seen_second": self._seen_places(self._second[0]),
+            "cost_dest": self._seen_places(self._second[1]),
             "beside": _ints(
                 self._slots[phase, 1, k, k]
                 for phase in range(self.scheme.span)
@@ -240,12 +246,31 @@ class Structure:
             "active_dest": _ints(staged),
         }
 
+    def _seen_places(self, pairs: Sequence[tuple[int, int]]) -> Ints:
+        """For each phase where second derivatives of what is measured go."""
+        return _ints(
+            self.destination(self._seen_at(phase, k), self._seen_at(phase, l))
+            for phase in range(self.scheme.span)
+            for k, l in pairs  # noqa: E741
+        )
+
     def _diagonal(self) -> Ints:
         table = np.full((self.scheme.span, self.block, self.block), -1, dtype=np.int32)
         for number, (phase, lag, row, column) in enumerate(self.where):
             if lag == 0:
                 table[phase, row, column] = table[phase, column, row] = number
         return table.ravel()
+
+
+def _observed_pairs(observed: Traced) -> list[tuple[int, int]]:
+    """Variables of every product of two slopes of one measured quantity, as assemble.c goes through them."""
+    entries = observed.jacobian
+    return [
+        (variable, other)
+        for e, (row, variable) in enumerate(entries)
+        for other_row, other in entries[e:]
+        if other_row == row
+    ]
 
 
 def _ints(values: object) -> Ints:

@@ -5,6 +5,7 @@ Where each unknown stands in a flat path is said by `hpcda.problem.layout`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -31,7 +32,8 @@ class Window:
     Attributes:
         t: Times of the path points, shape (N,), in the model's time unit.
         data: Measured values y_l(n), shape (N, L); NaN where nothing is measured.
-        noise_std: Standard deviation of the noise of each value, shape (N, L), in the unit of the data.
+        noise_std: Standard deviation of the noise of each value, shape (N, L), in the unit of the data; for
+            other than Gaussian noise its scale, see `Loss.scaled`.
         series: Known time series at the path points, shape (N, U): the stimuli in the model's order, then the
             fixed parameters that the data give as functions of time, in the order of `Problem.series`.
     """
@@ -96,6 +98,21 @@ class Estimated:
 
 
 @dataclass(frozen=True)
+class Noise:
+    """How a measured quantity is noisy, where it is not Gaussian of known width.
+
+    Attributes:
+        loss: Name of its loss, see `hpcda.action.losses`.
+        options: The loss's options by name, all of them.
+        scale: Name of the estimated parameter that is the scale of the noise; None where the data tell it.
+    """
+
+    loss: str
+    options: Mapping[str, float] = field(default_factory=dict)
+    scale: str | None = None
+
+
+@dataclass(frozen=True)
 class Problem:
     """Everything the action is made of.
 
@@ -103,7 +120,10 @@ class Problem:
         model: The model.
         discretization: "trapezoid", "hermite-simpson", "implicit-midpoint", "rk4" or "map".
         windows: The windows of data.
-        observed: Name of each of the L measured quantities -> expression of the states ("x0", "x0**2 + x1").
+        observed: Name of each of the L measured quantities -> expression of states and parameters ("x0",
+            "gain * x0**2 + offset").
+        noise: Measured quantity -> its noise, where that is not Gaussian with the standard deviations of the
+            windows.
         parameters: Estimated parameters that hold at all times, of all windows or of one each.
         varying: Estimated parameters that belong to one time of one window (V of them).
         fixed: Value of every parameter that is constant and not estimated.
@@ -119,6 +139,7 @@ class Problem:
     discretization: str
     windows: tuple[Window, ...]
     observed: dict[str, str]
+    noise: dict[str, Noise] = field(default_factory=dict)
     parameters: tuple[Estimated, ...] = ()
     varying: tuple[Estimated, ...] = ()
     fixed: dict[str, float] = field(default_factory=dict)
