@@ -22,7 +22,7 @@ from hpcda.annealing import Ladder, Reason
 from hpcda.annealing.lockstep import Lockstep, Reached, Settings
 from hpcda.problem import Array, Problem
 from hpcda.search.scene import Scene
-from hpcda.search.ways.way import centre_and_spread, log_uniform
+from hpcda.search.way import centre_and_spread, log_uniform
 
 RATIO = 8.0
 """About the ratio of Rf of neighbouring rungs."""

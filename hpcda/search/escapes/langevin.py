@@ -22,9 +22,9 @@ from hpcda.annealing.scale import scales
 from hpcda.linalg.banded import Banded
 from hpcda.linalg.blocktridiagonal import NotPositiveDefiniteError
 from hpcda.problem import Array, Problem
-from hpcda.search.escapes.escape import Escape
+from hpcda.search.escape import Escape
 from hpcda.search.scene import Scene
-from hpcda.search.ways.way import log_uniform
+from hpcda.search.way import log_uniform
 
 RUNGS = (0.2, 0.325)
 """Shares of the ladder between which the kick's rung lies."""
@@ -74,6 +74,7 @@ def _memory(problem: Problem) -> float:
     return 3.0 * 8.0 * problem.size * (3.0 * problem.layout.block + len(problem.constants))
 
 
-LANGEVIN = Escape(
-    "langevin", "kicks of a noise-driven equation in path space at a small Rf", 1, _path, memory=_memory
-)
+ESCAPE = Escape(
+    "langevin", "kicks of a noise-driven equation in path space at a small Rf", 1, _path, memory=_memory,
+    weight=1.0, place=30,
+)  # fmt: skip

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hpcda.problem import Array
-from hpcda.search.escapes.escape import Escape
+from hpcda.search.escape import Escape
 from hpcda.search.scene import Scene
 
 RUNG = 0.4
@@ -35,4 +35,4 @@ def _path(scene: Scene, minima: Sequence[Array], rng: np.random.Generator) -> tu
     return np.concatenate([joined.ravel(), parameters]), scene.rung(RUNG)
 
 
-SPLICE = Escape("splice", "two minima are cut in time and joined", 2, _path)
+ESCAPE = Escape("splice", "two minima are cut in time and joined", 2, _path, weight=2.0, place=20)

@@ -16,8 +16,8 @@ import numpy as np
 from hpcda.problem import Array, Problem
 from hpcda.search.beam import Beam, lowest
 from hpcda.search.scene import Scene
-from hpcda.search.ways.smoother import SMOOTHER
-from hpcda.search.ways.way import Way
+from hpcda.search.way import Way
+from hpcda.search.ways.smoother import WAY as SMOOTHER
 
 DATA = 6.0, 12.0
 """Data values of the first stretch for each of its D + V + P unknown numbers, drawn evenly."""
@@ -107,7 +107,7 @@ def _memory(problem: Problem) -> float:
     return SMOOTHER.memory(problem) + factors
 
 
-GROWN = Way(
+WAY = Way(
     "grown", "a short stretch of the data is solved and grows to the whole", _path, shares=(0.65,),
-    memory=_memory, steps=STEPS,
+    memory=_memory, steps=STEPS, place=50,
 )  # fmt: skip

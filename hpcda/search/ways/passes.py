@@ -26,8 +26,8 @@ import numpy as np
 from hpcda.problem import Array
 from hpcda.search.scene import Scene
 from hpcda.search.smoother import Filtered
+from hpcda.search.way import Way, log_uniform
 from hpcda.search.ways.smoother import backward, first_members, hops_of, memory, reach_of, shared_rows
-from hpcda.search.ways.way import Way, log_uniform
 
 WORK, MOST = 2.7e8, 400
 """Work of all passes, see `Passes.work`, and their number: beyond either no run begins."""
@@ -196,7 +196,7 @@ def _path(scene: Scene, rng: np.random.Generator) -> Array:
     return backward(problem, one.filtered, one.ends)
 
 
-PASSES = Way(
+WAY = Way(
     "passes", "the data smoothed again and again by an ensemble of the model", _path, shares=(0.5,),
-    memory=memory, steps=STEPS,
+    memory=memory, steps=STEPS, timed=True, leads=2, place=40,
 )  # fmt: skip

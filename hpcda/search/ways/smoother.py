@@ -16,7 +16,7 @@ import numpy as np
 from hpcda.problem import Array, Problem, Window
 from hpcda.search.scene import Scene
 from hpcda.search.smoother import Filtered
-from hpcda.search.ways.way import Way, centre_and_spread, log_uniform, measured_states
+from hpcda.search.way import Way, centre_and_spread, log_uniform, measured_states
 
 MEMBERS, MEMBERS_A_ROW = 200, 5
 """How many members there are at least, and how many for each of the D + V + P numbers of a member."""
@@ -121,7 +121,7 @@ def memory(problem: Problem) -> float:
     return 16.0 * times * (problem.layout.block + len(problem.seen)) ** 2
 
 
-SMOOTHER = Way(
+WAY = Way(
     "smoother", "the data smoothed by an ensemble of the model", _path, shares=(0.5, 0.4),
-    memory=memory,
+    memory=memory, leads=1, pilots=True, place=30,
 )  # fmt: skip
