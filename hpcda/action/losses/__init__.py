@@ -1,10 +1,8 @@
-"""Losses, one a module: what a datum adds to the action."""
+"""Losses: what a datum adds to the action; one a module, which defines ``LOSS``; see `hpcda.action.loss`."""
 
-from hpcda.action.losses import bernoulli, gaussian, huber, poisson, student_t
-from hpcda.action.losses.loss import Loss
+from hpcda.action.loss import Loss
+from hpcda.registry import Registry
 
-LOSSES: dict[str, Loss] = {
-    module.LOSS.name: module.LOSS for module in (gaussian, student_t, huber, poisson, bernoulli)
-}
+LOSSES: Registry[Loss] = Registry("loss", "data.loss", "LOSS", __name__, Loss)
 
 __all__ = ["LOSSES", "Loss"]

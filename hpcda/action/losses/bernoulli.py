@@ -5,7 +5,7 @@ The measured quantity h is the logit, any real number.
 
 import numpy as np
 
-from hpcda.action.losses.loss import Loss, Options, Quantity
+from hpcda.action.loss import Loss, Options, Quantity
 from hpcda.problem import Array
 
 
@@ -31,4 +31,5 @@ LOSS = Loss(
     accepts=lambda y: (y == 0.0) | (y == 1.0),
     possible="0 or 1",
     scaled=False,
+    place=4,
 )

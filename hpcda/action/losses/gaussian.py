@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hpcda.action.losses.loss import Loss
+from hpcda.action.loss import Loss
 
 LOSS = Loss(
     name="gaussian",
@@ -12,4 +12,5 @@ LOSS = Loss(
     noise=lambda h, s, options: (np.full(np.shape(h), 0.5), np.full(np.shape(h), 0.5)),
     draw=lambda rng, h, s, options: h + s * rng.standard_normal(np.shape(h)),
     deviation=lambda y, s, options: np.broadcast_to(s, np.shape(y)).astype(np.float64),
+    place=0,
 )

@@ -9,7 +9,7 @@ from functools import cache
 
 import numpy as np
 
-from hpcda.action.losses.loss import Loss, Options, Quantity, alike, by_quadrature
+from hpcda.action.loss import Loss, Options, Quantity, alike, by_quadrature
 from hpcda.problem import Array
 
 DELTA = 1.345
@@ -49,4 +49,5 @@ LOSS = Loss(
     draw=_draw,
     deviation=lambda y, s, options: np.broadcast_to(s, np.shape(y)).astype(np.float64),
     options={"delta": DELTA},
+    place=2,
 )

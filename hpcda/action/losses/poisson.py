@@ -6,7 +6,7 @@ quantity is the expected count and must be above 0: write `exp(x0)`, or a rate t
 
 import numpy as np
 
-from hpcda.action.losses.loss import Loss, Options, Quantity
+from hpcda.action.loss import Loss, Options, Quantity
 from hpcda.problem import Array
 
 MOST = 400.0
@@ -47,4 +47,5 @@ LOSS = Loss(
     accepts=lambda y: (y >= 0.0) & (y == np.floor(y)) & np.isfinite(y),
     possible="a whole number from 0",
     scaled=False,
+    place=3,
 )

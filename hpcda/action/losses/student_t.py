@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 
-from hpcda.action.losses.loss import Loss, Options, Quantity, alike, by_quadrature
+from hpcda.action.loss import Loss, Options, Quantity, alike, by_quadrature
 from hpcda.problem import Array
 
 NU = 4.0
@@ -37,4 +37,5 @@ LOSS = Loss(
     draw=lambda rng, h, s, options: h + s * rng.standard_t(options["nu"], np.shape(h)),
     deviation=lambda y, s, options: np.broadcast_to(s, np.shape(y)).astype(np.float64),
     options={"nu": NU},
+    place=1,
 )

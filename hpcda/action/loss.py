@@ -21,7 +21,7 @@ import numpy as np
 from hpcda.problem import Array
 
 Quantity = Any
-"""Quantity, or traced symbols."""
+"""Numbers, or traced symbols."""
 Options = Mapping[str, float]
 
 
@@ -43,6 +43,7 @@ class Loss:
         possible: What `accepts` asks for, in words.
         scaled: Whether the noise has a scale, which a job gives as `noise_std`.
         options: Name -> default of each option.
+        place: Where it stands among the losses.
     """
 
     name: str
@@ -55,7 +56,8 @@ class Loss:
     accepts: Callable[[Array], Any] = np.isfinite
     possible: str = "a finite number"
     scaled: bool = True
-    options: Mapping[str, float] = field(default_factory=dict)
+    options: Options = field(default_factory=dict)
+    place: int = 10
 
     def optional(self, given: Mapping[str, float]) -> dict[str, float]:
         """All options, those not given at their defaults."""
