@@ -7,9 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.sparse import csr_array
 
 from hpcda.action import Action, verify
 from hpcda.action.losses import LOSSES
+from hpcda.annealing.ladder import Ladder
+from hpcda.annealing.lockstep import Lockstep
+from hpcda.annealing.scale import scales
+from hpcda.models.expression import Expression
+from hpcda.models.twin import simulate
 from hpcda.problem import Estimated, Noise, Window
 from tests.chance import generator
 
@@ -80,7 +86,7 @@ def with_noise(name, scheme, unknown, windows=2):
     rng = generator(9)
     link = {"poisson": "exp(x0/8) + 0.1", "bernoulli": "x0/4"}.get(name, "gain * x0 + offset")
     sensor = (Estimated("gain", (0.5, 2.0)), Estimated("offset", (-1.0, 1.0), per_window=True))
-    scale = (Estimated("noise", (0.2, 2.0), (1e-3, 50.0)),) if unknown else ()
+    scale = (Estimated("noise", (0.2, 2.0), (0.05, 50.0)),) if unknown else ()
     made = []
     for window in problem.windows:
         data = window.data.copy()
@@ -112,3 +118,48 @@ def test_derivatives(name, unknown, scheme):
     problem, path = with_noise(name, scheme, unknown)
     found = verify(Action(problem), path, 3.7, length=1e-3)
     assert found.ok, found
+
+
+def with_data_of_its_path(problem, path, rng):
+    """The problem with data drawn from a path that obeys the model, and that path."""
+    blocks, constants = problem.split(path)
+    names = [constant.name for constant in problem.layout.constants]
+    for number, (window, block) in enumerate(zip(problem.windows, blocks, strict=True)):
+        known = dict(zip([names[k] for k in problem.layout.seen(number)],
+                         constants[problem.layout.seen(number)], strict=True))  # fmt: skip
+        parameters = {**problem.fixed, **{n: known[n] for n in problem.model.parameter_names if n in known}}
+        block[:] = simulate(problem.model, parameters, block[0], window.t)
+        states = dict(zip(problem.model.state_names, block.T, strict=True))
+        for column, (measured, text) in enumerate(problem.observed.items()):
+            h = Expression(text, tuple(states), "observed", tuple(known))({**known, **states})
+            noise = problem.noise.get(measured, Noise("gaussian"))
+            s = window.noise_std[:, column] if noise.scale is None else np.full(len(h), known[noise.scale])
+            drawn = LOSSES[noise.loss].draw(rng, h, s, noise.options)
+            window.data[:, column] = np.where(np.isfinite(window.data[:, column]), drawn, np.nan)
+    return problem, problem.join(blocks, constants)
+
+
+@pytest.mark.parametrize(("name", "unknown"), [("student-t", True), ("poisson", False), ("bernoulli", False)])
+def test_climbs_in_lockstep_end_at_minima_of_the_action(name, unknown):
+    """With constants of one window in the border of its chain alone."""
+    problem, path = with_data_of_its_path(*with_noise(name, "trapezoid", unknown), generator(8))
+    action, ladder = Action(problem), Ladder(1.0, 10.0, 3)
+    rng = generator(2)
+    lockstep = Lockstep(action, ladder, 4)
+    lower, upper = problem.bounds
+    for lane in range(4):
+        moved = path + 0.05 * scales(problem) * rng.standard_normal(problem.size)
+        lockstep.put(lane, lane, np.clip(moved, lower, upper), 0, True)
+    ends = {}
+    while lockstep.active:
+        lockstep.advance(50)
+        ends |= {one.start: one.outcome for one in lockstep.reached()}
+    for outcome in ends.values():
+        assert outcome.reason.converged, outcome.reason
+        parts, gradient = action.gradient(outcome.path, ladder.rf[-1])
+        assert parts.total == pytest.approx(outcome.parts.total, rel=1e-12)
+        inside = (outcome.path > lower) & (outcome.path < upper)
+        assert np.abs(gradient * scales(problem))[inside].max() < 1e-4 * max(1.0, abs(parts.total))
+        indptr, indices, values = action.hessian(outcome.path, ladder.rf[-1])
+        hessian = csr_array((values, indices, indptr), shape=(problem.size,) * 2).toarray()
+        assert np.linalg.eigvalsh(hessian[inside][:, inside]).min() > -1e-9
