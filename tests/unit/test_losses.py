@@ -84,7 +84,7 @@ def with_noise(name, scheme, unknown, windows=2):
     loss = LOSSES[name]
     problem, path = example("lorenz96", scheme, "nonlinear and gaps")
     rng = generator(9)
-    link = {"poisson": "exp(x0/8) + 0.1", "bernoulli": "x0/4"}.get(name, "gain * x0 + offset")
+    link = {"poisson": "exp(gain*x0/8)", "bernoulli": "gain*x0/4"}.get(name, "gain * x0 + offset")
     sensor = (Estimated("gain", (0.5, 2.0)), Estimated("offset", (-1.0, 1.0), per_window=True))
     scale = (Estimated("noise", (0.2, 2.0), (0.05, 50.0)),) if unknown else ()
     made = []
