@@ -18,7 +18,7 @@ def block_sizes(problem: Problem, times: int) -> list[list[int]]:
     sizes = []
     for window in problem.windows:
         whole, rest = divmod(window.times, times)
-        sizes.append([times * problem.block] * whole + ([rest * problem.block] if rest else []))
+        sizes.append([times * problem.layout.block] * whole + ([rest * problem.layout.block] if rest else []))
     return sizes
 
 
@@ -39,6 +39,6 @@ def blocks_of(problem: Problem, csr: Csr) -> BlockTridiagonal:
 
 def pattern_of(problem: Problem, sparsity: Sparsity) -> Pattern:
     """The Hessian's sparsity, its layers the times of all windows one after the other."""
-    inside = np.arange(problem.size) < problem.offsets[-1]
-    layer = np.where(inside, np.arange(problem.size) // problem.block, -1)
+    unknowns = np.arange(problem.size)
+    layer = np.where(unknowns < problem.layout.tail.start, unknowns // problem.layout.block, -1)
     return Pattern(sparsity.indptr, sparsity.indices, layer)

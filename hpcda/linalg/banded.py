@@ -14,7 +14,6 @@ from __future__ import annotations
 import ctypes
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -22,15 +21,15 @@ import numpy.typing as npt
 from scipy.sparse import csr_array
 
 from hpcda.linalg.elimination import NotPositiveDefiniteError
-from hpcda.models.compile import library
-from hpcda.models.kernels import prelude
+from hpcda.native.compile import library
+from hpcda.native.unit import unit
 
 Array = npt.NDArray[np.float64]
 
 
 @cache
 def _compiled() -> Any:
-    return library("\n".join([prelude(1), files("hpcda.linalg").joinpath("banded.c").read_text()]))
+    return library(unit(1, "banded.c"))
 
 
 @dataclass(frozen=True)

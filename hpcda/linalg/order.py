@@ -23,13 +23,13 @@ import ctypes
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
 
 from hpcda.linalg.elimination import Ints, Pattern
-from hpcda.models.compile import library
+from hpcda.native.compile import library
+from hpcda.native.unit import unit
 
 ENTRY = 10.0
 """Operations that cost as much time as an entry of the factor costs on its way through memory."""
@@ -73,7 +73,7 @@ class Order:
 @cache
 def symbolic() -> Any:
     """symbolic.c, compiled."""
-    return library(files("hpcda.linalg").joinpath("symbolic.c").read_text())
+    return library(unit(1, "symbolic.c"))
 
 
 def address(array: Any) -> ctypes.c_void_p:

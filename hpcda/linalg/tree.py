@@ -18,9 +18,8 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -29,8 +28,8 @@ from scipy.linalg import solve_triangular
 
 from hpcda.linalg.elimination import Array, Index, Ints, NotPositiveDefiniteError, Pattern
 from hpcda.linalg.order import Order, address, counted, least_work, symbolic
-from hpcda.models.compile import library
-from hpcda.models.kernels import prelude
+from hpcda.native.compile import library
+from hpcda.native.unit import unit
 
 FRONT = 64
 """Columns up to which a front takes in columns that bring new rows."""
@@ -42,7 +41,6 @@ HALO = 5
 """Rows before and after a row that can stand in one tile with it (front.c), less one."""
 STEP = 4
 """Columns of a tile (front.c)."""
-SOURCES = (("hpcda.linalg", "front.c"), ("hpcda.linalg", "tree.c"))
 
 POINTER, INT, LONG = ctypes.c_void_p, ctypes.c_int, ctypes.c_longlong
 _ARRAYS = (
@@ -130,11 +128,16 @@ class Tree:
         chosen = counted(chosen.name, pattern, chosen.order[post])
         group, pivots = np.empty(size, dtype=np.int32), np.empty(size, dtype=np.int32)
         arrays = map(address, (chosen.parent, chosen.below, group, pivots))
-        symbolic().merge(size, FRONT, ctypes.c_double(EACH), ctypes.c_double(MOVED), apart, *arrays)
+        costs = ctypes.c_double(EACH), ctypes.c_double(MOVED)
+        if symbolic().merge(size, FRONT, *costs, apart, *arrays):
+            raise MemoryError("too little memory to plan an elimination")
         together = np.lexsort((np.arange(size), group))
         ends = np.flatnonzero(np.diff(group[together], append=-1)) + 1
         order = chosen.order[together]
-        return cls(pattern, chosen.name, order, _fronts(pattern, order, ends), bool(apart))
+        fronts = list(_fronts(pattern, order, ends))
+        if apart:
+            fronts[-1] = replace(fronts[-1], first=np.zeros(apart, dtype=np.int64))
+        return cls(pattern, chosen.name, order, tuple(fronts), bool(apart))
 
     @property
     def flops(self) -> float:
@@ -312,9 +315,7 @@ def _room(sizes: Index, children: Sequence[Sequence[int]]) -> tuple[list[int], i
 
 @cache
 def _compiled(lanes: int) -> Any:
-    texts = [files(package).joinpath(name).read_text() for package, name in SOURCES]
-    single = files("hpcda.linalg").joinpath("tree_single.c").read_text()
-    return library("\n".join([prelude(lanes), *texts, single]))
+    return library(unit(lanes, "tree_single.c"))
 
 
 class TreeElimination:

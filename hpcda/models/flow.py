@@ -25,10 +25,11 @@ import numpy.typing as npt
 from scipy.integrate import DOP853
 
 from hpcda.models.graph import Graph
-from hpcda.models.kernels import Traced, source
 from hpcda.models.model import Model
-from hpcda.models.scalar import scalar_library
 from hpcda.models.trace import Symbol, constant_node
+from hpcda.models.traced import Traced
+from hpcda.native.kernels import source
+from hpcda.native.scalar import scalar_library
 from hpcda.patience import Patience
 
 Array = npt.NDArray[np.float64]
@@ -263,14 +264,14 @@ class Flow:
     @cached_property
     def _explicit(self) -> Any:
         traced = Traced(self._graph, self._values, [], [], [], [])
-        return scalar_library([source(traced, "model")], ["flow.c"])
+        return scalar_library([source(traced, "model")], "flow.c")
 
     @cached_property
     def _implicit(self) -> Any:
         traced = Traced(self._graph, self._values, *self._slopes, [], [])
         branches = Traced(self._graph, self._switches, [], [], [], [])
-        kernels = [source(traced, "model"), source(branches, "switch"), "#define IMPLICIT"]
-        compiled = scalar_library(kernels, ["flow.c", "stiff.c"])
+        kernels = [source(traced, "model"), source(branches, "switch")]
+        compiled = scalar_library(kernels, "stiff.c")
         compiled.room_of.restype = _LONG
         return compiled
 

@@ -13,9 +13,10 @@ import numpy.typing as npt
 
 from hpcda.models.expression import Expression
 from hpcda.models.graph import Graph
-from hpcda.models.kernels import Traced, source
-from hpcda.models.scalar import scalar_library
 from hpcda.models.trace import Symbol, constant_node
+from hpcda.models.traced import Traced
+from hpcda.native.kernels import source
+from hpcda.native.scalar import scalar_library
 
 Array = npt.NDArray[np.float64]
 
@@ -40,7 +41,7 @@ def at_each_time(expressions: Sequence[Expression], names: Sequence[str], states
     graph = Graph()
     symbols = {name: Symbol(graph, graph.input("v", i)) for name, i in place.items()}
     values = [constant_node(graph, one(symbols)) for one in expressions]
-    compiled = scalar_library([source(Traced(graph, values, [], [], [], []), "observe")], ["pointwise.c"])
+    compiled = scalar_library([source(Traced(graph, values, [], [], [], []), "observe")], "pointwise.c")
     x = np.ascontiguousarray(states, dtype=np.float64)
     out = np.empty((len(x), len(expressions)))
     pointers = [ctypes.c_void_p(array.ctypes.data) for array in (x, out)]

@@ -10,17 +10,16 @@ are.
 from __future__ import annotations
 
 import ctypes
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
 
 from hpcda.action.native import DOUBLE, INT, POINTER, Equations, struct
-from hpcda.models.compile import library, vector_lanes
-from hpcda.models.kernels import prelude
+from hpcda.native.compile import library, vector_lanes
+from hpcda.native.unit import unit
 from hpcda.problem import Array, Problem, Window
 
-SOURCES = ("forecast.c", "smoother.c")
+SOURCE = "smoother.c"
 STABLE = 2.5
 """Step times largest eigenvalue up to which a Runge-Kutta step of fourth order damps what the flow damps."""
 MOST_SUBSTEPS = 64
@@ -42,7 +41,7 @@ class Forecast:
         problem: The problem.
         equations: Its equations.
         rows: D + V + P, the numbers that a member is made of.
-        library: The compiled code, forecast.c and smoother.c.
+        library: The compiled code, smoother.c and forecast.c.
         sizes: Its structure `Sizes`.
 
     Raises:
@@ -55,15 +54,15 @@ class Forecast:
         self.problem = problem
         equations = equations or Equations(problem)
         self.equations = equations
-        texts = [files("hpcda.search").joinpath(name).read_text() for name in SOURCES]
-        self.library: Any = library("\n".join([prelude(lanes or vector_lanes()), equations.code, *texts]))
-        self.rows = problem.block + problem.shared
+        code = unit(lanes or vector_lanes(), SOURCE, generated=[equations.code])
+        self.library: Any = library(code)
+        self.rows = problem.layout.block + len(problem.seen)
         self._entries = np.array(equations.model.jacobian, dtype=np.int64).reshape(-1, 2)
         self._constant = np.array(list(problem.fixed.values()), dtype=np.float64)
         self.sizes = _Sizes(
             D=problem.dimension,
             V=len(problem.varying),
-            P=problem.shared,
+            P=len(problem.seen),
             L=len(problem.observed),
             U=len(problem.model.stimuli) + len(problem.series),
             C=len(problem.fixed),

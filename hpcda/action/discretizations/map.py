@@ -1,0 +1,11 @@
+"""A map as it is: r = x(n+1) - f(x(n), p, u(n)).
+
+Abarbanel, Rozdeba, Shirman, Neural Computation 30, 2025 (2018), equation (4): layers, or times, of a given
+rule.
+"""
+
+from hpcda.action.scheme import scheme
+
+SCHEME = scheme(
+    "map", "a map as it is", state=[[1, 0]], position=[[0, 1]], rate=[[1]], order=1, kind="map", place=40
+)

@@ -1,0 +1,227 @@
+/* Step control of every lane, and its way up the ladder. 
+
+   A shift of the Hessian, in units of the unknowns' natural sizes, keeps it positive definite and steps as long as the
+   quadratic model can be trusted (Levenberg-Marquardt; Conn, Gould, Toint, Trust-Region Methods, SIAM 2000, chapter 6).
+   A rung depends on the path and Rf it begins with, and on nothing else of what went before. */
+
+#include "lockstep.c"
+
+enum { EMPTY, ACTIVE, ENDED };
+enum { GRADIENT = 1, DECREMENT = 2, ESTIMATE = 3, ITERATIONS = -1, REGION = -3, LINEAR = -4, NON_FINITE = -5 };
+
+#define RAISE 8.0       /* of the shift, where a matrix is indefinite or a step is refused */
+#define WIDEN 2.5       /* the longest step, where one of that length did what was expected */
+#define LARGEST 1e30
+#define HOLDS 6         /* solves in which bounds that the step crosses are added */
+#define FORGET 0.5      /* a shift found too small is taken for this part of itself after a step */
+#define STILL 4         /* steps of little promise, the shift falling, after which no more is expected */
+#define LONGEST_PAUSE 32   /* steps without second derivatives of the model, after they made the matrix indefinite */
+#define EPSILON 2.2e-16
+
+/* Lengths and slopes of the steps, and the trials: shorter where they would leave the barrier or are too long. */
+STAGE void aim(const Batch *B, const Tick *tick) {
+  vd slope = v_all(0), length = v_all(0), norm = v_all(0), room = v_all(INFINITY), crossed = v_all(0);
+  vd closed = v_all(0);
+  for (int i = 0; i < B->size; i++) {
+    const vd d = B->step[i];
+    slope = v_fma(B->grad[i], d, slope);
+    closed += 1.0 - B->open[i];
+    length = v_fma(B->metric[i] * d, d, length);
+    norm = larger(force_on(B, i), norm);
+    if (tick->barrier && between(B, i)) {
+      const vd low = (B->lower[i] - B->x[i]) / d, high = (B->upper[i] - B->x[i]) / d;
+      const vd left = v_if(d < 0, low, v_if(d > 0, high, v_all(INFINITY)));
+      room = v_if(left < room, left, room);
+    }
+  }
+  for (int l = 0; l < W; l++) {
+    B->slope[l] = slope[l], B->length[l] = sqrt(length[l]), B->norm[l] = norm[l];
+    B->taken[l] = fmin(1, B->radius[l] / B->length[l]);
+    if (tick->weight[l] != 0) B->taken[l] = fmin(B->taken[l], 0.99 * room[l]);
+    if (!(B->taken[l] > 0)) B->taken[l] = 1;
+  }
+  const vd taken = load(B->taken);
+  for (int i = 0; i < B->size; i++) {
+    const vd x = B->x[i] + taken * B->step[i], low = v_all(B->lower[i]), high = v_all(B->upper[i]);
+    const double near = 1e-10 * B->scale[i];
+    B->trial[i] = v_if(x < low, low, v_if(x > high, high, x));
+    crossed += v_if((x < low - near) | (x > high + near), v_all(1), v_all(0));
+  }
+  for (int l = 0; l < W; l++) B->crossed[l] = crossed[l], B->closed[l] = closed[l];
+}
+
+/* Where a lane's step crosses a bound, hold it there in the next solve (1); or let go of all that is held (-1). */
+static void hold(const Batch *B, const int *which) {
+  vl begin, end;
+  for (int l = 0; l < W; l++) begin[l] = -(which[l] == 1), end[l] = -(which[l] == -1);
+  if (!any(begin | end)) return;
+  const vd taken = load(B->taken);
+  for (int i = 0; i < B->size - B->shared; i++) {
+    const vd x = B->x[i] + taken * B->step[i];
+    const vd found = v_if(x < B->lower[i], v_all(-1), v_if(x > B->upper[i], v_all(1), B->hold[i]));
+    B->hold[i] = v_if(end, v_all(0), v_if(begin, found, B->hold[i]));
+  }
+}
+
+STAGE void take(const Batch *B, const int *accepted) {
+  vl mask;
+  for (int l = 0; l < W; l++) mask[l] = -(accepted[l] != 0);
+  if (!any(mask)) return;
+  for (int i = 0; i < B->size; i++) B->x[i] = v_if(mask, B->trial[i], B->x[i]);
+  for (int n = 0; n < B->windows; n++) {
+    const Stretch *s = B->stretch + n;
+    const size_t count = (size_t)(s->w->N - 1) / s->T->m * s->T->K * s->T->D;
+    for (size_t i = 0; i < count; i++) s->k->lambda[i] = v_if(mask, s->lambda[i], s->k->lambda[i]);
+  }
+}
+
+/* What lane l does with its step: whether it is taken (1), and why the rung ends with it (not 0). */
+static int judge(const Batch *B, int l, double value, double moved, double work, int *accepted, int *holding) {
+  const double noise = 10 * EPSILON * fabs(value), length = B->length[l] * B->length[l], shift = B->shift[l];
+  const double part = B->weight[l] != 0 ? 1e-3 : B->rung[l] == B->rungs - 1 ? B->decrement : B->loose;
+  const double enough = part * fmin(fabs(value), fabs(moved));
+  const int held = B->holds[l] > 0;
+  double bend = work - B->slope[l] - shift * length;
+  const double a = B->taken[l];
+  const int bounded = B->crossed[l] > 0 || B->closed[l] > 0;
+  if (held || !(bend > 0)) bend = -B->slope[l];
+  const double promise = -a * B->slope[l] - 0.5 * a * a * bend;
+  const double ratio = isfinite(moved) ? (value - moved + noise) / (promise + noise) : -1;
+  if (B->weight[l] == 0 && B->norm[l] <= 1e-2 * B->tolerance) return GRADIENT;
+  if (ratio < 0.25 && B->crossed[l] > 0 && B->holds[l] < HOLDS) {
+    *holding = 1;
+    B->holds[l]++;
+    return 0;
+  }
+  if (held) *holding = -1, B->holds[l] = 0;
+  *accepted = ratio > 1e-3;
+  B->iterations[l] += *accepted;
+  if (shift > 0) B->high[l] = shift;
+  /* Newton's decrement is the distance to the minimum; after a whole step without bounds, so is what it missed. */
+  const int whole = *accepted && !bounded && shift * length <= enough;
+  const int near = promise <= enough || (whole && fabs(value - moved - promise) <= enough);
+  B->still[l] = promise <= enough && ratio > 0.75 && a == 1 && !held ? B->still[l] + 1 : 0;
+  if ((near && !held && shift * length <= 1e-2 * promise && a == 1) || B->still[l] >= STILL) {
+    if (B->weight[l] == 0) return part > B->decrement ? ESTIMATE : DECREMENT;
+    B->weight[l] = 0, B->still[l] = 0;
+    return 0;
+  }
+  if (ratio > 0.75 && a * B->length[l] > 0.8 * B->radius[l]) B->radius[l] *= WIDEN;
+  if (ratio <= 1e-3) {
+    B->shift[l] = fmax(fmax(RAISE * shift, shift == 0 ? B->high[l] / 3 : 0), 0.1 * bend / length);
+    if (promise <= noise) return B->norm[l] <= B->tolerance * fmax(1, fabs(value)) ? DECREMENT : REGION;
+  } else if (ratio < 0.25) {
+    B->shift[l] = fmax(4 * shift, 0.01 * bend / length);
+  } else if (a < 0.5 && B->weight[l] == 0) {
+    B->shift[l] += (bend / length + shift) * (1 / a - 1);
+  } else if (ratio > 0.75) {
+    B->shift[l] *= fmin(0.9, fmax(0.2, B->length[l] / B->radius[l]));
+    if (B->low[l] > 0) B->shift[l] = fmax(B->shift[l], sqrt(B->low[l] * shift));
+    if (B->shift[l] * length <= 1e-3 * promise) B->shift[l] = 0;
+    B->low[l] *= FORGET;
+    if (B->low[l] < 1e-7 * B->curvature) B->low[l] = 0;
+  }
+  return 0;
+}
+
+static void record(Batch *B, int l, int reason, const Terms *t) {
+  Record *r = B->records + B->recorded;
+  *r = (Record){.lane = l, .start = B->start[l], .rung = B->rung[l], .iterations = B->iterations[l], .reason = reason};
+  r->factorizations = B->factorizations[l];
+  r->measurement = t->measurement[l], r->model = t->model[l], r->prior = t->prior[l], r->norm = B->norm[l];
+  for (int i = 0; i < B->size; i++) B->paths[(size_t)B->recorded * B->size + i] = B->x[i][l];
+  B->recorded++;
+}
+
+/* A rung of lane l begins: `before` is the Rf of the rung that its path is the minimum of, 0 where it is none's. */
+void begin_rung(Batch *B, int l, double before) {
+  for (int i = 0; B->holds[l] && i < B->size; i++) B->hold[i][l] = 0;
+  B->before[l] = before;
+  B->iterations[l] = B->factorizations[l] = B->holds[l] = B->still[l] = 0;
+  B->shift[l] = B->low[l] = B->high[l] = B->weight[l] = B->pause[l] = B->wait[l] = 0;
+  B->bend[l] = 1;
+  B->radius[l] = B->longest * sqrt(B->size);
+  if (before != 0 || B->barrier == 0) return;
+  for (int i = 0; i < B->size; i++)
+    if (between(B, i)) {
+      const double margin = 1e-2 * (B->upper[i] - B->lower[i]);
+      B->x[i][l] = fmin(fmax(B->x[i][l], B->lower[i] + margin), B->upper[i] - margin);
+      B->weight[l] = B->barrier;
+    }
+}
+
+/* Up to `ticks` steps of all lanes; ends early when a lane has ended or the records are nearly full. Returns the steps. */
+int climb(Batch *B, int ticks) {
+  for (int done = 0; done < ticks; done++) {
+    int active = 0, accepted[W] = {0}, ended[W] = {0}, holding[W] = {0}, closing[W] = {0}, closes = 0;
+    if (B->recorded + W > B->capacity) return done;
+    Tick tick = {.shift = load(B->shift), .weight = load(B->weight), .before = load(B->before), .bend = load(B->bend)};
+    for (int l = 0; l < W; l++) {
+      if (B->state[l] == ENDED) return done;
+      active |= B->state[l] == ACTIVE;
+      tick.rf[l] = B->state[l] == ACTIVE ? B->rf[B->rung[l]] : B->rf[0];
+      tick.anew[l] = -(B->factorizations[l] == 0);
+      tick.barrier |= B->weight[l] != 0;
+    }
+    if (!active) return done;
+    vl bad = (vl)v_all(0);
+    const Terms at = newton(B, &tick, &bad);
+    aim(B, &tick);
+    const Terms to = probe(B, &tick);
+    for (int l = 0; l < W; l++) {
+      if (B->state[l] != ACTIVE) continue;
+      const double value = at.measurement[l] + at.model[l] + at.prior[l] + at.barrier[l];
+      const double moved = to.measurement[l] + to.model[l] + to.prior[l] + to.barrier[l];
+      B->factorizations[l]++, B->value[l] = value;
+      if (!isfinite(value) || !isfinite(B->norm[l])) {
+        ended[l] = NON_FINITE;
+      } else if (bad[l] || !(B->slope[l] <= 0) || !isfinite(B->length[l])) {
+        if (B->holds[l]) holding[l] = -1, B->holds[l] = 0;
+        if (B->bend[l] > 0 && B->weight[l] == 0) {
+          B->bend[l] = 0;
+          B->wait[l] = B->pause[l] = fmin(2 * fmax(B->pause[l], 1), LONGEST_PAUSE);
+          B->shift[l] = B->low[l] = B->high[l] = 0;
+        } else {
+          B->low[l] = fmax(B->shift[l], 1e-6 * B->curvature);
+          if (B->high[l] > B->low[l])
+            B->shift[l] = sqrt(B->low[l] * B->high[l]);
+          else
+            B->shift[l] = RAISE * fmax(B->low[l], 1e-5 * B->curvature);
+          if (B->shift[l] > LARGEST) ended[l] = LINEAR;
+          if (B->high[l] < 1.05 * B->low[l]) B->high[l] = 0;
+        }
+      } else {
+        ended[l] = judge(B, l, value, moved, at.work[l], accepted + l, holding + l);
+      }
+      if (B->bend[l] > 0 && accepted[l]) B->pause[l] = 0;
+      if (B->bend[l] == 0 && B->wait[l]-- <= 0) B->bend[l] = 1, B->shift[l] = B->low[l] = B->high[l] = 0;
+      if (!ended[l] && B->factorizations[l] >= B->most) ended[l] = ITERATIONS;
+      closing[l] = ended[l] && ended[l] != NON_FINITE && (B->rung[l] == B->rungs - 1 || ended[l] < 0);
+      closes |= closing[l];
+    }
+    hold(B, holding);
+    take(B, accepted);
+    if (closes) {
+      tick.anew = (vl)v_all(0);
+      slope_at(B, &tick);
+      vd norm = v_all(0);
+      for (int i = 0; i < B->size; i++) norm = larger(force_on(B, i), norm);
+      for (int l = 0; l < W; l++)
+        if (closing[l]) B->norm[l] = norm[l];
+    }
+    for (int l = 0; l < W; l++) {
+      if (!ended[l]) continue;
+      const int failed = ended[l] < 0 && ended[l] != ITERATIONS;
+      const Terms *found = accepted[l] ? &to : &at;
+      const int above = found->measurement[l] + found->model[l] + found->prior[l] > B->cap;
+      const int over = failed || above || B->rung[l] + 1 >= B->until[l];
+      record(B, l, ended[l], found);
+      if (over) {
+        B->state[l] = ENDED;
+      } else {
+        begin_rung(B, l, B->rf[B->rung[l]++]);
+      }
+    }
+  }
+  return ticks;
+}

@@ -1,0 +1,229 @@
+"""Compile C code to a shared library that is kept on disk, once for all processes that want it.
+
+The file is named by a hash of the code, all that it includes, the compiler, its flags and the processor, so
+that a cache on a file system that different machines share never hands one machine the code of another. It
+appears under its name only when it is whole.
+
+Code is compiled for the processor at hand, or for the instruction set that $HPCDA_MARCH names, such as
+x86-64-v2, x86-64-v3 or x86-64-v4. The compiler may not contract a * b + c, so that the numbers are the same
+for all that have fused multiply-add, which the code asks for by itself (lanes.h).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import hashlib
+import os
+import platform
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from hpcda.errors import CompilerError
+from hpcda.native.unit import included
+
+FLAGS = (
+    "-O3",
+    "-ffp-contract=off",
+    "-fPIC",
+    "-shared",
+    "-std=gnu11",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-w",
+)
+FEATURE = re.compile(r"#define (__(?:SSE|AVX|FMA|BMI|F16C|LZCNT|MOVBE|POPCNT|ARM_FEATURE)\w*) ")
+"""Macros by which compilers tell what instructions they use."""
+END = b"\0end of a library of hpcda\0"
+
+
+@cache
+def compiler() -> tuple[str, ...]:
+    """The C compiler as a command: $CC, else the first of cc, gcc, clang on PATH or beside Python.
+
+    Raises:
+        CompilerError: There is none, or $CC is no program.
+    """
+    wanted = os.environ.get("CC")
+    if wanted:
+        try:
+            command = tuple(shlex.split(wanted))
+        except ValueError:
+            command = ()
+        if not command or not shutil.which(command[0]):
+            raise CompilerError(f"CC={wanted} is no program. Set CC to a C compiler, or unset it.")
+        return command
+    places = os.pathsep.join([os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)])
+    for name in ("cc", "gcc", "clang"):
+        found = shutil.which(name, path=places)
+        if found:
+            return (found,)
+    raise CompilerError(
+        "no C compiler was found (looked for $CC, cc, gcc, clang). "
+        "Load your cluster's compiler module, install gcc, or set CC."
+    )
+
+
+@cache
+def instruction_set() -> str:
+    """What the compiler is told to compile for: $HPCDA_MARCH, else "native".
+
+    Raises:
+        CompilerError: The compiler does not know it, or this processor cannot execute it.
+    """
+    wanted = os.environ.get("HPCDA_MARCH") or "native"
+    if wanted != "native":
+        missing = sorted(_features(wanted) - _features("native"))
+        if missing:
+            raise CompilerError(
+                f"HPCDA_MARCH={wanted}: this processor cannot execute it (it lacks {', '.join(missing)}). "
+                "Name an instruction set that it has, such as x86-64-v2, or unset it."
+            )
+    return wanted
+
+
+def vector_lanes() -> int:
+    """Numbers of double precision that a vector register holds in compiled code, at least 4."""
+    if instruction_set() != "native":
+        return 8 if "__AVX512F__" in _features(instruction_set()) else 4
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return 4
+    return 8 if "avx512f" in flags else 4
+
+
+@cache
+def _features(march: str) -> frozenset[str]:
+    """Macros of the instructions that the compiler uses for an instruction set."""
+    command = [*compiler(), f"-march={march}", "-dM", "-E", "-x", "c", os.devnull]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    if run.returncode != 0:
+        raise CompilerError(
+            f"HPCDA_MARCH={march}: {shlex.join(compiler())} does not know it ({_first_line(run.stderr)}). "
+            "Name one that it knows, such as x86-64-v3, or unset it."
+        )
+    return frozenset(FEATURE.findall(run.stdout))
+
+
+def _first_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[0][:200] if lines else "it said nothing"
+
+
+@cache
+def _machine() -> str:
+    cpu = platform.processor() + platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        lines = info.read_text().splitlines()
+        cpu += "".join(
+            next((line for line in lines if line.startswith(key)), "") for key in ("model name", "flags")
+        )
+    version = subprocess.run([*compiler(), "--version"], capture_output=True, text=True, check=False).stdout
+    return cpu + version
+
+
+@cache
+def cache_folder() -> Path:
+    """Where compiled code is kept: $HPCDA_CACHE, else the user's cache folder, else a temporary one."""
+    wanted = os.environ.get("HPCDA_CACHE")
+    base = os.environ.get("XDG_CACHE_HOME")
+    try:
+        folder = Path(wanted) if wanted else (Path(base) if base else Path.home() / ".cache") / "hpcda"
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except (OSError, RuntimeError) as error:
+        if wanted:
+            raise CompilerError(
+                f"HPCDA_CACHE={wanted} cannot be written: {error}. Name a folder you may write to."
+            ) from error
+        folder = Path(tempfile.gettempdir()) / f"hpcda-{os.getuid()}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if folder.stat().st_uid != os.getuid():
+            raise CompilerError(
+                f"{folder} belongs to another user. Set HPCDA_CACHE to a folder of your own."
+            ) from None
+    return folder
+
+
+def library(code: str) -> ctypes.CDLL:
+    """The compiled `code`, from the cache or made now.
+
+    Safe when many processes ask at once: one compiles, the others wait for it.
+
+    Raises:
+        CompilerError: There is no compiler, it refuses the code, or the cache cannot be written.
+    """
+    target = _place(code)
+    if _whole(target):
+        try:
+            return ctypes.CDLL(str(target))
+        except OSError:
+            target.unlink(missing_ok=True)
+    with target.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not _whole(target):
+            _compile(code, target)
+    return ctypes.CDLL(str(target))
+
+
+def kept(code: str) -> bool:
+    """Whether `library` finds this code compiled."""
+    return _whole(_place(code))
+
+
+def _flags() -> tuple[str, ...]:
+    return (*FLAGS, f"-march={instruction_set()}")
+
+
+def _place(code: str) -> Path:
+    texts = [part for file in sorted(included(code).items()) for part in file]
+    parts = [code, *texts, *compiler(), *_flags(), _machine()]
+    key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+    return cache_folder() / f"{key}.so"
+
+
+def _whole(file: Path) -> bool:
+    """Whether a library ends as it should: loading one that was cut off, by a full disk, ends the process."""
+    try:
+        with file.open("rb") as binary:
+            binary.seek(-len(END), os.SEEK_END)
+            return binary.read() == END
+    except OSError:
+        return False
+
+
+def _compile(code: str, target: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        text, binary = Path(folder) / "code.c", Path(folder) / "code.so"
+        try:
+            for name, included_text in included(code).items():
+                (Path(folder) / name).write_text(included_text)
+            text.write_text(code)
+            run = subprocess.run(
+                [*compiler(), *_flags(), "-o", str(binary), str(text), "-lm"],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if run.returncode == 0:
+                with binary.open("ab") as end:
+                    end.write(END)
+                binary.replace(target)
+        except OSError as error:
+            raise CompilerError(
+                f"compiled code cannot be written to {target.parent}: {error}. Set HPCDA_CACHE."
+            ) from error
+    if run.returncode != 0:
+        said = run.stderr[-2000:].strip() or f"it said nothing, and ended with code {run.returncode}"
+        raise CompilerError(
+            f"{shlex.join(compiler())} refused generated code. Set CC to a C compiler that works:\n{said}"
+        )

@@ -1,0 +1,452 @@
+/* Newton steps of W paths in lockstep, one a lane. Included by climb.c, the driver.
+
+   The second derivatives are weighted by multipliers lambda that live beside the path: those that the linear model of
+   the last step had, Rf s (r + J d), not Rf s r of the new path. Where Rf is large, r grows with the square of a step, and
+   Rf r with it; the linear model's does not. At a minimum both are the same (the residuals as unknowns of their own,
+   eliminated again: Albersmeyer & Diehl, SIAM J. Optim. 20, 1655 (2010)). */
+
+#include "assemble.c"
+#include "front.c"
+
+typedef struct {                      /* a window with its share of scratch */
+  const Tables *T;
+  const Window *w;
+  const Work *k;
+  int first;                          /* index of its first unknown */
+  const int *seen;                    /* [border] which of the constants its model sees; null: all of them */
+  vd *fronts, *rates, *lambda;        /* factor; rates and multipliers at the trial */
+} Stretch;
+
+typedef struct {
+  int lane, start, rung, iterations, factorizations, reason;
+  double measurement, model, prior, norm;
+} Record;
+
+typedef struct {
+  int windows, size, block, shared, border, slots, span, entries, edges, rungs, most, capacity;
+  /* shared: constants, the unknowns at the end of the path that belong to no time; border: those that a window sees */
+  const Stretch *stretch;
+  const int *slot, *place, *place_last;   /* [entries] slots and where they stand in a front: those of the last point, with
+                                         their places there; all others; the edges, where in the rows of the next point */
+  const int *edge_row, *edge_column;  /* [edges] entries that couple a front's pivots with the next point */
+  const int *first;                   /* [span * block + block + border + 1] columns at which the rows of a front begin */
+  int entries_last;
+  const double *lower, *upper, *scale, *metric;   /* [size] */
+  const double *rf;                   /* [rungs] */
+  const int *prior;
+  const double *prior_mean, *prior_weight;        /* [shared] */
+  double curvature, tolerance, decrement, loose, barrier, longest, cap;   /* cap: action above which a start ends */
+  vd *x, *trial, *grad, *step, *open, *hold;      /* [size]; hold: bound that a step was found to cross, -1 or 1 */
+  vd *ring, *triangle, *corner, *dense, *scratch, *coupling;   /* slots of 3 intervals; constants; fronts in passing */
+  vd *near;                           /* of the constants that a window sees, where these are not all: see `Near` */
+  int *start, *state, *rung, *until, *iterations, *factorizations, *holds, *still;   /* [W]; until: rung before which it ends */
+  double *value, *shift, *low, *high, *weight, *before, *length, *slope, *norm;           /* [W] */
+  double *taken, *crossed, *closed, *radius, *bend, *wait, *pause;                        /* [W] */
+  Record *records;                    /* [capacity] */
+  double *paths;                      /* [capacity][size] */
+  int recorded;
+} Batch;
+
+/* Terms of the action of every lane; work: of the forces of bounds that a step meets. */
+typedef struct { vd measurement, model, prior, barrier, work; } Terms;
+
+static inline vd load(const double *values) {
+  vd r;
+  for (int l = 0; l < W; l++) r[l] = values[l];
+  return r;
+}
+
+static inline int any(vl mask) {
+  long long some = 0;
+  for (int l = 0; l < W; l++) some |= mask[l];
+  return some != 0;
+}
+
+static inline int between(const Batch *B, int i) {
+  return B->lower[i] > -INFINITY && B->upper[i] < INFINITY && B->lower[i] < B->upper[i];
+}
+
+/* Lanes whose unknown sits at a bound that the gradient pushes against. */
+static inline vl pushed(const Batch *B, int i) {
+  const double near = 1e-10 * B->scale[i];
+  const vd x = B->x[i], g = B->grad[i];
+  return ((x <= B->lower[i] + near) & (g > 0)) | ((x >= B->upper[i] - near) & (g < 0));
+}
+
+/* Size of an entry of the gradient, 0 where a bound holds it. */
+static inline vd force_on(const Batch *B, int i) {
+  const vd g = B->grad[i];
+  return v_if(pushed(B, i), v_all(0), v_if(g < 0, -g, g)) * B->scale[i];
+}
+
+/* The larger, or what is not a number. */
+static inline vd larger(vd size, vd norm) { return v_if(size > norm, size, v_if(size == size, norm, size)); }
+
+/* Way to the bound where an unknown is held. */
+static inline vd way(const Batch *B, int i, vd held) {
+  return v_if(held < 0, B->lower[i] - B->x[i], v_if(held > 0, B->upper[i] - B->x[i], v_all(0)));
+}
+
+typedef struct { vd rf, shift, weight; vl anew; vd before, bend; int barrier; } Tick;   /* weight: of the barrier */
+
+/* What a window has to do with constants: values, gradient, triangle of the Hessian; what its elimination leaves of their
+   matrix and right-hand side. */
+typedef struct { vd *values, *grad, *triangle, *corner, *step; } Near;
+
+/* Those of all constants, or room for those that the window sees, with nothing in it but values from x. */
+static Near near_of(const Batch *B, const Stretch *s, const vd *x) {
+  const int P = B->border, tail = B->size - B->shared;
+  if (!s->seen) return (Near){(vd *)x + tail, B->grad + tail, B->triangle, B->corner, B->step + tail};
+  const Near n = {B->near, B->near + P, B->near + 2 * P, B->near + 2 * P + P * (P + 1) / 2,
+                  B->near + 2 * P + P * (P + 1) / 2 + P * P};
+  memset(B->near, 0, sizeof(vd) * (3 * P + P * (P + 1) / 2 + P * P));
+  for (int k = 0; k < P; k++) n.values[k] = x[tail + s->seen[k]];
+  return n;
+}
+
+/* Add what a window says of the constants that it sees to what all windows say. */
+static void give_back(const Batch *B, const Stretch *s, const Near *n) {
+  const int P = B->border, all = B->shared, tail = B->size - all;
+  if (!s->seen) return;
+  for (int r = 0; r < P; r++) {
+    const int row = s->seen[r];
+    B->grad[tail + row] += n->grad[r];
+    B->step[tail + row] += n->step[r];
+    for (int c = 0; c <= r; c++) {
+      B->triangle[row * (row + 1) / 2 + s->seen[c]] += n->triangle[r * (r + 1) / 2 + c];
+      B->corner[row * all + s->seen[c]] += n->corner[r * P + c];
+    }
+  }
+}
+
+static Pass pass_of(const Batch *B, const Stretch *s, const Near *near, const vd *x, const Tick *tick, int want) {
+  Pass a = {.T = s->T, .w = s->w, .k = s->k, .path = x + s->first, .p = near->values, .rf = tick->rf};
+  a.grad = B->grad + s->first, a.gradp = near->grad, a.shared = near->triangle;
+  a.want = want, a.lifted = 1, a.anew = tick->anew, a.some_anew = any(tick->anew), a.rf_before = tick->before, a.bend = tick->bend;
+  return a;
+}
+
+static void fence_gradient(const Batch *B, int from, int end, const Tick *tick) {
+  for (int i = from; tick->barrier && i < end; i++)
+    if (between(B, i)) {
+      const vd low = B->x[i] - B->lower[i], high = B->upper[i] - B->x[i];
+      B->grad[i] += v_if(tick->weight > 0, tick->weight * (1.0 / high - 1.0 / low), v_all(0));
+    }
+}
+
+/* The barrier -w sum log((x - lower)(upper - x)) (Nocedal & Wright, Numerical Optimization, 2006, section 19.6). */
+static vd fence(const Batch *B, const vd *x, vd weight) {
+  vd sum = v_all(0);
+  for (int i = 0; i < B->size; i++)
+    if (between(B, i)) {
+      const vd low = x[i] - B->lower[i], high = B->upper[i] - x[i];
+      const vd part = v_if((low > 0) & (high > 0), weight * v_log(low * high), v_all(-INFINITY));
+      sum -= v_if(weight != 0, part, v_all(0));
+    }
+  return sum;
+}
+
+/* What is added to the Hessian's diagonal. */
+static inline vd added(const Batch *B, int i, const Tick *tick) {
+  vd sum = tick->shift * B->metric[i];
+  if (tick->barrier && between(B, i)) {
+    const vd low = B->x[i] - B->lower[i], high = B->upper[i] - B->x[i];
+    sum += v_if(tick->weight > 0, tick->weight * (1.0 / (low * low) + 1.0 / (high * high)), v_all(0));
+  }
+  return sum;
+}
+
+/* Right-hand side and bounds of unknowns whose gradient is complete. */
+STAGE void settle(const Batch *B, int from, int end, const Tick *tick) {
+  fence_gradient(B, from, end, tick);
+  for (int i = from; i < end; i++) {
+    const vl closed = pushed(B, i) | (B->hold[i] != 0);
+    B->open[i] = v_if(closed, v_all(0), v_all(1));
+    B->step[i] = v_if(closed, way(B, i, B->hold[i]), -B->grad[i]);
+  }
+}
+
+static inline size_t front_size(const Batch *B) {
+  const size_t pivots = B->span * B->block;
+  return pivots * (pivots + 1) / 2 + B->border * pivots + B->edges;
+}
+
+/* A front, the unknowns of an interval, or of the last point alone: pivots, those of the next point, the border of
+   constants, and the right-hand side. */
+typedef struct {
+  int last, pivots, next, border, first;   /* first: index of its first unknown */
+  vd *values, *edges;
+} Front;
+
+static Front front_of(const Batch *B, const Stretch *s, int i, vd **row) {
+  const int b = B->block, m = B->span, last = i == (s->w->N - 1) / m, pivots = last ? b : m * b;
+  Front f = {.last = last, .pivots = pivots, .next = last ? 0 : b, .first = s->first + i * m * b};
+  vd *at = f.values = s->fronts + (size_t)i * front_size(B);
+  f.border = f.pivots + f.next;
+  for (int r = 0; r < pivots; at += ++r) row[r] = at;
+  for (int r = 0; r < f.next; r++) row[pivots + r] = B->scratch + (size_t)r * pivots;
+  for (int r = 0; r < B->border; r++, at += pivots) row[f.border + r] = at;
+  row[f.border + B->border] = B->step + f.first;
+  f.edges = at;
+  return f;
+}
+
+/* Take unknown j of a front out of the system: it moves by what its right-hand side says. */
+static void close_unknown(const Batch *B, vd *const *row, int j, int pivots, int next, int first, vd *tail) {
+  const vd open = B->open[first + j], place = v_if(open == 0, B->step[first + j], v_all(0));
+  for (int k = 0; k < (j < pivots ? j : pivots); k++) {
+    B->step[first + k] -= B->open[first + k] * row[j][k] * place;
+    row[j][k] *= open;
+  }
+  if (j >= pivots) return;
+  for (int k = j + 1; k < pivots + next + B->border; k++) {
+    if (k < pivots + next)
+      B->step[first + k] -= B->open[first + k] * row[k][j] * place;
+    else
+      tail[k - pivots - next] -= row[k][j] * place;
+    row[k][j] *= open;
+  }
+  row[j][j] = row[j][j] * open + (1.0 - open);
+}
+
+/* Eliminate interval i of a window (the last point alone where i is the number of intervals). What it leaves is put into
+   the next front. The right-hand side is a row of the front: it is solved as the front is factorized. */
+STAGE void eliminate(const Batch *B, const Stretch *s, const Near *near, int i, const Tick *tick, vl *bad) {
+  const int b = B->block, P = B->border, all = B->span * b + b + P + 1;
+  vd *row[all], *from[all], *after[all], *slots = B->ring + (size_t)(i % 3) * B->slots, *coupling = B->coupling;
+  const Front f = front_of(B, s, i, row);
+  const int pivots = f.pivots, inner = f.last ? B->entries_last : B->entries - B->edges;
+  const int *slot = B->slot, *place = f.last ? B->place_last : B->place;
+  if (i == 0) memset(f.values, 0, sizeof(vd) * (f.edges - f.values));
+  memcpy(from, row, sizeof(row));
+  for (int r = 0; r < f.next; r++) from[pivots + r] = coupling + (size_t)r * pivots;
+  for (int k = 0; k < inner; k++) f.values[place[k]] += slots[slot[k]];
+  for (int k = inner; !f.last && k < B->entries; k++) coupling[place[k]] = slots[slot[k]];
+  vd shut = v_all(1);
+  for (int j = 0; j < f.border; j++) shut *= B->open[f.first + j];
+  if (any(shut == 0))
+    for (int j = 0; j < f.border; j++)
+      if (any(B->open[f.first + j] == 0)) close_unknown(B, from, j, pivots, f.next, f.first, near->step);
+  for (int k = inner; !f.last && k < B->entries; k++) f.edges[k - inner] = coupling[place[k]];
+  for (int j = 0; j < pivots; j++) row[j][j] += B->open[f.first + j] * added(B, f.first + j, tick);
+  const int *first = f.last ? 0 : B->first;
+  front_eliminate(row, from, first, pivots, f.next + P + 1, bad);
+  if (!f.last) {
+    const Front g = front_of(B, s, i + 1, after);
+    if (g.pivots > b) memset(after[b], 0, sizeof(vd) * (g.values + (size_t)g.pivots * (g.pivots + 1) / 2 - after[b]));
+    if (P) memset(after[g.border], 0, sizeof(vd) * P * g.pivots);
+    front_update(row + pivots, first + pivots, b, row + pivots, first + pivots, b, pivots, 0, after);
+    front_update(row + f.border, 0, P + 1, row + pivots, first + pivots, b, pivots, 1, after + g.border);
+  }
+  vd *corner[P + 1], *tail = near->step;
+  for (int r = 0; r < P; r++) corner[r] = near->corner + r * P;
+  front_schur(row + f.border, P, row + f.border, P, pivots, 1, corner);
+  if (P) front_schur(row + f.border + P, 1, row + f.border, P, pivots, 1, &tail);
+}
+
+/* Steps of the unknowns of interval i, those after it and of the constants known. */
+STAGE void substitute(const Batch *B, const Stretch *s, const vd *constants, int i) {
+  const int b = B->block, P = B->border, all = B->span * b + b + P + 1;
+  vd *row[all], meet[all];
+  const Front f = front_of(B, s, i, row);
+  vd *y = B->step + f.first;
+  front_meet(row + f.border, P, f.pivots, y, constants);
+  if (!f.last) {
+    memset(meet, 0, sizeof(vd) * f.pivots);
+    for (int e = 0; e < B->edges; e++) meet[B->edge_column[e]] += f.edges[e] * y[f.pivots + B->edge_row[e]];
+    front_lower(row, f.pivots, meet);
+    for (int k = 0; k < f.pivots; k++) y[k] -= meet[k];
+  }
+  front_upper(row, f.pivots, y);
+}
+
+/* Step of the constants: minimum of the quadratic model, all other unknowns eliminated, between the bounds.
+   Primal-dual active set: Hintermueller, Ito, Kunisch, SIAM J. Optim. 13, 865 (2003). Returns the work of the bounds. */
+STAGE vd shared_step(const Batch *B, const Tick *tick, vl *bad) {
+  const int P = B->shared, tail = B->size - P;
+  vd *whole = B->dense, *packed = whole + P * P, *held = packed + P * (P + 1) / 2, *rhs = held + P;
+  vd *step = B->step + tail, *open = B->open + tail, *row[P], work;
+  for (int r = 0; r < P; r++) row[r] = packed + r * (r + 1) / 2;
+  fence_gradient(B, tail, B->size, tick);
+  for (int r = 0; r < P; r++) {
+    rhs[r] = step[r] - B->grad[tail + r];
+    held[r] = v_all(0);
+    for (int c = 0; c <= r; c++)
+      whole[r * P + c] = whole[c * P + r] = B->triangle[r * (r + 1) / 2 + c] + B->corner[r * P + c];
+    whole[r * P + r] += added(B, tail + r, tick);
+  }
+  for (int attempt = 0; attempt < 3 * P + 3; attempt++) {
+    for (int r = 0; r < P; r++) {
+      open[r] = v_if(held[r] == 0, v_all(1), v_all(0));
+      step[r] = v_if(held[r] == 0, rhs[r], way(B, tail + r, held[r]));
+    }
+    for (int r = 0; r < P; r++)
+      for (int c = 0; c <= r; c++) {
+        const vd h = whole[r * P + c];
+        row[r][c] = open[r] * open[c] * h + (r == c ? 1.0 - open[r] : v_all(0));
+        if (r == c) continue;
+        step[r] -= open[r] * h * way(B, tail + c, held[c]);
+        step[c] -= open[c] * h * way(B, tail + r, held[r]);
+      }
+    vl wrong = (vl)v_all(0), changed = (vl)v_all(0);
+    front_factor(row, row, P, 0, &wrong);
+    front_lower(row, P, step);
+    front_upper(row, P, step);
+    if (attempt == 0) *bad |= wrong;
+    work = v_all(0);
+    for (int r = 0; r < P; r++) {
+      const int at = tail + r;
+      const vd moved = B->x[at] + step[r];
+      vd force = -rhs[r];
+      for (int c = 0; c < P; c++) force = v_fma(whole[r * P + c], step[c], force);
+      work += v_if(open[r] == 0, force * step[r], v_all(0));
+      const vd free = v_if(moved < B->lower[at], v_all(-1), v_if(moved > B->upper[at], v_all(1), v_all(0)));
+      const vd kept = attempt > P + 2 ? held[r] : v_if(held[r] * force < 0, held[r], v_all(0));
+      const vd now = v_if(held[r] == 0, free, kept);
+      changed |= (now != held[r]) & ~*bad;
+      held[r] = now;
+    }
+    if (!any(changed)) break;
+  }
+  return work;
+}
+
+static vd shared_priors(const Batch *B, const vd *x, int want) {
+  const int tail = B->size - B->shared;
+  vd sum = v_all(0);
+  for (int k = 0; k < B->shared; k++) {
+    if (!B->prior[k]) continue;
+    const vd deviation = x[tail + k] - B->prior_mean[k];
+    sum += 0.5 * B->prior_weight[k] * deviation * deviation;
+    if (want > 0) B->grad[tail + k] += B->prior_weight[k] * deviation;
+    if (want > 1) B->triangle[k * (k + 1) / 2 + k] += B->prior_weight[k];
+  }
+  return sum;
+}
+
+/* Action, gradient, factor and Newton step of all lanes at x; `bad`: lanes whose matrix is not positive definite. */
+STAGE Terms newton(const Batch *B, const Tick *tick, vl *bad) {
+  const int b = B->block, m = B->span, P = B->shared;
+  Terms sum = {v_all(0), v_all(0), v_all(0), v_all(0), v_all(0)};
+  memset(B->grad, 0, sizeof(vd) * B->size);
+  memset(B->triangle, 0, sizeof(vd) * P * (P + 1) / 2);
+  memset(B->corner, 0, sizeof(vd) * P * P);
+  memset(B->step + B->size - P, 0, sizeof(vd) * P);
+  for (int n = 0; n < B->windows; n++) {
+    const Stretch *s = B->stretch + n;
+    const int intervals = (s->w->N - 1) / m;
+    const Near near = near_of(B, s, B->x);
+    Pass a = pass_of(B, s, &near, B->x, tick, 2);
+    begin(&a);
+    memset(B->ring, 0, sizeof(vd) * B->slots);
+    for (int i = 0; i <= intervals; i++) {
+      a.own = B->ring + (size_t)(i % 3) * B->slots, a.next = B->ring + (size_t)((i + 1) % 3) * B->slots;
+      if (i < intervals) {
+#ifndef GENERATED
+        memset(a.next, 0, sizeof(vd) * B->slots);
+#endif
+        advance(&a, i, s->k->rates);
+      } else {
+        finish(&a);
+      }
+      settle(B, s->first + (i ? ((i - 1) * m + 1) * b : 0), s->first + (i * m + 1) * b, tick);
+      if (i > 0) eliminate(B, s, &near, i - 1, tick, bad);
+    }
+    eliminate(B, s, &near, intervals, tick, bad);
+    give_back(B, s, &near);
+    sum.measurement += a.measurement, sum.model += a.model, sum.prior += a.walk + a.prior;
+  }
+  sum.prior += shared_priors(B, B->x, 2);
+  if (P) sum.work = shared_step(B, tick, bad);
+  for (int n = 0; n < B->windows; n++) {
+    const Near near = near_of(B, B->stretch + n, B->step);
+    for (int i = (B->stretch[n].w->N - 1) / m; i >= 0; i--) substitute(B, B->stretch + n, near.values, i);
+  }
+  if (tick->barrier) sum.barrier = fence(B, B->x, tick->weight);
+  return sum;
+}
+
+/* Gradient at x. */
+STAGE void slope_at(const Batch *B, const Tick *tick) {
+  memset(B->grad, 0, sizeof(vd) * B->size);
+  for (int n = 0; n < B->windows; n++) {
+    const Stretch *s = B->stretch + n;
+    const Near near = near_of(B, s, B->x);
+    Pass a = pass_of(B, s, &near, B->x, tick, 1);
+    begin(&a);
+    for (int i = 0; i < (s->w->N - 1) / B->span; i++) advance(&a, i, s->k->rates);
+    finish(&a);
+    give_back(B, s, &near);
+  }
+  shared_priors(B, B->x, 1);
+}
+
+/* Directional derivative of the rates of stage q of an interval, along the way to the trial. */
+static void tangent(const Batch *B, const Stretch *s, int i, int q, vd *dz, vd *rates) {
+  const Tables *T = s->T;
+  const int D = T->D, b = B->block, tail = B->size - B->shared;
+  const size_t at = s->first + (size_t)i * T->m * b;
+  const vd *to = B->trial + at, *x = B->x + at;
+  const double *mix = T->state + q * (T->m + 1), *aux = T->known + q * (T->m + 1);
+  for (int k = 0; k < b; k++) {
+    dz[k] = v_all(0);
+    for (int j = 0; j <= T->m; j++)
+      if ((k < D ? mix : aux)[j] != 0) dz[k] = v_fma(v_all((k < D ? mix : aux)[j]), to[j * b + k] - x[j * b + k], dz[k]);
+  }
+  for (int k = 0; k < T->P; k++) {
+    const int at = tail + (s->seen ? s->seen[k] : k);
+    dz[b + k] = B->trial[at] - B->x[at];
+  }
+  for (int r = 0; r < q; r++) {
+    const double inner = T->inner[q * T->Q + r] * s->w->dt;
+    if (inner != 0)
+      for (int k = 0; k < D; k++) dz[k] = v_fma(v_all(inner), rates[r * D + k], dz[k]);
+  }
+  vd *out = rates + q * D;
+  const vd *slopes = s->k->slopes + evaluation(T, i, q) * T->nj;
+#ifdef GENERATED
+  along(slopes, dz, out);
+#else
+  memset(out, 0, sizeof(vd) * D);
+  for (int e = 0; e < T->nj; e++) out[T->jrow[e]] = v_fma(slopes[e], dz[T->jvar[e]], out[T->jrow[e]]);
+#endif
+}
+
+/* Action at the trial, and the multipliers Rf s (r + J d) that the linear model has there. */
+STAGE Terms probe(const Batch *B, const Tick *tick) {
+  Terms sum = {v_all(0), v_all(0), v_all(0), v_all(0), v_all(0)};
+  for (int n = 0; n < B->windows; n++) {
+    const Stretch *s = B->stretch + n;
+    const Tables *T = s->T;
+    const int D = T->D, rows = T->K * D, shared = T->nodal;
+    vd moved[2][T->Q * D], linear[T->Q * D], r[rows], z[T->D + T->V + T->P];
+    const Near near = near_of(B, s, B->trial);
+    Pass a = pass_of(B, s, &near, B->trial, tick, 0);
+    begin(&a);
+    for (int i = 0; i < (s->w->N - 1) / T->m; i++) {
+      vd *here = moved[i % 2], *earlier = moved[(i + 1) % 2], *lambda = s->lambda + (size_t)i * rows;
+      advance(&a, i, s->rates);
+      for (int q = 0; q < T->Q; q++) {
+        int left = 0;   /* the stage that the interval before has evaluated */
+        for (int p = 0; p < T->Q; p++) left |= shared && i > 0 && T->node[q] == 0 && T->node[p] == T->m;
+        if (left)
+          for (int p = 0; p < T->Q; p++)
+            if (T->node[p] == T->m) memcpy(here + q * D, earlier + p * D, sizeof(vd) * D);
+        if (!left) tangent(B, s, i, q, z, here);
+      }
+      const vd *stages[T->Q];
+      for (int q = 0; q < T->Q; q++) {
+        const vd *before = s->k->rates + evaluation(T, i, q) * D;
+        for (int k = 0; k < D; k++) linear[q * D + k] = before[k] + here[q * D + k];
+        stages[q] = linear + q * D;
+      }
+      model_errors(&a, i, stages, r);
+      for (int row = 0; row < rows; row++) lambda[row] = tick->rf * T->weight[row % D] * r[row];
+    }
+    finish(&a);
+    sum.measurement += a.measurement, sum.model += a.model, sum.prior += a.walk + a.prior;
+  }
+  sum.prior += shared_priors(B, B->trial, 0);
+  if (tick->barrier) sum.barrier = fence(B, B->trial, tick->weight);
+  return sum;
+}

@@ -1,0 +1,252 @@
+"""The data-assimilation problem: windows of data, the model, and what is estimated.
+
+Where each unknown stands in a flat path is said by `hpcda.problem.layout`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hpcda.models.model import Model
+from hpcda.problem.layout import Array, Layout
+
+Numbers = npt.NDArray[Any]
+
+
+def _to_float64(record: Any, *names: str) -> None:
+    """Make arrays of floats of what a caller may have written as whole numbers or lists."""
+    for name in names:
+        object.__setattr__(record, name, np.asarray(getattr(record, name), dtype=np.float64))
+
+
+@dataclass(frozen=True)
+class Window:
+    """One stretch of data on a uniform time grid of N points.
+
+    Attributes:
+        t: Times of the path points, shape (N,), in the model's time unit.
+        data: Measured values y_l(n), shape (N, L); NaN where nothing is measured.
+        noise_std: Standard deviation of the noise of each value, shape (N, L), in the unit of the data; for
+            other than Gaussian noise its scale, see `Loss.scaled`.
+        series: Known time series at the path points, shape (N, U): the stimuli in the model's order, then the
+            fixed parameters that the data give as functions of time, in the order of `Problem.series`.
+    """
+
+    t: Array
+    data: Array
+    noise_std: Array
+    series: Array
+
+    def __post_init__(self) -> None:
+        _to_float64(self, "t", "data", "noise_std", "series")
+
+    @property
+    def times(self) -> int:
+        """N, the number of path points."""
+        return len(self.t)
+
+    @property
+    def dt(self) -> float:
+        """Spacing of the path points."""
+        return float((self.t[-1] - self.t[0]) / (len(self.t) - 1))
+
+
+@dataclass(frozen=True)
+class Beyond:
+    """What is known after the end of a window, kept back to test the prediction.
+
+    Attributes:
+        t: Times, shape (M,), the first one the last time of the window.
+        data: Measured values, shape (M, L), NaN where there is none.
+        series: Known time series, shape (M, U).
+    """
+
+    t: Array
+    data: Array
+    series: Array
+
+    def __post_init__(self) -> None:
+        _to_float64(self, "t", "data", "series")
+
+
+@dataclass(frozen=True)
+class Estimated:
+    """An estimated parameter.
+
+    Attributes:
+        name: The model's name for it.
+        start: Uniform range of the first guess.
+        bounds: Lowest and highest value allowed; infinite where there is none.
+        prior: Mean and standard deviation of a Gaussian prior, or None.
+        walk_std: For a parameter of one time: standard deviation of its change per square root of unit time,
+            or None where the values of different times are independent.
+        per_window: Whether every window has a value of its own, which holds at all its times.
+    """
+
+    name: str
+    start: tuple[float, float]
+    bounds: tuple[float, float] = (-np.inf, np.inf)
+    prior: tuple[float, float] | None = None
+    walk_std: float | None = None
+    per_window: bool = False
+
+
+@dataclass(frozen=True)
+class Noise:
+    """How a measured quantity is noisy, where it is not Gaussian of known width.
+
+    Attributes:
+        loss: Name of its loss, see `hpcda.action.losses`.
+        options: The loss's options by name, all of them.
+        scale: Name of the estimated parameter that is the scale of the noise; None where the data tell it.
+    """
+
+    loss: str
+    options: Mapping[str, float] = field(default_factory=dict)
+    scale: str | None = None
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Everything the action is made of.
+
+    Attributes:
+        model: The model.
+        discretization: "trapezoid", "hermite-simpson", "implicit-midpoint", "rk4" or "map".
+        windows: The windows of data.
+        observed: Name of each of the L measured quantities -> expression of states and parameters ("x0",
+            "gain * x0**2 + offset").
+        noise: Measured quantity -> its noise, where that is not Gaussian with the standard deviations of the
+            windows.
+        parameters: Estimated parameters that hold at all times, of all windows or of one each.
+        varying: Estimated parameters that belong to one time of one window (V of them).
+        fixed: Value of every parameter that is constant and not estimated.
+        series: Names of the fixed parameters that are known functions of time.
+        state_start: Uniform range in which unmeasured states start, shape (D, 2).
+        state_bounds: Bounds on the states, shape (D, 2), infinite where there is none.
+        model_error_weight: s_a, shape (D,).
+        initial_prior: State name -> mean and standard deviation of a Gaussian prior on x(0) of every window.
+        steps_per_sample: Steps of the path from sample to sample.
+    """
+
+    model: Model
+    discretization: str
+    windows: tuple[Window, ...]
+    observed: dict[str, str]
+    noise: dict[str, Noise] = field(default_factory=dict)
+    parameters: tuple[Estimated, ...] = ()
+    varying: tuple[Estimated, ...] = ()
+    fixed: dict[str, float] = field(default_factory=dict)
+    series: tuple[str, ...] = ()
+    state_start: Array = field(default_factory=lambda: np.zeros((0, 2)))
+    state_bounds: Array = field(default_factory=lambda: np.zeros((0, 2)))
+    model_error_weight: Array = field(default_factory=lambda: np.zeros(0))
+    initial_prior: dict[str, tuple[float, float]] = field(default_factory=dict)
+    steps_per_sample: int = 1
+
+    def __post_init__(self) -> None:
+        _to_float64(self, "state_start", "state_bounds", "model_error_weight")
+
+    @property
+    def dimension(self) -> int:
+        """D, the number of states."""
+        return self.model.dimension
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Where each unknown stands in a flat path."""
+        return Layout(
+            states=self.model.state_names,
+            varying=tuple(q.name for q in self.varying),
+            own=tuple(p.name for p in self.parameters if p.per_window),
+            shared=tuple(p.name for p in self.parameters if not p.per_window),
+            times=tuple(window.times for window in self.windows),
+        )
+
+    @cached_property
+    def seen(self) -> tuple[Estimated, ...]:
+        """The parameters that the model of one window sees at all its times, as `Layout.seen_names`."""
+        return tuple(sorted(self.parameters, key=lambda p: not p.per_window))
+
+    @cached_property
+    def constants(self) -> tuple[Estimated, ...]:
+        """Of every unknown of the path's tail what it is, in the order of `Layout.constants`."""
+        by_name = {p.name: p for p in self.parameters}
+        return tuple(by_name[constant.name] for constant in self.layout.constants)
+
+    @property
+    def size(self) -> int:
+        """Number of unknowns."""
+        return self.layout.size
+
+    @cached_property
+    def measured(self) -> int:
+        """Number of data values."""
+        return sum(int(np.isfinite(window.data).sum()) for window in self.windows)
+
+    @cached_property
+    def trajectory_unknowns(self) -> int:
+        """Numbers that fix a path which obeys the model: states at one time of each window, parameters."""
+        return (
+            len(self.windows) * self.dimension
+            + sum(window.times for window in self.windows) * len(self.varying)
+            + len(self.constants)
+        )
+
+    @cached_property
+    def prior_terms(self) -> int:
+        """Number of squares in the action's prior part: priors, and steps of random walks."""
+        times = sum(window.times for window in self.windows)
+        steps = times - len(self.windows)
+        return (
+            len(self.windows) * len(self.initial_prior)
+            + sum(times * (q.prior is not None) + steps * (q.walk_std is not None) for q in self.varying)
+            + sum(p.prior is not None for p in self.constants)
+        )
+
+    def split(self, path: Array) -> tuple[list[Array], Array]:
+        """View a flat path as arrays of shape (N, D + V), one a window, and the constants."""
+        return self.layout.split(path)
+
+    def join(self, blocks: list[Array], constants: Array) -> Array:
+        """The flat path, shape (size,), of one block array a window and the constants."""
+        return self.layout.join(blocks, constants)
+
+    @cached_property
+    def bounds(self) -> tuple[Array, Array]:
+        """Lower and upper bound of every unknown, each of shape (size,)."""
+        both = self._spread(self.state_bounds, "bounds")
+        return both[:, 0].copy(), both[:, 1].copy()
+
+    @cached_property
+    def starts(self) -> Array:
+        """Range in which every unknown starts, shape (size, 2)."""
+        return self._spread(self.state_start, "start")
+
+    def _spread(self, of_states: Array, name: str) -> Array:
+        """Pairs of every unknown, shape (size, 2), from those of the states and of estimated parameters."""
+        varying = np.reshape([getattr(q, name) for q in self.varying], (-1, 2))
+        tail = np.reshape([getattr(p, name) for p in self.constants], (-1, 2))
+        return self.layout.spread(np.vstack([of_states.reshape(-1, 2), varying]), tail).astype(np.float64)
+
+    def cut(self, window: int, begin: int, end: int) -> Problem:
+        """The same problem with the times begin ≤ n < end of one window alone.
+
+        A prior on the first point of a window holds where the cut begins with that point.
+        """
+        whole, times = self.windows[window], slice(begin, end)
+        piece = Window(whole.t[times], whole.data[times], whole.noise_std[times], whole.series[times])
+        initial = self.initial_prior if begin == 0 else {}
+        return replace(self, windows=(piece,), initial_prior=initial)
+
+    @property
+    def bounded(self) -> bool:
+        """Whether any unknown has a finite bound."""
+        lower, upper = self.bounds
+        return bool(np.isfinite(lower).any() or np.isfinite(upper).any())
