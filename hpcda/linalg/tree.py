@@ -216,16 +216,24 @@ class Tables:
         arrays: The arrays by their names in tree.c.
         factor: Numbers of a factor.
         left: Numbers that fronts leave to their parents, as many as are kept at once.
+        entries: Unknowns (row, column) of every entry of the matrix that `source` names.
     """
 
     structure: ctypes.Structure
     arrays: dict[str, npt.NDArray[Any]]
     factor: int
     left: int
+    entries: tuple[Ints, Ints]
 
     @classmethod
-    def of(cls, tree: Tree) -> Tables:
-        """The tables of a tree."""
+    def of(cls, tree: Tree, source_of: Index | None = None) -> Tables:
+        """The tables of a tree.
+
+        Args:
+            tree: The tree.
+            source_of: Where the value of every entry of the pattern is found, below 0 for one that is left
+                out, shape (nnz,); None for the order of the pattern.
+        """
         fronts, size = tree.fronts, tree.pattern.size
         pivots = np.array([front.pivots for front in fronts])
         rest = np.array([len(front.rest) for front in fronts])
@@ -251,6 +259,9 @@ class Tables:
             parent_row.append(there)
         update, left = _room(rest * (rest + 1) // 2, children)
         matrix_row, matrix_column, source = _lower(tree.pattern, tree.order)
+        if source_of is not None:
+            source = source_of[source]
+            matrix_row, matrix_column, source = (a[source >= 0] for a in (matrix_row, matrix_column, source))
         begins = np.array([front.begin for front in fronts], dtype=np.int64)
         entry = np.searchsorted(matrix_column, np.append(begins, size))
         target = []
@@ -276,7 +287,8 @@ class Tables:
             fronts=len(fronts), open=int(tree.open), size=size, factor=storage[-1], left=left,
             **{name: arrays[name].ctypes.data for name in _ARRAYS},
         )  # fmt: skip
-        return cls(structure, arrays, storage[-1], left)
+        entries = tree.order[matrix_row], tree.order[matrix_column]
+        return cls(structure, arrays, storage[-1], left, entries)
 
 
 def _joined(parts: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:

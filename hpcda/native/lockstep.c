@@ -6,7 +6,7 @@
    eliminated again: Albersmeyer & Diehl, SIAM J. Optim. 20, 1655 (2010)). */
 
 #include "assemble.c"
-#include "front.c"
+#include "tree.c"
 
 typedef struct {                      /* a window with its share of scratch */
   const Tables *T;
@@ -14,7 +14,8 @@ typedef struct {                      /* a window with its share of scratch */
   const Work *k;
   int first;                          /* index of its first unknown */
   const int *seen;                    /* [border] which of the constants its model sees; null: all of them */
-  vd *fronts, *rates, *lambda;        /* factor; rates and multipliers at the trial */
+  vd *slots;                          /* of its Hessian: of all intervals, or of `turn` that take turns */
+  vd *fronts, *rates, *lambda;        /* factor, where intervals are eliminated in turn; rates and multipliers at the trial */
 } Stretch;
 
 typedef struct {
@@ -25,6 +26,7 @@ typedef struct {
 typedef struct {
   int windows, size, block, shared, border, slots, span, entries, edges, rungs, most, capacity;
   /* shared: constants, the unknowns at the end of the path that belong to no time; border: those that a window sees */
+  int turn;                           /* intervals whose slots are kept */
   const Stretch *stretch;
   const int *slot, *place, *place_last;   /* [entries] slots and where they stand in a front: those of the last point, with
                                          their places there; all others; the edges, where in the rows of the next point */
@@ -37,7 +39,7 @@ typedef struct {
   const double *prior_mean, *prior_weight;        /* [shared] */
   double curvature, tolerance, decrement, loose, barrier, longest, cap;   /* cap: action above which a start ends */
   vd *x, *trial, *grad, *step, *open, *hold;      /* [size]; hold: bound that a step was found to cross, -1 or 1 */
-  vd *ring, *triangle, *corner, *dense, *scratch, *coupling;   /* slots of 3 intervals; constants; fronts in passing */
+  vd *triangle, *corner, *dense, *scratch, *coupling;   /* constants; fronts in passing */
   vd *near;                           /* of the constants that a window sees, where these are not all: see `Near` */
   int *start, *state, *rung, *until, *iterations, *factorizations, *holds, *still;   /* [W]; until: rung before which it ends */
   double *value, *shift, *low, *high, *weight, *before, *length, *slope, *norm;           /* [W] */
@@ -45,6 +47,9 @@ typedef struct {
   Record *records;                    /* [capacity] */
   double *paths;                      /* [capacity][size] */
   int recorded;
+  const Tree *tree;                   /* in which the whole matrix is eliminated; null: interval after interval */
+  const int *entry_row, *entry_column;   /* unknowns of the tree's entries, constants in the rows */
+  vd *slots_of_all, *diagonal, *ordered, *factor, *left;   /* Hessian; its diagonal's rest, right-hand side; factor, and room */
 } Batch;
 
 /* Terms of the action of every lane; work: of the forces of bounds that a step meets. */
@@ -191,6 +196,10 @@ static Front front_of(const Batch *B, const Stretch *s, int i, vd **row) {
   return f;
 }
 
+static inline vd *slots_at(const Batch *B, const Stretch *s, int i) {
+  return s->slots + (size_t)(i % B->turn) * B->slots;
+}
+
 /* Take unknown j of a front out of the system: it moves by what its right-hand side says. */
 static void close_unknown(const Batch *B, vd *const *row, int j, int pivots, int next, int first, vd *tail) {
   const vd open = B->open[first + j], place = v_if(open == 0, B->step[first + j], v_all(0));
@@ -213,7 +222,7 @@ static void close_unknown(const Batch *B, vd *const *row, int j, int pivots, int
    the next front. The right-hand side is a row of the front: it is solved as the front is factorized. */
 STAGE void eliminate(const Batch *B, const Stretch *s, const Near *near, int i, const Tick *tick, vl *bad) {
   const int b = B->block, P = B->border, all = B->span * b + b + P + 1;
-  vd *row[all], *from[all], *after[all], *slots = B->ring + (size_t)(i % 3) * B->slots, *coupling = B->coupling;
+  vd *row[all], *from[all], *after[all], *slots = slots_at(B, s, i), *coupling = B->coupling;
   const Front f = front_of(B, s, i, row);
   const int pivots = f.pivots, inner = f.last ? B->entries_last : B->entries - B->edges;
   const int *slot = B->slot, *place = f.last ? B->place_last : B->place;
@@ -258,6 +267,58 @@ STAGE void substitute(const Batch *B, const Stretch *s, const vd *constants, int
     for (int k = 0; k < f.pivots; k++) y[k] -= meet[k];
   }
   front_upper(row, f.pivots, y);
+}
+
+/* Take the unknowns that are closed out of the whole system: they move by what their right-hand side says. */
+STAGE void close_unknowns(const Batch *B) {
+  const Tree *T = B->tree;
+  const int tail = B->size - B->shared;
+  vd shut = v_all(1);
+  for (int i = 0; i < tail; i++) shut *= B->open[i];
+  if (!any(shut == 0)) return;
+  for (long long e = 0; e < T->entry[T->fronts]; e++) {
+    const int i = B->entry_row[e], j = B->entry_column[e];
+    vd *value = B->slots_of_all + T->source[e];
+    const vd a = *value, open = B->open[j], place = v_if(open == 0, B->step[j], v_all(0));
+    if (i == j) {
+      *value = a * open;
+    } else if (i >= tail) {
+      B->step[i] -= a * place;
+      *value = a * open;
+    } else {
+      const vd other = B->open[i], there = v_if(other == 0, B->step[i], v_all(0));
+      B->step[i] -= other * a * place;
+      B->step[j] -= open * a * there;
+      *value = a * open * other;
+    }
+  }
+}
+
+/* Eliminate all unknowns but the constants in the tree; the right-hand side is solved as the matrix is factorized. */
+STAGE void eliminate_all(const Batch *B, const Tick *tick, vl *bad) {
+  const Tree *T = B->tree;
+  const int P = B->shared, tail = B->size - P;
+  close_unknowns(B);
+  for (int i = 0; i < B->size; i++)
+    B->diagonal[i] = i < tail ? B->open[i] * added(B, i, tick) + (1.0 - B->open[i]) : v_all(0);
+  for (int k = 0; k < B->size; k++) B->ordered[k] = B->step[T->order[k]];
+  tree_factorize(T, B->slots_of_all, B->diagonal, B->factor, B->left, B->ordered, bad, 0);
+  if (!T->open) return;
+  vd *row[P];
+  tree_rows(T, T->fronts - 1, B->factor, row);
+  for (int r = 0; r < P; r++) {
+    for (int c = 0; c <= r; c++) B->corner[r * P + c] += row[r][c];
+    B->step[tail + r] = B->ordered[tail + r];
+  }
+}
+
+/* Steps of all unknowns, those of the constants known. */
+STAGE void substitute_all(const Batch *B) {
+  const Tree *T = B->tree;
+  const int tail = B->size - B->shared;
+  for (int k = tail; k < B->size; k++) B->ordered[k] = B->step[k];
+  for (int f = T->fronts - 1 - T->open; f >= 0; f--) tree_backward(T, f, B->factor, B->ordered);
+  for (int k = 0; k < tail; k++) B->step[T->order[k]] = B->ordered[k];
 }
 
 /* Step of the constants: minimum of the quadratic model, all other unknowns eliminated, between the bounds.
@@ -338,9 +399,9 @@ STAGE Terms newton(const Batch *B, const Tick *tick, vl *bad) {
     const Near near = near_of(B, s, B->x);
     Pass a = pass_of(B, s, &near, B->x, tick, 2);
     begin(&a);
-    memset(B->ring, 0, sizeof(vd) * B->slots);
+    memset(s->slots, 0, sizeof(vd) * B->slots);
     for (int i = 0; i <= intervals; i++) {
-      a.own = B->ring + (size_t)(i % 3) * B->slots, a.next = B->ring + (size_t)((i + 1) % 3) * B->slots;
+      a.own = slots_at(B, s, i), a.next = slots_at(B, s, i + 1);
       if (i < intervals) {
 #ifndef GENERATED
         memset(a.next, 0, sizeof(vd) * B->slots);
@@ -350,15 +411,17 @@ STAGE Terms newton(const Batch *B, const Tick *tick, vl *bad) {
         finish(&a);
       }
       settle(B, s->first + (i ? ((i - 1) * m + 1) * b : 0), s->first + (i * m + 1) * b, tick);
-      if (i > 0) eliminate(B, s, &near, i - 1, tick, bad);
+      if (i > 0 && !B->tree) eliminate(B, s, &near, i - 1, tick, bad);
     }
-    eliminate(B, s, &near, intervals, tick, bad);
+    if (!B->tree) eliminate(B, s, &near, intervals, tick, bad);
     give_back(B, s, &near);
     sum.measurement += a.measurement, sum.model += a.model, sum.prior += a.walk + a.prior;
   }
   sum.prior += shared_priors(B, B->x, 2);
+  if (B->tree) eliminate_all(B, tick, bad);
   if (P) sum.work = shared_step(B, tick, bad);
-  for (int n = 0; n < B->windows; n++) {
+  if (B->tree) substitute_all(B);
+  for (int n = 0; n < B->windows && !B->tree; n++) {
     const Near near = near_of(B, B->stretch + n, B->step);
     for (int i = (B->stretch[n].w->N - 1) / m; i >= 0; i--) substitute(B, B->stretch + n, near.values, i);
   }
