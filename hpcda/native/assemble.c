@@ -71,7 +71,7 @@ static inline vd *slot(const Pass *a, int dest) {
 }
 
 /* Vectors of local scratch that a pass needs. */
-int scratch(const Tables *T) {
+ENTRY int scratch(const Tables *T) {
   const int n = T->D + T->V + T->P, wide = T->Q * T->D + T->L, second = T->Q * T->nh + T->L + T->onj + T->onh;
   int entries = T->entry[T->K * T->D];
   return n + T->C + T->U + 1 + wide + second + 2 * entries + 3 * T->K * T->D +
