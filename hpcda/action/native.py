@@ -18,46 +18,13 @@ from hpcda.action.structure import Structure
 from hpcda.models.trace import Symbol
 from hpcda.models.traced import Traced, trace
 from hpcda.native.compile import library
+from hpcda.native.declared import structures
 from hpcda.native.kernels import source
 from hpcda.native.unit import unit
 from hpcda.problem import Array, Numbers, Problem, Window
 
-POINTER, INT, DOUBLE = ctypes.c_void_p, ctypes.c_int, ctypes.c_double
-
-
-def struct(name: str, *groups: tuple[Any, str]) -> type[ctypes.Structure]:
-    """A C structure: groups of (type, names of fields)."""
-    fields = [(field, kind) for kind, names in groups for field in names.split()]
-    return type(name, (ctypes.Structure,), {"_fields_": fields})
-
-
-Tables = struct(
-    "Tables",
-    (INT, "D V P L U C m Q K nodal staged"),
-    (POINTER, "state known inner position rate node"),
-    (INT, "nj nh onj onh"),
-    (POINTER, "jrow jvar hk hl ojrow ojvar ohk ohl entry column fixed term term_stage term_jac term_weight"),
-    (INT, "groups"),
-    (
-        POINTER,
-        "group members target left right spread spread_h spread_dest spread_weight diagonal beside "
-        "seen_products seen_second",
-    ),
-    (INT, "seen_products_each widest costs"),
-    (POINTER, "cost_row cost_slope cost_var cost_second cost_dest misfit_slope active active_dest"),
-    (INT, "na slots"),
-    (POINTER, "weight walk constant"),
-)
-WindowTable = struct(
-    "Window",
-    (INT, "N"),
-    (DOUBLE, "dt t0 step"),
-    (POINTER, "data precision scale series"),
-    (INT, "priors"),
-    (POINTER, "prior prior_mean prior_weight"),
-)
-Work = struct("Work", (POINTER, "rates slopes lambda errors entries local"))
-
+_DECLARED = structures("assemble.c")
+Tables, WindowTable, Work = (_DECLARED[name] for name in ("Tables", "Window", "Work"))
 
 Priors = tuple[Numbers, Array, Array]
 
@@ -149,7 +116,7 @@ class Native:
 
     def seen(self, address: int, count: int) -> Array:
         """The `count` vectors of one number a lane that stand at an address, shape (count, lanes)."""
-        numbers = ctypes.cast(address, ctypes.POINTER(DOUBLE))
+        numbers = ctypes.cast(address, ctypes.POINTER(ctypes.c_double))
         return np.ctypeslib.as_array(numbers, (count, self.lanes))
 
     def work(self, times: int, errors: int | None = None, entries: int | None = None) -> Any:

@@ -15,39 +15,25 @@ from typing import Any
 import numpy as np
 
 from hpcda.action import Action, Parts
-from hpcda.action.native import DOUBLE, INT, POINTER, Native, code, struct
+from hpcda.action.native import Native, code
 from hpcda.action.structure import Structure
 from hpcda.annealing.ladder import Ladder
 from hpcda.annealing.outcome import Outcome
 from hpcda.annealing.reasons import Reason
 from hpcda.annealing.scale import scales
 from hpcda.native.compile import vector_lanes
+from hpcda.native.declared import enumeration, structures
 from hpcda.problem import Array, Numbers
 
-EMPTY, ACTIVE, ENDED = range(3)
+EMPTY, ACTIVE, ENDED = enumeration("climb.c", "Lane").values()
 MOST_MEMORY = 2.0e9
 """Bytes above which blocks are so large that a sparse factorization does better."""
 SOURCE = "climb.c"
 
-_Stretch = struct("Stretch", (POINTER, "T w k"), (INT, "first"), (POINTER, "seen fronts rates lambda"))
-_Record = struct(
-    "Record",
-    (INT, "lane start rung iterations factorizations reason"),
-    (DOUBLE, "measurement model prior norm"),
-)
-_VECTORS = "x trial grad step open hold ring triangle corner dense scratch coupling near"
+_DECLARED = structures("lockstep.c")
+_Stretch, _Record, _Batch = (_DECLARED[name] for name in ("Stretch", "Record", "Batch"))
 _COUNTERS = "start state rung until iterations factorizations holds still"
 _NUMBERS = "value shift low high weight before length slope norm taken crossed closed radius bend wait pause"
-_Batch = struct(
-    "Batch",
-    (INT, "windows size block shared border slots span entries edges rungs most capacity"),
-    (POINTER, "stretch slot place place_last edge_row edge_column"),
-    (INT, "entries_last"),
-    (POINTER, "lower upper scale metric rf prior prior_mean prior_weight"),
-    (DOUBLE, "curvature tolerance decrement loose barrier longest cap"),
-    (POINTER, f"{_VECTORS} {_COUNTERS} {_NUMBERS} records paths"),
-    (INT, "recorded"),
-)
 
 
 @dataclass(frozen=True)
@@ -150,8 +136,6 @@ class Lockstep:
         self._native = Native(action.equations, self.lanes, SOURCE, action.priors)
         self._climb: Any = self._native.library.climb
         self._begin: Any = self._native.library.begin_rung
-        self._begin.argtypes = (POINTER, INT, DOUBLE)
-        self._begin.restype = None
         self._capacity = 4 * self.lanes
         self._records = (_Record * self._capacity)()
         self._paths = np.zeros((self._capacity, action.size))

@@ -82,7 +82,7 @@ static int kernel_room(const Tables *T) {
 }
 
 /* Vectors of local scratch that a pass needs. */
-int scratch(const Tables *T) {
+ENTRY int scratch(const Tables *T) {
   const int n = T->D + T->V + T->P, wide = T->Q * T->D + T->L, second = kernel_room(T);
   int entries = T->entry[T->K * T->D];
   return n + T->C + T->U + 2 + 1 + wide + second + 2 * entries + 3 * T->K * T->D +

@@ -65,7 +65,7 @@ STAGE vd *begin_members(const Sizes *z, int more, const vd **c) {
 }
 
 /* Members [rows][members] from path point `first` to `last`; `to` is [last - first][rows][members]. */
-int forecast(const Sizes *z, const Grid *g, int first, int last, int substeps, int members, const double *from, double *to) {
+ENTRY int forecast(const Sizes *z, const Grid *g, int first, int last, int substeps, int members, const double *from, double *to) {
   const int rows = z->D + z->V + z->P;
   const vd *c;
   vd *v = begin_members(z, 3 * z->D, &c);
@@ -83,7 +83,7 @@ int forecast(const Sizes *z, const Grid *g, int first, int last, int substeps, i
 }
 
 /* Measured quantities of members [rows][members]: to [L][members]. */
-int observe(const Sizes *z, int members, const double *from, double *to) {
+ENTRY int observe(const Sizes *z, int members, const double *from, double *to) {
   const vd *c;
   vd *v = begin_members(z, z->L, &c);
   if (!v) return 1;
@@ -98,7 +98,7 @@ int observe(const Sizes *z, int members, const double *from, double *to) {
 }
 
 /* Entries of the model's derivative, at point n: to [slopes][members]. */
-int slopes(const Sizes *z, const Grid *g, int n, int members, const double *from, double *to) {
+ENTRY int slopes(const Sizes *z, const Grid *g, int n, int members, const double *from, double *to) {
   const vd *c;
   vd *v = begin_members(z, z->slopes, &c);
   if (!v) return 1;

@@ -164,7 +164,7 @@ STAGE void confine(vd *a, int rows, int G, const double *lower, const double *up
 /* Points `begin` to `end` - 1 of a window. `noise` holds [members] random bits for every measured value,
    `walks` [V][members] for every step. Returns the number of points done, below `end` where all members were lost, below 0
    where there is no memory. */
-int filter(const Sizes *z, const Grid *g, const Ensemble *e, int begin, int end, const uint64_t *noise,
+ENTRY int filter(const Sizes *z, const Grid *g, const Ensemble *e, int begin, int end, const uint64_t *noise,
            const float *walks) {
   const int D = z->D, V = z->V, K = D + V + z->P, L = z->L, M = e->members, G = M / W;
   const double scale = 1.0 / (M - 1);
@@ -272,7 +272,7 @@ done:
 }
 
 /* Rauch-Tung-Striebel means of `times` points, from the last one's, which stands in path[times - 1]; [times][K]. */
-void smooth(const Sizes *z, const Ensemble *e, int times, double *path) {
+ENTRY void smooth(const Sizes *z, const Ensemble *e, int times, double *path) {
   const int K = z->D + z->V + z->P;
   double *y = malloc(sizeof(double) * K);
   for (int n = times - 1; n > 0; n--) {
@@ -297,7 +297,7 @@ void smooth(const Sizes *z, const Ensemble *e, int times, double *path) {
 }
 
 /* Means of members [K][members] whose last P rows, the parameters, are told: mean + cov(x, p) cov(p, p)^-1 (told - mean). */
-int informed(const Sizes *z, int members, const double *now, const double *told, double *mean) {
+ENTRY int informed(const Sizes *z, int members, const double *now, const double *told, double *mean) {
   const int K = z->D + z->V + z->P, P = z->P, first = K - P, G = members / W;
   vd *off = room((size_t)K * G);
   double *cross = malloc(sizeof(double) * ((size_t)K * P + P * P + P + 1)), *own = cross + K * P, *y = own + P * P;

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from hpcda.action.native import DOUBLE, INT, POINTER, Equations, struct
+from hpcda.action.native import Equations
 from hpcda.native.compile import library, vector_lanes
+from hpcda.native.declared import structures
 from hpcda.native.unit import unit
 from hpcda.problem import Array, Problem, Window
 
@@ -24,8 +25,7 @@ STABLE = 2.5
 """Step times largest eigenvalue up to which a Runge-Kutta step of fourth order damps what the flow damps."""
 MOST_SUBSTEPS = 64
 
-_Sizes = struct("Sizes", (INT, "D V P L U C map slopes"), (POINTER, "constant"))
-_Grid = struct("Grid", (DOUBLE, "dt t0"), (POINTER, "series"))
+_Sizes, _Grid = (structures("forecast.c")[name] for name in ("Sizes", "Grid"))
 
 
 class Forecast:
@@ -120,8 +120,8 @@ class Forecast:
         grid, _kept = grid_of(window)
         self._call(
             "forecast",
-            ctypes.byref(grid), first, last, substeps, begin.shape[1], POINTER(begin.ctypes.data),
-            POINTER(out[1:].ctypes.data),
+            ctypes.byref(grid), first, last, substeps, begin.shape[1], begin.ctypes.data,
+            out[1:].ctypes.data,
         )  # fmt: skip
         return out
 
@@ -129,7 +129,7 @@ class Forecast:
         """Measured quantities of members, shape (L, members), from their states, the first D rows."""
         begin = self._checked(members, None)
         out = np.empty((len(self.problem.observed), begin.shape[1]))
-        self._call("observe", begin.shape[1], POINTER(begin.ctypes.data), POINTER(out.ctypes.data))
+        self._call("observe", begin.shape[1], begin.ctypes.data, out.ctypes.data)
         return out
 
     def substeps(self, window: Window, members: Array) -> int:
@@ -144,7 +144,7 @@ class Forecast:
         grid, _kept = grid_of(window)
         self._call(
             "slopes",
-            ctypes.byref(grid), 0, begin.shape[1], POINTER(begin.ctypes.data), POINTER(entries.ctypes.data),
+            ctypes.byref(grid), 0, begin.shape[1], begin.ctypes.data, entries.ctypes.data,
         )  # fmt: skip
         row, column = self._entries.T
         inner = column < self.problem.dimension
