@@ -85,7 +85,7 @@ def with_noise(name, scheme, unknown, windows=2):
     problem, path = example("lorenz96", scheme, "nonlinear and gaps")
     rng = generator(9)
     link = {"poisson": "exp(gain*x0/8)", "bernoulli": "gain*x0/4"}.get(name, "gain * x0 + offset")
-    sensor = (Estimated("gain", (0.5, 2.0)), Estimated("offset", (-1.0, 1.0), per_window=True))
+    sensor = (Estimated("gain", (0.5, 2.0), (0.1, 5.0)), Estimated("offset", (-1.0, 1.0), per_window=True))
     scale = (Estimated("noise", (0.2, 2.0), (0.05, 50.0)),) if unknown else ()
     made = []
     for window in problem.windows:
