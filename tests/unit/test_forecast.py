@@ -101,7 +101,8 @@ def test_measured_quantities_are_those_of_the_expressions():
     problem, forecast, members = case("lorenz63")
     names = problem.model.state_names
     states = dict(zip(names, members, strict=False))
-    for found, text in zip(forecast.observe(problem.windows[0], 0, members), problem.observed.values(), strict=True):
+    measured = forecast.observe(problem.windows[0], 0, members)
+    for found, text in zip(measured, problem.observed.values(), strict=True):
         assert found == pytest.approx(Expression(text, names, "y")(states), rel=1e-13)
 
 
