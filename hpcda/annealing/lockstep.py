@@ -293,6 +293,8 @@ class Lockstep:
     def _make_batch(self) -> Any:
         native, problem, structure = self._native, self.action.problem, self.action.structure
         span, block, shared, size = structure.scheme.span, problem.block, problem.shared, problem.size
+        stages = structure.scheme.stages * problem.dimension
+        rows = 3 * (span * block + block + shared + 1) + shared + 1
         counts = dict.fromkeys("x trial grad step open hold".split(), size) | {
             "ring": 3 * structure.slots,
             "triangle": shared * (shared + 1) // 2,
@@ -300,6 +302,9 @@ class Lockstep:
             "dense": shared**2 + shared * (shared + 1) // 2 + 2 * shared,
             "scratch": block * span * block,
             "coupling": block * span * block,
+            "passing": max(
+                span * block, 3 * stages + structure.scheme.errors * problem.dimension + block + shared
+            ),
         }
         vectors = {name: native.vectors(count) for name, count in counts.items()}
         places = {name: place for name, (_, place) in vectors.items()}
@@ -357,6 +362,7 @@ class Lockstep:
             cap=np.inf,
             records=ctypes.addressof(self._records),
             paths=self._paths.ctypes.data,
+            rows=native.pointer(np.zeros(rows), np.uintp),
             **{name: native.pointer(array, np.int32) for name, array in integers.items()},
             **{name: native.pointer(array, np.float64) for name, array in doubles.items()},
             **{name: array.ctypes.data for name, array in lanes.items()},

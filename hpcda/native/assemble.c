@@ -4,6 +4,8 @@
 
 #include "lanes.h"
 
+#define MOST_STAGES 8
+
 typedef struct {
   int D, V, P, L, U, C;               /* states, parameters of one time, shared parameters, data, series, constants */
   int m, Q, K, nodal, staged;         /* span, stages, errors of an interval; whether stages are path points, or chained */
@@ -71,11 +73,11 @@ static inline vd *slot(const Pass *a, int dest) {
 }
 
 /* Vectors of local scratch that a pass needs. */
-ENTRY int scratch(const Tables *T) {
-  const int n = T->D + T->V + T->P, wide = T->Q * T->D + T->L, second = T->Q * T->nh + T->L + T->onj + T->onh;
-  int entries = T->entry[T->K * T->D];
-  return n + T->C + T->U + 1 + wide + second + 2 * entries + 3 * T->K * T->D +
-         (T->staged ? (T->Q * (n + T->D) + T->na + n + T->K * T->D) * T->na + T->D : 0);
+ENTRY size_t scratch(const Tables *T) {
+  const size_t D = T->D, Q = T->Q, K = T->K, L = T->L, na = T->na, entries = T->entry[K * D];
+  const size_t n = D + T->V + T->P, wide = Q * D + L, second = Q * T->nh + L + T->onj + T->onh;
+  return n + T->C + T->U + 1 + wide + second + 2 * entries + 3 * K * D +
+         (T->staged ? (Q * (n + D) + na + n + K * D) * na + D : 0);
 }
 
 static void begin(Pass *a) {
@@ -272,7 +274,7 @@ STAGE void interval(Pass *a, int i, const vd *rates, const vd *given) {
   const int D = T->D, rows = T->K * D;
   vd *grad = a->grad + (size_t)i * T->m * (D + T->V), *g = a->g, *lambda = a->k->lambda + (size_t)i * rows;
   vd sum = v_all(0), *r = a->r;
-  const vd *slopes[8], *stages[8];
+  const vd *slopes[MOST_STAGES], *stages[MOST_STAGES];
   for (int q = 0; q < T->Q; q++) {
     stages[q] = rates + evaluation(T, i, q) * D;
     slopes[q] = a->k->slopes + evaluation(T, i, q) * T->nj;
@@ -294,6 +296,7 @@ STAGE void interval(Pass *a, int i, const vd *rates, const vd *given) {
     for (int row = 0; row < rows; row++)
       lambda[row] = v_if(a->anew, a->rf_before * T->weight[row % D] * r[row], lambda[row]);
 #ifdef GENERATED
+  (void)given;
   entries(slopes, a->w->dt, a->weight, a->force, g, a->gw, grad, a->gradp);
   if (a->want > 1) products(g, a->gw, a->own, a->next, a->shared);
 #else

@@ -35,6 +35,8 @@ typedef struct {
   double curvature, tolerance, decrement, loose, barrier, longest, cap;   /* cap: action above which a start ends */
   vd *x, *trial, *grad, *step, *open, *hold;      /* [size]; hold: bound that a step was found to cross, -1 or 1 */
   vd *ring, *triangle, *corner, *dense, *scratch, *coupling;   /* slots of 3 intervals; shared parameters; fronts in passing */
+  vd *passing;                        /* [3 Q D + K D + D + V + P], and at least the pivots of a front */
+  vd **rows;                          /* [3][all rows of a front] and [P + 1]: where they are */
   int *start, *state, *rung, *until, *iterations, *factorizations, *holds, *still;   /* [W]; until: rung before which it ends */
   double *value, *shift, *low, *high, *weight, *before, *length, *slope, *norm;           /* [W] */
   double *taken, *crossed, *closed, *radius, *bend, *wait, *pause;                        /* [W] */
@@ -133,7 +135,7 @@ STAGE void settle(const Batch *B, int from, int end, const Tick *tick) {
 }
 
 static inline size_t front_size(const Batch *B) {
-  const size_t pivots = B->span * B->block;
+  const size_t pivots = (size_t)B->span * B->block;
   return pivots * (pivots + 1) / 2 + B->shared * pivots + B->edges;
 }
 
@@ -143,6 +145,9 @@ typedef struct {
   int last, pivots, next, border, first;   /* first: index of its first unknown */
   vd *values, *edges;
 } Front;
+
+/* Pivots, the next point, the shared parameters and the right-hand side. */
+static inline int rows_of_front(const Batch *B) { return B->span * B->block + B->block + B->shared + 1; }
 
 static Front front_of(const Batch *B, const Stretch *s, int i, vd **row) {
   const int b = B->block, m = B->span, last = i == (s->w->N - 1) / m, pivots = last ? b : m * b;
@@ -179,13 +184,14 @@ static void close_unknown(const Batch *B, vd *const *row, int j, int pivots, int
 /* Eliminate interval i of a window (the last point alone where i is the number of intervals). What it leaves is put into
    the next front. The right-hand side is a row of the front: it is solved as the front is factorized. */
 STAGE void eliminate(const Batch *B, const Stretch *s, int i, const Tick *tick, vl *bad) {
-  const int b = B->block, P = B->shared, all = B->span * b + b + P + 1;
-  vd *row[all], *from[all], *after[all], *slots = B->ring + (size_t)(i % 3) * B->slots, *coupling = B->coupling;
+  const int b = B->block, P = B->shared, all = rows_of_front(B);
+  vd **row = B->rows, **from = row + all, **after = from + all, **square = after + all;
+  vd *slots = B->ring + (size_t)(i % 3) * B->slots, *coupling = B->coupling;
   const Front f = front_of(B, s, i, row);
   const int pivots = f.pivots, inner = f.last ? B->entries_last : B->entries - B->edges;
   const int *slot = B->slot, *place = f.last ? B->place_last : B->place;
   if (i == 0) memset(f.values, 0, sizeof(vd) * (f.edges - f.values));
-  memcpy(from, row, sizeof(row));
+  memcpy(from, row, sizeof(vd *) * all);
   for (int r = 0; r < f.next; r++) from[pivots + r] = coupling + (size_t)r * pivots;
   for (int k = 0; k < inner; k++) f.values[place[k]] += slots[slot[k]];
   for (int k = inner; !f.last && k < B->entries; k++) coupling[place[k]] = slots[slot[k]];
@@ -204,16 +210,16 @@ STAGE void eliminate(const Batch *B, const Stretch *s, int i, const Tick *tick, 
     front_schur(row + pivots, b, row + pivots, b, pivots, 0, after);
     front_schur(row + f.border, P + 1, row + pivots, b, pivots, 1, after + g.border);
   }
-  vd *corner[P + 1], *tail = B->step + B->size - P;
-  for (int r = 0; r < P; r++) corner[r] = B->corner + r * P;
-  front_schur(row + f.border, P, row + f.border, P, pivots, 1, corner);
+  vd *tail = B->step + B->size - P;
+  for (int r = 0; r < P; r++) square[r] = B->corner + (size_t)r * P;
+  front_schur(row + f.border, P, row + f.border, P, pivots, 1, square);
   if (P) front_schur(row + f.border + P, 1, row + f.border, P, pivots, 1, &tail);
 }
 
 /* Steps of the unknowns of interval i, those after it and the parameters known. */
 STAGE void substitute(const Batch *B, const Stretch *s, int i) {
-  const int b = B->block, P = B->shared, all = B->span * b + b + P + 1;
-  vd *row[all], meet[all];
+  const int P = B->shared;
+  vd **row = B->rows, *meet = B->passing;
   const Front f = front_of(B, s, i, row);
   vd *y = B->step + f.first;
   front_meet(row + f.border, P, f.pivots, y, B->step + B->size - P);
@@ -230,9 +236,9 @@ STAGE void substitute(const Batch *B, const Stretch *s, int i) {
    Primal-dual active set: Hintermueller, Ito, Kunisch, SIAM J. Optim. 13, 865 (2003). Returns the work of the bounds. */
 STAGE vd shared_step(const Batch *B, const Tick *tick, vl *bad) {
   const int P = B->shared, tail = B->size - P;
-  vd *whole = B->dense, *packed = whole + P * P, *held = packed + P * (P + 1) / 2, *rhs = held + P;
-  vd *step = B->step + tail, *open = B->open + tail, *row[P], work;
-  for (int r = 0; r < P; r++) row[r] = packed + r * (r + 1) / 2;
+  vd *whole = B->dense, *packed = whole + (size_t)P * P, *held = packed + (size_t)P * (P + 1) / 2, *rhs = held + P;
+  vd *step = B->step + tail, *open = B->open + tail, **row = B->rows, work = v_all(0);
+  for (int r = 0; r < P; r++) row[r] = packed + (size_t)r * (r + 1) / 2;
   fence_gradient(B, tail, B->size, tick);
   for (int r = 0; r < P; r++) {
     rhs[r] = step[r] - B->grad[tail + r];
@@ -376,7 +382,8 @@ STAGE Terms probe(const Batch *B, const Tick *tick) {
     const Stretch *s = B->stretch + n;
     const Tables *T = s->T;
     const int D = T->D, rows = T->K * D, shared = T->nodal;
-    vd moved[2][T->Q * D], linear[T->Q * D], r[rows], z[T->D + T->V + T->P];
+    vd *moved[2] = {B->passing, B->passing + (size_t)T->Q * D}, *linear = moved[1] + (size_t)T->Q * D;
+    vd *r = linear + (size_t)T->Q * D, *z = r + rows;
     Pass a = pass_of(B, s, B->trial, tick, 0);
     begin(&a);
     for (int i = 0; i < (s->w->N - 1) / T->m; i++) {
@@ -390,7 +397,7 @@ STAGE Terms probe(const Batch *B, const Tick *tick) {
             if (T->node[p] == T->m) memcpy(here + q * D, earlier + p * D, sizeof(vd) * D);
         if (!left) tangent(B, s, i, q, z, here);
       }
-      const vd *stages[T->Q];
+      const vd *stages[MOST_STAGES];
       for (int q = 0; q < T->Q; q++) {
         const vd *before = s->k->rates + evaluation(T, i, q) * D;
         for (int k = 0; k < D; k++) linear[q * D + k] = before[k] + here[q * D + k];
