@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hpcda.analysis import open_run as open_run
     from hpcda.errors import InputError as InputError
     from hpcda.errors import StoppedError as StoppedError
+    from hpcda.extensions import extend as extend
     from hpcda.job import load_job as load_job
     from hpcda.models.model import Model as Model
     from hpcda.models.model import Parameter as Parameter
@@ -31,6 +32,7 @@ _HOMES = {
     "State": "hpcda.models.model",
     "StoppedError": "hpcda.errors",
     "Stimulus": "hpcda.models.model",
+    "extend": "hpcda.extensions",
     "load_job": "hpcda.job",
     "open_run": "hpcda.analysis",
     "resume": "hpcda.run",
@@ -44,6 +46,7 @@ __all__ = [
     "Stimulus",
     "StoppedError",
     "__version__",
+    "extend",
     "load_job",
     "open_run",
     "resume",

@@ -34,7 +34,7 @@ from hpcda.patience import FIRST_WORD, Patience, tell
 from hpcda.pilot import PilotTimeError, choose
 from hpcda.problem import Problem
 from hpcda.progress import duration
-from hpcda.search import WAYS, Scene, begin, expected
+from hpcda.search import WAYS, Scene, Way, at_once, begin, expected, searched
 from hpcda.words import counted
 
 Array = npt.NDArray[np.float64]
@@ -163,6 +163,7 @@ class _LateError(Exception):
 def _first_path(job: Job, scene: Scene, patience: Patience, left_out: list[str]) -> Array:
     """The first path of start 0; a quiet one where drawing it takes half of the time of a check."""
     way, began = _way(job), patience.left
+    quick = at_once()
 
     def watch(reserve: float) -> None:
         if patience.left < reserve:
@@ -170,12 +171,12 @@ def _first_path(job: Job, scene: Scene, patience: Patience, left_out: list[str])
 
     scene.meanwhile = lambda: watch(SECONDS / 2.0)
     try:
-        path = begin(scene, WAYS[way], job.ensemble.seed, 0).path
+        path = begin(scene, way, job.ensemble.seed, 0).path
     except _LateError:
-        path = begin(scene, WAYS["quiet"], job.ensemble.seed, 0).path
+        path = begin(scene, quick, job.ensemble.seed, 0).path
         taken = duration(began - patience.left)
         left_out.append(
-            f"{way} takes more than {taken} to draw a path: a quiet path was checked in its place"
+            f"{way.name} takes more than {taken} to draw a path: a {quick.name} path was checked in its place"
         )
     scene.meanwhile = lambda: watch(0.0)
     return path
@@ -207,8 +208,8 @@ def _chosen(job: Job, fresh: bool) -> tuple[Job, str]:
     return job.with_steps(chosen.steps), str(chosen)
 
 
-def _way(job: Job) -> str:
-    return "quiet" if job.ensemble.way == "auto" else job.ensemble.way
+def _way(job: Job) -> Way:
+    return at_once() if job.ensemble.way == "auto" else WAYS[job.ensemble.way]
 
 
 def _ladder(job: Job) -> Ladder:
@@ -247,20 +248,20 @@ def _cost(
         why = _no_trial(action, evaluation + factorization, patience)
         trial = None if why else _trial(job, scene)
         if trial is None:
-            why = why or f"{_way(job)} takes too long to draw a path"
+            why = why or f"{_way(job).name} takes too long to draw a path"
             left_out.append(
                 "the estimate rests on one evaluation and one factorization, not on a trial, and is without "
                 f"what drawing first paths takes: {why}"
             )
     else:
         trial = _Trial(rung, ITERATIONS, _timed_draw(scene, _way(job), job.ensemble.seed))
-        own = 3.0 * 12.0 * len(values) + 8.0 * problem.size * (1.5 * band + problem.shared)
+        own = 3.0 * 12.0 * len(values) + 8.0 * problem.size * (1.5 * band + len(problem.constants))
     total = ranks * (rung * rungs if trial is None else trial.rung * rungs + _drawing(job, scene, trial))
     keep = job.output.keep_paths
     paths = float(
         min(int(keep[5:]), job.ensemble.starts) if keep.startswith("best:") else job.ensemble.starts
     )
-    stored = (rungs if keep == "all" else paths) * problem.size + rungs * (8 + problem.shared)
+    stored = (rungs if keep == "all" else paths) * problem.size + rungs * (8 + len(problem.constants))
     return Cost(
         evaluation=evaluation,
         factorization=factorization,
@@ -297,7 +298,7 @@ def _trial(job: Job, scene: Scene) -> _Trial | None:
     drawn, began = 0, time.thread_time()
     for start, lane in enumerate(lockstep.empty):
         try:
-            climb = begin(scene, WAYS[_way(job)], job.ensemble.seed, start)
+            climb = begin(scene, _way(job), job.ensemble.seed, start)
         except _LateError:
             break
         lockstep.put(int(lane), start, climb.path, climb.first, True)
@@ -321,38 +322,40 @@ def _trial(job: Job, scene: Scene) -> _Trial | None:
 def _drawing(job: Job, scene: Scene, trial: _Trial) -> float:
     """Seconds of one core for the first paths of all starts.
 
-    A search begins with passes; what the first of them takes tells whether their state is found at once, or
-    never. Growing paths takes Newton steps.
+    What the first path of a way takes tells what the others take (`Way.timed`), or it is known in Newton
+    steps (`Way.steps`); of ways that take next to nothing the slowest is timed.
     """
     starts = job.ensemble.starts
     if job.ensemble.way != "auto":
         return starts * trial.draw
     usual = trial.steps * job.ladder.count
-    draws = expected(scene, starts, usual)
-    seconds = (starts - sum(draws.values())) * _timed_draw(scene, "smoother", job.ensemble.seed)
+    files = [one.sha256 for one in job.extension_files]
+    draws = expected(scene, starts, usual, files)
+    quick = [way for way in searched(scene, files) if not way.steps]
+    slowest = max((_timed_draw(scene, way, job.ensemble.seed) for way in quick), default=0.0)
+    seconds = (starts - sum(draws.values())) * slowest
     for name, count in draws.items():
-        if name == "passes":
-            seconds += count * _timed_draw(scene, name, job.ensemble.seed)
-        else:
-            seconds += count * WAYS[name].steps * trial.rung / trial.steps
+        way = WAYS[name]
+        timed = _timed_draw(scene, way, job.ensemble.seed) if way.timed else 0.0
+        seconds += count * (timed if way.timed else way.steps * trial.rung / trial.steps)
     return seconds
 
 
-def _timed_draw(scene: Scene, way: str, seed: int) -> float:
+def _timed_draw(scene: Scene, way: Way, seed: int) -> float:
     """Seconds that the first path of start 0 takes, as far as it came; nothing where the way does not fit."""
-    if not WAYS[way].fits(scene.problem):
+    if not way.fits(scene.problem):
         return 0.0
     scene.smoother  # noqa: B018  (compiled here, not on the time of a draw)
     began = time.thread_time()
     with suppress(_LateError):
-        begin(scene, WAYS[way], seed, 0)
+        begin(scene, way, seed, 0)
     return time.thread_time() - began
 
 
 def _band(problem: Problem, indptr: npt.ArrayLike, indices: npt.ArrayLike) -> int:
     """Diagonals of the lower triangle that hold the chains of the windows."""
     rows, columns = np.repeat(np.arange(problem.size), np.diff(np.asarray(indptr))), np.asarray(indices)
-    chains = (rows < problem.offsets[-1]) & (columns < problem.offsets[-1])
+    chains = (rows < problem.layout.tail.start) & (columns < problem.layout.tail.start)
     return int(np.max(rows[chains] - columns[chains])) + 1
 
 
@@ -365,7 +368,7 @@ def _factorization(
     patience: Patience,
 ) -> float:
     """Seconds for one factorization of the chains; from its number of operations where it is a large one."""
-    size = problem.offsets[-1]
+    size = problem.layout.tail.start
     expected = size * float(band) ** 2 / FLOPS
     if 8.0 * size * band > MOST_BAND or expected > patience.left / 3.0:
         return expected
@@ -388,7 +391,7 @@ def report(job: Job, checked: Checked) -> str:
     """The findings for people."""
     problem, cost = checked.built.problem, checked.cost
     model = problem.model
-    estimated = [one.name for one in problem.parameters] + [
+    estimated = [constant.label for constant in problem.layout.constants] + [
         f"{one.name} (per time)" for one in problem.varying
     ]
     points = [window.times for window in problem.windows]

@@ -18,13 +18,14 @@ from itertools import groupby
 
 import numpy as np
 
+from hpcda.action import SCHEMES
 from hpcda.annealing import Ladder
 from hpcda.annealing.lockstep import MOST_MEMORY, Lockstep, Settings, memory
 from hpcda.build import build_problem
 from hpcda.errors import InputError, Mistake
 from hpcda.job import Job
 from hpcda.problem import Array
-from hpcda.search import WAYS, Scene
+from hpcda.search import WAYS, Scene, at_once
 from hpcda.search.evidence import DEVIATIONS, Noise
 from hpcda.search.finer import lanes_that_fit, minimum_at, refined_path
 from hpcda.search.local_errors import StepUnknownError
@@ -37,8 +38,8 @@ BLIND = 64
 """Steps up to which they are doubled where the comparison cannot be made."""
 ACCEPTED = 0.12
 """Shift, in standard deviations, at which a step is taken; the next one aims at a tenth."""
-BEGINNINGS = ("smoother", "quiet") * 4
-"""Ways of the pilot's starts."""
+STARTS = 8
+"""Starts of the pilot, of the ways that are made for it in turn."""
 REMEDY = (
     "write a number, or a discretization of higher order; where the flow cannot be followed, look at the "
     "equations"
@@ -173,13 +174,14 @@ class _Pilot:
             barrier=job.solver.barrier,
             rung_tolerance=job.solver.rung_tolerance,
         )
-        # An even number of steps suits every discretization.
-        problem = build_problem(job.with_steps(2)).problem
+        name = job.action.discretization
+        span = SCHEMES[name].span if name in SCHEMES else 1  # so many steps suit it, whatever the data
+        problem = build_problem(job.with_steps(span)).problem
         if problem.model.kind == "map":
             remedy = "write how many iterations of the map lie between two samples, such as 1"
             raise InputError(Mistake(PLACE, '"auto" is for flows: a map has no time step', remedy))
-        even = problem.discretization == "hermite-simpson" and any(w.times % 4 != 1 for w in problem.windows)
-        self.first = 2 if even else 1
+        samples = [(window.times - 1) // span for window in problem.windows]
+        self.first = next(k for k in range(1, span + 1) if all(k * n % span == 0 for n in samples))
 
     def level(self, steps: int, before: _Level | None) -> _Level | None:
         """The lowest minimum: from that of a coarser step, or, where none agrees, from new starts."""
@@ -222,12 +224,12 @@ class _Pilot:
     def _climbed(self, scene: Scene) -> list[Array]:
         """Paths of the starts that came to the end of the ladder."""
         lockstep = Lockstep(scene.action, self._ladder, lanes_that_fit(scene.action), self._settings)
-        names = [name if WAYS[name].fits(scene.problem) else "quiet" for name in BEGINNINGS]
-        left, ended = list(enumerate(names)), []
+        ways = sorted((way for way in WAYS.known() if way.pilots), key=lambda way: -way.leads)
+        fitting = [way if way.fits(scene.problem) else at_once() for way in ways]
+        left, ended = [(start, fitting[start % len(fitting)]) for start in range(STARTS)], []
         while left or lockstep.active:
             for lane in lockstep.empty[: len(left)]:
-                start, name = left.pop(0)
-                way = WAYS[name]
+                start, way = left.pop(0)
                 self._refuse_late()
                 path = way.draw(scene, np.random.default_rng([self._job.ensemble.seed, start]))
                 lockstep.put(int(lane), start, path, scene.rung(way.shares[0]), True)

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Iterable
 from pathlib import Path
 
+from hpcda.action.discretizations import SCHEMES, default
+from hpcda.annealing.minimizers import MINIMIZERS
 from hpcda.errors import InputError, Mistake
+from hpcda.search.ways import WAYS
+
+COLUMN, WIDTH = 34, 110
+"""Where comments begin, and how wide lines are."""
 
 TEMPLATE = """\
 # A job of hpcda. It runs as it stands:
@@ -13,7 +21,9 @@ TEMPLATE = """\
 #     mpirun -n 4 hpcda run {file}       (or without mpirun, on one core)
 #     hpcda analyze {run}
 #
-# Files named here are looked up in the folder of this file.
+# Files named here are looked up in the folder of this file. "hpcda list" says what stands behind the names.
+
+# extensions = ["mine.py"]        # files that define ways, escapes, discretizations or minimizers of your own
 
 [model]
 name = "lorenz96"                 # "hpcda models" lists them; or "neuron.py:build", a file beside this one
@@ -65,7 +75,7 @@ seed = 1
 # hold_back = 40                  # samples at the end, kept back to test the prediction
 
 [action]
-discretization = "auto"           # trapezoid (flows) or map; hermite-simpson, implicit-midpoint, rk4
+discretization = "auto"           {discretizations}
 steps_per_sample = "auto"         # steps of the path from sample to sample: as many as the estimates need,
                                   # found by a pilot before the run; or a number, default 1
 model_error_weight = "auto"       # (4 / spread)² of each state: Rf binds all alike; or {{ x0 = 1.0 }}
@@ -79,7 +89,7 @@ first_rungs = [0]                 # the starts are spread over ladders that begi
 [ensemble]
 starts = 100                      # at most, with way = "auto"
 seed = 1
-way = "auto"  # search with all; or "quiet", "noise", "smoother", "passes", "grown", "uniform"
+way = "auto"                      {ways}
 # budget = "verdict"              # a search ends when its lowest level is consistent and stable;
                                   # or "starts" (when all were run), or "core-seconds" with core_seconds = 60
 # merge = true                    # starts that have become the same path go on as one
@@ -87,8 +97,7 @@ way = "auto"  # search with all; or "quiet", "noise", "smoother", "passes", "gro
 ranks_per_start = 1
 
 [solver]
-minimizer = "auto"                # lockstep, newton, nls, ntr, ntl, bnls, bntr, bntl, bqnls, lmvm, blmvm, cg,
-                                  # bncg, brgn, snes-newtonls, snes-newtontr
+minimizer = "auto"                {minimizers}
 max_iterations = 1000             # of one rung
 # max_seconds = 600.0             # of one start, which then ends at the rung it has come to
 # petsc = {{ tao_gatol = 1e-8 }}    # PETSc options without the dash; those after "--" on the command line win
@@ -99,6 +108,30 @@ keep_paths = "final"              # paths of the last rung; or "all" rungs, or "
 """
 
 
+def template(path: Path) -> str:
+    """The commented job, as it is written to a file."""
+    return TEMPLATE.format(
+        file=path,
+        run=path.parent / "run",
+        discretizations=_comment(
+            [f"{default('flow')} for flows, {default('map')} for maps; or", *_listed(SCHEMES)]
+        ),
+        ways=_comment(["search with all; or", *_listed(WAYS)]),
+        minimizers=_comment(["the best for the job; or", *_listed(MINIMIZERS)]),
+    )
+
+
+def _listed(names: Iterable[str]) -> list[str]:
+    *first, last = (f'"{name}"' for name in names)
+    return [*(f"{name}," for name in first), last]
+
+
+def _comment(words: list[str]) -> str:
+    """A comment behind a value, in lines of their own where it is long."""
+    lines = textwrap.wrap(" ".join(words), WIDTH - COLUMN - 2, break_on_hyphens=False)
+    return f"\n{'':{COLUMN}}".join(f"# {line}" for line in lines)
+
+
 def write_template(name: str) -> Path:
     """Write a commented job: the file `name` where it ends in .toml, else ``job.toml`` in a folder `name`.
 
@@ -106,7 +139,7 @@ def write_template(name: str) -> Path:
         InputError: The file exists, or cannot be written.
     """
     path = Path(name) if name.endswith(".toml") else Path(name) / "job.toml"
-    text = TEMPLATE.format(file=path, run=path.parent / "run")
+    text = template(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as stream:

@@ -29,7 +29,7 @@ class Rates:
         problem = equations.problem
         self._library: Any = library(unit(LANES, "rates.c", generated=[equations.code]))
         self._constant = np.array(list(problem.fixed.values()), dtype=np.float64)
-        self._dimension, self._block = problem.dimension, problem.block
+        self._dimension, self._block = problem.dimension, problem.layout.block
 
     def __call__(self, x: Array, q: Array, p: Array, series: Array, t: Array) -> Array:
         """The rates.

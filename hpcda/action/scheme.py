@@ -21,7 +21,13 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from hpcda.errors import InputError, Mistake
+
 Table = npt.NDArray[np.float64]
+MOST_STAGES = 8
+"""Stages of an interval that the compiled code has room for (`interval` in assemble.c)."""
+EXACT = 1e-12
+"""Rounding error allowed in the conditions on the coefficients."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +36,7 @@ class Scheme:
 
     Attributes:
         name: As the job file names it.
+        sentence: What it is, in one line.
         kind: The kind of model it is for, "flow" or "map".
         state: Shape (Q, m + 1).
         known: Shape (Q, m + 1).
@@ -37,9 +44,15 @@ class Scheme:
         position: Shape (K, m + 1).
         rate: Shape (K, Q).
         order: Order of convergence in dt.
+        place: Where it stands among others; the first of a kind is what "auto" stands for.
+
+    Raises:
+        InputError: Its coefficients do not fit together, are no discretization, or are more than the compiled
+            code works with.
     """
 
     name: str
+    sentence: str
     kind: Literal["flow", "map"]
     state: Table
     known: Table
@@ -47,6 +60,12 @@ class Scheme:
     position: Table
     rate: Table
     order: int
+    place: int = 100
+
+    def __post_init__(self) -> None:
+        wrong = _wrong(self)
+        if wrong:
+            raise InputError(Mistake(f"discretization {self.name!r}", *wrong))
 
     @property
     def span(self) -> int:
@@ -78,6 +97,7 @@ class Scheme:
 
 def scheme(
     name: str,
+    sentence: str,
     *,
     state: list[list[float]],
     position: list[list[float]],
@@ -86,16 +106,115 @@ def scheme(
     known: list[list[float]] | None = None,
     inner: list[list[float]] | None = None,
     kind: Literal["flow", "map"] = "flow",
+    place: int = 100,
 ) -> Scheme:
-    """A `Scheme` from plain lists; `known` is `state` and `inner` is zero where they are not given."""
-    stages = np.array(state, dtype=float)
+    """A `Scheme` from plain lists; `known` is `state` and `inner` is zero where they are not given.
+
+    Raises:
+        InputError: See `Scheme`.
+    """
+    tables = {"state": state, "position": position, "rate": rate}
+    tables |= {key: value for key, value in (("known", known), ("inner", inner)) if value is not None}
+    arrays = {key: _table(name, key, value) for key, value in tables.items()}
+    stages = arrays["state"]
     return Scheme(
         name=name,
+        sentence=sentence,
         kind=kind,
         state=stages,
-        known=stages if known is None else np.array(known, dtype=float),
-        inner=np.zeros((len(stages), len(stages))) if inner is None else np.array(inner, dtype=float),
-        position=np.array(position, dtype=float),
-        rate=np.array(rate, dtype=float),
+        known=arrays.get("known", stages),
+        inner=arrays.get("inner", np.zeros((len(stages), len(stages)))),
+        position=arrays["position"],
+        rate=arrays["rate"],
         order=order,
+        place=place,
     )
+
+
+def _table(name: str, key: str, rows: list[list[float]]) -> Table:
+    try:
+        table = np.array(rows, dtype=float)
+    except (TypeError, ValueError):
+        table = np.zeros(0)
+    if table.ndim != 2:
+        problem = f"{key} = {str(rows)[:60]} is no table of numbers"
+        raise InputError(Mistake(f"discretization {name!r}", problem, "give rows of equal length"))
+    return table
+
+
+def _wrong(scheme: Scheme) -> tuple[str, str] | None:
+    """What is wrong with a discretization, and the remedy."""
+    if scheme.kind not in ("flow", "map"):
+        return f"its kind is {scheme.kind!r}", 'write kind = "flow" or kind = "map"'
+    return _wrong_shape(scheme) or _wrong_limit(scheme) or _wrong_coefficients(scheme)
+
+
+def _wrong_shape(scheme: Scheme) -> tuple[str, str] | None:
+    for name in ("state", "position", "rate", "known", "inner"):
+        if getattr(scheme, name).ndim != 2:
+            return f"{name} has {getattr(scheme, name).ndim} dimensions", "give a table with rows and columns"
+    stages, points = scheme.state.shape
+    errors = len(scheme.position)
+    if not stages or not errors or points < 2:
+        found = f"it has {stages} stages, {errors} errors and {points} points"
+        return found, "give one stage, one error and two points at least"
+    wanted = {
+        "known": (stages, points),
+        "inner": (stages, stages),
+        "position": (errors, points),
+        "rate": (errors, stages),
+    }
+    for name, shape in wanted.items():
+        found = getattr(scheme, name).shape
+        if found != shape:
+            return (
+                f"{name} has the shape {found}, where state says {stages} stages of {points} points, and "
+                f"position {errors} errors",
+                f"give {name} the shape {shape}",
+            )
+    return None
+
+
+def _wrong_limit(scheme: Scheme) -> tuple[str, str] | None:
+    if scheme.stages > MOST_STAGES:
+        problem = f"it has {scheme.stages} stages, and the compiled code has room for {MOST_STAGES}"
+        return problem, "use one with fewer stages"
+    if np.triu(scheme.inner).any():
+        return "inner is not 0 on and above its diagonal", "let a stage use the rates of earlier stages alone"
+    if scheme.staged and (scheme.span > 1 or scheme.state[:, 1:].any()):
+        problem = (
+            f"stages that use rates of others (inner) reach over {scheme.span} steps or from the next point"
+        )
+        return problem, "begin all stages at the first of two points, or use stages without inner"
+    return None
+
+
+def _wrong_coefficients(scheme: Scheme) -> tuple[str, str] | None:
+    """Conditions without which it has no order: a path at rest, and one of constant rate, have no error."""
+    tables = (scheme.state, scheme.known, scheme.inner, scheme.position, scheme.rate)
+    if not all(np.isfinite(table).all() for table in tables):
+        return "a coefficient is not finite", "give numbers"
+    if not isinstance(scheme.order, int) or scheme.order < 1:
+        return f"order = {scheme.order!r}", "give its order of convergence, a whole number from 1"
+    for name in ("state", "known"):
+        rows = getattr(scheme, name).sum(axis=1)
+        if np.abs(rows - 1.0).max() > EXACT:
+            stage = int(np.abs(rows - 1.0).argmax())
+            return f"row {stage} of {name} has the sum {rows[stage]:g}", "make the sum of every row 1"
+    rest, moved = scheme.position.sum(axis=1), scheme.position @ np.arange(scheme.span + 1.0)
+    rates = scheme.rate.sum(axis=1)
+    if scheme.kind == "map":
+        if np.abs(rest - rates).max() > EXACT:
+            return (
+                "a fixed point of the map has a model error",
+                "make position and rate of an error sum alike",
+            )
+        return None
+    if np.abs(rest).max() > EXACT:
+        return "a path at rest has a model error", "make the sum of every row of position 0"
+    if np.abs(moved - rates).max() > EXACT * max(1.0, np.abs(moved).max()):
+        return (
+            "a path of constant rate has a model error",
+            "make the sum of every row of rate that of j times its position at point j",
+        )
+    return None

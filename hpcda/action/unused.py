@@ -15,7 +15,7 @@ def unused(equations: Equations) -> tuple[str, ...]:
         *((("s", len(stimuli) + i), f"A series of {name} is given") for i, name in enumerate(problem.series)),
         *(
             (("v", dimension + i), f"Parameter {one.name} is estimated")
-            for i, one in enumerate((*problem.varying, *problem.parameters))
+            for i, one in enumerate((*problem.varying, *problem.seen))
         ),
     ]
     return tuple(

@@ -286,6 +286,7 @@ class Run:
             left_open=self.left_open,
             obedience=self.obedience,
             step=self.time_step,
+            escapes=set(ways[(elders >= 0).any(axis=1)].tolist()),
         )
 
     @cached_property
@@ -305,7 +306,7 @@ class Run:
         """Whether the time step is fine enough for the candidate; None of maps, and without a candidate."""
         from hpcda.action import Action
 
-        if self.candidate is None or self.file.header.discretization == "map":
+        if self.candidate is None or self.file.header.model_kind == "map":
             return None
         if not self.candidate.has_path:
             return TimeStep(unknown="the candidate's path was not kept")
@@ -380,7 +381,7 @@ class Run:
         header = self.file.header
         same = (
             problem.model.state_names == header.state
-            and tuple(p.name for p in problem.parameters) == header.parameter
+            and tuple(constant.label for constant in problem.layout.constants) == header.parameter
             and tuple(window.times for window in problem.windows) == header.lengths
             and tuple(problem.observed) == header.observed
             and problem.discretization == header.discretization

@@ -117,7 +117,7 @@ def distribution_record(run: Run) -> dict[str, Any] | None:
     mixture = run.known_mixture
     if mixture is None:
         return None
-    first = run.problem.offsets[-1]
+    first = run.problem.layout.tail.start
     return {
         "weights": {str(start): weight for start, weight in mixture.weights.items()},
         "missing": list(mixture.missing),

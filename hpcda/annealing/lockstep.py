@@ -90,13 +90,13 @@ class Midway:
 def memory(action: Action, lanes: int | None = None) -> float:
     """Bytes that `Lockstep` takes for all lanes."""
     problem, structure = action.problem, action.structure
-    block, shared, scheme = problem.block, problem.shared, structure.scheme
+    block, border, scheme = problem.layout.block, structure.border, structure.scheme
     pivots = scheme.span * block
-    front = pivots * (pivots + 1) / 2 + shared * pivots + structure.slots
+    front = pivots * (pivots + 1) / 2 + border * pivots + structure.slots
     nodes = 1 if scheme.nodes is not None else scheme.stages
     a_time = 6 * block + nodes * (2 * problem.dimension + len(action.equations.model.jacobian))
     times = sum(window.times for window in problem.windows)
-    passing = 3 * structure.slots + (2 + 2 * scheme.span) * block**2
+    passing = 3 * structure.slots + (2 + 2 * scheme.span) * block**2 + 3 * len(problem.constants) ** 2
     records = 4 * problem.size
     return 8.0 * (lanes or vector_lanes()) * (records + times * (front / scheme.span + a_time) + passing)
 
@@ -263,12 +263,12 @@ class Lockstep:
     def _make_stretches(self) -> Any:
         native, problem = self._native, self.action.problem
         structure, tables = self.action.structure, native.tables
-        span, block = structure.scheme.span, problem.block
+        span, block = structure.scheme.span, problem.layout.block
         pivots = span * block
-        front = pivots * (pivots + 1) // 2 + problem.shared * pivots + _entries(structure)[2]
+        front = pivots * (pivots + 1) // 2 + structure.border * pivots + _entries(structure)[2]
         stretches = (_Stretch * len(problem.windows))()
         for n, (window, (first, _)) in enumerate(
-            zip(problem.windows, pairwise(problem.offsets), strict=True)
+            zip(problem.windows, pairwise(problem.layout.begins), strict=True)
         ):
             intervals = (window.times - 1) // span
             work = native.work(window.times)
@@ -286,15 +286,17 @@ class Lockstep:
                 w=ctypes.addressof(native.windows[n]),
                 k=ctypes.addressof(work),
                 first=first,
+                seen=native.pointer(problem.layout.seen(n), np.int32) if problem.layout.own else None,
                 **{name: native.vectors(count)[1] for name, count in places.items()},
             )
         return stretches
 
     def _make_batch(self) -> Any:
         native, problem, structure = self._native, self.action.problem, self.action.structure
-        span, block, shared, size = structure.scheme.span, problem.block, problem.shared, problem.size
-        stages = structure.scheme.stages * problem.dimension
-        rows = 3 * (span * block + block + shared + 1) + shared + 1
+        span, block, size = structure.scheme.span, problem.layout.block, problem.size
+        shared, border = len(problem.constants), structure.border
+        stages, errors = (n * problem.dimension for n in (structure.scheme.stages, structure.scheme.errors))
+        rows = 3 * (span * block + block + border + 1) + max(border + 1, shared)
         counts = dict.fromkeys("x trial grad step open hold".split(), size) | {
             "ring": 3 * structure.slots,
             "triangle": shared * (shared + 1) // 2,
@@ -302,9 +304,8 @@ class Lockstep:
             "dense": shared**2 + shared * (shared + 1) // 2 + 2 * shared,
             "scratch": block * span * block,
             "coupling": block * span * block,
-            "passing": max(
-                span * block, 3 * stages + structure.scheme.errors * problem.dimension + block + shared
-            ),
+            "passing": max(span * block, 3 * stages + errors + block + border),
+            "near": 3 * border + border * (border + 1) // 2 + border**2,
         }
         vectors = {name: native.vectors(count) for name, count in counts.items()}
         places = {name: place for name, (_, place) in vectors.items()}
@@ -321,8 +322,8 @@ class Lockstep:
         scale = scales(problem)
         prior = np.zeros((3, shared))
         for index, mean, weight in zip(*self.action.priors, strict=True):
-            if index >= problem.offsets[-1]:
-                prior[:, index - problem.offsets[-1]] = 1.0, mean, weight
+            if index >= problem.layout.tail.start:
+                prior[:, index - problem.layout.tail.start] = 1.0, mean, weight
         known = [np.isfinite(window.data) for window in problem.windows]
         precision = sum(
             float(np.sum(1.0 / window.noise_std[k] ** 2))
@@ -344,6 +345,7 @@ class Lockstep:
             size=size,
             block=block,
             shared=shared,
+            border=border,
             slots=structure.slots,
             span=span,
             entries=len(entries),
@@ -353,7 +355,7 @@ class Lockstep:
             most=settings.max_iterations,
             capacity=self._capacity,
             stretch=ctypes.addressof(self._stretches),
-            curvature=precision * float(np.mean(scale[: problem.offsets[-1]] ** 2)) / size,
+            curvature=precision * float(np.mean(scale[: problem.layout.tail.start] ** 2)) / size,
             tolerance=settings.tolerance,
             decrement=settings.decrement,
             loose=settings.rung_tolerance,

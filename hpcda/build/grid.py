@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from hpcda.action import SCHEMES
 from hpcda.errors import InputError, Mistake
 from hpcda.problem import Beyond, Window
 from hpcda.source import Source
@@ -96,11 +97,13 @@ def points_inside(samples: int, hold_back: int, steps: int, place: str) -> tuple
 
 
 def fits_discretization(inside: int, discretization: str, steps: int, place: str) -> list[Mistake]:
-    """Hermite-Simpson has a midpoint between every two points, so a window has an odd number of points."""
-    if discretization != "hermite-simpson" or inside % 2 == 1:
+    """A window is cut into intervals of m steps each, such as two with a midpoint between them."""
+    span = SCHEMES[discretization].span if discretization in SCHEMES else 1
+    if (inside - 1) % span == 0:
         return []
+    needs = "an odd number" if span == 2 else f"one more than a multiple of {span}"
     fewer = "one sample more" if place.startswith("twin") else "one sample less (with from or to)"
-    remedy = f"use {fewer}, or write action.steps_per_sample = {2 * steps}"
-    return [
-        Mistake(place, f"has {inside} points of the path, but hermite-simpson needs an odd number", remedy)
-    ]
+    if span > 2:
+        fewer = "more or fewer samples"
+    remedy = f"use {fewer}, or write action.steps_per_sample = {span * steps}"
+    return [Mistake(place, f"has {inside} points of the path, but {discretization} needs {needs}", remedy)]

@@ -8,9 +8,12 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
+from hpcda.action import SCHEMES
+from hpcda.action.discretizations import default
 from hpcda.errors import InputError, Mistake
 from hpcda.models.catalogue import load_model
 from hpcda.models.model import Model
+from hpcda.words import either
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -68,13 +71,10 @@ def discretization(model: Model, wanted: str) -> str:
         InputError: The one that is wanted does not fit the kind of the model.
     """
     if wanted == "auto":
-        return "map" if model.kind == "map" else "trapezoid"
-    if (wanted == "map") == (model.kind == "map"):
+        return default(model.kind)
+    if SCHEMES[wanted].kind == model.kind:
         return wanted
-    if model.kind == "map":
-        problem = f"{wanted!r} discretizes flows, but {model.name} is a map"
-        remedy = 'write discretization = "map", or leave it out'
-    else:
-        problem = f"'map' is for maps, but {model.name} is a flow"
-        remedy = 'write "trapezoid", "hermite-simpson", "implicit-midpoint" or "rk4"'
+    fitting = either(name for name, scheme in SCHEMES.items() if scheme.kind == model.kind)
+    problem = f"{wanted!r} is for {SCHEMES[wanted].kind}s, but {model.name} is a {model.kind}"
+    remedy = f"write discretization = {fitting}, or leave it out"
     raise InputError(Mistake("action.discretization", problem, remedy))

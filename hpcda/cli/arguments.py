@@ -12,6 +12,7 @@ from hpcda.cli.commands import (
     analyze_command,
     check_command,
     init_command,
+    list_command,
     models_command,
     resume_command,
     run_command,
@@ -169,6 +170,14 @@ def command_parser() -> argparse.ArgumentParser:
         "examples:\n  hpcda models\n  hpcda models lorenz96",
     )
     one.add_argument("name", nargs="?", metavar="NAME", help="a model")
+
+    one = add(
+        "list",
+        list_command,
+        "list discretizations, ways to begin, escapes and minimizers",
+        "examples:\n  hpcda list\n  hpcda list job.toml         those of the job's extensions too",
+    )
+    one.add_argument("job", nargs="?", type=Path, metavar="JOB.toml", help="a job with extensions")
 
     one = add(
         "init",

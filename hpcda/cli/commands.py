@@ -157,6 +157,16 @@ def models_command(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def list_command(arguments: argparse.Namespace) -> int:
+    """List what a job chooses by name."""
+    from hpcda.job import load_job
+    from hpcda.listing import list_choices
+
+    files = [] if arguments.job is None else load_job(arguments.job).extension_files
+    say(list_choices([one.sha256 for one in files]))
+    return DONE
+
+
 def init_command(arguments: argparse.Namespace) -> int:
     """Write a job to start from."""
     if rank() == 0:

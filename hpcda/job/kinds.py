@@ -8,8 +8,21 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+)
 from pydantic_core import PydanticCustomError
+
+from hpcda.extensions import extended
+from hpcda.names import nearest
+from hpcda.registry import Registry
 
 T = TypeVar("T")
 S = TypeVar("S", bound="Section")
@@ -32,6 +45,22 @@ class Section(BaseModel):
 def refuse(problem: str, remedy: str) -> PydanticCustomError:
     """The exception by which a validator refuses one value."""
     return PydanticCustomError("hpcda", "{problem}", {"problem": problem, "remedy": remedy})
+
+
+def known_files() -> tuple[str, ...]:
+    """Check sums of the files that `hpcda.extend` was given."""
+    return tuple(one.sha256 for one in extended())
+
+
+def short(value: Any) -> str:
+    """A value as messages show it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    try:
+        text = repr(list(value) if isinstance(value, tuple) else value)
+    except ValueError:  # a whole number of more digits than Python writes
+        return "a number of thousands of digits"
+    return text if len(text) <= 60 else text[:57] + "…"
 
 
 def complain(section: S, wrong: list[tuple[str, str, str]]) -> S:
@@ -109,6 +138,10 @@ Bounds = Annotated[
     AfterValidator(_no_nan),
     AfterValidator(_ordered),
     AfterValidator(_apart),
+]
+FileNames = Annotated[
+    tuple[Annotated[str, BeforeValidator(_as_text), Field(min_length=1), AfterValidator(_file_name)], ...],
+    BeforeValidator(_as_tuple),
 ]
 FileName = Annotated[str, BeforeValidator(_as_text), Field(min_length=1), AfterValidator(_file_name)]
 
@@ -209,6 +242,26 @@ StepsPerSample = Annotated[
     Annotated[Literal["auto"], Tag(MARK + "word")] | Annotated[PathPoints, Tag(MARK + "number")],
     Discriminator(lambda value: MARK + ("word" if isinstance(value, str) else "number")),
 ]
+
+
+def one_of(registry: Registry[Any]) -> BeforeValidator:
+    """A validator of a name in a registry, or "auto"; of names from files those that the job knows.
+
+    What a job knows is the validation's context: ``files``, check sums of its files, and ``whole``, False
+    where one of them could not be loaded, so that nobody can tell which names there are.
+    """
+
+    def check(value: Any, info: ValidationInfo) -> Any:
+        context = info.context or {}
+        names = ["auto", *(one.name for one in registry.known(context.get("files", known_files())))]
+        if (value in names) if isinstance(value, str) else False:
+            return value
+        if isinstance(value, str) and not context.get("whole", True):
+            return value
+        remedy = nearest(value, names) if isinstance(value, str) else f"use one of: {', '.join(names)}"
+        raise refuse(f"{short(value)} is not accepted", remedy)
+
+    return BeforeValidator(check)
 
 
 def _option_name(value: str) -> str:

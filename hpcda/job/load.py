@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hpcda.errors import InputError, Mistake
-from hpcda.job.mistakes import dotted, parse
+from hpcda.extensions import KEY, Extension, extended, load
+from hpcda.job.mistakes import Place, dotted, parse
 from hpcda.job.schema import Job
+from hpcda.search.escapes import ESCAPES
+from hpcda.search.ways import WAYS
 
 DEEPEST, LARGEST = 30, 10**300
 """Tables within tables, and the size of a whole number."""
@@ -42,10 +45,45 @@ def _job(raw: dict[str, Any], folder: Path) -> Job:
         except RuntimeError:  # the home of a user who does not exist
             whole = os.fspath(named)
         raw = {"folder": whole, **{k: v for k, v in raw.items() if k != "folder"}}
-    job, mistakes = parse(raw)
+    files, mistakes = _extensions(raw)
+    known = {one.sha256 for one in (*files, *extended())}
+    job, wrong = parse(raw, mistakes, {"files": known, "whole": not mistakes})
     if job is None:
-        raise InputError(mistakes)
-    return job
+        raise InputError(wrong)
+    return _self_contained(job, files)
+
+
+def _extensions(raw: Mapping[str, Any]) -> tuple[list[Extension], list[tuple[Place, Mistake]]]:
+    """The files that the job names under `extensions`, loaded, and what is wrong with them."""
+    named, folder = raw.get(KEY, ()), raw.get("folder", "")
+    files: list[Extension] = []
+    mistakes: list[tuple[Place, Mistake]] = []
+    for number, name in enumerate(named if isinstance(named, list | tuple) else ()):
+        if not isinstance(name, str | os.PathLike) or not os.fspath(name) or "\0" in os.fspath(name):
+            continue  # its kind tells
+        place = (KEY, number)
+        try:
+            file = Path(folder) / Path(name).expanduser()
+            files.append(load(file.resolve(), dotted(place)))
+        except RuntimeError:
+            continue  # the home of a user who does not exist
+        except InputError as error:
+            mistakes += [(place, mistake) for mistake in error.mistakes]
+    return files, mistakes
+
+
+def _self_contained(job: Job, files: Sequence[Extension]) -> Job:
+    """The job with the files of `hpcda.extend` that it uses among its own: its run says all it needs."""
+    own = {one.sha256 for one in files}
+    chosen = {job.action.discretization, job.ensemble.way, job.solver.minimizer}
+    if job.ensemble.way == "auto":
+        chosen |= {*WAYS, *ESCAPES}
+    more = [
+        os.fspath(one.file)
+        for one in extended()
+        if one.sha256 not in own and not chosen.isdisjoint(one.names)
+    ]
+    return job.model_copy(update={KEY: (*job.extensions, *more)}) if more else job
 
 
 def read_tables(path: Path, noun: str, remedy: str) -> dict[str, Any]:

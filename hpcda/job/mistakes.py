@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import types
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from hpcda.errors import Mistake
-from hpcda.job.kinds import MARK, Section
+from hpcda.job.kinds import MARK, Section, short
 from hpcda.job.schema import Job, source_of_data
 from hpcda.job.text import quoted
 from hpcda.names import nearest, shortened
@@ -31,13 +31,27 @@ def dotted(place: Sequence[str | int]) -> str:
     return text or "the job"
 
 
-def parse(raw: dict[str, Any]) -> tuple[Job | None, list[Mistake]]:
-    """The job that `raw` describes, or every mistake in it."""
-    return parse_as(Job, "the job", raw, source_of_data(bool(raw.get("data")), bool(raw.get("twin"))))
+def parse(
+    raw: dict[str, Any], found: Iterable[tuple[Place, Mistake]] = (), context: Mapping[str, Any] | None = None
+) -> tuple[Job | None, list[Mistake]]:
+    """The job that `raw` describes, or every mistake in it.
+
+    Args:
+        raw: The tables.
+        found: Mistakes found before, each with its place.
+        context: What validators ask for, see `hpcda.job.kinds.one_of`.
+    """
+    data = source_of_data(bool(raw.get("data")), bool(raw.get("twin")))
+    known = [*found, *(((key,), Mistake(key, problem, remedy)) for key, problem, remedy in data)]
+    return parse_as(Job, "the job", raw, known, context)
 
 
 def parse_as(
-    root: type[S], noun: str, raw: dict[str, Any], known: Iterable[tuple[str, str, str]] = ()
+    root: type[S],
+    noun: str,
+    raw: dict[str, Any],
+    known: Iterable[tuple[Place, Mistake]] = (),
+    context: Mapping[str, Any] | None = None,
 ) -> tuple[S | None, list[Mistake]]:
     """The tables of a kind `root` that `raw` describes, or every mistake in them.
 
@@ -48,17 +62,16 @@ def parse_as(
         root: The kind of the outermost table.
         noun: What a person calls it.
         raw: The tables.
-        known: Mistakes found before: key, problem, remedy.
+        known: Mistakes found before, each with its place.
+        context: What validators ask for.
     """
-    found: list[tuple[Place, Mistake]] = [
-        ((key,), Mistake(key, problem, remedy)) for key, problem, remedy in known
-    ]
+    found: list[tuple[Place, Mistake]] = list(known)
     reader = _Reader(root, noun, raw)
     removed: list[Place] = []
     rest: Any = raw
     while True:
         try:
-            read = root.model_validate(rest)
+            read = root.model_validate(rest, context=dict(context or {}))
         except ValidationError as error:
             wrong = [one for one in _singles(error) if not _follows(*one, removed)]
         else:
@@ -191,22 +204,12 @@ _EXPECTED = {
 def _problem(kind: str, found: Any, context: dict[str, Any]) -> str:
     if kind in _COMPARISONS:
         words, key = _COMPARISONS[kind]
-        return f"{_short(found)} {words} {context[key]:g}"
+        return f"{short(found)} {words} {context[key]:g}"
     if kind in ("too_short", "string_too_short") or (kind == "missing" and not found):
-        return "is empty" if not found else f"{_short(found)} has too few values"
+        return "is empty" if not found else f"{short(found)} has too few values"
     if kind == "too_long":
-        return f"{_short(found)} has too many values"
-    return f"{_short(found)} {_EXPECTED.get(kind, 'is not accepted')}"
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    try:
-        text = repr(list(value) if isinstance(value, tuple) else value)
-    except ValueError:  # a whole number of more digits than Python writes
-        return "a number of thousands of digits"
-    return text if len(text) <= 60 else text[:57] + "…"
+        return f"{short(found)} has too many values"
+    return f"{short(found)} {_EXPECTED.get(kind, 'is not accepted')}"
 
 
 def _unwrap(annotation: Any) -> list[Any]:
@@ -250,7 +253,7 @@ class _Reader:
                 remedy = (
                     nearest(found, words) if isinstance(found, str) else f"use one of: {', '.join(words)}"
                 )
-            return Mistake(shown, f"{_short(found)} is not accepted", remedy)
+            return Mistake(shown, f"{short(found)} is not accepted", remedy)
         return Mistake(shown, _problem(kind, detail["input"], context), remedy)
 
     def walk(self, place: Place) -> tuple[list[Any], FieldInfo | None]:

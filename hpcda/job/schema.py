@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
 
+from hpcda.action.discretizations import SCHEMES
 from hpcda.annealing.ladder import precisions
+from hpcda.annealing.minimizers import MINIMIZERS
 from hpcda.errors import InputError, Mistake
+from hpcda.extensions import KEY, Extension, load
 from hpcda.job.inputs import DataTable, ModelTable, TwinTable
 from hpcda.job.kinds import (
     FileName,
+    FileNames,
     OptionName,
     OptionValue,
     Positive,
@@ -30,8 +34,10 @@ from hpcda.job.kinds import (
     StepsPerSample,
     Weights,
     complain,
+    one_of,
 )
-from hpcda.words import counted
+from hpcda.search.ways import WAYS
+from hpcda.words import counted, either
 
 RUNGS_MOST = 10_000
 
@@ -39,12 +45,8 @@ RUNGS_MOST = 10_000
 class ActionTable(Section):
     """[action]: the discretization and the weights of the model error."""
 
-    discretization: Literal["auto", "trapezoid", "hermite-simpson", "implicit-midpoint", "rk4", "map"] = (
-        Field(
-            default="auto",
-            description='"trapezoid", "hermite-simpson", "implicit-midpoint" or "rk4" for flows, "map" for '
-            'maps, or "auto" (trapezoid for flows, map for maps)',
-        )
+    discretization: Annotated[str, one_of(SCHEMES)] = Field(
+        default="auto", description='a discretization that "hpcda list" names, or "auto"'
     )
     steps_per_sample: StepsPerSample = Field(
         default=1,
@@ -159,11 +161,9 @@ class EnsembleTable(Section):
         default=None,
         description="the range of unmeasured states, such as [-10, 15], or a table with one range a state",
     )
-    way: Literal["auto", "uniform", "quiet", "noise", "smoother", "passes", "grown"] = Field(
+    way: Annotated[str, one_of(WAYS)] = Field(
         default="auto",
-        description='how a path begins: "quiet", "noise", "smoother", "passes", "grown", '
-        '"uniform", or "auto" to '
-        "search with all of them",
+        description='how a path begins: a way that "hpcda list" names, or "auto" to search with all of them',
     )
     budget: Literal["starts", "core-seconds", "verdict"] | None = Field(
         default=None,
@@ -216,10 +216,9 @@ class EnsembleTable(Section):
 class SolverTable(Section):
     """[solver]: the minimizer and its PETSc options."""
 
-    minimizer: Literal[
-        "auto", "lockstep", "newton", "nls", "ntr", "ntl", "bnls", "bntr", "bntl", "bqnls", "lmvm", "blmvm",
-        "cg", "bncg", "brgn", "snes-newtonls", "snes-newtontr",
-    ] = Field(default="auto", description='the minimizer, such as "auto", "lockstep" or "nls"')  # fmt: skip
+    minimizer: Annotated[str, one_of(MINIMIZERS)] = Field(
+        default="auto", description='a minimizer that "hpcda list" names, or "auto"'
+    )
     petsc: dict[OptionName, OptionValue] = Field(
         default_factory=dict,
         description="PETSc options without the leading dash, such as { tao_gatol = 1e-8 }",
@@ -280,6 +279,11 @@ class Job(Section):
         default_factory=lambda: str(Path.cwd()),
         description="the folder in which relative files are looked up; by default that of the job file",
     )
+    extensions: FileNames = Field(
+        default=(),
+        description="Python files that define ways, escapes, discretizations or minimizers, such as "
+        '["my_way.py"]',
+    )
     model: ModelTable = Field(description='a table [model] with name = "lorenz96"')
     data: Several[DataTable] = Field(default=(), description="a table [data], or several [[data]]")
     twin: Several[TwinTable] = Field(default=(), description="a table [twin], or several [[twin]]")
@@ -297,7 +301,7 @@ class Job(Section):
                 (
                     "ladder.first_rungs",
                     f'{list(self.ladder.first_rungs)} is given, but ensemble.way = "auto" chooses itself',
-                    'leave it out, or set way = "quiet", "noise", "smoother", "passes", "grown" or "uniform"',
+                    f"leave it out, or set way = {either(WAYS)}",
                 )
             )
         return complain(self, wrong)
@@ -305,6 +309,16 @@ class Job(Section):
     def path(self, name: str) -> Path:
         """The file `name`, looked up in the job's folder where it is relative."""
         return Path(self.folder) / Path(name).expanduser()
+
+    @property
+    def extension_files(self) -> tuple[Extension, ...]:
+        """The files named under `extensions`, loaded.
+
+        Raises:
+            InputError: One has gone, or raises an exception.
+        """
+        names = (self.path(name).resolve() for name in self.extensions)
+        return tuple(load(file, f"{KEY}[{number}]") for number, file in enumerate(names))
 
     @property
     def steps(self) -> int:

@@ -6,22 +6,19 @@ file's name; nothing has to be registered.
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import importlib.util
 import inspect
 import re
-import sys
-import traceback
 from collections.abc import Callable, Mapping
 from functools import cache, partial
 from pathlib import Path
-from types import MappingProxyType, ModuleType
+from types import MappingProxyType
 from typing import Any
 
 from hpcda.errors import InputError, Mistake
 from hpcda.models.model import Model
 from hpcda.names import nearest
+from hpcda.userfile import load_file, raised
 
 Builder = Callable[..., Model]
 _BUILD = re.compile(r"^def build\([^)]*\) -> Model:", re.MULTILINE)
@@ -86,7 +83,7 @@ def load_model(name: str, options: Mapping[str, Any] | None = None, folder: Path
         file = (folder or Path.cwd()) / Path(path).expanduser()
     except RuntimeError as error:
         raise InputError(Mistake("model.name", f"{name!r}: {error}", "write the whole path")) from None
-    module = _load_file(file)
+    module = load_file(file, "model.name")
     builder = getattr(module, function, None)
     if not callable(builder):
         functions = [
@@ -96,45 +93,6 @@ def load_model(name: str, options: Mapping[str, Any] | None = None, folder: Path
             Mistake("model.name", f"{file} defines no function {function!r}", nearest(function, functions))
         )
     return _call(builder, options, name)
-
-
-def _load_file(file: Path) -> ModuleType:
-    """Import a file under a name of its own, so that two files of one name do not meet."""
-    try:
-        there = file.is_file()
-    except OSError as error:
-        raise InputError(
-            Mistake("model.name", f"{file} cannot be read: {error.strerror}", "name another file")
-        ) from None
-    if not there:
-        others = sorted(other.name for other in file.parent.glob("*.py")) if file.parent.is_dir() else []
-        raise InputError(Mistake("model.name", f"there is no file {file}", nearest(file.name, others)))
-    unique = f"_hpcda_model_{file.stem}_{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:12]}"
-    spec = importlib.util.spec_from_file_location(unique, file)
-    if spec is None or spec.loader is None:
-        raise InputError(Mistake("model.name", f"{file} is no Python file", "name a file that ends in .py"))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[unique] = module
-    try:
-        source = file.read_text(encoding="utf-8")
-        exec(compile(source, str(file), "exec", dont_inherit=True), vars(module))
-    except InputError:
-        raise
-    except (Exception, SystemExit) as error:
-        del sys.modules[unique]
-        raise _raised(error, file, "model.name") from error
-    return module
-
-
-def _raised(error: Exception | SystemExit, file: Path, place: str) -> InputError:
-    """The mistake of a user's file that raised `error`, with the last of its lines on the way there."""
-    lines = [
-        frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)
-    ]
-    line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
-    where = f"{file}, line {line}," if line else f"{file}"
-    remedy = "mend the file; it must run with plain `python` as well"
-    return InputError(Mistake(place, f"{where} raises {type(error).__name__}: {error}", remedy))
 
 
 def _call(builder: Callable[..., Any], options: dict[str, Any], name: str) -> Model:
@@ -155,7 +113,7 @@ def _call(builder: Callable[..., Any], options: dict[str, Any], name: str) -> Mo
     except InputError:
         raise
     except (Exception, SystemExit) as error:
-        raise _raised(error, Path(inspect.getsourcefile(builder) or name), "model.options") from error
+        raise raised(error, Path(inspect.getsourcefile(builder) or name), "model.options") from error
     if not isinstance(model, Model):
         found = type(model).__name__
         raise InputError(

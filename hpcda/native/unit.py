@@ -13,7 +13,8 @@ from importlib.resources.abc import Traversable
 FOLDER: Traversable = files("hpcda.native")
 """Where the C files are."""
 _GENERATED = """#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wunused-function" /* not every unit uses all derivatives */
+#pragma GCC diagnostic ignored "-Wunused-function" /* not every unit uses all kernels */
+#pragma GCC diagnostic ignored "-Wunused-const-variable"
 {}
 #pragma GCC diagnostic pop"""
 _INCLUDE = re.compile(r'^#include "([^"]+)"', re.MULTILINE)

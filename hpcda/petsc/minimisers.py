@@ -10,12 +10,13 @@ import atexit
 import logging
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from hpcda.action import Action
+from hpcda.annealing.minimizer import Own, Snes, Tao
+from hpcda.annealing.minimizers import minimizer
 from hpcda.annealing.outcome import Outcome
 from hpcda.annealing.reasons import Reason
 from hpcda.errors import InputError, Mistake
@@ -41,59 +42,6 @@ def _free() -> None:
     for minimiser in list(_alive):
         if minimiser.system.x.comm.size == 1:
             minimiser.destroy()
-
-
-@dataclass(frozen=True)
-class Kind:
-    """What a minimiser is.
-
-    Attributes:
-        type: PETSc's name of it.
-        sentence: What it does.
-        bounds: Whether it keeps bounds.
-        linear: How it solves linear systems unless options say otherwise: "direct", "icc" (conjugate
-            gradients in a trust region, preconditioned), or "" for none.
-    """
-
-    type: str
-    sentence: str
-    bounds: bool
-    linear: str = ""
-
-    @property
-    def remembers(self) -> bool:
-        """Whether TAO carries what it has learned over to the next minimisation.
-
-        It is made anew for each: a rung depends on its path alone, whatever was minimised before it.
-        """
-        return self.type in ("brgn", "bncg", "cg", "lmvm", "blmvm", "bqnls")
-
-
-MINIMISERS: dict[str, Kind] = {
-    "auto": Kind("newton", "the best for the job: lockstep or newton", bounds=True, linear="direct"),
-    "lockstep": Kind("lockstep", "exact Newton, many starts at once in the vector registers", bounds=True),
-    "newton": Kind(
-        "newton", "exact Newton in a trust region, projected on the bounds", bounds=True, linear="direct"
-    ),
-    "nls": Kind("nls", "TAO: Newton with line search", bounds=False, linear="direct"),
-    "ntr": Kind("ntr", "TAO: Newton in a trust region", bounds=False, linear="icc"),
-    "ntl": Kind("ntl", "TAO: Newton in a trust region with line search", bounds=False, linear="icc"),
-    "bnls": Kind("bnls", "TAO: bounded Newton with line search", bounds=True, linear="direct"),
-    "bntr": Kind("bntr", "TAO: bounded Newton in a trust region", bounds=True, linear="icc"),
-    "bntl": Kind("bntl", "TAO: bounded Newton in a trust region with line search", bounds=True, linear="icc"),
-    "lmvm": Kind("lmvm", "TAO: limited-memory quasi-Newton", bounds=False),
-    "blmvm": Kind("blmvm", "TAO: bounded limited-memory quasi-Newton", bounds=True),
-    "bqnls": Kind("bqnls", "TAO: bounded quasi-Newton with line search", bounds=True),
-    "cg": Kind("cg", "TAO: nonlinear conjugate gradients", bounds=False),
-    "bncg": Kind("bncg", "TAO: bounded nonlinear conjugate gradients", bounds=True),
-    "brgn": Kind("brgn", "TAO: bounded regularised Gauss–Newton on the residuals", bounds=True),
-    "snes-newtonls": Kind(
-        "newtonls", "SNES: Newton with line search on the gradient", bounds=False, linear="direct"
-    ),
-    "snes-newtontr": Kind(
-        "newtontr", "SNES: Newton in a trust region on the gradient", bounds=False, linear="direct"
-    ),
-}
 
 
 class Stagnation:
@@ -131,14 +79,15 @@ class PetscMinimiser:
 
     Args:
         action: The action.
-        name: One of `MINIMISERS`.
+        name: One of `MINIMIZERS` for single paths that PETSc makes; "auto" is "newton".
         comm: Communicator over which one path is spread (an mpi4py communicator), or None for this rank
-        alone. max_iterations: Limit of iterations at one rung.
+            alone.
+        max_iterations: Limit of iterations at one rung.
         barrier: Weight of the barrier between two bounds at the first rung, for `newton`.
         watch: Called at every iteration, with (iteration, action).
 
     Raises:
-        InputError: The minimiser is unknown or cannot keep the problem's bounds.
+        InputError: The minimiser is unknown, or cannot do the job.
     """
 
     def __init__(
@@ -150,10 +99,10 @@ class PetscMinimiser:
         barrier: float = 1e-3,
         watch: Callable[[int, float], None] | None = None,
     ) -> None:
-        self.kind = _kind(name, action.problem.bounded)
+        spread = comm is not None and comm.size > 1
+        self.how = _how(name, action.problem.bounded, comm.size if spread else 1)
         self.action = action
         self._watch = watch or (lambda iteration, value: None)
-        spread = comm is not None and comm.size > 1
         self.system: System = DistributedSystem(action, comm) if spread else SerialSystem(action)
         self._newton: TrustNewton | None = None
         self._squares: LeastSquares | None = None
@@ -163,8 +112,8 @@ class PetscMinimiser:
         self._settings = (max_iterations, spread, barrier)
         _alive.add(self)
         try:
-            if name.startswith("snes-"):
-                self._make_snes(max_iterations)
+            if isinstance(self.how, Snes):
+                self._make_snes(self.how, max_iterations)
             else:
                 self._make_tao(*self._settings)
         except PETSc.Error as error:
@@ -201,46 +150,41 @@ class PetscMinimiser:
         tao.setMaximumFunctionEvaluations(100 * max_iterations)
         if self.action.problem.bounded:
             tao.setVariableBounds((system.lower, system.upper))
-        if self.kind.type == "newton":
+        if isinstance(self.how, Tao):
+            self._set_type(tao, self.how, spread)
+        else:
             self._newton = TrustNewton(system, barrier)
             tao.setType(PETSc.TAO.Type.PYTHON)
             tao.setPythonContext(self._newton)
-        else:
-            tao.setType(self.kind.type)
-            if self.kind.type == "brgn":
-                if spread:
-                    raise InputError(
-                        Mistake(
-                            "solver.minimizer",
-                            "'brgn' works on one rank a start",
-                            "set ensemble.ranks_per_start = 1 or use 'auto'",
-                        )
-                    )
-                self._squares = LeastSquares(system)
-                self._squares.connect(tao)
-            if self.kind.linear:
-                tao.getKSP().setOptionsPrefix(PREFIX)
-            if self.kind.linear == "direct":
-                direct_solver(tao.getKSP(), system)
-            elif self.kind.linear == "icc":
-                tao.getKSP().setType(PETSc.KSP.Type.STCG)
-                tao.getKSP().getPC().setType(PETSc.PC.Type.BJACOBI if spread else PETSc.PC.Type.ICC)
-            tao.setConvergenceTest(Stagnation())
         tao.setMonitor(self._monitor)
         tao.setFromOptions()
 
-    def _make_snes(self, max_iterations: int) -> None:
+    def _set_type(self, tao: Any, how: Tao, spread: bool) -> None:
+        tao.setType(how.type)
+        if how.residuals:
+            self._squares = LeastSquares(self.system)
+            self._squares.connect(tao)
+        if how.linear:
+            tao.getKSP().setOptionsPrefix(PREFIX)
+        if how.linear == "direct":
+            direct_solver(tao.getKSP(), self.system)
+        elif how.linear == "icc":
+            tao.getKSP().setType(PETSc.KSP.Type.STCG)
+            tao.getKSP().getPC().setType(PETSc.PC.Type.BJACOBI if spread else PETSc.PC.Type.ICC)
+        tao.setConvergenceTest(Stagnation())
+
+    def _make_snes(self, how: Snes, max_iterations: int) -> None:
         system, snes = self.system, PETSc.SNES().create(comm=self.system.x.comm)
         self.snes = snes
         snes.setOptionsPrefix(PREFIX)
-        snes.setType(self.kind.type)
+        snes.setType(how.type)
         snes.setFunction(lambda snes, x, g: system.objective_gradient(None, x, g), system.gradient)
         snes.setJacobian(system.assemble, system.hessian, system.hessian)
         snes.setTolerances(rtol=1e-14, atol=1e-8, stol=1e-14, max_it=max_iterations)
         snes.setMaxFunctionEvaluations(100 * max_iterations)
         direct_solver(snes.getKSP(), system)
-        if self.kind.type == "newtontr":
-            snes.getKSP().setType(PETSc.KSP.Type.GMRES)
+        if how.krylov:
+            snes.getKSP().setType(how.krylov)
         snes.setMonitor(lambda snes, iteration, norm: self._watch(iteration, float("nan")))
         snes.setFromOptions()
 
@@ -252,7 +196,7 @@ class PetscMinimiser:
         system = self.system
         if self._newton is not None:
             self._newton.fresh = fresh
-        if self.kind.remembers:
+        if isinstance(self.how, Tao) and self.how.remembers:
             self.tao.destroy()
             if self._squares is not None:
                 self._squares.destroy()
@@ -278,7 +222,7 @@ class PetscMinimiser:
         if self._newton is not None and reason is None:
             reason = self._newton.progress.reason
             factorizations = self._newton.progress.factorizations
-        elif self.kind.linear == "direct":
+        elif self.how.linear == "direct":
             factorizations = iterations
         norm, gain, finite = self._judge()
         found = system.path()
@@ -359,30 +303,22 @@ class PetscMinimiser:
                 thing.destroy()
 
 
-def _kind(name: str, bounded: bool) -> Kind:
-    if name not in MINIMISERS:
-        raise InputError(
-            Mistake("solver.minimizer", f"{name!r} is unknown", f"use one of {', '.join(MINIMISERS)}")
+def _how(name: str, bounded: bool, ranks: int) -> Tao | Snes | Own:
+    """What PETSc is to make for single paths.
+
+    Raises:
+        InputError: The name is none of its, or of one that cannot do the job.
+    """
+    how = minimizer("newton" if name == "auto" else name, bounded, ranks).how
+    if how is Own.LOCKSTEP:
+        problem, remedy = (
+            "works on many starts, not on single paths",
+            "use hpcda.petsc.make_team, or 'newton'",
         )
-    if name == "lockstep":
-        raise InputError(
-            Mistake(
-                "solver.minimizer",
-                "'lockstep' works on many starts, not on single paths",
-                "use hpcda.petsc.make_team, or 'newton' for one path",
-            )
-        )
-    kind = MINIMISERS[name]
-    if bounded and not kind.bounds:
-        able = ", ".join(other for other, value in MINIMISERS.items() if value.bounds)
-        raise InputError(
-            Mistake(
-                "solver.minimizer",
-                f"{name!r} cannot keep the bounds of this job",
-                f"use one of {able}, or remove the bounds",
-            )
-        )
-    return kind
+        raise InputError(Mistake("solver.minimizer", f"{name!r} {problem}", f"{remedy} for one path"))
+    if not isinstance(how, Tao | Snes | Own):
+        raise InputError(Mistake("solver.minimizer", f"{name!r} is not PETSc's", "use hpcda.petsc.make_team"))
+    return how
 
 
 def make_minimiser(action: Action, name: str = "auto", **options: Any) -> PetscMinimiser:

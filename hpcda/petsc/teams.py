@@ -8,8 +8,10 @@ from typing import Any
 from hpcda.action import Action
 from hpcda.annealing.ladder import Ladder
 from hpcda.annealing.lockstep import fits
+from hpcda.annealing.minimizer import Limits, Own, Snes, Tao
+from hpcda.annealing.minimizers import minimizer
+from hpcda.annealing.outcome import Minimiser
 from hpcda.annealing.team import OneByOne, Team
-from hpcda.errors import InputError, Mistake
 from hpcda.petsc.lockstep import LockstepTeam
 from hpcda.petsc.minimisers import make_minimiser
 from hpcda.petsc.options import PREFIX, house_defaults
@@ -25,17 +27,7 @@ def chosen(action: Action, name: str, ranks: int) -> str:
     (`hpcda.annealing.lockstep.fits`), and no PETSc option asks for a TAO type or a linear solver of its own;
     else "newton".
 
-    Raises:
-        InputError: "lockstep" with several ranks a start.
     """
-    if name == "lockstep" and ranks > 1:
-        raise InputError(
-            Mistake(
-                "solver.minimizer",
-                f"'lockstep' works on one rank a start, and {ranks} are asked for",
-                "set ensemble.ranks_per_start = 1 or use 'newton'",
-            )
-        )
     if name != "auto":
         return name
     own = tuple(PREFIX + option for option in _OWN_SOLVER)
@@ -60,7 +52,7 @@ def make_team(
     Args:
         action: The action.
         ladder: The rungs.
-        name: One of `MINIMISERS`.
+        name: One of `MINIMIZERS`, or "auto".
         comm: Communicator over which one path is spread, or None.
         max_iterations: Limit of iterations at one rung.
         barrier: Weight of the barrier between two bounds at a start's first rung.
@@ -72,9 +64,14 @@ def make_team(
         InputError: The minimiser is unknown, or cannot do this job.
     """
     ranks = 1 if comm is None else comm.size
-    if chosen(action, name, ranks) == "lockstep":
+    name = chosen(action, name, ranks)
+    spec = minimizer(name, action.problem.bounded, ranks)
+    if spec.how is Own.LOCKSTEP:
         return LockstepTeam(action, ladder, max_iterations, barrier, rung_tolerance, watch, share=share)
-    minimiser = make_minimiser(
-        action, name, comm=comm, max_iterations=max_iterations, barrier=barrier, watch=watch
-    )
-    return OneByOne(minimiser, ladder)
+    if isinstance(spec.how, Tao | Snes | Own):
+        made: Minimiser = make_minimiser(
+            action, name, comm=comm, max_iterations=max_iterations, barrier=barrier, watch=watch
+        )
+    else:
+        made = spec.how(action, Limits(max_iterations, watch or (lambda iteration, value: None)))
+    return OneByOne(made, ladder)

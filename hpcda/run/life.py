@@ -24,7 +24,7 @@ from hpcda.lock import refuse_held
 from hpcda.progress import Progress, duration
 from hpcda.run.directory import JOB, admit, chosen_steps, hold, index, left_there, named_part, prepare
 from hpcda.run.plan import plan_of, share_of
-from hpcda.search import WAYS, Scene, begin
+from hpcda.search import WAYS, Scene, at_once, begin
 from hpcda.stop import Stop, deadline, sentence
 from hpcda.store import INDEX, PLAN, Journal, Layout, Part, Shard
 from hpcda.words import counted
@@ -183,10 +183,10 @@ def _try_once(job: Job, scene: Scene, world: Any, options: Any, part: Part) -> s
     """
     from hpcda.petsc import make_team
 
-    way = "quiet" if job.ensemble.way == "auto" else job.ensemble.way
+    way = at_once() if job.ensemble.way == "auto" else WAYS[job.ensemble.way]
     tried = min(job.ensemble.starts, TRIED)
     for start in range(tried):
-        climb = begin(scene, WAYS[way], job.ensemble.seed, start)
+        climb = begin(scene, way, job.ensemble.seed, start)
         rf = float(scene.ladder.rf[climb.next])
         if np.isfinite(scene.action.value(climb.path, rf).total):
             break

@@ -22,7 +22,8 @@ def plan_of(job: Job, scene: Scene, world: Any, share: Share) -> Plan:
     if ensemble.way == "auto":
         seconds = (ensemble.core_seconds or np.inf) / share.parts
         budget = Budget(share.count(ensemble.starts), seconds, ensemble.ends == "verdict")
-        return Auto(scene, ensemble.seed, budget, share)
+        files = [one.sha256 for one in job.extension_files]
+        return Auto(scene, ensemble.seed, budget, share, files)
     held = int(HELD / (8 * scene.problem.size))
     round_of_all = max(GROUP_ROUND, min(ROUND // world.groups, held)) * world.groups
     return Plain(ensemble.way, scene.ladder, share.count(ensemble.starts), round_of_all, share)

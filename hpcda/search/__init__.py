@@ -1,6 +1,6 @@
 """The search for the lowest minimum: ways to begin, escapes, and what they use."""
 
-from hpcda.search.auto import Auto, Budget, expected
+from hpcda.search.auto import Auto, Budget, expected, searched
 from hpcda.search.begin import begin
 from hpcda.search.conclusion import Conclusion, conclude
 from hpcda.search.escapes import ESCAPES, Escape
@@ -8,7 +8,7 @@ from hpcda.search.evidence import Evidence, Level
 from hpcda.search.merge import Merger, Sketch
 from hpcda.search.plan import Found, Listed, Plain, Plan, Round, Share, Task
 from hpcda.search.scene import Scene
-from hpcda.search.ways import WAYS, Way
+from hpcda.search.ways import WAYS, Way, at_once
 
 __all__ = [
     "ESCAPES",
@@ -30,7 +30,9 @@ __all__ = [
     "Sketch",
     "Task",
     "Way",
+    "at_once",
     "begin",
     "conclude",
     "expected",
+    "searched",
 ]

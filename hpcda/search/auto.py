@@ -11,23 +11,21 @@ or on which starts were merged when. (Core-seconds are never the same; only thei
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from hpcda.search.conclusion import PROBES, Conclusion, conclude, confirmed
 from hpcda.search.descent import fell_back, probes
-from hpcda.search.escapes import AGAIN, ESCAPES, MIX, OPENING
+from hpcda.search.escapes import ESCAPES, Escape, probing, settling
 from hpcda.search.evidence import Evidence, Level
 from hpcda.search.levels import distinct, grouped, is_level
 from hpcda.search.plan import Found, Listed, Round, Share, Task
 from hpcda.search.plateau import plateau_of_level
 from hpcda.search.scene import Scene
-from hpcda.search.ways import WAYS
+from hpcda.search.ways import WAYS, Way
 
-BEST = "passes", "smoother"
-"""Ways of the first round: the first of these that there is."""
 FIRST, NEXT = 2, 8
 """Starts of the first round; starts up to the end of the second round, and
 in each of the next ones."""
@@ -103,6 +101,7 @@ class Auto:
         seed: Seed of the ensemble.
         budget: When it ends.
         share: The starts that it may run, where several searches share them.
+        files: Check sums of the files whose ways and escapes it draws beside the package's own.
 
     Attributes:
         cap: See `Plan`: nothing so far above the lowest level found is a rival of it, and actions only grow.
@@ -110,16 +109,23 @@ class Auto:
 
     informed = True
 
-    def __init__(self, scene: Scene, seed: int, budget: Budget, share: Share | None = None) -> None:
+    def __init__(
+        self,
+        scene: Scene,
+        seed: int,
+        budget: Budget,
+        share: Share | None = None,
+        files: Collection[str] = (),
+    ) -> None:
         self._scene, self._seed, self._budget = scene, seed, budget
         self._share = share or Share()
-        ways = [way for way in WAYS.values() if way.name != "uniform" and way.fits(scene.problem)]
+        ways = searched(scene, files)
         shares = [(way.name, share) for way in ways for share in way.shares]
-        self._escapes = [escape for escape in ESCAPES.values() if escape.fits(scene.problem)]
+        self._escapes = [escape for escape in ESCAPES.known(files) if escape.fits(scene.problem)]
         self._arms = list(dict.fromkeys(Arm(way, scene.rung(share)) for way, share in shares))
         self._cheap = [arm for arm in self._arms if not WAYS[arm.way].steps]
-        best = [arm for name in BEST for arm in self._arms if arm.way == name]
-        self._best = [arm for arm in best if arm.way == best[0].way]
+        leader = leading(ways)
+        self._best = [arm for arm in self._arms if leader is not None and arm.way == leader.name]
         self._given = 0
         self._rounds = 0
         self.cap = np.inf
@@ -145,9 +151,9 @@ class Auto:
         self.cap = self._cap(levels, last=over or self._given + count >= budget.starts)
         if levels:
             conclusion, evidence = self.conclusion(found)
-            asked = any(one.way == AGAIN.name and one.parents == (levels[0].start,) for one in found)
+            asked = any(one.way == settling().name and one.parents == (levels[0].start,) for one in found)
             if conclusion is Conclusion.CONSISTENT_NOT_SETTLED and not asked:
-                return self._round([self._task(Arm(AGAIN.name, -1), levels[:1])])
+                return self._round([self._task(Arm(settling().name, -1), levels[:1])])
             if budget.until_stable and (conclusion.stable or (confirmed(evidence) and conclusion in FINAL)):
                 return None
             if consistent(levels[0], self._scene.problem.measured):
@@ -220,6 +226,11 @@ class Auto:
             else 0,
         )
 
+    @property
+    def _mix(self) -> list[Escape]:
+        """Escapes that may lead to new minima."""
+        return [one for one in self._escapes if one.weight > 0.0]
+
     def _ended(self, found: Sequence[Found]) -> list[Found]:
         return [one for one in found if one.last == self._scene.ladder.rungs - 1 and not one.failed]
 
@@ -252,7 +263,7 @@ class Auto:
         rng = np.random.default_rng([self._seed, self._rounds, self._share.part])
         wanted = PROBES if set(found_by) - set(ESCAPES) else 2 * PROBES
         probes = min(max(wanted - evidence.probed, 0), count - count // 2)
-        tasks = [self._task(Arm(OPENING.name, -1), levels[:1]) for _ in range(probes)]
+        tasks = [self._task(Arm(probing().name, -1), levels[:1]) for _ in range(probes)]
         for _ in range(count - probes):
             arm = thompson(others if others and rng.random() < MIXED else standing, rng)
             tasks.append(self._task(arm, levels[1 : PARENTS + 1]))
@@ -262,8 +273,8 @@ class Auto:
         """Starts that may find a lower level."""
         standing = self._standing(found, levels, news(found, levels))
         rng = np.random.default_rng([self._seed, self._rounds, self._share.part])
-        mix = [Arm(name, -1) for name in MIX if Arm(name, -1) in standing]
-        weights = np.array([MIX[arm.way] for arm in mix])
+        mix = [Arm(one.name, -1) for one in self._mix if Arm(one.name, -1) in standing]
+        weights = np.array([ESCAPES[arm.way].weight for arm in mix])
         dear = [arm for arm in self._arms if arm not in self._cheap]
         quick = {arm: one for arm, one in standing.items() if arm not in dear}
         spent = [cost for one, cost in zip(found, costs(found, levels), strict=True) if not drawing(one.way)]
@@ -284,7 +295,7 @@ class Auto:
         self, found: Sequence[Found], parents: Sequence[Found], gains: Sequence[float]
     ) -> dict[Arm, Standing]:
         """What became of the starts of each arm that can be drawn, escapes from these levels among them."""
-        escapes = [one for one in self._escapes if one.name in MIX and one.parents <= len(parents)]
+        escapes = [one for one in self._mix if one.parents <= len(parents)]
         arms = [*self._arms, *(Arm(one.name, -1) for one in escapes)]
         standing = {arm: Standing() for arm in arms}
         for one, gain, cost in zip(found, gains, costs(found, distinct(self._ended(found))), strict=True):
@@ -343,7 +354,18 @@ def chance(way: str, usual: float) -> float:
     return usual / (usual + drawing(way))
 
 
-def expected(scene: Scene, starts: int, usual: float) -> dict[str, float]:
+def searched(scene: Scene, files: Collection[str] = ()) -> list[Way]:
+    """The ways that a search draws; see `Auto` for `files`."""
+    return [way for way in WAYS.known(files) if way.searched and way.fits(scene.problem)]
+
+
+def leading(ways: Sequence[Way]) -> Way | None:
+    """The way with which a search begins, or None."""
+    best = max(ways, key=lambda way: way.leads, default=None)
+    return best if best is not None and best.leads > 0 else None
+
+
+def expected(scene: Scene, starts: int, usual: float, files: Collection[str] = ()) -> dict[str, float]:
     """How many paths of each way that takes long to draw a search is expected to draw, at most.
 
     These are those of a search in which no level agrees with the data before all its starts were run.
@@ -352,15 +374,18 @@ def expected(scene: Scene, starts: int, usual: float) -> dict[str, float]:
         scene: The scene.
         starts: Starts of the search.
         usual: Mean number of steps of its other starts.
+        files: See `Auto`.
     """
-    ways = [name for name, way in WAYS.items() if way.steps and way.fits(scene.problem)]
+    all_ways = searched(scene, files)
+    ways = [way.name for way in all_ways if way.steps]
     first = min(max(FIRST, starts // FIRST_PART), starts)
     draws, rest = {}, float(starts - first)
     for name in reversed(ways):
         draws[name] = chance(name, usual) * rest
         rest -= draws[name]
-    if BEST[0] in draws:
-        draws[BEST[0]] += first
+    leader = leading(all_ways)
+    if leader is not None and leader.name in draws:
+        draws[leader.name] += first
     return draws
 
 

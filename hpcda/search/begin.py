@@ -7,7 +7,8 @@ import numpy as np
 from hpcda.annealing import Climb
 from hpcda.errors import InputError, Mistake
 from hpcda.search.scene import Scene
-from hpcda.search.ways import Way
+from hpcda.search.ways import WAYS, Way
+from hpcda.words import either
 
 
 def refuse_large(scene: Scene, way: Way) -> None:
@@ -17,11 +18,12 @@ def refuse_large(scene: Scene, way: Way) -> None:
         InputError: It would.
     """
     if not way.fits(scene.problem):
+        fitting = either(one.name for one in WAYS.values() if one.fits(scene.problem))
         raise InputError(
             Mistake(
                 "ensemble.way",
                 f"{way.name!r} would take {way.memory(scene.problem) / 1e9:.3g} GB to draw a path",
-                'set way = "auto", which leaves it out, or "quiet", "noise" or "uniform"',
+                f'set way = "auto", which leaves it out, or {fitting}',
             )
         )
 

@@ -24,7 +24,7 @@ way, never over all.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from hpcda.search.escapes import ESCAPES
@@ -168,6 +168,7 @@ def conclude(
     left_open: Sequence[str] = (),
     obedience: Obedience | None = None,
     step: TimeStep | None = None,
+    escapes: Collection[str] | None = None,
 ) -> tuple[Conclusion, Evidence]:
     """Judge the lowest level.
 
@@ -186,10 +187,12 @@ def conclude(
         left_open: Parameters and initial states that the data leave open there; () where that is not known.
         obedience: How the equations are obeyed at the lowest level; None where that is not known.
         step: Whether the time step is fine enough for the lowest level, where that was asked.
+        escapes: Those of `tried` whose starts began from minima; by default those of the package.
     """
     noise = Noise(data + priors, absorbed)
     levels = joined(levels, DEVIATIONS * noise.scale)
-    evidence = evidence_of(levels, tried, noise, settled, predicted, complete, probed, obedience)
+    began = set(ESCAPES) if escapes is None else escapes
+    evidence = evidence_of(levels, tried, noise, settled, predicted, complete, probed, obedience, began)
     evidence = replace(evidence, left_open=tuple(left_open))
     evidence = replace(evidence, step=step)
     found = _judged(evidence)
@@ -263,7 +266,7 @@ def _misfits(evidence: Evidence, rises: bool) -> bool:
 
 def confirmed(evidence: Evidence) -> bool:
     """Whether enough starts came to the lowest level, and differently enough."""
-    anew = {way: one for way, one in evidence.hits.items() if way not in ESCAPES}
+    anew = {way: one for way, one in evidence.hits.items() if one.anew}
     if evidence.few or evidence.near or evidence.whole is None or evidence.whole > SURE:
         often = any(one.hits >= ENOUGH for one in anew.values())
         agree = evidence.agreement is True and any(one.hits for one in anew.values())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 
-from hpcda.search.escapes import MIX
+from hpcda.search.escapes import settling
 
 
 def fell_back(starts: Collection[int], parents: Mapping[int, Sequence[int]]) -> set[int]:
@@ -32,4 +32,4 @@ def probes(starts: Collection[int], parents: Mapping[int, Sequence[int]], ways: 
         ways: Start -> its way or escape.
     """
     away = (start for start, elders in parents.items() if any(elder in starts for elder in elders))
-    return sum(ways[start] in MIX for start in away)
+    return sum(ways[start] != settling().name for start in away)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -108,12 +108,14 @@ class Hits:
         missed: Good's estimate of the share of its further starts that would come to a level it has not seen:
             levels that it saw once, over its starts that came to any; None without one. It is blind to levels
             that the way never comes to, and 0 for a way that always makes the same path.
+        anew: Whether its starts began anew, not from minima.
     """
 
     tried: int
     hits: int
     levels: int
     missed: float | None
+    anew: bool = True
 
 
 @dataclass(frozen=True)
@@ -216,10 +218,11 @@ def evidence_of(
     complete: float,
     probed: int,
     obedience: Obedience | None = None,
+    escapes: Collection[str] = (),
 ) -> Evidence:
     """Of levels that are `joined`; see `hpcda.search.conclusion.conclude`."""
     names = list(dict.fromkeys([*tried, *(way for level in levels for way in level.ways)]))
-    hits = {way: _hits(way, tried.get(way, 0), levels) for way in names}
+    hits = {way: _hits(way, tried.get(way, 0), levels, way not in escapes) for way in names}
     used = [way for way in names if hits[way].tried]
     lowest = levels[0] if levels else None
     nats = [level.action - levels[0].action for level in levels[1:]]
@@ -250,7 +253,7 @@ def evidence_of(
     )
 
 
-def _hits(way: str, tried: int, levels: Sequence[Level]) -> Hits:
+def _hits(way: str, tried: int, levels: Sequence[Level], anew: bool) -> Hits:
     counts = [level.ways.get(way, 0) for level in levels]
     ended, once = sum(counts), sum(count == 1 for count in counts)
     return Hits(
@@ -258,6 +261,7 @@ def _hits(way: str, tried: int, levels: Sequence[Level]) -> Hits:
         counts[0] if counts else 0,
         sum(count > 0 for count in counts),
         once / ended if ended else None,
+        anew,
     )
 
 

@@ -56,13 +56,13 @@ class Forecast:
         self.equations = equations
         code = unit(lanes or vector_lanes(), SOURCE, generated=[equations.code])
         self.library: Any = library(code)
-        self.rows = problem.block + problem.shared
+        self.rows = problem.layout.block + len(problem.seen)
         self._entries = np.array(equations.model.jacobian, dtype=np.int64).reshape(-1, 2)
         self._constant = np.array(list(problem.fixed.values()), dtype=np.float64)
         self.sizes = _Sizes(
             D=problem.dimension,
             V=len(problem.varying),
-            P=problem.shared,
+            P=len(problem.seen),
             L=len(problem.observed),
             U=len(problem.model.stimuli) + len(problem.series),
             C=len(problem.fixed),

@@ -49,7 +49,8 @@ class Smoother:
     def __init__(self, forecast: Forecast) -> None:
         self.forecast, problem = forecast, forecast.problem
         lower, upper = problem.bounds
-        member = [*range(problem.block), *range(problem.offsets[-1], problem.size)]
+        seen = problem.layout.tail.start + problem.layout.seen(0)
+        member = np.concatenate([np.arange(problem.layout.block), seen])
         self.bounds = lower[member], upper[member]
         self.hops = Hops.of(forecast.equations)
 

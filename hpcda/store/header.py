@@ -171,10 +171,10 @@ def _axes(axes: h5py.Group, layout: Layout) -> None:
     _names(axes, "expression", list(problem.observed.values()))
     series = _names(axes, "series", series_names(problem))
     stimuli = {s.name: s.unit for s in model.stimuli}
-    if problem.parameters:
-        parameter.attrs["unit"] = [units.get(p.name, "1") for p in problem.parameters]
-        parameter.attrs["bounds"] = np.asarray([p.bounds for p in problem.parameters], dtype="f8")
-        parameter.attrs["start"] = np.asarray([p.start for p in problem.parameters], dtype="f8")
+    if problem.constants:
+        parameter.attrs["unit"] = [units.get(p.name, "1") for p in problem.constants]
+        parameter.attrs["bounds"] = np.asarray([p.bounds for p in problem.constants], dtype="f8")
+        parameter.attrs["start"] = np.asarray([p.start for p in problem.constants], dtype="f8")
     if len(series):
         series.attrs["unit"] = [stimuli.get(name, units.get(name, "1")) for name in series_names(problem)]
     for scale, name in (

@@ -223,12 +223,12 @@ def best_of(keep_paths: str) -> int | None:
 
 def unknown_names(problem: Problem) -> tuple[str, ...]:
     """Names of the D + V unknowns of one time: the states, then the parameters that belong to one time."""
-    return (*problem.model.state_names, *(q.name for q in problem.varying))
+    return problem.layout.names
 
 
 def parameter_names(problem: Problem) -> tuple[str, ...]:
     """Names of the P estimated parameters that all times share."""
-    return tuple(parameter.name for parameter in problem.parameters)
+    return tuple(constant.label for constant in problem.layout.constants)
 
 
 def series_names(problem: Problem) -> tuple[str, ...]:

@@ -19,9 +19,10 @@ import numpy as np
 
 from hpcda.action import Action
 from hpcda.annealing import Ladder, step
+from hpcda.annealing.minimizers import MINIMIZERS
 from hpcda.build import build_problem
 from hpcda.job import load_job
-from hpcda.petsc import MINIMISERS, make_minimiser
+from hpcda.petsc import make_minimiser
 from hpcda.problem import Problem
 from hpcda.search import WAYS, Scene, begin
 
@@ -138,7 +139,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--minimizers", default=",".join(name for name in MINIMISERS if name != "lockstep"))
+    parser.add_argument("--minimizers", default=",".join(name for name in MINIMIZERS if name != "lockstep"))
     parser.add_argument("--models", default=",".join(MODELS))
     parser.add_argument("--starts", type=int, default=4)
     parser.add_argument("--bounds", action="store_true", help="with bounds on all states and parameters")
@@ -149,7 +150,7 @@ def main() -> None:
     for model in arguments.models.split(","):
         problem = problem_of(model, arguments.bounds)
         for minimizer in arguments.minimizers.split(","):
-            if arguments.bounds and not MINIMISERS[minimizer].bounds:
+            if arguments.bounds and not MINIMIZERS[minimizer].bounds:
                 continue
             row = {"model": model, "minimizer": minimizer, **measure(problem, minimizer, arguments.starts)}
             rows.append(row)

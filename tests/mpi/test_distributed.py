@@ -15,8 +15,9 @@ from problems import dense, example, linear_problem  # noqa: E402
 
 from hpcda.action import SCHEMES, Action  # noqa: E402
 from hpcda.annealing import Ladder  # noqa: E402
+from hpcda.annealing.minimizers import MINIMIZERS  # noqa: E402
 from hpcda.annealing.scale import scales  # noqa: E402
-from hpcda.petsc import MINIMISERS, SolverOptions, make_minimiser  # noqa: E402
+from hpcda.petsc import SolverOptions, make_minimiser  # noqa: E402
 from hpcda.petsc.distributed import DistributedSystem  # noqa: E402
 from hpcda.search import WAYS, Scene, begin  # noqa: E402
 from tests.chance import generator, number  # noqa: E402
@@ -138,7 +139,7 @@ def test_native_minimisers_over_ranks(name):
     near = climb(action, (1e-1, 1.0, 10.0), None)[-1]
     with make_minimiser(action, name, comm=COMM, max_iterations=3000) as minimiser:
         found = minimiser.minimise(near.path + 0.01, 10.0)
-    tolerance = 1e-8 if MINIMISERS[name].linear else 1e-4
+    tolerance = 1e-8 if MINIMIZERS[name].linear else 1e-4
     assert found.parts.total == pytest.approx(near.parts.total, rel=tolerance)
 
 

@@ -17,9 +17,10 @@ from scipy.optimize import minimize
 
 from hpcda.action import SCHEMES, Action
 from hpcda.annealing import Ladder, Reason, step
+from hpcda.annealing.minimizers import MINIMIZERS
 from hpcda.errors import InputError
 from hpcda.models.model import Model, State
-from hpcda.petsc import MINIMISERS, PetscMinimiser, make_minimiser
+from hpcda.petsc import PetscMinimiser, make_minimiser
 from hpcda.problem import Problem, Window
 from hpcda.search import WAYS, Scene, begin
 from tests.chance import generator, number
@@ -28,7 +29,7 @@ from .lorenz import FREE, lorenz_problem
 
 pytestmark = pytest.mark.petsc
 
-SINGLE = {name: kind for name, kind in MINIMISERS.items() if name != "lockstep"}
+SINGLE = {name: kind for name, kind in MINIMIZERS.items() if name != "lockstep"}
 SECOND_ORDER = [name for name, kind in SINGLE.items() if kind.linear or name == "brgn"]
 FIRST_ORDER = [name for name in SINGLE if name not in SECOND_ORDER]
 BOUNDED = [name for name, kind in SINGLE.items() if kind.bounds]

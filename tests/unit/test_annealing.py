@@ -16,7 +16,7 @@ from hpcda.annealing import Ladder, Outcome, Reason, step
 from hpcda.annealing.scale import scales
 from hpcda.problem import Estimated
 from hpcda.search import WAYS, Scene, begin
-from hpcda.search.ways.way import measured_states
+from hpcda.search.way import measured_states
 from tests.chance import number
 
 LADDER = Ladder(0.01, 2.0, 6)

@@ -151,7 +151,7 @@ SCHEMA = [
     (changed(JOB, ensemble__budget="core-seconds"), "ensemble.core_seconds", "is missing", "core_seconds = 60"),
     (changed(JOB, ensemble__budget="core-seconds", ensemble__core_seconds=0), "ensemble.core_seconds", "0 is not above 0", "such as 60"),
     (changed(JOB, ensemble__merge="maybe"), "ensemble.merge", "'maybe'", "true or false"),
-    (changed(JOB, ladder__first_rungs=[0, 2]), "ladder.first_rungs", "[0, 2]", 'way = "quiet"'),
+    (changed(JOB, ladder__first_rungs=[0, 2]), "ladder.first_rungs", "[0, 2]", 'way = "uniform"'),
     (changed(JOB, ensemble__ranks_per_start=0), "ensemble.ranks_per_start", "0 is below 1", "from 1"),
     (changed(JOB, solver__minimizer="nsl"), "solver.minimizer", "'nsl' is not accepted", "nls"),
     (changed(JOB, solver__petsc={"-tao_gatol": 1}), "solver.petsc.-tao_gatol", "is not the name of an option", "dash"),

@@ -22,6 +22,11 @@ from hpcda.job.text import to_toml
 from hpcda.template import write_template
 from tests.waiting import PATIENCE
 
+WAY = """
+from hpcda.search.way import Way
+
+WAY = Way("as-a-template-has-it", "nothing", lambda scene, rng: rng.random(scene.problem.size))
+"""
 ROOT = Path(__file__).parents[2]
 LAUNCHERS = cli.RANK_VARIABLES
 HEAVY = ("mpi4py", "petsc4py", "xarray", "dask", "distributed", "matplotlib", "h5py")
@@ -226,7 +231,8 @@ def test_what_is_commented_out_in_the_template_is_accepted(tmp_path):
     tables["model"]["parameters"]["F"].pop("start")
     for unwanted in ("data", "twin"):
         one = {key: value for key, value in tables.items() if key != unwanted}
-        load_job(one)
+        (tmp_path / "mine.py").write_text(WAY)
+        load_job({"folder": str(tmp_path), **one})
     with pytest.raises(InputError):
         load_job(tables)
 

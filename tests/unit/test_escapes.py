@@ -13,9 +13,9 @@ from hpcda.annealing import Ladder
 from hpcda.linalg.banded import Banded
 from hpcda.linalg.blocktridiagonal import NotPositiveDefiniteError
 from hpcda.search import ESCAPES, Scene
-from hpcda.search.escapes import AGAIN, MIX
+from hpcda.search.escapes import settling
 from hpcda.search.escapes.langevin import metric, step
-from hpcda.search.escapes.stretches import action_by_time, draw_stretch
+from hpcda.search.stretches import action_by_time, draw_stretch
 from tests.chance import generator
 
 LADDER = Ladder(1e-2, 1.5, 40)
@@ -46,7 +46,7 @@ def test_paths_are_finite_inside_the_bounds_and_from_rng_alone(name):
     for variant, bounded in (("walk", True), ("nonlinear and gaps", True), ("states alone", False)):
         scene, path = scene_of(name, MODELS[name], variant, bounded)
         low, high = scene.problem.bounds
-        for escape in (ESCAPES[name] for name in MIX):
+        for escape in (one for one in ESCAPES.values() if one.weight):
             minima = parents(scene.problem, path, escape.parents)
             before = [minimum.copy() for minimum in minima]
             new, first = escape.draw(scene, minima, generator(1))
@@ -113,10 +113,10 @@ def test_splice_equals_its_parents_on_both_sides():
     scene, path = scene_of()
     problem = scene.problem
     first, second = parents(problem, path, 2)
-    ends = problem.offsets[-1]
+    ends = problem.layout.tail.start
     for seed in range(300):  # among them two cuts at one time
         new, _ = ESCAPES["splice"].draw(scene, [first, second], generator(seed))
-        a, b, c = (x[:ends].reshape(-1, problem.block) for x in (first, second, new))
+        a, b, c = (x[:ends].reshape(-1, problem.layout.block) for x in (first, second, new))
         inside = (c == b).all(axis=1) & (c != a).any(axis=1)
         assert ((c == a).all(axis=1) | inside).all()
         rows = np.flatnonzero(inside)
@@ -168,6 +168,6 @@ def test_banded_factor(border):
 
 def test_again_keeps_the_path_and_begins_a_decade_below_the_end():
     scene, path = scene_of()
-    new, first = AGAIN.draw(scene, [path], generator(1))
+    new, first = settling().draw(scene, [path], generator(1))
     decades = np.log10(LADDER.rf[-1] / LADDER.rf[first - 1 : first + 1])
     assert np.array_equal(new, path) and decades[1] <= 1.0 + 1e-3 < decades[0]

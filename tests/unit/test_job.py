@@ -17,9 +17,7 @@ import hpcda.models.signals as signals
 from hpcda.errors import InputError
 from hpcda.job import Job, load_job
 from hpcda.job.kinds import STIMULUS_KINDS, Chaotic, Constant, Sine, Steps
-from hpcda.job.schema import EnsembleTable
 from hpcda.job.text import to_toml
-from hpcda.search import WAYS
 
 SMALL: dict[str, Any] = {
     "model": {"name": "lorenz63"},
@@ -300,10 +298,6 @@ def test_stimuli_take_what_their_makers_take():
         }
         assert given_ == wanted
     assert {*STIMULUS_KINDS} == {*signals.KINDS, "file"}
-
-
-def test_every_way_of_the_schema_exists():
-    assert {*get_args(EnsembleTable.model_fields["way"].annotation)} == {"auto", *WAYS}
 
 
 def test_every_key_says_what_it_accepts():

@@ -157,7 +157,8 @@ class TestAuto:
         assert {second.task(k).way for k in range(len(second))} >= {"quiet", "noise", "smoother"}
 
     def test_without_a_smoother_every_way_comes_first(self, monkeypatch):
-        monkeypatch.setattr("hpcda.search.auto.WAYS", {way: WAYS[way] for way in ("quiet", "noise")})
+        ways = [WAYS[way] for way in ("quiet", "noise")]
+        monkeypatch.setattr("hpcda.search.auto.searched", lambda scene, files: ways)
         tasks = self.plan().next([])
         assert {tasks.task(k).way for k in range(len(tasks))} == {"quiet", "noise"} and len(tasks) == 8
 

@@ -1,22 +1,23 @@
-"""Escapes from minima, one a module.
+"""Escapes from minima, one a module, which defines ``ESCAPE``; see `hpcda.search.escape`.
 
-They help one another: `MIX` says how often a search draws each where it knows nothing better. `AGAIN` leads
-nowhere new: it is there to tell what the ladder did not.
+They help one another: their weights say how often a search draws each where it knows nothing better.
 """
 
-from hpcda.search.escapes.again import AGAIN
-from hpcda.search.escapes.escape import Escape
-from hpcda.search.escapes.langevin import LANGEVIN
-from hpcda.search.escapes.neighbourhood import NEIGHBOURHOOD
-from hpcda.search.escapes.opening import OPENING
-from hpcda.search.escapes.splice import SPLICE
-from hpcda.search.escapes.transplant import TRANSPLANT
+from hpcda.registry import Registry
+from hpcda.search.escape import Escape
+from hpcda.search.ways import WAYS
 
-ESCAPES: dict[str, Escape] = {
-    escape.name: escape for escape in (TRANSPLANT, NEIGHBOURHOOD, SPLICE, LANGEVIN, OPENING, AGAIN)
-}
+ESCAPES: Registry[Escape] = Registry("escape", "", "ESCAPE", __name__, Escape, apart=[WAYS])
 
-MIX = {"transplant": 3.0, "neighbourhood": 3.0, "splice": 2.0, "langevin": 1.0, "opening": 3.0}
-"""Weights of a mixed draw."""
 
-__all__ = ["AGAIN", "ESCAPES", "MIX", "OPENING", "Escape"]
+def probing() -> Escape:
+    """The escape that asks whether a level holds."""
+    return next(escape for escape in ESCAPES.values() if escape.probes)
+
+
+def settling() -> Escape:
+    """The escape that tells how a level depends on Rf."""
+    return next(escape for escape in ESCAPES.values() if escape.settles)
+
+
+__all__ = ["ESCAPES", "Escape", "probing", "settling"]

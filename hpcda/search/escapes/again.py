@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hpcda.problem import Array
-from hpcda.search.escapes.escape import Escape
+from hpcda.search.escape import Escape
 from hpcda.search.scene import Scene
 
 
@@ -16,4 +16,6 @@ def _path(scene: Scene, minima: Sequence[Array], rng: np.random.Generator) -> tu
     return minima[0], int(np.flatnonzero(rf >= 0.0999 * rf[-1])[0])
 
 
-AGAIN = Escape("again", "a decade of Rf down the ladder and up again", 1, _path)
+ESCAPE = Escape(
+    "again", "a decade of Rf down the ladder and up again", 1, _path, weight=0.0, settles=True, place=50
+)

@@ -22,9 +22,9 @@ from hpcda.annealing.scale import scales
 from hpcda.linalg.banded import Banded
 from hpcda.linalg.blocktridiagonal import NotPositiveDefiniteError
 from hpcda.problem import Array, Problem
-from hpcda.search.escapes.escape import Escape
+from hpcda.search.escape import Escape
 from hpcda.search.scene import Scene
-from hpcda.search.ways.way import log_uniform
+from hpcda.search.way import log_uniform
 
 RUNGS = (0.2, 0.325)
 """Shares of the ladder between which the kick's rung lies."""
@@ -39,7 +39,7 @@ def metric(scene: Scene, path: Array, rf: float, shift: float = SHIFT) -> Banded
     slopes = residuals.evaluate(path, rf)[1]
     jacobian = csr_array((slopes, residuals.indices, residuals.indptr), shape=(residuals.count, len(path)))
     own = diags_array(shift / scales(scene.problem) ** 2)
-    return Banded.factor(csr_array(jacobian.T @ jacobian + own), scene.problem.shared)
+    return Banded.factor(csr_array(jacobian.T @ jacobian + own), len(scene.problem.constants))
 
 
 def step(
@@ -71,9 +71,10 @@ def _path(scene: Scene, minima: Sequence[Array], rng: np.random.Generator) -> tu
 
 def _memory(problem: Problem) -> float:
     """The Gauss-Newton Hessian, its band, and the band's factor."""
-    return 3.0 * 8.0 * problem.size * (3.0 * problem.block + problem.shared)
+    return 3.0 * 8.0 * problem.size * (3.0 * problem.layout.block + len(problem.constants))
 
 
-LANGEVIN = Escape(
-    "langevin", "kicks of a noise-driven equation in path space at a small Rf", 1, _path, memory=_memory
-)
+ESCAPE = Escape(
+    "langevin", "kicks of a noise-driven equation in path space at a small Rf", 1, _path, memory=_memory,
+    weight=1.0, place=30,
+)  # fmt: skip

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from hpcda.problem import Array
-from hpcda.search.escapes.escape import Escape
-from hpcda.search.escapes.stretches import draw_stretch
+from hpcda.search.escape import Escape
 from hpcda.search.scene import Scene
-from hpcda.search.ways.noise import NOISE
+from hpcda.search.stretches import draw_stretch
+from hpcda.search.ways.noise import WAY as NOISE
 
 LENGTHS = (1 / 3, 1 / 2)
 """Shares of a window that a stretch is long."""
@@ -33,4 +33,7 @@ def _path(scene: Scene, minima: Sequence[Array], rng: np.random.Generator) -> tu
     return problem.join(old, parameters), scene.rung(RUNG)
 
 
-NEIGHBOURHOOD = Escape("neighbourhood", "a stretch of time is drawn anew where the action is large", 1, _path)
+ESCAPE = Escape(
+    "neighbourhood", "a stretch of time is drawn anew where the action is large", 1, _path,
+    weight=3.0, place=10,
+)  # fmt: skip

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from hpcda.problem import Array
-from hpcda.search.escapes.escape import Escape
+from hpcda.search.escape import Escape
 from hpcda.search.scene import Scene
-from hpcda.search.ways.way import log_uniform, measured_states
+from hpcda.search.way import log_uniform, measured_states
 
 LENGTHS = 0.05, 0.3
 """Shares of a window between which the beginning's length lies, evenly in its logarithm."""
@@ -41,4 +41,6 @@ def _path(scene: Scene, minima: Sequence[Array], rng: np.random.Generator) -> tu
     return problem.join(blocks, parameters), scene.rung(rng.uniform(*RUNGS))
 
 
-OPENING = Escape("opening", "the beginning of a window is moved away", 1, _path)
+ESCAPE = Escape(
+    "opening", "the beginning of a window is moved away", 1, _path, weight=3.0, probes=True, place=40
+)

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from hpcda.problem import Array
-from hpcda.search.escapes.escape import Escape
+from hpcda.search.escape import Escape
 from hpcda.search.escapes.neighbourhood import LENGTHS
-from hpcda.search.escapes.stretches import draw_stretch
 from hpcda.search.scene import Scene
-from hpcda.search.ways.way import measured_states
+from hpcda.search.stretches import draw_stretch
+from hpcda.search.way import measured_states
 
 RUNG = 0.5
 """Share of the ladder below the first rung."""
@@ -41,6 +41,7 @@ def _path(scene: Scene, minima: Sequence[Array], rng: np.random.Generator) -> tu
     return problem.join(blocks, parameters), scene.rung(RUNG)
 
 
-TRANSPLANT = Escape(
-    "transplant", "a stretch of time is replaced by another time's, where the action is large", 1, _path
-)
+ESCAPE = Escape(
+    "transplant", "a stretch of time is replaced by another time's, where the action is large", 1, _path,
+    weight=3.0, place=0,
+)  # fmt: skip

@@ -1,13 +1,14 @@
-"""Ways to begin, one a module."""
+"""Starting strategies, one a module, which defines ``WAY``; see `hpcda.search.way`."""
 
-from hpcda.search.ways.grown import GROWN
-from hpcda.search.ways.noise import NOISE
-from hpcda.search.ways.passes import PASSES
-from hpcda.search.ways.quiet import QUIET
-from hpcda.search.ways.smoother import SMOOTHER
-from hpcda.search.ways.uniform import UNIFORM
-from hpcda.search.ways.way import Way
+from hpcda.registry import Registry
+from hpcda.search.way import Way
 
-WAYS: dict[str, Way] = {way.name: way for way in (UNIFORM, QUIET, NOISE, SMOOTHER, PASSES, GROWN)}
+WAYS: Registry[Way] = Registry("way", "ensemble.way", "WAY", __name__, Way)
 
-__all__ = ["WAYS", "Way"]
+
+def at_once() -> Way:
+    """The way that is drawn where some path is needed at once."""
+    return next(way for way in WAYS.values() if way.at_once)
+
+
+__all__ = ["WAYS", "Way", "at_once"]

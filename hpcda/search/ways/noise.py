@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hpcda.problem import Array, Problem, Window
-from hpcda.search.ways.way import Way, centre_and_spread, pointwise
+from hpcda.search.way import Way, centre_and_spread, pointwise
 
 
 def _states(problem: Problem, window: Window, rng: np.random.Generator) -> Array:
@@ -13,7 +13,7 @@ def _states(problem: Problem, window: Window, rng: np.random.Generator) -> Array
     return centre + spread * rng.standard_normal((window.times, problem.dimension))
 
 
-NOISE = Way(
+WAY = Way(
     "noise", "unmeasured states white noise with the data's mean and spread", pointwise(_states),
-    shares=(0.25,),
+    shares=(0.25,), place=20,
 )  # fmt: skip

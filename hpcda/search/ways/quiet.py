@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hpcda.problem import Array, Problem, Window
-from hpcda.search.ways.way import Way, centre_and_spread, pointwise
+from hpcda.search.way import Way, centre_and_spread, pointwise
 
 NOISE = 0.1
 
@@ -17,7 +17,7 @@ def _states(problem: Problem, window: Window, rng: np.random.Generator) -> Array
     return centre + noise * rng.standard_normal((window.times, problem.dimension))
 
 
-QUIET = Way(
+WAY = Way(
     "quiet", "unmeasured states at the mean of the data, with a tenth of noise", pointwise(_states),
-    shares=(0.0, 0.25),
+    shares=(0.0, 0.25), pilots=True, at_once=True, place=10,
 )  # fmt: skip

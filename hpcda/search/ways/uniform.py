@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hpcda.problem import Array, Problem, Window
-from hpcda.search.ways.way import Way, pointwise
+from hpcda.search.way import Way, pointwise
 
 
 def _states(problem: Problem, window: Window, rng: np.random.Generator) -> Array:
@@ -13,4 +13,4 @@ def _states(problem: Problem, window: Window, rng: np.random.Generator) -> Array
     return rng.uniform(low, high, size=(window.times, problem.dimension))
 
 
-UNIFORM = Way("uniform", "unmeasured states uniform in their range", pointwise(_states))
+WAY = Way("uniform", "unmeasured states uniform in their range", pointwise(_states), searched=False, place=0)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpcda.annealing.lockstep import MOST_MEMORY
+from hpcda.errors import InputError, Mistake
 from hpcda.problem import Array, Problem, Window
 from hpcda.search.scene import Scene
 
@@ -25,6 +26,12 @@ class Way:
         memory: Bytes that drawing a path takes, beside the path.
         steps: Newton steps of a whole path that take about as long as drawing one; 0 where that is nothing
             beside the climb.
+        timed: Whether the first path tells what the others take; else `steps` does, where it is not 0.
+        searched: Whether a search (way = "auto") draws it.
+        leads: A search begins with the way that leads most; 0 for one with which it does not.
+        pilots: Whether the pilot of steps_per_sample = "auto" begins with it.
+        at_once: Whether it is drawn where some path is needed at once: it takes no time, and always fits.
+        place: Where it stands among others.
     """
 
     name: str
@@ -33,15 +40,39 @@ class Way:
     shares: tuple[float, ...] = (0.0,)
     memory: Callable[[Problem], float] = lambda problem: 0.0
     steps: float = 0.0
+    timed: bool = False
+    searched: bool = True
+    leads: int = 0
+    pilots: bool = False
+    at_once: bool = False
+    place: int = 100
 
     def fits(self, problem: Problem) -> bool:
         """Whether drawing a path takes no more than `MOST_MEMORY`."""
         return self.memory(problem) <= MOST_MEMORY
 
     def draw(self, scene: Scene, rng: np.random.Generator) -> Array:
-        """A first path, shape (size,), inside the bounds."""
+        """A first path, shape (size,), inside the bounds.
+
+        Raises:
+            InputError: What the way gives is no path of this problem.
+        """
         lower, upper = scene.problem.bounds
-        return np.clip(self.path(scene, rng), lower, upper)
+        return np.clip(checked_path(f"way {self.name!r}", self.path(scene, rng), scene.problem), lower, upper)
+
+
+def checked_path(place: str, path: Array, problem: Problem) -> Array:
+    """The path, where it is one of the problem: one number for each unknown.
+
+    Raises:
+        InputError: It is none; `place` says who made it.
+    """
+    array = np.asarray(path)
+    if array.shape != (problem.size,) or array.dtype.kind not in "fiu":
+        problem_text = f"its path is an array of {array.dtype} of shape {array.shape}"
+        remedy = f"return {problem.size} floats, as Problem.join makes them"
+        raise InputError(Mistake(place, problem_text, remedy))
+    return array.astype(np.float64, copy=False)
 
 
 def pointwise(
@@ -62,8 +93,8 @@ def pointwise(
                 states[:, state] = values
             varying = [rng.uniform(*q.start, size=window.times) for q in problem.varying]
             blocks.append(np.column_stack([states, *varying]))
-        parameters = np.array([rng.uniform(*p.start) for p in problem.parameters])
-        return problem.join(blocks, parameters)
+        constants = np.array([rng.uniform(*p.start) for p in problem.constants])
+        return problem.join(blocks, constants)
 
     return path
 

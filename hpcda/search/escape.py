@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpcda.annealing.lockstep import MOST_MEMORY
+from hpcda.errors import InputError, Mistake
 from hpcda.problem import Array, Problem
 from hpcda.search.scene import Scene
+from hpcda.search.way import checked_path
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,12 @@ class Escape:
         path: (scene, minima at the last rung, each of shape (size,), rng) -> (path, first rung); bounds are
             seen to by `draw`.
         memory: Bytes that drawing a path takes, beside the path.
+        weight: How often a search draws it where it knows nothing better, beside the others; 0 for one that
+            leads nowhere new, and counts for nothing.
+        probes: Whether it is the one that asks whether a level holds: it begins from the lowest one again and
+            again before that counts as confirmed.
+        settles: Whether it is the one that tells of a level what the ladder did not: how it depends on Rf.
+        place: Where it stands among others.
     """
 
     name: str
@@ -30,13 +38,25 @@ class Escape:
     parents: int
     path: Callable[[Scene, Sequence[Array], np.random.Generator], tuple[Array, int]]
     memory: Callable[[Problem], float] = lambda problem: 0.0
+    weight: float = 1.0
+    probes: bool = False
+    settles: bool = False
+    place: int = 100
 
     def fits(self, problem: Problem) -> bool:
         """Whether drawing a path takes no more than `MOST_MEMORY`."""
         return self.memory(problem) <= MOST_MEMORY
 
     def draw(self, scene: Scene, minima: Sequence[Array], rng: np.random.Generator) -> tuple[Array, int]:
-        """A first path, shape (size,), inside the bounds, and its first rung."""
+        """A first path, shape (size,), inside the bounds, and its first rung.
+
+        Raises:
+            InputError: What the escape gives is no path of this problem, or no rung of its ladder.
+        """
         lower, upper = scene.problem.bounds
         path, first = self.path(scene, minima, rng)
-        return np.clip(path, lower, upper), first
+        place = f"escape {self.name!r}"
+        if not 0 <= first < scene.ladder.rungs:
+            remedy = f"return one from 0 to {scene.ladder.rungs - 1}, as Scene.rung gives it"
+            raise InputError(Mistake(place, f"its first rung is {first}", remedy))
+        return np.clip(checked_path(place, path, scene.problem), lower, upper), int(first)

@@ -6,4 +6,6 @@ rule.
 
 from hpcda.action.scheme import scheme
 
-SCHEME = scheme("map", state=[[1, 0]], position=[[0, 1]], rate=[[1]], order=1, kind="map")
+SCHEME = scheme(
+    "map", "a map as it is", state=[[1, 0]], position=[[0, 1]], rate=[[1]], order=1, kind="map", place=40
+)

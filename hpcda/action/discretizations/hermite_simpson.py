@@ -11,8 +11,10 @@ from hpcda.action.scheme import scheme
 
 SCHEME = scheme(
     "hermite-simpson",
+    "Hermite–Simpson, of fourth order: every second point is a midpoint",
     state=[[1, 0, 0], [0, 1, 0], [0, 0, 1]],
     position=[[-1, 0, 1], [-0.5, 1, -0.5]],
     rate=[[1 / 3, 4 / 3, 1 / 3], [1 / 4, 0, -1 / 4]],
     order=4,
+    place=10,
 )

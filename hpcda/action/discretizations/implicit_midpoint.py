@@ -5,4 +5,12 @@ Hairer, Lubich, Wanner, Geometric Numerical Integration, Springer 2006, section 
 
 from hpcda.action.scheme import scheme
 
-SCHEME = scheme("implicit-midpoint", state=[[0.5, 0.5]], position=[[-1, 1]], rate=[[1]], order=2)
+SCHEME = scheme(
+    "implicit-midpoint",
+    "implicit midpoint rule, of second order, symplectic",
+    state=[[0.5, 0.5]],
+    position=[[-1, 1]],
+    rate=[[1]],
+    order=2,
+    place=20,
+)

@@ -8,10 +8,12 @@ from hpcda.action.scheme import scheme
 
 SCHEME = scheme(
     "rk4",
+    "explicit Runge–Kutta, of fourth order",
     state=[[1, 0], [1, 0], [1, 0], [1, 0]],
     known=[[1, 0], [0.5, 0.5], [0.5, 0.5], [0, 1]],
     inner=[[0, 0, 0, 0], [0.5, 0, 0, 0], [0, 0.5, 0, 0], [0, 0, 1, 0]],
     position=[[-1, 1]],
     rate=[[1 / 6, 1 / 3, 1 / 3, 1 / 6]],
     order=4,
+    place=30,
 )

@@ -1,0 +1,22 @@
+"""``hpcda list``: what can be chosen by name, and what each of it is."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from hpcda.extensions import REGISTRIES
+
+
+def list_choices(files: Collection[str] = ()) -> str:
+    """One line each: discretizations, ways, escapes, minimizers.
+
+    Args:
+        files: Check sums of files whose objects are listed beside the package's own.
+    """
+    parts = []
+    for registry in REGISTRIES:
+        found = registry.known(files)
+        width = max(len(one.name) for one in found)
+        head = f"{registry.noun}s ({registry.key})" if registry.key else f"{registry.noun}s"
+        parts.append("\n".join([head, *(f"  {one.name:{width}}  {one.sentence}" for one in found)]))
+    return "\n\n".join(parts)

@@ -1,0 +1,184 @@
+"""What can be chosen by name: discretizations, starting strategies, escapes, minimizers.
+
+A registry is a package folder. Every module of it defines one object under the registry's attribute, such as
+``WAY = Way(...)``, and is found by scanning the folder: to add one, write one file. Files outside the package
+join by `hpcda.extensions`. Everything else (the job's accepted names and messages, ``hpcda list``, ``hpcda
+init``) follows from what is found.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, Generic, Protocol, TypeVar
+
+from hpcda.errors import InputError, Mistake
+
+LONGEST = 32
+"""Letters of a name: results are stored with it."""
+RESERVED = ("auto",)
+_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+
+
+class Entry(Protocol):
+    """What an object of a registry says of itself."""
+
+    @property
+    def name(self) -> str:
+        """As jobs and results name it."""
+        ...
+
+    @property
+    def sentence(self) -> str:
+        """What it is, in one line."""
+        ...
+
+    @property
+    def place(self) -> int:
+        """Where it stands among its kind: smaller first, then by name."""
+        ...
+
+
+T = TypeVar("T", bound=Entry)
+
+
+class Registry(Mapping[str, T], Generic[T]):
+    """The objects of one kind by name, those of the package first, each in the order of place and name.
+
+    Args:
+        noun: What one of them is called.
+        key: Key of the job that chooses one; empty where none does.
+        attribute: Name under which a module defines its object.
+        package: The folder, as a package.
+        kind: Type of the objects.
+        apart: Other registries in which the same name may not stand.
+    """
+
+    def __init__(
+        self,
+        noun: str,
+        key: str,
+        attribute: str,
+        package: str,
+        kind: type[T],
+        apart: Collection[Registry[Any]] = (),
+    ) -> None:
+        self.noun, self.key, self.attribute = noun, key, attribute
+        self._package, self._kind = package, kind
+        self._apart: list[Registry[Any]] = list(apart)
+        for other in apart:
+            other._apart.append(self)
+        self._own: dict[str, T] | None = None
+        self._homes: dict[str, str] = {}
+        self._added: dict[str, T] = {}
+        self._files: dict[str, str] = {}
+
+    def __getitem__(self, name: str) -> T:
+        own = self._scanned
+        return own[name] if name in own else self._added[name]
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._scanned
+        yield from (one.name for one in _ordered(self._added))
+
+    def __len__(self) -> int:
+        return len(self._scanned) + len(self._added)
+
+    def known(self, files: Collection[str] = ()) -> tuple[T, ...]:
+        """The package's objects, then those of some files.
+
+        Args:
+            files: Check sums of the files (`hpcda.extensions.Extension.sha256`).
+        """
+        return tuple(one for name, one in self.items() if name not in self._files or self.file(name) in files)
+
+    def file(self, name: str) -> str | None:
+        """Check sum of the file outside the package that defines a name; None for the package's own."""
+        return self._files.get(name)
+
+    def of(self, namespace: Mapping[str, Any], home: str) -> T | None:
+        """The object that a module defines, or None.
+
+        Args:
+            namespace: The module's names.
+            home: What a person calls the module.
+
+        Raises:
+            InputError: What stands under the attribute is of another kind, or its name cannot be one.
+        """
+        if self.attribute not in namespace:
+            return None
+        one = namespace[self.attribute]
+        if not isinstance(one, self._kind):
+            found = type(one).__name__
+            remedy = f"write {self.attribute} = {self._kind.__name__}(...)"
+            raise InputError(
+                Mistake(home, f"its {self.attribute} is a {found}, not a {self._kind.__name__}", remedy)
+            )
+        name = one.name
+        if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > LONGEST or name in RESERVED:
+            remedy = (
+                f'use small letters, digits and single hyphens, {LONGEST} at most, but not "auto", '
+                'such as "my-own"'
+            )
+            raise InputError(Mistake(home, f"{name!r} cannot be the name of a {self.noun}", remedy))
+        return one
+
+    def refuse_clash(self, name: str, home: str) -> None:
+        """Refuse a name that stands already.
+
+        Raises:
+            InputError: It does.
+        """
+        for registry in (self, *self._apart):
+            if name in registry:
+                raise InputError(self._clash(name, home, registry))
+
+    def add(self, one: T, home: str, file: str) -> None:
+        """Let the object of a file outside the package join.
+
+        Args:
+            one: The object.
+            home: What a person calls the file.
+            file: Its check sum.
+
+        Raises:
+            InputError: Its name stands already.
+        """
+        self.refuse_clash(one.name, home)
+        self._added[one.name], self._files[one.name], self._homes[one.name] = one, file, home
+
+    def remove(self, name: str) -> None:
+        """Forget an object that was added."""
+        for table in (self._added, self._files, self._homes):
+            del table[name]
+
+    @property
+    def _scanned(self) -> dict[str, T]:
+        if self._own is None:
+            found: dict[str, T] = {}
+            package = importlib.import_module(self._package)
+            for info in pkgutil.iter_modules(package.__path__, f"{self._package}."):
+                one = self.of(vars(importlib.import_module(info.name)), info.name)
+                if one is None:
+                    remedy = f"write {self.attribute} = {self._kind.__name__}(...) in it, or move it away"
+                    raise InputError(Mistake(info.name, f"it defines no {self.attribute}", remedy))
+                taken = next((r for r in self._apart if r._own is not None and one.name in r._own), None)
+                if one.name in found or taken is not None:
+                    raise InputError(self._clash(one.name, info.name, taken or self))
+                found[one.name] = one
+                self._homes[one.name] = info.name
+            self._own = {one.name: one for one in _ordered(found)}
+        return self._own
+
+    def _clash(self, name: str, home: str, other: Registry[Any]) -> Mistake:
+        problem = f"it defines the {self.noun} {name!r}, which {other._homes[name]} defines already"
+        if other is not self:
+            problem += f" (a {other.noun})"
+        return Mistake(home, problem, "give it another name")
+
+
+def _ordered(objects: Mapping[str, T]) -> list[T]:
+    return sorted(objects.values(), key=lambda one: (one.place, one.name))
