@@ -4,7 +4,10 @@
 
 #include "lanes.h"
 
+/* Limits; products of two widths, and of an index of an unknown with the number of stages, are whole numbers of 32 bits. */
 #define MOST_STAGES 8
+#define MOST_WIDTH 46340          /* unknowns that an interval touches */
+#define MOST_UNKNOWNS 268435455   /* of a path */
 
 typedef struct {
   int D, V, P, L, U, C;               /* states, parameters of one time, shared parameters, data, series, constants */

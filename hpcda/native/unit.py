@@ -33,6 +33,11 @@ def unit(lanes: int, *names: str, generated: Sequence[str] = ()) -> str:
     return "\n".join([f"#define W {lanes}", '#include "functions.h"', *written, *includes, ""])
 
 
+def length(code: str) -> int:
+    """Characters of a translation unit with all that it includes."""
+    return len(code) + sum(map(len, included(code).values()))
+
+
 def included(code: str) -> dict[str, str]:
     """Text of every file of this folder that C code includes, at once or through others, by name."""
     found: dict[str, str] = {}
