@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from hpcda.action.native import DOUBLE, INT, POINTER, Equations, Native, Priors, address, priors
+from hpcda.action.native import Equations, Native, Priors, address, priors
 from hpcda.action.structure import Sparsity
 from hpcda.models.traced import Traced
 from hpcda.problem import Array, Layout, Numbers, Problem
@@ -87,8 +87,6 @@ class Action:
         self.priors = priors(problem) if given is None else given
         self._native = Native(self.equations, 1, "single.c", self.priors)
         self._call: Any = self._native.library.action
-        self._call.argtypes = (*[POINTER] * 4, DOUBLE, INT, *[POINTER] * 8)
-        self._call.restype = None
         self._work = self._native.work(max(window.times for window in problem.windows))
         self._pairs = triangle(len(problem.constants))
         self._seen = [Seen.of(problem.layout, number) for number in range(len(problem.windows))]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from hpcda.action.native import POINTER, Equations
+from hpcda.action.native import Equations
 from hpcda.native.compile import library
 from hpcda.native.unit import unit
 from hpcda.problem import Array
@@ -53,7 +53,7 @@ class Rates:
         arrays = (variables, known, times, out)
         if count and self._library.rates(
             self._dimension, len(variables), len(self._constant), len(known),
-            POINTER(self._constant.ctypes.data), count, *(POINTER(array.ctypes.data) for array in arrays),
+            self._constant.ctypes.data, count, *(array.ctypes.data for array in arrays),
         ):  # fmt: skip
             raise MemoryError("rates")
         return out

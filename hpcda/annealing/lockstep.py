@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from hpcda.action import Action, Parts
-from hpcda.action.native import DOUBLE, INT, POINTER, Native, code, struct
+from hpcda.action.native import Native, code
 from hpcda.annealing.elimination import begins_of, entries_of, plan
 from hpcda.annealing.ladder import Ladder
 from hpcda.annealing.outcome import Outcome
@@ -23,36 +23,20 @@ from hpcda.annealing.reasons import Reason
 from hpcda.annealing.scale import scales
 from hpcda.linalg.tree import Tables
 from hpcda.native.compile import vector_lanes
+from hpcda.native.declared import enumeration, structures
 from hpcda.problem import Array, Numbers
 
-EMPTY, ACTIVE, ENDED = range(3)
+EMPTY, ACTIVE, ENDED = enumeration("climb.c", "Lane").values()
 MOST_MEMORY = 2.0e9
 """Bytes above which blocks are so large that a sparse factorization does better."""
 SOURCE = "climb.c"
 
-_Stretch = struct("Stretch", (POINTER, "T w k"), (INT, "first"), (POINTER, "seen slots fronts rates lambda"))
-_Record = struct(
-    "Record",
-    (INT, "lane start rung iterations factorizations reason"),
-    (DOUBLE, "measurement model prior norm"),
-)
-_VECTORS = "x trial grad step open hold triangle corner dense scratch coupling near"
-_OF_TREE = "slots_of_all diagonal ordered factor left"
+_DECLARED = structures("lockstep.c")
+_Stretch, _Record, _Batch = (_DECLARED[name] for name in ("Stretch", "Record", "Batch"))
 TURN = 3
 """Intervals whose part of the Hessian is kept where they are eliminated in turn."""
 _COUNTERS = "start state rung until iterations factorizations holds still"
 _NUMBERS = "value shift low high weight before length slope norm taken crossed closed radius bend wait pause"
-_Batch = struct(
-    "Batch",
-    (INT, "windows size block shared border slots span entries edges rungs most capacity turn"),
-    (POINTER, "stretch slot place place_last edge_row edge_column first"),
-    (INT, "entries_last"),
-    (POINTER, "lower upper scale metric rf prior prior_mean prior_weight"),
-    (DOUBLE, "curvature tolerance decrement loose barrier longest cap"),
-    (POINTER, f"{_VECTORS} {_COUNTERS} {_NUMBERS} records paths"),
-    (INT, "recorded"),
-    (POINTER, f"tree entry_row entry_column {_OF_TREE}"),
-)
 
 
 @dataclass(frozen=True)
@@ -161,8 +145,6 @@ class Lockstep:
         self._native = Native(action.equations, self.lanes, SOURCE, action.priors)
         self._climb: Any = self._native.library.climb
         self._begin: Any = self._native.library.begin_rung
-        self._begin.argtypes = (POINTER, INT, DOUBLE)
-        self._begin.restype = None
         self._capacity = 4 * self.lanes
         self._records = (_Record * self._capacity)()
         self._paths = np.zeros((self._capacity, action.size))
@@ -329,12 +311,17 @@ class Lockstep:
         native, problem, structure = self._native, self.action.problem, self.action.structure
         span, block, size = structure.scheme.span, problem.layout.block, problem.size
         shared, border = len(problem.constants), structure.border
+        stages, errors = (n * problem.dimension for n in (structure.scheme.stages, structure.scheme.errors))
+        rows = 3 * (span * block + block + border + 1) + max(border + 1, shared)
+        of_tree = self._tree_of_batch()
+        rows = max(rows, 2 * self._tables.structure.most) if self._tables is not None else rows
         counts = dict.fromkeys("x trial grad step open hold".split(), size) | {
             "triangle": shared * (shared + 1) // 2,
             "corner": shared**2,
             "dense": shared**2 + shared * (shared + 1) // 2 + 2 * shared,
             "scratch": block * span * block,
             "coupling": block * span * block,
+            "passing": max(span * block, 3 * stages + errors + block + border),
             "near": 3 * border + border * (border + 1) // 2 + border**2,
         }
         vectors = {name: native.vectors(count) for name, count in counts.items()}
@@ -396,11 +383,12 @@ class Lockstep:
             cap=np.inf,
             records=ctypes.addressof(self._records),
             paths=self._paths.ctypes.data,
+            rows=native.pointer(np.zeros(rows), np.uintp),
             **{name: native.pointer(array, np.int32) for name, array in integers.items()},
             **{name: native.pointer(array, np.float64) for name, array in doubles.items()},
             **{name: array.ctypes.data for name, array in lanes.items()},
             **places,
-            **self._tree_of_batch(),
+            **of_tree,
         )
 
     def _tree_of_batch(self) -> dict[str, int]:

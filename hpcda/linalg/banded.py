@@ -11,7 +11,6 @@ inverse as well. Its bits are the same on every processor (banded.c), which thos
 
 from __future__ import annotations
 
-import ctypes
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -86,10 +85,10 @@ class Banded:
         columns = np.array(vectors, dtype=np.float64).reshape(len(vectors), -1).T.copy()
         for column in columns:
             for name in names:
-                self._call(name, ctypes.c_void_p(column.ctypes.data))
+                self._call(name, column.ctypes.data)
         return np.ascontiguousarray(columns.T).reshape(vectors.shape)
 
     def _call(self, name: str, *arguments: Any) -> int:
-        arrays = [ctypes.c_void_p(array.ctypes.data) for array in (self.band, self.border, self.corner)]
+        arrays = [array.ctypes.data for array in (self.band, self.border, self.corner)]
         sizes = (*self.band.shape, len(self.corner))
-        return int(getattr(_compiled(), name)(*sizes, *arrays, *arguments))
+        return getattr(_compiled(), name)(*sizes, *arrays, *arguments) or 0

@@ -29,6 +29,7 @@ from scipy.linalg import solve_triangular
 from hpcda.linalg.elimination import Array, Index, Ints, NotPositiveDefiniteError, Pattern
 from hpcda.linalg.order import Order, address, counted, least_work, symbolic
 from hpcda.native.compile import library
+from hpcda.native.declared import structures
 from hpcda.native.unit import unit
 
 FRONT = 64
@@ -42,22 +43,10 @@ HALO = 5
 STEP = 4
 """Columns of a tile (front.c)."""
 
-POINTER, INT, LONG = ctypes.c_void_p, ctypes.c_int, ctypes.c_longlong
 _ARRAYS = (
     "pivots rest begin row storage update entry child_begin child offset first place parent_row source "
     "target order"
 ).split()
-TreeTable = type(
-    "Tree",
-    (ctypes.Structure,),
-    {
-        "_fields_": [
-            *((name, INT) for name in ("fronts", "open", "size")),
-            *((name, POINTER) for name in _ARRAYS),
-            *((name, LONG) for name in ("factor", "left")),
-        ]
-    },
-)
 
 
 @dataclass(frozen=True)
@@ -219,11 +208,16 @@ class Tables:
         entries: Unknowns (row, column) of every entry of the matrix that `source` names.
     """
 
-    structure: ctypes.Structure
+    structure: Any
     arrays: dict[str, npt.NDArray[Any]]
     factor: int
     left: int
     entries: tuple[Ints, Ints]
+
+    @property
+    def room(self) -> Index:
+        """New room for where the rows of a front are."""
+        return np.empty(2 * self.structure.most, dtype=np.int64)
 
     @classmethod
     def of(cls, tree: Tree, source_of: Index | None = None) -> Tables:
@@ -283,8 +277,9 @@ class Tables:
         }  # fmt: skip
         arrays = {name: np.ascontiguousarray(value, dtype=np.int32) for name, value in ints.items()}
         arrays |= {name: np.ascontiguousarray(value, dtype=np.int64) for name, value in longs.items()}
-        structure = TreeTable(
-            fronts=len(fronts), open=int(tree.open), size=size, factor=storage[-1], left=left,
+        most = int((pivots + rest).max(initial=0))
+        structure = structures("tree.c")["Tree"](
+            fronts=len(fronts), open=int(tree.open), size=size, most=most, factor=storage[-1], left=left,
             **{name: arrays[name].ctypes.data for name in _ARRAYS},
         )  # fmt: skip
         entries = tree.order[matrix_row], tree.order[matrix_column]
@@ -375,7 +370,8 @@ class TreeElimination:
         entries, diagonal = aligned(len(values), lanes), aligned(self.pattern.size, lanes)
         entries[:], diagonal[:] = values, shift
         where = np.full(lanes, -1, dtype=np.int32)
-        arrays = map(address, (entries, diagonal, factor, left, where))
+        rows = tables.room
+        arrays = map(address, (entries, diagonal, factor, left, where, rows))
         _compiled(lanes).tree_factor(ctypes.byref(tables.structure), *arrays)
         for lane in np.flatnonzero(where >= 0):
             front = self.tree.fronts[where[lane]]
@@ -430,10 +426,12 @@ class TreeFactor:
     def _applied(self, vectors: Array, forward: bool, backward: bool) -> Array:
         given = np.asarray(vectors, dtype=np.float64).reshape(len(vectors), -1)
         order, table = self.tree.order, ctypes.byref(self.tree.tables.structure)
-        found = np.empty_like(given)
+        found, rows = np.empty_like(given), self.tree.tables.room
         for column in range(given.shape[1]):
             y = np.ascontiguousarray(given[order, column] if forward else given[:, column])
-            _compiled(1).tree_solve(table, address(self.numbers), address(y), int(forward), int(backward))
+            _compiled(1).tree_solve(
+                table, address(self.numbers), address(y), int(forward), int(backward), address(rows)
+            )
             found[order if backward else slice(None), column] = y
         return found.reshape(np.shape(vectors))
 

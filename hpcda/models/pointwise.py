@@ -5,7 +5,6 @@ NumPy chooses the code of exp, tanh and powers by processor, and its last bits w
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Sequence
 
 import numpy as np
@@ -26,8 +25,8 @@ def at_each_time(expressions: Sequence[Expression], names: Sequence[str], states
 
     Args:
         expressions: The L measured quantities.
-        names: Names of the states.
-        states: Shape (N, D).
+        names: Names of the states, and of parameters that the quantities contain.
+        states: Their values, shape (N, D).
 
     Returns:
         Shape (N, L).
@@ -44,6 +43,5 @@ def at_each_time(expressions: Sequence[Expression], names: Sequence[str], states
     compiled = scalar_library([source(Traced(graph, values, [], [], [], []), "observe")], "pointwise.c")
     x = np.ascontiguousarray(states, dtype=np.float64)
     out = np.empty((len(x), len(expressions)))
-    pointers = [ctypes.c_void_p(array.ctypes.data) for array in (x, out)]
-    compiled.at_each_time(len(x), len(place), len(expressions), *pointers)
+    compiled.at_each_time(len(x), len(place), len(expressions), x.ctypes.data, out.ctypes.data)
     return out

@@ -4,7 +4,7 @@
 
 #include "lanes.h"
 
-enum { REACHED, PAUSED, UNBOUND, STUCK, FAST, STIFF };
+enum Ended { REACHED, PAUSED, UNBOUND, STUCK, FAST, STIFF };
 
 #define WINDOW 1000   /* steps after which the pace is judged */
 #define FEW 20000     /* steps that are taken explicitly even where the flow is stiff */
@@ -131,7 +131,7 @@ STAGE int explicit_step(const Flow *f, const Course *c, Run *r, double h, double
 #ifdef IMPLICIT
 STAGE int implicit_step(const Flow *f, const Course *c, Run *r, double h, double to, double *next);
 #else
-STAGE int implicit_step(const Flow *f, const Course *c, Run *r, double h, double to, double *next) { return 0; }
+#define implicit_step(...) 0
 #endif
 
 /* The first step size: a hundredth of the time in which the states move by their own size. */
@@ -174,7 +174,7 @@ STAGE int iterate(const Flow *f, const Course *c, Run *r, double *out, long long
 }
 
 /* Goes on with a run, for about `budget` evaluations: out[n] are the states at time n. How often it pauses changes nothing. */
-int follow(const Flow *f, const Course *c, Run *r, double *out, long long budget) {
+ENTRY int follow(const Flow *f, const Course *c, Run *r, double *out, long long budget) {
   const int D = f->D;
   const Room m = room(f, r);
   const long long until = r->evaluations + budget;

@@ -9,6 +9,8 @@
    columns, one after the other, each by one rounding: they do not change the bits.
    Golub & Van Loan, Matrix Computations, 4th ed., Johns Hopkins 2013, section 4.2. */
 
+#pragma once
+
 #include "lanes.h"
 
 #define FRONT_TINY 1e-14
@@ -194,10 +196,6 @@ STAGE void front_eliminate(vd *const *row, vd *const *from, const int *first, in
   }
 }
 
-STAGE void front_factor(vd *const *row, vd *const *from, int pivots, int rest, vl *bad) {
-  front_eliminate(row, from, 0, pivots, rest, bad);
-}
-
 /* Rows out = -A B', or, with `add`, out - A B': A the rows from `a`, B those from `b`; where they are the same, the lower
    part. `first_a`, `first_b`: the columns where these rows begin, or null. */
 STAGE void front_update(vd *const *a, const int *first_a, int high, vd *const *b, const int *first_b, int wide, int pivots,
@@ -219,38 +217,9 @@ STAGE void front_update(vd *const *a, const int *first_a, int high, vd *const *b
     }
 }
 
-STAGE void front_schur(vd *const *a, int high, vd *const *b, int wide, int pivots, int add, vd *const *out) {
-  front_update(a, 0, high, b, 0, wide, pivots, add, out);
-}
-
 static inline vd front_dot(vd sum, const vd *a, const vd *y, int count) {
   vd odd = v_all(0);
   int k = 0;
   for (; k + 1 < count; k += 2) sum = v_fnma(a[k], y[k], sum), odd = v_fnma(a[k + 1], y[k + 1], odd);
   return k < count ? v_fnma(a[k], y[k], sum + odd) : sum + odd;
-}
-
-/* y := L^-1 y. */
-STAGE void front_lower(vd *const *row, int pivots, vd *y) {
-  for (int i = 0; i < pivots; i++) y[i] = front_dot(y[i], row[i], y, i) * row[i][i];
-}
-
-/* y := y - A' x. */
-STAGE void front_meet(vd *const *row, int rows, int pivots, vd *y, const vd *x) {
-  int i = 0;
-  for (; i + 3 < rows; i += 4) {
-    const vd *a = row[i], *b = row[i + 1], *c = row[i + 2], *d = row[i + 3];
-    const vd p = x[i], q = x[i + 1], r = x[i + 2], s = x[i + 3];
-    for (int k = 0; k < pivots; k++) y[k] -= v_fma(a[k], p, b[k] * q) + v_fma(c[k], r, d[k] * s);
-  }
-  for (; i < rows; i++)
-    for (int k = 0; k < pivots; k++) y[k] = v_fnma(row[i][k], x[i], y[k]);
-}
-
-/* y := L^-T y. */
-STAGE void front_upper(vd *const *row, int pivots, vd *y) {
-  for (int i = pivots - 1; i >= 0; i--) {
-    const vd *a = row[i], x = y[i] *= a[i];
-    for (int k = 0; k < i; k++) y[k] = v_fnma(a[k], x, y[k]);
-  }
 }

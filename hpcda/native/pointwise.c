@@ -2,7 +2,7 @@
 
 #include "lanes.h"
 
-void at_each_time(int times, int states, int values, const double *x, double *out) {
+ENTRY void at_each_time(int times, int states, int values, const double *x, double *out) {
   const double zero = 0;
   for (int n = 0; n < times; n++)
     observe_values((const vd *)(x + (size_t)n * states), (const vd *)&zero, (const vd *)&zero, (const vd *)&zero,

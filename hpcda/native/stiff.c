@@ -20,7 +20,7 @@ STAGE More more(const Flow *f, const Run *r) {
   return (More){r->more, matrix, table, entry, before, after, rate, (int *)(rate + D)};
 }
 
-long long room_of(const Flow *f) {
+ENTRY long long room_of(const Flow *f) {
   const long long D = f->D;
   return 2 * D * D + (COLUMNS + 2) * D + f->entries + 2 * f->switches;
 }

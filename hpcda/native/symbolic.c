@@ -8,7 +8,7 @@
 
 /* Parent of every column of the factor, or -1, and its entries below the diagonal; order[k]: the unknown eliminated as
    k-th, place: its inverse. Returns 0, or 1 where memory is short. */
-int columns(int n, const int *begin, const int *column, const int *order, const int *place, int *parent, int *below) {
+ENTRY int columns(int n, const int *begin, const int *column, const int *order, const int *place, int *parent, int *below) {
   int *ancestor = malloc(sizeof(int) * n), *mark = malloc(sizeof(int) * n);
   if (!ancestor || !mark) return free(ancestor), free(mark), 1;
   for (int k = 0; k < n; k++) {
@@ -50,7 +50,7 @@ static void leave(Degrees *Q, int i) {
 
 /* An order of small degree. Unknowns with `late` are not eliminated but stand for the rest of the matrix: they follow in
    their natural order. Returns 0, or 1 where memory is short. */
-int minimum_degree(int n, const int *begin, const int *column, const char *late, int *order) {
+ENTRY int minimum_degree(int n, const int *begin, const int *column, const char *late, int *order) {
   const size_t row = sizeof(int) * (n + 1);
   int *room = calloc(18 * (size_t)(n + 1) + (size_t)begin[n], sizeof(int));
   int **inside = calloc(n + 1, sizeof(int *));
@@ -185,7 +185,7 @@ int minimum_degree(int n, const int *begin, const int *column, const char *late,
 }
 
 /* Columns in an order in which every subtree stands together; children before, in their order. */
-void postorder(int n, const int *parent, int *order, int *child, int *sibling) {
+ENTRY void postorder(int n, const int *parent, int *order, int *child, int *sibling) {
   for (int k = 0; k < n; k++) child[k] = -1;
   int root = -1, done = 0;
   for (int k = n - 1; k >= 0; k--) {
@@ -207,7 +207,7 @@ void postorder(int n, const int *parent, int *order, int *child, int *sibling) {
    it has all rows of that child, or the group is not larger than `most`: rows that begin later cost nothing. Smaller
    children follow where zeros that they bring cost less than a front of their own: `each` operations, and `moved` for
    each number that is left. The last `apart` columns are a group by themselves. */
-int merge(int n, int most, double each, double moved, int apart, const int *parent, const int *below, int *group,
+ENTRY int merge(int n, int most, double each, double moved, int apart, const int *parent, const int *below, int *group,
           int *pivots) {
   const int inside = n - apart;
   int *largest = malloc(sizeof(int) * (n + 1));

@@ -6,7 +6,7 @@
 #include "front.c"
 
 typedef struct {
-  int fronts, open, size;               /* open: the last front is not eliminated; size: unknowns */
+  int fronts, open, size, most;         /* open: the last front is not eliminated; size: unknowns; most: rows of a front */
   const int *pivots, *rest, *begin;     /* [fronts] begin: place of the first pivot in the order */
   const long long *row, *storage, *update, *entry;   /* [fronts + 1] first row, first number, place of what is left, first entry */
   const int *child_begin, *child;       /* [fronts + 1], children of a front, in the order they are added */
@@ -29,11 +29,9 @@ static void update_rows(const Tree *T, int f, vd *left, vd **row) {
 }
 
 /* Put a front together: entries of the matrix, what is added to its diagonal, and what its children leave. */
-STAGE void tree_assemble(const Tree *T, int f, const vd *values, const vd *diagonal, vd *factor, vd *left) {
+STAGE void tree_assemble(const Tree *T, int f, const vd *values, const vd *diagonal, vd *factor, vd *left, vd **room) {
   const int pivots = T->pivots[f], rest = T->rest[f];
-  vd *row[pivots + rest], *own[rest + 1];
-  tree_rows(T, f, factor, row);
-  update_rows(T, f, left, own);
+  vd **row = room, **own = room + T->most;
   memset(factor + T->storage[f], 0, sizeof(vd) * (T->storage[f + 1] - T->storage[f]));
   if (T->child_begin[f] < T->child_begin[f + 1]) memset(left + T->update[f], 0, sizeof(vd) * rest * (rest + 1) / 2);
   for (long long e = T->entry[f]; e < T->entry[f + 1]; e++) factor[T->target[e]] += values[T->source[e]];
@@ -55,10 +53,10 @@ STAGE void tree_assemble(const Tree *T, int f, const vd *values, const vd *diago
 }
 
 /* y := L^-1 y of one front, and what that takes from the right-hand side of the rest. */
-STAGE void tree_forward(const Tree *T, int f, vd *factor, vd *y) {
+STAGE void tree_forward(const Tree *T, int f, vd *factor, vd *y, vd **row) {
   const int pivots = T->pivots[f], rest = T->rest[f];
   const int *first = T->first + T->row[f], *place = T->place + T->row[f];
-  vd *row[pivots + rest], *own = y + T->begin[f];
+  vd *own = y + T->begin[f];
   tree_rows(T, f, factor, row);
   for (int i = 0; i < pivots; i++) own[i] = front_dot(own[i], row[i] + first[i], own + first[i], i - first[i]) * row[i][i];
   for (int i = pivots; i < pivots + rest; i++)
@@ -66,10 +64,10 @@ STAGE void tree_forward(const Tree *T, int f, vd *factor, vd *y) {
 }
 
 /* y := L^-T (y - what the rest gives). */
-STAGE void tree_backward(const Tree *T, int f, vd *factor, vd *y) {
+STAGE void tree_backward(const Tree *T, int f, vd *factor, vd *y, vd **row) {
   const int pivots = T->pivots[f], rest = T->rest[f];
   const int *first = T->first + T->row[f], *place = T->place + T->row[f];
-  vd *row[pivots + rest], *own = y + T->begin[f];
+  vd *own = y + T->begin[f];
   tree_rows(T, f, factor, row);
   for (int i = pivots; i < pivots + rest; i++) {
     const vd *a = row[i], x = y[place[i]];
@@ -87,25 +85,25 @@ STAGE void tree_backward(const Tree *T, int f, vd *factor, vd *y) {
   }
 }
 
-/* Factorize; `right`: right-hand sides in the order of elimination, solved forward on the way, or null. Where the last
+/* Factorize; `room`: [2 most] for rows; `right`: right-hand sides in the order of elimination, solved forward on the way, or null. Where the last
    front stays open it is put together alone. bad: lanes whose matrix is not positive definite; where: [W] the front in
    which that was found, or null. */
 STAGE void tree_factorize(const Tree *T, const vd *values, const vd *diagonal, vd *factor, vd *left, vd *right, vl *bad,
-                          int *where) {
+                          int *where, vd **room) {
+  vd **row = room, **own = room + T->most;
   for (int f = 0; f < T->fronts; f++) {
     const int pivots = T->pivots[f], rest = T->rest[f];
     const int *first = T->first + T->row[f];
-    vd *row[pivots + rest], *own[rest + 1];
-    tree_assemble(T, f, values, diagonal, factor, left);
-    if (T->open && f == T->fronts - 1) break;
     tree_rows(T, f, factor, row);
     update_rows(T, f, left, own);
+    tree_assemble(T, f, values, diagonal, factor, left, room);
+    if (T->open && f == T->fronts - 1) break;
     const vl before = *bad;
     front_eliminate(row, row, first, pivots, rest, bad);
     for (int l = 0; where && l < W; l++)
       if ((*bad)[l] && !before[l]) where[l] = f;
     front_update(row + pivots, first + pivots, rest, row + pivots, first + pivots, rest, pivots,
                  T->child_begin[f] < T->child_begin[f + 1], own);
-    if (right) tree_forward(T, f, factor, right);
+    if (right) tree_forward(T, f, factor, right, row);
   }
 }

@@ -40,6 +40,7 @@ class Header:
     parameter_start: Array
     observed: tuple[str, ...]
     expression: tuple[str, ...]
+    noise: tuple[str, ...]
     series: tuple[str, ...]
     ways: tuple[str, ...]
     rf: Array
@@ -101,6 +102,7 @@ def read_header(file: h5py.File) -> Header:
         parameter_start=pairs("start"),
         observed=names(axes["observed"]),
         expression=names(axes["expression"]),
+        noise=tuple(str(name) for name in axes["observed"].attrs.get("loss", ())),
         series=names(axes["series"]),
         ways=names(file["ways"]),
         rf=axes["rf"][:],

@@ -189,6 +189,10 @@ class Layout:
             unknown_names(problem), parameter_names(problem), sorted(problem.observed.items()),
             sorted(problem.fixed.items()), problem.series, self.code,
         ]  # fmt: skip
+        if problem.noise:
+            words.append(
+                [(name, n.loss, sorted(n.options.items()), n.scale) for name, n in problem.noise.items()]
+            )
         digest.update(repr(words).encode())
         for window in problem.windows:
             for array in (window.t, window.data, window.noise_std, window.series):
