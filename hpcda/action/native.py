@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import ctypes
+import hashlib
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from importlib.resources import files
@@ -77,6 +78,12 @@ class Equations:
         same = copy.copy(self)
         same.problem = problem
         return same
+
+    @cached_property
+    def digest(self) -> str:
+        """Check sum of what is computed, whatever it is compiled from: that of the traced graphs."""
+        both = "".join(one.graph.digest(one.values) for one in (self.model, self.observed))
+        return hashlib.sha256(both.encode()).hexdigest()
 
     @cached_property
     def code(self) -> str:

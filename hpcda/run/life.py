@@ -23,6 +23,7 @@ from hpcda.job import Job, load_job, settled
 from hpcda.lock import refuse_held
 from hpcda.progress import Progress, duration
 from hpcda.run.directory import JOB, admit, chosen_steps, hold, index, left_there, named_part, prepare
+from hpcda.run.extensions import agreed, named_by, refuse_edited
 from hpcda.run.plan import plan_of, share_of
 from hpcda.search import WAYS, Scene, at_once, begin
 from hpcda.stop import Stop, deadline, sentence
@@ -105,6 +106,7 @@ def resume(
                     "name the directory of a run, or give the job with --job",
                 )
             )
+        refuse_edited(folder, named_by(folder / JOB))
         job = load_job(folder / JOB)
     job = job if isinstance(job, Job) else load_job(job)
     return _live(job, folder, _Wish(tuple(petsc_options), quiet, True, time_limit, part))
@@ -135,6 +137,7 @@ def _live(job: Job, directory: Path, wish: _Wish) -> Path:
             comm = world.comm
             stop.deadline = comm.bcast(all_or_none(comm, lambda: deadline(wish.time_limit, began)))
             stop.listen()
+            agreed(comm, all_agree(comm, lambda: job.extension_files))
             whole = settled(job, given_options(wish.petsc_options))
             all_or_none(comm, lambda: refuse_held(directory, str(part)))
             all_or_none(comm, lambda: admit(whole, directory, part, wish.resume))
@@ -156,7 +159,7 @@ def _live(job: Job, directory: Path, wish: _Wish) -> Path:
                 earlier = comm.bcast(
                     all_or_none(comm, lambda: left_there(job, directory, part, layout, wish.resume))
                 )
-                all_or_none(comm, lambda: prepare(directory, layout, part, wish.resume))
+                all_or_none(comm, lambda: prepare(job, directory, layout, part, wish.resume))
                 told = _ensemble(job, scene, world, layout, directory, wish, part, earlier, stop)
             all_or_none(comm, lambda: index(directory, part))
             world.wait()
