@@ -14,7 +14,7 @@ from typing import Any
 
 from hpcda.errors import InputError, Mistake
 from hpcda.extensions import KEY, Extension
-from hpcda.job import Job
+from hpcda.job import Job, load_job
 from hpcda.job.load import read_tables
 
 FOLDER = "extensions"
@@ -72,15 +72,19 @@ def keep(directory: Path, job: Job) -> None:
         draft.replace(target)
 
 
-def named_by(job_file: Path) -> list[Path]:
-    """The files that a stored job names; none is looked into.
+def stored_job(file: Path) -> Job:
+    """The job of a run, loaded unless one of its files has changed.
+
+    Args:
+        file: Its job.toml.
 
     Raises:
-        InputError: The job cannot be read.
+        InputError: It cannot be read, or one of its files has changed or gone.
     """
-    tables = read_tables(job_file, "job", "bring it back")
+    tables = read_tables(file, "job", "bring it back")
     folder = Path(str(tables.get("folder", "")))
-    return [folder / str(name) for name in tables.get(KEY, ())]
+    refuse_edited(file.parent, [folder / str(name) for name in tables.get(KEY, ())])
+    return load_job(file)
 
 
 def _copy(directory: Path, number: int, file: Path) -> Path:

@@ -7,7 +7,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,10 @@ from hpcda.ensemble import Earlier, Ensemble, Lives
 from hpcda.errors import InputError, Mistake, StoppedError
 from hpcda.job import Job, load_job, settled
 from hpcda.lock import refuse_held
+from hpcda.process import RANK_VARIABLES
 from hpcda.progress import Progress, duration
 from hpcda.run.directory import JOB, admit, chosen_steps, hold, index, left_there, named_part, prepare
-from hpcda.run.extensions import agreed, named_by, refuse_edited
+from hpcda.run.extensions import agreed, stored_job
 from hpcda.run.plan import plan_of, share_of
 from hpcda.search import WAYS, Scene, at_once, begin
 from hpcda.stop import Stop, deadline, sentence
@@ -63,7 +64,7 @@ def run(
             written.
         StoppedError: A signal or the time limit ended it; what was done is kept, and `resume` goes on.
     """
-    job = job if isinstance(job, Job) else load_job(job)
+    job = _loaded(job)
     directory = Path(output) if output is not None else job.output_directory
     return _live(job, directory, _Wish(tuple(petsc_options), quiet, resume, time_limit, part))
 
@@ -106,10 +107,25 @@ def resume(
                     "name the directory of a run, or give the job with --job",
                 )
             )
-        refuse_edited(folder, named_by(folder / JOB))
-        job = load_job(folder / JOB)
-    job = job if isinstance(job, Job) else load_job(job)
+        job = _agreed(lambda: stored_job(folder / JOB))
+    job = _loaded(job)
     return _live(job, folder, _Wish(tuple(petsc_options), quiet, True, time_limit, part))
+
+
+def _loaded(job: Job | Mapping[str, Any] | str | os.PathLike[str]) -> Job:
+    return job if isinstance(job, Job) else _agreed(lambda: load_job(job))
+
+
+def _agreed(load: Callable[[], Job]) -> Job:
+    """A job whose files are executed by every rank; where one of them finds mistakes, all ranks raise them.
+
+    A process that no launcher started finds them without MPI.
+    """
+    if not any(name in os.environ for name in RANK_VARIABLES):
+        return load()
+    from hpcda.mpi import agreed_by_world
+
+    return agreed_by_world(load)
 
 
 @dataclass(frozen=True)
