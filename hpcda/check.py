@@ -29,7 +29,7 @@ from hpcda.build import Built, build_problem, refuse_used
 from hpcda.build.weights import unlike
 from hpcda.errors import InputError, Mistake
 from hpcda.job import Job, load_job
-from hpcda.models.compile import kept, vector_lanes
+from hpcda.native.compile import kept, vector_lanes
 from hpcda.patience import FIRST_WORD, Patience, tell
 from hpcda.pilot import PilotTimeError, choose
 from hpcda.problem import Problem
@@ -255,13 +255,13 @@ def _cost(
             )
     else:
         trial = _Trial(rung, ITERATIONS, _timed_draw(scene, _way(job), job.ensemble.seed))
-        own = 3.0 * 12.0 * len(values) + 8.0 * problem.size * (1.5 * band + problem.shared)
+        own = 3.0 * 12.0 * len(values) + 8.0 * problem.size * (1.5 * band + len(problem.constants))
     total = ranks * (rung * rungs if trial is None else trial.rung * rungs + _drawing(job, scene, trial))
     keep = job.output.keep_paths
     paths = float(
         min(int(keep[5:]), job.ensemble.starts) if keep.startswith("best:") else job.ensemble.starts
     )
-    stored = (rungs if keep == "all" else paths) * problem.size + rungs * (8 + problem.shared)
+    stored = (rungs if keep == "all" else paths) * problem.size + rungs * (8 + len(problem.constants))
     return Cost(
         evaluation=evaluation,
         factorization=factorization,
@@ -355,7 +355,7 @@ def _timed_draw(scene: Scene, way: Way, seed: int) -> float:
 def _band(problem: Problem, indptr: npt.ArrayLike, indices: npt.ArrayLike) -> int:
     """Diagonals of the lower triangle that hold the chains of the windows."""
     rows, columns = np.repeat(np.arange(problem.size), np.diff(np.asarray(indptr))), np.asarray(indices)
-    chains = (rows < problem.offsets[-1]) & (columns < problem.offsets[-1])
+    chains = (rows < problem.layout.tail.start) & (columns < problem.layout.tail.start)
     return int(np.max(rows[chains] - columns[chains])) + 1
 
 
@@ -368,7 +368,7 @@ def _factorization(
     patience: Patience,
 ) -> float:
     """Seconds for one factorization of the chains; from its number of operations where it is a large one."""
-    size = problem.offsets[-1]
+    size = problem.layout.tail.start
     expected = size * float(band) ** 2 / FLOPS
     if 8.0 * size * band > MOST_BAND or expected > patience.left / 3.0:
         return expected
@@ -391,7 +391,7 @@ def report(job: Job, checked: Checked) -> str:
     """The findings for people."""
     problem, cost = checked.built.problem, checked.cost
     model = problem.model
-    estimated = [one.name for one in problem.parameters] + [
+    estimated = [constant.label for constant in problem.layout.constants] + [
         f"{one.name} (per time)" for one in problem.varying
     ]
     points = [window.times for window in problem.windows]

@@ -22,7 +22,7 @@ def path(scene, rng):
     problem = scene.problem
     middle = problem.state_start.mean(axis=1)
     blocks = [middle + rng.standard_normal((w.times, problem.dimension)) for w in problem.windows]
-    return problem.join(blocks, np.array([rng.uniform(*p.start) for p in problem.parameters]))
+    return problem.join(blocks, np.array([rng.uniform(*p.start) for p in problem.constants]))
 
 WAY = Way("middle", "states at the middle of their range", path, shares=(0.0,), leads=3)
 '''

@@ -16,7 +16,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from hpcda.models.compile import compiler
+from hpcda.native.compile import compiler
 from tests.chance import FACTOR, SEED
 
 LEVELS = {

@@ -12,15 +12,14 @@ from __future__ import annotations
 import ctypes
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from hpcda.action.native import DOUBLE, INT, POINTER, Equations, Native, Priors, address, priors
+from hpcda.action.native import Equations, Native, Priors, address, priors
 from hpcda.action.structure import Sparsity
-from hpcda.models.kernels import Traced
-from hpcda.problem import Array, Numbers, Problem
+from hpcda.models.traced import Traced
+from hpcda.problem import Array, Layout, Numbers, Problem
 from hpcda.words import counted
 
 
@@ -36,6 +35,33 @@ class Parts:
     def total(self) -> float:
         """A(X)."""
         return self.measurement + self.model + self.prior
+
+
+def triangle(size: Any) -> Any:
+    """Numbers of a lower triangle, its diagonal with it; where its row `size` begins."""
+    return size * (size + 1) // 2
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The constants that a window sees.
+
+    Attributes:
+        some: Whether they are not all constants.
+        places: Which they are, in the tail.
+        pairs: Where the entries of their lower triangle stand in that of all constants, row after row.
+    """
+
+    some: bool
+    places: Numbers
+    pairs: Numbers
+
+    @classmethod
+    def of(cls, layout: Layout, number: int) -> Seen:
+        """Those of a window."""
+        places = layout.seen(number)
+        row, column = np.tril_indices(len(places))
+        return cls(bool(layout.own), places, triangle(places[row]) + places[column])
 
 
 class Action:
@@ -59,14 +85,13 @@ class Action:
         self.equations = equations or Equations(problem)
         self.structure = self.equations.structure
         self.priors = priors(problem) if given is None else given
-        self._native = Native(self.equations, 1, [("hpcda.action", "single.c")], self.priors)
+        self._native = Native(self.equations, 1, "single.c", self.priors)
         self._call: Any = self._native.library.action
-        self._call.argtypes = (*[POINTER] * 4, DOUBLE, INT, *[POINTER] * 8)
-        self._call.restype = None
         self._work = self._native.work(max(window.times for window in problem.windows))
-        self._pairs = problem.shared * (problem.shared + 1) // 2
+        self._pairs = triangle(len(problem.constants))
+        self._seen = [Seen.of(problem.layout, number) for number in range(len(problem.windows))]
         self._values = np.zeros(self._pairs + sum(self._extent(window.times) for window in problem.windows))
-        self._common = self.priors[0] >= problem.offsets[-1]
+        self._common = self.priors[0] >= problem.layout.tail.start
 
     def _extent(self, times: int) -> int:
         return ((times - 1) // self.structure.scheme.span + 1) * self.structure.slots
@@ -103,55 +128,76 @@ class Action:
                 f"path has shape {path.shape}, the problem has {counted(self.size, 'unknown')}: "
                 f"expected ({self.size},)"
             )
-        offsets, triangle = self.problem.offsets, self._values[: self._pairs]
-        last = offsets[-1]
-        parameters = path[last:]
         if gradient is not None:
-            gradient[last:] = 0.0
+            gradient[self.problem.layout.tail] = 0.0
         if want > 1:
-            triangle[:] = 0.0
+            self._values[: self._pairs] = 0.0
         sums, parts = np.zeros(3), np.empty(3)
         begin = self._pairs
-        for number, (first, _) in enumerate(pairwise(offsets)):
-            self._window(number, path[first:], parameters, rf, want, parts, gradient, first, begin)
-            begin += self._extent(self.problem.windows[number].times)
+        for number, window in enumerate(self.problem.windows):
+            self.evaluate_window(number, path, rf, want, parts, gradient, begin)
+            begin += self._extent(window.times)
             sums += parts
         prior = self._add_priors(path, want, gradient)
         return Parts(float(sums[0]), float(sums[1]), float(sums[2]) + prior)
 
-    def _window(
-        self, number: int, path: Array, parameters: Array, rf: float, want: int, parts: Array,
-        gradient: Array | None, first: int, begin: int, work: Any = None, misfit: Array | None = None,
-        slopes: Array | None = None,
+    def evaluate_window(
+        self, number: int, path: Array, rf: float, want: int, parts: Array, gradient: Array | None,
+        begin: int | None = None, work: Any = None, misfit: Array | None = None, slopes: Array | None = None,
     ) -> None:  # fmt: skip
+        """Evaluate one window; what it says of constants is added.
+
+        Args:
+            number: Number of the window.
+            path: Flat path, shape (size,), contiguous.
+            rf: Precision of the model error.
+            want: 0 for the value, 1 for the gradient too, 2 for the Hessian too.
+            parts: Where measurement, model and prior go, shape (3,).
+            gradient: Where the gradient goes, shape (size,), or None.
+            begin: Where its values begin among all values of the Hessian; by default the first window's.
+            work: Scratch of `full_work`, or None.
+            misfit: Where data minus path go, in standard deviations, shape (N, L), or None.
+            slopes: Where the derivatives of these go, shape (N, entries), or None.
+        """
+        layout, seen = self.problem.layout, self._seen[number]
+        first, tail = layout.begins[number], layout.tail.start
         own = None if gradient is None else gradient[first:]
-        shared = None if gradient is None else gradient[self.problem.offsets[-1] :]
+        constants, of_constants, pairs = path[tail:], None, self._values
+        if gradient is not None:
+            of_constants = gradient[tail:]
+        if seen.some:
+            constants = constants[seen.places]
+            of_constants, pairs = np.zeros(len(seen.places)), np.zeros(len(seen.pairs))
         self._call(
             ctypes.byref(self._native.tables),
             ctypes.byref(self._native.windows[number]),
-            address(path),
-            address(parameters),
+            address(path[first:]),
+            address(constants),
             rf,
             want,
             address(parts),
             address(own),
-            address(shared),
-            address(self._values[begin:]),
-            address(self._values),
+            address(of_constants),
+            address(self._values[self._pairs if begin is None else begin :]),
+            address(pairs),
             ctypes.byref(self._work if work is None else work),
             address(misfit),
             address(slopes),
         )
+        if seen.some and gradient is not None:
+            gradient[tail + seen.places] += of_constants
+        if seen.some and want > 1:
+            self._values[seen.pairs] += pairs
 
     def _add_priors(self, path: Array, want: int, gradient: Array | None) -> float:
-        """Add the priors of shared parameters; those of one time are the window's own."""
+        """Add the priors of constants; those of one time are the window's."""
         indices, means, weights = (part[self._common] for part in self.priors)
         deviation = path[indices] - means
         if gradient is not None:
             gradient[indices] += weights * deviation
         if want > 1:
-            column = indices - self.problem.offsets[-1]
-            self._values[column * (column + 1) // 2 + column] += weights
+            column = indices - self.problem.layout.tail.start
+            self._values[triangle(column) + column] += weights
         return float(0.5 * np.sum(weights * deviation**2))
 
     def model_errors(self, number: int, path: Array) -> tuple[Array, Array, Numbers, Numbers]:
@@ -167,15 +213,15 @@ class Action:
             has, shape (K · D,).
         """
         structure, problem = self.structure, self.problem
-        window, first, last = problem.windows[number], problem.offsets[number], problem.offsets[-1]
+        window, first = problem.windows[number], problem.layout.begins[number]
         intervals = (window.times - 1) // structure.scheme.span
         work, errors, entries = self.full_work(window.times)
         path = np.ascontiguousarray(path, dtype=np.float64)
         gradient, parts = np.zeros(self.size), np.empty(3)
-        self._window(number, path[first:], path[last:], 1.0, 1, parts, gradient, first, self._pairs, work)
+        self.evaluate_window(number, path, 1.0, 1, parts, gradient, work=work)
         local = np.array([entry.column for row in structure.rows for entry in row], dtype=np.int64)
-        begins = first + structure.scheme.span * problem.block * np.arange(intervals)[:, None]
-        columns = np.where(local < structure.local, begins + local, last + local - structure.local)
+        begins = first + structure.scheme.span * problem.layout.block * np.arange(intervals)[:, None]
+        columns = structure.places(problem, number, begins, local)
         widths = np.array([len(row) for row in structure.rows], dtype=np.int64)
         return errors.reshape(intervals, -1), entries.reshape(intervals, -1), columns, widths
 

@@ -15,7 +15,7 @@ def block_sizes(problem: Problem, times: int) -> list[list[int]]:
     sizes = []
     for window in problem.windows:
         whole, rest = divmod(window.times, times)
-        sizes.append([times * problem.block] * whole + ([rest * problem.block] if rest else []))
+        sizes.append([times * problem.layout.block] * whole + ([rest * problem.layout.block] if rest else []))
     return sizes
 
 

@@ -5,57 +5,27 @@ from __future__ import annotations
 import copy
 import ctypes
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cached_property
-from importlib.resources import files
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from hpcda.action.costs import cost_kernels, cost_tables, costs, named_inputs, observation
 from hpcda.action.discretizations import SCHEMES
 from hpcda.action.generate import first_derivatives
 from hpcda.action.structure import Structure
-from hpcda.models.compile import library
-from hpcda.models.expression import Expression
-from hpcda.models.kernels import Traced, prelude, source, trace
 from hpcda.models.trace import Symbol
+from hpcda.models.traced import Traced, trace
+from hpcda.native.compile import library
+from hpcda.native.declared import structures
+from hpcda.native.kernels import source
+from hpcda.native.unit import unit
 from hpcda.problem import Array, Numbers, Problem, Window
 
-POINTER, INT, DOUBLE = ctypes.c_void_p, ctypes.c_int, ctypes.c_double
-
-
-def struct(name: str, *groups: tuple[Any, str]) -> type[ctypes.Structure]:
-    """A C structure: groups of (type, names of fields)."""
-    fields = [(field, kind) for kind, names in groups for field in names.split()]
-    return type(name, (ctypes.Structure,), {"_fields_": fields})
-
-
-Tables = struct(
-    "Tables",
-    (INT, "D V P L U C m Q K nodal staged"),
-    (POINTER, "state known inner position rate node"),
-    (INT, "nj nh onj onh"),
-    (POINTER, "jrow jvar hk hl ojrow ojvar ohk ohl entry column fixed term term_stage term_jac term_weight"),
-    (INT, "groups"),
-    (
-        POINTER,
-        "group members target left right spread spread_h spread_dest spread_weight diagonal beside active "
-        "active_dest",
-    ),
-    (INT, "na slots"),
-    (POINTER, "weight walk constant"),
-)
-WindowTable = struct(
-    "Window",
-    (INT, "N"),
-    (DOUBLE, "dt t0 step"),
-    (POINTER, "data precision series"),
-    (INT, "priors"),
-    (POINTER, "prior prior_mean prior_weight"),
-)
-Work = struct("Work", (POINTER, "rates slopes lambda errors entries local"))
-
+_DECLARED = structures("assemble.c")
+Tables, WindowTable, Work = (_DECLARED[name] for name in ("Tables", "Window", "Work"))
 
 Priors = tuple[Numbers, Array, Array]
 
@@ -71,7 +41,10 @@ class Equations:
         self.problem = problem
         self.model: Traced = trace(_model_function(problem))
         self.observed: Traced = trace(_observed_function(problem))
-        self.structure = Structure(problem, SCHEMES[problem.discretization], self.model, self.observed)
+        self.costs = costs(problem)
+        self.structure = Structure(
+            problem, SCHEMES[problem.discretization], self.model, self.observed, self.costs
+        )
 
     def of(self, problem: Problem) -> Equations:
         """The same equations for a problem that differs in its windows, or in what is known of parameters."""
@@ -79,25 +52,31 @@ class Equations:
         same.problem = problem
         return same
 
+    @property
+    def slopes_of_a_time(self) -> int:
+        """Derivatives of the misfits of all that is measured at one time."""
+        return len(self.observed.jacobian) + sum(len(cost.residual.jacobian) for cost in self.costs)
+
     @cached_property
     def digest(self) -> str:
         """Check sum of what is computed, whatever it is compiled from: that of the traced graphs."""
-        both = "".join(one.graph.digest(one.values) for one in (self.model, self.observed))
-        return hashlib.sha256(both.encode()).hexdigest()
+        traced = [self.model, self.observed, *(cost.share for cost in self.costs)]
+        sums = " ".join(one.graph.digest(one.values) for one in traced)
+        return hashlib.sha256(sums.encode()).hexdigest()
 
     @cached_property
     def code(self) -> str:
         """C code of the equations."""
-        return source(self.model, "model") + "\n" + source(self.observed, "observe")
+        return "\n".join(
+            [source(self.model, "model"), source(self.observed, "observe"), *cost_kernels(self.costs)]
+        )
 
 
-def code(equations: Equations, lanes: int, modules: Sequence[tuple[str, str]]) -> str:
-    """What is compiled for a problem, for `lanes` paths at once, with further C files (package, name)."""
-    texts = [files(package).joinpath(name).read_text() for package, name in modules]
-    assemble = files("hpcda.action").joinpath("assemble.c").read_text()
+def code(equations: Equations, lanes: int, name: str) -> str:
+    """What is compiled for a problem, for `lanes` paths at once, with a C file of `hpcda.native`."""
     structure = equations.structure
     derivatives = "" if lanes == 1 or structure.scheme.staged else first_derivatives(structure)
-    return "\n".join([prelude(lanes), equations.code, derivatives, assemble, *texts])
+    return unit(lanes, name, generated=[equations.code, derivatives])
 
 
 class Native:
@@ -106,24 +85,22 @@ class Native:
     Args:
         equations: The problem's equations.
         lanes: Paths that are evaluated together.
-        modules: Further C files, (package, name), included after assemble.c in this order.
+        name: C file of `hpcda.native` that is compiled with the kernels: single.c or climb.c.
         priors: Index of unknowns with a Gaussian prior, ascending, means, and one over the variances.
 
     Raises:
         CompilerError: No C compiler, or no place for compiled code.
     """
 
-    def __init__(
-        self, equations: Equations, lanes: int, modules: Sequence[tuple[str, str]], priors: Priors
-    ) -> None:
+    def __init__(self, equations: Equations, lanes: int, name: str, priors: Priors) -> None:
         self.equations, self.lanes = equations, lanes
-        self.library: Any = library(code(equations, lanes, modules))
+        self.library: Any = library(code(equations, lanes, name))
         self._keep: list[Numbers] = []
         problem = equations.problem
         self.tables = self._make_tables()
         self.windows = [
             self._make_window(window, first, end, priors)
-            for window, (first, end) in zip(problem.windows, pairwise(problem.offsets), strict=True)
+            for window, (first, end) in zip(problem.windows, pairwise(problem.layout.begins), strict=True)
         ]
         self.scratch: int = self.library.scratch(ctypes.byref(self.tables))
 
@@ -147,7 +124,7 @@ class Native:
 
     def seen(self, address: int, count: int) -> Array:
         """The `count` vectors of one number a lane that stand at an address, shape (count, lanes)."""
-        numbers = ctypes.cast(address, ctypes.POINTER(DOUBLE))
+        numbers = ctypes.cast(address, ctypes.POINTER(ctypes.c_double))
         return np.ctypeslib.as_array(numbers, (count, self.lanes))
 
     def work(self, times: int, errors: int | None = None, entries: int | None = None) -> Any:
@@ -172,7 +149,7 @@ class Native:
         numbers = {
             "D": problem.dimension,
             "V": len(problem.varying),
-            "P": problem.shared,
+            "P": len(problem.seen),
             "L": len(problem.observed),
             "U": len(problem.model.stimuli) + len(problem.series),
             "C": len(problem.fixed),
@@ -184,6 +161,9 @@ class Native:
             "nh": len(model.hessian),
             "onj": len(observed.jacobian),
             "onh": len(observed.hessian),
+            "costs": len(equations.costs),
+            "seen_products_each": len(tables["seen_products"]) // scheme.span,
+            "widest": equations.slopes_of_a_time,
             "na": len(tables["active"]),
             "groups": len(tables["group"]),
             "slots": equations.structure.slots,
@@ -204,6 +184,7 @@ class Native:
             for names, entries in ((("jrow", "jvar"), traced.jacobian), (("hk", "hl"), traced.hessian)):
                 for side, name in enumerate(names):
                     indices[prefix + name] = [entry[side] for entry in entries]
+        indices |= cost_tables(equations.costs)
         for name, table in tables.items():
             (doubles if table.dtype == np.float64 else indices)[name] = table
         return Tables(
@@ -214,6 +195,7 @@ class Native:
 
     def _make_window(self, window: Window, first: int, end: int, priors: Priors) -> ctypes.Structure:
         precision = 1.0 / np.where(np.isfinite(window.data), window.noise_std, np.inf) ** 2
+        precision[:, [cost.row for cost in self.equations.costs]] = 0.0
         is_map = self.equations.problem.model.kind == "map"
         indices, means, weights = priors
         here = (indices >= first) & (indices < end)
@@ -225,6 +207,7 @@ class Native:
             step=window.dt,
             data=self.pointer(window.data, np.float64),
             precision=self.pointer(precision, np.float64),
+            scale=self.pointer(window.noise_std, np.float64),
             series=self.pointer(window.series, np.float64),
             priors=int(here.sum()),
             prior=self.pointer((indices[here] - first)[order], np.int32),
@@ -242,28 +225,17 @@ def _model_function(problem: Problem) -> Callable[[Callable[[str, int], Symbol]]
     model = problem.model
 
     def function(given: Callable[[str, int], Symbol]) -> list[Any]:
-        states = [given("v", i) for i in range(model.dimension)]
-        p: dict[str, Any] = {}
-        for i, estimated in enumerate((*problem.varying, *problem.parameters)):
-            p[estimated.name] = given("v", model.dimension + i)
-        for i, name in enumerate(problem.fixed):
-            p[name] = given("c", i)
-        for i, name in enumerate(problem.series):
-            p[name] = given("s", len(model.stimuli) + i)
+        states, parameters = named_inputs(problem, given)
         u = {name: given("s", i) for i, name in enumerate(model.stimulus_names)}
-        return model(states, p, u, given("t", 0))
+        p = {name: parameters[name] for name in model.parameter_names}
+        return model(list(states.values()), p, u, given("t", 0))
 
     return function
 
 
 def _observed_function(problem: Problem) -> Callable[[Callable[[str, int], Symbol]], list[Any]]:
-    names = problem.model.state_names
-
     def function(given: Callable[[str, int], Symbol]) -> list[Any]:
-        states = {name: given("v", i) for i, name in enumerate(names)}
-        return [
-            Expression(text, names, f"observed.{name}")(states) for name, text in problem.observed.items()
-        ]
+        return [observation(problem, name, given) for name in problem.observed]
 
     return function
 
@@ -273,14 +245,14 @@ def priors(problem: Problem) -> Priors:
     found: list[tuple[int, float, float]] = []
     for name, (mean, std) in problem.initial_prior.items():
         state = problem.model.state_names.index(name)
-        found += [(offset + state, mean, std) for offset in problem.offsets[:-1]]
+        found += [(begin + state, mean, std) for begin in problem.layout.begins[:-1]]
     for number, varying in enumerate(problem.varying):
         if varying.prior is not None:
-            for (first, end), _ in zip(pairwise(problem.offsets), problem.windows, strict=True):
-                places = range(first + problem.dimension + number, end, problem.block)
-                found += [(place, *varying.prior) for place in places]
-    for number, shared in enumerate(problem.parameters):
-        if shared.prior is not None:
-            found.append((problem.offsets[-1] + number, *shared.prior))
+            for window in range(len(problem.windows)):
+                places = problem.layout.points(window)[:, problem.dimension + number]
+                found += [(int(place), *varying.prior) for place in places]
+    for place, constant in enumerate(problem.constants, problem.layout.tail.start):
+        if constant.prior is not None:
+            found.append((place, *constant.prior))
     table = np.array(found, dtype=float).reshape(-1, 3)
     return table[:, 0].astype(np.int64), table[:, 1].copy(), 1.0 / table[:, 2] ** 2

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
 
-from hpcda.action.native import POINTER, Equations
-from hpcda.models.compile import library
-from hpcda.models.kernels import prelude
+from hpcda.action.native import Equations
+from hpcda.native.compile import library
+from hpcda.native.unit import unit
 from hpcda.problem import Array
 
 LANES = 4
@@ -28,10 +27,9 @@ class Rates:
 
     def __init__(self, equations: Equations) -> None:
         problem = equations.problem
-        text = files("hpcda.action").joinpath("rates.c").read_text()
-        self._library: Any = library("\n".join([prelude(LANES), equations.code, text]))
+        self._library: Any = library(unit(LANES, "rates.c", generated=[equations.code]))
         self._constant = np.array(list(problem.fixed.values()), dtype=np.float64)
-        self._dimension, self._block = problem.dimension, problem.block
+        self._dimension, self._block = problem.dimension, problem.layout.block
 
     def __call__(self, x: Array, q: Array, p: Array, series: Array, t: Array) -> Array:
         """The rates.
@@ -55,7 +53,7 @@ class Rates:
         arrays = (variables, known, times, out)
         if count and self._library.rates(
             self._dimension, len(variables), len(self._constant), len(known),
-            POINTER(self._constant.ctypes.data), count, *(POINTER(array.ctypes.data) for array in arrays),
+            self._constant.ctypes.data, count, *(array.ctypes.data for array in arrays),
         ):  # fmt: skip
             raise MemoryError("rates")
         return out

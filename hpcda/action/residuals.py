@@ -6,8 +6,6 @@ walks of parameters, and (X - mean)/std of every prior.
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 
 from hpcda.action.action import Action
@@ -26,23 +24,24 @@ class Residuals:
     def __init__(self, action: Action) -> None:
         self.action = action
         problem, structure = action.problem, action.structure
-        local, last = structure.local, problem.offsets[-1]
         row_columns = [np.array([entry.column for entry in row]) for row in structure.rows]
-        observed = np.array(action.observed.jacobian, dtype=np.int64).reshape(-1, 2)
+        self._rows, variables = _slopes_of_a_time(action)
+        order = np.argsort(self._rows, kind="stable")
+        self._order = order[self._rows[order] >= 0]
         columns: list[Numbers] = []
         self._data: list[Numbers] = []
         self._walks: list[tuple[Numbers, float]] = []
-        for (offset, _), window in zip(pairwise(problem.offsets), problem.windows, strict=True):
+        for number, window in enumerate(problem.windows):
+            points = problem.layout.points(number)
             known = np.isfinite(window.data)
             self._data.append(known)
             for n, l in np.argwhere(known):  # noqa: E741
-                columns.append(offset + n * problem.block + observed[observed[:, 0] == l, 1])
-            for interval in range((window.times - 1) // structure.scheme.span):
-                base = offset + interval * structure.scheme.span * problem.block
-                columns += [np.where(c < local, base + c, last + c - local) for c in row_columns]
-            for number, varying in enumerate(problem.varying):
+                columns.append(_places(action, number, points[n], variables[self._rows == l]))
+            for begin in points[: -1 : structure.scheme.span, 0]:
+                columns += [structure.places(problem, number, begin, c) for c in row_columns]
+            for column, varying in enumerate(problem.varying, problem.dimension):
                 if varying.walk_std is not None:
-                    at = offset + problem.dimension + number + problem.block * np.arange(window.times)
+                    at = points[:, column]
                     self._walks.append((at, 1.0 / (varying.walk_std * np.sqrt(window.dt))))
                     columns += list(np.stack([at[:-1], at[1:]], axis=1))
         columns += [np.array([index]) for index in action.priors[0]]
@@ -58,32 +57,20 @@ class Residuals:
         root = np.sqrt(rf * np.resize(problem.model_error_weight, rows))
         widths = [len(row) for row in action.structure.rows]
         values, slopes = [], []
-        observed = np.array(action.observed.jacobian, dtype=np.int64).reshape(-1, 2)
         walks = iter(self._walks)
-        begin, gradient, parts = action._pairs, np.empty(action.size), np.empty(3)
-        for number, (offset, _) in enumerate(pairwise(problem.offsets)):
-            window = problem.windows[number]
+        path = np.ascontiguousarray(path, dtype=np.float64)
+        gradient, parts = np.empty(action.size), np.empty(3)
+        for number, window in enumerate(problem.windows):
             intervals = (window.times - 1) // action.structure.scheme.span
             work, errors, entries = self._work[number]
             misfit = np.zeros((window.times, len(problem.observed)))
-            slope = np.zeros((window.times, len(observed)))
-            action._window(
-                number,
-                path[offset:],
-                path[problem.offsets[-1] :],
-                rf,
-                1,
-                parts,
-                gradient,
-                offset,
-                begin,
-                work,
-                misfit,
-                slope,
+            slope = np.zeros((window.times, len(self._rows)))
+            action.evaluate_window(
+                number, path, rf, 1, parts, gradient, work=work, misfit=misfit, slopes=slope
             )
             known = self._data[number]
             values.append(misfit[known])
-            slopes.append(slope[known[:, observed[:, 0]]])
+            slopes.append(slope[:, self._order][known[:, self._rows[self._order]]])
             values.append((errors.reshape(intervals, -1) * root).ravel())
             slopes.append((entries.reshape(intervals, -1) * np.repeat(root, widths)).ravel())
             for _ in (q for q in problem.varying if q.walk_std is not None):
@@ -94,3 +81,24 @@ class Residuals:
         values.append(np.sqrt(weights) * (path[indices] - means))
         slopes.append(np.sqrt(weights))
         return np.concatenate(values), np.concatenate(slopes)
+
+
+def _slopes_of_a_time(action: Action) -> tuple[Numbers, Numbers]:
+    """Measured quantity and variable of every derivative of a misfit at one time, as assemble.c has them.
+
+    The quantity is -1 where another derivative takes the place of one.
+    """
+    equations = action.equations
+    with_cost = {cost.row for cost in equations.costs}
+    pairs = [(-1 if row in with_cost else row, variable) for row, variable in equations.observed.jacobian]
+    pairs += [(cost.row, variable) for cost in equations.costs for _, variable in cost.residual.jacobian]
+    table = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    return table[:, 0], table[:, 1]
+
+
+def _places(action: Action, window: int, point: Numbers, variables: Numbers) -> Numbers:
+    """Indices in a flat path of variables of the kernels at a point, whose unknowns are at `point`."""
+    layout = action.problem.layout
+    tail = layout.tail.start + layout.seen(window)
+    every = np.concatenate([point, tail])
+    return every[variables]

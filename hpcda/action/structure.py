@@ -9,16 +9,17 @@ matrix.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from hpcda.action.costs import Cost
 from hpcda.action.scheme import Scheme
-from hpcda.models.kernels import Traced
+from hpcda.models.traced import Traced
 from hpcda.problem import Numbers, Problem
 
 Ints = npt.NDArray[np.int32]
@@ -38,22 +39,26 @@ class Structure:
     """The tables of one problem's intervals.
 
     A local column of an interval is j · block + k for unknown k of its point j, and (m + 1) · block + k for
-    shared parameter k. A slot is (phase, lag, row, column): unknown `row` of the point at `phase` in its
-    interval with unknown `column` of the point `lag` later (lag 0: row ≤ column), or, lag -1, with shared
-    parameter `column`.
+    constant k of those that its window sees. A slot is (phase, lag, row, column): unknown `row` of the point
+    at `phase` in its interval with unknown `column` of the point `lag` later (lag 0: row ≤ column), or, lag
+    -1, with constant `column`.
     """
 
-    def __init__(self, problem: Problem, scheme: Scheme, model: Traced, observed: Traced) -> None:
+    def __init__(
+        self, problem: Problem, scheme: Scheme, model: Traced, observed: Traced, costs: Sequence[Cost] = ()
+    ) -> None:
         self.scheme = scheme
         self.states = problem.dimension
         self.varying = len(problem.varying)
-        self.block = problem.block
-        self.shared = problem.shared
+        self.block = problem.layout.block
+        self.border = len(problem.seen)
         self.model = model
         self.local = (scheme.span + 1) * self.block
         self.rows = [self._row(k, a) for k in range(scheme.errors) for a in range(self.states)]
         self._slots: dict[Where, int] = {}
-        self._collect(observed)
+        self._observed = _observed_pairs(observed)
+        self._second = observed.hessian, [pair for cost in costs for pair in cost.share.hessian]
+        self._collect()
         self.where = sorted(self._slots)
         self._slots = {where: number for number, where in enumerate(self.where)}
 
@@ -81,7 +86,7 @@ class Structure:
         """Local columns that the stages of a staged rule depend on."""
         own = range(self.block)
         following = range(self.block + self.states, 2 * self.block)
-        return [*own, *following, *range(self.local, self.local + self.shared)]
+        return [*own, *following, *range(self.local, self.local + self.border)]
 
     def _row(self, error: int, state: int) -> list[Entry]:
         scheme = self.scheme
@@ -119,6 +124,13 @@ class Structure:
         if where[0] >= 0:
             self._slots[where] = 0
 
+    def places(self, problem: Problem, window: int, begins: Any, columns: Numbers) -> Numbers:
+        """Indices in a flat path of the local columns of intervals that begin at `begins`."""
+        tail = problem.layout.tail.start + problem.layout.seen(window)
+        inner = columns < self.local
+        constant = tail[np.where(inner, 0, columns - self.local)] if len(tail) else 0
+        return np.where(inner, begins + columns, constant)
+
     def destination(self, a: int, b: int) -> int:
         """Offset from the interval's first value; or -1 - index in the shared parameters' triangle."""
         phase, lag, row, column = self._where(a, b)
@@ -128,7 +140,7 @@ class Structure:
         later = self.slots if a // self.block == self.scheme.span else 0
         return later + self._slots[phase, lag, row, column]
 
-    def _collect(self, observed: Traced) -> None:
+    def _collect(self) -> None:
         span = self.scheme.span
         for row in self.rows:
             for i, left in enumerate(row):
@@ -143,16 +155,14 @@ class Structure:
                 self._need(base + k, base + k)
             for k in range(self.states, self.block):
                 self._need(base + k, base + self.block + k)
-            for k, l in self._observed_pairs(observed):  # noqa: E741
-                self._need(base + k, base + l)
+            for k, l in (*self._observed, *self._second[0], *self._second[1]):  # noqa: E741
+                self._need(self._seen_at(phase, k), self._seen_at(phase, l))
 
-    @staticmethod
-    def _observed_pairs(observed: Traced) -> set[tuple[int, int]]:
-        pairs = {(k, l) for k, l in observed.hessian}  # noqa: C416, E741
-        by_row: dict[int, list[int]] = defaultdict(list)
-        for row, variable in observed.jacobian:
-            by_row[row].append(variable)
-        return pairs | {(k, l) for row in by_row.values() for k in row for l in row if l <= k}  # noqa: E741
+    def _seen_at(self, phase: int, variable: int) -> int:
+        """Local column of a variable of what is measured at the point `phase` of an interval."""
+        if variable >= self.block:
+            return self.local + variable - self.block
+        return phase * self.block + variable
 
     def _spread_pairs(self) -> list[list[tuple[int, float, int, int]]]:
         """For each phase (stages that are points) or stage: (Hessian entry, coefficient, column, column)."""
@@ -224,6 +234,9 @@ class Structure:
             "spread_weight": np.array([item[1] for item in spread], dtype=float),
             "spread_dest": _ints(item[2] for item in spread),
             "diagonal": self._diagonal(),
+            "seen_products": self._seen_places(self._observed),
+            "seen_second": self._seen_places(self._second[0]),
+            "cost_dest": self._seen_places(self._second[1]),
             "beside": _ints(
                 self._slots[phase, 1, k, k]
                 for phase in range(self.scheme.span)
@@ -233,12 +246,31 @@ class Structure:
             "active_dest": _ints(staged),
         }
 
+    def _seen_places(self, pairs: Sequence[tuple[int, int]]) -> Ints:
+        """For each phase where second derivatives of what is measured go."""
+        return _ints(
+            self.destination(self._seen_at(phase, k), self._seen_at(phase, l))
+            for phase in range(self.scheme.span)
+            for k, l in pairs  # noqa: E741
+        )
+
     def _diagonal(self) -> Ints:
         table = np.full((self.scheme.span, self.block, self.block), -1, dtype=np.int32)
         for number, (phase, lag, row, column) in enumerate(self.where):
             if lag == 0:
                 table[phase, row, column] = table[phase, column, row] = number
         return table.ravel()
+
+
+def _observed_pairs(observed: Traced) -> list[tuple[int, int]]:
+    """Variables of every product of two slopes of one measured quantity, as assemble.c goes through them."""
+    entries = observed.jacobian
+    return [
+        (variable, other)
+        for e, (row, variable) in enumerate(entries)
+        for other_row, other in entries[e:]
+        if other_row == row
+    ]
 
 
 def _ints(values: object) -> Ints:
@@ -266,26 +298,30 @@ class Sparsity:
     @staticmethod
     def of(problem: Problem, structure: Structure) -> Sparsity:
         """The sparsity of a problem's Hessian."""
-        shared, block, span = structure.shared, structure.block, structure.scheme.span
-        triangle = shared * (shared + 1) // 2
+        layout, block, span = problem.layout, structure.block, structure.scheme.span
+        constants = layout.constants
+        triangle = len(constants) * (len(constants) + 1) // 2
         where = np.array(structure.where, dtype=np.int64).reshape(-1, 4)
-        last = problem.offsets[-1]
+        last = layout.tail.start
         found: list[npt.NDArray[np.int64]] = []
         start = triangle
-        for (offset, _), window in zip(pairwise(problem.offsets), problem.windows, strict=True):
+        for window_number, window in enumerate(problem.windows):
+            offset, seen = layout.begins[window_number], layout.seen(window_number)
             points = np.arange(window.times)
             for number, (phase, lag, row, column) in enumerate(where):
                 at = points[phase::span]
                 at = at[at + max(lag, 0) < window.times]
                 if lag < 0:
-                    columns = np.full(len(at), last + column)
+                    columns = np.full(len(at), last + seen[column])
                 else:
                     columns = offset + (at + lag) * block + column
                 value = start + (at // span) * structure.slots + number
                 found.append(np.stack([offset + at * block + row, columns, value]))
             start += ((window.times - 1) // span + 1) * structure.slots
-        for column in range(shared):
-            for row in range(column + 1):
+        for column, one in enumerate(constants):
+            for row, other in enumerate(constants[: column + 1]):
+                if None not in (one.window, other.window) and one.window != other.window:
+                    continue
                 found.append(np.array([[last + row], [last + column], [column * (column + 1) // 2 + row]]))
         rows, columns, values = np.concatenate(found, axis=1)
         off = rows != columns

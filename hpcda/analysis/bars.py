@@ -22,15 +22,15 @@ def parameter_bars(problem: Problem, gaussian: Gaussian) -> dict[str, dict[str, 
         deviations to each side and no farther than the bounds; at a bound what holds 95 % of the law; of what
         is open the bounds.
     """
-    first, std = problem.offsets[-1], gaussian.std
+    first, std = problem.layout.tail.start, gaussian.std
     return {
-        parameter.name: {
+        constant.label: {
             "kind": KINDS[Bar(int(gaussian.kinds[k]))],
             "std": float(std[k]) if math.isfinite(std[k]) else None,
             "low": float(gaussian.low[k]),
             "high": float(gaussian.high[k]),
         }
-        for k, parameter in enumerate(problem.parameters, first)
+        for k, constant in enumerate(problem.layout.constants, first)
     }
 
 

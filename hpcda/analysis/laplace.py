@@ -210,7 +210,7 @@ def gaussian(problem: Problem, path: Array, csr: Csr, gradient: Array | None = N
         NotPositiveDefiniteError: The Hessian is not finite.
         NotBlockTridiagonalError: The Hessian couples times that are more than four apart.
     """
-    scale, shared = steps_of(problem, path), slice(problem.offsets[-1], None)
+    scale, shared = steps_of(problem, path), problem.layout.tail
     slope = scale * (np.zeros(problem.size) if gradient is None else gradient)
     sides = sides_of(problem, path, scale, slope)
     held = (sides != 0) & (np.abs(slope) > WEAK)
@@ -282,8 +282,7 @@ def steps_of(problem: Problem, path: Array) -> Array:
     lower, upper = problem.bounds
     width = problem.state_start[:, 1] - problem.state_start[:, 0]
     least = np.concatenate([RESTING * WIDE * width, np.zeros(len(problem.varying))])
-    every = np.zeros(problem.size)
-    every[: problem.offsets[-1]] = np.tile(least, sum(window.times for window in problem.windows))
+    every = problem.layout.spread(least, np.zeros(len(problem.constants)))
     return np.maximum(natural_scales(problem, path), np.minimum(every, (upper - lower) / np.sqrt(12.0)))
 
 
@@ -424,8 +423,8 @@ def flats(problem: Problem, kinds: Signs, scale: Array, moves: Array) -> tuple[F
     alone = [names[row] for row in rows if names[row] not in told]
     blocks, _ = problem.split(kinds.astype(np.float64))
     later = (np.concatenate(blocks) == Bar.OPEN).any(axis=0)
-    for column, name in enumerate([*problem.model.state_names, *(q.name for q in problem.varying)]):
-        begins = np.array(problem.offsets[:-1]) + column
+    for column, name in enumerate(problem.layout.names):
+        begins = np.array(problem.layout.begins[:-1]) + column
         if later[column] and not (kinds[begins] == Bar.OPEN).any():
             alone.append(name)
     return tuple(found + [Flat({name: 1.0}) for name in alone])
@@ -434,10 +433,10 @@ def flats(problem: Problem, kinds: Signs, scale: Array, moves: Array) -> tuple[F
 def named(problem: Problem) -> tuple[list[str], npt.NDArray[np.int64]]:
     """Shared parameters, parameters of one time and initial states, and their places in the flat path."""
     several = len(problem.windows) > 1
-    names = [p.name for p in problem.parameters]
-    places = list(range(problem.offsets[-1], problem.size))
-    unknowns = [*problem.model.state_names, *(q.name for q in problem.varying)]
-    for number, begin in enumerate(problem.offsets[:-1]):
+    names = [constant.label for constant in problem.layout.constants]
+    places = list(range(problem.layout.tail.start, problem.size))
+    unknowns = problem.layout.names
+    for number, begin in enumerate(problem.layout.begins[:-1]):
         window = f" of window {number}" if several else ""
         names += [f"{name}({problem.windows[number].t[0]:g}){window}" for name in unknowns]
         places += range(begin, begin + len(unknowns))
@@ -469,9 +468,9 @@ def mixture(
     weights = np.exp(logs - logs.max())
     weights /= weights.sum()
     mean = sum((w * g.mean for w, g in zip(weights, gaussians, strict=True)), np.zeros(problem.size))
-    variance, covariance = np.zeros(problem.size), np.zeros((problem.shared, problem.shared))
+    variance, covariance = np.zeros(problem.size), np.zeros((len(problem.constants),) * 2)
     loose = np.zeros(problem.size)
-    shared = slice(problem.offsets[-1], None)
+    shared = problem.layout.tail
     for w, g in zip(weights, gaussians, strict=True):
         off = g.mean - mean
         variance += w * (g.variances + off**2)

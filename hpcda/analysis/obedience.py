@@ -19,7 +19,6 @@ the block-tridiagonal factor (`hpcda.linalg.blocktridiagonal`).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -195,14 +194,10 @@ def _largest(problem: Problem, shifts: Array) -> tuple[str, Array]:
     Estimates are the parameters, and each unknown that varies in time over one window, by its root mean
     square.
     """
-    last = problem.offsets[-1]
-    blocks = [
-        _rms(shifts[begin:end].reshape(-1, problem.block, shifts.shape[1]), axis=0)
-        for begin, end in pairwise(problem.offsets)
-    ]
-    estimates = np.concatenate([*blocks, np.abs(shifts[last:])])
-    varying = [*problem.model.state_names, *(one.name for one in problem.varying)]
-    names = [*(varying * len(problem.windows)), *(one.name for one in problem.parameters)]
+    layout = problem.layout
+    blocks = [_rms(shifts[layout.points(window)], axis=0) for window in range(len(problem.windows))]
+    estimates = np.concatenate([*blocks, np.abs(shifts[layout.tail])])
+    names = [*(layout.names * len(problem.windows)), *(constant.label for constant in layout.constants)]
     return names[int(np.argmax(estimates[:, 0]))], np.asarray(estimates.max(axis=0))
 
 

@@ -102,7 +102,7 @@ class _Walk:
     def _relaxed(self, path: Array, place: float) -> Array | None:
         """The lowest point of the plane so far from the first point; None where it is above the limit."""
         lower, upper = self._problem.bounds
-        shared = slice(self._problem.offsets[-1], None)
+        shared = slice(self._problem.layout.tail.start, None)
         value = np.inf
         for _ in range(STEPS):
             rho, values = self._residuals.evaluate(path, self._rf)

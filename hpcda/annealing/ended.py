@@ -54,7 +54,11 @@ def ended(
         reason = Reason.CONVERGED_GRADIENT
     else:
         hessian = csr_array((values, action.sparsity.indices, action.sparsity.indptr), shape=(len(path),) * 2)
-        if 0.0 <= _decrement(hessian, free, held, action.problem.shared) <= DECREMENT * abs(parts.total):
+        if (
+            0.0
+            <= _decrement(hessian, free, held, len(action.problem.constants))
+            <= DECREMENT * abs(parts.total)
+        ):
             reason = Reason.CONVERGED_DECREMENT
     return Outcome(path, parts, norm, iterations, factorizations, reason)
 

@@ -15,43 +15,25 @@ from typing import Any
 import numpy as np
 
 from hpcda.action import Action, Parts
-from hpcda.action.native import DOUBLE, INT, POINTER, Native, code, struct
+from hpcda.action.native import Native, code
 from hpcda.action.structure import Structure
 from hpcda.annealing.ladder import Ladder
 from hpcda.annealing.outcome import Outcome
 from hpcda.annealing.reasons import Reason
 from hpcda.annealing.scale import scales
-from hpcda.models.compile import vector_lanes
+from hpcda.native.compile import vector_lanes
+from hpcda.native.declared import enumeration, structures
 from hpcda.problem import Array, Numbers
 
-EMPTY, ACTIVE, ENDED = range(3)
+EMPTY, ACTIVE, ENDED = enumeration("climb.c", "Lane").values()
 MOST_MEMORY = 2.0e9
 """Bytes above which blocks are so large that a sparse factorization does better."""
-SOURCES = (
-    ("hpcda.linalg", "front.c"),
-    ("hpcda.annealing", "lockstep.c"),
-    ("hpcda.annealing", "climb.c"),
-)
+SOURCE = "climb.c"
 
-_Stretch = struct("Stretch", (POINTER, "T w k"), (INT, "first"), (POINTER, "fronts rates lambda"))
-_Record = struct(
-    "Record",
-    (INT, "lane start rung iterations factorizations reason"),
-    (DOUBLE, "measurement model prior norm"),
-)
-_VECTORS = "x trial grad step open hold ring triangle corner dense scratch coupling"
+_DECLARED = structures("lockstep.c")
+_Stretch, _Record, _Batch = (_DECLARED[name] for name in ("Stretch", "Record", "Batch"))
 _COUNTERS = "start state rung until iterations factorizations holds still"
 _NUMBERS = "value shift low high weight before length slope norm taken crossed closed radius bend wait pause"
-_Batch = struct(
-    "Batch",
-    (INT, "windows size block shared slots span entries edges rungs most capacity"),
-    (POINTER, "stretch slot place place_last edge_row edge_column"),
-    (INT, "entries_last"),
-    (POINTER, "lower upper scale metric rf prior prior_mean prior_weight"),
-    (DOUBLE, "curvature tolerance decrement loose barrier longest cap"),
-    (POINTER, f"{_VECTORS} {_COUNTERS} {_NUMBERS} records paths"),
-    (INT, "recorded"),
-)
 
 
 @dataclass(frozen=True)
@@ -108,20 +90,20 @@ class Midway:
 def memory(action: Action, lanes: int | None = None) -> float:
     """Bytes that `Lockstep` takes for all lanes."""
     problem, structure = action.problem, action.structure
-    block, shared, scheme = problem.block, problem.shared, structure.scheme
+    block, border, scheme = problem.layout.block, structure.border, structure.scheme
     pivots = scheme.span * block
-    front = pivots * (pivots + 1) / 2 + shared * pivots + structure.slots
+    front = pivots * (pivots + 1) / 2 + border * pivots + structure.slots
     nodes = 1 if scheme.nodes is not None else scheme.stages
     a_time = 6 * block + nodes * (2 * problem.dimension + len(action.equations.model.jacobian))
     times = sum(window.times for window in problem.windows)
-    passing = 3 * structure.slots + (2 + 2 * scheme.span) * block**2
+    passing = 3 * structure.slots + (2 + 2 * scheme.span) * block**2 + 3 * len(problem.constants) ** 2
     records = 4 * problem.size
     return 8.0 * (lanes or vector_lanes()) * (records + times * (front / scheme.span + a_time) + passing)
 
 
 def code_of(action: Action, lanes: int) -> str:
     """What is compiled for a lockstep."""
-    return code(action.equations, lanes, SOURCES)
+    return code(action.equations, lanes, SOURCE)
 
 
 def fits(action: Action) -> bool:
@@ -151,11 +133,9 @@ class Lockstep:
         if self.lanes & (self.lanes - 1):
             raise ValueError(f"{self.lanes} lanes: vectors have 1, 2, 4 or 8")
         self.settings = settings or Settings()
-        self._native = Native(action.equations, self.lanes, SOURCES, action.priors)
+        self._native = Native(action.equations, self.lanes, SOURCE, action.priors)
         self._climb: Any = self._native.library.climb
         self._begin: Any = self._native.library.begin_rung
-        self._begin.argtypes = (POINTER, INT, DOUBLE)
-        self._begin.restype = None
         self._capacity = 4 * self.lanes
         self._records = (_Record * self._capacity)()
         self._paths = np.zeros((self._capacity, action.size))
@@ -283,12 +263,12 @@ class Lockstep:
     def _make_stretches(self) -> Any:
         native, problem = self._native, self.action.problem
         structure, tables = self.action.structure, native.tables
-        span, block = structure.scheme.span, problem.block
+        span, block = structure.scheme.span, problem.layout.block
         pivots = span * block
-        front = pivots * (pivots + 1) // 2 + problem.shared * pivots + _entries(structure)[2]
+        front = pivots * (pivots + 1) // 2 + structure.border * pivots + _entries(structure)[2]
         stretches = (_Stretch * len(problem.windows))()
         for n, (window, (first, _)) in enumerate(
-            zip(problem.windows, pairwise(problem.offsets), strict=True)
+            zip(problem.windows, pairwise(problem.layout.begins), strict=True)
         ):
             intervals = (window.times - 1) // span
             work = native.work(window.times)
@@ -306,13 +286,15 @@ class Lockstep:
                 w=ctypes.addressof(native.windows[n]),
                 k=ctypes.addressof(work),
                 first=first,
+                seen=native.pointer(problem.layout.seen(n), np.int32) if problem.layout.own else None,
                 **{name: native.vectors(count)[1] for name, count in places.items()},
             )
         return stretches
 
     def _make_batch(self) -> Any:
         native, problem, structure = self._native, self.action.problem, self.action.structure
-        span, block, shared, size = structure.scheme.span, problem.block, problem.shared, problem.size
+        span, block, size = structure.scheme.span, problem.layout.block, problem.size
+        shared, border = len(problem.constants), structure.border
         counts = dict.fromkeys("x trial grad step open hold".split(), size) | {
             "ring": 3 * structure.slots,
             "triangle": shared * (shared + 1) // 2,
@@ -320,6 +302,7 @@ class Lockstep:
             "dense": shared**2 + shared * (shared + 1) // 2 + 2 * shared,
             "scratch": block * span * block,
             "coupling": block * span * block,
+            "near": 3 * border + border * (border + 1) // 2 + border**2,
         }
         vectors = {name: native.vectors(count) for name, count in counts.items()}
         places = {name: place for name, (_, place) in vectors.items()}
@@ -336,8 +319,8 @@ class Lockstep:
         scale = scales(problem)
         prior = np.zeros((3, shared))
         for index, mean, weight in zip(*self.action.priors, strict=True):
-            if index >= problem.offsets[-1]:
-                prior[:, index - problem.offsets[-1]] = 1.0, mean, weight
+            if index >= problem.layout.tail.start:
+                prior[:, index - problem.layout.tail.start] = 1.0, mean, weight
         known = [np.isfinite(window.data) for window in problem.windows]
         precision = sum(
             float(np.sum(1.0 / window.noise_std[k] ** 2))
@@ -359,6 +342,7 @@ class Lockstep:
             size=size,
             block=block,
             shared=shared,
+            border=border,
             slots=structure.slots,
             span=span,
             entries=len(entries),
@@ -368,7 +352,7 @@ class Lockstep:
             most=settings.max_iterations,
             capacity=self._capacity,
             stretch=ctypes.addressof(self._stretches),
-            curvature=precision * float(np.mean(scale[: problem.offsets[-1]] ** 2)) / size,
+            curvature=precision * float(np.mean(scale[: problem.layout.tail.start] ** 2)) / size,
             tolerance=settings.tolerance,
             decrement=settings.decrement,
             loose=settings.rung_tolerance,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import enum
 
+from hpcda.native.declared import enumeration
+
 
 class Reason(enum.Enum):
     """How the minimisation at one rung ended."""
@@ -41,16 +43,4 @@ class Reason(enum.Enum):
         return {reason.code: (reason.name, reason.value) for reason in cls}
 
 
-_CODES = {
-    Reason.CONVERGED_GRADIENT: 1,
-    Reason.CONVERGED_DECREMENT: 2,
-    Reason.CONVERGED_ESTIMATE: 3,
-    Reason.NOT_RUN: 0,
-    Reason.STOPPED_ITERATIONS: -1,
-    Reason.STOPPED_SECONDS: -7,
-    Reason.FAILED_LINE_SEARCH: -2,
-    Reason.FAILED_TRUST_REGION: -3,
-    Reason.FAILED_LINEAR: -4,
-    Reason.FAILED_NON_FINITE: -5,
-    Reason.FAILED_OTHER: -6,
-}
+_CODES = {Reason[name]: code for name, code in enumeration("climb.c", "Reason").items()}

@@ -13,7 +13,7 @@ from typing import Any
 from hpcda.action import Action
 from hpcda.annealing.lockstep import code_of
 from hpcda.annealing.schedule import LEAST
-from hpcda.models.compile import kept, library
+from hpcda.native.compile import kept, library
 
 COMPILE_AFTER = 60.0
 """Seconds of work after which a team has its narrower widths compiled."""

@@ -149,6 +149,6 @@ def record(rung: Rung, problem: Problem, reason: Reason) -> RungRecord:
         iterations=outcome.iterations,
         seconds=rung.seconds,
         reason=reason.code,
-        parameters=outcome.path[problem.offsets[-1] :],
+        parameters=outcome.path[problem.layout.tail.start :],
         factorizations=outcome.factorizations,
     )

@@ -11,10 +11,8 @@ inverse as well. Its bits are the same on every processor (banded.c), which thos
 
 from __future__ import annotations
 
-import ctypes
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -22,15 +20,15 @@ import numpy.typing as npt
 from scipy.sparse import csr_array
 
 from hpcda.linalg.blocktridiagonal import NotPositiveDefiniteError
-from hpcda.models.compile import library
-from hpcda.models.kernels import prelude
+from hpcda.native.compile import library
+from hpcda.native.unit import unit
 
 Array = npt.NDArray[np.float64]
 
 
 @cache
 def _compiled() -> Any:
-    return library("\n".join([prelude(1), files("hpcda.linalg").joinpath("banded.c").read_text()]))
+    return library(unit(1, "banded.c"))
 
 
 @dataclass(frozen=True)
@@ -87,10 +85,10 @@ class Banded:
         columns = np.array(vectors, dtype=np.float64).reshape(len(vectors), -1).T.copy()
         for column in columns:
             for name in names:
-                self._call(name, ctypes.c_void_p(column.ctypes.data))
+                self._call(name, column.ctypes.data)
         return np.ascontiguousarray(columns.T).reshape(vectors.shape)
 
     def _call(self, name: str, *arguments: Any) -> int:
-        arrays = [ctypes.c_void_p(array.ctypes.data) for array in (self.band, self.border, self.corner)]
+        arrays = [array.ctypes.data for array in (self.band, self.border, self.corner)]
         sizes = (*self.band.shape, len(self.corner))
-        return int(getattr(_compiled(), name)(*sizes, *arrays, *arguments))
+        return getattr(_compiled(), name)(*sizes, *arrays, *arguments) or 0

@@ -1,4 +1,4 @@
-"""Observations as a job writes them: expressions of the states, such as ``x0**2 + x1``.
+"""Observations as a job writes them: expressions of states and parameters, such as ``gain * x0**2 + x1``.
 
 Only arithmetic, numbers, names of states and the functions below are accepted; nothing else of Python is
 reached.
@@ -42,24 +42,29 @@ LONGEST, HIGHEST_POWER = 2000, 100
 
 
 class Expression:
-    """A function of the states, as ``Expression("x0**2 + x1", ("x0", "x1"))({"x0": 3.0, "x1": 1.0})``.
+    """A function of states, as ``Expression("x0**2 + x1", ("x0", "x1"))({"x0": 3.0, "x1": 1.0})``.
 
     Args:
         text: The expression.
         state_names: Names of the model's states; one of them alone stands for itself, whatever it looks like.
         place: The key in the job, for messages.
+        parameters: Names of parameters that it may use besides; a state goes before a parameter of its name.
 
     Attributes:
         text: The expression.
         states: Names of the states in it.
+        parameters: Names of the parameters in it.
 
     Raises:
         InputError: The text is no expression, uses an unknown name, or names no state.
     """
 
-    def __init__(self, text: str, state_names: Sequence[str], place: str = "observed") -> None:
+    def __init__(
+        self, text: str, state_names: Sequence[str], place: str = "observed", parameters: Sequence[str] = ()
+    ) -> None:
         self.text = text
         self.states: tuple[str, ...] = (text,)
+        self.parameters: tuple[str, ...] = ()
         self._code: CodeType | None = None
         if text in state_names:
             return
@@ -70,32 +75,43 @@ class Expression:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", SyntaxWarning)
                 tree = ast.parse(text.strip(), mode="eval")
-            used = _names(tree.body, state_names, place)
+            used = _names(tree.body, (*state_names, *parameters), place)
             tree.body = _Floats().visit(tree.body)
             self._code = compile(ast.fix_missing_locations(tree), "<observed>", "eval")
         except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
             reason = error.msg if isinstance(error, SyntaxError) else str(error)
             remedy = 'write an expression of states, such as "x0" or "x0**2 + x1"'
             raise InputError(Mistake(place, f"is no expression: {reason}", remedy)) from None
-        if not used:
+        if not any(name in state_names for name in used):
             remedy = f"write an expression of {', '.join(state_names[:20])}"
             raise InputError(Mistake(place, "names no state", remedy))
-        self.states = tuple(dict.fromkeys(used))
+        self.states = tuple(dict.fromkeys(name for name in used if name in state_names))
+        self.parameters = tuple(dict.fromkeys(name for name in used if name not in state_names))
         try:  # a part without states is plain arithmetic, which raises, or becomes complex
             with np.errstate(all="ignore"):
-                value = self({name: np.float64(1.0) for name in self.states})
+                value = self({name: np.float64(1.0) for name in (*self.states, *self.parameters)})
         except (ArithmeticError, TypeError, RecursionError) as error:
             problem = f"cannot be computed: {error}"
             raise InputError(Mistake(place, problem, "mend the numbers in it")) from None
         if np.iscomplexobj(value):
             raise InputError(Mistake(place, "is not real", "mend the numbers in it"))
 
-    def __call__(self, states: Mapping[str, Any]) -> Any:
-        """The value for states by name: numbers, arrays of one shape, or traced symbols."""
+    def __call__(self, values: Mapping[str, Any]) -> Any:
+        """The value for states and parameters by name: numbers, arrays of one shape, or traced symbols."""
         if self._code is None:
-            return states[self.text]
-        known = {name: states[name] for name in self.states}
+            return values[self.text]
+        known = {name: values[name] for name in (*self.states, *self.parameters)}
         return eval(self._code, {"__builtins__": {}, **FUNCTIONS, **known})
+
+
+def names_in(text: str) -> set[str]:
+    """Names in the text of an expression; of a name alone, whatever it looks like, itself."""
+    try:
+        tree = ast.parse(text.strip(), mode="eval")
+    except SyntaxError:
+        return {text}
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    return (used - set(FUNCTIONS)) or {text}
 
 
 def _names(node: ast.expr, states: Sequence[str], place: str) -> list[str]:
@@ -105,7 +121,7 @@ def _names(node: ast.expr, states: Sequence[str], place: str) -> list[str]:
             if name in states:
                 return [name]
             remedy = nearest(name, states)
-            raise InputError(Mistake(place, f"{name!r} is not a state of the model", remedy))
+            raise InputError(Mistake(place, f"{name!r} is not a state or parameter of the model", remedy))
         case ast.Constant(value=value) if isinstance(value, int | float) and not isinstance(value, bool):
             if not abs(value) < 1e300:
                 raise ValueError("a number is too large")

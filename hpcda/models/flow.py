@@ -25,10 +25,12 @@ import numpy.typing as npt
 from scipy.integrate import DOP853
 
 from hpcda.models.graph import Graph
-from hpcda.models.kernels import Traced, source
 from hpcda.models.model import Model
-from hpcda.models.scalar import scalar_library
 from hpcda.models.trace import Symbol, constant_node
+from hpcda.models.traced import Traced
+from hpcda.native.declared import enumeration, number, structures
+from hpcda.native.kernels import source
+from hpcda.native.scalar import scalar_library
 from hpcda.patience import Patience
 
 Array = npt.NDArray[np.float64]
@@ -46,35 +48,12 @@ WIDEST = 400
 IMPLICIT_TOLERANCE = 1e-11
 """The smallest error that implicit steps are asked for: extrapolation adds up rounding errors."""
 _FIRST_COLUMNS = 4
-_ROOM = 18
+_ROOM = number("flow.c", "ROOM")
+_KNOWN = ctypes.CFUNCTYPE(None, ctypes.c_double, ctypes.POINTER(ctypes.c_double))
 
-_INT, _DOUBLE, _LONG, _POINTER = ctypes.c_int, ctypes.c_double, ctypes.c_longlong, ctypes.c_void_p
-_KNOWN = ctypes.CFUNCTYPE(None, _DOUBLE, ctypes.POINTER(_DOUBLE))
-
-
-def _struct(name: str, *groups: tuple[Any, str]) -> type[ctypes.Structure]:
-    fields = [(field, kind) for kind, names in groups for field in names.split()]
-    return type(name, (ctypes.Structure,), {"_fields_": fields})
-
-
-_Flow = _struct(
-    "Flow",
-    (_INT, "D U map"),
-    (_DOUBLE, "tolerance"),
-    (_POINTER, "constant least most a b c e3 e5"),
-    (_INT, "entries"),
-    (_POINTER, "row column"),
-    (_INT, "switches"),
-)
-_Course = _struct("Course", (_INT, "N"), (_POINTER, "t series"), (_KNOWN, "known"), (_POINTER, "path"))
-_Run = _struct(
-    "Run",
-    (_INT, "at within begun rejected implicit target steps stiff slow"),
-    (_DOUBLE, "t h mark advance"),
-    (_LONG, "evaluations all_steps"),
-    (_POINTER, "room more"),
-)
-_REACHED, _PAUSED, _UNBOUND, _STUCK, _FAST, _STIFF = range(6)
+_DECLARED = structures("flow.c")
+_Flow, _Course, _Run = (_DECLARED[name] for name in ("Flow", "Course", "Run"))
+_REACHED, _PAUSED, _UNBOUND, _STUCK, _FAST, _STIFF = enumeration("flow.c", "Ended").values()
 
 
 class End(Enum):
@@ -263,16 +242,14 @@ class Flow:
     @cached_property
     def _explicit(self) -> Any:
         traced = Traced(self._graph, self._values, [], [], [], [])
-        return scalar_library([source(traced, "model")], ["flow.c"])
+        return scalar_library([source(traced, "model")], "flow.c")
 
     @cached_property
     def _implicit(self) -> Any:
         traced = Traced(self._graph, self._values, *self._slopes, [], [])
         branches = Traced(self._graph, self._switches, [], [], [], [])
-        kernels = [source(traced, "model"), source(branches, "switch"), "#define IMPLICIT"]
-        compiled = scalar_library(kernels, ["flow.c", "stiff.c"])
-        compiled.room_of.restype = _LONG
-        return compiled
+        kernels = [source(traced, "model"), source(branches, "switch")]
+        return scalar_library(kernels, "stiff.c")
 
 
 def _pair() -> Iterable[Array]:
@@ -331,7 +308,7 @@ class _Follow:
             N=len(self._t),
             t=self._t.ctypes.data,
             series=None if self._columns is None else self._columns.ctypes.data,
-            known=known,
+            known=ctypes.cast(known, ctypes.c_void_p).value,
             path=None if path is None else path.ctypes.data,
         )
         self._run = _Run(room=self._room.ctypes.data, target=_FIRST_COLUMNS)
@@ -378,7 +355,7 @@ class _Follow:
         while True:
             code = compiled.follow(
                 ctypes.byref(self._sizes), ctypes.byref(self._course), ctypes.byref(run),
-                _POINTER(self._states.ctypes.data), _LONG(budget),
+                self._states.ctypes.data, budget,
             )  # fmt: skip
             if self._error is not None:
                 raise self._error

@@ -5,7 +5,6 @@ NumPy chooses the code of exp, tanh and powers by processor, and its last bits w
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,9 +12,10 @@ import numpy.typing as npt
 
 from hpcda.models.expression import Expression
 from hpcda.models.graph import Graph
-from hpcda.models.kernels import Traced, source
-from hpcda.models.scalar import scalar_library
 from hpcda.models.trace import Symbol, constant_node
+from hpcda.models.traced import Traced
+from hpcda.native.kernels import source
+from hpcda.native.scalar import scalar_library
 
 Array = npt.NDArray[np.float64]
 
@@ -25,8 +25,8 @@ def at_each_time(expressions: Sequence[Expression], names: Sequence[str], states
 
     Args:
         expressions: The L measured quantities.
-        names: Names of the states.
-        states: Shape (N, D).
+        names: Names of the states, and of parameters that the quantities contain.
+        states: Their values, shape (N, D).
 
     Returns:
         Shape (N, L).
@@ -40,9 +40,8 @@ def at_each_time(expressions: Sequence[Expression], names: Sequence[str], states
     graph = Graph()
     symbols = {name: Symbol(graph, graph.input("v", i)) for name, i in place.items()}
     values = [constant_node(graph, one(symbols)) for one in expressions]
-    compiled = scalar_library([source(Traced(graph, values, [], [], [], []), "observe")], ["pointwise.c"])
+    compiled = scalar_library([source(Traced(graph, values, [], [], [], []), "observe")], "pointwise.c")
     x = np.ascontiguousarray(states, dtype=np.float64)
     out = np.empty((len(x), len(expressions)))
-    pointers = [ctypes.c_void_p(array.ctypes.data) for array in (x, out)]
-    compiled.at_each_time(len(x), len(place), len(expressions), *pointers)
+    compiled.at_each_time(len(x), len(place), len(expressions), x.ctypes.data, out.ctypes.data)
     return out

@@ -5,7 +5,7 @@ matrix.
 
 The action is a sum over intervals and data, so a rank's part is the action of a shorter problem: its own
 intervals, and the data and priors of its own times. Neighbours share the time where their stretches meet; all
-share the parameters, which the last rank owns.
+share the parameters, which the last rank owns, those of one window too.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class DistributedSystem:
     def __init__(self, action: Action, comm: Any) -> None:
         problem = action.problem
         self.comm, self.rf, self.size = comm, 0.0, action.size
-        self.block, self.shared = problem.block, problem.offsets[-1]
+        self.block, self.shared = problem.layout.block, problem.layout.tail.start
         part = _Part(problem, action.structure.scheme.span, comm.rank, comm.size)
         self.part = part
         self.local = Action(part.problem, part.priors)
@@ -63,8 +63,8 @@ class DistributedSystem:
         self._rows = part_rows = self.part.places.astype(PETSc.IntType)
         self._indptr = sparsity.indptr.astype(PETSc.IntType)
         self._columns = part_rows[sparsity.indices]
-        width = np.full(own, int(np.diff(sparsity.indptr)[: self.local.problem.offsets[-1]].max()) * 2)
-        shared = self.part.owned >= problem.offsets[-1]
+        width = np.full(own, int(np.diff(sparsity.indptr)[: self.local.problem.layout.tail.start].max()) * 2)
+        shared = self.part.owned >= problem.layout.tail.start
         inside, outside = np.minimum(width, own), np.minimum(width, self.size - own)
         inside[shared], outside[shared] = own, self.size - own
         matrix = PETSc.Mat().createAIJ(((own, self.size), (own, self.size)), comm=petsc)
@@ -144,7 +144,10 @@ class _Part:
                 )
             )
         first, last = (sum(intervals) * r // ranks for r in (rank, rank + 1))
-        windows, places, owned, passed = [], [], [], 0
+        layout, tail = problem.layout, problem.layout.tail
+        constants = np.arange(tail.start, tail.stop)
+        windows, numbers, places, owned, passed = [], [], [], [], 0
+        opened = np.zeros(problem.size, dtype=bool)
         for number, window in enumerate(problem.windows):
             begin, end = (int(np.clip(cut - passed, 0, intervals[number])) for cut in (first, last))
             passed += intervals[number]
@@ -153,12 +156,16 @@ class _Part:
             low, high = begin * span, end * span
             closing = end == intervals[number]
             windows.append(_cut(window, low, high, closing))
-            offset = problem.offsets[number]
-            places.append(offset + np.arange(low * problem.block, (high + 1) * problem.block))
-            owned.append(offset + np.arange(low * problem.block, (high + closing) * problem.block))
-        shared = problem.offsets[-1] + np.arange(problem.shared)
-        self.places = np.concatenate([*places, shared])
-        self.owned = np.concatenate([*owned, shared] if rank == ranks - 1 else owned)
+            numbers.append(number)
+            points = layout.points(number)
+            places.append(points[low : high + 1].ravel())
+            owned.append(points[low : high + closing].ravel())
+            if begin == 0:
+                opened[tail.start + layout.seen(number)[: len(layout.own)]] = True
+        own = [layout.seen(number)[: len(layout.own)] for number in numbers]
+        shared = constants[len(constants) - len(layout.shared) :]
+        self.places = np.concatenate([*places, *(tail.start + seen for seen in own), shared])
+        self.owned = np.concatenate([*owned, constants] if rank == ranks - 1 else owned)
         self.problem = replace(
             problem,
             windows=tuple(windows),
@@ -167,7 +174,10 @@ class _Part:
             initial_prior={},
         )
         indices, means, weights = priors(problem)
-        mine = np.isin(indices, self.owned)
+        counted_here = opened.copy()
+        counted_here[np.concatenate(owned)] = True
+        counted_here[shared] = rank == ranks - 1
+        mine = counted_here[indices]
         self.priors = np.searchsorted(self.places, indices[mine]), means[mine], weights[mine]
 
 

@@ -24,7 +24,7 @@ from hpcda.annealing.reasons import Reason
 from hpcda.annealing.schedule import PATIENCE, Pool, capacity, few, width
 from hpcda.annealing.team import Finished
 from hpcda.annealing.widths import Widths
-from hpcda.models.compile import vector_lanes
+from hpcda.native.compile import vector_lanes
 from hpcda.petsc.options import PREFIX
 from hpcda.petsc.start import PETSc, TaoReason
 from hpcda.words import counted

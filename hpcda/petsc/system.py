@@ -60,7 +60,7 @@ class SerialSystem:
     def __init__(self, action: Action) -> None:
         self.action = action
         self.rf = 0.0
-        self.block, self.shared = action.problem.block, action.problem.offsets[-1]
+        self.block, self.shared = action.problem.layout.block, action.problem.layout.tail.start
         size, sparsity = action.size, action.sparsity
         self._values = np.zeros(len(sparsity.indices))
         indptr, indices = sparsity.indptr.astype(PETSc.IntType), sparsity.indices.astype(PETSc.IntType)

@@ -113,10 +113,10 @@ class Beam:
         substeps = self.scene.forecast.substeps(window, members[:, :16])
         filtered = smoother.filter(window, members, rng, reach, easing, substeps)
         if filtered.times < window.times:
-            found = np.repeat(last[None, : problem.block], window.times - 1, axis=0)
+            found = np.repeat(last[None, : problem.layout.block], window.times - 1, axis=0)
         else:
-            found = filtered.smoothed(last)[:-1, : problem.block]
-        return np.where(np.isfinite(found), found, last[: problem.block])
+            found = filtered.smoothed(last)[:-1, : problem.layout.block]
+        return np.where(np.isfinite(found), found, last[: problem.layout.block])
 
     def _after(self, first: Array, end: int) -> Array:
         """Where the model goes from a point at the end of the stretch, shape (times, D + V)."""
@@ -124,8 +124,8 @@ class Beam:
         members = np.repeat(first[:, None], 8, axis=1)
         substeps = forecast.substeps(window, members)
         run = forecast.run(window, self.end - 1, end - 1, members, substeps)
-        found: Array = run[1:, : self.scene.problem.block, 0]
-        return np.where(np.isfinite(found), found, first[: self.scene.problem.block])
+        found: Array = run[1:, : self.scene.problem.layout.block, 0]
+        return np.where(np.isfinite(found), found, first[: self.scene.problem.layout.block])
 
 
 def lowest(scene: Scene, paths: Sequence[Array], share: float) -> tuple[Array, ...]:
@@ -170,7 +170,7 @@ def consistent(problem: Problem) -> float:
     The states of one time and the parameters take as many degrees of freedom from the data.
     """
     data, priors = problem.measured, problem.prior_terms
-    free = max(data - problem.dimension - problem.shared, 0) + priors
+    free = max(data - problem.dimension - len(problem.seen), 0) + priors
     return 0.5 * free + DEVIATIONS * float(np.sqrt(0.5 * (data + priors)))
 
 

@@ -60,8 +60,8 @@ def natural_scales(problem: Problem, path: Array) -> Array:
     varying = problem.dimension
     first = [q.start[1] - q.start[0] for q in problem.varying]
     block[varying:] = np.maximum(size[varying:], first)
-    shared = np.maximum([p.start[1] - p.start[0] for p in problem.parameters], np.abs(parameters))
-    usual = np.concatenate([np.tile(block, sum(window.times for window in problem.windows)), shared])
+    constants = np.maximum([p.start[1] - p.start[0] for p in problem.constants], np.abs(parameters))
+    usual = problem.layout.spread(block, constants)
     usual = WIDE * np.where(usual > 0, usual, scales(problem))
     lower, upper = problem.bounds
     natural = np.minimum(usual, (upper - lower) / np.sqrt(12.0))
@@ -115,10 +115,10 @@ class Curvature:
         matrix = blocks_of(problem, in_units(csr, scale, held)).reversed()
         chains, schur, lifts = matrix.lifted(LEAST)
         order = []
-        for end, chain in zip(problem.offsets[1:], matrix.chains, strict=True):
+        for end, chain in zip(problem.layout.begins[1:], matrix.chains, strict=True):
             ends = end - np.cumsum([0, *(len(block) for block in chain.diagonal)])
             order += [np.arange(low, high) for high, low in zip(ends, ends[1:], strict=False)]
-        order.append(np.arange(problem.offsets[-1], problem.size))
+        order.append(np.arange(problem.size)[problem.layout.tail])
         return cls(chains, schur, lifts, np.concatenate(order), float(np.abs(matrix.corner).max(initial=0.0)))
 
     def factor(self, corner: Array) -> Factor:

@@ -14,7 +14,7 @@ from hpcda.action import Action
 from hpcda.action.rates import Rates
 from hpcda.annealing import Ladder
 from hpcda.annealing.lockstep import MOST_MEMORY, Lockstep, Settings, memory
-from hpcda.models.compile import vector_lanes
+from hpcda.native.compile import vector_lanes
 from hpcda.problem import Array, Problem, Window
 from hpcda.search.local_errors import StepUnknownError, UnboundedFlowError
 from hpcda.search.time_step import LARGEST, StepShift, TimeStep, operations, step_shift

@@ -10,23 +10,22 @@ are.
 from __future__ import annotations
 
 import ctypes
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
 
-from hpcda.action.native import DOUBLE, INT, POINTER, Equations, struct
-from hpcda.models.compile import library, vector_lanes
-from hpcda.models.kernels import prelude
+from hpcda.action.native import Equations
+from hpcda.native.compile import library, vector_lanes
+from hpcda.native.declared import structures
+from hpcda.native.unit import unit
 from hpcda.problem import Array, Problem, Window
 
-SOURCES = ("forecast.c", "smoother.c")
+SOURCE = "smoother.c"
 STABLE = 2.5
 """Step times largest eigenvalue up to which a Runge-Kutta step of fourth order damps what the flow damps."""
 MOST_SUBSTEPS = 64
 
-_Sizes = struct("Sizes", (INT, "D V P L U C map slopes"), (POINTER, "constant"))
-_Grid = struct("Grid", (DOUBLE, "dt t0"), (POINTER, "series"))
+_Sizes, _Grid = (structures("forecast.c")[name] for name in ("Sizes", "Grid"))
 
 
 class Forecast:
@@ -42,7 +41,7 @@ class Forecast:
         problem: The problem.
         equations: Its equations.
         rows: D + V + P, the numbers that a member is made of.
-        library: The compiled code, forecast.c and smoother.c.
+        library: The compiled code, smoother.c and forecast.c.
         sizes: Its structure `Sizes`.
 
     Raises:
@@ -55,15 +54,15 @@ class Forecast:
         self.problem = problem
         equations = equations or Equations(problem)
         self.equations = equations
-        texts = [files("hpcda.search").joinpath(name).read_text() for name in SOURCES]
-        self.library: Any = library("\n".join([prelude(lanes or vector_lanes()), equations.code, *texts]))
-        self.rows = problem.block + problem.shared
+        code = unit(lanes or vector_lanes(), SOURCE, generated=[equations.code])
+        self.library: Any = library(code)
+        self.rows = problem.layout.block + len(problem.seen)
         self._entries = np.array(equations.model.jacobian, dtype=np.int64).reshape(-1, 2)
         self._constant = np.array(list(problem.fixed.values()), dtype=np.float64)
         self.sizes = _Sizes(
             D=problem.dimension,
             V=len(problem.varying),
-            P=problem.shared,
+            P=len(problem.seen),
             L=len(problem.observed),
             U=len(problem.model.stimuli) + len(problem.series),
             C=len(problem.fixed),
@@ -115,22 +114,31 @@ class Forecast:
         """
         if not 0 <= first <= last < window.times:
             raise ValueError(f"from point {first} to {last} of {window.times}")
-        begin = self._checked(members, self.rows)
+        begin = self._checked(members)
         out = np.empty((last - first + 1, *begin.shape))
         out[0] = begin
         grid, _kept = grid_of(window)
         self._call(
             "forecast",
-            ctypes.byref(grid), first, last, substeps, begin.shape[1], POINTER(begin.ctypes.data),
-            POINTER(out[1:].ctypes.data),
+            ctypes.byref(grid), first, last, substeps, begin.shape[1], begin.ctypes.data,
+            out[1:].ctypes.data,
         )  # fmt: skip
         return out
 
-    def observe(self, members: Array) -> Array:
-        """Measured quantities of members, shape (L, members), from their states, the first D rows."""
-        begin = self._checked(members, None)
+    def observe(self, window: Window, n: int, members: Array) -> Array:
+        """Measured quantities of members, shape (L, members), at path point n of a window.
+
+        Args:
+            window: The window.
+            n: The path point.
+            members: Shape (D + V + P, members).
+        """
+        begin = self._checked(members)
         out = np.empty((len(self.problem.observed), begin.shape[1]))
-        self._call("observe", begin.shape[1], POINTER(begin.ctypes.data), POINTER(out.ctypes.data))
+        grid, _kept = grid_of(window)
+        self._call(
+            "observe", ctypes.byref(grid), n, begin.shape[1], begin.ctypes.data, out.ctypes.data
+        )  # fmt: skip
         return out
 
     def substeps(self, window: Window, members: Array) -> int:
@@ -140,12 +148,12 @@ class Forecast:
         """
         if self.problem.model.kind == "map":
             return 1
-        begin = self._checked(members, self.rows)
+        begin = self._checked(members)
         entries = np.empty((len(self._entries), begin.shape[1]))
         grid, _kept = grid_of(window)
         self._call(
             "slopes",
-            ctypes.byref(grid), 0, begin.shape[1], POINTER(begin.ctypes.data), POINTER(entries.ctypes.data),
+            ctypes.byref(grid), 0, begin.shape[1], begin.ctypes.data, entries.ctypes.data,
         )  # fmt: skip
         row, column = self._entries.T
         inner = column < self.problem.dimension
@@ -160,13 +168,9 @@ class Forecast:
         if getattr(self.library, name)(ctypes.byref(self.sizes), *arguments):
             raise MemoryError(name)
 
-    def _checked(self, members: Array, rows: int | None) -> Array:
-        if members.ndim != 2 or (
-            members.shape[0] < self.problem.dimension if rows is None else members.shape[0] != rows
-        ):
-            raise ValueError(
-                f"members of shape {members.shape}, {rows or self.problem.dimension} rows wanted"
-            )
+    def _checked(self, members: Array) -> Array:
+        if members.ndim != 2 or members.shape[0] != self.rows:
+            raise ValueError(f"members of shape {members.shape}, {self.rows} rows wanted")
         return np.ascontiguousarray(members, dtype=np.float64)
 
 

@@ -79,7 +79,9 @@ class LocalErrors:
     def __init__(self, action: Action, rates: Rates, number: int, path: Array) -> None:
         problem, self._scheme = action.problem, action.structure.scheme
         window, span = problem.windows[number], self._scheme.span
-        blocks, self._p = problem.split(path)
+        blocks, constants = problem.split(path)
+        seen = problem.layout.seen(number)
+        self._p = constants[seen]
         block = blocks[number]
         self._rates, self._dt = rates, window.dt
         starts = np.arange(0, window.times - 1, span)
@@ -88,10 +90,8 @@ class LocalErrors:
         self._q = block[:, problem.dimension :].T[:, points]
         self._series = window.series.T[:, points]
         self._t = window.t[starts]
-        first, last = problem.offsets[number], problem.offsets[-1]
-        unknown = np.arange(problem.block)
-        self._places = first + problem.block * points[:, :, None] + unknown
-        self._shared = last + np.arange(problem.shared)
+        self._places = problem.layout.points(number)[points]
+        self._shared = problem.layout.tail.start + seen
         self._sizes = DIFFERENCE * scales(problem)
         self._evaluations = 4.0 * block.size
         size = np.tile(np.abs(block[:, : problem.dimension]).max(axis=0), self._scheme.errors)
@@ -212,7 +212,7 @@ class LocalErrors:
         """`_flow` by steps that follow their error."""
         span, problem, window = self._scheme.span, self._problem, self._window
         parameters = dict(problem.fixed) | {
-            one.name: float(value) for one, value in zip(problem.parameters, p, strict=True)
+            one.name: float(value) for one, value in zip(problem.seen, p, strict=True)
         }
         points = [x, *(np.full_like(x, np.nan) for _ in range(span))]
         # Neighboring intervals may differ in what they share, a parameter at their common point.
@@ -251,7 +251,7 @@ class LocalErrors:
             return
         problem, span, t = self._problem, self._scheme.span, self._window.t
         parameters = dict(problem.fixed) | {
-            one.name: float(value) for one, value in zip(problem.parameters, self._p, strict=True)
+            one.name: float(value) for one, value in zip(problem.seen, self._p, strict=True)
         }
         series = np.hstack([self._window.series, self._path[:, problem.dimension :]])
         ends = []

@@ -41,7 +41,7 @@ class Hops:
         ends = edges.reshape(-1, 2).T
         graph = coo_array((np.ones(ends.shape[1]), (ends[0], ends[1])), shape=(states, states))
         between = shortest_path(graph.tocsr(), directed=False, unweighted=True)
-        near = np.zeros((problem.block + problem.shared, measured))
+        near = np.zeros((problem.layout.block + len(problem.seen), measured))
         together = np.zeros((measured, measured))
         seen: list[list[int]] = [[] for _ in range(measured)]
         for at, state in equations.observed.jacobian:

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from hpcda.action.native import INT, POINTER, struct
+from hpcda.native.declared import number, structures
 from hpcda.problem import Array, Window
 from hpcda.search.forecast import Forecast, grid_of
 from hpcda.search.localisation import Hops
@@ -30,15 +30,8 @@ from hpcda.search.localisation import Hops
 CHUNK = 2_000_000
 """Random numbers that are drawn at once."""
 
-_Ensemble = struct(
-    "Ensemble",
-    (INT, "members substeps"),
-    (
-        POINTER,
-        "data std lower upper centre reach walk near together now analysed predicted cross factor begun "
-        "misfit",
-    ),
-)
+_Ensemble = structures("smoother.c")["Ensemble"]
+_EIGHT = number("smoother.c", "EIGHT")
 
 
 class Smoother:
@@ -55,9 +48,9 @@ class Smoother:
 
     def __init__(self, forecast: Forecast) -> None:
         self.forecast, problem = forecast, forecast.problem
-        forecast.library.smooth.restype = None
         lower, upper = problem.bounds
-        member = [*range(problem.block), *range(problem.offsets[-1], problem.size)]
+        seen = problem.layout.tail.start + problem.layout.seen(0)
+        member = np.concatenate([np.arange(problem.layout.block), seen])
         self.bounds = lower[member], upper[member]
         self.hops = Hops.of(forecast.equations)
 
@@ -93,8 +86,8 @@ class Smoother:
         problem, rows = self.forecast.problem, self.forecast.rows
         count = members.shape[1]
         for one in (members,) if begun is None else (members, begun):
-            if one.shape != (rows, count) or count % 8 or not one.flags.c_contiguous:
-                raise ValueError(f"members of shape {one.shape}, wanted ({rows}, a multiple of 8)")
+            if one.shape != (rows, count) or count % _EIGHT or not one.flags.c_contiguous:
+                raise ValueError(f"members of shape {one.shape}, wanted ({rows}, a multiple of {_EIGHT})")
         moments = {name: np.zeros((window.times, rows)) for name in ("analysed", "predicted")}
         if backward:
             moments |= {name: np.zeros((window.times, rows, rows)) for name in ("cross", "factor")}
@@ -129,7 +122,7 @@ class Smoother:
             walks = rng.standard_normal((end - done if walking else 0, len(walk), count), dtype=np.float32)
             reached = self.forecast.library.filter(
                 ctypes.byref(self.forecast.sizes), ctypes.byref(grid), ctypes.byref(ensemble), done, end,
-                POINTER(noise.ctypes.data), POINTER(walks.ctypes.data),
+                noise.ctypes.data, walks.ctypes.data,
             )  # fmt: skip
             if reached < 0:
                 raise MemoryError("filter")
@@ -158,17 +151,17 @@ class Filtered:
         return self._arrays["analysed"]
 
     def informed(self, members: Array, parameters: Array) -> Array:
-        """Mean of members, shape (D + V + P,), where later windows say what the parameters are.
+        """Mean of members, shape (D + V + P,), where later windows say what shared parameters are.
 
         Args:
             members: Shape (D + V + P, members), their number a multiple of 8.
-            parameters: Shape (P,).
+            parameters: Those that all windows share, the last rows of a member.
         """
         forecast = self._smoother.forecast
         mean, told = np.zeros(len(members)), np.ascontiguousarray(parameters)
         if forecast.library.informed(
-            ctypes.byref(forecast.sizes), members.shape[1], POINTER(members.ctypes.data),
-            POINTER(told.ctypes.data), POINTER(mean.ctypes.data),
+            ctypes.byref(forecast.sizes), len(told), members.shape[1], members.ctypes.data,
+            told.ctypes.data, mean.ctypes.data,
         ):  # fmt: skip
             raise MemoryError("informed")
         return mean
@@ -189,7 +182,7 @@ class Filtered:
             path[self.times - 1] = last
         forecast = self._smoother.forecast
         forecast.library.smooth(
-            ctypes.byref(forecast.sizes), ctypes.byref(self._ensemble), self.times, POINTER(path.ctypes.data)
+            ctypes.byref(forecast.sizes), ctypes.byref(self._ensemble), self.times, path.ctypes.data
         )
         path[self.times :] = path[self.times - 1]
         return path

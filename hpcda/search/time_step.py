@@ -197,17 +197,18 @@ def step_shift(action: Action, path: Array, rf: float) -> StepShift:
     if not (np.isfinite(shift).all() and np.isfinite(squares)):
         raise StepUnknownError("the shift is not finite")
     relative = np.where(held, 0.0, shift / std)
-    blocks, shared = problem.split(relative)
+    blocks, of_constants = problem.split(relative)
     square = np.sum([np.sum(block**2, axis=0) for block in blocks], axis=0)
     times = sum(window.times for window in problem.windows)
     estimates = problem.split(path + shift)[1]
-    names = (*problem.model.state_names, *(q.name for q in problem.varying))
+    labels = [constant.label for constant in problem.layout.constants]
+    rms = np.sqrt(square / times)
     return StepShift(
         action=float(squares - 0.5 * shift @ pull),
         scale=float(np.sqrt(max(problem.measured + problem.prior_terms, 1) / 2.0)),
-        parameters={one.name: float(s) for one, s in zip(problem.parameters, shared, strict=True)},
-        estimates={one.name: float(value) for one, value in zip(problem.parameters, estimates, strict=True)},
-        states={name: float(s) for name, s in zip(names, np.sqrt(square / times), strict=True)},
+        parameters=dict(zip(labels, of_constants.tolist(), strict=True)),
+        estimates=dict(zip(labels, estimates.tolist(), strict=True)),
+        states=dict(zip(problem.layout.names, rms.tolist(), strict=True)),
         path=shift,
         order=action.structure.scheme.order,
         stiff=stiff,
@@ -229,7 +230,7 @@ def _factored(problem: Problem, csr: Csr, scale: Array, held: Mask) -> tuple[Cur
     chain, rest = found.lifted(DIRECTIONS)
     shared = np.zeros((problem.size, 0 if lift is None else lift.directions.shape[1]))
     if lift is not None:
-        shared[problem.offsets[-1] :] = lift.directions
+        shared[problem.layout.tail] = lift.directions
     flat = np.hstack([shared, chain])
     _, moves = moved(found.solve(factor, flat), flat)
     saddle = falls(csr, scale, np.where(held[:, None], 0.0, moves))
@@ -240,7 +241,7 @@ def _factored(problem: Problem, csr: Csr, scale: Array, held: Mask) -> tuple[Cur
 
 def operations(problem: Problem) -> float:
     """Operations of a factorization of the Hessian, to within a small factor."""
-    return problem.size * float(problem.block + problem.shared) ** 2
+    return problem.size * float(problem.layout.block + len(problem.constants)) ** 2
 
 
 def refuse_large(problem: Problem) -> None:

@@ -93,8 +93,8 @@ def pointwise(
                 states[:, state] = values
             varying = [rng.uniform(*q.start, size=window.times) for q in problem.varying]
             blocks.append(np.column_stack([states, *varying]))
-        parameters = np.array([rng.uniform(*p.start) for p in problem.parameters])
-        return problem.join(blocks, parameters)
+        constants = np.array([rng.uniform(*p.start) for p in problem.constants])
+        return problem.join(blocks, constants)
 
     return path
 

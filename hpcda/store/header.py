@@ -182,13 +182,17 @@ def _axes(axes: h5py.Group, layout: Layout) -> None:
     state.attrs["model_error_weight"] = np.asarray(problem.model_error_weight, dtype="f8")
     parameter = _names(axes, "parameter", parameter_names(problem))
     observed = _names(axes, "observed", list(problem.observed))
+    if problem.noise:
+        observed.attrs["loss"] = [
+            problem.noise[name].loss if name in problem.noise else "gaussian" for name in problem.observed
+        ]
     _names(axes, "expression", list(problem.observed.values()))
     series = _names(axes, "series", series_names(problem))
     stimuli = {s.name: s.unit for s in model.stimuli}
-    if problem.parameters:
-        parameter.attrs["unit"] = [units.get(p.name, "1") for p in problem.parameters]
-        parameter.attrs["bounds"] = np.asarray([p.bounds for p in problem.parameters], dtype="f8")
-        parameter.attrs["start"] = np.asarray([p.start for p in problem.parameters], dtype="f8")
+    if problem.constants:
+        parameter.attrs["unit"] = [units.get(p.name, "1") for p in problem.constants]
+        parameter.attrs["bounds"] = np.asarray([p.bounds for p in problem.constants], dtype="f8")
+        parameter.attrs["start"] = np.asarray([p.start for p in problem.constants], dtype="f8")
     if len(series):
         series.attrs["unit"] = [stimuli.get(name, units.get(name, "1")) for name in series_names(problem)]
     for scale, name in (
@@ -200,7 +204,9 @@ def _axes(axes: h5py.Group, layout: Layout) -> None:
     axes["rf"].attrs["unit"] = "1"
     for name in ("beta", "rf"):
         axes[name].dims[0].attach_scale(axes["rung"])
-    observed.attrs["meaning"] = "measured quantities; /axes/expression gives them in terms of the states"
+    observed.attrs["meaning"] = (
+        "measured quantities; /axes/expression gives them in terms of states and parameters"
+    )
 
 
 def _series(group: h5py.Group, parts: Sequence[Any], names: Sequence[str], axes: h5py.Group) -> None:

@@ -40,6 +40,7 @@ class Header:
     parameter_start: Array
     observed: tuple[str, ...]
     expression: tuple[str, ...]
+    noise: tuple[str, ...]
     series: tuple[str, ...]
     ways: tuple[str, ...]
     rf: Array
@@ -116,6 +117,7 @@ def read_header(file: h5py.File) -> Header:
         parameter_start=pairs("start"),
         observed=names(axes["observed"]),
         expression=names(axes["expression"]),
+        noise=tuple(str(name) for name in axes["observed"].attrs.get("loss", ())),
         series=names(axes["series"]),
         ways=_ways(file),
         rf=axes["rf"][:],

@@ -34,10 +34,10 @@ class KeptPaths:
         }
         self._lowest: list[tuple[int, float, int, int]] = []
         self._count = 0
-        self._cut = problem.offsets[-1]
-        points = (self._cut // problem.block, problem.block)
+        self._cut = problem.layout.tail.start
+        points = (self._cut // problem.layout.block, problem.layout.block)
         self._states = Column(group, "states", "f8", points, np.nan, 1, room)
-        self._parameters = Column(group, "parameters", "f8", (problem.shared,), np.nan, ROWS, room)
+        self._parameters = Column(group, "parameters", "f8", (len(problem.constants),), np.nan, ROWS, room)
         self._start = Column(group, "start", "i8", (), -1, ROWS, room)
         self._rung = Column(group, "rung", "i4", (), -1, ROWS, room)
         self._check = Column(group, "check", "u4", (), 0, ROWS, room)

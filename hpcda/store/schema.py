@@ -214,6 +214,10 @@ class Layout:
             sorted(problem.fixed.items()), problem.series, self.equations,
             [(file.name, file.sha256) for file in self.extensions],
         ]  # fmt: skip
+        if problem.noise:
+            words.append(
+                [(name, n.loss, sorted(n.options.items()), n.scale) for name, n in problem.noise.items()]
+            )
         digest.update(repr(words).encode())
         for window in problem.windows:
             for array in (window.t, window.data, window.noise_std, window.series):
@@ -248,12 +252,12 @@ def best_of(keep_paths: str) -> int | None:
 
 def unknown_names(problem: Problem) -> tuple[str, ...]:
     """Names of the D + V unknowns of one time: the states, then the parameters that belong to one time."""
-    return (*problem.model.state_names, *(q.name for q in problem.varying))
+    return problem.layout.names
 
 
 def parameter_names(problem: Problem) -> tuple[str, ...]:
     """Names of the P estimated parameters that all times share."""
-    return tuple(parameter.name for parameter in problem.parameters)
+    return tuple(constant.label for constant in problem.layout.constants)
 
 
 def series_names(problem: Problem) -> tuple[str, ...]:

@@ -41,7 +41,7 @@ class Starts:
             name: Column(group, name, dtype, (rungs,), fill.get(name, np.nan), ROWS, room)
             for name, (dtype, _, _) in PER_RUNG.items()
         }
-        self._shared = layout.problem.shared
+        self._shared = len(layout.problem.constants)
         self._parameters = Column(group, "parameters", "f8", (rungs, self._shared), np.nan, ROWS, room)
         self._check = Column(group, "check", "u4", (rungs,), 0, ROWS, room)
         columns = (*self._single.values(), *self._numbers.values(), self._parameters, self._check)

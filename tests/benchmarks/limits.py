@@ -23,8 +23,8 @@ from hpcda.annealing import Ladder
 from hpcda.annealing.lockstep import Lockstep, memory
 from hpcda.build import build_problem
 from hpcda.job import load_job
-from hpcda.models.compile import library, vector_lanes
-from hpcda.models.kernels import prelude
+from hpcda.native.compile import library, vector_lanes
+from hpcda.native.unit import unit
 from hpcda.search import WAYS, Scene, begin
 
 TIMES, BORDER, REPEATS = 161, 1, 7
@@ -59,8 +59,7 @@ def product_rate() -> float:
 def cholesky_rate(size: int) -> float:
     """Gflop/s of the blocks' elimination."""
     lanes = vector_lanes()
-    front = Path(__file__).parents[2].joinpath("hpcda/linalg/front.c").read_text()
-    code = library("\n".join([prelude(lanes), front, DRIVER]))
+    code = library(unit(lanes, "front.c") + DRIVER)
     each = size * (size + 1) // 2 + (size + BORDER) * size
     storage, carried = np.zeros(TIMES * each * lanes), np.zeros(size * size * lanes)
     call = [ctypes.c_void_p(storage.ctypes.data), size, BORDER, TIMES, ctypes.c_void_p(carried.ctypes.data)]

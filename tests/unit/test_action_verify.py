@@ -176,9 +176,9 @@ def test_hessian_is_banded_by_blocks_with_a_border(name, scheme, variant):
     action = Action(problem)
     indptr, indices, _ = action.hessian(path, RF)
     rows = np.repeat(np.arange(action.size), np.diff(indptr))
-    window = np.searchsorted(problem.offsets, np.arange(action.size), side="right") - 1
-    time = (np.arange(action.size) - np.array([*problem.offsets])[window]) // problem.block
-    border = np.arange(action.size) >= problem.offsets[-1]
+    window = np.searchsorted(problem.layout.begins, np.arange(action.size), side="right") - 1
+    time = (np.arange(action.size) - np.array([*problem.layout.begins])[window]) // problem.layout.block
+    border = np.arange(action.size) >= problem.layout.tail.start
     inside = ~border[rows] & ~border[indices]
     assert np.array_equal(window[rows[inside]], window[indices[inside]])
     assert np.abs(time[rows[inside]] - time[indices[inside]]).max() <= SCHEMES[scheme].span

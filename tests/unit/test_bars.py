@@ -57,7 +57,7 @@ def made(equations, parameters, data=DECAY, t=T, states=("x",), bounds=FREE, uni
 
 def settled(problem, parameters, rf, states=None, steps=60):
     """The minimum that Newton's method, held by the bounds, comes to; flat directions stay where they are."""
-    action, n = Action(problem), problem.offsets[-1]
+    action, n = Action(problem), problem.layout.tail.start
     lower, upper = problem.bounds
     blocks = states
     if blocks is None:
@@ -459,7 +459,7 @@ def ended(run_dir, problem, paths, rf):
                 norm = float(np.linalg.norm(gradient))
                 record = RungRecord(
                     parts.total, parts.measurement, parts.model, parts.prior, norm, 5, 0.01, 1,
-                    path[problem.offsets[-1] :],
+                    path[problem.layout.tail.start :],
                 )  # fmt: skip
                 shard.rung(row, rung, record, path)
             shard.finish(row, path)

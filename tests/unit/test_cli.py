@@ -348,7 +348,9 @@ def build():
         ({}, ["No parameter is estimated: only the states are unknown."]),
         (
             {"gain": {"estimate": True, "start": [0.0, 4.0]}},
-            ["Parameter gain is estimated, but the equations of decay do not contain it."],
+            [
+                "Parameter gain is estimated, but neither the equations of decay nor what is measured contain it."
+            ],
         ),
     ],
 )
@@ -368,7 +370,10 @@ def test_what_the_equations_do_not_contain_is_a_note(tmp_path, alone, capsys, es
         "ensemble": {"starts": 1, "way": "uniform"},
     }
     (tmp_path / "job.toml").write_text(to_toml(tables))
-    notes = [*notes, "Stimulus I is given, but the equations of decay do not contain it."]
+    notes = [
+        *notes,
+        "Stimulus I is given, but neither the equations of decay nor what is measured contain it.",
+    ]
     assert cli.main(["check", str(tmp_path / "job.toml")]) == 0
     checked = capsys.readouterr().out
     assert "WRONG" not in checked and "1 uniform start," in checked and "1 state at 31 times" in checked

@@ -15,7 +15,7 @@ from tests.waiting import PATIENCE
 LOAD = """
 import sys
 from hpcda.errors import CompilerError
-from hpcda.models.compile import library
+from hpcda.native.compile import library
 code = sys.argv[1] if len(sys.argv) > 1 else "double twice(double x) { return 2 * x; }"
 try:
     import ctypes

@@ -113,10 +113,10 @@ def test_splice_equals_its_parents_on_both_sides():
     scene, path = scene_of()
     problem = scene.problem
     first, second = parents(problem, path, 2)
-    ends = problem.offsets[-1]
+    ends = problem.layout.tail.start
     for seed in range(300):  # among them two cuts at one time
         new, _ = ESCAPES["splice"].draw(scene, [first, second], generator(seed))
-        a, b, c = (x[:ends].reshape(-1, problem.block) for x in (first, second, new))
+        a, b, c = (x[:ends].reshape(-1, problem.layout.block) for x in (first, second, new))
         inside = (c == b).all(axis=1) & (c != a).any(axis=1)
         assert ((c == a).all(axis=1) | inside).all()
         rows = np.flatnonzero(inside)

@@ -219,7 +219,7 @@ def test_implicit_euler_from_a_file_is_implicit_euler(tmp_path):
 
 @pytest.mark.parametrize(("index", "words"), [("[:-1]", "shape"), (".astype(complex)", "complex")])
 def test_a_way_that_gives_no_path_is_told(tmp_path, index, words):
-    text = extending.WAY.replace("in problem.parameters]))", f"in problem.parameters])){index}")
+    text = extending.WAY.replace("in problem.constants]))", f"in problem.constants])){index}")
     job = load_job(written(tmp_path, mine=text, way="middle"))
     scene = Scene(build_problem(job).problem, Ladder(0.1, 30.0, 4))
     with pytest.raises(InputError, match=f"way 'middle': its path .*{words}"):

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import ctypes
 from functools import cache
-from importlib.resources import files
 
 import numpy as np
 import pytest
 
-from hpcda.models.compile import library
-from hpcda.models.kernels import prelude
+from hpcda.native.compile import library
+from hpcda.native.unit import unit
 from tests.chance import generator
 
 DRIVER = """
@@ -52,7 +51,7 @@ void backward(vd *front, int pivots, int rest, vd *y) {
 
 @cache
 def compiled(lanes):
-    return library(prelude(lanes) + files("hpcda.linalg").joinpath("front.c").read_text() + DRIVER)
+    return library(unit(lanes, "front.c") + DRIVER)
 
 
 class Fronts:

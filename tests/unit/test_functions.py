@@ -8,8 +8,8 @@ from functools import cache
 import numpy as np
 import pytest
 
-from hpcda.models.compile import library
-from hpcda.models.kernels import prelude
+from hpcda.native.compile import library
+from hpcda.native.unit import unit
 from tests.chance import generator
 
 DOMAINS = {
@@ -48,7 +48,7 @@ FUSED = "int fused(void) { volatile double e = 0x1p-30; return FUSED(1 + e, 1 - 
 
 @cache
 def compiled(lanes):
-    return library("\n".join([prelude(lanes), CALLS, POWER, FUSED]))
+    return library("\n".join([unit(lanes), CALLS, POWER, FUSED]))
 
 
 def values(name, x, lanes=4, *power):

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from jets import SMOOTH, Jet, NearKink
 from traced import LANES, Compiled, interpreted, of
 
-from hpcda.models.compile import cache_folder
-from hpcda.models.kernels import PIECE, source
+from hpcda.native.compile import cache_folder
+from hpcda.native.kernels import PIECE, source
 from tests.chance import generator
 
 VARIABLES = 3

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from synthetic_run import make_layout
 
-from hpcda.models.compile import compiler
+from hpcda.native.compile import compiler
 from hpcda.store import Part, RunFile, clear, survey
 from hpcda.store.integrity import inspect
 from hpcda.store.undo import mend, undo_of

@@ -90,7 +90,7 @@ def test_a_tick_is_one_newton_step_with_the_multipliers_of_the_rung_before(name,
     """Fresh paths have multipliers 0; others Rf s r at the rung before, whose Rf is `before` times this."""
     taken, different = 0, 0.0
     for action, minimum in minima(name, scheme, variant):
-        assert action.problem.block > action.problem.dimension or action.problem.shared > 1
+        assert action.problem.layout.block > action.problem.dimension or len(action.problem.constants) > 1
         paths = [path for size in (1e-3, 1e-4) for path in moved(action, minimum, 4, size)]
         ladder = Ladder(RF, 3.0, 1) if before == 0 else Ladder(RF * before, 1 / before, 2)
         lockstep = lockstep_from(action, paths, ladder, ladder.rungs - 1, fresh=before == 0, lanes=8)
@@ -183,7 +183,7 @@ def test_shared_parameters_step_to_the_minimum_of_the_quadratic_model_between_th
     """Every unknown of the paths is free: three parameters are left, in boxes that their step leaves."""
     action, minimum = near_minimum("lorenz63", scheme, "nonlinear and gaps", rf=RF)
     problem, size = action.problem, scales(action.problem)
-    tail = problem.offsets[-1]
+    tail = problem.layout.tail.start
     assert action.size - tail == 3
     rng = generator(8)
     met, released = np.zeros(4, dtype=int), 0

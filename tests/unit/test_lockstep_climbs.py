@@ -14,8 +14,8 @@ from problems import dense, example
 from hpcda.action import Action
 from hpcda.annealing import Ladder, Reason
 from hpcda.annealing.lockstep import Lockstep, Settings, memory
-from hpcda.models.compile import vector_lanes
 from hpcda.models.model import Model, State
+from hpcda.native.compile import vector_lanes
 from hpcda.problem import Problem, Window
 from tests.chance import generator
 

@@ -235,7 +235,7 @@ CASES = [
 def test_model_errors_are_told_for_every_term_of_the_action(name, scheme, variant):
     """Their squares, weighted, are the model part of the window that is told of."""
     problem, path = example(name, scheme, variant)
-    rf, blocks, shared = 1e3, problem.split(path)[0], path[problem.offsets[-1] :]
+    rf, blocks, shared = 1e3, problem.split(path)[0], path[problem.layout.tail.start :]
     found = obedience(problem, path, rf)
     windows = range(len(problem.windows))
     cut = [problem.cut(k, 0, problem.windows[k].times) for k in windows]

@@ -13,8 +13,8 @@ from test_functions import CALLS, DOMAINS, POWER
 
 from hpcda.action import Action
 from hpcda.annealing.lockstep import code_of
-from hpcda.models.compile import FLAGS, compiler
-from hpcda.models.kernels import prelude
+from hpcda.native.compile import FLAGS, compiler
+from hpcda.native.unit import FOLDER, unit
 
 CROSS, EMULATOR = "aarch64-linux-gnu-gcc", "qemu-aarch64"
 NUMBERS = 4096
@@ -58,7 +58,7 @@ def program(lanes):
     ]
     calls += [f'draw(0, 100); of_pow(x, y, {NUMBERS}, {power}); show("pow");' for power in (0.7, 17.0)]
     text = MAIN.format(numbers=NUMBERS, calls="\n  ".join(calls))
-    return "\n".join([prelude(lanes), CALLS, POWER, text])
+    return "\n".join([unit(lanes), CALLS, POWER, text])
 
 
 def output(folder, command, code, run):
@@ -66,7 +66,9 @@ def output(folder, command, code, run):
     flags = [flag for flag in FLAGS if flag not in ("-fPIC", "-shared")]
     source, binary = folder / "program.c", folder / command[0].rsplit("/", 1)[-1]
     source.write_text(code)
-    subprocess.run([*command, *flags, "-static", "-o", str(binary), str(source), "-lm"], check=True)
+    subprocess.run(
+        [*command, *flags, f"-I{FOLDER}", "-static", "-o", str(binary), str(source), "-lm"], check=True
+    )
     return subprocess.run([*run, str(binary)], capture_output=True, text=True, check=True).stdout
 
 
@@ -83,6 +85,6 @@ def test_elementary_functions_of_another_architecture_have_the_same_bits(tmp_pat
 @needs_cross
 @pytest.mark.parametrize("scheme", ["trapezoid", "rk4"])
 def test_the_climb_builds_for_another_architecture(tmp_path, scheme):
-    source = tmp_path / "climb.c"
+    source = tmp_path / "code.c"
     source.write_text(code_of(Action(example("lorenz96", scheme, "states alone")[0]), 2))
-    subprocess.run([CROSS, *FLAGS, "-o", str(tmp_path / "climb.so"), str(source)], check=True)
+    subprocess.run([CROSS, *FLAGS, f"-I{FOLDER}", "-o", str(tmp_path / "climb.so"), str(source)], check=True)

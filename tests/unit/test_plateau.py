@@ -42,7 +42,10 @@ def climbed(problem, ladder):
     lockstep.put(
         0,
         0,
-        problem.join([np.zeros((w.times, problem.block)) for w in problem.windows], np.zeros(problem.shared)),
+        problem.join(
+            [np.zeros((w.times, problem.layout.block)) for w in problem.windows],
+            np.zeros(len(problem.constants)),
+        ),
         0,
         True,
     )

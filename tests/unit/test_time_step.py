@@ -148,7 +148,7 @@ def test_local_errors_are_those_of_the_flow(name, variant, scheme):
     varying = [rng.uniform(*q.start, times) for q in problem.varying]
     block = np.column_stack([states, *varying])
     shared = np.array([rng.uniform(*p.start) for p in problem.parameters])
-    blocks = [np.ones((window.times, problem.block)) for window in problem.windows[:-1]]
+    blocks = [np.ones((window.times, problem.layout.block)) for window in problem.windows[:-1]]
     path = problem.join([*blocks, block], shared)
     found = LocalErrors(action, Rates(action.equations), number, path).values
     wanted = errors_by_scipy(problem, number, block, shared)
@@ -214,25 +214,25 @@ def exact_minimum(problem, rf):
         rows.append(line * np.sqrt(precision))
         values.append(value * np.sqrt(precision))
 
-    for window, offset in zip(problem.windows, problem.offsets, strict=False):
+    for window, offset in zip(problem.windows, problem.layout.begins, strict=False):
         for n in range(window.times):
-            at = offset + n * problem.block
-            pull = at + 2 if problem.varying else problem.offsets[-1]
+            at = offset + n * problem.layout.block
+            pull = at + 2 if problem.varying else problem.layout.tail.start
             if np.isfinite(window.data[n, 0]):
                 row([(at, 1.0)], window.data[n, 0], window.noise_std[n, 0] ** -2)
             if problem.varying:
                 row([(pull, 1.0)], 0.0, 3.0**-2)
             if n + 1 == window.times:
                 continue
-            after = pull + problem.block if problem.varying else pull
+            after = pull + problem.layout.block if problem.varying else pull
             if problem.varying:
                 row([(after, 1.0), (pull, -1.0)], 0.0, 1.0 / (0.5**2 * dt))
             known = first * window.series[n, 0] + second * window.series[n + 1, 0]
             for k in range(2):
-                terms = [(at + problem.block + k, 1.0), (at, -step[k, 0]), (at + 1, -step[k, 1])]
+                terms = [(at + problem.layout.block + k, 1.0), (at, -step[k, 0]), (at + 1, -step[k, 1])]
                 row([*terms, (pull, -first[k]), (after, -second[k])], known[k], rf)
     if problem.parameters:
-        row([(problem.offsets[-1], 1.0)], 0.0, 3.0**-2)
+        row([(problem.layout.tail.start, 1.0)], 0.0, 3.0**-2)
     return lstsq(np.array(rows), np.array(values))[0]
 
 

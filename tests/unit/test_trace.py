@@ -11,9 +11,9 @@ from traced import interpreted, of
 
 from hpcda.errors import InputError
 from hpcda.models.graph import UNARY, Graph
-from hpcda.models.kernels import trace
 from hpcda.models.model import Model, Parameter, State, StateVector
 from hpcda.models.trace import Symbol
+from hpcda.models.traced import trace
 
 MU = np.array([0.7])
 # Where each function is defined; symmetric points around 0 elsewhere.

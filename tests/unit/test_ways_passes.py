@@ -63,7 +63,7 @@ def test_parameters_go_on_from_window_to_window():
     assert len(members) == len(problem.windows) > 1
     lower, upper = passes.scene.smoother.bounds
     for first in members:
-        assert np.array_equal(first[problem.block :], members[0][problem.block :])
+        assert np.array_equal(first[problem.layout.block :], members[0][problem.layout.block :])
         assert (first.T >= lower).all() and (first.T <= upper).all()
 
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hpcda.models.compile import library
-from hpcda.models.kernels import Traced, prelude, source, trace
 from hpcda.models.model import StateVector
+from hpcda.models.traced import Traced, trace
+from hpcda.native.compile import library
+from hpcda.native.kernels import source
+from hpcda.native.unit import unit
 
 LANES = 8
 
@@ -96,7 +98,7 @@ class Compiled:
             f"void run_{name}{call} {{ f_{name}(v, c, s, t, mu, out); }}"
             for name in ("values", "jacobian", "hessian")
         )
-        self._library = library("\n".join([prelude(LANES), source(traced, "f"), wrappers]))
+        self._library = library("\n".join([unit(LANES), source(traced, "f"), wrappers]))
 
     def _run(self, name, entries, v, mu):
         out = np.zeros((max(entries, 1), LANES))

@@ -39,7 +39,7 @@ def metric(scene: Scene, path: Array, rf: float, shift: float = SHIFT) -> Banded
     slopes = residuals.evaluate(path, rf)[1]
     jacobian = csr_array((slopes, residuals.indices, residuals.indptr), shape=(residuals.count, len(path)))
     own = diags_array(shift / scales(scene.problem) ** 2)
-    return Banded.factor(csr_array(jacobian.T @ jacobian + own), scene.problem.shared)
+    return Banded.factor(csr_array(jacobian.T @ jacobian + own), len(scene.problem.constants))
 
 
 def step(
@@ -71,7 +71,7 @@ def _path(scene: Scene, minima: Sequence[Array], rng: np.random.Generator) -> tu
 
 def _memory(problem: Problem) -> float:
     """The Gauss-Newton Hessian, its band, and the band's factor."""
-    return 3.0 * 8.0 * problem.size * (3.0 * problem.block + problem.shared)
+    return 3.0 * 8.0 * problem.size * (3.0 * problem.layout.block + len(problem.constants))
 
 
 ESCAPE = Escape(

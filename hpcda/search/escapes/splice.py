@@ -19,8 +19,8 @@ RUNG = 0.4
 
 def _path(scene: Scene, minima: Sequence[Array], rng: np.random.Generator) -> tuple[Array, int]:
     problem = scene.problem
-    ends = problem.offsets[-1]
-    first, second = (minimum[:ends].reshape(-1, problem.block) for minimum in minima)
+    ends = problem.layout.tail.start
+    first, second = (minimum[:ends].reshape(-1, problem.layout.block) for minimum in minima)
     times = len(first)
     begin, end = (
         sorted(rng.integers(1, times, size=2)) if rng.random() < 0.5 else (rng.integers(1, times), times)

@@ -39,16 +39,20 @@ KNOWN = 0.1
 
 def _path(scene: Scene, rng: np.random.Generator) -> Array:
     problem = scene.problem
+    layout = problem.layout
     blocks: dict[int, Array] = {}
+    constants = np.zeros(len(problem.constants))
     told: list[Array] = []
     weights: list[float] = []
     for number in rng.permutation(len(problem.windows)).tolist():
         known = np.average(told, axis=0, weights=weights) if told else None
         one = _narrowed(problem, known).cut(number, 0, problem.windows[number].times)
-        (blocks[number],), parameters = one.split(_window(scene.of(one), rng))
-        told.append(parameters)
+        (blocks[number],), seen = one.split(_window(scene.of(one), rng))
+        constants[layout.seen(number)] = seen
+        told.append(seen[len(layout.own) :])
         weights.append(1.0 + one.measured)
-    return problem.join([blocks[k] for k in sorted(blocks)], np.average(told, axis=0, weights=weights))
+    constants[len(constants) - len(layout.shared) :] = np.average(told, axis=0, weights=weights)
+    return problem.join([blocks[k] for k in sorted(blocks)], constants)
 
 
 def _window(scene: Scene, rng: np.random.Generator) -> Array:
@@ -73,7 +77,7 @@ def _window(scene: Scene, rng: np.random.Generator) -> Array:
 def _stretch(problem: Problem, span: int, rng: np.random.Generator) -> tuple[int, int]:
     """Its begin and end; both are ends of intervals of the discretization."""
     intervals = (problem.windows[0].times - 1) // span
-    unknown = problem.block + problem.shared
+    unknown = problem.layout.block + len(problem.seen)
     wanted = rng.uniform(*DATA) * unknown / max(problem.measured, 1) * intervals
     length = int(np.clip(np.ceil(max(wanted, LEAST * intervals)), 1, intervals))
     begin = int(rng.integers(0, intervals - length + 1))
@@ -81,11 +85,12 @@ def _stretch(problem: Problem, span: int, rng: np.random.Generator) -> tuple[int
 
 
 def _narrowed(problem: Problem, known: Array | None) -> Problem:
-    """The problem with shared parameters near to what is known of them."""
+    """The problem with the parameters that windows share near to what is known of them."""
     if known is None:
         return problem
-    parameters = []
-    for one, value in zip(problem.parameters, known.tolist(), strict=True):
+    own = len(problem.layout.own)
+    parameters = list(problem.seen[:own])
+    for one, value in zip(problem.seen[own:], known.tolist(), strict=True):
         low, high = one.start
         half = 0.5 * KNOWN * (high - low)
         parameters.append(
@@ -97,7 +102,8 @@ def _narrowed(problem: Problem, known: Array | None) -> Problem:
 def _memory(problem: Problem) -> float:
     """That of the smoother, and factors and records of eight paths in lockstep."""
     times = sum(window.times for window in problem.windows)
-    factors = 64.0 * times * problem.block * (2.0 * problem.block + 2.0 * problem.shared + 40.0)
+    block, seen = problem.layout.block, len(problem.seen)
+    factors = 64.0 * times * block * (2.0 * block + 2.0 * seen + 40.0)
     return SMOOTHER.memory(problem) + factors
 
 

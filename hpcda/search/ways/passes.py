@@ -27,7 +27,7 @@ from hpcda.problem import Array
 from hpcda.search.scene import Scene
 from hpcda.search.smoother import Filtered
 from hpcda.search.way import Way, log_uniform
-from hpcda.search.ways.smoother import backward, first_members, hops_of, memory, reach_of
+from hpcda.search.ways.smoother import backward, first_members, hops_of, memory, reach_of, shared_rows
 
 WORK, MOST = 2.7e8, 400
 """Work of all passes, see `Passes.work`, and their number: beyond either no run begins."""
@@ -98,10 +98,10 @@ class Passes:
 
     def members(self) -> list[Array]:
         """New members at the first point of each window; the parameters of the first are those of all."""
-        windows, block = self.scene.problem.windows, self.scene.problem.block
+        windows, rows = self.scene.problem.windows, shared_rows(self.scene.problem)
         members = [first_members(self.scene, windows[0], self.rng, None)]
         for window in windows[1:]:
-            members.append(first_members(self.scene, window, self.rng, members[0][block:]))
+            members.append(first_members(self.scene, window, self.rng, members[0][rows]))
         return members
 
     def run(self, members: list[Array], easing: float, hops: float | None, last: bool) -> Pass:
@@ -113,7 +113,7 @@ class Passes:
             hops: How far data reach, see `Smoother.filter`.
             last: Whether it can be followed backward.
         """
-        problem, block = self.scene.problem, self.scene.problem.block
+        problem, rows = self.scene.problem, shared_rows(self.scene.problem)
         filtered: list[Filtered] = []
         ends: list[Array] = []
         begun: list[Array] = []
@@ -121,7 +121,7 @@ class Passes:
         for k, window in enumerate(problem.windows):
             now = members[k].copy()
             if ends:
-                now[block:] = ends[-1][block:]
+                now[rows] = ends[-1][rows]
             first = now.copy()
             one = self.scene.smoother.filter(
                 window, now, self.rng, self.reach[k], easing, self.substeps[k], first, last, hops
@@ -149,10 +149,10 @@ class Passes:
 
     def again(self, one: Pass) -> list[Array]:
         """Members for the pass after this one."""
-        block, (lower, upper) = self.scene.problem.block, self.scene.smoother.bounds
+        rows, (lower, upper) = shared_rows(self.scene.problem), self.scene.smoother.bounds
         members = []
         for begun in one.begun:
-            begun[block:] = one.ends[-1][block:]
+            begun[rows] = one.ends[-1][rows]
             mean = begun.mean(axis=1, keepdims=True)
             members.append(np.clip(mean + SPREAD * (begun - mean), lower[:, None], upper[:, None]))
         return members

@@ -30,7 +30,14 @@ LOST = 10.0
 
 
 def first_members(scene: Scene, window: Window, rng: np.random.Generator, shared: Array | None) -> Array:
-    """Members at the first point of a window, before its data, shape (D + V + P, members)."""
+    """Members at the first point of a window, before its data, shape (D + V + P, members).
+
+    Args:
+        scene: The scene.
+        window: The window.
+        rng: Where all that is random comes from.
+        shared: The rows of the parameters that all windows share, where they are drawn already.
+    """
     problem = scene.problem
     count = 8 * -(-max(MEMBERS, MEMBERS_A_ROW * scene.forecast.rows) // 8)
     centre, spread = centre_and_spread(problem, window)
@@ -38,8 +45,8 @@ def first_members(scene: Scene, window: Window, rng: np.random.Generator, shared
         state = problem.model.state_names.index(name)
         centre[state], spread[state] = mean, std
     rows = [centre[:, None] + spread[:, None] * rng.standard_normal((problem.dimension, count))]
-    drawn = problem.varying if shared is not None else (*problem.varying, *problem.parameters)
-    for one in drawn:
+    seen = problem.seen if shared is None else problem.seen[: len(problem.layout.own)]
+    for one in (*problem.varying, *seen):
         row = rng.uniform(*one.start, count) if one.prior is None else rng.normal(*one.prior, count)
         rows.append(np.clip(row, *one.bounds)[None])
     if shared is not None:
@@ -61,7 +68,7 @@ def reach_of(problem: Problem, window: Window) -> tuple[Array, Array]:
 
 def _path(scene: Scene, rng: np.random.Generator) -> Array:
     problem = scene.problem
-    block, shared = problem.block, None
+    shared = None
     filtered, ends = [], []
     easing, hops = log_uniform(rng, EASING), hops_of(scene, rng)
     for window in problem.windows:
@@ -70,7 +77,7 @@ def _path(scene: Scene, rng: np.random.Generator) -> Array:
         substeps = scene.forecast.substeps(window, members[:, :16])
         filtered.append(scene.smoother.filter(window, members, rng, reach, easing, substeps, hops=hops))
         ends.append(members)
-        shared = members[block:]
+        shared = members[shared_rows(problem)]
     return backward(problem, filtered, ends)
 
 
@@ -88,24 +95,30 @@ def backward(problem: Problem, filtered: Sequence[Filtered], ends: Sequence[Arra
         filtered: What the filter left of every window.
         ends: Members at the last point of every window, each of shape (D + V + P, members).
     """
+    layout = problem.layout
     blocks: list[Array] = []
-    parameters = np.zeros(0)
-    windows = problem.windows
-    for one, members, window in zip(filtered[::-1], ends[::-1], windows[::-1], strict=True):
-        last = one.informed(members, parameters) if blocks else None
-        means = one.smoothed(last)
-        parameters = means[0, problem.block :]
+    shared, constants = np.zeros(0), np.zeros(len(problem.constants))
+    for number in reversed(range(len(problem.windows))):
+        one, members, window = filtered[number], ends[number], problem.windows[number]
+        means = one.smoothed(one.informed(members, shared) if blocks else None)
+        constants[layout.seen(number)] = means[0, layout.block :]
+        shared = means[0, shared_rows(problem)]
         centre, reach = reach_of(problem, window)
         states = means[:, : problem.dimension]
         np.clip(states, centre - reach / LOST, centre + reach / LOST, out=states)
-        blocks.insert(0, means[:, : problem.block])
-    return problem.join(blocks, parameters)
+        blocks.insert(0, means[:, : layout.block])
+    return problem.join(blocks, constants)
+
+
+def shared_rows(problem: Problem) -> slice:
+    """The rows of a member that all windows share."""
+    return slice(problem.layout.block + len(problem.layout.own), None)
 
 
 def memory(problem: Problem) -> float:
     """Two covariances for every time are kept for the backward pass."""
     times = sum(window.times for window in problem.windows)
-    return 16.0 * times * (problem.block + problem.shared) ** 2
+    return 16.0 * times * (problem.layout.block + len(problem.seen)) ** 2
 
 
 WAY = Way(

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.resources import files
 from importlib.resources.abc import Traversable
 from unittest import mock
 
 from hpcda.action import Action
 from hpcda.annealing import Ladder
 from hpcda.annealing.lockstep import Lockstep, Settings
+from hpcda.native.unit import FOLDER
 
 Edits = tuple[tuple[str, str, str], ...]
 """(file, a text that it holds once, what stands there instead)."""
@@ -272,7 +272,7 @@ class _Text:
 @contextmanager
 def edited(edits: Edits) -> Iterator[None]:
     """Lockstep made here is compiled from edited text."""
-    with mock.patch("hpcda.action.native.files", lambda package: _Text(files(package), edits)):
+    with mock.patch("hpcda.native.unit.FOLDER", _Text(FOLDER, edits)):
         yield
 
 

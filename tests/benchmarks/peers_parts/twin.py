@@ -97,7 +97,7 @@ def _interval(problem: Problem) -> tuple[dict[str, Any], Array, Any]:
     span = 3 if problem.discretization == "hermite-simpson" else 2
     firsts = np.arange(0, window.times - span + 1, span - 1)
     x = ca.SX.sym("x", dimension, span)
-    free = ca.SX.sym("p", problem.shared)
+    free = ca.SX.sym("p", len(problem.constants))
     values = dict(problem.fixed) | {p.name: free[k] for k, p in enumerate(problem.parameters)}
     p = ca.vertcat(*[values[name] for name in problem.model.parameter_names])
     series = max(window.series.shape[1], 1)
@@ -124,7 +124,7 @@ def _interval(problem: Problem) -> tuple[dict[str, Any], Array, Any]:
         "pattern": triangle.sparsity(),
     }
     points = np.arange(dimension * span)[:, None] + dimension * firsts[None, :]
-    shared = np.arange(problem.offsets[-1], problem.size)[:, None] + 0 * firsts[None, :]
+    shared = np.arange(problem.layout.tail.start, problem.size)[:, None] + 0 * firsts[None, :]
     stimuli = np.array([inputs[n : n + span].ravel() for n in firsts]).T
     return local, np.vstack([points, shared]), ca.DM(stimuli)
 

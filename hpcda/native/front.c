@@ -4,6 +4,8 @@
    Left-looking in panels of 4 columns; the sums of a 4 x 4 tile stay in registers.
    Golub & Van Loan, Matrix Computations, 4th ed., Johns Hopkins 2013, section 4.2. */
 
+#include "lanes.h"
+
 #define FRONT_TINY 1e-14
 #define UNROLL _Pragma("GCC unroll 8")
 

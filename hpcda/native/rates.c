@@ -1,7 +1,9 @@
 /* Rates of the model at many points, W at a time. Included after the kernels model_*. */
 
+#include "lanes.h"
+
 /* v[variables][count], s[U][count], t[count] -> to[D][count]; lanes beyond the last point hold the last. */
-int rates(int D, int variables, int C, int U, const double *constant, int count, const double *v, const double *s,
+ENTRY int rates(int D, int variables, int C, int U, const double *constant, int count, const double *v, const double *s,
           const double *t, double *to) {
   vd *room = aligned_alloc(64, 64 * (size_t)(variables + C + U + 1 + D));
   if (!room) return 1;

@@ -7,11 +7,10 @@ library's fma, which rounds once as well, stands in for it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.resources import files
 from typing import Any
 
-from hpcda.models.compile import library
-from hpcda.models.kernels import prelude
+from hpcda.native.compile import library
+from hpcda.native.unit import unit
 
 _ROUNDS_ONCE = """
 #ifndef __FP_FAST_FMA /* for lanes.h: fma() rounds once everywhere, fast or not */
@@ -20,11 +19,10 @@ _ROUNDS_ONCE = """
 """
 
 
-def scalar_library(kernels: Sequence[str], sources: Sequence[str]) -> Any:
-    """The library of kernels (`hpcda.models.kernels.source`) and of C files beside this module, in order.
+def scalar_library(kernels: Sequence[str], name: str) -> Any:
+    """The library of kernels (`hpcda.native.kernels.source`) and of a C file of this folder.
 
     Raises:
         CompilerError: No C compiler, or no place for compiled code.
     """
-    texts = [files("hpcda.models").joinpath(name).read_text() for name in sources]
-    return library("\n".join([_ROUNDS_ONCE, prelude(1), *kernels, *texts]))
+    return library(_ROUNDS_ONCE + unit(1, name, generated=kernels))

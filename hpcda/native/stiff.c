@@ -2,8 +2,11 @@
    substeps, extrapolated to h = 0; order and step size are those of least work (E. Hairer, G. Wanner, Solving Ordinary
    Differential Equations II, 2nd ed., Springer 1996, section IV.9, and I, section II.9). Where a step comes to another
    branch of equations that jump (np.where, abs, sign, floor) than it began on, the rates of both must agree to within the
-   allowed error: the method never sees the rates at its end, and between jumps extrapolations agree by chance. Included after flow.c, with the kernels
-   model_jacobian and switch_values. */
+   allowed error: the method never sees the rates at its end, and between jumps extrapolations agree by chance.
+   With flow.c, which it includes; needs the kernels model_jacobian and switch_values too. */
+
+#define IMPLICIT
+#include "flow.c"
 
 #define COLUMNS 12
 #define SUBSTEPS(j) ((j) + 2)
@@ -17,7 +20,7 @@ STAGE More more(const Flow *f, const Run *r) {
   return (More){r->more, matrix, table, entry, before, after, rate, (int *)(rate + D)};
 }
 
-long long room_of(const Flow *f) {
+ENTRY long long room_of(const Flow *f) {
   const long long D = f->D;
   return 2 * D * D + (COLUMNS + 2) * D + f->entries + 2 * f->switches;
 }

@@ -2,7 +2,9 @@
    Included after the kernel model_values that the equations were turned into. Every sum has one order, and step sizes
    come from + - * / and sqrt alone, so that the same numbers come out on every processor. */
 
-enum { REACHED, PAUSED, UNBOUND, STUCK, FAST, STIFF };
+#include "lanes.h"
+
+enum Ended { REACHED, PAUSED, UNBOUND, STUCK, FAST, STIFF };
 
 #define WINDOW 1000   /* steps after which the pace is judged */
 #define FEW 20000     /* steps that are taken explicitly even where the flow is stiff */
@@ -172,7 +174,7 @@ STAGE int iterate(const Flow *f, const Course *c, Run *r, double *out, long long
 }
 
 /* Goes on with a run, for about `budget` evaluations: out[n] are the states at time n. How often it pauses changes nothing. */
-int follow(const Flow *f, const Course *c, Run *r, double *out, long long budget) {
+ENTRY int follow(const Flow *f, const Course *c, Run *r, double *out, long long budget) {
   const int D = f->D;
   const Room m = room(f, r);
   const long long until = r->evaluations + budget;

@@ -1,14 +1,11 @@
-"""The data-assimilation problem: windows of data, what is estimated, and (X, p) as one flat vector.
+"""The data-assimilation problem: windows of data, the model, and what is estimated.
 
-A path is laid out time after time, window after window, with the parameters that all times share at its end:
-
-    X = [ x(0), q(0), x(1), q(1), … of window 0, … of window 1, …, p ]
-
-x(n) are the D states, q(n) the parameters that belong to one time, p those that all times and windows share.
+Where each unknown stands in a flat path is said by `hpcda.problem.layout`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -17,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcda.models.model import Model
+from hpcda.problem.layout import Array, Layout
 
-Array = npt.NDArray[np.float64]
 Numbers = npt.NDArray[Any]
 
 
@@ -35,7 +32,8 @@ class Window:
     Attributes:
         t: Times of the path points, shape (N,), in the model's time unit.
         data: Measured values y_l(n), shape (N, L); NaN where nothing is measured.
-        noise_std: Standard deviation of the noise of each value, shape (N, L), in the unit of the data.
+        noise_std: Standard deviation of the noise of each value, shape (N, L), in the unit of the data; for
+            other than Gaussian noise its scale, see `Loss.scaled`.
         series: Known time series at the path points, shape (N, U): the stimuli in the model's order, then the
             fixed parameters that the data give as functions of time, in the order of `Problem.series`.
     """
@@ -88,6 +86,7 @@ class Estimated:
         prior: Mean and standard deviation of a Gaussian prior, or None.
         walk_std: For a parameter of one time: standard deviation of its change per square root of unit time,
             or None where the values of different times are independent.
+        per_window: Whether every window has a value of its own, which holds at all its times.
     """
 
     name: str
@@ -95,6 +94,22 @@ class Estimated:
     bounds: tuple[float, float] = (-np.inf, np.inf)
     prior: tuple[float, float] | None = None
     walk_std: float | None = None
+    per_window: bool = False
+
+
+@dataclass(frozen=True)
+class Noise:
+    """How a measured quantity is noisy, where it is not Gaussian of known width.
+
+    Attributes:
+        loss: Name of its loss, see `hpcda.action.losses`.
+        options: The loss's options by name, all of them.
+        scale: Name of the estimated parameter that is the scale of the noise; None where the data tell it.
+    """
+
+    loss: str
+    options: Mapping[str, float] = field(default_factory=dict)
+    scale: str | None = None
 
 
 @dataclass(frozen=True)
@@ -105,9 +120,12 @@ class Problem:
         model: The model.
         discretization: "trapezoid", "hermite-simpson", "implicit-midpoint", "rk4" or "map".
         windows: The windows of data.
-        observed: Name of each of the L measured quantities -> expression of the states ("x0", "x0**2 + x1").
-        parameters: Estimated parameters that all times and windows share (P of them).
-        varying: Estimated parameters that belong to one time (V of them).
+        observed: Name of each of the L measured quantities -> expression of states and parameters ("x0",
+            "gain * x0**2 + offset").
+        noise: Measured quantity -> its noise, where that is not Gaussian with the standard deviations of the
+            windows.
+        parameters: Estimated parameters that hold at all times, of all windows or of one each.
+        varying: Estimated parameters that belong to one time of one window (V of them).
         fixed: Value of every parameter that is constant and not estimated.
         series: Names of the fixed parameters that are known functions of time.
         state_start: Uniform range in which unmeasured states start, shape (D, 2).
@@ -121,6 +139,7 @@ class Problem:
     discretization: str
     windows: tuple[Window, ...]
     observed: dict[str, str]
+    noise: dict[str, Noise] = field(default_factory=dict)
     parameters: tuple[Estimated, ...] = ()
     varying: tuple[Estimated, ...] = ()
     fixed: dict[str, float] = field(default_factory=dict)
@@ -139,26 +158,32 @@ class Problem:
         """D, the number of states."""
         return self.model.dimension
 
-    @property
-    def block(self) -> int:
-        """D + V, the unknowns of one time."""
-        return self.model.dimension + len(self.varying)
-
-    @property
-    def shared(self) -> int:
-        """P, the parameters that all times share."""
-        return len(self.parameters)
+    @cached_property
+    def layout(self) -> Layout:
+        """Where each unknown stands in a flat path."""
+        return Layout(
+            states=self.model.state_names,
+            varying=tuple(q.name for q in self.varying),
+            own=tuple(p.name for p in self.parameters if p.per_window),
+            shared=tuple(p.name for p in self.parameters if not p.per_window),
+            times=tuple(window.times for window in self.windows),
+        )
 
     @cached_property
-    def offsets(self) -> tuple[int, ...]:
-        """Index in the flat vector at which each window begins, and, last, at which the parameters begin."""
-        ends = np.cumsum([0] + [window.times * self.block for window in self.windows])
-        return tuple(int(end) for end in ends)
+    def seen(self) -> tuple[Estimated, ...]:
+        """The parameters that the model of one window sees at all its times, as `Layout.seen_names`."""
+        return tuple(sorted(self.parameters, key=lambda p: not p.per_window))
+
+    @cached_property
+    def constants(self) -> tuple[Estimated, ...]:
+        """Of every unknown of the path's tail what it is, in the order of `Layout.constants`."""
+        by_name = {p.name: p for p in self.parameters}
+        return tuple(by_name[constant.name] for constant in self.layout.constants)
 
     @property
     def size(self) -> int:
-        """Number of unknowns: block · Σ N + P."""
-        return self.offsets[-1] + self.shared
+        """Number of unknowns."""
+        return self.layout.size
 
     @cached_property
     def measured(self) -> int:
@@ -171,7 +196,7 @@ class Problem:
         return (
             len(self.windows) * self.dimension
             + sum(window.times for window in self.windows) * len(self.varying)
-            + self.shared
+            + len(self.constants)
         )
 
     @cached_property
@@ -182,33 +207,33 @@ class Problem:
         return (
             len(self.windows) * len(self.initial_prior)
             + sum(times * (q.prior is not None) + steps * (q.walk_std is not None) for q in self.varying)
-            + sum(p.prior is not None for p in self.parameters)
+            + sum(p.prior is not None for p in self.constants)
         )
 
     def split(self, path: Array) -> tuple[list[Array], Array]:
-        """View a flat path as arrays of shape (N, D + V), one a window, and the parameters, shape (P,)."""
-        blocks = [
-            path[begin:end].reshape(-1, self.block)
-            for begin, end in zip(self.offsets, self.offsets[1:], strict=False)
-        ]
-        return blocks, path[self.offsets[-1] :]
+        """View a flat path as arrays of shape (N, D + V), one a window, and the constants."""
+        return self.layout.split(path)
 
-    def join(self, blocks: list[Array], parameters: Array) -> Array:
-        """The flat path, shape (size,), of one block array a window and the shared parameters."""
-        return np.concatenate([*(np.ravel(block) for block in blocks), np.ravel(parameters)]).astype(
-            np.float64
-        )
+    def join(self, blocks: list[Array], constants: Array) -> Array:
+        """The flat path, shape (size,), of one block array a window and the constants."""
+        return self.layout.join(blocks, constants)
 
     @cached_property
     def bounds(self) -> tuple[Array, Array]:
         """Lower and upper bound of every unknown, each of shape (size,)."""
-        block = np.vstack(
-            [self.state_bounds.reshape(-1, 2), *(np.reshape(q.bounds, (1, 2)) for q in self.varying)]
-        )
-        shared = np.reshape([p.bounds for p in self.parameters], (-1, 2))
-        tiled = (np.tile(block, (window.times, 1)) for window in self.windows)
-        both = np.vstack([*tiled, shared]).astype(np.float64, copy=False)
+        both = self._spread(self.state_bounds, "bounds")
         return both[:, 0].copy(), both[:, 1].copy()
+
+    @cached_property
+    def starts(self) -> Array:
+        """Range in which every unknown starts, shape (size, 2)."""
+        return self._spread(self.state_start, "start")
+
+    def _spread(self, of_states: Array, name: str) -> Array:
+        """Pairs of every unknown, shape (size, 2), from those of the states and of estimated parameters."""
+        varying = np.reshape([getattr(q, name) for q in self.varying], (-1, 2))
+        tail = np.reshape([getattr(p, name) for p in self.constants], (-1, 2))
+        return self.layout.spread(np.vstack([of_states.reshape(-1, 2), varying]), tail).astype(np.float64)
 
     def cut(self, window: int, begin: int, end: int) -> Problem:
         """The same problem with the times begin ≤ n < end of one window alone.

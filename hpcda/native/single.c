@@ -1,7 +1,9 @@
-/* The action of one path, all Hessian values kept. Included after assemble.c with W = 1. */
+/* The action of one path, all Hessian values kept. W = 1. */
+
+#include "assemble.c"
 
 /* parts: measurement, model (with rf), walks and priors. Adds to gradp and shared; sets the rest. */
-void action(const Tables *T, const Window *w, const vd *path, const vd *p, double rf, int want, double *parts, vd *grad,
+ENTRY void action(const Tables *T, const Window *w, const vd *path, const vd *p, double rf, int want, double *parts, vd *grad,
             vd *gradp, vd *hess, vd *shared, const Work *k, double *misfit, double *slopes) {
   const int intervals = (w->N - 1) / T->m;
   Pass a = {.T = T, .w = w, .k = k, .path = path, .p = p, .rf = v_all(rf), .want = want, .grad = grad, .gradp = gradp};

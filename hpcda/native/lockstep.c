@@ -1,15 +1,19 @@
-/* Newton steps of W paths in lockstep, one a lane. Included after assemble.c and front.c; the driver is climb.c.
+/* Newton steps of W paths in lockstep, one a lane. Included by climb.c, the driver.
 
    The second derivatives are weighted by multipliers lambda that live beside the path: those that the linear model of
    the last step had, Rf s (r + J d), not Rf s r of the new path. Where Rf is large, r grows with the square of a step, and
    Rf r with it; the linear model's does not. At a minimum both are the same (the residuals as unknowns of their own,
    eliminated again: Albersmeyer & Diehl, SIAM J. Optim. 20, 1655 (2010)). */
 
+#include "assemble.c"
+#include "front.c"
+
 typedef struct {                      /* a window with its share of scratch */
   const Tables *T;
   const Window *w;
   const Work *k;
   int first;                          /* index of its first unknown */
+  const int *seen;                    /* [border] which of the constants its model sees; null: all of them */
   vd *fronts, *rates, *lambda;        /* factor; rates and multipliers at the trial */
 } Stretch;
 
@@ -19,7 +23,8 @@ typedef struct {
 } Record;
 
 typedef struct {
-  int windows, size, block, shared, slots, span, entries, edges, rungs, most, capacity;
+  int windows, size, block, shared, border, slots, span, entries, edges, rungs, most, capacity;
+  /* shared: constants, the unknowns at the end of the path that belong to no time; border: those that a window sees */
   const Stretch *stretch;
   const int *slot, *place, *place_last;   /* [entries] slots and where they stand in a front: those of the last point, with
                                          their places there; all others; the edges, where in the rows of the next point */
@@ -31,7 +36,8 @@ typedef struct {
   const double *prior_mean, *prior_weight;        /* [shared] */
   double curvature, tolerance, decrement, loose, barrier, longest, cap;   /* cap: action above which a start ends */
   vd *x, *trial, *grad, *step, *open, *hold;      /* [size]; hold: bound that a step was found to cross, -1 or 1 */
-  vd *ring, *triangle, *corner, *dense, *scratch, *coupling;   /* slots of 3 intervals; shared parameters; fronts in passing */
+  vd *ring, *triangle, *corner, *dense, *scratch, *coupling;   /* slots of 3 intervals; constants; fronts in passing */
+  vd *near;                           /* of the constants that a window sees, where these are not all: see `Near` */
   int *start, *state, *rung, *until, *iterations, *factorizations, *holds, *still;   /* [W]; until: rung before which it ends */
   double *value, *shift, *low, *high, *weight, *before, *length, *slope, *norm;           /* [W] */
   double *taken, *crossed, *closed, *radius, *bend, *wait, *pause;                        /* [W] */
@@ -82,9 +88,39 @@ static inline vd way(const Batch *B, int i, vd held) {
 
 typedef struct { vd rf, shift, weight; vl anew; vd before, bend; int barrier; } Tick;   /* weight: of the barrier */
 
-static Pass pass_of(const Batch *B, const Stretch *s, const vd *x, const Tick *tick, int want) {
-  Pass a = {.T = s->T, .w = s->w, .k = s->k, .path = x + s->first, .p = x + B->size - B->shared, .rf = tick->rf};
-  a.grad = B->grad + s->first, a.gradp = B->grad + B->size - B->shared, a.shared = B->triangle;
+/* What a window has to do with constants: values, gradient, triangle of the Hessian; what its elimination leaves of their
+   matrix and right-hand side. */
+typedef struct { vd *values, *grad, *triangle, *corner, *step; } Near;
+
+/* Those of all constants, or room for those that the window sees, with nothing in it but values from x. */
+static Near near_of(const Batch *B, const Stretch *s, const vd *x) {
+  const int P = B->border, tail = B->size - B->shared;
+  if (!s->seen) return (Near){(vd *)x + tail, B->grad + tail, B->triangle, B->corner, B->step + tail};
+  const Near n = {B->near, B->near + P, B->near + 2 * P, B->near + 2 * P + P * (P + 1) / 2,
+                  B->near + 2 * P + P * (P + 1) / 2 + P * P};
+  memset(B->near, 0, sizeof(vd) * (3 * P + P * (P + 1) / 2 + P * P));
+  for (int k = 0; k < P; k++) n.values[k] = x[tail + s->seen[k]];
+  return n;
+}
+
+/* Add what a window says of the constants that it sees to what all windows say. */
+static void give_back(const Batch *B, const Stretch *s, const Near *n) {
+  const int P = B->border, all = B->shared, tail = B->size - all;
+  if (!s->seen) return;
+  for (int r = 0; r < P; r++) {
+    const int row = s->seen[r];
+    B->grad[tail + row] += n->grad[r];
+    B->step[tail + row] += n->step[r];
+    for (int c = 0; c <= r; c++) {
+      B->triangle[row * (row + 1) / 2 + s->seen[c]] += n->triangle[r * (r + 1) / 2 + c];
+      B->corner[row * all + s->seen[c]] += n->corner[r * P + c];
+    }
+  }
+}
+
+static Pass pass_of(const Batch *B, const Stretch *s, const Near *near, const vd *x, const Tick *tick, int want) {
+  Pass a = {.T = s->T, .w = s->w, .k = s->k, .path = x + s->first, .p = near->values, .rf = tick->rf};
+  a.grad = B->grad + s->first, a.gradp = near->grad, a.shared = near->triangle;
   a.want = want, a.lifted = 1, a.anew = tick->anew, a.some_anew = any(tick->anew), a.rf_before = tick->before, a.bend = tick->bend;
   return a;
 }
@@ -131,11 +167,11 @@ STAGE void settle(const Batch *B, int from, int end, const Tick *tick) {
 
 static inline size_t front_size(const Batch *B) {
   const size_t pivots = B->span * B->block;
-  return pivots * (pivots + 1) / 2 + B->shared * pivots + B->edges;
+  return pivots * (pivots + 1) / 2 + B->border * pivots + B->edges;
 }
 
-/* A front, the unknowns of an interval, or of the last point alone: pivots, those of the next point, the border of shared
-   parameters, and the right-hand side. */
+/* A front, the unknowns of an interval, or of the last point alone: pivots, those of the next point, the border of
+   constants, and the right-hand side. */
 typedef struct {
   int last, pivots, next, border, first;   /* first: index of its first unknown */
   vd *values, *edges;
@@ -148,22 +184,21 @@ static Front front_of(const Batch *B, const Stretch *s, int i, vd **row) {
   f.border = f.pivots + f.next;
   for (int r = 0; r < pivots; at += ++r) row[r] = at;
   for (int r = 0; r < f.next; r++) row[pivots + r] = B->scratch + (size_t)r * pivots;
-  for (int r = 0; r < B->shared; r++, at += pivots) row[f.border + r] = at;
-  row[f.border + B->shared] = B->step + f.first;
+  for (int r = 0; r < B->border; r++, at += pivots) row[f.border + r] = at;
+  row[f.border + B->border] = B->step + f.first;
   f.edges = at;
   return f;
 }
 
 /* Take unknown j of a front out of the system: it moves by what its right-hand side says. */
-static void close_unknown(const Batch *B, vd *const *row, int j, int pivots, int next, int first) {
+static void close_unknown(const Batch *B, vd *const *row, int j, int pivots, int next, int first, vd *tail) {
   const vd open = B->open[first + j], place = v_if(open == 0, B->step[first + j], v_all(0));
-  vd *tail = B->step + B->size - B->shared;
   for (int k = 0; k < (j < pivots ? j : pivots); k++) {
     B->step[first + k] -= B->open[first + k] * row[j][k] * place;
     row[j][k] *= open;
   }
   if (j >= pivots) return;
-  for (int k = j + 1; k < pivots + next + B->shared; k++) {
+  for (int k = j + 1; k < pivots + next + B->border; k++) {
     if (k < pivots + next)
       B->step[first + k] -= B->open[first + k] * row[k][j] * place;
     else
@@ -175,8 +210,8 @@ static void close_unknown(const Batch *B, vd *const *row, int j, int pivots, int
 
 /* Eliminate interval i of a window (the last point alone where i is the number of intervals). What it leaves is put into
    the next front. The right-hand side is a row of the front: it is solved as the front is factorized. */
-STAGE void eliminate(const Batch *B, const Stretch *s, int i, const Tick *tick, vl *bad) {
-  const int b = B->block, P = B->shared, all = B->span * b + b + P + 1;
+STAGE void eliminate(const Batch *B, const Stretch *s, const Near *near, int i, const Tick *tick, vl *bad) {
+  const int b = B->block, P = B->border, all = B->span * b + b + P + 1;
   vd *row[all], *from[all], *after[all], *slots = B->ring + (size_t)(i % 3) * B->slots, *coupling = B->coupling;
   const Front f = front_of(B, s, i, row);
   const int pivots = f.pivots, inner = f.last ? B->entries_last : B->entries - B->edges;
@@ -190,7 +225,7 @@ STAGE void eliminate(const Batch *B, const Stretch *s, int i, const Tick *tick, 
   for (int j = 0; j < f.border; j++) shut *= B->open[f.first + j];
   if (any(shut == 0))
     for (int j = 0; j < f.border; j++)
-      if (any(B->open[f.first + j] == 0)) close_unknown(B, from, j, pivots, f.next, f.first);
+      if (any(B->open[f.first + j] == 0)) close_unknown(B, from, j, pivots, f.next, f.first, near->step);
   for (int k = inner; !f.last && k < B->entries; k++) f.edges[k - inner] = coupling[place[k]];
   for (int j = 0; j < pivots; j++) row[j][j] += B->open[f.first + j] * added(B, f.first + j, tick);
   front_factor(row, from, pivots, f.next + P + 1, bad);
@@ -201,19 +236,19 @@ STAGE void eliminate(const Batch *B, const Stretch *s, int i, const Tick *tick, 
     front_schur(row + pivots, b, row + pivots, b, pivots, 0, after);
     front_schur(row + f.border, P + 1, row + pivots, b, pivots, 1, after + g.border);
   }
-  vd *corner[P + 1], *tail = B->step + B->size - P;
-  for (int r = 0; r < P; r++) corner[r] = B->corner + r * P;
+  vd *corner[P + 1], *tail = near->step;
+  for (int r = 0; r < P; r++) corner[r] = near->corner + r * P;
   front_schur(row + f.border, P, row + f.border, P, pivots, 1, corner);
   if (P) front_schur(row + f.border + P, 1, row + f.border, P, pivots, 1, &tail);
 }
 
-/* Steps of the unknowns of interval i, those after it and the parameters known. */
-STAGE void substitute(const Batch *B, const Stretch *s, int i) {
-  const int b = B->block, P = B->shared, all = B->span * b + b + P + 1;
+/* Steps of the unknowns of interval i, those after it and of the constants known. */
+STAGE void substitute(const Batch *B, const Stretch *s, const vd *constants, int i) {
+  const int b = B->block, P = B->border, all = B->span * b + b + P + 1;
   vd *row[all], meet[all];
   const Front f = front_of(B, s, i, row);
   vd *y = B->step + f.first;
-  front_meet(row + f.border, P, f.pivots, y, B->step + B->size - P);
+  front_meet(row + f.border, P, f.pivots, y, constants);
   if (!f.last) {
     memset(meet, 0, sizeof(vd) * f.pivots);
     for (int e = 0; e < B->edges; e++) meet[B->edge_column[e]] += f.edges[e] * y[f.pivots + B->edge_row[e]];
@@ -223,7 +258,7 @@ STAGE void substitute(const Batch *B, const Stretch *s, int i) {
   front_upper(row, f.pivots, y);
 }
 
-/* Step of the shared parameters: minimum of the quadratic model, all other unknowns eliminated, between the bounds.
+/* Step of the constants: minimum of the quadratic model, all other unknowns eliminated, between the bounds.
    Primal-dual active set: Hintermueller, Ito, Kunisch, SIAM J. Optim. 13, 865 (2003). Returns the work of the bounds. */
 STAGE vd shared_step(const Batch *B, const Tick *tick, vl *bad) {
   const int P = B->shared, tail = B->size - P;
@@ -298,7 +333,8 @@ STAGE Terms newton(const Batch *B, const Tick *tick, vl *bad) {
   for (int n = 0; n < B->windows; n++) {
     const Stretch *s = B->stretch + n;
     const int intervals = (s->w->N - 1) / m;
-    Pass a = pass_of(B, s, B->x, tick, 2);
+    const Near near = near_of(B, s, B->x);
+    Pass a = pass_of(B, s, &near, B->x, tick, 2);
     begin(&a);
     memset(B->ring, 0, sizeof(vd) * B->slots);
     for (int i = 0; i <= intervals; i++) {
@@ -312,15 +348,18 @@ STAGE Terms newton(const Batch *B, const Tick *tick, vl *bad) {
         finish(&a);
       }
       settle(B, s->first + (i ? ((i - 1) * m + 1) * b : 0), s->first + (i * m + 1) * b, tick);
-      if (i > 0) eliminate(B, s, i - 1, tick, bad);
+      if (i > 0) eliminate(B, s, &near, i - 1, tick, bad);
     }
-    eliminate(B, s, intervals, tick, bad);
+    eliminate(B, s, &near, intervals, tick, bad);
+    give_back(B, s, &near);
     sum.measurement += a.measurement, sum.model += a.model, sum.prior += a.walk + a.prior;
   }
   sum.prior += shared_priors(B, B->x, 2);
   if (P) sum.work = shared_step(B, tick, bad);
-  for (int n = 0; n < B->windows; n++)
-    for (int i = (B->stretch[n].w->N - 1) / m; i >= 0; i--) substitute(B, B->stretch + n, i);
+  for (int n = 0; n < B->windows; n++) {
+    const Near near = near_of(B, B->stretch + n, B->step);
+    for (int i = (B->stretch[n].w->N - 1) / m; i >= 0; i--) substitute(B, B->stretch + n, near.values, i);
+  }
   if (tick->barrier) sum.barrier = fence(B, B->x, tick->weight);
   return sum;
 }
@@ -330,10 +369,12 @@ STAGE void slope_at(const Batch *B, const Tick *tick) {
   memset(B->grad, 0, sizeof(vd) * B->size);
   for (int n = 0; n < B->windows; n++) {
     const Stretch *s = B->stretch + n;
-    Pass a = pass_of(B, s, B->x, tick, 1);
+    const Near near = near_of(B, s, B->x);
+    Pass a = pass_of(B, s, &near, B->x, tick, 1);
     begin(&a);
     for (int i = 0; i < (s->w->N - 1) / B->span; i++) advance(&a, i, s->k->rates);
     finish(&a);
+    give_back(B, s, &near);
   }
   shared_priors(B, B->x, 1);
 }
@@ -350,7 +391,10 @@ static void tangent(const Batch *B, const Stretch *s, int i, int q, vd *dz, vd *
     for (int j = 0; j <= T->m; j++)
       if ((k < D ? mix : aux)[j] != 0) dz[k] = v_fma(v_all((k < D ? mix : aux)[j]), to[j * b + k] - x[j * b + k], dz[k]);
   }
-  for (int k = 0; k < T->P; k++) dz[b + k] = B->trial[tail + k] - B->x[tail + k];
+  for (int k = 0; k < T->P; k++) {
+    const int at = tail + (s->seen ? s->seen[k] : k);
+    dz[b + k] = B->trial[at] - B->x[at];
+  }
   for (int r = 0; r < q; r++) {
     const double inner = T->inner[q * T->Q + r] * s->w->dt;
     if (inner != 0)
@@ -374,7 +418,8 @@ STAGE Terms probe(const Batch *B, const Tick *tick) {
     const Tables *T = s->T;
     const int D = T->D, rows = T->K * D, shared = T->nodal;
     vd moved[2][T->Q * D], linear[T->Q * D], r[rows], z[T->D + T->V + T->P];
-    Pass a = pass_of(B, s, B->trial, tick, 0);
+    const Near near = near_of(B, s, B->trial);
+    Pass a = pass_of(B, s, &near, B->trial, tick, 0);
     begin(&a);
     for (int i = 0; i < (s->w->N - 1) / T->m; i++) {
       vd *here = moved[i % 2], *earlier = moved[(i + 1) % 2], *lambda = s->lambda + (size_t)i * rows;

@@ -1,7 +1,8 @@
-/* The ensemble Kalman filter and what its backward pass needs. Included after forecast.c.
+/* The ensemble Kalman filter and what its backward pass needs.
    Arrays [rows][G] of vectors hold members, G = members / W; K = D + V + P rows are a member. Sums over members are made
    in EIGHT strands, member m in strand m mod EIGHT, whatever W is. */
 
+#include "forecast.c"
 #include <stdint.h>
 
 typedef struct {
@@ -163,7 +164,7 @@ STAGE void confine(vd *a, int rows, int G, const double *lower, const double *up
 /* Points `begin` to `end` - 1 of a window. `noise` holds [members] random bits for every measured value,
    `walks` [V][members] for every step. Returns the number of points done, below `end` where all members were lost, below 0
    where there is no memory. */
-int filter(const Sizes *z, const Grid *g, const Ensemble *e, int begin, int end, const uint64_t *noise,
+ENTRY int filter(const Sizes *z, const Grid *g, const Ensemble *e, int begin, int end, const uint64_t *noise,
            const float *walks) {
   const int D = z->D, V = z->V, K = D + V + z->P, L = z->L, M = e->members, G = M / W;
   const double scale = 1.0 / (M - 1);
@@ -208,8 +209,9 @@ int filter(const Sizes *z, const Grid *g, const Ensemble *e, int begin, int end,
     for (int l = 0; l < L; l++)
       if (isfinite(e->data[(size_t)n * L + l])) known[seen++] = l;
     if (seen) {
+      inputs(z, g, n, 0, s, t);
       for (int m = 0; m < G; m++) {
-        for (int i = 0; i < D; i++) v[i] = now[(size_t)i * G + m];
+        for (int i = 0; i < K; i++) v[i] = now[(size_t)i * G + m];
         observe_values(v, c, s, t, 0, t + 1);
         for (int l = 0; l < seen; l++) h[(size_t)l * G + m] = t[1 + known[l]];
       }
@@ -271,7 +273,7 @@ done:
 }
 
 /* Rauch-Tung-Striebel means of `times` points, from the last one's, which stands in path[times - 1]; [times][K]. */
-void smooth(const Sizes *z, const Ensemble *e, int times, double *path) {
+ENTRY void smooth(const Sizes *z, const Ensemble *e, int times, double *path) {
   const int K = z->D + z->V + z->P;
   double *y = malloc(sizeof(double) * K);
   for (int n = times - 1; n > 0; n--) {
@@ -295,9 +297,9 @@ void smooth(const Sizes *z, const Ensemble *e, int times, double *path) {
   free(y);
 }
 
-/* Means of members [K][members] whose last P rows, the parameters, are told: mean + cov(x, p) cov(p, p)^-1 (told - mean). */
-int informed(const Sizes *z, int members, const double *now, const double *told, double *mean) {
-  const int K = z->D + z->V + z->P, P = z->P, first = K - P, G = members / W;
+/* Means of members [K][members] whose last P rows, parameters, are told: mean + cov(x, p) cov(p, p)^-1 (told - mean). */
+ENTRY int informed(const Sizes *z, int P, int members, const double *now, const double *told, double *mean) {
+  const int K = z->D + z->V + z->P, first = K - P, G = members / W;
   vd *off = room((size_t)K * G);
   double *cross = malloc(sizeof(double) * ((size_t)K * P + P * P + P + 1)), *own = cross + K * P, *y = own + P * P;
   if (off && cross) {

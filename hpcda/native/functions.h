@@ -1,9 +1,13 @@
 /* Elementary functions of W numbers at once, from IEEE operations alone: the same bits on every processor with fused
-   multiply-add, at every width. Right to less than three units in the last place. Included after lanes.h.
+   multiply-add, at every width. Right to less than three units in the last place. 
 
    Arguments are reduced as in W. J. Cody, W. Waite, Software Manual for the Elementary Functions, Prentice-Hall 1980;
    log follows P. T. P. Tang, ACM Trans. Math. Softw. 16, 378 (1990), in the form log(1 + f) = f - (f²/2 - s (f²/2 + R)),
    s = f / (2 + f). The polynomials interpolate at Chebyshev's points, to less than 2⁻⁵⁹ of the value. */
+
+#pragma once
+
+#include "lanes.h"
 
 #define WHOLE 0x1.8p52   /* added to a number below 2^51 it leaves the nearest whole one, as the lowest bits */
 #define ONE_BITS 0x3ff0000000000000LL

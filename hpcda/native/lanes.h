@@ -2,15 +2,21 @@
    every processor gives the same bits: the compiler must not contract a * b + c (-ffp-contract=off); where one rounding
    pays, v_fma says so. Processors without fused multiply-add (x86-64-v2) round twice there. */
 
+#pragma once
+
 #include <math.h>
 #include <string.h>
 #include <stdlib.h>
 
+#define ENTRY __attribute__((visibility("default")))   /* called from Python, which reads its declaration */
 #define STAGE static __attribute__((noinline))
 #define INLINE static inline __attribute__((always_inline))
 #define LANES(value) vd r; for (int i = 0; i < W; i++) r[i] = value; return r;
 typedef double vd __attribute__((vector_size(8 * W), aligned(8)));
 typedef long long vl __attribute__((vector_size(8 * W), aligned(8)));
+_Static_assert(W == 1 || W == 2 || W == 4 || W == 8, "lanes");
+_Static_assert(sizeof(int) == 4 && sizeof(long long) == 8 && sizeof(double) == 8, "numbers");
+_Static_assert(sizeof(vd) == 8 * W && sizeof(vl) == sizeof(vd), "a vector is its lanes, one after the other");
 
 INLINE vd v_all(double x) { LANES(x) }
 INLINE vd v_if(vl c, vd a, vd b) { return (vd)((c & (vl)a) | (~c & (vl)b)); }

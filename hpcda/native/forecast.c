@@ -1,6 +1,8 @@
 /* Many members of a model from path point to path point, W at a time, one a lane.
    Included after the kernels model_* and observe_* that the equations were turned into. */
 
+#include "lanes.h"
+
 typedef struct {
   int D, V, P, L, U, C, map, slopes;  /* states, parameters of one time, shared, data, series, constants */
   const double *constant;             /* [C] */
@@ -63,7 +65,7 @@ STAGE vd *begin_members(const Sizes *z, int more, const vd **c) {
 }
 
 /* Members [rows][members] from path point `first` to `last`; `to` is [last - first][rows][members]. */
-int forecast(const Sizes *z, const Grid *g, int first, int last, int substeps, int members, const double *from, double *to) {
+ENTRY int forecast(const Sizes *z, const Grid *g, int first, int last, int substeps, int members, const double *from, double *to) {
   const int rows = z->D + z->V + z->P;
   const vd *c;
   vd *v = begin_members(z, 3 * z->D, &c);
@@ -80,14 +82,15 @@ int forecast(const Sizes *z, const Grid *g, int first, int last, int substeps, i
   return 0;
 }
 
-/* Measured quantities of members [rows][members]: to [L][members]. */
-int observe(const Sizes *z, int members, const double *from, double *to) {
+/* Measured quantities of members [rows][members] at point n: to [L][members]. */
+ENTRY int observe(const Sizes *z, const Grid *g, int n, int members, const double *from, double *to) {
   const vd *c;
   vd *v = begin_members(z, z->L, &c);
   if (!v) return 1;
   vd *s = (vd *)c + z->C, *t = s + z->U;
+  inputs(z, g, n, 0, s, t);
   for (int at = 0; at < members; at += W) {
-    load(from, z->D, members, at, v);
+    load(from, z->D + z->V + z->P, members, at, v);
     observe_values(v, c, s, t, 0, t + 1);
     save(t + 1, z->L, members, at, to);
   }
@@ -96,7 +99,7 @@ int observe(const Sizes *z, int members, const double *from, double *to) {
 }
 
 /* Entries of the model's derivative, at point n: to [slopes][members]. */
-int slopes(const Sizes *z, const Grid *g, int n, int members, const double *from, double *to) {
+ENTRY int slopes(const Sizes *z, const Grid *g, int n, int members, const double *from, double *to) {
   const vd *c;
   vd *v = begin_members(z, z->slopes, &c);
   if (!v) return 1;

@@ -1,5 +1,8 @@
 /* The action of W paths at once, one a lane: value, gradient and upper triangle of the Hessian, interval by interval.
-   Included after the kernels model_* and observe_* that the equations were turned into. Tables: structure.py. */
+   Included by single.c and lockstep.c, after the kernels model_* and observe_* that the equations were turned into.
+   Tables: structure.py. */
+
+#include "lanes.h"
 
 typedef struct {
   int D, V, P, L, U, C;               /* states, parameters of one time, shared parameters, data, series, constants */
@@ -20,6 +23,10 @@ typedef struct {
   const double *spread_weight;        /* by phase (nodal) or stage: where second derivatives go */
   const int *diagonal;                /* [m][b][b] slot of a time's own block, or -1 */
   const int *beside;                  /* [m][V] slot of (q(n), q(n+1)) */
+  const int *seen_products, *seen_second;   /* [m][...] where products and second derivatives of what is measured go */
+  int seen_products_each, widest;     /* of a phase; slopes of all that is measured at a point */
+  int costs;                          /* measured quantities whose data have a loss of their own */
+  const int *cost_row, *cost_slope, *cost_var, *cost_second, *cost_dest, *misfit_slope;   /* see costs.py */
   const int *active;                  /* staged: [na] local columns that the stages depend on */
   const int *active_dest;             /* staged: [na][na] */
   int na, slots;                      /* slots: Hessian values an interval */
@@ -31,7 +38,8 @@ typedef struct {
 typedef struct {
   int N;
   double dt, t0, step;                /* spacing of the rule (1 for a map), first time, spacing of time */
-  const double *data, *precision;     /* [N][L] */
+  const double *data, *precision;     /* [N][L]; precision: 0 where nothing is measured, or by a cost */
+  const double *scale;                /* [N][L] of the noise, for costs */
   const double *series;               /* [N][U] */
   int priors;                         /* Gaussian priors on unknowns of the window, in their order */
   const int *prior;                   /* [priors] index in the window */
@@ -67,11 +75,17 @@ static inline vd *slot(const Pass *a, int dest) {
   return dest < a->T->slots ? a->own + dest : a->next + dest - a->T->slots;
 }
 
+/* Numbers that kernels of one point or interval give at once. */
+static int kernel_room(const Tables *T) {
+  const int seen = T->L + T->onj + T->onh + T->cost_slope[T->costs] + T->cost_second[T->costs];
+  return T->Q * T->nh + seen + T->misfit_slope[T->costs];
+}
+
 /* Vectors of local scratch that a pass needs. */
-int scratch(const Tables *T) {
-  const int n = T->D + T->V + T->P, wide = T->Q * T->D + T->L, second = T->Q * T->nh + T->L + T->onj + T->onh;
+ENTRY int scratch(const Tables *T) {
+  const int n = T->D + T->V + T->P, wide = T->Q * T->D + T->L, second = kernel_room(T);
   int entries = T->entry[T->K * T->D];
-  return n + T->C + T->U + 1 + wide + second + 2 * entries + 3 * T->K * T->D +
+  return n + T->C + T->U + 2 + 1 + wide + second + 2 * entries + 3 * T->K * T->D +
          (T->staged ? (T->Q * (n + T->D) + T->na + n + T->K * T->D) * T->na + T->D : 0);
 }
 
@@ -81,10 +95,10 @@ static void begin(Pass *a) {
   vd *at = a->k->local;
   a->v = at, at += n;
   a->c = at, at += T->C;
-  a->s = at, at += T->U;
+  a->s = at, at += T->U + 2;           /* after the series a datum and its scale, for costs */
   a->t = at, at += 1;
   a->mu = at, at += T->Q * T->D + T->L;
-  a->second = at, at += T->Q * T->nh + T->L + T->onj + T->onh;
+  a->second = at, at += kernel_room(T);
   a->weight = at, at += T->K * T->D;
   a->force = at, at += T->K * T->D;
   a->r = at, at += T->K * T->D;
@@ -380,15 +394,18 @@ STAGE void inner_second(const Pass *a, int i, const vd *rates) {
       for (int l = k; l < na; l++) *slot(a, T->active_dest[k * na + l]) += M[k * na + l];
 }
 
-STAGE void measurement(Pass *a, int n) {
+/* Where the gradient by variable k of a point's kernels goes. */
+static inline vd *pull_on(const Pass *a, int n, int k) {
+  const int b = a->T->D + a->T->V;
+  return k < b ? a->grad + (size_t)n * b + k : a->gradp + k - b;
+}
+
+/* Data of Gaussian noise at point n. */
+static void squares(Pass *a, int n) {
   const Tables *T = a->T;
-  const int b = T->D + T->V, L = T->L;
+  const int L = T->L, phase = n % T->m;
   const double *precision = a->w->precision + (size_t)n * L, *data = a->w->data + (size_t)n * L;
-  int any = 0;
-  for (int i = 0; i < L; i++) any |= precision[i] != 0;
-  if (!any) return;
   vd *value = a->second, *slope = value + L, *second = slope + T->onj, *mu = a->mu;
-  at_point(a, n);
   observe_values(a->v, a->c, a->s, a->t, 0, value);
   for (int i = 0; i < L; i++) {
     const vd r = precision[i] != 0 ? value[i] - data[i] : v_all(0);
@@ -398,19 +415,62 @@ STAGE void measurement(Pass *a, int n) {
   }
   if (a->want < 1) return;
   observe_jacobian(a->v, a->c, a->s, a->t, 0, slope);
-  const int *diagonal = T->diagonal + (size_t)(n % T->m) * b * b;
+  int product = 0;
+  const int products = T->seen_products_each;
+  const int *to = T->seen_products + (size_t)phase * products;
   for (int e = 0; e < T->onj; e++) {
-    const int row = T->ojrow[e], column = T->ojvar[e];
-    if (a->slopes) a->slopes[(size_t)n * T->onj + e] = sqrt(precision[row]) * slope[e][0];
-    if (precision[row] == 0) continue;
-    a->grad[(size_t)n * b + column] += mu[row] * slope[e];
-    if (a->want > 1)
-      for (int f = e; f < T->onj && T->ojrow[f] == row; f++)
-        a->own[diagonal[column * b + T->ojvar[f]]] += precision[row] * slope[e] * slope[f];
+    const int row = T->ojrow[e];
+    if (a->slopes) a->slopes[(size_t)n * T->widest + e] = sqrt(precision[row]) * slope[e][0];
+    if (precision[row] != 0) *pull_on(a, n, T->ojvar[e]) += mu[row] * slope[e];
+    for (int f = e; f < T->onj && T->ojrow[f] == row; f++, product++)
+      if (a->want > 1 && precision[row] != 0) *slot(a, to[product]) += precision[row] * slope[e] * slope[f];
   }
   if (a->want < 2) return;
   observe_hessian(a->v, a->c, a->s, a->t, mu, second);
-  for (int h = 0; h < T->onh; h++) a->own[diagonal[T->ohk[h] * b + T->ohl[h]]] += second[h];
+  for (int h = 0; h < T->onh; h++) *slot(a, T->seen_second[(size_t)phase * T->onh + h]) += second[h];
+}
+
+/* A datum with a loss of its own at point n. */
+static void cost(Pass *a, int n, int which) {
+  const Tables *T = a->T;
+  const int row = T->cost_row[which], phase = n % T->m;
+  const int first = T->cost_slope[which], slopes = T->cost_slope[which + 1] - first;
+  const int begin = T->cost_second[which], seconds = T->cost_second[which + 1] - begin;
+  const vd one = v_all(1);
+  vd *out = a->second, value;
+  a->s[T->U] = v_all(a->w->data[(size_t)n * T->L + row]);
+  a->s[T->U + 1] = v_all(a->w->scale[(size_t)n * T->L + row]);
+  cost_values[which](a->v, a->c, a->s, a->t, 0, &value);
+  a->measurement += value;
+  if (a->misfit) {
+    misfit_values[which](a->v, a->c, a->s, a->t, 0, &value);
+    a->misfit[(size_t)n * T->L + row] = value[0];
+  }
+  if (a->slopes) {
+    misfit_jacobian[which](a->v, a->c, a->s, a->t, 0, out);
+    for (int e = T->misfit_slope[which]; e < T->misfit_slope[which + 1]; e++)
+      a->slopes[(size_t)n * T->widest + T->onj + e] = out[e - T->misfit_slope[which]][0];
+  }
+  if (a->want < 1) return;
+  cost_jacobian[which](a->v, a->c, a->s, a->t, 0, out);
+  for (int e = 0; e < slopes; e++) *pull_on(a, n, T->cost_var[first + e]) += out[e];
+  if (a->want < 2) return;
+  cost_hessian[which](a->v, a->c, a->s, a->t, &one, out);
+  const int *to = T->cost_dest + (size_t)phase * T->cost_second[T->costs] + begin;
+  for (int h = 0; h < seconds; h++) *slot(a, to[h]) += out[h];
+}
+
+STAGE void measurement(Pass *a, int n) {
+  const Tables *T = a->T;
+  const double *precision = a->w->precision + (size_t)n * T->L, *data = a->w->data + (size_t)n * T->L;
+  int some = 0, one = 0;
+  for (int i = 0; i < T->L; i++) some |= precision[i] != 0;
+  for (int i = 0; i < T->costs; i++) one |= isfinite(data[T->cost_row[i]]);
+  if (!some && !one) return;
+  at_point(a, n);
+  if (some) squares(a, n);
+  for (int i = 0; i < T->costs; i++)
+    if (isfinite(data[T->cost_row[i]])) cost(a, n, i);
 }
 
 /* Random walks of the parameters of one time, from point n to the next; `after`: the slots of the next point. */

@@ -1,6 +1,8 @@
-/* Cholesky of a banded matrix with a border, and its triangular solves. Included after lanes.h.
+/* Cholesky of a banded matrix with a border, and its triangular solves.
    band [n][w]: column j of the lower triangle, from its diagonal down; border [p][n], corner [p][p] row by row. Every entry
    is the sum of its terms in the order of the columns, so that the bits do not depend on the processor. */
+
+#include "lanes.h"
 
 /* y[i] -= a x[i]. */
 static inline void less(double *restrict y, double a, const double *restrict x, int count) {
@@ -10,7 +12,7 @@ static inline void less(double *restrict y, double a, const double *restrict x, 
 static inline int reach(int n, int w, int j) { return n - j < w ? n - j : w; }
 
 /* The factor takes the matrix's place. Returns 0, or one more than the unknown whose pivot is not positive. */
-int factor(int n, int w, int p, double *band, double *border, double *corner) {
+ENTRY int factor(int n, int w, int p, double *band, double *border, double *corner) {
   for (int j = 0; j < n; j++) {
     double *column = band + (size_t)j * w;
     const int rows = reach(n, w, j);
@@ -37,7 +39,7 @@ int factor(int n, int w, int p, double *band, double *border, double *corner) {
 }
 
 /* x := L^-1 x, x [n + p]. */
-void down(int n, int w, int p, const double *band, const double *border, const double *corner, double *x) {
+ENTRY void down(int n, int w, int p, const double *band, const double *border, const double *corner, double *x) {
   for (int j = 0; j < n; j++) {
     const double *column = band + (size_t)j * w;
     x[j] /= column[0];
@@ -52,7 +54,7 @@ void down(int n, int w, int p, const double *band, const double *border, const d
 }
 
 /* x := L^-T x. */
-void up(int n, int w, int p, const double *band, const double *border, const double *corner, double *x) {
+ENTRY void up(int n, int w, int p, const double *band, const double *border, const double *corner, double *x) {
   for (int r = p - 1; r >= 0; r--) {
     x[n + r] /= corner[r * p + r];
     less(x + n, x[n + r], corner + r * p, r);

@@ -1,11 +1,26 @@
-/* Step control of every lane, and its way up the ladder. Included after lockstep.c.
+/* Step control of every lane, and its way up the ladder. 
 
    A shift of the Hessian, in units of the unknowns' natural sizes, keeps it positive definite and steps as long as the
    quadratic model can be trusted (Levenberg-Marquardt; Conn, Gould, Toint, Trust-Region Methods, SIAM 2000, chapter 6).
    A rung depends on the path and Rf it begins with, and on nothing else of what went before. */
 
-enum { EMPTY, ACTIVE, ENDED };
-enum { GRADIENT = 1, DECREMENT = 2, ESTIMATE = 3, ITERATIONS = -1, REGION = -3, LINEAR = -4, NON_FINITE = -5 };
+#include "lockstep.c"
+
+enum Lane { EMPTY, ACTIVE, ENDED };
+/* Why a rung ended, as results store it: above 0 at a minimum. What a person reads is in annealing/reasons.py. */
+enum Reason {
+  CONVERGED_GRADIENT = 1,
+  CONVERGED_DECREMENT = 2,
+  CONVERGED_ESTIMATE = 3,
+  NOT_RUN = 0,
+  STOPPED_ITERATIONS = -1,
+  FAILED_LINE_SEARCH = -2,
+  FAILED_TRUST_REGION = -3,
+  FAILED_LINEAR = -4,
+  FAILED_NON_FINITE = -5,
+  FAILED_OTHER = -6,
+  STOPPED_SECONDS = -7
+};
 
 #define RAISE 8.0       /* of the shift, where a matrix is indefinite or a step is refused */
 #define WIDEN 2.5       /* the longest step, where one of that length did what was expected */
@@ -85,7 +100,7 @@ static int judge(const Batch *B, int l, double value, double moved, double work,
   if (held || !(bend > 0)) bend = -B->slope[l];
   const double promise = -a * B->slope[l] - 0.5 * a * a * bend;
   const double ratio = isfinite(moved) ? (value - moved + noise) / (promise + noise) : -1;
-  if (B->weight[l] == 0 && B->norm[l] <= 1e-2 * B->tolerance) return GRADIENT;
+  if (B->weight[l] == 0 && B->norm[l] <= 1e-2 * B->tolerance) return CONVERGED_GRADIENT;
   if (ratio < 0.25 && B->crossed[l] > 0 && B->holds[l] < HOLDS) {
     *holding = 1;
     B->holds[l]++;
@@ -100,14 +115,14 @@ static int judge(const Batch *B, int l, double value, double moved, double work,
   const int near = promise <= enough || (whole && fabs(value - moved - promise) <= enough);
   B->still[l] = promise <= enough && ratio > 0.75 && a == 1 && !held ? B->still[l] + 1 : 0;
   if ((near && !held && shift * length <= 1e-2 * promise && a == 1) || B->still[l] >= STILL) {
-    if (B->weight[l] == 0) return part > B->decrement ? ESTIMATE : DECREMENT;
+    if (B->weight[l] == 0) return part > B->decrement ? CONVERGED_ESTIMATE : CONVERGED_DECREMENT;
     B->weight[l] = 0, B->still[l] = 0;
     return 0;
   }
   if (ratio > 0.75 && a * B->length[l] > 0.8 * B->radius[l]) B->radius[l] *= WIDEN;
   if (ratio <= 1e-3) {
     B->shift[l] = fmax(fmax(RAISE * shift, shift == 0 ? B->high[l] / 3 : 0), 0.1 * bend / length);
-    if (promise <= noise) return B->norm[l] <= B->tolerance * fmax(1, fabs(value)) ? DECREMENT : REGION;
+    if (promise <= noise) return B->norm[l] <= B->tolerance * fmax(1, fabs(value)) ? CONVERGED_DECREMENT : FAILED_TRUST_REGION;
   } else if (ratio < 0.25) {
     B->shift[l] = fmax(4 * shift, 0.01 * bend / length);
   } else if (a < 0.5 && B->weight[l] == 0) {
@@ -132,7 +147,7 @@ static void record(Batch *B, int l, int reason, const Terms *t) {
 }
 
 /* A rung of lane l begins: `before` is the Rf of the rung that its path is the minimum of, 0 where it is none's. */
-void begin_rung(Batch *B, int l, double before) {
+ENTRY void begin_rung(Batch *B, int l, double before) {
   for (int i = 0; B->holds[l] && i < B->size; i++) B->hold[i][l] = 0;
   B->before[l] = before;
   B->iterations[l] = B->factorizations[l] = B->holds[l] = B->still[l] = 0;
@@ -149,7 +164,7 @@ void begin_rung(Batch *B, int l, double before) {
 }
 
 /* Up to `ticks` steps of all lanes; ends early when a lane has ended or the records are nearly full. Returns the steps. */
-int climb(Batch *B, int ticks) {
+ENTRY int climb(Batch *B, int ticks) {
   for (int done = 0; done < ticks; done++) {
     int active = 0, accepted[W] = {0}, ended[W] = {0}, holding[W] = {0}, closing[W] = {0}, closes = 0;
     if (B->recorded + W > B->capacity) return done;
@@ -172,7 +187,7 @@ int climb(Batch *B, int ticks) {
       const double moved = to.measurement[l] + to.model[l] + to.prior[l] + to.barrier[l];
       B->factorizations[l]++, B->value[l] = value;
       if (!isfinite(value) || !isfinite(B->norm[l])) {
-        ended[l] = NON_FINITE;
+        ended[l] = FAILED_NON_FINITE;
       } else if (bad[l] || !(B->slope[l] <= 0) || !isfinite(B->length[l])) {
         if (B->holds[l]) holding[l] = -1, B->holds[l] = 0;
         if (B->bend[l] > 0 && B->weight[l] == 0) {
@@ -185,7 +200,7 @@ int climb(Batch *B, int ticks) {
             B->shift[l] = sqrt(B->low[l] * B->high[l]);
           else
             B->shift[l] = RAISE * fmax(B->low[l], 1e-5 * B->curvature);
-          if (B->shift[l] > LARGEST) ended[l] = LINEAR;
+          if (B->shift[l] > LARGEST) ended[l] = FAILED_LINEAR;
           if (B->high[l] < 1.05 * B->low[l]) B->high[l] = 0;
         }
       } else {
@@ -193,8 +208,8 @@ int climb(Batch *B, int ticks) {
       }
       if (B->bend[l] > 0 && accepted[l]) B->pause[l] = 0;
       if (B->bend[l] == 0 && B->wait[l]-- <= 0) B->bend[l] = 1, B->shift[l] = B->low[l] = B->high[l] = 0;
-      if (!ended[l] && B->factorizations[l] >= B->most) ended[l] = ITERATIONS;
-      closing[l] = ended[l] && ended[l] != NON_FINITE && (B->rung[l] == B->rungs - 1 || ended[l] < 0);
+      if (!ended[l] && B->factorizations[l] >= B->most) ended[l] = STOPPED_ITERATIONS;
+      closing[l] = ended[l] && ended[l] != FAILED_NON_FINITE && (B->rung[l] == B->rungs - 1 || ended[l] < 0);
       closes |= closing[l];
     }
     hold(B, holding);
@@ -209,7 +224,7 @@ int climb(Batch *B, int ticks) {
     }
     for (int l = 0; l < W; l++) {
       if (!ended[l]) continue;
-      const int failed = ended[l] < 0 && ended[l] != ITERATIONS;
+      const int failed = ended[l] < 0 && ended[l] != STOPPED_ITERATIONS;
       const Terms *found = accepted[l] ? &to : &at;
       const int above = found->measurement[l] + found->model[l] + found->prior[l] > B->cap;
       const int over = failed || above || B->rung[l] + 1 >= B->until[l];

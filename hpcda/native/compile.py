@@ -1,12 +1,16 @@
 """Compile C code to a shared library that is kept on disk, once for all processes that want it.
 
-The file is named by a hash of the code, the compiler, its flags and the processor, so that a cache on a file
-system that different machines share never hands one machine the code of another. It appears under its name
-only when it is whole.
+The file is named by a hash of the code, all that it includes, the compiler, its flags and the processor, so
+that a cache on a file system that different machines share never hands one machine the code of another. It
+appears under its name only when it is whole.
 
 Code is compiled for the processor at hand, or for the instruction set that $HPCDA_MARCH names, such as
 x86-64-v2, x86-64-v3 or x86-64-v4. The compiler may not contract a * b + c, so that the numbers are the same
 for all that have fused multiply-add, which the code asks for by itself (lanes.h).
+
+Flags of one's own come last, from $HPCDA_CFLAGS. $HPCDA_SANITIZE=address,undefined, or one of the two,
+compiles code that ends the process where it reads or writes beyond its arrays, or does what C leaves
+undefined.
 """
 
 from __future__ import annotations
@@ -26,6 +30,8 @@ from functools import cache
 from pathlib import Path
 
 from hpcda.errors import CompilerError
+from hpcda.native.declared import bind, layouts
+from hpcda.native.unit import included
 
 FLAGS = (
     "-O3",
@@ -35,8 +41,23 @@ FLAGS = (
     "-std=gnu11",
     "-fno-math-errno",
     "-fno-trapping-math",
-    "-w",
 )
+WARNINGS = (
+    "-Wall",
+    "-Wextra",
+    "-Wshadow",
+    "-Wconversion",
+    "-Wno-sign-conversion",  # sizes are size_t, what counts and indexes is int
+    "-Wcast-qual",
+    "-Wpointer-arith",
+    "-Wstrict-prototypes",
+    "-Wundef",
+    "-Wvla",
+    "-Wwrite-strings",
+    "-Werror",
+)
+"""Flags that all code compiles with, in the tests."""
+SANITIZERS = ("address", "undefined")
 FEATURE = re.compile(r"#define (__(?:SSE|AVX|FMA|BMI|F16C|LZCNT|MOVBE|POPCNT|ARM_FEATURE)\w*) ")
 """Macros by which compilers tell what instructions they use."""
 END = b"\0end of a library of hpcda\0"
@@ -154,24 +175,25 @@ def cache_folder() -> Path:
 
 
 def library(code: str) -> ctypes.CDLL:
-    """The compiled `code`, from the cache or made now.
+    """The compiled `code`, from the cache or made now; its functions (ENTRY) know their arguments' types.
 
     Safe when many processes ask at once: one compiles, the others wait for it.
 
     Raises:
         CompilerError: There is no compiler, it refuses the code, or the cache cannot be written.
+        RuntimeError: Structures have another layout in the compiled code than in Python.
     """
     target = _place(code)
     if _whole(target):
         try:
-            return ctypes.CDLL(str(target))
+            return bind(ctypes.CDLL(str(target)), code)
         except OSError:
             target.unlink(missing_ok=True)
     with target.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not _whole(target):
             _compile(code, target)
-    return ctypes.CDLL(str(target))
+    return bind(ctypes.CDLL(str(target)), code)
 
 
 def kept(code: str) -> bool:
@@ -180,11 +202,47 @@ def kept(code: str) -> bool:
 
 
 def _flags() -> tuple[str, ...]:
-    return (*FLAGS, f"-march={instruction_set()}")
+    return (*FLAGS, f"-march={instruction_set()}", *_sanitizers(), *_own_flags())
+
+
+def _own_flags() -> list[str]:
+    wanted = os.environ.get("HPCDA_CFLAGS", "")
+    try:
+        return shlex.split(wanted)
+    except ValueError as error:
+        raise CompilerError(
+            f"HPCDA_CFLAGS={wanted} cannot be read: {error}. Write flags as in a shell, such as -Wall -g."
+        ) from None
+
+
+def _sanitizers() -> list[str]:
+    wanted = [name.strip() for name in os.environ.get("HPCDA_SANITIZE", "").split(",") if name.strip()]
+    unknown = [name for name in wanted if name not in SANITIZERS]
+    if unknown:
+        raise CompilerError(
+            f"HPCDA_SANITIZE={','.join(wanted)}: {unknown[0]} is not known. "
+            f"Name one or both of {', '.join(SANITIZERS)}, or unset it."
+        )
+    if "address" in wanted and not _loaded("libasan", "libclang_rt.asan"):
+        raise CompilerError(
+            "HPCDA_SANITIZE=address needs its library before all others. "
+            f"Set LD_PRELOAD=$({shlex.join(compiler())} -print-file-name=libasan.so)."
+        )
+    if not wanted:
+        return []
+    return [f"-fsanitize={','.join(wanted)}", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g"]
+
+
+@cache
+def _loaded(*names: str) -> bool:
+    """Whether one of these libraries is loaded in this process."""
+    return any(name in Path("/proc/self/maps").read_text(encoding="utf-8") for name in names)
 
 
 def _place(code: str) -> Path:
-    key = hashlib.sha256("\0".join([code, *compiler(), *_flags(), _machine()]).encode()).hexdigest()[:32]
+    texts = [part for file in sorted(included(code).items()) for part in file]
+    parts = [code, *texts, *compiler(), *_flags(), _machine()]
+    key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
     return cache_folder() / f"{key}.so"
 
 
@@ -198,11 +256,18 @@ def _whole(file: Path) -> bool:
         return False
 
 
+def _remedy() -> str:
+    own = os.environ.get("HPCDA_CFLAGS")
+    return f"Unset HPCDA_CFLAGS={own}, or set CC" if own else "Set CC to a C compiler that works"
+
+
 def _compile(code: str, target: Path) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         text, binary = Path(folder) / "code.c", Path(folder) / "code.so"
         try:
-            text.write_text(code)
+            for name, included_text in included(code).items():
+                (Path(folder) / name).write_text(included_text)
+            text.write_text(code + layouts(code))
             run = subprocess.run(
                 [*compiler(), *_flags(), "-o", str(binary), str(text), "-lm"],
                 capture_output=True,
@@ -219,6 +284,4 @@ def _compile(code: str, target: Path) -> None:
             ) from error
     if run.returncode != 0:
         said = run.stderr[-2000:].strip() or f"it said nothing, and ended with code {run.returncode}"
-        raise CompilerError(
-            f"{shlex.join(compiler())} refused generated code. Set CC to a C compiler that works:\n{said}"
-        )
+        raise CompilerError(f"{shlex.join(compiler())} refused generated code. {_remedy()}:\n{said}")

@@ -1,0 +1,1 @@
+"""Compiled code: the C sources, equations turned into C, the compiler and its cache."""
