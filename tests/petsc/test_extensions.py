@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ pytest.importorskip("petsc4py", reason="runs load PETSc")
 
 import hpcda
 from hpcda import cli
+from hpcda.action import Action
+from hpcda.annealing import ended
 from hpcda.errors import InputError
 from hpcda.store import RunFile
 from hpcda.store.integrity import inspect
@@ -62,6 +65,20 @@ def test_a_run_with_a_discretization_of_a_file(tmp_path, capsys):
         hpcda.run(written(tmp_path, scheme="trapezoid", **QUICK), output=tmp_path / "second", quiet=True)
     )
     assert np.isfinite(levels(run)).all() and abs(levels(run).min() - lower.min()) > 1e-3
+
+
+def test_a_run_with_a_loss_of_a_file(tmp_path):
+    """Half the square is the Gaussian loss, whatever computes it."""
+    job = written(tmp_path, mine=extending.LOSS, **QUICK)
+    job.write_text(job.read_text().replace("[twin]", '[twin]\nloss = "squares"'))
+    assert cli.main(["run", str(job), "--quiet"]) == 0
+    found = hpcda.open_run(tmp_path / "run")
+    assert {noise.loss for noise in found.problem.noise.values()} == {"squares"}
+    plain, path = Action(replace(found.problem, noise={})), found.problem.join(*found.path())
+    rf = float(found.file.header.rf[-1])
+    assert plain.value(path, rf).total == pytest.approx(found.minima[0].action, rel=1e-12)
+    assert ended(plain, path, rf, 0).reason.converged
+    assert cli.main(["resume", str(tmp_path / "run"), "--quiet"]) == 0
 
 
 def test_a_run_with_a_way_of_a_file(tmp_path):
