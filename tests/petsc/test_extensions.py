@@ -176,6 +176,20 @@ def test_a_file_that_has_changed_is_refused_with_its_name(tmp_path, capsys, gone
     assert cli.main(["run", str(job), "--quiet", "--output", str(tmp_path / "new")]) == 0
 
 
+@pytest.mark.parametrize("edited", [False, True], ids=["gone", "edited"])
+def test_the_analysis_takes_the_copy_that_the_run_keeps(tmp_path, edited):
+    job = written(tmp_path, mine=extending.SCHEME, scheme="backward", **QUICK)
+    with extending.forgotten():
+        run = hpcda.run(job, output=tmp_path / "run", quiet=True)
+        action = Action(hpcda.open_run(run).problem)
+        path = action.problem.join(*hpcda.open_run(run).path())
+        wanted = action.value(path, 10.0).total
+    other = extending.SCHEME.replace("state=[[0, 1]]", "state=[[1, 0]]")
+    (tmp_path / "mine.py").write_text(other) if edited else (tmp_path / "mine.py").unlink()
+    assert Action(hpcda.open_run(run).problem).value(path, 10.0).total == wanted
+    assert cli.main(["analyze", str(run), "--workers", "2"]) == 0
+
+
 def test_adding_a_way_or_an_escape_leaves_stored_runs_what_they_are(tmp_path):
     job = written(tmp_path, **QUICK)
     run = hpcda.run(job, output=tmp_path / "run", quiet=True)
