@@ -37,6 +37,8 @@ bounds = [0.0, 20.0]              # default: none
 # prior = {{ mean = 8.0, std = 2.0 }}
 # per_time = true                 # a value of its own at every time,
 # walk_std = 0.1                  #   which changes by this much per square root of unit time
+# per_window = true                # each window has a value of its own
+# A parameter that the model does not have, but an expression under observed does, belongs to the sensor.
 # Instead of estimate = true: value = 8.17 (fixed), or series = "column" (known as a function of time).
 
 # [model.states.x0]               # optional, one table a state
@@ -63,8 +65,9 @@ seed = 1
 # [data]                          # or [[data]] several times: windows that share the parameters
 # file = "x.csv"                  # csv, npy, npz, h5, nc
 # time = "t"                      # a column: its name, or its position counted from 0
-# observed = {{ x0 = "y0", "x2 + x3" = "y1" }}   # state, or expression of states -> column
-# noise_std = 0.5                 # or a table, or {{ column = "sigma" }}
+# observed = {{ x0 = "y0", "gain*x2 + x3" = "y1" }}   # expression of states and parameters -> column
+# noise_std = 0.5                 # or a table, or {{ column = "sigma" }}; where it is not known
+                                  # {{ estimate = true, start = [0.1, 10.0] }}
 # loss = "gaussian"               {losses}
 # stimulus = {{ I = "current" }}    # the model's stimuli -> columns
 # header = false                  # the first row of a text file holds data; default: told from the file
