@@ -63,7 +63,7 @@ def test_every_module_of_the_folder_is_one_object(registry):
     assert package is not None
     folder = Path(sys.modules[registry._package].__file__).parent
     files = {file.stem for file in folder.glob("*.py")} - {"__init__"}
-    assert {name.replace("-", "_") for name in registry} == files
+    assert {one.name.replace("-", "_") for one in registry.known(())} == files
     assert all(one.name == name and one.sentence for name, one in registry.items())
 
 
