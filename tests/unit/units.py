@@ -22,13 +22,14 @@ PROBLEMS = {
 
 def units():
     """(name, C text) of every unit."""
-    found = {"banded.c": unit(1, "banded.c")}
+    found = {name: unit(1, name) for name in ("banded.c", "symbolic.c")}
     for scheme, problem in PROBLEMS.items():
         equations = Equations(problem()[0])
         found[f"single.c {scheme}"] = code(equations, 1, "single.c")
         for lanes in WIDTHS:
             found[f"climb.c {scheme} {lanes}"] = code(equations, lanes, "climb.c")
     for lanes in WIDTHS:
+        found[f"tree_single.c {lanes}"] = unit(lanes, "tree_single.c")
         for name in ("smoother.c", "rates.c"):
             found[f"{name} {lanes}"] = unit(lanes, name, generated=[equations.code])
     model, observed = source(equations.model, "model"), source(equations.observed, "observe")
