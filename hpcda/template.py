@@ -103,6 +103,7 @@ ranks_per_start = 1
 
 [solver]
 minimizer = "auto"                {minimizers}
+# elimination = "chain"           # of the unknowns, interval after interval; or "tree"; else what is faster
 max_iterations = 1000             # of one rung
 # max_seconds = 600.0             # of one start, which then ends at the rung it has come to
 # petsc = {{ tao_gatol = 1e-8 }}    # PETSc options without the dash; those after "--" on the command line win

@@ -16,7 +16,8 @@ import numpy as np
 
 from hpcda.action import Action, Parts
 from hpcda.action.native import Native, code
-from hpcda.annealing.elimination import begins_of, entries_of, plan
+from hpcda.annealing.eliminations import plan
+from hpcda.annealing.eliminations.chain import begins_of, entries_of
 from hpcda.annealing.ladder import Ladder
 from hpcda.annealing.outcome import Outcome
 from hpcda.annealing.reasons import Reason
@@ -29,6 +30,8 @@ from hpcda.problem import Array, Numbers
 EMPTY, ACTIVE, ENDED = enumeration("climb.c", "Lane").values()
 MOST_MEMORY = 2.0e9
 """Bytes above which blocks are so large that a sparse factorization does better."""
+FEWEST = 4
+"""Lanes with which a lockstep is faster than single paths (hpcda.petsc.newton) for wide paths."""
 SOURCE = "climb.c"
 
 _DECLARED = structures("lockstep.c")
@@ -53,7 +56,7 @@ class Settings:
         barrier: Weight of the barrier between two bounds at a start's first rung; 0 for none.
         longest: Longest first step of a rung, root mean square over unknowns in units of their natural sizes.
         elimination: How the unknowns are eliminated: "auto", or one of
-            `hpcda.annealing.elimination.ELIMINATIONS`.
+            `hpcda.annealing.eliminations.ELIMINATIONS`.
     """
 
     max_iterations: int = 1000
@@ -115,9 +118,19 @@ def code_of(action: Action, lanes: int) -> str:
     return code(action.equations, lanes, SOURCE)
 
 
+def lanes_that_fit(action: Action, elimination: str = "auto") -> int:
+    """Lanes whose factors fit into `MOST_MEMORY`: the processor's, or a part down to `FEWEST`; else 1."""
+    lanes = vector_lanes()
+    while lanes >= FEWEST:
+        if memory(action, lanes, elimination) <= MOST_MEMORY:
+            return lanes
+        lanes //= 2
+    return 1
+
+
 def fits(action: Action, elimination: str = "auto") -> bool:
-    """Whether the factors of all lanes fit into `MOST_MEMORY`."""
-    return memory(action, None, elimination) <= MOST_MEMORY
+    """Whether the factors of `FEWEST` lanes fit into `MOST_MEMORY`: the same on every processor."""
+    return memory(action, FEWEST, elimination) <= MOST_MEMORY
 
 
 class Lockstep:

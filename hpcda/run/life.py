@@ -226,6 +226,7 @@ def _try_once(job: Job, scene: Scene, world: Any, options: Any, part: Part) -> s
         job.solver.minimizer,
         comm=world.group,
         max_iterations=1,
+        elimination=job.solver.elimination,
         share=share_of(job, part).count(job.ensemble.starts) / world.groups,
     )
     try:
@@ -262,6 +263,7 @@ def _ensemble(
         max_iterations=job.solver.max_iterations,
         barrier=job.solver.barrier,
         rung_tolerance=job.solver.rung_tolerance,
+        elimination=job.solver.elimination,
         watch=lambda iteration, value: ensemble.watch(),
         share=share.count(job.ensemble.starts) / world.groups,
     )
