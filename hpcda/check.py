@@ -30,6 +30,7 @@ from hpcda.build.weights import unlike
 from hpcda.errors import InputError, Mistake
 from hpcda.job import Job, load_job
 from hpcda.native.compile import kept, vector_lanes
+from hpcda.native.unit import length
 from hpcda.patience import FIRST_WORD, Patience, tell
 from hpcda.pilot import PilotTimeError, choose
 from hpcda.problem import Problem
@@ -277,7 +278,7 @@ def _no_trial(action: Action, step: float, patience: Patience) -> str:
     """Why there is no time for a trial whose steps take so many seconds a start; empty where there is."""
     lanes = vector_lanes()
     code = code_of(action, lanes)
-    compiling = 0.0 if kept(code) else len(code) / COMPILED
+    compiling = 0.0 if kept(code) else length(code) / COMPILED
     if compiling + lanes * step > patience.left:
         parts = [f"compiling its code about {duration(compiling)}"] if compiling else []
         parts.append(f"each of its steps about {duration(lanes * step)}")

@@ -15,15 +15,17 @@ from hpcda.action.costs import cost_kernels, cost_tables, costs, named_inputs, o
 from hpcda.action.discretizations import SCHEMES
 from hpcda.action.generate import first_derivatives
 from hpcda.action.structure import Structure
+from hpcda.errors import InputError, Mistake
 from hpcda.models.trace import Symbol
 from hpcda.models.traced import Traced, trace
+from hpcda.native import declared
 from hpcda.native.compile import library
-from hpcda.native.declared import structures
 from hpcda.native.kernels import source
 from hpcda.native.unit import unit
 from hpcda.problem import Array, Numbers, Problem, Window
 
-_DECLARED = structures("assemble.c")
+MOST_WIDTH, MOST_UNKNOWNS = (declared.number("assemble.c", name) for name in ("MOST_WIDTH", "MOST_UNKNOWNS"))
+_DECLARED = declared.structures("assemble.c")
 Tables, WindowTable, Work = (_DECLARED[name] for name in ("Tables", "Window", "Work"))
 
 Priors = tuple[Numbers, Array, Array]
@@ -33,10 +35,12 @@ class Equations:
     """The equations and observations of a problem, traced and differentiated, and the tables that follow.
 
     Raises:
-        InputError: The equations or observation expressions cannot be differentiated.
+        InputError: The equations or observation expressions cannot be differentiated, or the problem is too
+            large for the compiled code.
     """
 
     def __init__(self, problem: Problem) -> None:
+        _refuse_too_large(problem)
         self.problem = problem
         self.model: Traced = trace(_model_function(problem))
         self.observed: Traced = trace(_observed_function(problem))
@@ -47,6 +51,7 @@ class Equations:
 
     def of(self, problem: Problem) -> Equations:
         """The same equations for a problem that differs in its windows, or in what is known of parameters."""
+        _refuse_too_large(problem)
         same = copy.copy(self)
         same.problem = problem
         return same
@@ -98,7 +103,10 @@ class Native:
 
     def pointer(self, array: Any, dtype: type) -> int:
         """Address of an array that lives as long as this object, aligned to 64 bytes."""
-        wanted: Numbers = np.asarray(array, dtype=dtype)
+        given = np.asarray(array)
+        if dtype is np.int32 and given.size and not -(2**31) <= given.min() <= given.max() < 2**31:
+            raise OverflowError("a table of the compiled code holds a number of more than 32 bits")
+        wanted: Numbers = given.astype(dtype)
         raw: Numbers = np.zeros(max(wanted.nbytes, 1) + 64, dtype=np.uint8)
         begin = -raw.ctypes.data % 64
         kept: Numbers = raw[begin : begin + wanted.nbytes].view(dtype)
@@ -205,6 +213,26 @@ class Native:
             prior=self.pointer((indices[here] - first)[order], np.int32),
             prior_mean=self.pointer(means[here][order], np.float64),
             prior_weight=self.pointer(weights[here][order], np.float64),
+        )
+
+
+def _refuse_too_large(problem: Problem) -> None:
+    width = (SCHEMES[problem.discretization].span + 1) * problem.layout.block + len(problem.constants)
+    if width > MOST_WIDTH:
+        raise InputError(
+            Mistake(
+                "model",
+                f"a step of the path touches {width:,} unknowns, the compiled code works with {MOST_WIDTH:,}",
+                "use a model of fewer states, or estimate fewer parameters",
+            )
+        )
+    if problem.size > MOST_UNKNOWNS:
+        raise InputError(
+            Mistake(
+                "windows",
+                f"a path has {problem.size:,} unknowns, the compiled code works with {MOST_UNKNOWNS:,}",
+                "use shorter windows, or fewer steps a sample",
+            )
         )
 
 

@@ -22,10 +22,11 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcda.errors import InputError, Mistake
+from hpcda.native.declared import number
 
 Table = npt.NDArray[np.float64]
-MOST_STAGES = 8
-"""Stages of an interval that the compiled code has room for (`interval` in assemble.c)."""
+MOST_STAGES = number("assemble.c", "MOST_STAGES")
+"""Stages of an interval that the compiled code has room for."""
 EXACT = 1e-12
 """Rounding error allowed in the conditions on the coefficients."""
 

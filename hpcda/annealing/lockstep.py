@@ -295,6 +295,8 @@ class Lockstep:
         native, problem, structure = self._native, self.action.problem, self.action.structure
         span, block, size = structure.scheme.span, problem.layout.block, problem.size
         shared, border = len(problem.constants), structure.border
+        stages, errors = (n * problem.dimension for n in (structure.scheme.stages, structure.scheme.errors))
+        rows = 3 * (span * block + block + border + 1) + max(border + 1, shared)
         counts = dict.fromkeys("x trial grad step open hold".split(), size) | {
             "ring": 3 * structure.slots,
             "triangle": shared * (shared + 1) // 2,
@@ -302,6 +304,7 @@ class Lockstep:
             "dense": shared**2 + shared * (shared + 1) // 2 + 2 * shared,
             "scratch": block * span * block,
             "coupling": block * span * block,
+            "passing": max(span * block, 3 * stages + errors + block + border),
             "near": 3 * border + border * (border + 1) // 2 + border**2,
         }
         vectors = {name: native.vectors(count) for name, count in counts.items()}
@@ -361,6 +364,7 @@ class Lockstep:
             cap=np.inf,
             records=ctypes.addressof(self._records),
             paths=self._paths.ctypes.data,
+            rows=native.pointer(np.zeros(rows), np.uintp),
             **{name: native.pointer(array, np.int32) for name, array in integers.items()},
             **{name: native.pointer(array, np.float64) for name, array in doubles.items()},
             **{name: array.ctypes.data for name, array in lanes.items()},

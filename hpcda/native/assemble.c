@@ -4,6 +4,11 @@
 
 #include "lanes.h"
 
+/* Limits; products of two widths, and of an index of an unknown with the number of stages, are whole numbers of 32 bits. */
+#define MOST_STAGES 8
+#define MOST_WIDTH 46340          /* unknowns that an interval touches */
+#define MOST_UNKNOWNS 268435455   /* of a path */
+
 typedef struct {
   int D, V, P, L, U, C;               /* states, parameters of one time, shared parameters, data, series, constants */
   int m, Q, K, nodal, staged;         /* span, stages, errors of an interval; whether stages are path points, or chained */
@@ -76,17 +81,17 @@ static inline vd *slot(const Pass *a, int dest) {
 }
 
 /* Numbers that kernels of one point or interval give at once. */
-static int kernel_room(const Tables *T) {
-  const int seen = T->L + T->onj + T->onh + T->cost_slope[T->costs] + T->cost_second[T->costs];
-  return T->Q * T->nh + seen + T->misfit_slope[T->costs];
+static size_t kernel_room(const Tables *T) {
+  const size_t seen = T->L + T->onj + T->onh + T->cost_slope[T->costs] + T->cost_second[T->costs];
+  return (size_t)T->Q * T->nh + seen + T->misfit_slope[T->costs];
 }
 
 /* Vectors of local scratch that a pass needs. */
-ENTRY int scratch(const Tables *T) {
-  const int n = T->D + T->V + T->P, wide = T->Q * T->D + T->L, second = kernel_room(T);
-  int entries = T->entry[T->K * T->D];
-  return n + T->C + T->U + 2 + 1 + wide + second + 2 * entries + 3 * T->K * T->D +
-         (T->staged ? (T->Q * (n + T->D) + T->na + n + T->K * T->D) * T->na + T->D : 0);
+ENTRY size_t scratch(const Tables *T) {
+  const size_t D = T->D, Q = T->Q, K = T->K, na = T->na, entries = T->entry[K * D];
+  const size_t n = D + T->V + T->P, wide = Q * D + T->L, second = kernel_room(T);
+  return n + T->C + T->U + 2 + 1 + wide + second + 2 * entries + 3 * K * D +
+         (T->staged ? (Q * (n + D) + na + n + K * D) * na + D : 0);
 }
 
 static void begin(Pass *a) {
@@ -283,7 +288,7 @@ STAGE void interval(Pass *a, int i, const vd *rates, const vd *given) {
   const int D = T->D, rows = T->K * D;
   vd *grad = a->grad + (size_t)i * T->m * (D + T->V), *g = a->g, *lambda = a->k->lambda + (size_t)i * rows;
   vd sum = v_all(0), *r = a->r;
-  const vd *slopes[8], *stages[8];
+  const vd *slopes[MOST_STAGES], *stages[MOST_STAGES];
   for (int q = 0; q < T->Q; q++) {
     stages[q] = rates + evaluation(T, i, q) * D;
     slopes[q] = a->k->slopes + evaluation(T, i, q) * T->nj;
@@ -305,6 +310,7 @@ STAGE void interval(Pass *a, int i, const vd *rates, const vd *given) {
     for (int row = 0; row < rows; row++)
       lambda[row] = v_if(a->anew, a->rf_before * T->weight[row % D] * r[row], lambda[row]);
 #ifdef GENERATED
+  (void)given;
   entries(slopes, a->w->dt, a->weight, a->force, g, a->gw, grad, a->gradp);
   if (a->want > 1) products(g, a->gw, a->own, a->next, a->shared);
 #else

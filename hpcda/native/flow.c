@@ -131,7 +131,7 @@ STAGE int explicit_step(const Flow *f, const Course *c, Run *r, double h, double
 #ifdef IMPLICIT
 STAGE int implicit_step(const Flow *f, const Course *c, Run *r, double h, double to, double *next);
 #else
-STAGE int implicit_step(const Flow *f, const Course *c, Run *r, double h, double to, double *next) { return 0; }
+#define implicit_step(...) 0
 #endif
 
 /* The first step size: a hundredth of the time in which the states move by their own size. */

@@ -56,21 +56,22 @@ STAGE void advance(const Sizes *z, const Grid *g, int n, int substeps, vd *v, co
   }
 }
 
-STAGE vd *begin_members(const Sizes *z, int more, const vd **c) {
-  vd *room = aligned_alloc(64, 64 * (z->D + z->V + z->P + z->C + z->U + 1 + more));
-  vd *constants = room + z->D + z->V + z->P;
-  for (int i = 0; i < z->C; i++) constants[i] = v_all(z->constant[i]);
-  *c = constants;
+/* Room for a member, the constants, series, time and `more` numbers; null where there is no memory. */
+STAGE vd *begin_members(const Sizes *z, size_t more, vd **c, vd **s) {
+  const size_t K = (size_t)z->D + z->V + z->P;
+  vd *room = aligned_alloc(64, 64 * (K + z->C + z->U + 1 + more));
+  if (!room) return NULL;
+  *c = room + K, *s = *c + z->C;
+  for (int i = 0; i < z->C; i++) (*c)[i] = v_all(z->constant[i]);
   return room;
 }
 
 /* Members [rows][members] from path point `first` to `last`; `to` is [last - first][rows][members]. */
 ENTRY int forecast(const Sizes *z, const Grid *g, int first, int last, int substeps, int members, const double *from, double *to) {
   const int rows = z->D + z->V + z->P;
-  const vd *c;
-  vd *v = begin_members(z, 3 * z->D, &c);
+  vd *c, *s, *v = begin_members(z, 3 * (size_t)z->D, &c, &s);
   if (!v) return 1;
-  vd *s = (vd *)c + z->C, *t = s + z->U;
+  vd *t = s + z->U;
   for (int at = 0; at < members; at += W) {
     load(from, rows, members, at, v);
     for (int n = first; n < last; n++) {
@@ -84,10 +85,9 @@ ENTRY int forecast(const Sizes *z, const Grid *g, int first, int last, int subst
 
 /* Measured quantities of members [rows][members]: to [L][members]. */
 ENTRY int observe(const Sizes *z, int members, const double *from, double *to) {
-  const vd *c;
-  vd *v = begin_members(z, z->L, &c);
+  vd *c, *s, *v = begin_members(z, z->L, &c, &s);
   if (!v) return 1;
-  vd *s = (vd *)c + z->C, *t = s + z->U;
+  vd *t = s + z->U;
   for (int at = 0; at < members; at += W) {
     load(from, z->D, members, at, v);
     observe_values(v, c, s, t, 0, t + 1);
@@ -99,10 +99,9 @@ ENTRY int observe(const Sizes *z, int members, const double *from, double *to) {
 
 /* Entries of the model's derivative, at point n: to [slopes][members]. */
 ENTRY int slopes(const Sizes *z, const Grid *g, int n, int members, const double *from, double *to) {
-  const vd *c;
-  vd *v = begin_members(z, z->slopes, &c);
+  vd *c, *s, *v = begin_members(z, z->slopes, &c, &s);
   if (!v) return 1;
-  vd *s = (vd *)c + z->C, *t = s + z->U;
+  vd *t = s + z->U;
   inputs(z, g, n, 0, s, t);
   for (int at = 0; at < members; at += W) {
     load(from, z->D + z->V + z->P, members, at, v);

@@ -45,14 +45,14 @@ INLINE vd v_reduced_expm1(vd x, vd *n) {
   return v_fma(r * r, v_fma(r, v_polynomial(r, 5, c), v_all(0.5)), r);
 }
 
-STAGE vd v_exp(vd x) {
+FUNCTION vd v_exp(vd x) {
   vd n;
   x = v_if(x > 710, v_all(710), v_if(x < -746, v_all(-746), x));
   const vd p = v_reduced_expm1(x, &n), half = v_nearest(0.5 * n);
   return (1.0 + p) * v_two_to(half) * v_two_to(n - half);
 }
 
-STAGE vd v_expm1(vd x) {
+FUNCTION vd v_expm1(vd x) {
   vd n;
   const vd within = v_if(x > 710, v_all(710), v_if(x < -40, v_all(-40), x));
   const vd p = v_reduced_expm1(within, &n), half = v_two_to(n - 1.0);
@@ -79,20 +79,20 @@ INLINE vd v_log_ends(vd x, vd inside) {
   return v_if(x > 0, v_if(x == INFINITY, x, inside), at_zero);
 }
 
-STAGE vd v_log(vd x) {
+FUNCTION vd v_log(vd x) {
   vd k;
   const vd f = v_split(x, &k), s = f / (2.0 + f), z = s * s, half = 0.5 * f * f;
   const vd rest = v_fma(s, v_fma(2.0 * z, v_artanh_rest(z), half), k * LN2_LOW);
   return v_log_ends(x, v_fma(k, v_all(LN2_HIGH), f - (half - rest)));
 }
 
-STAGE vd v_log1p(vd x) {
+FUNCTION vd v_log1p(vd x) {
   const vd u = 1.0 + x, inside = v_log(u) + (x - (u - 1.0)) / u;
   return v_if((u > 0) & (u < INFINITY), inside, v_log(u));
 }
 
 /* a^y. The logarithm has about 60 bits, which y multiplies. */
-STAGE vd v_pow(vd a, double y) {
+FUNCTION vd v_pow(vd a, double y) {
   vd k;
   const int whole = y == __builtin_floor(y), odd = whole && __builtin_fabs(y) < 0x1p53 && y - 2 * __builtin_floor(0.5 * y) == 1;
   const vd x = whole ? v_abs(a) : a, f = v_split(x, &k), d = 2.0 + f, s = f / d, z = s * s;
@@ -150,19 +150,19 @@ INLINE vd v_wave(vd x, int ahead) {
   return (vd)((vl)value ^ ((n & 2) << 62));
 }
 
-STAGE vd v_sin(vd x) {
+FUNCTION vd v_sin(vd x) {
   vd r = v_wave(x, 0);
   BY_LIBRARY(sin, x, r)
   return r;
 }
 
-STAGE vd v_cos(vd x) {
+FUNCTION vd v_cos(vd x) {
   vd r = v_wave(x, 1);
   BY_LIBRARY(cos, x, r)
   return r;
 }
 
-STAGE vd v_tan(vd x) {
+FUNCTION vd v_tan(vd x) {
   vd high, low;
   const vl odd = -(v_quarters(x, &high, &low) & 1);
   const vd sine = v_small_sin(high, low), cosine = v_small_cos(high, low);
@@ -171,22 +171,22 @@ STAGE vd v_tan(vd x) {
   return r;
 }
 
-STAGE vd v_sinh(vd x) {
+FUNCTION vd v_sinh(vd x) {
   const vd a = v_abs(x), t = v_expm1(a), e = v_exp(0.5 * a);
   return v_signed_as(v_if(a > 700, 0.5 * e * e, 0.5 * (t + t / (t + 1.0))), x);
 }
 
-STAGE vd v_cosh(vd x) {
+FUNCTION vd v_cosh(vd x) {
   const vd a = v_abs(x), e = v_exp(v_if(a > 700, 0.5 * a, a));
   return v_if(a > 700, 0.5 * e * e, 0.5 * e + 0.5 / e);
 }
 
-STAGE vd v_tanh(vd x) {
+FUNCTION vd v_tanh(vd x) {
   const vd a = v_abs(x), t = v_expm1(2.0 * v_if(a > 20, v_all(20), a));
   return v_signed_as(t / (t + 2.0), x);
 }
 
-STAGE vd v_atan(vd x) {
+FUNCTION vd v_atan(vd x) {
   static const double c[] = {-0x1.5555555555555p-2, 0x1.9999999999997p-3, -0x1.24924924920adp-3, 0x1.c71c71c6ddbfcp-4,
                              -0x1.745d173565149p-4, 0x1.3b13aea9e84b6p-4, -0x1.1110cee80b516p-4, 0x1.e1d8e9bffe59dp-5,
                              -0x1.aebd1fa559894p-5, 0x1.829ce3237ab26p-5, -0x1.503c4469943acp-5, 0x1.f5ef74d05428dp-6,
@@ -199,5 +199,5 @@ STAGE vd v_atan(vd x) {
   return v_signed_as(high + (v_fma(y * z, v_polynomial(z, 7, c), y) + low), x);
 }
 
-STAGE vd v_asin(vd x) { return v_atan(x / v_sqrt((1.0 - x) * (1.0 + x))); }
-STAGE vd v_acos(vd x) { return 2.0 * v_atan(v_sqrt((1.0 - x) / (1.0 + x))); }
+FUNCTION vd v_asin(vd x) { return v_atan(x / v_sqrt((1.0 - x) * (1.0 + x))); }
+FUNCTION vd v_acos(vd x) { return 2.0 * v_atan(v_sqrt((1.0 - x) / (1.0 + x))); }

@@ -10,6 +10,7 @@
 
 #define ENTRY __attribute__((visibility("default")))   /* called from Python, which reads its declaration */
 #define STAGE static __attribute__((noinline))
+#define FUNCTION static __attribute__((noinline, unused))   /* of a library: not every unit uses it */
 #define INLINE static inline __attribute__((always_inline))
 #define LANES(value) vd r; for (int i = 0; i < W; i++) r[i] = value; return r;
 typedef double vd __attribute__((vector_size(8 * W), aligned(8)));

@@ -38,6 +38,8 @@ typedef struct {
   vd *x, *trial, *grad, *step, *open, *hold;      /* [size]; hold: bound that a step was found to cross, -1 or 1 */
   vd *ring, *triangle, *corner, *dense, *scratch, *coupling;   /* slots of 3 intervals; constants; fronts in passing */
   vd *near;                           /* of the constants that a window sees, where these are not all: see `Near` */
+  vd *passing;                        /* [3 Q D + K D + D + V + border], and at least the pivots of a front */
+  vd **rows;                          /* [3][all rows of a front] and [border + 1], at least [shared]: where they are */
   int *start, *state, *rung, *until, *iterations, *factorizations, *holds, *still;   /* [W]; until: rung before which it ends */
   double *value, *shift, *low, *high, *weight, *before, *length, *slope, *norm;           /* [W] */
   double *taken, *crossed, *closed, *radius, *bend, *wait, *pause;                        /* [W] */
@@ -90,17 +92,17 @@ typedef struct { vd rf, shift, weight; vl anew; vd before, bend; int barrier; } 
 
 /* What a window has to do with constants: values, gradient, triangle of the Hessian; what its elimination leaves of their
    matrix and right-hand side. */
-typedef struct { vd *values, *grad, *triangle, *corner, *step; } Near;
+typedef struct { const vd *values; vd *grad, *triangle, *corner, *step; } Near;
 
 /* Those of all constants, or room for those that the window sees, with nothing in it but values from x. */
 static Near near_of(const Batch *B, const Stretch *s, const vd *x) {
   const int P = B->border, tail = B->size - B->shared;
-  if (!s->seen) return (Near){(vd *)x + tail, B->grad + tail, B->triangle, B->corner, B->step + tail};
-  const Near n = {B->near, B->near + P, B->near + 2 * P, B->near + 2 * P + P * (P + 1) / 2,
-                  B->near + 2 * P + P * (P + 1) / 2 + P * P};
-  memset(B->near, 0, sizeof(vd) * (3 * P + P * (P + 1) / 2 + P * P));
-  for (int k = 0; k < P; k++) n.values[k] = x[tail + s->seen[k]];
-  return n;
+  if (!s->seen) return (Near){x + tail, B->grad + tail, B->triangle, B->corner, B->step + tail};
+  const size_t triangle = (size_t)P * (P + 1) / 2, square = (size_t)P * P;
+  vd *grad = B->near + P, *left = grad + P + triangle;
+  memset(B->near, 0, sizeof(vd) * (3 * (size_t)P + triangle + square));
+  for (int k = 0; k < P; k++) B->near[k] = x[tail + s->seen[k]];
+  return (Near){B->near, grad, grad + P, left, left + square};
 }
 
 /* Add what a window says of the constants that it sees to what all windows say. */
@@ -166,7 +168,7 @@ STAGE void settle(const Batch *B, int from, int end, const Tick *tick) {
 }
 
 static inline size_t front_size(const Batch *B) {
-  const size_t pivots = B->span * B->block;
+  const size_t pivots = (size_t)B->span * B->block;
   return pivots * (pivots + 1) / 2 + B->border * pivots + B->edges;
 }
 
@@ -176,6 +178,9 @@ typedef struct {
   int last, pivots, next, border, first;   /* first: index of its first unknown */
   vd *values, *edges;
 } Front;
+
+/* Pivots, the next point, the border and the right-hand side. */
+static inline int rows_of_front(const Batch *B) { return B->span * B->block + B->block + B->border + 1; }
 
 static Front front_of(const Batch *B, const Stretch *s, int i, vd **row) {
   const int b = B->block, m = B->span, last = i == (s->w->N - 1) / m, pivots = last ? b : m * b;
@@ -211,13 +216,14 @@ static void close_unknown(const Batch *B, vd *const *row, int j, int pivots, int
 /* Eliminate interval i of a window (the last point alone where i is the number of intervals). What it leaves is put into
    the next front. The right-hand side is a row of the front: it is solved as the front is factorized. */
 STAGE void eliminate(const Batch *B, const Stretch *s, const Near *near, int i, const Tick *tick, vl *bad) {
-  const int b = B->block, P = B->border, all = B->span * b + b + P + 1;
-  vd *row[all], *from[all], *after[all], *slots = B->ring + (size_t)(i % 3) * B->slots, *coupling = B->coupling;
+  const int b = B->block, P = B->border, all = rows_of_front(B);
+  vd **row = B->rows, **from = row + all, **after = from + all, **square = after + all;
+  vd *slots = B->ring + (size_t)(i % 3) * B->slots, *coupling = B->coupling;
   const Front f = front_of(B, s, i, row);
   const int pivots = f.pivots, inner = f.last ? B->entries_last : B->entries - B->edges;
   const int *slot = B->slot, *place = f.last ? B->place_last : B->place;
   if (i == 0) memset(f.values, 0, sizeof(vd) * (f.edges - f.values));
-  memcpy(from, row, sizeof(row));
+  memcpy(from, row, sizeof(vd *) * all);
   for (int r = 0; r < f.next; r++) from[pivots + r] = coupling + (size_t)r * pivots;
   for (int k = 0; k < inner; k++) f.values[place[k]] += slots[slot[k]];
   for (int k = inner; !f.last && k < B->entries; k++) coupling[place[k]] = slots[slot[k]];
@@ -236,16 +242,16 @@ STAGE void eliminate(const Batch *B, const Stretch *s, const Near *near, int i, 
     front_schur(row + pivots, b, row + pivots, b, pivots, 0, after);
     front_schur(row + f.border, P + 1, row + pivots, b, pivots, 1, after + g.border);
   }
-  vd *corner[P + 1], *tail = near->step;
-  for (int r = 0; r < P; r++) corner[r] = near->corner + r * P;
-  front_schur(row + f.border, P, row + f.border, P, pivots, 1, corner);
+  vd *tail = near->step;
+  for (int r = 0; r < P; r++) square[r] = near->corner + (size_t)r * P;
+  front_schur(row + f.border, P, row + f.border, P, pivots, 1, square);
   if (P) front_schur(row + f.border + P, 1, row + f.border, P, pivots, 1, &tail);
 }
 
 /* Steps of the unknowns of interval i, those after it and of the constants known. */
 STAGE void substitute(const Batch *B, const Stretch *s, const vd *constants, int i) {
-  const int b = B->block, P = B->border, all = B->span * b + b + P + 1;
-  vd *row[all], meet[all];
+  const int P = B->border;
+  vd **row = B->rows, *meet = B->passing;
   const Front f = front_of(B, s, i, row);
   vd *y = B->step + f.first;
   front_meet(row + f.border, P, f.pivots, y, constants);
@@ -262,9 +268,9 @@ STAGE void substitute(const Batch *B, const Stretch *s, const vd *constants, int
    Primal-dual active set: Hintermueller, Ito, Kunisch, SIAM J. Optim. 13, 865 (2003). Returns the work of the bounds. */
 STAGE vd shared_step(const Batch *B, const Tick *tick, vl *bad) {
   const int P = B->shared, tail = B->size - P;
-  vd *whole = B->dense, *packed = whole + P * P, *held = packed + P * (P + 1) / 2, *rhs = held + P;
-  vd *step = B->step + tail, *open = B->open + tail, *row[P], work;
-  for (int r = 0; r < P; r++) row[r] = packed + r * (r + 1) / 2;
+  vd *whole = B->dense, *packed = whole + (size_t)P * P, *held = packed + (size_t)P * (P + 1) / 2, *rhs = held + P;
+  vd *step = B->step + tail, *open = B->open + tail, **row = B->rows, work = v_all(0);
+  for (int r = 0; r < P; r++) row[r] = packed + (size_t)r * (r + 1) / 2;
   fence_gradient(B, tail, B->size, tick);
   for (int r = 0; r < P; r++) {
     rhs[r] = step[r] - B->grad[tail + r];
@@ -392,8 +398,8 @@ static void tangent(const Batch *B, const Stretch *s, int i, int q, vd *dz, vd *
       if ((k < D ? mix : aux)[j] != 0) dz[k] = v_fma(v_all((k < D ? mix : aux)[j]), to[j * b + k] - x[j * b + k], dz[k]);
   }
   for (int k = 0; k < T->P; k++) {
-    const int at = tail + (s->seen ? s->seen[k] : k);
-    dz[b + k] = B->trial[at] - B->x[at];
+    const int place = tail + (s->seen ? s->seen[k] : k);
+    dz[b + k] = B->trial[place] - B->x[place];
   }
   for (int r = 0; r < q; r++) {
     const double inner = T->inner[q * T->Q + r] * s->w->dt;
@@ -417,7 +423,8 @@ STAGE Terms probe(const Batch *B, const Tick *tick) {
     const Stretch *s = B->stretch + n;
     const Tables *T = s->T;
     const int D = T->D, rows = T->K * D, shared = T->nodal;
-    vd moved[2][T->Q * D], linear[T->Q * D], r[rows], z[T->D + T->V + T->P];
+    vd *moved[2] = {B->passing, B->passing + (size_t)T->Q * D}, *linear = moved[1] + (size_t)T->Q * D;
+    vd *r = linear + (size_t)T->Q * D, *z = r + rows;
     const Near near = near_of(B, s, B->trial);
     Pass a = pass_of(B, s, &near, B->trial, tick, 0);
     begin(&a);
@@ -432,7 +439,7 @@ STAGE Terms probe(const Batch *B, const Tick *tick) {
             if (T->node[p] == T->m) memcpy(here + q * D, earlier + p * D, sizeof(vd) * D);
         if (!left) tangent(B, s, i, q, z, here);
       }
-      const vd *stages[T->Q];
+      const vd *stages[MOST_STAGES];
       for (int q = 0; q < T->Q; q++) {
         const vd *before = s->k->rates + evaluation(T, i, q) * D;
         for (int k = 0; k < D; k++) linear[q * D + k] = before[k] + here[q * D + k];

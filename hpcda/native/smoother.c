@@ -87,7 +87,7 @@ STAGE void cholesky(double *a, int n, const double *mean) {
 }
 
 /* Members that grew without bound become copies of others, with their past. Returns how many are left. */
-STAGE int replace(const Sizes *z, const Ensemble *e, vd *now, vd *before, vd *begun) {
+STAGE int replace(const Sizes *z, const Ensemble *e, vd *now, vd *before, vd *begun, char *lost) {
   const int K = z->D + z->V + z->P, M = e->members, G = M / W;
   double *rows[] = {(double *)now, (double *)before, (double *)begun};
   const int kept = begun ? 3 : 2;
@@ -99,10 +99,11 @@ STAGE int replace(const Sizes *z, const Ensemble *e, vd *now, vd *before, vd *be
   int all = 1;
   for (int i = 0; i < W; i++) all &= within[i] != 0;
   if (all) return M;
-  char *lost = calloc(M, 1);
   int left = 0, from = -1;
+  memset(lost, 0, M);
   for (int m = 0; m < M; m++) {
-    for (int i = 0; i < z->D; i++) lost[m] |= !(fabs(rows[0][(size_t)i * M + m] - e->centre[i]) <= e->reach[i]);
+    for (int i = 0; i < z->D; i++)
+      if (!(fabs(rows[0][(size_t)i * M + m] - e->centre[i]) <= e->reach[i])) lost[m] = 1;
     left += !lost[m];
   }
   if (left && left < M)
@@ -113,7 +114,6 @@ STAGE int replace(const Sizes *z, const Ensemble *e, vd *now, vd *before, vd *be
       for (int k = 0; k < kept; k++)
         for (int i = 0; i < K; i++) rows[k][(size_t)i * M + m] = rows[k][(size_t)i * M + from];
     }
-  free(lost);
   return left;
 }
 
@@ -162,22 +162,24 @@ STAGE void confine(vd *a, int rows, int G, const double *lower, const double *up
 }
 
 /* Points `begin` to `end` - 1 of a window. `noise` holds [members] random bits for every measured value,
-   `walks` [V][members] for every step. Returns the number of points done, below `end` where all members were lost, below 0
-   where there is no memory. */
+   `walks` [V][members] for every step, or is null. Returns the number of points done, below `end` where all members were
+   lost, below 0 where there is no memory. */
 ENTRY int filter(const Sizes *z, const Grid *g, const Ensemble *e, int begin, int end, const uint64_t *noise,
            const float *walks) {
   const int D = z->D, V = z->V, K = D + V + z->P, L = z->L, M = e->members, G = M / W;
   const double scale = 1.0 / (M - 1);
-  const vd *c;
-  vd *v = begin_members(z, 3 * D + L, &c), *all = room((size_t)G * (5 * K + 2 * L));
-  double *matrix = malloc(sizeof(double) * ((size_t)2 * K * L + L * L + L));
-  int *known = malloc(sizeof(int) * L), n = v && all && matrix && known ? begin : -1;
+  vd *c = NULL, *s = NULL, *v = begin_members(z, 3 * (size_t)D + L, &c, &s);
+  vd *all = room((size_t)G * (5 * (size_t)K + 2 * (size_t)L));
+  double *matrix = malloc(sizeof(double) * (2 * (size_t)K * L + (size_t)L * L + L));
+  int *known = malloc(sizeof(int) * L);
+  char *lost = malloc(M);
+  int n = v && all && matrix && known && lost ? begin : -1;
+  if (n < 0) goto done;
   vd *now = all, *next = now + (size_t)K * G, *own = next + (size_t)K * G, *old = own + (size_t)K * G;
   vd *h = old + (size_t)K * G, *innovation = h + (size_t)L * G;
   vd *begun = e->begun ? innovation + (size_t)L * G : NULL;
-  double *gain = matrix, *S = gain + K * L, *mean = S + L * L, *past = mean + L;
-  vd *s = (vd *)c + z->C, *t = s + z->U;
-  if (n < 0) goto done;
+  double *gain = matrix, *S = gain + (size_t)K * L, *mean = S + (size_t)L * L, *past = mean + L;
+  vd *t = s + z->U;
   memcpy(now, e->now, sizeof(double) * K * M);
   if (begun) memcpy(begun, e->begun, sizeof(double) * K * M);
   for (; n < end; n++) {
@@ -187,13 +189,13 @@ ENTRY int filter(const Sizes *z, const Grid *g, const Ensemble *e, int begin, in
         advance(z, g, n - 1, e->substeps, v, c, s, t, t + 1);
         for (int i = 0; i < K; i++) next[(size_t)i * G + m] = v[i];
       }
-      for (int i = 0; i < V; i++)
-        if (e->walk[i] > 0) {
-          for (int m = 0; m < M; m++) ((double *)(next + (size_t)(D + i) * G))[m] += e->walk[i] * walks[i * M + m];
-        }
-      walks += V * M;
+      for (int i = 0; walks && i < V; i++) {
+        double *q = (double *)(next + (size_t)(D + i) * G);
+        for (int m = 0; e->walk[i] > 0 && m < M; m++) q[m] += e->walk[i] * walks[(size_t)i * M + m];
+      }
+      if (walks) walks += (size_t)V * M;
       confine(next + (size_t)D * G, K - D, G, e->lower + D, e->upper + D);
-      if (!replace(z, e, next, now, begun)) break;
+      if (!replace(z, e, next, now, begun, lost)) break;
       if (e->cross) {
         double *C = e->factor + (size_t)n * K * K, *predicted = e->predicted + (size_t)n * K;
         anomalies(now, K, G, e->analysed + (size_t)(n - 1) * K, old);
@@ -267,14 +269,15 @@ ENTRY int filter(const Sizes *z, const Grid *g, const Ensemble *e, int begin, in
   memcpy(e->now, now, sizeof(double) * K * M);
   if (begun) memcpy(e->begun, begun, sizeof(double) * K * M);
 done:
-  free(v), free(all), free(matrix), free(known);
+  free(v), free(all), free(matrix), free(known), free(lost);
   return n;
 }
 
 /* Rauch-Tung-Striebel means of `times` points, from the last one's, which stands in path[times - 1]; [times][K]. */
-ENTRY void smooth(const Sizes *z, const Ensemble *e, int times, double *path) {
+ENTRY int smooth(const Sizes *z, const Ensemble *e, int times, double *path) {
   const int K = z->D + z->V + z->P;
   double *y = malloc(sizeof(double) * K);
+  if (!y) return 1;
   for (int n = times - 1; n > 0; n--) {
     const double *F = e->factor + (size_t)n * K * K, *C = e->cross + (size_t)n * K * K;
     for (int i = 0; i < K; i++) {
@@ -294,14 +297,16 @@ ENTRY void smooth(const Sizes *z, const Ensemble *e, int times, double *path) {
     }
   }
   free(y);
+  return 0;
 }
 
 /* Means of members [K][members] whose last P rows, the parameters, are told: mean + cov(x, p) cov(p, p)^-1 (told - mean). */
 ENTRY int informed(const Sizes *z, int members, const double *now, const double *told, double *mean) {
   const int K = z->D + z->V + z->P, P = z->P, first = K - P, G = members / W;
   vd *off = room((size_t)K * G);
-  double *cross = malloc(sizeof(double) * ((size_t)K * P + P * P + P + 1)), *own = cross + K * P, *y = own + P * P;
+  double *cross = malloc(sizeof(double) * ((size_t)K * P + (size_t)P * P + P + 1));
   if (off && cross) {
+    double *own = cross + (size_t)K * P, *y = own + (size_t)P * P;
     memcpy(off, now, sizeof(double) * K * members);
     anomalies(off, K, G, mean, off);
     products(off, K, off + (size_t)first * G, P, G, 1.0 / (members - 1), 0, cross);

@@ -12,6 +12,11 @@ from importlib.resources.abc import Traversable
 
 FOLDER: Traversable = files("hpcda.native")
 """Where the C files are."""
+_GENERATED = """#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wunused-function" /* not every unit uses all kernels */
+#pragma GCC diagnostic ignored "-Wunused-const-variable"
+{}
+#pragma GCC diagnostic pop"""
 _INCLUDE = re.compile(r'^#include "([^"]+)"', re.MULTILINE)
 
 
@@ -24,7 +29,13 @@ def unit(lanes: int, *names: str, generated: Sequence[str] = ()) -> str:
         generated: Generated code, which may use lanes.h and functions.h.
     """
     includes = [f'#include "{name}"' for name in names]
-    return "\n".join([f"#define W {lanes}", '#include "functions.h"', *generated, *includes, ""])
+    written = [_GENERATED.format("\n".join(generated))] if generated else []
+    return "\n".join([f"#define W {lanes}", '#include "functions.h"', *written, *includes, ""])
+
+
+def length(code: str) -> int:
+    """Characters of a translation unit with all that it includes."""
+    return len(code) + sum(map(len, included(code).values()))
 
 
 def included(code: str) -> dict[str, str]:

@@ -122,7 +122,7 @@ class Smoother:
             walks = rng.standard_normal((end - done if walking else 0, len(walk), count), dtype=np.float32)
             reached = self.forecast.library.filter(
                 ctypes.byref(self.forecast.sizes), ctypes.byref(grid), ctypes.byref(ensemble), done, end,
-                noise.ctypes.data, walks.ctypes.data,
+                noise.ctypes.data, walks.ctypes.data if walking else None,
             )  # fmt: skip
             if reached < 0:
                 raise MemoryError("filter")
@@ -181,8 +181,9 @@ class Filtered:
         if last is not None:
             path[self.times - 1] = last
         forecast = self._smoother.forecast
-        forecast.library.smooth(
+        if forecast.library.smooth(
             ctypes.byref(forecast.sizes), ctypes.byref(self._ensemble), self.times, path.ctypes.data
-        )
+        ):
+            raise MemoryError("smooth")
         path[self.times :] = path[self.times - 1]
         return path
