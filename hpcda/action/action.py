@@ -200,6 +200,13 @@ class Action:
             self._values[triangle(column) + column] += weights
         return float(0.5 * np.sum(weights * deviation**2))
 
+    def sizes(self, path: Array) -> Array:
+        """Size of every unknown, shape (size,); at least a tenth of its own root mean square in time."""
+        blocks, parameters = self.problem.split(np.abs(path))
+        floors = [np.maximum(block, 0.1 * np.sqrt(np.mean(block**2, axis=0))) for block in blocks]
+        sizes = self.problem.join(floors, parameters)
+        return np.where(sizes > 0.0, sizes, 1e-3)
+
     def model_errors(self, number: int, path: Array) -> tuple[Array, Array, Numbers, Numbers]:
         """Model errors r of one window's intervals, and their derivatives.
 

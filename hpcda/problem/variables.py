@@ -234,7 +234,7 @@ class Variables:
 
     @cached_property
     def layers(self) -> Ints:
-        """Number of the time of every unknown, ascending, -1 of constants; empty where windows share times."""
+        """Number of the time of every unknown, ascending, -1 of constants; empty where windows share some."""
         found = np.full(self.size, -1, dtype=np.int64)
         begins = np.cumsum([0, *self.times])
         for part in self.parts.values():
@@ -285,11 +285,11 @@ def _mistakes(variable: Variable) -> list[Mistake]:
     found = []
     for what, (low, high) in (("bounds", variable.bounds), ("start", variable.start)):
         if not bool(np.all(np.asarray(low, dtype=np.float64) <= np.asarray(high, dtype=np.float64))):
-            problem = f"its {what} are {low} and {high}"
+            problem = f"its {what} are {low!r} and {high!r}"
             found.append(Mistake(place, problem, "give two numbers, the lower one first"))
     scales = variable.scales
     if not bool(np.all(np.isfinite(scales) & (scales > 0.0))):
-        found.append(Mistake(place, f"its scale is {variable.scale}", "give a finite number above 0"))
+        found.append(Mistake(place, f"its scale is {variable.scale!r}", "give a finite number above 0"))
     if variable.shapes is not None and not variable.per_time:
         found.append(Mistake(place, "it has a shape by time and no times", "make it per_time"))
     return found
