@@ -26,7 +26,8 @@ from hpcda.errors import InputError, Mistake
 from hpcda.job import Job
 from hpcda.problem import Array
 from hpcda.search import WAYS, Scene, at_once
-from hpcda.search.evidence import DEVIATIONS, Noise
+from hpcda.search.evidence import DEVIATIONS, noise_of
+from hpcda.search.expected import expected_of_data
 from hpcda.search.finer import lanes_that_fit, minimum_at, refined_path
 from hpcda.search.local_errors import StepUnknownError
 from hpcda.search.time_step import StepShift, refuse_large, step_shift
@@ -217,7 +218,9 @@ class _Pilot:
 
     def _level(self, scene: Scene, path: Array) -> _Level:
         problem, parts = scene.problem, scene.action.value(path, self._rf)
-        noise = Noise(problem.measured + problem.prior_terms, problem.trajectory_unknowns)
+        noise = noise_of(
+            expected_of_data(problem), problem.measured, problem.prior_terms, problem.trajectory_unknowns
+        )
         score = noise.score(parts.measurement + parts.prior)
         return _Level(scene, path, parts.total, score is None or score <= DEVIATIONS)
 

@@ -176,7 +176,7 @@ class Registry(Mapping[str, T], Generic[T]):
     def _clash(self, name: str, home: str, other: Registry[Any]) -> Mistake:
         problem = f"it defines the {self.noun} {name!r}, which {other._homes[name]} defines already"
         if other is not self:
-            problem += f" (a {other.noun})"
+            problem += f" as one of the {other.noun}s"
         return Mistake(home, problem, "give it another name")
 
 

@@ -39,6 +39,7 @@ class Loss:
         draw: (rng, h, s, options) -> data, an array like h.
         deviation: (y, s, options) -> standard deviation of a Gaussian of about this width, an array like y:
             what smoothers and first paths take the datum for.
+        guess: (y) -> values of h that data like these suggest, an array like y.
         accepts: (y) -> which data are possible, an array of truth values like y.
         possible: What `accepts` asks for, in words.
         scaled: Whether the noise has a scale, which a job gives as `noise_std`.
@@ -55,6 +56,7 @@ class Loss:
     noise: Callable[[Array, Array, Options], tuple[Array, Array]]
     draw: Callable[[np.random.Generator, Array, Array, Options], Array]
     deviation: Callable[[Array, Array, Options], Array]
+    guess: Callable[[Array], Array] = lambda y: y
     accepts: Callable[[Array], Any] = np.isfinite
     possible: str = "a finite number"
     scaled: bool = True

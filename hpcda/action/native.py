@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import ctypes
+import hashlib
 from collections.abc import Callable
 from functools import cached_property
 from itertools import pairwise
@@ -60,6 +61,13 @@ class Equations:
     def slopes_of_a_time(self) -> int:
         """Derivatives of the misfits of all that is measured at one time."""
         return len(self.observed.jacobian) + sum(len(cost.residual.jacobian) for cost in self.costs)
+
+    @cached_property
+    def digest(self) -> str:
+        """Check sum of what is computed, whatever it is compiled from: that of the traced graphs."""
+        traced = [self.model, self.observed, *(cost.share for cost in self.costs)]
+        sums = " ".join(one.graph.digest(one.values) for one in traced)
+        return hashlib.sha256(sums.encode()).hexdigest()
 
     @cached_property
     def code(self) -> str:

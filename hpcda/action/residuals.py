@@ -26,7 +26,8 @@ class Residuals:
         problem, structure = action.problem, action.structure
         row_columns = [np.array([entry.column for entry in row]) for row in structure.rows]
         self._rows, variables = _slopes_of_a_time(action)
-        self._order = np.argsort(self._rows, kind="stable")
+        order = np.argsort(self._rows, kind="stable")
+        self._order = order[self._rows[order] >= 0]
         columns: list[Numbers] = []
         self._data: list[Numbers] = []
         self._walks: list[tuple[Numbers, float]] = []
@@ -83,7 +84,10 @@ class Residuals:
 
 
 def _slopes_of_a_time(action: Action) -> tuple[Numbers, Numbers]:
-    """Measured quantity and variable of every derivative of a misfit at one time, as assemble.c has them."""
+    """Measured quantity and variable of every derivative of a misfit at one time, as assemble.c has them.
+
+    The quantity is -1 where another derivative takes the place of one.
+    """
     equations = action.equations
     with_cost = {cost.row for cost in equations.costs}
     pairs = [(-1 if row in with_cost else row, variable) for row, variable in equations.observed.jacobian]

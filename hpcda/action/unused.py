@@ -7,9 +7,10 @@ from hpcda.action.native import Equations
 
 def unused(equations: Equations) -> tuple[str, ...]:
     """One sentence for every stimulus, series and estimated parameter on which nothing depends."""
-    problem, graph = equations.problem, equations.model.graph
+    problem = equations.problem
     dimension, stimuli = problem.model.dimension, problem.model.stimulus_names
-    used = {graph.keys[node] for node in graph.reach(equations.model.values)}
+    traced = (equations.model, equations.observed, *(cost.share for cost in equations.costs))
+    used = {one.graph.keys[node] for one in traced for node in one.graph.reach(one.values)}
     inputs = [
         *((("s", i), f"Stimulus {name} is given") for i, name in enumerate(stimuli)),
         *((("s", len(stimuli) + i), f"A series of {name} is given") for i, name in enumerate(problem.series)),
@@ -19,7 +20,7 @@ def unused(equations: Equations) -> tuple[str, ...]:
         ),
     ]
     return tuple(
-        f"{what}, but the equations of {problem.model.name} do not contain it."
+        f"{what}, but neither the equations of {problem.model.name} nor what is measured contain it."
         for place, what in inputs
         if ("input", *place) not in used
     )

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from hpcda.analysis.levels import Minimum
 from hpcda.search.evidence import DEVIATIONS, RIVAL
+from hpcda.search.expected import Expected
 
 Array = npt.NDArray[np.float64]
 
@@ -46,12 +47,25 @@ class Band:
         return self.high * self.data / 2.0
 
     @classmethod
-    def of(cls, data: int, absorbed: int = 0) -> Band:
-        """The band of n data values, some of which the unknowns absorb."""
+    def of(cls, data: int, absorbed: int = 0, expected: Expected | None = None) -> Band:
+        """The band of n data values, some of which the unknowns absorb.
+
+        Args:
+            data: n.
+            absorbed: Those that the unknowns absorb.
+            expected: What noise alone makes of the measurement part, where it is not Gaussian of known width;
+                the band is empty, at 0, where that is not known.
+        """
         values = max(data, 1)
+        scale = float(np.sqrt(values / 2.0))
+        alone = expected or Expected.gaussian(values)
+        if not alone.known:
+            return cls(0.0, 0.0, scale, data)
+        more, wider = alone.mean - 0.5 * values, alone.variance - 0.5 * values
         freedom = max(values - absorbed, 0)
-        centre, width = freedom / values, DEVIATIONS * np.sqrt(2.0 * freedom) / values
-        return cls(max(0.0, centre - width), centre + width, float(np.sqrt(values / 2.0)), data)
+        width = DEVIATIONS * float(np.sqrt(max(2.0 * freedom + 4.0 * wider, 0.0))) / values
+        centre = (freedom + 2.0 * more) / values
+        return cls(max(0.0, centre - width), centre + width, scale, data)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hpcda.analysis.prediction import observe
 from hpcda.store.windows import StoredWindow
 from hpcda.words import counted
 
@@ -62,22 +61,18 @@ class Outlier:
 
 def outliers(
     windows: Sequence[StoredWindow],
-    states: Sequence[Array],
+    fits: Sequence[Array],
+    residuals: Sequence[Array],
     observed: Sequence[str],
-    expressions: Sequence[str],
-    names: Sequence[str],
 ) -> list[Outlier]:
     """The data that lie too far from a path, the furthest first.
 
     Args:
         windows: The windows.
-        states: States of the path, one array of shape (N, D) a window.
+        fits: Values that the path has for what is measured, one array of shape (N, L) a window.
+        residuals: Data minus these in units of the noise, of the same shapes.
         observed: Names of the L measured quantities.
-        expressions: The quantities in terms of the states.
-        names: Names of the D states.
     """
-    fits = [observe(expressions, names, path) for path in states]
-    residuals = [(w.data - fit) / w.noise_std for w, fit in zip(windows, fits, strict=True)]
     sizes = np.abs(np.concatenate([r[np.isfinite(r)] for r in residuals]))
     if not len(sizes):
         return []

@@ -6,14 +6,14 @@ kept back after the window are predicted with nothing but the model (`hpcda.mode
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from hpcda.models.expression import Expression
+from hpcda.models.expression import Expression, names_in
 from hpcda.models.flow import Course, Flow
 from hpcda.models.model import Model
 from hpcda.patience import Patience
@@ -32,16 +32,32 @@ MISSED = 3.0
 """A prediction is lost where its error exceeds this many standard deviations of the noise."""
 
 
-def observe(expressions: Sequence[str], names: Sequence[str], states: Array) -> Array:
-    """h(x): the measured quantities of states, shape (N, D), as an array of shape (N, L)."""
-    by_name = {name: states[:, i] for i, name in enumerate(names)}
-    columns = [np.broadcast_to(Expression(text, names)(by_name), len(states)) for text in expressions]
+def observe(
+    expressions: Sequence[str],
+    names: Sequence[str],
+    states: Array,
+    parameters: Mapping[str, Any] | None = None,
+) -> Array:
+    """h(x): the measured quantities of states, as an array of shape (N, L).
+
+    Args:
+        expressions: The quantities.
+        names: Names of the D states.
+        states: Shape (N, D).
+        parameters: Parameters by name, each a number or of shape (N,).
+    """
+    known = dict(parameters or {})
+    values = {**known, **{name: states[:, i] for i, name in enumerate(names)}}
+    columns = [
+        np.broadcast_to(Expression(text, names, parameters=tuple(known))(values), len(states))
+        for text in expressions
+    ]
     return np.stack(columns, axis=1) if columns else np.zeros((len(states), 0))
 
 
 def observed_states(expressions: Sequence[str], names: Sequence[str]) -> npt.NDArray[np.bool_]:
     """Which of the D states a measured quantity depends on, shape (D,)."""
-    used = {name for text in expressions for name in Expression(text, names).states}
+    used = {name for text in expressions for name in names_in(text)}
     return np.array([name in used for name in names])
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from hpcda.analysis.bars import bar_words
 from hpcda.analysis.rundata import Run
-from hpcda.analysis.summary import bound_words
+from hpcda.analysis.summary import band_words, bound_words
 from hpcda.search.evidence import facts
 from hpcda.words import counted
 
@@ -175,11 +175,10 @@ def _candidate(summary: dict[str, Any]) -> str:
     if candidate is None:
         return ""
     band, apart, plateau = summary["band"], candidate["separation"], candidate["plateau"] or {}
-    inside = "inside" if candidate["within_band"] else "outside"
     gap = "" if apart["gap"] is None else f"{_number(apart['gap'], 4)} above"
     rows = {
         "reached by": f"{candidate['count']} of {counted(summary['complete'], 'start')}",
-        "reduced level": f"{candidate['reduced']:.4f}, {inside} {band['low']:.3f} … {band['high']:.3f}, "
+        "reduced level": f"{candidate['reduced']:.4f}, {band_words(candidate, band)}, "
         f"{counted(summary['data'], 'data value')}",
         "next level": gap,
         "change with Rf": "the ladder is too short to tell"

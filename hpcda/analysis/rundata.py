@@ -30,6 +30,7 @@ from hpcda.analysis.laplace import (
     steps_of,
 )
 from hpcda.analysis.levels import VALLEY, Minimum, distinct_minima, in_valleys, parameter_scale
+from hpcda.analysis.measured import fitted, misfits, noise_alone, scales
 from hpcda.analysis.obedience import obedience
 from hpcda.analysis.outcome import Outcome, collect, joined
 from hpcda.analysis.outliers import Outlier, outliers, told
@@ -38,11 +39,13 @@ from hpcda.analysis.prediction import Prediction, first_errors, observe, rmse, r
 from hpcda.analysis.valley import one_valley, straight_valley
 from hpcda.errors import CompilerError, InputError, Mistake
 from hpcda.linalg.blocktridiagonal import NotBlockTridiagonalError, NotPositiveDefiniteError
+from hpcda.models.expression import names_in
 from hpcda.models.flow import End
 from hpcda.problem import Problem, Window
 from hpcda.search.conclusion import Conclusion, conclude
 from hpcda.search.descent import fell_back, probes
 from hpcda.search.evidence import DEVIATIONS, Evidence, Level
+from hpcda.search.expected import Expected
 from hpcda.search.finer import time_step
 from hpcda.search.obeyed import Obedience
 from hpcda.search.plateau import Plateau, plateau_of_level
@@ -215,7 +218,8 @@ class Run:
     @cached_property
     def band(self) -> Band:
         """χ² band of the reduced level."""
-        return Band.of(self.file.header.measured, self.file.header.trajectory_unknowns)
+        header = self.file.header
+        return Band.of(header.measured, header.trajectory_unknowns, self.noise_alone)
 
     @cached_property
     def separation(self) -> Separation:
@@ -286,6 +290,7 @@ class Run:
             left_open=self.left_open,
             obedience=self.obedience,
             step=self.time_step,
+            expected=self.noise_alone,
             escapes=set(ways[(elders >= 0).any(axis=1)].tolist()),
         )
 
@@ -338,10 +343,17 @@ class Run:
         """Data that lie further from the candidate than noise explains, the furthest first."""
         if self.candidate is None or not self.candidate.has_path:
             return ()
-        header = self.file.header
-        blocks, _ = self.path()
-        states = [block[:, : len(header.state)] for block in blocks]
-        found = outliers(self.windows, states, header.observed, header.expression, header.state)
+        blocks, constants = self.path()
+        numbers = range(len(blocks))
+        fits = [self.fitted(number) for number in numbers]
+        scale = [self.noise_scales(number) for number in numbers]
+        plain = [(w.data - fit) / s for w, fit, s in zip(self.windows, fits, scale, strict=True)]
+        if self._plain:
+            residuals = plain
+        else:
+            problem = self.problem
+            residuals = [misfits(problem, k, fits[k], scale[k]) for k in numbers]
+        found = outliers(self.windows, fits, residuals, self.file.header.observed)
         for note in told(found):
             self._note(note)
         return tuple(found)
@@ -357,7 +369,7 @@ class Run:
             return None
         try:
             errors = [
-                first_errors(self.predicted(window=k), np.nanmedian(self.windows[k].noise_std, axis=0))
+                first_errors(self.predicted(window=k), np.nanmedian(self.noise_scales(k), axis=0))
                 for k in known
             ]
         except InputError as error:
@@ -394,6 +406,39 @@ class Run:
         weight = header.model_error_weight
         weight = problem.model_error_weight if weight is None else weight
         return replace(problem, windows=windows, model_error_weight=weight)
+
+    @cached_property
+    def _plain(self) -> bool:
+        """Whether all that is measured are functions of states alone, with Gaussian noise of known width."""
+        header = self.file.header
+        used = {name for text in header.expression for name in names_in(text)}
+        plain = used <= set(header.state)
+        return plain and not (self._problem is not None and self._problem.noise) and not header.noise
+
+    @cached_property
+    def noise_alone(self) -> Expected | None:
+        """What noise makes of the candidate's measurement part; None of Gaussian noise of known width."""
+        if self._plain or self.candidate is None:
+            return None
+        if not self.candidate.has_path:
+            return Expected(0.0, 0.0, known=False)
+        mean, variance = noise_alone(self.problem, *self.path())
+        estimated = any(noise.scale is not None for noise in self.problem.noise.values())
+        return Expected(mean, variance, known=np.isfinite(mean) and not estimated)
+
+    def fitted(self, window: int, start: int | None = None) -> Array:
+        """Values that a kept path, by default the candidate's, has for what is measured, shape (N, L)."""
+        blocks, constants = self.path(start)
+        header = self.file.header
+        if self._plain:
+            return observe(header.expression, header.state, blocks[window][:, : len(header.state)])
+        return fitted(self.problem, window, blocks[window], constants)
+
+    def noise_scales(self, window: int, start: int | None = None) -> Array:
+        """Scale of the noise of every datum, shape (N, L): as it is given, or as it is estimated."""
+        if self._plain:
+            return self.windows[window].noise_std
+        return scales(self.problem, window, self.path(start)[1])
 
     def path(self, start: int | None = None, rung: int | None = None) -> tuple[list[Array], Array]:
         """A kept path, by default the candidate's: one array (N, D + V) a window, and the parameters, (P,).
@@ -616,11 +661,12 @@ class Run:
             series = np.stack(columns, axis=1)
         last = blocks[window][-1]
         dimension = problem.dimension
+        seen = problem.layout.seen(window)
         values = {
             **problem.fixed,
-            **dict(zip(self.file.header.parameter, map(float, parameters), strict=True)),
+            **dict(zip(problem.layout.seen_names, parameters[seen].tolist(), strict=True)),
+            **dict(zip(problem.layout.varying, last[dimension:].tolist(), strict=True)),
         }
-        values.update(zip(self.file.header.unknown[dimension:], map(float, last[dimension:]), strict=True))
         dt = problem.windows[window].dt
         course = run_on(problem.model, last[:dimension], values, times, series, names, dt)
         if course.end not in (End.REACHED, End.UNBOUND):
@@ -629,7 +675,9 @@ class Run:
                 f"the prediction of {whose} in window {window} counts as lost from t = {course.time:.6g} on: "
                 f"{course.end.value}"
             )
-        measured = observe(self.file.header.expression, self.file.header.state, course.states)
+        every = dict(zip(names, series.T, strict=True)) | values
+        every = {name: every[name] for name in every if name not in problem.model.stimulus_names}
+        measured = observe(self.file.header.expression, self.file.header.state, course.states, every)
         kept_back = data if len(data) else np.full(measured.shape, np.nan)
         made = Prediction(times, course.states, measured, kept_back)
         if t is None:

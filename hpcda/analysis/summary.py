@@ -141,7 +141,7 @@ def candidate_record(run: Run) -> dict[str, Any] | None:
     settled, apart = run.plateau, run.separation
     record = as_record(candidate)
     record.update(
-        within_band=run.band.low <= candidate.reduced <= run.band.high,
+        within_band=run.band.low <= candidate.reduced <= run.band.high if run.band.high > 0 else None,
         separation=asdict(apart),
         plateau=None if settled is None else asdict(settled),
         at_bound=at_bound(run),
@@ -393,13 +393,20 @@ def _table(minima: list[dict[str, Any]], candidate: dict[str, Any] | None) -> li
     ]
 
 
+def band_words(candidate: dict[str, Any], band: dict[str, Any]) -> str:
+    """Where a reduced level lies, for people."""
+    if candidate["within_band"] is None:
+        return "not tested"
+    side = "within" if candidate["within_band"] else "outside"
+    return f"{side} {band['low']:.3f} … {band['high']:.3f}"
+
+
 def _candidate(summary: dict[str, Any]) -> list[str]:
     candidate, band = summary["candidate"], summary["band"]
-    side = "within" if candidate["within_band"] else "outside"
     lines = [
         f"Candidate: start {candidate['start']}, reached by {candidate['count']} of "
         f"{counted(summary['complete'], 'start')}",
-        f"  reduced level   {candidate['reduced']:.4f}, {side} {band['low']:.3f} … {band['high']:.3f} "
+        f"  reduced level   {candidate['reduced']:.4f}, {band_words(candidate, band)} "
         f"({counted(summary['data'], 'data value')})",
     ]
     plateau = candidate["plateau"]

@@ -10,6 +10,7 @@ import numpy as np
 from hpcda.build.grid import MOST_POINTS, Grid, fits_discretization
 from hpcda.build.measured import measured_window
 from hpcda.build.model import collected, discretization, tried_model
+from hpcda.build.noise import scales_of
 from hpcda.build.truth import Truth, known_truth, unknown_truth
 from hpcda.build.twin import twin_window
 from hpcda.build.unknowns import unknowns
@@ -106,13 +107,13 @@ def _built(job: Job, model: Model, mistakes: list[Mistake]) -> Built:
         for k, grid in enumerate(grids):
             place = table_place(kind, k, len(grids))
             mistakes += fits_discretization(grid.inside, scheme or "", job.steps, place)
-        size = sum(grid.inside for grid in grids) * (model.dimension + len(known.varying)) + len(
-            known.parameters
-        )
+        size = sum(grid.inside for grid in grids) * (model.dimension + len(known.varying))
+        size += len(known.parameters)
         if size > 100 * MOST_POINTS:
             mistakes.append(
                 Mistake(kind, f"makes {size} unknowns, more than {100 * MOST_POINTS}", "use less of the data")
             )
+    scales = scales_of(entries, [table_place(kind, k, len(entries)) for k in range(len(entries))], mistakes)
     if mistakes or scheme is None:
         raise InputError(mistakes)
     observed = tuple(dict.fromkeys(key for entry in entries for key in entry.observed))
@@ -121,7 +122,8 @@ def _built(job: Job, model: Model, mistakes: list[Mistake]) -> Built:
         discretization=scheme,
         windows=tuple(grid.window(observed) for grid in grids),
         observed={key: key for key in observed},
-        parameters=known.parameters,
+        noise=scales.noise,
+        parameters=(*known.parameters, *scales.parameters),
         varying=known.varying,
         fixed=known.fixed,
         series=known.series,

@@ -18,6 +18,7 @@ from hpcda.build.doubts import (
 )
 from hpcda.build.grid import Grid, points_inside
 from hpcda.build.model import collected
+from hpcda.build.noise import deviations, impossible, noise_mistakes, scale_of, sensor_names
 from hpcda.build.times import SampleTimes, sample_times
 from hpcda.build.units import time_unit_note, unit_note
 from hpcda.build.unknowns import FREE, unknown_names
@@ -55,8 +56,10 @@ def measured_window(
     """The window of one [data] table; None, with reasons in `mistakes`, where something is wrong with it."""
     before = len(mistakes)
     steps = job.steps
+    known_names = (*model.parameter_names, *sensor_names(job, model))
+    mistakes += noise_mistakes(entry, place)
     for key in entry.observed:
-        collected(mistakes, Expression, key, model.state_names, _at(place, "observed", key))
+        collected(mistakes, Expression, key, model.state_names, _at(place, "observed", key), known_names)
     mistakes += unknown_names(entry.stimulus, model.stimulus_names, (place, "stimulus"), "stimulus", model)
     mistakes += [
         Mistake(
@@ -91,6 +94,7 @@ def measured_window(
     mistakes += _doubtful(entry, place, table, columns, times)
     mistakes += _holes(entry, place, table, columns, times)
     mistakes += _noise_mistakes(entry, place, table, columns, times)
+    mistakes += _impossible(entry, place, table, columns, times)
     notes = _notes(job, entry, place, table, columns, times, model, mistakes)
     if grid is None or len(mistakes) > before:
         return None
@@ -103,14 +107,12 @@ def measured_window(
         data[key] = np.full(total, np.nan)
         data[key][at] = values
         std = _noise(entry, place, key, columns)
-        if isinstance(std, float):
-            noise[key] = np.full(total, std)
-        else:
-            std = std[times.rows]
-            noise[key] = np.full(
-                total, float(np.mean(std[np.isfinite(values)])) if np.isfinite(values).any() else 1.0
-            )
-            noise[key][at[np.isfinite(values)]] = std[np.isfinite(values)]
+        rows = np.full(len(values), std) if isinstance(std, float) else std[times.rows]
+        rows, seen = deviations(entry, key, values, rows), np.isfinite(values)
+        noise[key] = np.full(total, float(np.mean(rows[seen])) if seen.any() else 1.0)
+        if isinstance(std, float) and isinstance(scale_of(entry, key), float):
+            noise[key][:] = std
+        noise[key][at[seen]] = rows[seen]
     numbers = np.full(total, -1, dtype=np.int64)
     numbers[at] = np.array(table.lines, dtype=np.int64)[times.rows] if table.lines else times.rows
     read = tuple(columns.names[_at(place, "observed", key)] for key in entry.observed)
@@ -186,11 +188,10 @@ def _noise_columns(entry: DataTable, place: str) -> dict[str, str | int]:
 
 
 def _noise(entry: DataTable, place: str, key: str, columns: _Columns) -> float | Array | Any:
-    """Standard deviation of one measured quantity: a number, or one value a row."""
-    std = entry.noise_std
-    one = std[key] if isinstance(std, dict) else std
+    """Standard deviation of one measured quantity: a number, NaN where none is given, or one value a row."""
+    std, one = entry.noise_std, scale_of(entry, key)
     if not isinstance(one, NoiseColumn):
-        return float(one)
+        return one if isinstance(one, float) else np.nan
     return columns.values.get(_at(place, "noise_std", key) if isinstance(std, dict) else f"{place}.noise_std")
 
 
@@ -324,6 +325,26 @@ def _noise_mistakes(
             ]
             counts[source] = len(wrong)
     return [one for source, found in mistakes.items() for one in more(found, counts[source])]
+
+
+def _impossible(
+    entry: DataTable, place: str, table: Table, columns: _Columns, times: SampleTimes
+) -> list[Mistake]:
+    """Data that the loss of their quantity rules out, such as half a count."""
+    mistakes: list[Mistake] = []
+    for key in entry.observed:
+        at = _at(place, "observed", key)
+        if at not in columns.values:
+            continue
+        values = columns.values[at]
+        wrong, what = impossible(entry, key, values[times.rows])
+        rows = times.rows[wrong]
+        found = [
+            Mistake(table.where(int(row), columns.names[at]), f"is {values[row]:g}, but {what}", "mend it")
+            for row in rows[:SHOWN]
+        ]
+        mistakes += more(found, len(rows))
+    return mistakes
 
 
 def _wrong_noise(std: float) -> str:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from hpcda.build.doubts import looks_missing, too_large
 from hpcda.build.grid import Grid, points_inside
 from hpcda.build.model import collected, moved, tried_model
+from hpcda.build.noise import deviations, loss_of, noise_mistakes, scale_of, sensor_names
 from hpcda.build.truth import Truth
 from hpcda.build.units import time_unit_note
 from hpcda.build.unknowns import unknown_names
@@ -17,7 +18,7 @@ from hpcda.data import read_table
 from hpcda.errors import InputError, Mistake
 from hpcda.job import Job
 from hpcda.job.inputs import TwinTable
-from hpcda.job.kinds import Chaotic, FromFile, Shape, Sine, Steps
+from hpcda.job.kinds import Chaotic, FromFile, ScaleTable, Shape, Sine, Steps
 from hpcda.job.mistakes import dotted
 from hpcda.models.expression import Expression
 from hpcda.models.model import Model
@@ -48,7 +49,7 @@ def twin_window(
     )
     if true is None:
         return None
-    _name_mistakes(entry, place, model, true, mistakes)
+    _name_mistakes(job, entry, place, model, true, mistakes)
     spacing = entry.dt
     if spacing is None:
         spacing = float(steps)
@@ -62,13 +63,23 @@ def twin_window(
         problem = f"{entry.spin_up:g} is more than {MOST_SPIN_UP:g} steps of the path"
         mistakes.append(Mistake(f"{place}.spin_up", problem, "give a shorter time"))
     expressions: dict[str, Expression] = {}
+    sensors = sensor_names(job, model)
+    mistakes += noise_mistakes(entry, place)
     for key in entry.observed:
         at = f"{place}.{dotted(('observed', key))}"
-        expression = collected(mistakes, Expression, key, true.state_names, at)
+        known = (*true.parameter_names, *sensors)
+        expression = collected(mistakes, Expression, key, true.state_names, at, known)
         if expression is not None:
             expressions[key] = expression
+            missing = [n for n in expression.parameters if n in sensors and n not in entry.parameters]
+            mistakes += [
+                Mistake(f"{place}.parameters", f"gives no true value of {name}, which {key} contains",
+                        f"add {name} = 1.0, say")
+                for name in missing
+            ]  # fmt: skip
             if true is not model:
-                collected(mistakes, Expression, key, model.state_names, at)
+                known = (*model.parameter_names, *sensors)
+                collected(mistakes, Expression, key, model.state_names, at, known)
     if grid is None or len(mistakes) > before:
         return None
     inside, total = grid
@@ -77,13 +88,15 @@ def twin_window(
     if signals is None:
         return None
     driven = {name: signals[name] for name in true.stimulus_names}
-    values = parameter_values(true, entry.parameters)
+    own = {name: value for name, value in entry.parameters.items() if name in true.parameter_names}
+    values = {name: value for name, value in entry.parameters.items() if name in sensors}
+    values |= parameter_values(true, own)
     start = _initial(entry, number, true)
     states: Array | None = collected(mistakes, _states, entry, place, true, start, t, driven)
     if states is None:
         return None
     by_name = {name: states[:, k] for k, name in enumerate(true.state_names)}
-    data, std = _measure(entry, number, expressions, true, states, steps)
+    data, std = _measure(entry, number, expressions, true, states, values, steps)
     wrong = [key for key, measured in data.items() if not np.isfinite(measured[::steps]).all()]
     mistakes += [
         Mistake(
@@ -95,10 +108,10 @@ def twin_window(
     ]
     if wrong:
         return None
-    known = [np.array([signals[name](time) for time in t]) for name in model.stimulus_names]
+    driven_by = [np.array([signals[name](time) for time in t]) for name in model.stimulus_names]
     absent = np.full(total, np.nan)
     truth = Truth(t, np.column_stack([by_name.get(name, absent) for name in model.state_names]), values)
-    return Grid(t, data, std, np.column_stack([np.zeros((total, 0)), *known]), inside), truth
+    return Grid(t, data, std, np.column_stack([np.zeros((total, 0)), *driven_by]), inside), truth
 
 
 def _true_model(job: Job, entry: TwinTable, place: str) -> Model:
@@ -110,11 +123,12 @@ def _true_model(job: Job, entry: TwinTable, place: str) -> Model:
         raise moved(error, "model", f"{place}.model") from None
 
 
-def _name_mistakes(entry: TwinTable, place: str, model: Model, true: Model, mistakes: list[Mistake]) -> None:
+def _name_mistakes(
+    job: Job, entry: TwinTable, place: str, model: Model, true: Model, mistakes: list[Mistake]
+) -> None:
     """Names that neither model has, and stimuli that are missing."""
-    mistakes += unknown_names(
-        entry.parameters, true.parameter_names, (place, "parameters"), "parameter", true
-    )
+    known = (*true.parameter_names, *sensor_names(job, model))
+    mistakes += unknown_names(entry.parameters, known, (place, "parameters"), "parameter", true)
     if isinstance(entry.initial, dict):
         mistakes += unknown_names(entry.initial, true.state_names, (place, "initial"), "state", true)
     needed = dict.fromkeys((*model.stimulus_names, *true.stimulus_names))
@@ -145,8 +159,9 @@ def _states(
     try:
         spacing = float(t[1] - t[0])
         patience = Patience(f"the twin of {true.name}", entry.max_seconds)
-        warm = spin_up(true, entry.parameters, start, entry.spin_up, driven, dt=spacing, patience=patience)
-        return simulate(true, entry.parameters, warm, t, driven, patience=patience)
+        own = {name: value for name, value in entry.parameters.items() if name in true.parameter_names}
+        warm = spin_up(true, own, start, entry.spin_up, driven, dt=spacing, patience=patience)
+        return simulate(true, own, warm, t, driven, patience=patience)
     except InputError as error:
         raise moved(error, "twin", place) from None
 
@@ -157,18 +172,38 @@ def _measure(
     expressions: dict[str, Expression],
     true: Model,
     states: Array,
+    parameters: dict[str, float],
     steps: int,
 ) -> tuple[dict[str, Array], dict[str, Array]]:
-    """Noisy data at every sample, NaN between them, and the standard deviations."""
+    """Noisy data at every sample, NaN between them, and the scales of their noise."""
     total = len(states)
-    table = entry.noise_std
-    levels = [float(table[key] if isinstance(table, dict) else table) for key in expressions]  # type: ignore[arg-type]
-    exact = at_each_time(list(expressions.values()), true.state_names, states[::steps])
-    measured = exact + noise(exact.shape, np.array(levels), entry.seed, number)
+    levels = np.array([_true_scale(entry, key) for key in expressions])
+    samples = states[::steps]
+    known = np.tile(list(parameters.values()), (len(samples), 1))
+    names = (*true.state_names, *parameters)
+    exact = at_each_time(list(expressions.values()), names, np.hstack([samples, known]))
+    measured = exact + noise(exact.shape, np.nan_to_num(levels), entry.seed, number)
     data = {key: np.full(total, np.nan) for key in expressions}
-    for column, values in zip(data.values(), measured.T, strict=True):
-        column[::steps] = values
-    return data, {key: np.full(total, level) for key, level in zip(expressions, levels, strict=True)}
+    scales: dict[str, Array] = {}
+    for column, key in enumerate(expressions):
+        loss, options = loss_of(entry, key)
+        values, level = measured[:, column], np.full(len(samples), levels[column])
+        if loss.name != "gaussian":
+            rng = np.random.default_rng((entry.seed, number, column))
+            values = loss.draw(rng, exact[:, column], level, options)
+        data[key][::steps] = values
+        given = deviations(entry, key, values, level)
+        scales[key] = np.full(total, given[0])
+        scales[key][::steps] = given
+    return data, scales
+
+
+def _true_scale(entry: TwinTable, key: str) -> float:
+    scale = scale_of(entry, key)
+    if isinstance(scale, ScaleTable):
+        assert scale.truth is not None
+        return scale.truth
+    return scale if isinstance(scale, float) else np.nan
 
 
 def _signals(job: Job, entry: TwinTable, place: str, t: Array, true: Model) -> dict[str, Signal]:

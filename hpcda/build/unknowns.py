@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from hpcda.build.noise import sensor_names
 from hpcda.errors import Mistake
 from hpcda.job import Job
 from hpcda.job.inputs import ParameterTable
 from hpcda.job.mistakes import dotted
-from hpcda.models.model import Model, Parameter
+from hpcda.models.model import Model
 from hpcda.names import nearest
 from hpcda.problem import Estimated
 
@@ -61,7 +62,9 @@ def unknown_names(
 def unknowns(job: Job, model: Model, mistakes: list[Mistake]) -> Unknowns:
     """Parameters and states of the job; what is wrong with them joins `mistakes`."""
     named = job.model.parameters
-    mistakes += unknown_names(named, model.parameter_names, ("model", "parameters"), "parameter", model)
+    sensors = sensor_names(job, model)
+    known = (*model.parameter_names, *sensors)
+    mistakes += unknown_names(named, known, ("model", "parameters"), "parameter", model)
     mistakes += unknown_names(job.model.states, model.state_names, ("model", "states"), "state", model)
     given = job.action.model_error_weight
     weights = {} if given == "auto" else dict(given)
@@ -74,7 +77,19 @@ def unknowns(job: Job, model: Model, mistakes: list[Mistake]) -> Unknowns:
     for one in model.parameters:
         asked = named.get(one.name)
         if asked is not None and asked.estimate:
-            (varying if asked.per_time else parameters).append(_estimated(one, asked, mistakes))
+            (varying if asked.per_time else parameters).append(
+                _estimated(one.name, one.start, asked, mistakes)
+            )
+    for name in sensors:
+        asked = named[name]
+        if asked.estimate:
+            (varying if asked.per_time else parameters).append(_sensor(name, asked, mistakes))
+        elif asked.value is None:
+            place = dotted(("model", "parameters", name))
+            problem = f"{model.name} has no default for {name}, which its sensors alone have"
+            mistakes.append(
+                Mistake(place, problem, "give value = 1.0, or estimate = true and start = [0.5, 2.0]")
+            )
     series = tuple(name for name in model.parameter_names if name in named and named[name].series is not None)
     estimated = {one.name for one in (*parameters, *varying)}
     values = {name: table.value for name, table in named.items() if table.value is not None}
@@ -85,7 +100,8 @@ def unknowns(job: Job, model: Model, mistakes: list[Mistake]) -> Unknowns:
             name: values.get(name, default)
             for name, default in model.defaults.items()
             if name not in estimated and name not in series
-        },
+        }
+        | {name: values[name] for name in sensors if name in values},
         series=series,
         state_start=np.array([_state_start(job, model, k, mistakes) for k in range(model.dimension)]),
         state_bounds=np.array([_state_bounds(job, name) for name in model.state_names]),
@@ -98,14 +114,25 @@ def unknowns(job: Job, model: Model, mistakes: list[Mistake]) -> Unknowns:
     )
 
 
-def _estimated(parameter: Parameter, table: ParameterTable, mistakes: list[Mistake]) -> Estimated:
+def _estimated(name: str, usual: Pair, table: ParameterTable, mistakes: list[Mistake]) -> Estimated:
+    """An estimated parameter; `usual` is its first guess where the job gives none."""
     bounds = table.bounds or FREE
     start = table.start
     if start is None:
-        place = dotted(("model", "parameters", parameter.name, "bounds"))
-        start = _within(parameter.start, bounds, place, "the model's range of the first guess", mistakes)
+        place = dotted(("model", "parameters", name, "bounds"))
+        start = _within(usual, bounds, place, "the model's range of the first guess", mistakes)
     prior = (table.prior.mean, table.prior.std) if table.prior else None
-    return Estimated(parameter.name, start, bounds, prior, table.walk_std)
+    own = bool(table.per_window) and not table.per_time
+    return Estimated(name, start, bounds, prior, table.walk_std, own)
+
+
+def _sensor(name: str, table: ParameterTable, mistakes: list[Mistake]) -> Estimated:
+    """An estimated parameter of sensors alone, which has no first guess but the job's."""
+    if table.start is None:
+        place = dotted(("model", "parameters", name, "start"))
+        remedy = "give the range of the first guess, such as start = [0.5, 2.0]"
+        mistakes.append(Mistake(place, "is missing: the model does not know this parameter", remedy))
+    return _estimated(name, (0.0, 1.0), table, mistakes)
 
 
 def _state_bounds(job: Job, name: str) -> Pair:

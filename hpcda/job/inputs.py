@@ -6,22 +6,32 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
+from hpcda.action.losses import LOSSES
 from hpcda.job.kinds import (
     Bounds,
     Column,
     FileName,
     Initial,
+    Losses,
     Marks,
+    NoiseColumn,
     NoiseStd,
     Observed,
     Plain,
     Positive,
     Range,
+    ScaleTable,
     Section,
     Seed,
     Squared,
     Stimuli,
     complain,
+)
+
+LOSS_TEXT = (
+    "the law of the noise: "
+    + ", ".join(f'"{one.name}" ({one.sentence})' for one in LOSSES.values())
+    + '; with options { name = "student-t", nu = 4.0 }; or a table with one for each key of observed'
 )
 
 
@@ -52,6 +62,11 @@ class ParameterTable(Section):
     per_time: bool = Field(
         default=False, description="true if the parameter has a value of its own at every time"
     )
+    per_window: bool | None = Field(
+        default=None,
+        description="true if the parameter has a value of its own in every window, false if all share it "
+        "(default: as per_time)",
+    )
     walk_std: Squared | None = Field(
         default=None,
         description="the standard deviation of the parameter's change per square root of unit time, above 0",
@@ -68,6 +83,7 @@ class ParameterTable(Section):
         if not self.estimate:
             idle = [k for k in ("start", "bounds", "prior", "walk_std") if getattr(self, k) is not None]
             idle += ["per_time"] if self.per_time else []
+            idle += ["per_window"] if self.per_window else []
             wrong += [
                 (
                     key,
@@ -82,6 +98,14 @@ class ParameterTable(Section):
                     "walk_std",
                     "has no effect on a constant parameter",
                     "add per_time = true, or remove walk_std",
+                )
+            )
+        elif self.per_time and self.per_window is False:
+            wrong.append(
+                (
+                    "per_window",
+                    "is false, but a parameter of one time belongs to one window here",
+                    "remove per_window, or per_time",
                 )
             )
         elif self.per_time and self.walk_std is None and self.prior is None:
@@ -182,10 +206,12 @@ class DataTable(Section):
     observed: Observed = Field(
         description='what is measured and its column, such as { x0 = "y0" }, or a list such as ["x0", "x2"]'
     )
-    noise_std: NoiseStd = Field(
+    noise_std: NoiseStd | None = Field(
+        default=None,
         description="the standard deviation of the noise, above 0: a number, a table with one "
-        'for each key of observed, or { column = "sigma" }'
+        'for each key of observed, { column = "sigma" }, or { estimate = true, start = [0.1, 10.0] }',
     )
+    loss: Losses = Field(default="gaussian", description=LOSS_TEXT)
     stimulus: dict[str, Column] = Field(
         default_factory=dict,
         description='the column of each stimulus of the model, such as { I = "current" }',
@@ -224,7 +250,8 @@ class DataTable(Section):
         wrong: list[tuple[str, str, str]] = []
         if self.from_ is not None and self.to is not None and self.from_ >= self.to:
             wrong.append(("from", f"{self.from_:g} is not before to = {self.to:g}", "give a time before to"))
-        wrong += _noise_for_each(self.noise_std, self.observed)
+        wrong += _noise_for_each(self.noise_std, self.observed, self.loss)
+        wrong += _losses_for(self.loss, self.observed)
         return complain(self, wrong)
 
 
@@ -259,10 +286,12 @@ class TwinTable(Section):
     observed: Observed = Field(
         description='what is measured and its column, such as { x0 = "y0" }, or a list such as ["x0", "x2"]'
     )
-    noise_std: NoiseStd = Field(
-        description="the standard deviation of the noise, above 0: a number, or a table with one "
-        "for each key of observed"
+    noise_std: NoiseStd | None = Field(
+        default=None,
+        description="the standard deviation of the noise, above 0: a number, a table with one "
+        "for each key of observed, or { estimate = true, start = [0.1, 10.0], truth = 0.5 }",
     )
+    loss: Losses = Field(default="gaussian", description=LOSS_TEXT)
     seed: Seed = Field(
         default=1,
         description="the seed of the noise and the random beginning, a whole number from 0, such as 1",
@@ -278,21 +307,31 @@ class TwinTable(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> TwinTable:
-        wrong = _noise_for_each(self.noise_std, self.observed)
-        if isinstance(self.noise_std, dict):
-            columns = [(k, v) for k, v in self.noise_std.items() if not isinstance(v, float)]
-            wrong += [
-                (f"noise_std.{key}", "a twin has no columns to read the noise from", "give a number above 0")
-                for key, _ in columns
-            ]
-        elif not isinstance(self.noise_std, float):
-            wrong.append(
-                ("noise_std", "a twin has no columns to read the noise from", "give a number above 0")
-            )
+        wrong = _noise_for_each(self.noise_std, self.observed, self.loss)
+        wrong += _losses_for(self.loss, self.observed)
+        table = self.noise_std if isinstance(self.noise_std, dict) else {"": self.noise_std}
+        for key, one in table.items():
+            place = f"noise_std.{key}" if key else "noise_std"
+            if isinstance(one, NoiseColumn):
+                problem = "a twin has no columns to read the noise from"
+                wrong.append((place, problem, "give a number above 0"))
+            if isinstance(one, ScaleTable) and one.truth is None:
+                problem = "is missing: a twin needs the true scale of its noise"
+                wrong.append((f"{place}.truth", problem, "give a number above 0, such as truth = 0.5"))
         return complain(self, wrong)
 
 
-def _noise_for_each(noise: Any, observed: dict[str, Any]) -> list[tuple[str, str, str]]:
+def _losses_for(loss: Any, observed: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Mistakes in a table of losses that names what is not measured."""
+    keys = ", ".join(observed)
+    return [
+        (f"loss.{key}", "is not a key of observed", f"use the keys of observed: {keys}")
+        for key in (loss if isinstance(loss, dict) else {})
+        if key not in observed
+    ]
+
+
+def _noise_for_each(noise: Any, observed: dict[str, Any], loss: Any) -> list[tuple[str, str, str]]:
     """Mistakes in a table of noise levels that does not match the measured quantities."""
     if not isinstance(noise, dict):
         return []
@@ -302,7 +341,8 @@ def _noise_for_each(noise: Any, observed: dict[str, Any]) -> list[tuple[str, str
         for key in noise
         if key not in observed
     ]
-    missing = [key for key in observed if key not in noise]
+    told = loss if isinstance(loss, dict) else {}
+    missing = [key for key in observed if key not in noise and key not in told]
     return wrong + [
         ("noise_std", f"names no noise for {key}", f"give one value for each of {keys}") for key in missing
     ]

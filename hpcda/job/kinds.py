@@ -17,15 +17,17 @@ from pydantic import (
     Field,
     Tag,
     ValidationInfo,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
+from hpcda.action.losses import LOSSES
 from hpcda.extensions import extended
 from hpcda.names import nearest
 from hpcda.registry import Registry
 
 T = TypeVar("T")
-S = TypeVar("S", bound="Section")
+S = TypeVar("S", bound=BaseModel)
 
 LARGEST = 1e100
 """Numbers whose squares enter the action, and ranges that starts are drawn from, go up to this."""
@@ -193,19 +195,57 @@ class NoiseColumn(Section):
     )
 
 
+class ScaleTable(Section):
+    """The scale of noise that is estimated."""
+
+    estimate: Literal[True] = Field(description="true: the scale of the noise is estimated")
+    start: Range = Field(
+        description="the range of the first guess, its ends above 0, such as [0.1, 10.0]",
+    )
+    bounds: Range | None = Field(
+        default=None,
+        description="the lowest and highest value allowed, above 0 (default: a hundred times beyond start)",
+    )
+    per_window: bool = Field(
+        default=False, description="true if every window has a scale of its own, false if they share one"
+    )
+    truth: Squared | None = Field(
+        default=None, description="of a twin, the true scale of the noise, such as 0.5"
+    )
+
+    @model_validator(mode="after")
+    def _positive(self) -> ScaleTable:
+        wrong = [
+            (key, f"begins at {pair[0]:g}, but a scale is above 0", "give two numbers above 0")
+            for key, pair in (("start", self.start), ("bounds", self.bounds))
+            if pair is not None and not pair[0] > 0.0
+        ]
+        return complain(self, wrong)
+
+
+def _noise_one(value: Any) -> str:
+    if isinstance(value, ScaleTable) or (isinstance(value, dict) and "estimate" in value):
+        return MARK + "estimated"
+    return MARK + ("column" if isinstance(value, NoiseColumn | dict) else "number")
+
+
 def _noise_kind(value: Any) -> str:
-    if isinstance(value, NoiseColumn) or (isinstance(value, dict) and list(value) == ["column"]):
-        return MARK + "column"
-    return _by_kind(value) if isinstance(value, dict) else MARK + "number"
+    alone = isinstance(value, dict) and (list(value) == ["column"] or "estimate" in value)
+    if alone or not isinstance(value, dict):
+        return _noise_one(value)
+    return _by_kind(value)
 
 
 NoiseOne = Annotated[
-    Annotated[Squared, Tag(MARK + "number")] | Annotated[NoiseColumn, Tag(MARK + "column")],
-    Discriminator(lambda value: MARK + ("column" if isinstance(value, NoiseColumn | dict) else "number")),
+    Annotated[Squared, Tag(MARK + "number")]
+    | Annotated[NoiseColumn, Tag(MARK + "column")]
+    | Annotated[ScaleTable, Tag(MARK + "estimated")],
+    Discriminator(_noise_one),
 ]
 NoiseStd = Annotated[
     Annotated[Squared, Tag(MARK + "number")]
     | Annotated[NoiseColumn, Tag(MARK + "column")]
+    | Annotated[ScaleTable, Tag(MARK + "estimated")]
     | Annotated[dict[str, NoiseOne], Field(min_length=1), Tag(MARK + "table")],
     Discriminator(_noise_kind),
 ]
@@ -244,8 +284,8 @@ StepsPerSample = Annotated[
 ]
 
 
-def one_of(registry: Registry[Any]) -> BeforeValidator:
-    """A validator of a name in a registry, or "auto"; of names from files those that the job knows.
+def one_of(registry: Registry[Any], auto: bool = True) -> BeforeValidator:
+    """A validator of a name in a registry, or where that is one "auto"; of files' names those the job knows.
 
     What a job knows is the validation's context: ``files``, check sums of its files, and ``whole``, False
     where one of them could not be loaded, so that nobody can tell which names there are.
@@ -253,7 +293,8 @@ def one_of(registry: Registry[Any]) -> BeforeValidator:
 
     def check(value: Any, info: ValidationInfo) -> Any:
         context = info.context or {}
-        names = ["auto", *(one.name for one in registry.known(context.get("files", known_files())))]
+        known = registry.known(context.get("files", known_files()))
+        names = [*(["auto"] if auto else []), *(one.name for one in known)]
         if (value in names) if isinstance(value, str) else False:
             return value
         if isinstance(value, str) and not context.get("whole", True):
@@ -262,6 +303,53 @@ def one_of(registry: Registry[Any]) -> BeforeValidator:
         raise refuse(f"{short(value)} is not accepted", remedy)
 
     return BeforeValidator(check)
+
+
+LossName = Annotated[str, one_of(LOSSES, auto=False)]
+
+
+class LossTable(BaseModel):
+    """A loss with options of its own."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: LossName = Field(description='the name of the loss, such as "student-t"')
+
+    @property
+    def options(self) -> dict[str, float]:
+        """Its options by name."""
+        return dict(self.model_extra or {})
+
+    @model_validator(mode="after")
+    def _numbers(self) -> LossTable:
+        wrong = [
+            (name, f"{short(value)} is not a number above 0", f"give a number, such as {name} = 4.0")
+            for name, value in self.options.items()
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 < value < 1e6
+        ]
+        return complain(self, wrong)
+
+
+def _loss_one(value: Any) -> str:
+    return MARK + ("loss" if isinstance(value, LossTable | dict) else "word")
+
+
+def _loss_kind(value: Any) -> str:
+    if isinstance(value, dict) and "name" not in value:
+        return MARK + "table"
+    return _loss_one(value)
+
+
+LossOne = Annotated[
+    Annotated[LossName, Tag(MARK + "word")] | Annotated[LossTable, Tag(MARK + "loss")],
+    Discriminator(_loss_one),
+]
+Losses = Annotated[
+    Annotated[LossName, Tag(MARK + "word")]
+    | Annotated[LossTable, Tag(MARK + "loss")]
+    | Annotated[dict[str, LossOne], Field(min_length=1), Tag(MARK + "table")],
+    Discriminator(_loss_kind),
+]
 
 
 def _option_name(value: str) -> str:

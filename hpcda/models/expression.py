@@ -104,6 +104,16 @@ class Expression:
         return eval(self._code, {"__builtins__": {}, **FUNCTIONS, **known})
 
 
+def names_in(text: str) -> set[str]:
+    """Names in the text of an expression; of a name alone, whatever it looks like, itself."""
+    try:
+        tree = ast.parse(text.strip(), mode="eval")
+    except SyntaxError:
+        return {text}
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    return (used - set(FUNCTIONS)) or {text}
+
+
 def _names(node: ast.expr, states: Sequence[str], place: str) -> list[str]:
     """States used in a tree, which is refused where it holds anything but arithmetic."""
     match node:

@@ -7,6 +7,7 @@ Walther, Evaluating Derivatives, SIAM 2008, ch. 3) and become nodes like any oth
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -193,6 +194,24 @@ class Graph:
                 seen.add(node)
                 stack.extend(self.arguments(node))
         return sorted(seen)
+
+    def digest(self, roots: Iterable[int]) -> str:
+        """Check sum of what some nodes compute, in their order.
+
+        It does not depend on how nodes are numbered, nor on the order of two terms or factors.
+        """
+        roots = list(roots)
+        found: dict[int, str] = {}
+        for node in self.reach(roots):
+            op, *rest = self.keys[node]
+            if op in ("const", "input"):
+                parts = [repr(one) for one in rest]
+            else:
+                parts = [found[argument] for argument in self.arguments(node)]
+                parts = sorted(parts) if op in ("add", "mul") else parts
+                parts += [repr(rest[1])] if op == "pow" else []
+            found[node] = hashlib.sha256(" ".join([op, *parts]).encode()).hexdigest()
+        return hashlib.sha256(" ".join(found[root] for root in roots).encode()).hexdigest()
 
     def partials(self, node: int) -> list[tuple[int, int]]:
         """Each argument of `node` with the partial derivative by it."""

@@ -25,8 +25,8 @@ def at_each_time(expressions: Sequence[Expression], names: Sequence[str], states
 
     Args:
         expressions: The L measured quantities.
-        names: Names of the states.
-        states: Shape (N, D).
+        names: Names of the states, and of parameters that the quantities contain.
+        states: Their values, shape (N, D).
 
     Returns:
         Shape (N, L).

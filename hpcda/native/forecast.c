@@ -83,13 +83,14 @@ ENTRY int forecast(const Sizes *z, const Grid *g, int first, int last, int subst
   return 0;
 }
 
-/* Measured quantities of members [rows][members]: to [L][members]. */
-ENTRY int observe(const Sizes *z, int members, const double *from, double *to) {
+/* Measured quantities of members [rows][members] at point n: to [L][members]. */
+ENTRY int observe(const Sizes *z, const Grid *g, int n, int members, const double *from, double *to) {
   vd *c, *s, *v = begin_members(z, z->L, &c, &s);
   if (!v) return 1;
   vd *t = s + z->U;
+  inputs(z, g, n, 0, s, t);
   for (int at = 0; at < members; at += W) {
-    load(from, z->D, members, at, v);
+    load(from, z->D + z->V + z->P, members, at, v);
     observe_values(v, c, s, t, 0, t + 1);
     save(t + 1, z->L, members, at, to);
   }

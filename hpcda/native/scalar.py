@@ -19,10 +19,15 @@ _ROUNDS_ONCE = """
 """
 
 
+def scalar_unit(kernels: Sequence[str], name: str) -> str:
+    """The translation unit of kernels (`hpcda.native.kernels.source`) and of a C file of this folder."""
+    return _ROUNDS_ONCE + unit(1, name, generated=kernels)
+
+
 def scalar_library(kernels: Sequence[str], name: str) -> Any:
-    """The library of kernels (`hpcda.native.kernels.source`) and of a C file of this folder.
+    """The library of kernels and of a C file of this folder.
 
     Raises:
         CompilerError: No C compiler, or no place for compiled code.
     """
-    return library(_ROUNDS_ONCE + unit(1, name, generated=kernels))
+    return library(scalar_unit(kernels, name))

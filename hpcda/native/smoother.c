@@ -211,8 +211,9 @@ ENTRY int filter(const Sizes *z, const Grid *g, const Ensemble *e, int begin, in
     for (int l = 0; l < L; l++)
       if (isfinite(e->data[(size_t)n * L + l])) known[seen++] = l;
     if (seen) {
+      inputs(z, g, n, 0, s, t);
       for (int m = 0; m < G; m++) {
-        for (int i = 0; i < D; i++) v[i] = now[(size_t)i * G + m];
+        for (int i = 0; i < K; i++) v[i] = now[(size_t)i * G + m];
         observe_values(v, c, s, t, 0, t + 1);
         for (int l = 0; l < seen; l++) h[(size_t)l * G + m] = t[1 + known[l]];
       }
@@ -300,9 +301,9 @@ ENTRY int smooth(const Sizes *z, const Ensemble *e, int times, double *path) {
   return 0;
 }
 
-/* Means of members [K][members] whose last P rows, the parameters, are told: mean + cov(x, p) cov(p, p)^-1 (told - mean). */
-ENTRY int informed(const Sizes *z, int members, const double *now, const double *told, double *mean) {
-  const int K = z->D + z->V + z->P, P = z->P, first = K - P, G = members / W;
+/* Means of members [K][members] whose last P rows, parameters, are told: mean + cov(x, p) cov(p, p)^-1 (told - mean). */
+ENTRY int informed(const Sizes *z, int P, int members, const double *now, const double *told, double *mean) {
+  const int K = z->D + z->V + z->P, first = K - P, G = members / W;
   vd *off = room((size_t)K * G);
   double *cross = malloc(sizeof(double) * ((size_t)K * P + (size_t)P * P + P + 1));
   if (off && cross) {

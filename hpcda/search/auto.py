@@ -20,6 +20,7 @@ from hpcda.search.conclusion import PROBES, Conclusion, conclude, confirmed
 from hpcda.search.descent import fell_back, probes
 from hpcda.search.escapes import ESCAPES, Escape, probing, settling
 from hpcda.search.evidence import Evidence, Level
+from hpcda.search.expected import Expected, expected_of_data
 from hpcda.search.levels import distinct, grouped, is_level
 from hpcda.search.plan import Found, Listed, Round, Share, Task
 from hpcda.search.plateau import plateau_of_level
@@ -119,6 +120,7 @@ class Auto:
     ) -> None:
         self._scene, self._seed, self._budget = scene, seed, budget
         self._share = share or Share()
+        self._expected = expected_of_data(scene.problem)
         ways = searched(scene, files)
         shares = [(way.name, share) for way in ways for share in way.shares]
         self._escapes = [escape for escape in ESCAPES.known(files) if escape.fits(scene.problem)]
@@ -156,7 +158,7 @@ class Auto:
                 return self._round([self._task(Arm(settling().name, -1), levels[:1])])
             if budget.until_stable and (conclusion.stable or (confirmed(evidence) and conclusion in FINAL)):
                 return None
-            if consistent(levels[0], self._scene.problem.measured):
+            if consistent(levels[0], self._expected):
                 return self._round(self._confirming(found, levels, evidence, count))
             if self._rounds > 1:
                 return self._round(self._searching(found, levels, count))
@@ -209,7 +211,7 @@ class Auto:
             )
         settled = None
         if minima:
-            deviation = np.sqrt(problem.measured / 2)
+            deviation = np.sqrt(self._expected.variance if self._expected.known else problem.measured / 2)
             actions, models = (
                 np.array([getattr(one, part) for one in groups[0]]) for part in ("levels", "model")
             )
@@ -219,6 +221,7 @@ class Auto:
             Counter(one.way for one in found if one.start not in idle),
             problem.measured,
             settled,
+            expected=self._expected,
             absorbed=problem.trajectory_unknowns,
             priors=problem.prior_terms,
             probed=probes({one.start for one in groups[0]}, parents, {one.start: one.way for one in found})
@@ -236,11 +239,12 @@ class Auto:
 
     def _cap(self, levels: Sequence[Found], last: bool) -> float:
         """Action above which a start is of no use any more: actions only grow with Rf."""
-        data = self._scene.problem.measured
-        if levels and consistent(levels[0], data):
-            return float(levels[0].action + MARGIN * np.sqrt(data / 2))
-        if self._rounds < CAPPED and not last:
-            return float(data / 2 + MARGIN * np.sqrt(data / 2))
+        expected = self._expected
+        deviation = np.sqrt(expected.variance)
+        if levels and consistent(levels[0], expected):
+            return float(levels[0].action + MARGIN * deviation)
+        if self._rounds < CAPPED and not last and expected.known:
+            return float(expected.mean + MARGIN * deviation)
         return levels[:PARENTS][-1].action if len(levels) >= PARENTS else np.inf
 
     def _confirming(
@@ -394,9 +398,10 @@ def drawing(way: str) -> float:
     return WAYS[way].steps if way in WAYS else 0.0
 
 
-def consistent(level: Found, data: int) -> bool:
-    """Whether a level's measurement error is what noise leaves, or less."""
-    return 2 * level.measurement <= data + CONSISTENT * np.sqrt(2 * data)
+def consistent(level: Found, expected: Expected) -> bool:
+    """Whether a level's measurement error is known to be what noise leaves, or less."""
+    most = expected.mean + CONSISTENT * np.sqrt(expected.variance)
+    return expected.known and bool(level.measurement <= most)
 
 
 def apart(one: Found, other: Found) -> float:

@@ -28,7 +28,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from hpcda.search.escapes import ESCAPES
-from hpcda.search.evidence import DEVIATIONS, Evidence, Level, Noise, evidence_of, joined
+from hpcda.search.evidence import DEVIATIONS, Evidence, Level, evidence_of, joined, noise_of
+from hpcda.search.expected import Expected
 from hpcda.search.obeyed import Obedience
 from hpcda.search.time_step import TimeStep
 
@@ -91,6 +92,12 @@ class Conclusion(enum.Enum):
         "is something lower in the same valley. Raise solver.max_iterations; where the valley is flat, the "
         "data leave some parameters open: give them priors or bounds."
     )
+    STABLE_NOISE_ESTIMATED = (
+        "The lowest level no longer depends on Rf, has no rival and is confirmed: take it as the global "
+        "minimum. The scale of its noise was estimated with it, so that χ² cannot test the model: compare it "
+        "with what the instrument promises, and keep data back to test the prediction "
+        "(data.hold_back)."
+    )
     CONSISTENT_PARAMETERS_OPEN = (
         "The lowest level agrees with the data and is confirmed, but it is a flat valley: other values of "
         "what the evidence names fit as well. Take the other estimates; for these give priors, fix them, or "
@@ -143,7 +150,7 @@ class Conclusion(enum.Enum):
     @property
     def stable(self) -> bool:
         """Whether the lowest level may be taken as the answer, and a search may stop."""
-        return self is Conclusion.CONSISTENT_AND_STABLE
+        return self in (Conclusion.CONSISTENT_AND_STABLE, Conclusion.STABLE_NOISE_ESTIMATED)
 
 
 ELSEWHERE = (
@@ -169,6 +176,7 @@ def conclude(
     obedience: Obedience | None = None,
     step: TimeStep | None = None,
     escapes: Collection[str] | None = None,
+    expected: Expected | None = None,
 ) -> tuple[Conclusion, Evidence]:
     """Judge the lowest level.
 
@@ -188,8 +196,9 @@ def conclude(
         obedience: How the equations are obeyed at the lowest level; None where that is not known.
         step: Whether the time step is fine enough for the lowest level, where that was asked.
         escapes: Those of `tried` whose starts began from minima; by default those of the package.
+        expected: What noise alone makes of the measurement part, where it is not Gaussian of known width.
     """
-    noise = Noise(data + priors, absorbed)
+    noise = noise_of(expected or Expected.gaussian(data), data, priors, absorbed)
     levels = joined(levels, DEVIATIONS * noise.scale)
     began = set(ESCAPES) if escapes is None else escapes
     evidence = evidence_of(levels, tried, noise, settled, predicted, complete, probed, obedience, began)
@@ -233,12 +242,16 @@ def _judged(evidence: Evidence) -> Conclusion:
         return Conclusion.CONSISTENT_NOT_SETTLED
     if not confirmed(evidence):
         return Conclusion.CONSISTENT_NOT_CONFIRMED
-    return Conclusion.CONSISTENT_PARAMETERS_OPEN if evidence.left_open else Conclusion.CONSISTENT_AND_STABLE
+    if evidence.left_open:
+        return Conclusion.CONSISTENT_PARAMETERS_OPEN
+    return Conclusion.CONSISTENT_AND_STABLE if evidence.tested else Conclusion.STABLE_NOISE_ESTIMATED
 
 
 def _fit(evidence: Evidence) -> Conclusion | None:
     """What is wrong with the lowest level by itself, or None."""
     z, whole, rises = evidence.z, evidence.whole, evidence.plateau is False
+    if not evidence.tested:
+        return _untested(evidence, rises)
     if z is None or whole is None:
         return Conclusion.INCONSISTENT if _misfits(evidence, rises) else Conclusion.NOT_ENOUGH_MEASUREMENTS
     if not (z if rises else whole) <= DEVIATIONS:
@@ -250,6 +263,15 @@ def _fit(evidence: Evidence) -> Conclusion | None:
         return Conclusion.BELOW_NOISE
     if rises:
         return Conclusion.RISING_WITH_RF
+    return Conclusion.NOT_ENOUGH_MEASUREMENTS if evidence.rivals >= MANY else None
+
+
+def _untested(evidence: Evidence, rises: bool) -> Conclusion | None:
+    """The same where the scale of the noise is estimated, so that χ² says nothing."""
+    if rises:
+        return Conclusion.RISING_WITH_RF
+    if evidence.obedience is not None and not evidence.obedience.obeyed:
+        return Conclusion.EQUATION_NOT_OBEYED
     return Conclusion.NOT_ENOUGH_MEASUREMENTS if evidence.rivals >= MANY else None
 
 

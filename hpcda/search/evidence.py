@@ -17,6 +17,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from hpcda.search.expected import Expected
 from hpcda.search.obeyed import Obedience, sentence
 from hpcda.search.time_step import TimeStep, told
 
@@ -69,13 +70,22 @@ class Level:
 class Noise:
     """The χ² test of a level.
 
+    Where the noise is not Gaussian of known width, twice the action at the true path has another expectation
+    and variance than n and 2 n; what is above these is counted apart.
+
     Attributes:
         values: n, data values and priors.
         absorbed: k, how many of them the unknowns can absorb where the model is obeyed.
+        excess: Expectation of the measurement part at the true path, less n/2.
+        wider: Its variance, less n/2.
+        known: Whether these two are known; there is no score where they are not.
     """
 
     values: int
     absorbed: int = 0
+    excess: float = 0.0
+    wider: float = 0.0
+    known: bool = True
 
     @property
     def freedom(self) -> int:
@@ -84,8 +94,8 @@ class Noise:
 
     @property
     def scale(self) -> float:
-        """√(n/2), the deviation of the action at the true path."""
-        return math.sqrt(max(self.values, 1) / 2.0)
+        """√(n/2 + wider), the deviation of the action at the true path."""
+        return math.sqrt(max(self.values / 2.0 + self.wider, 0.5))
 
     @property
     def few(self) -> bool:
@@ -93,8 +103,27 @@ class Noise:
         return self.freedom < FEW * self.absorbed
 
     def score(self, part: float) -> float | None:
-        """(2 · part - ν) / √(2 ν) of a part of the action; None without degrees of freedom."""
-        return (2.0 * part - self.freedom) / math.sqrt(2.0 * self.freedom) if self.freedom else None
+        """(2 · (part - excess) - ν) / √(2 ν + 4 · wider) of a part of the action.
+
+        None without degrees of freedom, and where what noise alone gives is not known.
+        """
+        if not self.freedom or not self.known:
+            return None
+        wide = max(2.0 * self.freedom + 4.0 * self.wider, 1e-3 * self.freedom)
+        return (2.0 * (part - self.excess) - self.freedom) / math.sqrt(wide)
+
+
+def noise_of(expected: Expected, data: int, priors: int, absorbed: int) -> Noise:
+    """The χ² test of a level.
+
+    Args:
+        expected: What noise alone makes of the measurement part.
+        data: Number of data values.
+        priors: Number of priors.
+        absorbed: Unknowns that are left where the model is obeyed.
+    """
+    half = 0.5 * data
+    return Noise(data + priors, absorbed, expected.mean - half, expected.variance - half, expected.known)
 
 
 @dataclass(frozen=True)
@@ -149,6 +178,7 @@ class Evidence:
         action: Action of the lowest level.
         limit: The same in the limit of large Rf, see `Level.limit`.
         obedience: How the equations are obeyed there; None where that is not known.
+        tested: Whether what noise alone gives is known; where its scale is estimated χ² says nothing.
         so_far: Of incomplete ensembles, the code of what the starts that have ended would say by themselves.
         step: Whether the time step is fine enough for the lowest level; None where that was not asked, and
             of maps.
@@ -178,6 +208,7 @@ class Evidence:
     obedience: Obedience | None = None
     so_far: str | None = None
     step: TimeStep | None = None
+    tested: bool = True
 
     @property
     def fit(self) -> float | None:
@@ -250,6 +281,7 @@ def evidence_of(
         action=None if lowest is None else lowest.action,
         limit=None if lowest is None else lowest.limit,
         obedience=obedience,
+        tested=noise.known,
     )
 
 
@@ -274,7 +306,9 @@ def facts(record: Mapping[str, Any]) -> dict[str, str]:
     found: dict[str, str] = {}
     if not record["levels"]:
         return found
-    if record["z"] is None:
+    if not record.get("tested", True):
+        found["noise"] = "its scale is estimated: χ² cannot test the model"
+    elif record["z"] is None:
         found["noise"] = (
             f"no degrees of freedom: {record['values']} data values and priors, as many unknowns or more; "
             f"twice the action is {2.0 * record['action']:.4g}, noise gives at most "

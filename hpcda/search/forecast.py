@@ -114,7 +114,7 @@ class Forecast:
         """
         if not 0 <= first <= last < window.times:
             raise ValueError(f"from point {first} to {last} of {window.times}")
-        begin = self._checked(members, self.rows)
+        begin = self._checked(members)
         out = np.empty((last - first + 1, *begin.shape))
         out[0] = begin
         grid, _kept = grid_of(window)
@@ -125,11 +125,20 @@ class Forecast:
         )  # fmt: skip
         return out
 
-    def observe(self, members: Array) -> Array:
-        """Measured quantities of members, shape (L, members), from their states, the first D rows."""
-        begin = self._checked(members, None)
+    def observe(self, window: Window, n: int, members: Array) -> Array:
+        """Measured quantities of members, shape (L, members), at path point n of a window.
+
+        Args:
+            window: The window.
+            n: The path point.
+            members: Shape (D + V + P, members).
+        """
+        begin = self._checked(members)
         out = np.empty((len(self.problem.observed), begin.shape[1]))
-        self._call("observe", begin.shape[1], begin.ctypes.data, out.ctypes.data)
+        grid, _kept = grid_of(window)
+        self._call(
+            "observe", ctypes.byref(grid), n, begin.shape[1], begin.ctypes.data, out.ctypes.data
+        )  # fmt: skip
         return out
 
     def substeps(self, window: Window, members: Array) -> int:
@@ -139,7 +148,7 @@ class Forecast:
         """
         if self.problem.model.kind == "map":
             return 1
-        begin = self._checked(members, self.rows)
+        begin = self._checked(members)
         entries = np.empty((len(self._entries), begin.shape[1]))
         grid, _kept = grid_of(window)
         self._call(
@@ -159,13 +168,9 @@ class Forecast:
         if getattr(self.library, name)(ctypes.byref(self.sizes), *arguments):
             raise MemoryError(name)
 
-    def _checked(self, members: Array, rows: int | None) -> Array:
-        if members.ndim != 2 or (
-            members.shape[0] < self.problem.dimension if rows is None else members.shape[0] != rows
-        ):
-            raise ValueError(
-                f"members of shape {members.shape}, {rows or self.problem.dimension} rows wanted"
-            )
+    def _checked(self, members: Array) -> Array:
+        if members.ndim != 2 or members.shape[0] != self.rows:
+            raise ValueError(f"members of shape {members.shape}, {self.rows} rows wanted")
         return np.ascontiguousarray(members, dtype=np.float64)
 
 

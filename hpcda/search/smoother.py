@@ -151,16 +151,16 @@ class Filtered:
         return self._arrays["analysed"]
 
     def informed(self, members: Array, parameters: Array) -> Array:
-        """Mean of members, shape (D + V + P,), where later windows say what the parameters are.
+        """Mean of members, shape (D + V + P,), where later windows say what shared parameters are.
 
         Args:
             members: Shape (D + V + P, members), their number a multiple of 8.
-            parameters: Shape (P,).
+            parameters: Those that all windows share, the last rows of a member.
         """
         forecast = self._smoother.forecast
         mean, told = np.zeros(len(members)), np.ascontiguousarray(parameters)
         if forecast.library.informed(
-            ctypes.byref(forecast.sizes), members.shape[1], members.ctypes.data,
+            ctypes.byref(forecast.sizes), len(told), members.shape[1], members.ctypes.data,
             told.ctypes.data, mean.ctypes.data,
         ):  # fmt: skip
             raise MemoryError("informed")

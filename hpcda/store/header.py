@@ -21,8 +21,19 @@ from hpcda.store.schema import (
 
 TEXT = h5py.string_dtype()
 _TEXT = h5py.h5t.py_create(TEXT, logical=True)
-GROUPS = ("job", "provenance", "axes", "reasons", "ways", "windows", "sources", "beyond", "truth")
-"""What is known before the first start, beside the attributes of the file."""
+GROUPS = (
+    "job",
+    "provenance",
+    "axes",
+    "reasons",
+    "ways",
+    "extensions",
+    "windows",
+    "sources",
+    "beyond",
+    "truth",
+)
+"""What is known before the first start, beside the attributes of the file; /ways in version 3 alone."""
 OWN = ("rank", "generation", "opened", "closed", "indexed", "header_check", "shard_check")
 """Attributes that are not the same in every file of a run."""
 SCALES = ("CLASS", "NAME", "REFERENCE_LIST", "DIMENSION_LIST", "DIMENSION_LABELS")
@@ -70,7 +81,10 @@ def write_header(file: h5py.File, layout: Layout) -> None:
     reasons.create_dataset("code", data=np.asarray(codes, dtype="i2"))
     _names(reasons, "name", [layout.reasons[code][0] for code in codes])
     _names(reasons, "sentence", [layout.reasons[code][1] for code in codes])
-    _names(file, "ways", layout.ways)
+    if layout.extensions:
+        extensions = file.create_group("extensions")
+        for name in ("name", "sha256", "text"):
+            _names(extensions, name, [getattr(one, name) for one in layout.extensions])
     _series(file.create_group("windows"), problem.windows, ("data", "noise_std", "series"), file["axes"])
     if any(source is not None for source in layout.sources):
         write_sources(file.create_group("sources"), layout)
@@ -168,6 +182,10 @@ def _axes(axes: h5py.Group, layout: Layout) -> None:
     state.attrs["model_error_weight"] = np.asarray(problem.model_error_weight, dtype="f8")
     parameter = _names(axes, "parameter", parameter_names(problem))
     observed = _names(axes, "observed", list(problem.observed))
+    if problem.noise:
+        observed.attrs["loss"] = [
+            problem.noise[name].loss if name in problem.noise else "gaussian" for name in problem.observed
+        ]
     _names(axes, "expression", list(problem.observed.values()))
     series = _names(axes, "series", series_names(problem))
     stimuli = {s.name: s.unit for s in model.stimuli}
@@ -186,7 +204,9 @@ def _axes(axes: h5py.Group, layout: Layout) -> None:
     axes["rf"].attrs["unit"] = "1"
     for name in ("beta", "rf"):
         axes[name].dims[0].attach_scale(axes["rung"])
-    observed.attrs["meaning"] = "measured quantities; /axes/expression gives them in terms of the states"
+    observed.attrs["meaning"] = (
+        "measured quantities; /axes/expression gives them in terms of states and parameters"
+    )
 
 
 def _series(group: h5py.Group, parts: Sequence[Any], names: Sequence[str], axes: h5py.Group) -> None:

@@ -328,6 +328,7 @@ def test_the_reader_of_the_output_may_leave(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+NOT_IN_IT = "{}, but neither the equations of decay nor what is measured contain it."
 UNUSED = """
 from hpcda import Model, Parameter, State, Stimulus
 
@@ -348,7 +349,7 @@ def build():
         ({}, ["No parameter is estimated: only the states are unknown."]),
         (
             {"gain": {"estimate": True, "start": [0.0, 4.0]}},
-            ["Parameter gain is estimated, but the equations of decay do not contain it."],
+            [NOT_IN_IT.format("Parameter gain is estimated")],
         ),
     ],
 )
@@ -368,7 +369,10 @@ def test_what_the_equations_do_not_contain_is_a_note(tmp_path, alone, capsys, es
         "ensemble": {"starts": 1, "way": "uniform"},
     }
     (tmp_path / "job.toml").write_text(to_toml(tables))
-    notes = [*notes, "Stimulus I is given, but the equations of decay do not contain it."]
+    notes = [
+        *notes,
+        NOT_IN_IT.format("Stimulus I is given"),
+    ]
     assert cli.main(["check", str(tmp_path / "job.toml")]) == 0
     checked = capsys.readouterr().out
     assert "WRONG" not in checked and "1 uniform start," in checked and "1 state at 31 times" in checked

@@ -24,6 +24,7 @@ from hpcda.search.conclusion import (
     sentence_of,
 )
 from hpcda.search.evidence import DEVIATIONS, FEW, NAMED, RIVAL, facts
+from hpcda.search.expected import Expected
 from hpcda.search.obeyed import Equation, Obedience
 from tests.chance import generator
 from tests.oracles import ORACLES
@@ -61,7 +62,26 @@ def test_consistent_and_stable():
     assert found is Conclusion.CONSISTENT_AND_STABLE and found.stable
     assert evidence.z == pytest.approx(0.0) and evidence.gap == pytest.approx(50 * DEVIATION / SCALE)
     assert evidence.freedom == DATA - ABSORBED and evidence.agreement is True and not evidence.few
-    assert [one for one in Conclusion if one.stable] == [Conclusion.CONSISTENT_AND_STABLE]
+    stable = [Conclusion.CONSISTENT_AND_STABLE, Conclusion.STABLE_NOISE_ESTIMATED]
+    assert [one for one in Conclusion if one.stable] == stable
+
+
+def test_where_the_noise_is_estimated_chi_squared_says_nothing():
+    """A level far above what known noise would give."""
+    unknown = Expected(0.0, 0.0, known=False)
+    for lowest in (LOW, level(z=100, quiet=4, noise=3)):
+        found, evidence = judged(lowest, predicted=1.1, expected=unknown)
+        assert found is Conclusion.STABLE_NOISE_ESTIMATED
+        assert evidence.z is None and not evidence.tested
+        assert "cannot test" in facts(evidence.record())["noise"]
+    found, _ = judged(LOW, predicted=1.1, settled=False, expected=unknown)
+    assert found is Conclusion.RISING_WITH_RF
+
+
+def test_other_noise_has_its_own_expectation():
+    """As of Student's t: the level that Gaussian noise would give is far too low for it."""
+    wide = Expected(0.5 * DATA + 30 * DEVIATION, 0.5 * DATA + 1.0)
+    assert judged(LOW, FAR, predicted=1.1, expected=wide)[0] is Conclusion.BELOW_NOISE
 
 
 def test_what_is_left_open_is_named_and_not_stable():

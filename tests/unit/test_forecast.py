@@ -84,7 +84,9 @@ def test_lanes_and_the_number_of_members_change_nothing(name):
     for lanes in (1, 4):
         other = Forecast(problem, lanes=lanes)
         assert other.run(window, 0, 5, members) == pytest.approx(wanted, rel=1e-12, abs=1e-12)
-        assert other.observe(members) == pytest.approx(forecast.observe(members), rel=1e-12)
+        assert other.observe(problem.windows[0], 0, members) == pytest.approx(
+            forecast.observe(problem.windows[0], 0, members), rel=1e-12
+        )
     for count in (1, 3, 5):
         assert np.array_equal(forecast.run(window, 0, 5, members[:, :count]), wanted[:, :, :count])
     many = np.tile(members, 4)
@@ -99,7 +101,8 @@ def test_measured_quantities_are_those_of_the_expressions():
     problem, forecast, members = case("lorenz63")
     names = problem.model.state_names
     states = dict(zip(names, members, strict=False))
-    for found, text in zip(forecast.observe(members), problem.observed.values(), strict=True):
+    measured = forecast.observe(problem.windows[0], 0, members)
+    for found, text in zip(measured, problem.observed.values(), strict=True):
         assert found == pytest.approx(Expression(text, names, "y")(states), rel=1e-13)
 
 

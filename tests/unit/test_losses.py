@@ -11,6 +11,7 @@ from scipy.sparse import csr_array
 
 from hpcda.action import Action, verify
 from hpcda.action.losses import LOSSES
+from hpcda.action.residuals import Residuals
 from hpcda.annealing.ladder import Ladder
 from hpcda.annealing.lockstep import Lockstep
 from hpcda.annealing.scale import scales
@@ -208,3 +209,15 @@ def test_climbs_in_lockstep_end_at_minima_of_the_action(name, unknown):
         indptr, indices, values = action.hessian(outcome.path, ladder.rf[-1])
         hessian = csr_array((values, indices, indptr), shape=(problem.size,) * 2).toarray()
         assert np.linalg.eigvalsh(hessian[inside][:, inside]).min() > -1e-9
+
+
+@pytest.mark.parametrize(("name", "unknown"), [("student-t", True), ("poisson", False), ("gaussian", False)])
+def test_residuals_have_the_derivatives_that_differences_show(name, unknown):
+    problem, path = with_noise(name, "trapezoid", unknown)
+    residuals = Residuals(Action(problem))
+    values, slopes = residuals.evaluate(path, 2.3)
+    jacobian = csr_array((slopes, residuals.indices, residuals.indptr), shape=(len(values), len(path)))
+    direction = scales(problem) * generator(4).standard_normal(len(path))
+    step = 1e-6
+    ahead, back = (residuals.evaluate(path + side * step * direction, 2.3)[0] for side in (1, -1))
+    np.testing.assert_allclose((ahead - back) / (2 * step), jacobian @ direction, rtol=1e-5, atol=1e-6)

@@ -174,10 +174,10 @@ def test_little_noise_is_not_taken_for_hopeless():
     problem = ORACLES["lorenz96-20-L4-1"].problem()
     window = problem.windows[0]
     forecast = Forecast(problem)
-    truth = ORACLES["lorenz96-20-L4-1"].truth.states
-    states = np.ascontiguousarray(truth.T)
+    states = ORACLES["lorenz96-20-L4-1"].truth.states.T
+    members = np.vstack([states, np.full((len(problem.seen), states.shape[1]), 8.0)])
     noise = generator(1).normal(0.0, 0.05, window.data.shape)
-    data = forecast.observe(states).T[: len(window.data)] + noise
+    data = forecast.observe(window, 0, members).T[: len(window.data)] + noise
     little = replace(window, data=data, noise_std=np.full_like(data, 0.05))
     passes = way.Passes.begin(scene_of(replace(problem, windows=(little,))), generator(1))
     misfits = []

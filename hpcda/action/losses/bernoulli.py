@@ -21,6 +21,12 @@ def _noise(h: Array, s: Array, options: Options) -> tuple[Array, Array]:
     return mean, yes * (shares[0] - mean) ** 2 + (1.0 - yes) * (shares[1] - mean) ** 2
 
 
+def _guess(y: Array) -> Array:
+    """The logit of the share of yes among all."""
+    share = (np.sum(y) + 0.5) / (len(y) + 1.0)
+    return np.full(np.shape(y), np.log(share / (1.0 - share)))
+
+
 LOSS = Loss(
     name="bernoulli",
     sentence="yes or no, 1 or 0 (Bernoulli); the measured quantity is the logit of yes",
@@ -29,6 +35,7 @@ LOSS = Loss(
     noise=_noise,
     draw=lambda rng, h, s, options: (rng.random(np.shape(h)) < 1.0 / (1.0 + np.exp(-h))).astype(np.float64),
     deviation=lambda y, s, options: np.full(np.shape(y), 2.0),
+    guess=_guess,
     accepts=lambda y: (y == 0.0) | (y == 1.0),
     possible="0 or 1",
     scaled=False,

@@ -44,6 +44,7 @@ LOSS = Loss(
     noise=_noise,
     draw=lambda rng, h, s, options: rng.poisson(h).astype(np.float64),
     deviation=lambda y, s, options: np.sqrt(np.maximum(y, 1.0)),
+    guess=lambda y: np.maximum(y, 0.5),
     accepts=lambda y: (y >= 0.0) & (y == np.floor(y)) & np.isfinite(y),
     possible="a whole number from 0",
     scaled=False,

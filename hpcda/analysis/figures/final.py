@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hpcda.analysis.figures.style import PAGE, colour, figure, final_limits, level_of, save
+from hpcda.analysis.figures.style import PAGE, colour, figure, final_limits, level_of, logarithmic, save
 from hpcda.analysis.rundata import Run
 from hpcda.words import counted
 
@@ -27,7 +27,6 @@ def draw_final_actions(run: Run, path: Path) -> Path:
     with figure(PAGE, 3.0) as made:
         left, right = made.subplots(1, 2, sharey=True, width_ratios=(1.5, 1))
         for axes in (left, right):
-            axes.set_yscale("log")
             final_limits(axes, run, action)
         size = float(np.clip(250 / max(len(rows), 1), 1.5, 5.0))
         for number in sorted(set(level.tolist()), reverse=True):
@@ -37,8 +36,8 @@ def draw_final_actions(run: Run, path: Path) -> Path:
         left.set_ylabel("final action $A$")
         right.set_xlabel("number of starts")
         if len(rows):
-            low, high = np.log10(right.get_ylim())
-            edges = 10 ** np.linspace(low, high, 41)
+            low, high = right.get_ylim()
+            edges = np.geomspace(low, high, 41) if logarithmic(action) else np.linspace(low, high, 41)
             bottom = np.zeros(40)
             for number in sorted(set(level.tolist())):
                 counts, _ = np.histogram(action[level == number], edges)

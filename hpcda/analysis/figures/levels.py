@@ -20,6 +20,8 @@ from hpcda.analysis.figures.style import (
     few_ticks,
     figure,
     level_of,
+    linear_limits,
+    logarithmic,
     save,
     short,
 )
@@ -40,22 +42,25 @@ def draw_levels(run: Run, path: Path) -> Path:
     """
     header = run.file.header
     table, levels = run.file.table("action"), level_of(run)
-    table = np.where(table > 0, table, np.nan)
+    decades = logarithmic(table[:, -1])
+    table = np.where(table > 0, table, np.nan) if decades else table
     beta = header.beta.astype(float)
     with figure(PAGE, 4.3) as made:
         axes = made.add_subplot()
-        axes.set_yscale("log")
+        if decades:
+            axes.set_yscale("log")
         _band(axes, run)
         for level in sorted(set(levels.tolist()), reverse=True):
             _lines(axes, beta, table[levels == level], level)
         _ends(axes, beta, table, levels)
         axes.set_xlim(beta[0], beta[-1] if len(beta) > 1 else beta[0] + 1)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.set_ylim(*_limits(table, run))
+        axes.set_ylim(*(_limits(table, run) if decades else linear_limits(table[:, -1], run)))
         _without_model_error(axes, run)
         axes.set_xlabel(r"$\beta$")
         axes.set_ylabel("action $A$")
-        few_ticks(axes)
+        if decades:
+            few_ticks(axes)
         _precision(axes, run)
         _labels(axes, run)
         return save(made, path)
@@ -142,8 +147,10 @@ def _labels(axes: Any, run: Run) -> None:
     if not shown:
         axes.text(1.055, 0.5, "no start came\nto the end", transform=axes.transAxes, fontsize=8)
         return
-    low, high = np.log(axes.get_ylim())
-    wanted = np.array([(np.log(max(m.action, 1e-300)) - low) / (high - low) for m in shown])
+    actions, ends = np.array([m.action for m in shown]), np.array(axes.get_ylim())
+    if axes.get_yscale() == "log":
+        actions, ends = np.log(np.maximum(actions, 1e-300)), np.log(ends)
+    wanted = (actions - ends[0]) / (ends[1] - ends[0])
     places = 0.95 * moved_apart(np.clip(wanted / 0.95, 0.0, 1.0), 0.065)
     for number, (minimum, place, true) in enumerate(zip(shown, places, np.clip(wanted, 0, 1), strict=True)):
         text = f"{minimum.count} · {short(minimum.action)} ({minimum.reduced:.3g})"

@@ -44,7 +44,6 @@ def draw_parameters(run: Run, path: Path) -> Path:
             if place >= len(names):
                 axes.set_visible(False)
                 continue
-            axes.set_yscale("log")
             for level in sorted(set(levels[levels >= 0].tolist()), reverse=True):
                 which = levels == level
                 handles.setdefault(

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcda.analysis.figures.style import BLUE, INK, ORANGE, PAGE, figure, save, unit_label
-from hpcda.analysis.prediction import Prediction, observe
+from hpcda.analysis.prediction import Prediction
 from hpcda.analysis.rundata import Run
 from hpcda.errors import InputError
 from hpcda.store.windows import StoredWindow
@@ -50,7 +50,7 @@ def draw_paths(run: Run, path: Path, window: int = 0) -> Path:
     """
     header, stored = run.file.header, run.windows[window]
     block = run.path()[0][window][:, : len(header.state)]
-    observed = observe(header.expression, header.state, block)
+    observed = run.fitted(window)
     prediction, bars = _prediction(run, window), _bars(run, window)
     panels, left = panels_of(run)
     columns = 1 if len(panels) <= 3 else 2

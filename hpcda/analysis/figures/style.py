@@ -93,8 +93,30 @@ def few_ticks(axes: Any) -> None:
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
+def logarithmic(action: npt.NDArray[np.float64]) -> bool:
+    """Whether final actions can stand on a logarithmic axis: all of them are above 0."""
+    return not bool((action[np.isfinite(action)] <= 0.0).any())
+
+
+def linear_limits(action: npt.NDArray[np.float64], run: Run) -> tuple[float, float]:
+    """Limits of a linear axis that holds final actions and the χ² band, where there is one."""
+    known = [
+        *action[np.isfinite(action)],
+        *([run.band.lowest, run.band.highest] if run.band.high > 0 else []),
+    ]
+    low, high = min(known), max(known)
+    room = 0.06 * (high - low) or 1.0
+    return low - room, high + room
+
+
 def final_limits(axes: Any, run: Run, action: npt.NDArray[np.float64]) -> None:
-    """Make a logarithmic axis hold final actions and the χ² band, which is drawn where there is one."""
+    """Make an axis hold final actions and the χ² band, which is drawn where there is one."""
+    if not logarithmic(action):
+        if run.band.high > 0:
+            axes.axhspan(run.band.lowest, run.band.highest, color=BAND, lw=0, zorder=0)
+        axes.set_ylim(*linear_limits(action, run))
+        return
+    axes.set_yscale("log")
     low, high = max(run.band.lowest, 0.01 * run.band.data), run.band.highest
     known = action[np.isfinite(action) & (action > 0)]
     if high > 0:

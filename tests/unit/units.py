@@ -1,0 +1,38 @@
+"""Every translation unit that hpcda compiles, as C text: each C file, width and kind of equations."""
+
+from __future__ import annotations
+
+from hpcda.action.native import Equations, code
+from hpcda.native.kernels import source
+from hpcda.native.scalar import scalar_unit
+from hpcda.native.unit import unit
+
+from .problems import example
+from .test_losses import with_noise
+
+WIDTHS = (1, 2, 4, 8)
+PROBLEMS = {
+    "trapezoid": lambda: with_noise("student-t", "trapezoid", True),
+    "rk4": lambda: example("lorenz96", "rk4", "walk"),
+    "hermite-simpson": lambda: example("lorenz96", "hermite-simpson", "nonlinear and gaps"),
+    "implicit-midpoint": lambda: example("lorenz96", "implicit-midpoint", "priors and sparse data"),
+}
+"""Stages that neighbours share, chained ones, those of two steps, those inside a step; noise of all kinds."""
+
+
+def units():
+    """(name, C text) of every unit."""
+    found = {"banded.c": unit(1, "banded.c")}
+    for scheme, problem in PROBLEMS.items():
+        equations = Equations(problem()[0])
+        found[f"single.c {scheme}"] = code(equations, 1, "single.c")
+        for lanes in WIDTHS:
+            found[f"climb.c {scheme} {lanes}"] = code(equations, lanes, "climb.c")
+    for lanes in WIDTHS:
+        for name in ("smoother.c", "rates.c"):
+            found[f"{name} {lanes}"] = unit(lanes, name, generated=[equations.code])
+    model, observed = source(equations.model, "model"), source(equations.observed, "observe")
+    found["flow.c"] = scalar_unit([model], "flow.c")
+    found["stiff.c"] = scalar_unit([model, source(equations.observed, "switch")], "stiff.c")
+    found["pointwise.c"] = scalar_unit([observed], "pointwise.c")
+    return found
