@@ -26,8 +26,9 @@ from hpcda.native import compile as compiling
 from hpcda.native import declared, unit
 from hpcda.native.compile import FLAGS, WARNINGS, compiler, instruction_set, library
 
+from .graphs import GRAPHS
 from .problems import example
-from .units import units
+from .units import PROBLEMS, units
 
 OPTIMIZED = bool(os.environ.get("HPCDA_TEST_OPTIMIZED"))
 COMPILERS = [[], *([[name]] for name in ("gcc", "clang", "clang-14") if OPTIMIZED and shutil.which(name))]
@@ -40,6 +41,8 @@ NAMES = tuple(
         for scheme in ("trapezoid", "rk4", "hermite-simpson", "implicit-midpoint")
         for lanes in (1, 2, 4, 8)
     ]
+    + [f"graph.c {name} {lanes}" for name in GRAPHS for lanes in (1, 2, 4, 8)]
+    + [f"graph.c {name} 8" for name in PROBLEMS]
 )
 every_unit = cache(units)
 

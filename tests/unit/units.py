@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from hpcda.action.chain import chain_factors
+from hpcda.action.graph import Graph
 from hpcda.action.native import Equations, code
 from hpcda.native.kernels import source
 from hpcda.native.scalar import scalar_unit
 from hpcda.native.unit import unit
 
+from .graphs import GRAPHS
 from .problems import example
 from .test_losses import with_noise
 
@@ -31,6 +34,13 @@ def units():
     for lanes in WIDTHS:
         for name in ("smoother.c", "rates.c"):
             found[f"{name} {lanes}"] = unit(lanes, name, generated=[equations.code])
+    for name, make in GRAPHS.items():
+        variables, factors = make()
+        for lanes in WIDTHS:
+            found[f"graph.c {name} {lanes}"] = Graph(variables.size, factors).code(lanes, "graph.c")
+    for scheme, problem in PROBLEMS.items():
+        graph = Graph(problem()[0].size, chain_factors(problem()[0]))
+        found[f"graph.c {scheme} 8"] = graph.code(8, "graph.c")
     model, observed = source(equations.model, "model"), source(equations.observed, "observe")
     found["flow.c"] = scalar_unit([model], "flow.c")
     found["stiff.c"] = scalar_unit([model, source(equations.observed, "switch")], "stiff.c")
