@@ -33,6 +33,8 @@ _DECLARED = structures("factors.c")
 _Family, _Factors, _Desk = (_DECLARED[name] for name in ("Family", "Factors", "Desk"))
 _SQUARES, _PLAIN, _LOSS = enumeration("factors.c", "Form").values()
 _FIRST = ("measurement", "model", "prior")
+AT_ONCE = 4_000_000
+"""Hessian entries that are looked at together in planning."""
 _FUNCTIONS = ("values", "jacobian", "hessian")
 
 
@@ -101,6 +103,44 @@ class Entries:
         return cls(bends, products, [place[pair] for pair in second], pairs)
 
 
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """Hessian entries of a family that stand side by side in the upper triangle, in every instance.
+
+    Attributes:
+        begins: First entry of each run, and the number of entries, shape (runs + 1,).
+        first: Row · size + column of the first entry of each run, shape (instances, runs).
+    """
+
+    begins: npt.NDArray[np.int64]
+    first: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, size: int, index: Numbers, pairs: npt.NDArray[np.int64]) -> Runs:
+        """Those of instances with the unknowns `index`, shape (instances, unknowns), of `size` in all."""
+        entries = len(pairs)
+
+        def keys(part: slice, chosen: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+            a, b = (index[part][:, chosen[:, side]] for side in (0, 1))
+            return np.asarray(np.minimum(a, b) * size + np.maximum(a, b), dtype=np.int64)
+
+        together = np.ones(max(entries - 1, 0), dtype=bool)
+        step = max(1, AT_ONCE // max(entries, 1))
+        for begin in range(0, len(index), step):
+            together &= (np.diff(keys(slice(begin, begin + step), pairs), axis=1) == 1).all(axis=0)
+        begins = np.concatenate([[0] if entries else [], 1 + np.flatnonzero(~together)]).astype(np.int64)
+        return cls(np.append(begins, entries), keys(slice(None), pairs[begins]))
+
+    def keys(self) -> npt.NDArray[np.int64]:
+        """Row · size + column of all entries of all instances, each once."""
+        lengths = np.diff(self.begins)
+        found = [np.empty(0, dtype=np.int64)]
+        for length in np.unique(lengths):
+            first = np.unique(self.first[:, lengths == length])
+            found.append(np.unique(first[:, None] + np.arange(length)))
+        return np.unique(np.concatenate(found))
+
+
 class Graph:
     """The tables of a graph: its families of factors, and the sparsity of the Hessian.
 
@@ -131,11 +171,15 @@ class Graph:
                 if key not in self._losses:
                     self._losses[key] = one.loss.traced(one.kernel.rows)
         self.entries = [self._entries(one) for one in self.factors]
-        keys = [self._keys(one, entries) for one, entries in zip(self.factors, self.entries, strict=True)]
+        runs = [
+            Runs.of(size, one.index, entries.pairs)
+            for one, entries in zip(self.factors, self.entries, strict=True)
+        ]
         diagonal = np.arange(size, dtype=np.int64) * (size + 1)
-        triangle = np.unique(np.concatenate([diagonal, *(np.unique(own) for own in keys)]))
+        triangle = np.unique(np.concatenate([diagonal, *(own.keys() for own in runs)]))
         self.rows, self.columns = np.divmod(triangle, max(size, 1))
-        self.targets = [np.searchsorted(triangle, own) for own in keys]
+        self.runs = [own.begins for own in runs]
+        self.targets = [np.searchsorted(triangle, own.first) for own in runs]
 
     @property
     def kernels(self) -> tuple[Kernel, ...]:
@@ -167,11 +211,6 @@ class Graph:
         else:
             bends = [(row, row) for row in range(factors.kernel.rows)] if factors.loss == "squares" else []
         return Entries.of(factors.kernel, bends, factors.index[0])
-
-    def _keys(self, factors: Factors, entries: Entries) -> npt.NDArray[np.int64]:
-        """Row · size + column of the Hessian entries of all instances, shape (instances, entries)."""
-        a, b = (factors.index[:, entries.pairs[:, side]] for side in (0, 1))
-        return np.asarray(np.minimum(a, b) * self.size + np.maximum(a, b), dtype=np.int64)
 
     @cached_property
     def sparsity(self) -> Sparsity:
@@ -230,14 +269,6 @@ def kernel_key(kernel: Kernel) -> tuple[Any, ...]:
 
 def _starts(counts: Sequence[int]) -> Numbers:
     return np.concatenate([[0], np.cumsum(np.array(counts, dtype=np.int64))])
-
-
-def _runs(targets: npt.NDArray[np.int64]) -> tuple[Numbers, Numbers]:
-    """Stretches of entries that stand side by side in every instance: beginnings, and places of the first."""
-    entries = targets.shape[1]
-    together = (np.diff(targets, axis=1) == 1).all(axis=0)
-    begins = np.concatenate([[0] if entries else [], 1 + np.flatnonzero(~together)]).astype(np.int64)
-    return np.append(begins, entries), targets[:, begins]
 
 
 class CompiledGraph:
@@ -311,7 +342,6 @@ class CompiledGraph:
         graph = self.graph
         one, entries, targets = graph.factors[number], graph.entries[number], graph.targets[number]
         kernel = one.kernel
-        run, target = _runs(targets)
         products = [product for own in entries.products for product in own]
         form = _LOSS if isinstance(one.loss, DataLoss) else {"squares": _SQUARES, "plain": _PLAIN}[one.loss]
         numbers = {
@@ -321,7 +351,7 @@ class CompiledGraph:
             "form": form, "loss": graph.loss_number(one), "group": graph.groups.index(one.group),
             "scaled": int(one.scaled), "lifted": int(one.lifted), "direct": int(bool(kernel.curvature)),
             "slopes": len(kernel.jacobian), "bends": len(entries.bends), "seconds": len(entries.second),
-            "slots": targets.shape[1], "runs": len(run) - 1, "multiplier": multiplier,
+            "slots": len(entries.pairs), "runs": targets.shape[1], "multiplier": multiplier,
         }  # fmt: skip
         ints = {
             "index": one.index,
@@ -330,7 +360,7 @@ class CompiledGraph:
             "product": _starts([len(own) for own in entries.products]),
             "left": [product[0] for product in products], "right": [product[1] for product in products],
             "slot": [product[2] for product in products], "second": entries.second,
-            "run": run, "target": target,
+            "run": graph.runs[number], "target": targets,
         }  # fmt: skip
         doubles = {"constant": one.constants, "weight": one.weight, "datum": one.loss_data}
         return _Family(
