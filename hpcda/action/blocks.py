@@ -1,10 +1,13 @@
-"""The Hessian of the action as a block-tridiagonal matrix with the shared parameters as its border."""
+"""The Hessian of the action in blocks of times with the shared parameters as a border; its sparsity."""
 
 from __future__ import annotations
 
+import numpy as np
 import numpy.typing as npt
 
+from hpcda.action.structure import Sparsity
 from hpcda.linalg.blocktridiagonal import BlockTridiagonal, NotBlockTridiagonalError
+from hpcda.linalg.elimination import Pattern
 from hpcda.problem import Problem
 
 Csr = tuple[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike]
@@ -32,3 +35,10 @@ def blocks_of(problem: Problem, csr: Csr) -> BlockTridiagonal:
             if times == 4:
                 raise
     raise AssertionError
+
+
+def pattern_of(problem: Problem, sparsity: Sparsity) -> Pattern:
+    """The Hessian's sparsity, its layers the times of all windows one after the other."""
+    unknowns = np.arange(problem.size)
+    layer = np.where(unknowns < problem.layout.tail.start, unknowns // problem.layout.block, -1)
+    return Pattern(sparsity.indptr, sparsity.indices, layer)

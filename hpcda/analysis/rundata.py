@@ -38,7 +38,8 @@ from hpcda.analysis.parallel import Mapping
 from hpcda.analysis.prediction import Prediction, first_errors, observe, rmse, run_on
 from hpcda.analysis.valley import one_valley, straight_valley
 from hpcda.errors import CompilerError, InputError, Mistake
-from hpcda.linalg.blocktridiagonal import NotBlockTridiagonalError, NotPositiveDefiniteError
+from hpcda.linalg.blocktridiagonal import NotBlockTridiagonalError
+from hpcda.linalg.elimination import NotPositiveDefiniteError
 from hpcda.models.expression import names_in
 from hpcda.models.flow import End
 from hpcda.problem import Problem, Window

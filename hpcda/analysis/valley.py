@@ -18,11 +18,8 @@ from scipy.sparse import csr_array
 from hpcda.action import Action
 from hpcda.action.residuals import Residuals
 from hpcda.analysis.laplace import sides_of
-from hpcda.linalg.blocktridiagonal import (
-    NotBlockTridiagonalError,
-    NotPositiveDefiniteError,
-    lifted_cholesky,
-)
+from hpcda.linalg.blocktridiagonal import NotBlockTridiagonalError, lifted_cholesky
+from hpcda.linalg.elimination import NotPositiveDefiniteError
 from hpcda.search.curvature import LEAST, Curvature, natural_scales
 
 Array = npt.NDArray[np.float64]

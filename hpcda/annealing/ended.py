@@ -15,7 +15,7 @@ from hpcda.annealing.outcome import Outcome
 from hpcda.annealing.reasons import Reason
 from hpcda.annealing.scale import scales
 from hpcda.linalg.banded import Banded
-from hpcda.linalg.blocktridiagonal import NotPositiveDefiniteError
+from hpcda.linalg.elimination import NotPositiveDefiniteError
 from hpcda.problem import Array
 
 TOLERANCE, DECREMENT = 1e-8, 1e-10

@@ -16,11 +16,12 @@ import numpy as np
 
 from hpcda.action import Action, Parts
 from hpcda.action.native import Native, code
-from hpcda.action.structure import Structure
+from hpcda.annealing.elimination import begins_of, entries_of, plan
 from hpcda.annealing.ladder import Ladder
 from hpcda.annealing.outcome import Outcome
 from hpcda.annealing.reasons import Reason
 from hpcda.annealing.scale import scales
+from hpcda.linalg.tree import Tables
 from hpcda.native.compile import vector_lanes
 from hpcda.native.declared import enumeration, structures
 from hpcda.problem import Array, Numbers
@@ -32,6 +33,8 @@ SOURCE = "climb.c"
 
 _DECLARED = structures("lockstep.c")
 _Stretch, _Record, _Batch = (_DECLARED[name] for name in ("Stretch", "Record", "Batch"))
+TURN = 3
+"""Intervals whose part of the Hessian is kept where they are eliminated in turn."""
 _COUNTERS = "start state rung until iterations factorizations holds still"
 _NUMBERS = "value shift low high weight before length slope norm taken crossed closed radius bend wait pause"
 
@@ -49,6 +52,8 @@ class Settings:
         rung_tolerance: The same for the rungs before it.
         barrier: Weight of the barrier between two bounds at a start's first rung; 0 for none.
         longest: Longest first step of a rung, root mean square over unknowns in units of their natural sizes.
+        elimination: How the unknowns are eliminated: "auto", or one of
+            `hpcda.annealing.elimination.ELIMINATIONS`.
     """
 
     max_iterations: int = 1000
@@ -57,6 +62,7 @@ class Settings:
     rung_tolerance: float = 1e-5
     barrier: float = 1e-3
     longest: float = 0.03
+    elimination: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -87,18 +93,21 @@ class Midway:
     numbers: dict[str, float]
 
 
-def memory(action: Action, lanes: int | None = None) -> float:
+def memory(action: Action, lanes: int | None = None, elimination: str = "auto") -> float:
     """Bytes that `Lockstep` takes for all lanes."""
     problem, structure = action.problem, action.structure
-    block, border, scheme = problem.layout.block, structure.border, structure.scheme
-    pivots = scheme.span * block
-    front = pivots * (pivots + 1) / 2 + border * pivots + structure.slots
+    block, scheme = problem.layout.block, structure.scheme
     nodes = 1 if scheme.nodes is not None else scheme.stages
     a_time = 6 * block + nodes * (2 * problem.dimension + len(action.equations.model.jacobian))
     times = sum(window.times for window in problem.windows)
-    passing = 3 * structure.slots + (2 + 2 * scheme.span) * block**2 + 3 * len(problem.constants) ** 2
+    chosen = plan(action, elimination)
+    passing = (2 + 2 * scheme.span) * block**2 + 3 * len(problem.constants) ** 2
+    slots = TURN * structure.slots
+    if chosen.tree is not None:
+        slots = structure.slots * sum((window.times - 1) // scheme.span + 1 for window in problem.windows)
+        passing += 2 * problem.size
     records = 4 * problem.size
-    return 8.0 * (lanes or vector_lanes()) * (records + times * (front / scheme.span + a_time) + passing)
+    return 8.0 * (lanes or vector_lanes()) * (records + chosen.numbers + times * a_time + slots + passing)
 
 
 def code_of(action: Action, lanes: int) -> str:
@@ -106,9 +115,9 @@ def code_of(action: Action, lanes: int) -> str:
     return code(action.equations, lanes, SOURCE)
 
 
-def fits(action: Action) -> bool:
+def fits(action: Action, elimination: str = "auto") -> bool:
     """Whether the factors of all lanes fit into `MOST_MEMORY`."""
-    return memory(action) <= MOST_MEMORY
+    return memory(action, None, elimination) <= MOST_MEMORY
 
 
 class Lockstep:
@@ -141,6 +150,8 @@ class Lockstep:
         self._paths = np.zeros((self._capacity, action.size))
         self._works: list[ctypes.Structure] = []
         self._multipliers: list[Array] = []
+        self.plan = plan(action, self.settings.elimination)
+        self._tables: Tables | None = None
         self._stretches = self._make_stretches()
         self._batch = self._make_batch()
 
@@ -265,7 +276,11 @@ class Lockstep:
         structure, tables = self.action.structure, native.tables
         span, block = structure.scheme.span, problem.layout.block
         pivots = span * block
-        front = pivots * (pivots + 1) // 2 + structure.border * pivots + _entries(structure)[2]
+        front = pivots * (pivots + 1) // 2 + structure.border * pivots + entries_of(structure)[2]
+        extents = [((window.times - 1) // span + 1) * structure.slots for window in problem.windows]
+        whole = self.plan.tree is not None
+        self._slots = native.vectors(sum(extents) if whole else TURN * structure.slots)[1]
+        begins = np.concatenate([[0], np.cumsum(extents)]) * 8 * self.lanes * whole
         stretches = (_Stretch * len(problem.windows))()
         for n, (window, (first, _)) in enumerate(
             zip(problem.windows, pairwise(problem.layout.begins), strict=True)
@@ -277,7 +292,7 @@ class Lockstep:
             self._multipliers.append(native.seen(getattr(work, "lambda"), errors))
             evaluations = window.times if tables.nodal else intervals * structure.scheme.stages
             places = {
-                "fronts": (intervals + 1) * front,
+                "fronts": 0 if whole else (intervals + 1) * front,
                 "rates": evaluations * tables.D,
                 "lambda": errors,
             }
@@ -286,6 +301,7 @@ class Lockstep:
                 w=ctypes.addressof(native.windows[n]),
                 k=ctypes.addressof(work),
                 first=first,
+                slots=self._slots + int(begins[n]),
                 seen=native.pointer(problem.layout.seen(n), np.int32) if problem.layout.own else None,
                 **{name: native.vectors(count)[1] for name, count in places.items()},
             )
@@ -297,8 +313,9 @@ class Lockstep:
         shared, border = len(problem.constants), structure.border
         stages, errors = (n * problem.dimension for n in (structure.scheme.stages, structure.scheme.errors))
         rows = 3 * (span * block + block + border + 1) + max(border + 1, shared)
+        of_tree = self._tree_of_batch()
+        rows = max(rows, 2 * self._tables.structure.most) if self._tables is not None else rows
         counts = dict.fromkeys("x trial grad step open hold".split(), size) | {
-            "ring": 3 * structure.slots,
             "triangle": shared * (shared + 1) // 2,
             "corner": shared**2,
             "dense": shared**2 + shared * (shared + 1) // 2 + 2 * shared,
@@ -316,7 +333,7 @@ class Lockstep:
         self._start, self._state, self._rung = lanes["start"], lanes["state"], lanes["rung"]
         self._until = lanes["until"]
         self._norm = lanes["norm"]
-        entries, last, edges = _entries(structure)
+        entries, last, edges = entries_of(structure)
         coupled = entries[len(entries) - edges :]
         lower, upper = problem.bounds
         scale = scales(problem)
@@ -334,6 +351,7 @@ class Lockstep:
             "place": _places(entries, span * block, block),
             "place_last": _places(entries[:last], block, span * block),
             "edge_row": coupled[:, 1] - span * block, "edge_column": coupled[:, 2], "prior": prior[0],
+            "first": begins_of(entries, span * block, block, border),
         }  # fmt: skip
         doubles = {
             "lower": lower, "upper": upper, "scale": scale, "metric": 1.0 / scale**2, "rf": self.ladder.rf,
@@ -354,6 +372,7 @@ class Lockstep:
             rungs=self.ladder.rungs,
             most=settings.max_iterations,
             capacity=self._capacity,
+            turn=TURN if self.plan.tree is None else np.iinfo(np.int32).max,
             stretch=ctypes.addressof(self._stretches),
             curvature=precision * float(np.mean(scale[: problem.layout.tail.start] ** 2)) / size,
             tolerance=settings.tolerance,
@@ -369,24 +388,31 @@ class Lockstep:
             **{name: native.pointer(array, np.float64) for name, array in doubles.items()},
             **{name: array.ctypes.data for name, array in lanes.items()},
             **places,
+            **of_tree,
         )
 
-
-def _entries(structure: Structure) -> tuple[Numbers, int, int]:
-    """(slot, row, column) of every slot in its front; how many are of a window's last point, how many edges.
-
-    Those of the last point come first; the edges, which couple pivots with the next point, last.
-    """
-    block, span = structure.block, structure.scheme.span
-    kinds: tuple[list[tuple[int, int, int]], ...] = ([], [], [])
-    for slot, (phase, lag, row, column) in enumerate(structure.where):
-        at = phase * block + row
-        other = (span + 1) * block + column if lag < 0 else (phase + lag) * block + column
-        edge = span * block <= max(at, other) < (span + 1) * block
-        kind = 0 if phase == 0 and lag <= 0 else 2 if edge else 1
-        kinds[kind].append((slot, max(at, other), min(at, other)))
-    first, rest, edges = kinds
-    return np.array([*first, *rest, *edges], dtype=np.int64).reshape(-1, 3), len(first), len(edges)
+    def _tree_of_batch(self) -> dict[str, int]:
+        """What the elimination in a tree needs, by name; nothing for the chain."""
+        native, tree, action = self._native, self.plan.tree, self.action
+        if tree is None:
+            return {}
+        constants = len(action.problem.constants)
+        own = action.sparsity.gather - constants * (constants + 1) // 2
+        self._tables = tables = Tables.of(tree, own)
+        counts = {
+            "diagonal": action.size,
+            "ordered": action.size,
+            "factor": tables.factor,
+            "left": tables.left,
+        }
+        places = {name: native.vectors(count)[1] for name, count in counts.items()}
+        row, column = tables.entries
+        return places | {
+            "tree": ctypes.addressof(tables.structure),
+            "slots_of_all": self._slots,
+            "entry_row": native.pointer(row, np.int32),
+            "entry_column": native.pointer(column, np.int32),
+        }
 
 
 def _places(entries: Numbers, pivots: int, after: int) -> Numbers:

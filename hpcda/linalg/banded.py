@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
-from hpcda.linalg.blocktridiagonal import NotPositiveDefiniteError
+from hpcda.linalg.elimination import NotPositiveDefiniteError
 from hpcda.native.compile import library
 from hpcda.native.unit import unit
 
@@ -61,7 +61,7 @@ class Banded:
         entries = matrix.tocoo()
         rows, columns, values = entries.row, entries.col, entries.data
         if not np.isfinite(values).all():
-            raise NotPositiveDefiniteError(None, 0)
+            raise NotPositiveDefiniteError("an entry that is not finite")
         own = (rows >= columns) & (rows < inside)
         below = rows[own] - columns[own]
         band = np.zeros((inside, int(below.max(initial=0)) + 1))
@@ -70,7 +70,7 @@ class Banded:
         found = cls(band, np.ascontiguousarray(dense[:, :inside]), np.ascontiguousarray(dense[:, inside:]))
         failed = found._call("factor")
         if failed:
-            raise NotPositiveDefiniteError(*((0, failed - 1) if failed <= inside else (None, 0)))
+            raise NotPositiveDefiniteError(f"unknown {failed - 1}" if failed <= inside else "the border")
         return found
 
     def sample(self, normal: Array) -> Array:

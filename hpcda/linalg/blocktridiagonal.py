@@ -27,24 +27,16 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import LinAlgError, cholesky, eigh, solve_triangular
 
+from hpcda.linalg.elimination import NotPositiveDefiniteError, Pattern
+
 Array = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
 ROUNDING = 1e-14
 """Eigenvalues smaller than this part of the numbers that they are differences of are rounding alone."""
 
 
-class NotPositiveDefiniteError(Exception):
-    """The matrix is not positive definite.
-
-    Attributes:
-        chain: Chain in which the factorization broke down; None in the border.
-        block: Block of that chain.
-    """
-
-    def __init__(self, chain: int | None, block: int) -> None:
-        self.chain, self.block = chain, block
-        place = "the border" if chain is None else f"block {block} of chain {chain}"
-        super().__init__(f"the matrix is not positive definite: the factorization breaks down in {place}")
+def _broken(chain: int | None, block: int) -> NotPositiveDefiniteError:
+    return NotPositiveDefiniteError("the border" if chain is None else f"block {block} of chain {chain}")
 
 
 class NotBlockTridiagonalError(Exception):
@@ -272,11 +264,13 @@ class SelectedInverse:
 
     Attributes:
         diagonal: For each chain the M diagonal blocks, shape (b_i, b_i).
+        below: For each chain the M - 1 blocks below them, shape (b_i, b_{i-1}), i = 1 … M - 1.
         border: For each chain the M blocks between border and chain, shape (P, b_i).
         corner: Block of the border, shape (P, P).
     """
 
     diagonal: tuple[tuple[Array, ...], ...]
+    below: tuple[tuple[Array, ...], ...]
     border: tuple[tuple[Array, ...], ...]
     corner: Array
 
@@ -323,9 +317,7 @@ class Factor:
             The same shape.
         """
         columns = np.asarray(right, dtype=np.float64).reshape(len(right), -1)
-        edges = np.cumsum([0, *(len(block) for chain in self.chains for block in chain.diagonal)])
-        parts = [columns[b:e].copy() for b, e in zip(edges, edges[1:], strict=False)]
-        tail = columns[edges[-1] :].copy()
+        parts, tail = self._cut(columns)
         at = 0
         for chain in self.chains:
             for k, lower in enumerate(chain.diagonal):
@@ -334,7 +326,22 @@ class Factor:
                 parts[at] = _solve(lower, parts[at])
                 tail -= chain.border[k] @ parts[at]
                 at += 1
-        tail = _solve(self.corner, tail)
+        return self._substituted(parts, _solve(self.corner, tail)).reshape(np.shape(right))
+
+    def sample(self, normal: Array) -> Array:
+        """L⁻ᵀ z, which for standard normal z, shape (n,) or (n, m), has the covariance A⁻¹."""
+        columns = np.asarray(normal, dtype=np.float64).reshape(len(normal), -1)
+        return self._substituted(*self._cut(columns)).reshape(np.shape(normal))
+
+    def _cut(self, columns: Array) -> tuple[list[Array], Array]:
+        """Copies of the rows of each block, and of the border's."""
+        edges = np.cumsum([0, *(len(block) for chain in self.chains for block in chain.diagonal)])
+        parts = [columns[b:e].copy() for b, e in zip(edges, edges[1:], strict=False)]
+        return parts, columns[edges[-1] :].copy()
+
+    def _substituted(self, parts: list[Array], tail: Array) -> Array:
+        """L⁻ᵀ of what `_cut` gives, which is overwritten."""
+        at = len(parts)
         tail = _solve(self.corner, tail, transposed=True)
         for chain in reversed(self.chains):
             for k in range(len(chain.diagonal) - 1, -1, -1):
@@ -343,15 +350,16 @@ class Factor:
                 if k + 1 < len(chain.diagonal):
                     parts[at] -= chain.below[k].T @ parts[at + 1]
                 parts[at] = _solve(chain.diagonal[k], parts[at], transposed=True)
-        solution: Array = np.concatenate([*parts, tail]).reshape(np.shape(right))
+        solution: Array = np.concatenate([*parts, tail])
         return solution
 
     def selected_inverse(self) -> SelectedInverse:
         """Diagonal blocks of the inverse, and its border."""
         corner = self.corner_covariance
-        diagonals, borders = [], []
+        diagonals, belows, borders = [], [], []
         for chain in self.chains:
             diagonal: list[Array] = []
+            below: list[Array] = []
             border: list[Array] = []
             for k in range(len(chain.diagonal) - 1, -1, -1):
                 lower, w = chain.diagonal[k], chain.border[k]
@@ -363,25 +371,134 @@ class Factor:
                     cross += border[-1] @ g
                     next_to = -(diagonal[-1] @ g + border[-1].T @ w) @ inverse
                     rest += g.T @ next_to
+                    below.append(next_to)
                 strip = -cross @ inverse
                 rest += w.T @ strip
                 block = inverse.T @ (inverse - rest)
                 diagonal.append(0.5 * (block + block.T))
                 border.append(strip)
             diagonals.append(tuple(reversed(diagonal)))
+            belows.append(tuple(reversed(below)))
             borders.append(tuple(reversed(border)))
-        return SelectedInverse(tuple(diagonals), tuple(borders), corner)
+        return SelectedInverse(tuple(diagonals), tuple(belows), tuple(borders), corner)
+
+
+class ChainElimination:
+    """Elimination block after block; see `hpcda.linalg.elimination.Elimination`.
+
+    Args:
+        pattern: The sparsity.
+        sizes: For each chain the sizes of its blocks; what follows is the border.
+
+    Raises:
+        NotBlockTridiagonalError: The pattern does not fit these blocks.
+    """
+
+    def __init__(self, pattern: Pattern, sizes: Sequence[Sequence[int]]) -> None:
+        self.pattern, self.sizes = pattern, sizes
+        self._border = pattern.size - sum(map(sum, sizes))
+        self._matrix(np.zeros(len(pattern.indices)))
+
+    def _matrix(self, values: Array) -> BlockTridiagonal:
+        return BlockTridiagonal.from_csr(self.pattern.indptr, self.pattern.indices, values, self.sizes)
+
+    @property
+    def flops(self) -> float:
+        """Additions and multiplications of a factorization."""
+        return self._border**3 / 3 + sum(
+            b**3 / 3 + b**2 * (below + self._border) + b * (below + self._border) ** 2
+            for chain in self.sizes
+            for b, below in zip(chain, [*chain[1:], 0], strict=True)
+        )
+
+    @property
+    def memory(self) -> float:
+        """Bytes of a factor, with what the factorization needs on the way: the matrix in blocks."""
+        return 16.0 * (
+            self._border**2
+            + sum(
+                b * (b + below + self._border)
+                for chain in self.sizes
+                for b, below in zip(chain, [*chain[1:], 0], strict=True)
+            )
+        )
+
+    def factor(self, values: Array, shift: float = 0.0) -> ChainFactor:
+        """Factor a matrix, its entries in the order of the pattern, shape (nnz,).
+
+        Raises:
+            NotPositiveDefiniteError: It is not positive definite.
+        """
+        pattern = self.pattern
+        shifted = np.asarray(values, dtype=np.float64) + shift * (pattern.rows == pattern.indices)
+        return ChainFactor(self._matrix(shifted).cholesky(), pattern, self.sizes)
+
+
+@dataclass(frozen=True)
+class ChainFactor:
+    """A factor in blocks; see `hpcda.linalg.elimination.EliminatedMatrix`.
+
+    Attributes:
+        blocks: The factor.
+        pattern: Sparsity of the matrix.
+        sizes: For each chain the sizes of its blocks.
+    """
+
+    blocks: Factor
+    pattern: Pattern
+    sizes: Sequence[Sequence[int]]
+
+    @property
+    def logdet(self) -> float:
+        """Log det A."""
+        return self.blocks.logdet
+
+    def solve(self, right: Array) -> Array:
+        """A⁻¹ right, shape (n,) or (n, m)."""
+        return self.blocks.solve(right)
+
+    def sample(self, normal: Array) -> Array:
+        """L⁻ᵀ z, which for standard normal z, shape (n,) or (n, m), has the covariance A⁻¹."""
+        return self.blocks.sample(normal)
+
+    @property
+    def variances(self) -> Array:
+        """Diagonal of A⁻¹, shape (n,)."""
+        return self.blocks.selected_inverse().variances
+
+    def inverse_on_pattern(self) -> Array:
+        """Entries of A⁻¹ in the pattern of A, in its order, shape (nnz,)."""
+        selected = self.blocks.selected_inverse()
+        flat = [size for chain in self.sizes for size in chain]
+        edges = np.concatenate([[0], np.cumsum(flat, dtype=np.int64)])
+        high = np.maximum(self.pattern.rows, self.pattern.indices)
+        low = np.minimum(self.pattern.rows, self.pattern.indices)
+        block, other = (np.searchsorted(edges, k, side="right") - 1 for k in (high, low))
+        values = np.empty(len(high))
+        number = 0
+        for diagonal, below, border in zip(selected.diagonal, selected.below, selected.border, strict=True):
+            for k, own in enumerate(diagonal):
+                pieces = [(number, own, edges[number]), (len(flat), border[k], edges[-1])]
+                if k + 1 < len(diagonal):
+                    pieces.append((number + 1, below[k], edges[number + 1]))
+                for which, piece, begin in pieces:
+                    at = np.flatnonzero((other == number) & (block == which))
+                    values[at] = piece[high[at] - begin, low[at] - edges[number]]
+                number += 1
+        at = np.flatnonzero(other == len(flat))
+        values[at] = selected.corner[high[at] - edges[-1], low[at] - edges[-1]]
+        return values
 
 
 def _cholesky(block: Array, chain: int | None, k: int) -> Array:
     if not len(block):
         return block
     if not np.isfinite(block).all():
-        raise NotPositiveDefiniteError(chain, k)
+        raise _broken(chain, k)
     try:
         lower: Array = cholesky(block, lower=True, check_finite=False)
     except LinAlgError:
-        raise NotPositiveDefiniteError(chain, k) from None
+        raise _broken(chain, k) from None
     return lower
 
 

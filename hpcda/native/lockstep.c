@@ -6,7 +6,8 @@
    eliminated again: Albersmeyer & Diehl, SIAM J. Optim. 20, 1655 (2010)). */
 
 #include "assemble.c"
-#include "front.c"
+#include "tree.c"
+#include "front_solve.c"
 
 typedef struct {                      /* a window with its share of scratch */
   const Tables *T;
@@ -14,7 +15,8 @@ typedef struct {                      /* a window with its share of scratch */
   const Work *k;
   int first;                          /* index of its first unknown */
   const int *seen;                    /* [border] which of the constants its model sees; null: all of them */
-  vd *fronts, *rates, *lambda;        /* factor; rates and multipliers at the trial */
+  vd *slots;                          /* of its Hessian: of all intervals, or of `turn` that take turns */
+  vd *fronts, *rates, *lambda;        /* factor, where intervals are eliminated in turn; rates and multipliers at the trial */
 } Stretch;
 
 typedef struct {
@@ -25,10 +27,12 @@ typedef struct {
 typedef struct {
   int windows, size, block, shared, border, slots, span, entries, edges, rungs, most, capacity;
   /* shared: constants, the unknowns at the end of the path that belong to no time; border: those that a window sees */
+  int turn;                           /* intervals whose slots are kept */
   const Stretch *stretch;
   const int *slot, *place, *place_last;   /* [entries] slots and where they stand in a front: those of the last point, with
                                          their places there; all others; the edges, where in the rows of the next point */
   const int *edge_row, *edge_column;  /* [edges] entries that couple a front's pivots with the next point */
+  const int *first;                   /* [span * block + block + border + 1] columns at which the rows of a front begin */
   int entries_last;
   const double *lower, *upper, *scale, *metric;   /* [size] */
   const double *rf;                   /* [rungs] */
@@ -36,16 +40,19 @@ typedef struct {
   const double *prior_mean, *prior_weight;        /* [shared] */
   double curvature, tolerance, decrement, loose, barrier, longest, cap;   /* cap: action above which a start ends */
   vd *x, *trial, *grad, *step, *open, *hold;      /* [size]; hold: bound that a step was found to cross, -1 or 1 */
-  vd *ring, *triangle, *corner, *dense, *scratch, *coupling;   /* slots of 3 intervals; constants; fronts in passing */
+  vd *triangle, *corner, *dense, *scratch, *coupling;   /* constants; fronts in passing */
   vd *near;                           /* of the constants that a window sees, where these are not all: see `Near` */
   vd *passing;                        /* [3 Q D + K D + D + V + border], and at least the pivots of a front */
-  vd **rows;                          /* [3][all rows of a front] and [border + 1], at least [shared]: where they are */
+  vd **rows;                          /* [3][all rows of a front] and [border + 1], at least [shared] or [2 most] of the tree: where they are */
   int *start, *state, *rung, *until, *iterations, *factorizations, *holds, *still;   /* [W]; until: rung before which it ends */
   double *value, *shift, *low, *high, *weight, *before, *length, *slope, *norm;           /* [W] */
   double *taken, *crossed, *closed, *radius, *bend, *wait, *pause;                        /* [W] */
   Record *records;                    /* [capacity] */
   double *paths;                      /* [capacity][size] */
   int recorded;
+  const Tree *tree;                   /* in which the whole matrix is eliminated; null: interval after interval */
+  const int *entry_row, *entry_column;   /* unknowns of the tree's entries, constants in the rows */
+  vd *slots_of_all, *diagonal, *ordered, *factor, *left;   /* Hessian; its diagonal's rest, right-hand side; factor, and room */
 } Batch;
 
 /* Terms of the action of every lane; work: of the forces of bounds that a step meets. */
@@ -195,6 +202,10 @@ static Front front_of(const Batch *B, const Stretch *s, int i, vd **row) {
   return f;
 }
 
+static inline vd *slots_at(const Batch *B, const Stretch *s, int i) {
+  return s->slots + (size_t)(i % B->turn) * B->slots;
+}
+
 /* Take unknown j of a front out of the system: it moves by what its right-hand side says. */
 static void close_unknown(const Batch *B, vd *const *row, int j, int pivots, int next, int first, vd *tail) {
   const vd open = B->open[first + j], place = v_if(open == 0, B->step[first + j], v_all(0));
@@ -218,7 +229,7 @@ static void close_unknown(const Batch *B, vd *const *row, int j, int pivots, int
 STAGE void eliminate(const Batch *B, const Stretch *s, const Near *near, int i, const Tick *tick, vl *bad) {
   const int b = B->block, P = B->border, all = rows_of_front(B);
   vd **row = B->rows, **from = row + all, **after = from + all, **square = after + all;
-  vd *slots = B->ring + (size_t)(i % 3) * B->slots, *coupling = B->coupling;
+  vd *slots = slots_at(B, s, i), *coupling = B->coupling;
   const Front f = front_of(B, s, i, row);
   const int pivots = f.pivots, inner = f.last ? B->entries_last : B->entries - B->edges;
   const int *slot = B->slot, *place = f.last ? B->place_last : B->place;
@@ -234,18 +245,19 @@ STAGE void eliminate(const Batch *B, const Stretch *s, const Near *near, int i, 
       if (any(B->open[f.first + j] == 0)) close_unknown(B, from, j, pivots, f.next, f.first, near->step);
   for (int k = inner; !f.last && k < B->entries; k++) f.edges[k - inner] = coupling[place[k]];
   for (int j = 0; j < pivots; j++) row[j][j] += B->open[f.first + j] * added(B, f.first + j, tick);
-  front_factor(row, from, pivots, f.next + P + 1, bad);
+  const int *first = f.last ? 0 : B->first;
+  front_eliminate(row, from, first, pivots, f.next + P + 1, bad);
   if (!f.last) {
     const Front g = front_of(B, s, i + 1, after);
     if (g.pivots > b) memset(after[b], 0, sizeof(vd) * (g.values + (size_t)g.pivots * (g.pivots + 1) / 2 - after[b]));
     if (P) memset(after[g.border], 0, sizeof(vd) * P * g.pivots);
-    front_schur(row + pivots, b, row + pivots, b, pivots, 0, after);
-    front_schur(row + f.border, P + 1, row + pivots, b, pivots, 1, after + g.border);
+    front_update(row + pivots, first + pivots, b, row + pivots, first + pivots, b, pivots, 0, after);
+    front_update(row + f.border, 0, P + 1, row + pivots, first + pivots, b, pivots, 1, after + g.border);
   }
   vd *tail = near->step;
   for (int r = 0; r < P; r++) square[r] = near->corner + (size_t)r * P;
-  front_schur(row + f.border, P, row + f.border, P, pivots, 1, square);
-  if (P) front_schur(row + f.border + P, 1, row + f.border, P, pivots, 1, &tail);
+  front_update(row + f.border, 0, P, row + f.border, 0, P, pivots, 1, square);
+  if (P) front_update(row + f.border + P, 0, 1, row + f.border, 0, P, pivots, 1, &tail);
 }
 
 /* Steps of the unknowns of interval i, those after it and of the constants known. */
@@ -262,6 +274,58 @@ STAGE void substitute(const Batch *B, const Stretch *s, const vd *constants, int
     for (int k = 0; k < f.pivots; k++) y[k] -= meet[k];
   }
   front_upper(row, f.pivots, y);
+}
+
+/* Take the unknowns that are closed out of the whole system: they move by what their right-hand side says. */
+STAGE void close_unknowns(const Batch *B) {
+  const Tree *T = B->tree;
+  const int tail = B->size - B->shared;
+  vd shut = v_all(1);
+  for (int i = 0; i < tail; i++) shut *= B->open[i];
+  if (!any(shut == 0)) return;
+  for (long long e = 0; e < T->entry[T->fronts]; e++) {
+    const int i = B->entry_row[e], j = B->entry_column[e];
+    vd *value = B->slots_of_all + T->source[e];
+    const vd a = *value, open = B->open[j], place = v_if(open == 0, B->step[j], v_all(0));
+    if (i == j) {
+      *value = a * open;
+    } else if (i >= tail) {
+      B->step[i] -= a * place;
+      *value = a * open;
+    } else {
+      const vd other = B->open[i], there = v_if(other == 0, B->step[i], v_all(0));
+      B->step[i] -= other * a * place;
+      B->step[j] -= open * a * there;
+      *value = a * open * other;
+    }
+  }
+}
+
+/* Eliminate all unknowns but the constants in the tree; the right-hand side is solved as the matrix is factorized. */
+STAGE void eliminate_all(const Batch *B, const Tick *tick, vl *bad) {
+  const Tree *T = B->tree;
+  const int P = B->shared, tail = B->size - P;
+  close_unknowns(B);
+  for (int i = 0; i < B->size; i++)
+    B->diagonal[i] = i < tail ? B->open[i] * added(B, i, tick) + (1.0 - B->open[i]) : v_all(0);
+  for (int k = 0; k < B->size; k++) B->ordered[k] = B->step[T->order[k]];
+  tree_factorize(T, B->slots_of_all, B->diagonal, B->factor, B->left, B->ordered, bad, 0, B->rows);
+  if (!T->open) return;
+  vd **row = B->rows;
+  tree_rows(T, T->fronts - 1, B->factor, row);
+  for (int r = 0; r < P; r++) {
+    for (int c = 0; c <= r; c++) B->corner[r * P + c] += row[r][c];
+    B->step[tail + r] = B->ordered[tail + r];
+  }
+}
+
+/* Steps of all unknowns, those of the constants known. */
+STAGE void substitute_all(const Batch *B) {
+  const Tree *T = B->tree;
+  const int tail = B->size - B->shared;
+  for (int k = tail; k < B->size; k++) B->ordered[k] = B->step[k];
+  for (int f = T->fronts - 1 - T->open; f >= 0; f--) tree_backward(T, f, B->factor, B->ordered, B->rows);
+  for (int k = 0; k < tail; k++) B->step[T->order[k]] = B->ordered[k];
 }
 
 /* Step of the constants: minimum of the quadratic model, all other unknowns eliminated, between the bounds.
@@ -293,7 +357,7 @@ STAGE vd shared_step(const Batch *B, const Tick *tick, vl *bad) {
         step[c] -= open[c] * h * way(B, tail + r, held[r]);
       }
     vl wrong = (vl)v_all(0), changed = (vl)v_all(0);
-    front_factor(row, row, P, 0, &wrong);
+    front_eliminate(row, row, 0, P, 0, &wrong);
     front_lower(row, P, step);
     front_upper(row, P, step);
     if (attempt == 0) *bad |= wrong;
@@ -342,9 +406,9 @@ STAGE Terms newton(const Batch *B, const Tick *tick, vl *bad) {
     const Near near = near_of(B, s, B->x);
     Pass a = pass_of(B, s, &near, B->x, tick, 2);
     begin(&a);
-    memset(B->ring, 0, sizeof(vd) * B->slots);
+    memset(s->slots, 0, sizeof(vd) * B->slots);
     for (int i = 0; i <= intervals; i++) {
-      a.own = B->ring + (size_t)(i % 3) * B->slots, a.next = B->ring + (size_t)((i + 1) % 3) * B->slots;
+      a.own = slots_at(B, s, i), a.next = slots_at(B, s, i + 1);
       if (i < intervals) {
 #ifndef GENERATED
         memset(a.next, 0, sizeof(vd) * B->slots);
@@ -354,15 +418,17 @@ STAGE Terms newton(const Batch *B, const Tick *tick, vl *bad) {
         finish(&a);
       }
       settle(B, s->first + (i ? ((i - 1) * m + 1) * b : 0), s->first + (i * m + 1) * b, tick);
-      if (i > 0) eliminate(B, s, &near, i - 1, tick, bad);
+      if (i > 0 && !B->tree) eliminate(B, s, &near, i - 1, tick, bad);
     }
-    eliminate(B, s, &near, intervals, tick, bad);
+    if (!B->tree) eliminate(B, s, &near, intervals, tick, bad);
     give_back(B, s, &near);
     sum.measurement += a.measurement, sum.model += a.model, sum.prior += a.walk + a.prior;
   }
   sum.prior += shared_priors(B, B->x, 2);
+  if (B->tree) eliminate_all(B, tick, bad);
   if (P) sum.work = shared_step(B, tick, bad);
-  for (int n = 0; n < B->windows; n++) {
+  if (B->tree) substitute_all(B);
+  for (int n = 0; n < B->windows && !B->tree; n++) {
     const Near near = near_of(B, B->stretch + n, B->step);
     for (int i = (B->stretch[n].w->N - 1) / m; i >= 0; i--) substitute(B, B->stretch + n, near.values, i);
   }

@@ -27,12 +27,8 @@ import numpy as np
 from hpcda.action import Action
 from hpcda.action.blocks import Csr
 from hpcda.action.rates import Rates
-from hpcda.linalg.blocktridiagonal import (
-    Factor,
-    NotBlockTridiagonalError,
-    NotPositiveDefiniteError,
-    lifted_cholesky,
-)
+from hpcda.linalg.blocktridiagonal import Factor, NotBlockTridiagonalError, lifted_cholesky
+from hpcda.linalg.elimination import NotPositiveDefiniteError
 from hpcda.problem import Array, Numbers, Problem
 from hpcda.search.curvature import DIRECTIONS, LEAST, Curvature, Mask, falls, moved, natural_scales
 from hpcda.search.local_errors import LocalErrors, StepUnknownError

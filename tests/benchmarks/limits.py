@@ -36,10 +36,10 @@ void blocks(double *storage, int D, int P, int times, double *carried) {
     vl bad = (vl)v_all(0);
     for (int i = 0; i < D; i++) row[i] = at, at += i + 1, row[i][i] = v_all(100);
     for (int i = D; i < D + D + P; i++) row[i] = at, at += D;
-    front_factor(row, row, D, D + P, &bad);
+    front_eliminate(row, row, 0, D, D + P, &bad);
     vd *out[D];
     for (int i = 0; i < D; i++) out[i] = (vd *)carried + i * D;
-    front_schur(row + D, D, row + D, D, D, 0, out);
+    front_update(row + D, 0, D, row + D, 0, D, D, 0, out);
   }
 }
 """

@@ -6,12 +6,8 @@ from fuzzing import cases
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpcda.linalg.blocktridiagonal import (
-    BlockTridiagonal,
-    Factor,
-    NotBlockTridiagonalError,
-    NotPositiveDefiniteError,
-)
+from hpcda.linalg.blocktridiagonal import BlockTridiagonal, Factor, NotBlockTridiagonalError
+from hpcda.linalg.elimination import NotPositiveDefiniteError
 from tests.chance import generator
 
 

@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 
 from hpcda.annealing import Ladder
 from hpcda.linalg.banded import Banded
-from hpcda.linalg.blocktridiagonal import NotPositiveDefiniteError
+from hpcda.linalg.elimination import NotPositiveDefiniteError
 from hpcda.search import ESCAPES, Scene
 from hpcda.search.escapes import settling
 from hpcda.search.escapes.langevin import metric, step

@@ -21,7 +21,7 @@ void factor(vd *front, int pivots, int rest, long long *flag) {
   vd *row[pivots + rest + 1];
   vl bad = (vl)v_all(0);
   rows_of(row, front, pivots, rest);
-  front_factor(row, row, pivots, rest, &bad);
+  front_eliminate(row, row, 0, pivots, rest, &bad);
   for (int l = 0; l < W; l++) flag[l] = bad[l];
 }
 void schur_of(vd *front, int pivots, int high, int wide, vd *out, vd *own) {
@@ -30,15 +30,15 @@ void schur_of(vd *front, int pivots, int high, int wide, vd *out, vd *own) {
   vd *target[high + 1], *square[high + wide + 1];
   for (int r = 0; r < high; r++) target[r] = out + r * (wide + 2);
   for (int r = 0; r < high + wide; r++) square[r] = own + r * (high + wide);
-  front_schur(row + pivots, high, row + pivots + high, wide, pivots, 1, target);
-  front_schur(row + pivots, high + wide, row + pivots, high + wide, pivots, 1, square);
+  front_update(row + pivots, 0, high, row + pivots + high, 0, wide, pivots, 1, target);
+  front_update(row + pivots, 0, high + wide, row + pivots, 0, high + wide, pivots, 1, square);
 }
 void forward(vd *front, int pivots, int rest, vd *y) {
   vd *row[pivots + rest + 1];
   rows_of(row, front, pivots, rest);
   front_lower(row, pivots, y);
   vd *below = y + pivots, *solved = y;
-  front_schur(&solved, 1, row + pivots, rest, pivots, 1, &below);
+  front_update(&solved, 0, 1, row + pivots, 0, rest, pivots, 1, &below);
 }
 void backward(vd *front, int pivots, int rest, vd *y) {
   vd *row[pivots + rest + 1];
@@ -51,7 +51,7 @@ void backward(vd *front, int pivots, int rest, vd *y) {
 
 @cache
 def compiled(lanes):
-    return library(unit(lanes, "front.c") + DRIVER)
+    return library(unit(lanes, "front_solve.c") + DRIVER)
 
 
 class Fronts:

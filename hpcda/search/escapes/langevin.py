@@ -20,7 +20,7 @@ from scipy.sparse import csr_array, diags_array
 
 from hpcda.annealing.scale import scales
 from hpcda.linalg.banded import Banded
-from hpcda.linalg.blocktridiagonal import NotPositiveDefiniteError
+from hpcda.linalg.elimination import NotPositiveDefiniteError
 from hpcda.problem import Array, Problem
 from hpcda.search.escape import Escape
 from hpcda.search.scene import Scene
