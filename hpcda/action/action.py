@@ -85,7 +85,7 @@ class Action:
         self.equations = equations or Equations(problem)
         self.structure = self.equations.structure
         self.priors = priors(problem) if given is None else given
-        self._native = Native(self.equations, 1, "single.c", self.priors)
+        self._native = Native(self.equations, 1, ("single.c",), self.priors)
         self._call: Any = self._native.library.action
         self._work = self._native.work(max(window.times for window in problem.windows))
         self._pairs = triangle(len(problem.constants))

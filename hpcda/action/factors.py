@@ -195,6 +195,16 @@ class Factors:
             return np.concatenate([self.y, np.asarray(self.noise_scale, dtype=np.float64)], axis=1)
         return self.y
 
+    @property
+    def precision(self) -> float:
+        """Sum over data of one over the variance of their noise, about; 0 of plain factors."""
+        if self.loss == "squares":
+            return float(np.sum(self.weight))
+        if not isinstance(self.loss, DataLoss):
+            return 0.0
+        loss, scale = self.loss.loss, np.asarray(self.noise_scale, dtype=np.float64)
+        return float(np.sum(loss.deviation(self.y, scale, loss.optional(self.loss.options)) ** -2.0))
+
     def _parts(self, rows: Array) -> tuple[Array, Array]:
         """Values h, and scale of their noise, of the rows of all instances."""
         scale = np.asarray(self.noise_scale, dtype=np.float64)

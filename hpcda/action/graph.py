@@ -229,13 +229,13 @@ class Graph:
         """Number of multipliers of model errors."""
         return sum(one.instances * one.kernel.rows for one in self.factors if one.lifted)
 
-    def code(self, lanes: int, name: str) -> str:
-        """What is compiled for `lanes` paths at once, with a C file of `hpcda.native`."""
+    def code(self, lanes: int, *names: str) -> str:
+        """What is compiled for `lanes` paths at once, with C files of `hpcda.native`."""
         files = dict.fromkeys(file for kernel in self.kernels for file in kernel.files)
         includes = [f'#include "{file}"' for file in ("kernel.h", *files)]
         kernels = [kernel.code(f"kernel{number}") for number, kernel in enumerate(self.kernels)]
         losses = [source(loss, f"loss{number}") for number, loss in enumerate(self.losses)]
-        return unit(lanes, name, generated=[*includes, *kernels, *losses, *self._lists()])
+        return unit(lanes, *names, generated=[*includes, *kernels, *losses, *self._lists()])
 
     def _lists(self) -> list[str]:
         """C tables of all functions."""
@@ -277,15 +277,15 @@ class CompiledGraph:
     Args:
         graph: The graph.
         lanes: Paths that are evaluated together: 1, 2, 4 or 8.
-        name: C file of `hpcda.native`.
+        names: C files of `hpcda.native`.
 
     Raises:
         CompilerError: No C compiler, or no place for compiled code.
     """
 
-    def __init__(self, graph: Graph, lanes: int, name: str = "graph.c") -> None:
+    def __init__(self, graph: Graph, lanes: int, *names: str) -> None:
         self.graph, self.lanes = graph, lanes
-        self.library: Any = library(graph.code(lanes, name))
+        self.library: Any = library(graph.code(lanes, *(names or ("graph.c",))))
         self._keep: list[Any] = []
         self.desk = self._make_desk()
         families = (_Family * max(len(graph.factors), 1))()

@@ -117,7 +117,7 @@ def test_a_field_that_c_does_not_have_is_no_library(monkeypatch):
 def test_flags_that_change_layouts_are_caught(monkeypatch):
     monkeypatch.setenv("HPCDA_CFLAGS", "-fpack-struct=4")
     with pytest.raises(RuntimeError, match="another layout.*HPCDA_CFLAGS"):
-        Native(Equations(example("lorenz63", "trapezoid", "states alone")[0]), 1, "single.c", NO_PRIORS)
+        Native(Equations(example("lorenz63", "trapezoid", "states alone")[0]), 1, ("single.c",), NO_PRIORS)
 
 
 NO_PRIORS = (np.zeros(0, dtype=np.int64), np.zeros(0), np.zeros(0))
@@ -227,7 +227,7 @@ def test_limits_keep_products_of_sizes_within_whole_numbers_of_c():
 
 
 def test_tables_refuse_numbers_of_more_than_32_bits():
-    made = Native(Equations(example("lorenz63", "trapezoid", "states alone")[0]), 1, "single.c", NO_PRIORS)
+    made = Native(Equations(example("lorenz63", "trapezoid", "states alone")[0]), 1, ("single.c",), NO_PRIORS)
     made.pointer(np.array([2**31 - 1, -(2**31)]), np.int32)
     for beyond in (2**31, -(2**31) - 1):
         with pytest.raises(OverflowError):

@@ -30,7 +30,7 @@ def units():
         equations = Equations(problem()[0])
         found[f"single.c {scheme}"] = code(equations, 1, "single.c")
         for lanes in WIDTHS:
-            found[f"climb.c {scheme} {lanes}"] = code(equations, lanes, "climb.c")
+            found[f"climb.c {scheme} {lanes}"] = code(equations, lanes, "lockstep.c", "climb.c")
     for lanes in WIDTHS:
         for name in ("smoother.c", "rates.c"):
             found[f"{name} {lanes}"] = unit(lanes, name, generated=[equations.code])
