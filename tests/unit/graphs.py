@@ -41,6 +41,7 @@ def quadratic_map():
         Factors("steps", "model", kernel, index, weight=(1.0, 4.0), scaled=True),
         gaussian("data", "measurement", seen, data, 0.1),
         gaussian("rates", "prior", rates, 3.2, 0.5),
+        gaussian("couplings", "prior", variables.index([[("e", w, None)] for w in range(3)]), 0.1, 0.05),
     ]
     return variables, factors, times, data
 

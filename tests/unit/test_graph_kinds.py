@@ -56,6 +56,8 @@ def test_a_map_whose_parameters_of_one_time_are_shared_by_all_windows():
             first += 2 * count
         for n in range(max(times)):
             total += 0.5 * ((x[rates + n] - 3.2) / 0.5) ** 2
+        for window in range(len(times)):
+            total += 0.5 * ((x[rates + max(times) + window] - 0.1) / 0.05) ** 2
         return total
 
     action = GraphAction(variables, factors)
