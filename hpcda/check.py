@@ -24,12 +24,13 @@ from scipy.linalg import LinAlgError, cholesky_banded
 
 from hpcda.action import Action, Verification, unused, verify
 from hpcda.annealing import Ladder
-from hpcda.annealing.lockstep import Lockstep, Settings, code_of, fits, memory
+from hpcda.annealing.eliminations import plan
+from hpcda.annealing.lockstep import Lockstep, Settings, code_of, fits, lanes_that_fit, memory
 from hpcda.build import Built, build_problem, refuse_used
 from hpcda.build.weights import unlike
 from hpcda.errors import InputError, Mistake
 from hpcda.job import Job, load_job
-from hpcda.native.compile import kept, vector_lanes
+from hpcda.native.compile import kept
 from hpcda.native.unit import length
 from hpcda.patience import FIRST_WORD, Patience, tell
 from hpcda.pilot import PilotTimeError, choose
@@ -68,6 +69,7 @@ class Cost:
         start: Seconds of one core for one start.
         total: Core-seconds for all starts.
         disk: Bytes of the results.
+        elimination: How the Hessians of many starts at once are eliminated, as a sentence; else empty.
     """
 
     evaluation: float
@@ -77,6 +79,7 @@ class Cost:
     start: float
     total: float
     disk: float
+    elimination: str
 
 
 @dataclass(frozen=True)
@@ -244,9 +247,13 @@ def _cost(
     ranks = job.ensemble.ranks_per_start
     alone = ranks == 1 and not job.solver.petsc
     rung = ITERATIONS * (evaluation + factorization) / ranks
-    if job.solver.minimizer == "lockstep" or (job.solver.minimizer == "auto" and alone and fits(action)):
-        own = memory(action)
-        why = _no_trial(action, evaluation + factorization, patience)
+    if job.solver.minimizer == "lockstep" or (
+        job.solver.minimizer == "auto" and alone and fits(action, job.solver.elimination)
+    ):
+        lanes = lanes_that_fit(action, job.solver.elimination)
+        own = memory(action, lanes, job.solver.elimination)
+        elimination = plan(action, job.solver.elimination).sentence
+        why = _no_trial(action, evaluation + factorization, patience, job.solver.elimination)
         trial = None if why else _trial(job, scene)
         if trial is None:
             why = why or f"{_way(job).name} takes too long to draw a path"
@@ -256,6 +263,7 @@ def _cost(
             )
     else:
         trial = _Trial(rung, ITERATIONS, _timed_draw(scene, _way(job), job.ensemble.seed))
+        elimination = ""
         own = 3.0 * 12.0 * len(values) + 8.0 * problem.size * (1.5 * band + len(problem.constants))
     total = ranks * (rung * rungs if trial is None else trial.rung * rungs + _drawing(job, scene, trial))
     keep = job.output.keep_paths
@@ -271,12 +279,13 @@ def _cost(
         start=total / job.ensemble.starts,
         total=min(total, job.ensemble.core_seconds or np.inf),
         disk=8.0 * stored,
+        elimination=elimination,
     )
 
 
-def _no_trial(action: Action, step: float, patience: Patience) -> str:
+def _no_trial(action: Action, step: float, patience: Patience, elimination: str) -> str:
     """Why there is no time for a trial whose steps take so many seconds a start; empty where there is."""
-    lanes = vector_lanes()
+    lanes = lanes_that_fit(action, elimination)
     code = code_of(action, lanes)
     compiling = 0.0 if kept(code) else length(code) / COMPILED
     if compiling + lanes * step > patience.left:
@@ -294,8 +303,10 @@ def _trial(job: Job, scene: Scene) -> _Trial | None:
         max_iterations=job.solver.max_iterations,
         barrier=job.solver.barrier,
         rung_tolerance=job.solver.rung_tolerance,
+        elimination=job.solver.elimination,
     )
-    lockstep = Lockstep(scene.action, scene.ladder, settings=settings)
+    lanes = lanes_that_fit(scene.action, settings.elimination)
+    lockstep = Lockstep(scene.action, scene.ladder, lanes, settings)
     drawn, began = 0, time.thread_time()
     for start, lane in enumerate(lockstep.empty):
         try:
@@ -420,6 +431,7 @@ def report(job: Job, checked: Checked) -> str:
     lines += [
         f"measured     {_short(cost.evaluation)} an evaluation, {_short(cost.factorization)} a "
         f"factorization, {counted(cost.nonzeros, 'Hessian entry', 'Hessian entries')}",
+        *([f"elimination  {cost.elimination}"] if cost.elimination else []),
         f"estimate     {duration(cost.start)} a start, {most}{duration(cost.total)} of one core in all, "
         f"{_size(cost.memory)} of memory a rank, {_size(cost.disk)} on disk",
         f"output       {job.output_directory}",

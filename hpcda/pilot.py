@@ -20,7 +20,7 @@ import numpy as np
 
 from hpcda.action import SCHEMES
 from hpcda.annealing import Ladder
-from hpcda.annealing.lockstep import MOST_MEMORY, Lockstep, Settings, memory
+from hpcda.annealing.lockstep import MOST_MEMORY, Lockstep, Settings, lanes_that_fit, memory
 from hpcda.build import build_problem
 from hpcda.errors import InputError, Mistake
 from hpcda.job import Job
@@ -28,7 +28,7 @@ from hpcda.problem import Array
 from hpcda.search import WAYS, Scene, at_once
 from hpcda.search.evidence import DEVIATIONS, noise_of
 from hpcda.search.expected import expected_of_data
-from hpcda.search.finer import lanes_that_fit, minimum_at, refined_path
+from hpcda.search.finer import minimum_at, refined_path
 from hpcda.search.local_errors import StepUnknownError
 from hpcda.search.time_step import StepShift, refuse_large, step_shift
 
@@ -174,6 +174,7 @@ class _Pilot:
             max_iterations=min(job.solver.max_iterations, ITERATIONS),
             barrier=job.solver.barrier,
             rung_tolerance=job.solver.rung_tolerance,
+            elimination=job.solver.elimination,
         )
         name = job.action.discretization
         span = SCHEMES[name].span if name in SCHEMES else 1  # so many steps suit it, whatever the data
@@ -226,7 +227,12 @@ class _Pilot:
 
     def _climbed(self, scene: Scene) -> list[Array]:
         """Paths of the starts that came to the end of the ladder."""
-        lockstep = Lockstep(scene.action, self._ladder, lanes_that_fit(scene.action), self._settings)
+        lockstep = Lockstep(
+            scene.action,
+            self._ladder,
+            lanes_that_fit(scene.action, self._settings.elimination),
+            self._settings,
+        )
         ways = sorted((way for way in WAYS.known() if way.pilots), key=lambda way: -way.leads)
         fitting = [way if way.fits(scene.problem) else at_once() for way in ways]
         left, ended = [(start, fitting[start % len(fitting)]) for start in range(STARTS)], []

@@ -69,6 +69,24 @@ class Lbfgsb:
 
 MINIMIZER = MinimizerSpec("scipy-lbfgsb", "SciPy's L-BFGS-B", Lbfgsb, bounds=True)
 '''
+LOSS = '''
+"""Gaussian noise, written out."""
+import numpy as np
+from hpcda.action.loss import Loss, alike
+
+def residual(h, y, s, options):
+    return (h - y) / s
+
+LOSS = Loss(
+    name="squares",
+    sentence="half the square",
+    share=lambda h, y, s, options: 0.5 * residual(h, y, s, options) ** 2,
+    residual=residual,
+    noise=lambda h, s, options: alike(h, (0.5, 0.5)),
+    draw=lambda rng, h, s, options: h + s * rng.standard_normal(np.shape(h)),
+    deviation=lambda y, s, options: s,
+)
+'''
 
 
 @contextmanager

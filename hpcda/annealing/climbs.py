@@ -41,7 +41,7 @@ class Settings:
         barrier: Weight of the barrier between two bounds at a start's first rung; 0 for none.
         longest: Longest first step of a rung, root mean square over unknowns in units of their natural sizes.
         elimination: How the unknowns are eliminated: "auto", or one of
-            `hpcda.annealing.elimination.ELIMINATIONS`.
+            `hpcda.annealing.eliminations.ELIMINATIONS`.
     """
 
     max_iterations: int = 1000

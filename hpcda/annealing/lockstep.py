@@ -16,7 +16,8 @@ import numpy as np
 from hpcda.action import Action
 from hpcda.action.native import Native, code
 from hpcda.annealing.climbs import ACTIVE, EMPTY, ENDED, Climbs, Midway, Reached, Settings
-from hpcda.annealing.elimination import begins_of, entries_of, plan
+from hpcda.annealing.eliminations import plan
+from hpcda.annealing.eliminations.chain import begins_of, entries_of
 from hpcda.annealing.ladder import Ladder
 from hpcda.annealing.scale import scales
 from hpcda.linalg.tree import Tables
@@ -28,17 +29,22 @@ __all__ = [
     "ACTIVE",
     "EMPTY",
     "ENDED",
+    "FEWEST",
+    "MOST_MEMORY",
     "Lockstep",
     "Midway",
     "Reached",
     "Settings",
     "code_of",
     "fits",
+    "lanes_that_fit",
     "memory",
 ]
 
 MOST_MEMORY = 2.0e9
 """Bytes above which blocks are so large that a sparse factorization does better."""
+FEWEST = 4
+"""Lanes with which a lockstep is faster than single paths (hpcda.petsc.newton) for wide paths."""
 SOURCES = ("lockstep.c", "climb.c")
 
 _DECLARED = structures("lockstep.c")
@@ -69,9 +75,19 @@ def code_of(action: Action, lanes: int) -> str:
     return code(action.equations, lanes, *SOURCES)
 
 
+def lanes_that_fit(action: Action, elimination: str = "auto") -> int:
+    """Lanes whose factors fit into `MOST_MEMORY`: the processor's, or a part down to `FEWEST`; else 1."""
+    lanes = vector_lanes()
+    while lanes >= FEWEST:
+        if memory(action, lanes, elimination) <= MOST_MEMORY:
+            return lanes
+        lanes //= 2
+    return 1
+
+
 def fits(action: Action, elimination: str = "auto") -> bool:
-    """Whether the factors of all lanes fit into `MOST_MEMORY`."""
-    return memory(action, None, elimination) <= MOST_MEMORY
+    """Whether the factors of `FEWEST` lanes fit into `MOST_MEMORY`: the same on every processor."""
+    return memory(action, FEWEST, elimination) <= MOST_MEMORY
 
 
 class Lockstep(Climbs):

@@ -56,7 +56,7 @@ def _job(raw: dict[str, Any], folder: Path) -> Job:
 
 def losses_of(job: Job) -> set[str]:
     """Names of the losses that a job's data have."""
-    found = [table.loss for table in (*job.data, *job.twin)]
+    found = [*(table.loss for table in job.data), *(table.loss for table in job.twin)]
     each = [one for loss in found for one in (loss.values() if isinstance(loss, dict) else [loss])]
     return {one.name if isinstance(one, LossTable) else one for one in each}
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from hpcda.action.discretizations import SCHEMES
+from hpcda.annealing.eliminations import ELIMINATIONS
 from hpcda.annealing.ladder import precisions
 from hpcda.annealing.minimizers import MINIMIZERS
 from hpcda.errors import InputError, Mistake
@@ -218,6 +219,10 @@ class SolverTable(Section):
 
     minimizer: Annotated[str, one_of(MINIMIZERS)] = Field(
         default="auto", description='a minimizer that "hpcda list" names, or "auto"'
+    )
+    elimination: Annotated[str, one_of(ELIMINATIONS)] = Field(
+        default="auto",
+        description='how "lockstep" eliminates: "chain", "tree", or "auto" for what takes less time',
     )
     petsc: dict[OptionName, OptionValue] = Field(
         default_factory=dict,

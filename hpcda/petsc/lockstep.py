@@ -19,12 +19,11 @@ import numpy as np
 from hpcda.action import Action
 from hpcda.annealing.anneal import Climb, Rung
 from hpcda.annealing.ladder import Ladder
-from hpcda.annealing.lockstep import Lockstep, Settings
+from hpcda.annealing.lockstep import Lockstep, Settings, lanes_that_fit
 from hpcda.annealing.reasons import Reason
 from hpcda.annealing.schedule import PATIENCE, Pool, capacity, few, width
 from hpcda.annealing.team import Finished
 from hpcda.annealing.widths import Widths
-from hpcda.native.compile import vector_lanes
 from hpcda.petsc.options import PREFIX
 from hpcda.petsc.start import PETSc, TaoReason
 from hpcda.words import counted
@@ -96,6 +95,8 @@ class LockstepTeam:
         watch: Called after every slice of work, with (iteration, sum of the actions).
         lanes: Starts worked on at once; None for the width of the vectors, less where `share` is small.
         share: Starts there are for each team, None for as many as there are lanes.
+        elimination: How the unknowns are eliminated: "auto", or one of
+            `hpcda.annealing.eliminations.ELIMINATIONS`.
     """
 
     def __init__(
@@ -108,9 +109,11 @@ class LockstepTeam:
         watch: Callable[[int, float], None] | None = None,
         lanes: int | None = None,
         share: float | None = None,
+        elimination: str = "auto",
     ) -> None:
         if lanes is None:
-            lanes = vector_lanes() if share is None else width(share, vector_lanes())
+            most = lanes_that_fit(action, elimination)
+            lanes = most if share is None else width(share, most)
         self._pool: Pool[Climb] = Pool(lanes if share is None else capacity(share, lanes), ladder.rungs)
         self._widths = Widths(action, lanes)
         self._action, self._ladder = action, ladder
@@ -126,6 +129,7 @@ class LockstepTeam:
             tolerance=tao.getTolerances()[0],
             barrier=barrier,
             rung_tolerance=rung_tolerance,
+            elimination=elimination,
         )
         self._tao = tao
         self._cap = np.inf
@@ -152,7 +156,7 @@ class LockstepTeam:
     @property
     def linear(self) -> str:
         """See `Team`."""
-        return f"block-tridiagonal Cholesky of {counted(self.lanes, 'start')} at once"
+        return f"Cholesky of {counted(self.lanes, 'start')} at once, {self._lockstep.plan.what}"
 
     @property
     def free(self) -> int:

@@ -20,7 +20,7 @@ from hpcda.petsc.start import PETSc
 _OWN_SOLVER = ("tao_type", "ksp_", "pc_", "mat_", "snes_")
 
 
-def chosen(action: Action, name: str, ranks: int) -> str:
+def chosen(action: Action, name: str, ranks: int, elimination: str = "auto") -> str:
     """The minimiser that `name` stands for.
 
     "auto" is "lockstep" where one rank works on a start, the factors of all lanes fit into memory
@@ -33,7 +33,7 @@ def chosen(action: Action, name: str, ranks: int) -> str:
     own = tuple(PREFIX + option for option in _OWN_SOLVER)
     given = set(PETSc.Options().getAll()) - house_defaults
     asked = any(option.startswith(own) for option in given)
-    return "newton" if ranks > 1 or asked or not fits(action) else "lockstep"
+    return "newton" if ranks > 1 or asked or not fits(action, elimination) else "lockstep"
 
 
 def make_team(
@@ -46,6 +46,7 @@ def make_team(
     rung_tolerance: float = 1e-5,
     watch: Callable[[int, float], None] | None = None,
     share: float | None = None,
+    elimination: str = "auto",
 ) -> Team:
     """What works on a rank's starts.
 
@@ -59,15 +60,18 @@ def make_team(
         rung_tolerance: Relative error of the action allowed at rungs below the last; of "lockstep" alone.
         watch: Called as the work goes on, with (iteration, action).
         share: Starts there are for each team; "lockstep" sets its lanes by it.
+        elimination: How "lockstep" eliminates: "auto", or one of `hpcda.annealing.eliminations.ELIMINATIONS`.
 
     Raises:
         InputError: The minimiser is unknown, or cannot do this job.
     """
     ranks = 1 if comm is None else comm.size
-    name = chosen(action, name, ranks)
+    name = chosen(action, name, ranks, elimination)
     spec = minimizer(name, action.problem.bounded, ranks)
     if spec.how is Own.LOCKSTEP:
-        return LockstepTeam(action, ladder, max_iterations, barrier, rung_tolerance, watch, share=share)
+        return LockstepTeam(
+            action, ladder, max_iterations, barrier, rung_tolerance, watch, None, share, elimination
+        )
     if isinstance(spec.how, Tao | Snes | Own):
         made: Minimiser = make_minimiser(
             action, name, comm=comm, max_iterations=max_iterations, barrier=barrier, watch=watch

@@ -16,9 +16,11 @@ from hpcda.build import refuse_used
 from hpcda.ensemble import Earlier, look_back
 from hpcda.errors import InputError, Mistake, StorageError, no_room
 from hpcda.job import Job, load_job, refuse_changed
+from hpcda.job.stored import FILE as JOB
+from hpcda.job.stored import refuse_edited
 from hpcda.lock import RunLock
 from hpcda.pilot import choose
-from hpcda.run.extensions import keep, refuse_edited
+from hpcda.run.extensions import keep
 from hpcda.store import (
     INDEX,
     PLAN,
@@ -35,8 +37,6 @@ from hpcda.store import (
     survey,
 )
 from hpcda.words import counted
-
-JOB = "job.toml"
 
 
 def named_part(text: str | None) -> Part:

@@ -20,11 +20,12 @@ from hpcda.build import build_problem
 from hpcda.ensemble import Earlier, Ensemble, Lives
 from hpcda.errors import InputError, Mistake, StoppedError
 from hpcda.job import Job, load_job, settled
+from hpcda.job.stored import FILE, job_to_go_on
 from hpcda.lock import refuse_held
 from hpcda.process import RANK_VARIABLES
 from hpcda.progress import Progress, duration
-from hpcda.run.directory import JOB, admit, chosen_steps, hold, index, left_there, named_part, prepare
-from hpcda.run.extensions import agreed, stored_job
+from hpcda.run.directory import admit, chosen_steps, hold, index, left_there, named_part, prepare
+from hpcda.run.extensions import agreed
 from hpcda.run.plan import plan_of, share_of
 from hpcda.search import WAYS, Scene, at_once, begin
 from hpcda.stop import Stop, deadline, sentence
@@ -99,15 +100,15 @@ def resume(
     """
     folder = Path(directory)
     if job is None:
-        if not (folder / JOB).is_file():
+        if not (folder / FILE).is_file():
             raise InputError(
                 Mistake(
                     os.fspath(directory),
-                    f"it holds no {JOB}" if folder.is_dir() else "there is no such directory",
+                    f"it holds no {FILE}" if folder.is_dir() else "there is no such directory",
                     "name the directory of a run, or give the job with --job",
                 )
             )
-        job = _agreed(lambda: stored_job(folder / JOB))
+        job = _agreed(lambda: job_to_go_on(folder))
     job = _loaded(job)
     return _live(job, folder, _Wish(tuple(petsc_options), quiet, True, time_limit, part))
 
@@ -225,6 +226,7 @@ def _try_once(job: Job, scene: Scene, world: Any, options: Any, part: Part) -> s
         job.solver.minimizer,
         comm=world.group,
         max_iterations=1,
+        elimination=job.solver.elimination,
         share=share_of(job, part).count(job.ensemble.starts) / world.groups,
     )
     try:
@@ -261,6 +263,7 @@ def _ensemble(
         max_iterations=job.solver.max_iterations,
         barrier=job.solver.barrier,
         rung_tolerance=job.solver.rung_tolerance,
+        elimination=job.solver.elimination,
         watch=lambda iteration, value: ensemble.watch(),
         share=share.count(job.ensemble.starts) / world.groups,
     )

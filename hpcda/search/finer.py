@@ -13,8 +13,7 @@ import numpy as np
 from hpcda.action import Action
 from hpcda.action.rates import Rates
 from hpcda.annealing import Ladder
-from hpcda.annealing.lockstep import MOST_MEMORY, Lockstep, Settings, memory
-from hpcda.native.compile import vector_lanes
+from hpcda.annealing.lockstep import Lockstep, Settings, lanes_that_fit
 from hpcda.problem import Array, Problem, Window
 from hpcda.search.local_errors import StepUnknownError, UnboundedFlowError
 from hpcda.search.time_step import LARGEST, StepShift, TimeStep, operations, step_shift
@@ -91,11 +90,6 @@ def refined_path(action: Action, path: Array, factor: int) -> Array:
         finer.append(np.column_stack([states, *varying]))
     lower, upper = refined(problem, factor).bounds
     return np.clip(problem.join(finer, shared), lower, upper)
-
-
-def lanes_that_fit(action: Action) -> int:
-    """Lanes of a lockstep: as many as the registers hold where the memory allows it, else one."""
-    return vector_lanes() if memory(action) <= MOST_MEMORY else 1
 
 
 def minimum_at(action: Action, path: Array, rf: float) -> Array:

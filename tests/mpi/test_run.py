@@ -139,7 +139,7 @@ def test_every_rank_writes_a_shard_and_all_starts_are_there_once(shared_path):
         assert shards == [f"rank-{rank:04d}.h5" for rank in range(COMM.size)]
         assert found.tables()["action"].shape == (12, 3)
         assert np.isfinite(found.tables()["action"]).all()
-        assert found.header.provenance["linear_solver"].startswith("block-tridiagonal Cholesky of ")
+        assert found.header.provenance["linear_solver"].startswith("Cholesky of ")
 
 
 def test_fewer_starts_than_ranks(shared_path):

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ pytest.importorskip("petsc4py", reason="runs load PETSc")
 
 import hpcda
 from hpcda import cli
+from hpcda.action import Action
+from hpcda.annealing import ended
 from hpcda.errors import InputError
 from hpcda.store import RunFile
 from hpcda.store.integrity import inspect
@@ -62,6 +65,20 @@ def test_a_run_with_a_discretization_of_a_file(tmp_path, capsys):
         hpcda.run(written(tmp_path, scheme="trapezoid", **QUICK), output=tmp_path / "second", quiet=True)
     )
     assert np.isfinite(levels(run)).all() and abs(levels(run).min() - lower.min()) > 1e-3
+
+
+def test_a_run_with_a_loss_of_a_file(tmp_path):
+    """Half the square is the Gaussian loss, whatever computes it."""
+    job = written(tmp_path, mine=extending.LOSS, **QUICK)
+    job.write_text(job.read_text().replace("[twin]", '[twin]\nloss = "squares"'))
+    assert cli.main(["run", str(job), "--quiet"]) == 0
+    found = hpcda.open_run(tmp_path / "run")
+    assert {noise.loss for noise in found.problem.noise.values()} == {"squares"}
+    plain, path = Action(replace(found.problem, noise={})), found.problem.join(*found.path())
+    rf = float(found.file.header.rf[-1])
+    assert plain.value(path, rf).total == pytest.approx(found.minima[0].action, rel=1e-12)
+    assert ended(plain, path, rf, 0).reason.converged
+    assert cli.main(["resume", str(tmp_path / "run"), "--quiet"]) == 0
 
 
 def test_a_run_with_a_way_of_a_file(tmp_path):
@@ -157,6 +174,20 @@ def test_a_file_that_has_changed_is_refused_with_its_name(tmp_path, capsys, gone
     assert cli.main(["run", str(job), "--resume"]) == 2
     assert "0-mine.py is a copy" in capsys.readouterr().err
     assert cli.main(["run", str(job), "--quiet", "--output", str(tmp_path / "new")]) == 0
+
+
+@pytest.mark.parametrize("edited", [False, True], ids=["gone", "edited"])
+def test_the_analysis_takes_the_copy_that_the_run_keeps(tmp_path, edited):
+    job = written(tmp_path, mine=extending.SCHEME, scheme="backward", **QUICK)
+    with extending.forgotten():
+        run = hpcda.run(job, output=tmp_path / "run", quiet=True)
+        action = Action(hpcda.open_run(run).problem)
+        path = action.problem.join(*hpcda.open_run(run).path())
+        wanted = action.value(path, 10.0).total
+    other = extending.SCHEME.replace("state=[[0, 1]]", "state=[[1, 0]]")
+    (tmp_path / "mine.py").write_text(other) if edited else (tmp_path / "mine.py").unlink()
+    assert Action(hpcda.open_run(run).problem).value(path, 10.0).total == wanted
+    assert cli.main(["analyze", str(run), "--workers", "2"]) == 0
 
 
 def test_adding_a_way_or_an_escape_leaves_stored_runs_what_they_are(tmp_path):

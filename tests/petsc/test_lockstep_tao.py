@@ -23,7 +23,7 @@ from hpcda import cli
 from hpcda.action import Action
 from hpcda.annealing import Climb, Ladder, Reason, step
 from hpcda.annealing import lockstep as lockstep_module
-from hpcda.annealing.lockstep import Lockstep, memory
+from hpcda.annealing.lockstep import FEWEST, Lockstep, memory
 from hpcda.annealing.scale import scales
 from hpcda.errors import InputError
 from hpcda.petsc import LockstepTeam, SolverOptions, make_minimiser, make_team
@@ -235,7 +235,7 @@ def test_auto_is_the_lockstep_unless_asked_for_something_else(lorenz, monkeypatc
     for option in ("tao_gatol", "tao_max_it", "tao_monitor", "log_view"):
         with SolverOptions({option: "1"}):
             assert chosen(lorenz, "auto", 1) == "lockstep"
-    for most, wanted in ((memory(lorenz), "lockstep"), (0.99 * memory(lorenz), "newton")):
+    for most, wanted in ((memory(lorenz, FEWEST), "lockstep"), (0.99 * memory(lorenz, FEWEST), "newton")):
         monkeypatch.setattr(lockstep_module, "MOST_MEMORY", most)
         assert chosen(lorenz, "auto", 1) == wanted
         team = make_team(lorenz, LADDER)

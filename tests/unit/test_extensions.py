@@ -178,6 +178,12 @@ def test_a_job_from_python_names_the_files_of_extend_that_it_uses(tmp_path):
     assert load_job(tables).extensions == ()
     tables["action"]["discretization"] = "backward"
     assert load_job(tables).extensions == (str(tmp_path / "scheme.py"),)
+    (tmp_path / "loss.py").write_text(extending.LOSS)
+    hpcda.extend(tmp_path / "loss.py")
+    for loss in ("squares", {"name": "squares"}, {"x": "squares", "z": "gaussian"}):
+        tables["twin"]["loss"] = loss
+        assert load_job(tables).extensions == tuple(str(tmp_path / f"{n}.py") for n in ("scheme", "loss"))
+    del tables["twin"]["loss"]
     tables["extensions"] = [str(tmp_path / "scheme.py")]
     assert load_job(tables).extensions == (str(tmp_path / "scheme.py"),)
     with pytest.raises(InputError, match="there is no file"):

@@ -33,15 +33,20 @@ from .units import PROBLEMS, units
 OPTIMIZED = bool(os.environ.get("HPCDA_TEST_OPTIMIZED"))
 COMPILERS = [[], *([[name]] for name in ("gcc", "clang", "clang-14") if OPTIMIZED and shutil.which(name))]
 NAMES = tuple(
-    ["banded.c", "flow.c", "stiff.c", "pointwise.c"]
-    + [f"{name} {lanes}" for name in ("smoother.c", "rates.c") for lanes in (1, 2, 4, 8)]
+    ["banded.c", "symbolic.c", "flow.c", "stiff.c", "pointwise.c"]
+    + [f"{name} {lanes}" for name in ("smoother.c", "rates.c", "tree_single.c") for lanes in (1, 2, 4, 8)]
     + [f"single.c {scheme}" for scheme in ("trapezoid", "rk4", "hermite-simpson", "implicit-midpoint")]
     + [
         f"climb.c {scheme} {lanes}"
         for scheme in ("trapezoid", "rk4", "hermite-simpson", "implicit-midpoint")
         for lanes in (1, 2, 4, 8)
     ]
-    + [f"graph.c {name} {lanes}" for name in GRAPHS for lanes in (1, 2, 4, 8)]
+    + [
+        f"{file} {name} {lanes}"
+        for file in ("graph.c", "graph_steps.c")
+        for name in GRAPHS
+        for lanes in (1, 2, 4, 8)
+    ]
     + [f"graph.c {name} 8" for name in PROBLEMS]
 )
 every_unit = cache(units)

@@ -25,19 +25,22 @@ PROBLEMS = {
 
 def units():
     """(name, C text) of every unit."""
-    found = {"banded.c": unit(1, "banded.c")}
+    found = {name: unit(1, name) for name in ("banded.c", "symbolic.c")}
     for scheme, problem in PROBLEMS.items():
         equations = Equations(problem()[0])
         found[f"single.c {scheme}"] = code(equations, 1, "single.c")
         for lanes in WIDTHS:
             found[f"climb.c {scheme} {lanes}"] = code(equations, lanes, "lockstep.c", "climb.c")
     for lanes in WIDTHS:
+        found[f"tree_single.c {lanes}"] = unit(lanes, "tree_single.c")
         for name in ("smoother.c", "rates.c"):
             found[f"{name} {lanes}"] = unit(lanes, name, generated=[equations.code])
     for name, make in GRAPHS.items():
         variables, factors = make()
         for lanes in WIDTHS:
-            found[f"graph.c {name} {lanes}"] = Graph(variables.size, factors).code(lanes, "graph.c")
+            graph = Graph(variables.size, factors)
+            found[f"graph.c {name} {lanes}"] = graph.code(lanes, "graph.c")
+            found[f"graph_steps.c {name} {lanes}"] = graph.code(lanes, "graph_steps.c", "climb.c")
     for scheme, problem in PROBLEMS.items():
         graph = Graph(problem()[0].size, chain_factors(problem()[0]))
         found[f"graph.c {scheme} 8"] = graph.code(8, "graph.c")

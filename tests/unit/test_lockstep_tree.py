@@ -1,0 +1,153 @@
+"""Lockstep in a tree of fronts: steps and climbs of the chain, to rounding; the same bits for any lanes."""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from climbing import FREE_STEPS, action_of, climb, first_paths, near_minimum, same
+from problems import VARIANTS, example
+from problems import cases as models
+
+from hpcda.action import Action
+from hpcda.annealing import Ladder
+from hpcda.annealing.eliminations import ELIMINATIONS, plan
+from hpcda.annealing.lockstep import Lockstep, Settings, memory
+from hpcda.annealing.scale import scales
+from hpcda.models.catalogue import load_model
+from hpcda.problem import Window
+from tests.chance import generator
+from tests.unit.test_losses import with_noise
+
+LADDER = Ladder(0.02, 4.0, 4)
+BOUNDED = [
+    ("lorenz63", "trapezoid", "walk", True),
+    ("lorenz63", "hermite-simpson", "walk", True),
+    ("morris_lecar", "rk4", "walk", True),
+    ("henon", "map", "walk", True),
+    ("lorenz96", "implicit-midpoint", "nonlinear and gaps", True),
+]
+
+
+def both(action, ladder, lanes=None, settings=None):
+    """A lockstep of each kind."""
+    settings = settings or Settings()
+    return [Lockstep(action, ladder, lanes, replace(settings, elimination=one)) for one in ELIMINATIONS]
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize(("name", "scheme"), models())
+def test_steps_are_those_of_the_chain(name, scheme, variant):
+    """Of paths anywhere: whether the matrix is positive definite, and where it is, the step."""
+    same_steps(*action_of(name, scheme, variant))
+
+
+@pytest.mark.parametrize("scheme", ["trapezoid", "hermite-simpson"])
+def test_steps_with_constants_of_single_windows_are_those_of_the_chain(scheme):
+    problem, path = with_noise("student-t", scheme, True)
+    assert len({constant.window for constant in problem.constants}) > 2
+    same_steps(Action(problem), path)
+
+
+def same_steps(action, path):
+    chain, tree = both(action, LADDER, 4)
+    rng = generator(8)
+    paths = [path + s * scales(action.problem) * rng.standard_normal(action.size) for s in (0, 0.1, 0.3, 1)]
+    for lockstep in (chain, tree):
+        for lane, one in enumerate(paths):
+            lockstep.put(lane, lane, one, 2, fresh=False)
+        lockstep.advance(1)
+        assert lockstep.plan is plan(action, "chain" if lockstep is chain else "tree")
+    np.testing.assert_array_equal(chain.actions, tree.actions)
+    np.testing.assert_array_equal(chain.gradient_norms, tree.gradient_norms)
+    np.testing.assert_allclose(chain.steps, tree.steps, rtol=1e-6)
+    size = scales(action.problem)[:, None]
+    np.testing.assert_allclose(chain.stacked / size, tree.stacked / size, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("problem", BOUNDED, ids=str)
+def test_steps_between_bounds_are_those_of_the_chain(problem):
+    """Unknowns sit at bounds, steps cross them and are held, constants have their active set."""
+    action, path = near_minimum(*problem)
+    low, high = action.problem.bounds
+    rng = generator(3)
+    at_bounds = np.where(
+        rng.random(action.size) < 0.2, np.where(rng.random(action.size) < 0.5, low, high), path
+    )
+    paths = [
+        np.clip(path + s * (high - low) * rng.standard_normal(action.size), low, high) for s in (0.01, 0.1)
+    ]
+    chain, tree = both(action, Ladder(2.0, 1.0, 2), 4, FREE_STEPS)
+    for lockstep in (chain, tree):
+        for lane, one in enumerate([*paths, at_bounds, path]):
+            lockstep.put(lane, lane, one, 1, fresh=False)
+    closed = 0
+    for _ in range(4):
+        chain.advance(1), tree.advance(1)
+        closed += int(chain._per_lane["closed"].sum())
+        np.testing.assert_array_equal(chain._per_lane["closed"], tree._per_lane["closed"])
+        np.testing.assert_array_equal(chain._per_lane["holds"], tree._per_lane["holds"])
+        scale = (high - low)[:, None]
+        np.testing.assert_allclose(chain.stacked / scale, tree.stacked / scale, rtol=1e-6, atol=1e-7)
+        for lane in range(4):
+            one = chain.lift(lane)
+            tree.lift(lane)
+            chain.set_down(lane, one)
+            tree.set_down(lane, one)
+    assert closed
+
+
+@pytest.mark.parametrize("problem", BOUNDED[::2], ids=str)
+def test_climbs_end_where_those_of_the_chain_end(problem):
+    """Of most starts: rounding may send one into another minimum."""
+    action, _ = action_of(*problem)
+    paths = first_paths(action.problem, 8)
+    chain, tree = (climb(lockstep, paths) for lockstep in both(action, LADDER))
+    close = 0
+    for start, rungs in chain.items():
+        one, other = rungs[-1].outcome, tree[start][-1].outcome
+        assert one.reason.converged == other.reason.converged
+        close += one.parts.total == pytest.approx(other.parts.total, rel=1e-6)
+    assert close >= 7
+
+
+@pytest.mark.parametrize("problem", BOUNDED[:2], ids=str)
+def test_the_number_of_lanes_does_not_change_a_bit(problem):
+    action, _ = action_of(*problem)
+    paths = first_paths(action.problem, 3)
+    settings = Settings(max_iterations=30, elimination="tree")
+    wanted, *others = (climb(Lockstep(action, LADDER, lanes, settings), paths) for lanes in (8, 4, 2, 1))
+    for found in others:
+        for start, rungs in wanted.items():
+            assert same(found[start], rungs)
+
+
+def test_memory_is_what_is_taken():
+    action, _ = action_of("kuramoto_sivashinsky", "trapezoid", "nonlinear and gaps")
+    settings = Settings(elimination="tree")
+    Lockstep(action, LADDER, None, settings)
+    gc.collect()
+    tracemalloc.start()
+    lockstep = Lockstep(action, LADDER, None, settings)
+    taken = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    expected = memory(action, lockstep.lanes, "tree")
+    assert taken / 1.5 < expected < 1.5 * taken
+
+
+def test_small_models_go_interval_after_interval_and_wide_ones_in_a_tree():
+    action, _ = action_of("lorenz63", "trapezoid", "walk")
+    assert plan(action) is plan(action, "chain") and plan(action).tree is None
+    model = load_model("lorenz96", {"dimension": 300})
+    problem, _ = example(model, "trapezoid", "states alone")
+    wide = Action(replace(problem, windows=windows_of(problem, 60)))
+    assert plan(wide) is plan(wide, "tree") and plan(wide).flops < 0.5 * plan(wide, "chain").flops
+
+
+def windows_of(problem, times):
+    """One window of so many times, one value measured at each."""
+    every = (times, len(problem.observed))
+    return (Window(0.02 * np.arange(times), np.zeros(every), np.ones(every), np.zeros((times, 0))),)
