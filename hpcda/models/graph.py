@@ -28,8 +28,8 @@ COMPARE: dict[str, Callable[[float, float], bool]] = {
 
 def function_value(name: str, x: float) -> float:
     """A function of a plain number, by the C library: NumPy's own code differs between processors."""
-    if name in ("neg", "sign"):
-        return -x if name == "neg" else float(np.sign(x))
+    if name in ("neg", "sign", "held"):
+        return {"neg": -x, "sign": float(np.sign(x)), "held": x}[name]
     by_library = getattr(math, {"abs": "fabs"}.get(name, name.replace("arc", "a")))
     try:
         return float(by_library(x))
@@ -231,7 +231,7 @@ class Graph:
         if op == "pow":
             a, y = rest
             return [(a, self.multiply(self.constant(y), self.power(a, self.constant(y - 1.0))))]
-        if op in COMPARE or op in ("sign", "floor"):
+        if op in COMPARE or op in ("sign", "floor", "held"):
             return []
         return [(rest[0], self._slope(op, rest[0], node))]
 
