@@ -17,6 +17,6 @@ def list_choices(files: Collection[str] = ()) -> str:
     for registry in REGISTRIES:
         found = registry.known(files)
         width = max(len(one.name) for one in found)
-        head = f"{registry.noun}s ({registry.key})" if registry.key else f"{registry.noun}s"
+        head = f"{registry.plural} ({registry.key})" if registry.key else registry.plural
         parts.append("\n".join([head, *(f"  {one.name:{width}}  {one.sentence}" for one in found)]))
     return "\n\n".join(parts)

@@ -75,6 +75,11 @@ class Registry(Mapping[str, T], Generic[T]):
         self._added: dict[str, T] = {}
         self._files: dict[str, str] = {}
 
+    @property
+    def plural(self) -> str:
+        """What several of them are called."""
+        return self.noun + ("es" if self.noun.endswith("s") else "s")
+
     def __getitem__(self, name: str) -> T:
         own = self._scanned
         return own[name] if name in own else self._added[name]
@@ -176,7 +181,7 @@ class Registry(Mapping[str, T], Generic[T]):
     def _clash(self, name: str, home: str, other: Registry[Any]) -> Mistake:
         problem = f"it defines the {self.noun} {name!r}, which {other._homes[name]} defines already"
         if other is not self:
-            problem += f" (a {other.noun})"
+            problem += f" as one of the {other.plural}"
         return Mistake(home, problem, "give it another name")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from hpcda.action.discretizations import SCHEMES, default
+from hpcda.action.losses import LOSSES
 from hpcda.annealing.minimizers import MINIMIZERS
 from hpcda.errors import InputError, Mistake
 from hpcda.search.ways import WAYS
@@ -36,6 +37,8 @@ bounds = [0.0, 20.0]              # default: none
 # prior = {{ mean = 8.0, std = 2.0 }}
 # per_time = true                 # a value of its own at every time,
 # walk_std = 0.1                  #   which changes by this much per square root of unit time
+# per_window = true                # each window has a value of its own
+# A parameter that the model does not have, but an expression under observed does, belongs to the sensor.
 # Instead of estimate = true: value = 8.17 (fixed), or series = "column" (known as a function of time).
 
 # [model.states.x0]               # optional, one table a state
@@ -62,8 +65,10 @@ seed = 1
 # [data]                          # or [[data]] several times: windows that share the parameters
 # file = "x.csv"                  # csv, npy, npz, h5, nc
 # time = "t"                      # a column: its name, or its position counted from 0
-# observed = {{ x0 = "y0", "x2 + x3" = "y1" }}   # state, or expression of states -> column
-# noise_std = 0.5                 # or a table, or {{ column = "sigma" }}
+# observed = {{ x0 = "y0", "gain*x2 + x3" = "y1" }}   # expression of states and parameters -> column
+# noise_std = 0.5                 # or a table, or {{ column = "sigma" }}; where it is not known
+                                  # {{ estimate = true, start = [0.1, 10.0] }}
+# loss = "gaussian"               {losses}
 # stimulus = {{ I = "current" }}    # the model's stimuli -> columns
 # header = false                  # the first row of a text file holds data; default: told from the file
 # missing = [-999, "<LOD"]        # what stands for a missing value; [] if every number is a value
@@ -118,6 +123,7 @@ def template(path: Path) -> str:
             [f"{default('flow')} for flows, {default('map')} for maps; or", *_listed(SCHEMES)]
         ),
         ways=_comment(["search with all; or", *_listed(WAYS)]),
+        losses=_comment(["the noise; or", *_listed(name for name in LOSSES if name != "gaussian")], "#"),
         minimizers=_comment(["the best for the job; or", *_listed(MINIMIZERS)]),
     )
 
@@ -127,10 +133,10 @@ def _listed(names: Iterable[str]) -> list[str]:
     return [*(f"{name}," for name in first), last]
 
 
-def _comment(words: list[str]) -> str:
-    """A comment behind a value, in lines of their own where it is long."""
+def _comment(words: list[str], before: str = "") -> str:
+    """A comment behind a value, in lines of their own where it is long, which begin with `before`."""
     lines = textwrap.wrap(" ".join(words), WIDTH - COLUMN - 2, break_on_hyphens=False)
-    return f"\n{'':{COLUMN}}".join(f"# {line}" for line in lines)
+    return f"\n{before:{COLUMN}}".join(f"# {line}" for line in lines)
 
 
 def write_template(name: str) -> Path:

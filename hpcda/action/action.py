@@ -85,7 +85,7 @@ class Action:
         self.equations = equations or Equations(problem)
         self.structure = self.equations.structure
         self.priors = priors(problem) if given is None else given
-        self._native = Native(self.equations, 1, "single.c", self.priors)
+        self._native = Native(self.equations, 1, ("single.c",), self.priors)
         self._call: Any = self._native.library.action
         self._work = self._native.work(max(window.times for window in problem.windows))
         self._pairs = triangle(len(problem.constants))
@@ -199,6 +199,13 @@ class Action:
             column = indices - self.problem.layout.tail.start
             self._values[triangle(column) + column] += weights
         return float(0.5 * np.sum(weights * deviation**2))
+
+    def sizes(self, path: Array) -> Array:
+        """Size of every unknown, shape (size,); at least a tenth of its own root mean square in time."""
+        blocks, parameters = self.problem.split(np.abs(path))
+        floors = [np.maximum(block, 0.1 * np.sqrt(np.mean(block**2, axis=0))) for block in blocks]
+        sizes = self.problem.join(floors, parameters)
+        return np.where(sizes > 0.0, sizes, 1e-3)
 
     def model_errors(self, number: int, path: Array) -> tuple[Array, Array, Numbers, Numbers]:
         """Model errors r of one window's intervals, and their derivatives.

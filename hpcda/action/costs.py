@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from hpcda.action.losses import LOSSES
+from hpcda.errors import InputError, Mistake
 from hpcda.models.expression import Expression
 from hpcda.models.trace import Symbol
 from hpcda.models.traced import Traced, trace
@@ -64,6 +65,11 @@ def costs(problem: Problem) -> tuple[Cost, ...]:
         if noise is None:
             continue
         loss, options = LOSSES[noise.loss], noise.options
+        if loss.joint:
+            raise InputError(
+                Mistake(f"data of {name}", f"the loss {loss.name!r} is about several values at once",
+                        "name a loss of one value, or build its factors with hpcda.action.factors")
+            )  # fmt: skip
 
         def parts(given: Given, name: str = name, noise: Any = noise) -> tuple[Any, Any, Any]:
             unknown = None if noise.scale is None else named_inputs(problem, given)[1][noise.scale]

@@ -43,6 +43,8 @@ class Loss:
         accepts: (y) -> which data are possible, an array of truth values like y.
         possible: What `accepts` asks for, in words.
         scaled: Whether the noise has a scale, which a job gives as `noise_std`.
+        joint: Whether a datum is about several values at once, such as a probability of each of K categories;
+            h and y then hold these along their last axis, and shares lack that axis.
         options: Name -> default of each option.
         place: Where it stands among the losses.
     """
@@ -58,6 +60,7 @@ class Loss:
     accepts: Callable[[Array], Any] = np.isfinite
     possible: str = "a finite number"
     scaled: bool = True
+    joint: bool = False
     options: Options = field(default_factory=dict)
     place: int = 10
 

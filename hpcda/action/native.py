@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import ctypes
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -62,6 +63,13 @@ class Equations:
         return len(self.observed.jacobian) + sum(len(cost.residual.jacobian) for cost in self.costs)
 
     @cached_property
+    def digest(self) -> str:
+        """Check sum of what is computed, whatever it is compiled from: that of the traced graphs."""
+        traced = [self.model, self.observed, *(cost.share for cost in self.costs)]
+        sums = " ".join(one.graph.digest(one.values) for one in traced)
+        return hashlib.sha256(sums.encode()).hexdigest()
+
+    @cached_property
     def code(self) -> str:
         """C code of the equations."""
         return "\n".join(
@@ -69,11 +77,11 @@ class Equations:
         )
 
 
-def code(equations: Equations, lanes: int, name: str) -> str:
-    """What is compiled for a problem, for `lanes` paths at once, with a C file of `hpcda.native`."""
+def code(equations: Equations, lanes: int, *names: str) -> str:
+    """What is compiled for a problem, for `lanes` paths at once, with C files of `hpcda.native`."""
     structure = equations.structure
     derivatives = "" if lanes == 1 or structure.scheme.staged else first_derivatives(structure)
-    return unit(lanes, name, generated=[equations.code, derivatives])
+    return unit(lanes, *names, generated=[equations.code, derivatives])
 
 
 class Native:
@@ -82,16 +90,16 @@ class Native:
     Args:
         equations: The problem's equations.
         lanes: Paths that are evaluated together.
-        name: C file of `hpcda.native` that is compiled with the kernels: single.c or climb.c.
+        names: C files of `hpcda.native` that are compiled with the kernels: single.c, or lockstep.c, climb.c.
         priors: Index of unknowns with a Gaussian prior, ascending, means, and one over the variances.
 
     Raises:
         CompilerError: No C compiler, or no place for compiled code.
     """
 
-    def __init__(self, equations: Equations, lanes: int, name: str, priors: Priors) -> None:
+    def __init__(self, equations: Equations, lanes: int, names: Sequence[str], priors: Priors) -> None:
         self.equations, self.lanes = equations, lanes
-        self.library: Any = library(code(equations, lanes, name))
+        self.library: Any = library(code(equations, lanes, *names))
         self._keep: list[Numbers] = []
         problem = equations.problem
         self.tables = self._make_tables()

@@ -71,7 +71,7 @@ class Structure:
         table = self.scheme.state if variable < self.states else self.scheme.known
         return float(table[stage, point])
 
-    def _columns(self, stage: int, variable: int) -> Iterator[tuple[int, float]]:
+    def columns(self, stage: int, variable: int) -> Iterator[tuple[int, float]]:
         """Local columns that a variable of a stage is mixed from, with their coefficients."""
         if variable >= self.block:
             yield self.local + variable - self.block, 1.0
@@ -103,7 +103,7 @@ class Structure:
             rate = float(scheme.rate[error, stage])
             for index, (row, variable) in enumerate(self.model.jacobian):
                 if rate and row == state:
-                    for column, coefficient in self._columns(stage, variable):
+                    for column, coefficient in self.columns(stage, variable):
                         terms[column].append((stage, index, -rate * coefficient))
         columns = sorted(set(fixed) | set(terms))
         return [Entry(column, fixed.get(column, 0.0), tuple(terms.get(column, ()))) for column in columns]
@@ -183,8 +183,8 @@ class Structure:
                     ]
                     group.append((entry, 1.0, columns[0], columns[1]))
                     continue
-                for a, left in self._columns(index, k):
-                    for b, right in self._columns(index, l):
+                for a, left in self.columns(index, k):
+                    for b, right in self.columns(index, l):
                         if k != l or a <= b:
                             group.append((entry, left * right, a, b))
             groups.append(group)

@@ -7,11 +7,38 @@ remainder does too. Farrell et al., SIAM J. Sci. Comput. 35, C369 (2013), sectio
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
-from hpcda.action.action import Action
-from hpcda.problem import Array, Numbers, Problem
+from hpcda.problem import Array, Numbers
+
+
+class Total(Protocol):
+    """The action by its terms."""
+
+    @property
+    def total(self) -> float:
+        """A(x)."""
+        ...
+
+
+class Differentiable(Protocol):
+    """An action with derivatives: of a chain, or of any graph."""
+
+    size: int
+
+    def gradient(self, path: Array, rf: float) -> tuple[Total, Array]:
+        """The action and its gradient, shape (size,)."""
+        ...
+
+    def hessian(self, path: Array, rf: float) -> tuple[Numbers, Numbers, Array]:
+        """The Hessian in compressed rows: row starts, columns, values."""
+        ...
+
+    def sizes(self, path: Array) -> Array:
+        """Size of every unknown of a path, shape (size,), above 0."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -34,7 +61,9 @@ class Verification:
         return self.taylor_gradient >= 1.9 and self.taylor_hessian >= 1.9 and self.symmetry <= 1e-12
 
 
-def verify(action: Action, path: Array, rf: float, seed: int = 0, length: float = 1e-2) -> Verification:
+def verify(
+    action: Differentiable, path: Array, rf: float, seed: int = 0, length: float = 1e-2
+) -> Verification:
     """Check the derivatives of an action at a path.
 
     Args:
@@ -45,7 +74,7 @@ def verify(action: Action, path: Array, rf: float, seed: int = 0, length: float 
         length: Largest step, relative to the size of the path.
     """
     rng = np.random.default_rng(seed)
-    direction = rng.standard_normal(action.size) * _sizes(action.problem, path)
+    direction = rng.standard_normal(action.size) * action.sizes(path)
     start, gradient = action.gradient(path, rf)
     indptr, indices, values = action.hessian(path, rf)
     rows = np.repeat(np.arange(action.size), np.diff(indptr))
@@ -66,14 +95,6 @@ def verify(action: Action, path: Array, rf: float, seed: int = 0, length: float 
         first.append((change, rounding))
         second.append((bend, rounding_of_slopes))
     return Verification(_order(first), _order(second), _asymmetry(rows, indices, values))
-
-
-def _sizes(problem: Problem, path: Array) -> Array:
-    """Size of every unknown, shape (size,); at least a tenth of its own root mean square in time."""
-    blocks, parameters = problem.split(np.abs(path))
-    floors = [np.maximum(block, 0.1 * np.sqrt(np.mean(block**2, axis=0))) for block in blocks]
-    sizes = problem.join(floors, parameters)
-    return np.where(sizes > 0.0, sizes, 1e-3)
 
 
 def _order(remainders: list[tuple[float, float]]) -> float:

@@ -388,9 +388,9 @@ class Run:
         problem = self._problem
         if problem is None:
             from hpcda.build import build_problem
-            from hpcda.job import load_job
+            from hpcda.job.stored import job_as_it_was
 
-            problem = build_problem(load_job(self.file.run_dir / "job.toml")).problem
+            problem = build_problem(job_as_it_was(self.file.run_dir)).problem
         header = self.file.header
         same = (
             problem.model.state_names == header.state

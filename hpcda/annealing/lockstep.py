@@ -8,91 +8,48 @@ alone, not on the starts beside it.
 from __future__ import annotations
 
 import ctypes
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from hpcda.action import Action, Parts
+from hpcda.action import Action
 from hpcda.action.native import Native, code
+from hpcda.annealing.climbs import ACTIVE, EMPTY, ENDED, Climbs, Midway, Reached, Settings
 from hpcda.annealing.eliminations import plan
 from hpcda.annealing.eliminations.chain import begins_of, entries_of
 from hpcda.annealing.ladder import Ladder
-from hpcda.annealing.outcome import Outcome
-from hpcda.annealing.reasons import Reason
 from hpcda.annealing.scale import scales
 from hpcda.native.compile import vector_lanes
-from hpcda.native.declared import enumeration, structures
-from hpcda.problem import Array, Numbers
+from hpcda.native.declared import structures
+from hpcda.problem import Numbers
 
-EMPTY, ACTIVE, ENDED = enumeration("climb.c", "Lane").values()
+__all__ = [
+    "ACTIVE",
+    "EMPTY",
+    "ENDED",
+    "FEWEST",
+    "MOST_MEMORY",
+    "Lockstep",
+    "Midway",
+    "Reached",
+    "Settings",
+    "code_of",
+    "fits",
+    "lanes_that_fit",
+    "memory",
+]
+
 MOST_MEMORY = 2.0e9
 """Bytes above which blocks are so large that a sparse factorization does better."""
 FEWEST = 4
 """Lanes with which a lockstep is faster than single paths (hpcda.petsc.newton) for wide paths."""
-SOURCE = "climb.c"
+SOURCES = ("lockstep.c", "climb.c")
 
 _DECLARED = structures("lockstep.c")
-_Stretch, _Record, _Batch = (_DECLARED[name] for name in ("Stretch", "Record", "Batch"))
+_Stretch, _Batch = (_DECLARED[name] for name in ("Stretch", "Batch"))
 TURN = 3
 """Intervals whose part of the Hessian is kept where they are eliminated in turn."""
-_COUNTERS = "start state rung until iterations factorizations holds still"
-_NUMBERS = "value shift low high weight before length slope norm taken crossed closed radius bend wait pause"
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Tolerances and limits.
-
-    Attributes:
-        max_iterations: Limit of factorizations at one rung.
-        tolerance: Largest scaled entry of the gradient, relative to an action above 1, at which an action
-            that cannot be lowered counts as a minimum; a hundredth of the entry itself ends a rung at once.
-        decrement: Relative distance of the action to its minimum, by Newton's estimate, that ends the last
-            rung.
-        rung_tolerance: The same for the rungs before it.
-        barrier: Weight of the barrier between two bounds at a start's first rung; 0 for none.
-        longest: Longest first step of a rung, root mean square over unknowns in units of their natural sizes.
-        elimination: How the unknowns are eliminated: "auto", or one of
-            `hpcda.annealing.eliminations.ELIMINATIONS`.
-    """
-
-    max_iterations: int = 1000
-    tolerance: float = 1e-8
-    decrement: float = 1e-12
-    rung_tolerance: float = 1e-5
-    barrier: float = 1e-3
-    longest: float = 0.03
-    elimination: str = "auto"
-
-
-@dataclass(frozen=True)
-class Reached:
-    """A finished rung: its lane, its start, its number, its outcome, and whether the start ended."""
-
-    lane: int
-    start: int
-    rung: int
-    outcome: Outcome
-    ended: bool
-
-
-@dataclass(frozen=True)
-class Midway:
-    """A climb in the middle of a rung: all that its further steps depend on.
-
-    Attributes:
-        path: Flat path, shape (size,).
-        held: Bounds that it is held at, -1 or 1 or 0, shape (size,).
-        multipliers: Of the model errors, for each window, flat.
-        numbers: What is counted and kept of its step control, by name.
-    """
-
-    path: Array
-    held: Array
-    multipliers: tuple[Array, ...]
-    numbers: dict[str, float]
 
 
 def memory(action: Action, lanes: int | None = None, elimination: str = "auto") -> float:
@@ -116,7 +73,7 @@ def memory(action: Action, lanes: int | None = None, elimination: str = "auto") 
 
 def code_of(action: Action, lanes: int) -> str:
     """What is compiled for a lockstep."""
-    return code(action.equations, lanes, SOURCE)
+    return code(action.equations, lanes, *SOURCES)
 
 
 def lanes_that_fit(action: Action, elimination: str = "auto") -> int:
@@ -134,8 +91,8 @@ def fits(action: Action, elimination: str = "auto") -> bool:
     return memory(action, FEWEST, elimination) <= MOST_MEMORY
 
 
-class Lockstep:
-    """Climbs of several starts side by side.
+class Lockstep(Climbs):
+    """Climbs of a chain's action.
 
     Args:
         action: The action.
@@ -145,144 +102,20 @@ class Lockstep:
         settings: Tolerances and limits.
 
     Attributes:
-        lanes: Starts that are advanced together.
-        stacked: The paths of all lanes, shape (size, lanes), where the compiled code has them.
+        plan: How the unknowns are eliminated.
     """
 
     def __init__(
         self, action: Action, ladder: Ladder, lanes: int | None = None, settings: Settings | None = None
     ) -> None:
-        self.action, self.ladder, self.lanes = action, ladder, lanes or vector_lanes()
-        if self.lanes & (self.lanes - 1):
-            raise ValueError(f"{self.lanes} lanes: vectors have 1, 2, 4 or 8")
-        self.settings = settings or Settings()
-        self._native = Native(action.equations, self.lanes, SOURCE, action.priors)
-        self._climb: Any = self._native.library.climb
-        self._begin: Any = self._native.library.begin_rung
-        self._capacity = 4 * self.lanes
-        self._records = (_Record * self._capacity)()
-        self._paths = np.zeros((self._capacity, action.size))
+        super().__init__(action.size, ladder, lanes, settings)
+        self.action = action
+        self._native = Native(action.equations, self.lanes, SOURCES, action.priors)
+        self._library = self._native.library
         self._works: list[ctypes.Structure] = []
-        self._multipliers: list[Array] = []
         self.plan = plan(action, self.settings.elimination)
         self._stretches = self._make_stretches()
         self._batch = self._make_batch()
-
-    def put(
-        self, lane: int, start: int, path: Array, rung: int, fresh: bool, until: int | None = None
-    ) -> None:
-        """Give a start to an empty lane.
-
-        Args:
-            lane: The lane.
-            start: Number of the start.
-            path: Flat path, shape (size,), from which it begins.
-            rung: Its next rung.
-            fresh: Whether the path is a start's first one, not the minimum of rung `rung - 1`.
-            until: Rung before which it ends; by default the ladder's end.
-        """
-        self.stacked[:, lane] = path
-        self._until[lane] = self.ladder.rungs if until is None else until
-        self._start[lane], self._rung[lane], self._state[lane] = start, rung, ACTIVE
-        before = 0.0 if fresh else float(self.ladder.rf[rung - 1])
-        self._begin(ctypes.addressof(self._batch), lane, before)
-
-    def lift(self, lane: int) -> Midway:
-        """Take a climb out of its lane, between two steps; its finished rungs must have been handed over.
-
-        Raises:
-            ValueError: There is no such climb in the lane, or rungs have not been handed over.
-        """
-        if self._state[lane] != ACTIVE or self._batch.recorded:
-            raise ValueError(f"lane {lane} holds no climb that can be moved now")
-        numbers = {name: values[lane].item() for name, values in self._per_lane.items()}
-        multipliers = tuple(values[:, lane].copy() for values in self._multipliers)
-        midway = Midway(self.stacked[:, lane].copy(), self._held[:, lane].copy(), multipliers, numbers)
-        self._state[lane] = EMPTY
-        return midway
-
-    def set_down(self, lane: int, climb: Midway) -> None:
-        """Let a climb go on in an empty lane: of this lockstep, or another of the same problem and ladder.
-
-        Raises:
-            ValueError: The lane is not empty.
-        """
-        if self._state[lane] != EMPTY:
-            raise ValueError(f"lane {lane} is not empty")
-        self.stacked[:, lane], self._held[:, lane] = climb.path, climb.held
-        for values, own in zip(self._multipliers, climb.multipliers, strict=True):
-            values[:, lane] = own
-        for name, value in climb.numbers.items():
-            self._per_lane[name][lane] = value
-
-    @property
-    def cap(self) -> float:
-        """Action above which a start ends with the rung that it has come to; infinite in the beginning."""
-        return float(self._batch.cap)
-
-    @cap.setter
-    def cap(self, action: float) -> None:
-        self._batch.cap = action
-
-    def drop(self, lane: int) -> None:
-        """Empty a lane; the rungs that it has finished are still to be had."""
-        self._state[lane] = EMPTY
-
-    @property
-    def active(self) -> int:
-        """Number of lanes at work."""
-        return int((self._state == ACTIVE).sum())
-
-    @property
-    def empty(self) -> Numbers:
-        """Lanes without a start."""
-        return np.flatnonzero(self._state == EMPTY)
-
-    @property
-    def rungs(self) -> Numbers:
-        """Rung at which every lane is, shape (lanes,)."""
-        return self._rung
-
-    @property
-    def actions(self) -> Array:
-        """Action of every lane where its last step began, shape (lanes,)."""
-        return self._per_lane["value"]
-
-    @property
-    def steps(self) -> Array:
-        """Scaled length of the last step of every lane, shape (lanes,)."""
-        return self._per_lane["length"]
-
-    @property
-    def gradient_norms(self) -> Array:
-        """Largest scaled entry of the gradient of every lane, where its last step began, shape (lanes,)."""
-        return self._norm
-
-    def advance(self, ticks: int) -> int:
-        """Take up to `ticks` steps of all lanes; stops at once where a start ends. Returns the steps."""
-        return int(self._climb(ctypes.byref(self._batch), ticks))
-
-    def reached(self) -> list[Reached]:
-        """The rungs finished since the last call, in order; lanes whose start has ended are empty then."""
-        found = []
-        ended = self._state == ENDED
-        last = {self._records[i].lane: i for i in range(self._batch.recorded)}
-        for i in range(self._batch.recorded):
-            r = self._records[i]
-            parts = Parts(r.measurement, r.model, r.prior)
-            outcome = Outcome(
-                self._paths[i].copy(),
-                parts,
-                r.norm,
-                r.iterations,
-                r.factorizations,
-                Reason.from_code(r.reason),
-            )
-            over = bool(ended[r.lane]) and last[r.lane] == i
-            found.append(Reached(r.lane, r.start, r.rung, outcome, over))
-        self._batch.recorded = 0
-        self._state[ended] = EMPTY
-        return found
 
     def _make_stretches(self) -> Any:
         native, problem = self._native, self.action.problem
@@ -328,7 +161,7 @@ class Lockstep:
         rows = 3 * (span * block + block + border + 1) + max(border + 1, shared)
         of_tree = self._tree_of_batch()
         rows = max(rows, 2 * self.plan.tables.structure.most) if self.plan.tables is not None else rows
-        counts = dict.fromkeys("x trial grad step open hold".split(), size) | {
+        counts = {
             "triangle": shared * (shared + 1) // 2,
             "corner": shared**2,
             "dense": shared**2 + shared * (shared + 1) // 2 + 2 * shared,
@@ -337,18 +170,9 @@ class Lockstep:
             "passing": max(span * block, 3 * stages + errors + block + border),
             "near": 3 * border + border * (border + 1) // 2 + border**2,
         }
-        vectors = {name: native.vectors(count) for name, count in counts.items()}
-        places = {name: place for name, (_, place) in vectors.items()}
-        self.stacked, self._held = vectors["x"][0], vectors["hold"][0]
-        lanes: dict[str, Numbers] = {name: np.zeros(self.lanes, dtype=np.int32) for name in _COUNTERS.split()}
-        lanes |= {name: np.zeros(self.lanes) for name in _NUMBERS.split()}
-        self._per_lane = lanes
-        self._start, self._state, self._rung = lanes["start"], lanes["state"], lanes["rung"]
-        self._until = lanes["until"]
-        self._norm = lanes["norm"]
+        places = {name: native.vectors(count)[1] for name, count in counts.items()}
         entries, last, edges = entries_of(structure)
         coupled = entries[len(entries) - edges :]
-        lower, upper = problem.bounds
         scale = scales(problem)
         prior = np.zeros((3, shared))
         for index, mean, weight in zip(*self.action.priors, strict=True):
@@ -367,13 +191,12 @@ class Lockstep:
             "first": begins_of(entries, span * block, block, border),
         }  # fmt: skip
         doubles = {
-            "lower": lower, "upper": upper, "scale": scale, "metric": 1.0 / scale**2, "rf": self.ladder.rf,
             "prior_mean": prior[1], "prior_weight": prior[2],
         }  # fmt: skip
-        settings = self.settings
+        curvature = precision * float(np.mean(scale[: problem.layout.tail.start] ** 2)) / size
         return _Batch(
+            **self._common(native, problem.bounds, scale, curvature),
             windows=len(problem.windows),
-            size=size,
             block=block,
             shared=shared,
             border=border,
@@ -382,24 +205,11 @@ class Lockstep:
             entries=len(entries),
             entries_last=last,
             edges=edges,
-            rungs=self.ladder.rungs,
-            most=settings.max_iterations,
-            capacity=self._capacity,
             turn=TURN if self.plan.tables is None else np.iinfo(np.int32).max,
             stretch=ctypes.addressof(self._stretches),
-            curvature=precision * float(np.mean(scale[: problem.layout.tail.start] ** 2)) / size,
-            tolerance=settings.tolerance,
-            decrement=settings.decrement,
-            loose=settings.rung_tolerance,
-            barrier=settings.barrier,
-            longest=settings.longest,
-            cap=np.inf,
-            records=ctypes.addressof(self._records),
-            paths=self._paths.ctypes.data,
             rows=native.pointer(np.zeros(rows), np.uintp),
             **{name: native.pointer(array, np.int32) for name, array in integers.items()},
             **{name: native.pointer(array, np.float64) for name, array in doubles.items()},
-            **{name: array.ctypes.data for name, array in lanes.items()},
             **places,
             **of_tree,
         )

@@ -27,7 +27,7 @@ FAR = 100.0
 
 def sensor_names(job: Job, model: Model) -> tuple[str, ...]:
     """Parameters of the job that the model does not have, but what is measured depends on."""
-    known = (*model.state_names, *model.parameter_names)
+    known = (*model.state_names, *model.parameter_names, *model.arrays)
     named = [name for name in job.model.parameters if name not in known]
     used: set[str] = set()
     entries: tuple[Entry, ...] = (*job.data, *job.twin)

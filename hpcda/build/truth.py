@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcda.build.model import collected
+from hpcda.build.noise import sensor_names
 from hpcda.build.unknowns import unknown_names
 from hpcda.data import read_table
 from hpcda.errors import Mistake
@@ -56,12 +57,13 @@ def known_truth(
         mistakes: Where mistakes are gathered.
     """
     before = len(mistakes)
-    names = model.parameter_names
+    names = (*model.parameter_names, *sensor_names(job, model))
+    given = model.expanded(entry.parameters)
     mistakes += [
         replace(one, place=f"{place}.{one.place}")
-        for one in unknown_names(entry.parameters, names, ("parameters",), "parameter", model)
+        for one in unknown_names(given, names, ("parameters",), "parameter", model)
     ]
-    nothing = Truth(np.zeros(0), np.zeros((0, model.dimension)), entry.parameters)
+    nothing = Truth(np.zeros(0), np.zeros((0, model.dimension)), given)
     table = None
     if entry.file is not None:
         table = collected(mistakes, read_table, job.path(entry.file), f"{place}.file", entry.time)
@@ -95,7 +97,7 @@ def known_truth(
     absent = np.full(len(t), np.nan)
     columns = [states.get(name) for name in model.state_names]
     states_of = np.column_stack([absent if column is None else column for column in columns])
-    return Truth(t, states_of, entry.parameters)
+    return Truth(t, states_of, given)
 
 
 def _meet(t: Array, path: Array) -> bool:

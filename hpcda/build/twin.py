@@ -88,8 +88,9 @@ def twin_window(
     if signals is None:
         return None
     driven = {name: signals[name] for name in true.stimulus_names}
-    own = {name: value for name, value in entry.parameters.items() if name in true.parameter_names}
-    values = {name: value for name, value in entry.parameters.items() if name in sensors}
+    given = true.expanded(entry.parameters)
+    own = {name: value for name, value in given.items() if name in true.parameter_names}
+    values = {name: value for name, value in given.items() if name in sensors}
     values |= parameter_values(true, own)
     start = _initial(entry, number, true)
     states: Array | None = collected(mistakes, _states, entry, place, true, start, t, driven)
@@ -128,7 +129,9 @@ def _name_mistakes(
 ) -> None:
     """Names that neither model has, and stimuli that are missing."""
     known = (*true.parameter_names, *sensor_names(job, model))
-    mistakes += unknown_names(entry.parameters, known, (place, "parameters"), "parameter", true)
+    mistakes += unknown_names(
+        true.expanded(entry.parameters), known, (place, "parameters"), "parameter", true
+    )
     if isinstance(entry.initial, dict):
         mistakes += unknown_names(entry.initial, true.state_names, (place, "initial"), "state", true)
     needed = dict.fromkeys((*model.stimulus_names, *true.stimulus_names))
@@ -159,7 +162,8 @@ def _states(
     try:
         spacing = float(t[1] - t[0])
         patience = Patience(f"the twin of {true.name}", entry.max_seconds)
-        own = {name: value for name, value in entry.parameters.items() if name in true.parameter_names}
+        given = true.expanded(entry.parameters)
+        own = {name: value for name, value in given.items() if name in true.parameter_names}
         warm = spin_up(true, own, start, entry.spin_up, driven, dt=spacing, patience=patience)
         return simulate(true, own, warm, t, driven, patience=patience)
     except InputError as error:

@@ -61,7 +61,7 @@ def unknown_names(
 
 def unknowns(job: Job, model: Model, mistakes: list[Mistake]) -> Unknowns:
     """Parameters and states of the job; what is wrong with them joins `mistakes`."""
-    named = job.model.parameters
+    named = model.expanded(job.model.parameters)
     sensors = sensor_names(job, model)
     known = (*model.parameter_names, *sensors)
     mistakes += unknown_names(named, known, ("model", "parameters"), "parameter", model)

@@ -17,14 +17,10 @@ DONE, FAILED, WRONG_INPUT, STOPPED_EARLY = 0, 1, 2, 75
 
 def run_command(arguments: argparse.Namespace) -> int:
     """Run a job."""
-    from hpcda.job import load_job
-
-    job = load_job(arguments.job)
-
     from hpcda.run import run
 
     directory = run(
-        job,
+        arguments.job,
         arguments.petsc_options,
         output=arguments.output,
         quiet=arguments.quiet,

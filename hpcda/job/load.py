@@ -11,6 +11,7 @@ from typing import Any
 
 from hpcda.errors import InputError, Mistake
 from hpcda.extensions import KEY, Extension, extended, load
+from hpcda.job.kinds import LossTable
 from hpcda.job.mistakes import Place, dotted, parse
 from hpcda.job.schema import Job
 from hpcda.search.escapes import ESCAPES
@@ -53,6 +54,13 @@ def _job(raw: dict[str, Any], folder: Path) -> Job:
     return _self_contained(job, files)
 
 
+def losses_of(job: Job) -> set[str]:
+    """Names of the losses that a job's data have."""
+    found = [*(table.loss for table in job.data), *(table.loss for table in job.twin)]
+    each = [one for loss in found for one in (loss.values() if isinstance(loss, dict) else [loss])]
+    return {one.name if isinstance(one, LossTable) else one for one in each}
+
+
 def _extensions(raw: Mapping[str, Any]) -> tuple[list[Extension], list[tuple[Place, Mistake]]]:
     """The files that the job names under `extensions`, loaded, and what is wrong with them."""
     named, folder = raw.get(KEY, ()), raw.get("folder", "")
@@ -75,7 +83,7 @@ def _extensions(raw: Mapping[str, Any]) -> tuple[list[Extension], list[tuple[Pla
 def _self_contained(job: Job, files: Sequence[Extension]) -> Job:
     """The job with the files of `hpcda.extend` that it uses among its own: its run says all it needs."""
     own = {one.sha256 for one in files}
-    chosen = {job.action.discretization, job.ensemble.way, job.solver.minimizer}
+    chosen = {job.action.discretization, job.ensemble.way, job.solver.minimizer, *losses_of(job)}
     if job.ensemble.way == "auto":
         chosen |= {*WAYS, *ESCAPES}
     more = [

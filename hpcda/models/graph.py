@@ -7,6 +7,7 @@ Walther, Evaluating Derivatives, SIAM 2008, ch. 3) and become nodes like any oth
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -27,8 +28,8 @@ COMPARE: dict[str, Callable[[float, float], bool]] = {
 
 def function_value(name: str, x: float) -> float:
     """A function of a plain number, by the C library: NumPy's own code differs between processors."""
-    if name in ("neg", "sign"):
-        return -x if name == "neg" else float(np.sign(x))
+    if name in ("neg", "sign", "held"):
+        return {"neg": -x, "sign": float(np.sign(x)), "held": x}[name]
     by_library = getattr(math, {"abs": "fabs"}.get(name, name.replace("arc", "a")))
     try:
         return float(by_library(x))
@@ -194,6 +195,24 @@ class Graph:
                 stack.extend(self.arguments(node))
         return sorted(seen)
 
+    def digest(self, roots: Iterable[int]) -> str:
+        """Check sum of what some nodes compute, in their order.
+
+        It does not depend on how nodes are numbered, nor on the order of two terms or factors.
+        """
+        roots = list(roots)
+        found: dict[int, str] = {}
+        for node in self.reach(roots):
+            op, *rest = self.keys[node]
+            if op in ("const", "input"):
+                parts = [repr(one) for one in rest]
+            else:
+                parts = [found[argument] for argument in self.arguments(node)]
+                parts = sorted(parts) if op in ("add", "mul") else parts
+                parts += [repr(rest[1])] if op == "pow" else []
+            found[node] = hashlib.sha256(" ".join([op, *parts]).encode()).hexdigest()
+        return hashlib.sha256(" ".join(found[root] for root in roots).encode()).hexdigest()
+
     def partials(self, node: int) -> list[tuple[int, int]]:
         """Each argument of `node` with the partial derivative by it."""
         op, *rest = self.keys[node]
@@ -212,7 +231,7 @@ class Graph:
         if op == "pow":
             a, y = rest
             return [(a, self.multiply(self.constant(y), self.power(a, self.constant(y - 1.0))))]
-        if op in COMPARE or op in ("sign", "floor"):
+        if op in COMPARE or op in ("sign", "floor", "held"):
             return []
         return [(rest[0], self._slope(op, rest[0], node))]
 

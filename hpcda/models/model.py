@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from hpcda.models.trace import apply, boxed, where
 from hpcda.words import counted
 
 Equations = Callable[..., Any]
+T = TypeVar("T")
 
 
 def _float(value: Any) -> Any:
@@ -57,24 +58,53 @@ class State:
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of a model.
+    """One parameter of a model, or an array of them.
 
     Attributes:
         name: As in the paper the model comes from.
-        default: The paper's value, in `unit`; used where the job says nothing.
+        default: The paper's value, in `unit`; used where the job says nothing. Of an array one value for all
+            entries, or an array of its shape.
         unit: Physical unit, "1" where there is none.
         range: Uniform range of the first guess when it is estimated and the job names none;
             from half to one and a half times the default where the model names none.
+        shape: Shape of an array: equations see `p.W` as one, so that ``p.W @ x`` works; jobs and results know
+            its entries as ``W[3,4]``, and a job's table for ``W`` holds for all of them.
     """
 
     name: str
-    default: float
+    default: Any
     unit: str = "1"
     range: tuple[float, float] | None = None
+    shape: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "range", _floats(self.range))
         object.__setattr__(self, "default", _float(self.default))
+        object.__setattr__(self, "shape", tuple(self.shape))
+
+    @property
+    def entries(self) -> tuple[Parameter, ...]:
+        """The entries of an array as parameters of their own, the last index running fastest; else itself.
+
+        Raises:
+            InputError: The default has another shape.
+        """
+        if not self.shape:
+            return (self,)
+        try:
+            values = np.broadcast_to(np.asarray(self.default, dtype=np.float64), self.shape)
+        except (TypeError, ValueError):
+            raise InputError(
+                Mistake(
+                    f"parameter {self.name}",
+                    f"the default of shape {np.shape(self.default)} does not fit shape {self.shape}",
+                    "give one number, or an array of the shape",
+                )
+            ) from None
+        return tuple(
+            Parameter(entry_name(self.name, index), float(values[index]), self.unit, self.range)
+            for index in np.ndindex(self.shape)
+        )
 
     @property
     def start(self) -> tuple[float, float]:
@@ -83,6 +113,11 @@ class Parameter:
             return self.range
         low, high = sorted((0.5 * self.default, 1.5 * self.default))
         return (low, high) if low < high else (-1.0, 1.0)
+
+
+def entry_name(name: str, index: Sequence[int]) -> str:
+    """Name of an entry of an array, such as ``W[3,4]``."""
+    return f"{name}[{','.join(map(str, index))}]"
 
 
 @dataclass(frozen=True)
@@ -198,7 +233,7 @@ class Model:
     Attributes:
         name: Catalogue name.
         states: The D states, in the order in which `equations` sees them.
-        parameters: All parameters, estimated or not.
+        parameters: All parameters, estimated or not; arrays by their entries.
         equations: ``equations(x, p, u, t)`` (the last two may be left out) returning D values with ordinary
             operators, NumPy functions, `np.roll` and indexing: dx/dt for a flow, the next state for a map.
         stimuli: Known inputs.
@@ -218,9 +253,14 @@ class Model:
     title: str = ""
     citation: str = ""
     arguments: int = field(init=False, default=4)
+    arrays: dict[str, tuple[int, ...]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        names = [*self.state_names, *self.parameter_names, *self.stimulus_names]
+        arrays = {one.name: one.shape for one in self.parameters if one.shape}
+        entries = tuple(entry for one in self.parameters for entry in one.entries)
+        object.__setattr__(self, "arrays", arrays)
+        object.__setattr__(self, "parameters", entries)
+        names = [*self.state_names, *self.parameter_names, *arrays, *self.stimulus_names]
         wrong = [name for name in names if not isinstance(name, str) or not name]
         if wrong:
             raise InputError(
@@ -290,6 +330,37 @@ class Model:
         """The papers' value of every parameter."""
         return {parameter.name: parameter.default for parameter in self.parameters}
 
+    def entries_of(self, name: str) -> tuple[str, ...]:
+        """Names of the entries of an array of parameters; of any other name, itself alone."""
+        shape = self.arrays.get(name)
+        return (name,) if shape is None else tuple(entry_name(name, index) for index in np.ndindex(shape))
+
+    def expanded(self, given: Mapping[str, T]) -> dict[str, T]:
+        """What is given by name of parameters, given of each entry where the name is that of an array.
+
+        What is given of an entry by itself goes before what is given of its array.
+        """
+        of_arrays = {
+            entry: value
+            for name, value in given.items()
+            if name in self.arrays
+            for entry in self.entries_of(name)
+        }
+        return of_arrays | {name: value for name, value in given.items() if name not in self.arrays}
+
+    def _with_arrays(self, p: dict[str, Any]) -> dict[str, Any]:
+        """Parameters by name, arrays besides their entries."""
+        if not self.arrays:
+            return p
+        made = dict(p)
+        for name, shape in self.arrays.items():
+            values = [p[entry] for entry in self.entries_of(name)]
+            plain = all(isinstance(value, float | np.floating) for value in values)
+            array = np.empty(len(values), dtype=np.float64 if plain else object)
+            array[:] = values
+            made[name] = array.reshape(shape)
+        return made
+
     def __call__(self, x: Any, p: dict[str, Any], u: dict[str, Any] | None = None, t: Any = 0.0) -> list[Any]:
         """The D values that `equations` returns.
 
@@ -303,7 +374,9 @@ class Model:
             InputError: The equations raise, or return another number of values than there are states.
         """
         vector = StateVector.of(x, self.state_names)
-        arguments = (vector, Named("parameter", p), Named("stimulus", u or {}), t)[: self.arguments]
+        arguments = (vector, Named("parameter", self._with_arrays(p)), Named("stimulus", u or {}), t)[
+            : self.arguments
+        ]
         try:
             result = self.equations(*arguments)
             values = list(result)

@@ -220,6 +220,13 @@ def where(condition: Any, a: Any, b: Any) -> Any:
     return Symbol(symbol.graph, symbol.graph.select(c, x, y))
 
 
+def held(value: Any) -> Any:
+    """A value that is not differentiated, for what a result does not depend on, such as a shift."""
+    if not isinstance(value, Symbol):
+        return value
+    return Symbol(value.graph, value.graph.unary("held", value.node))
+
+
 def maximum(a: Any, b: Any) -> Any:
     """The larger of the two."""
     return where(a < b, b, a)

@@ -132,6 +132,20 @@ def all_agree(comm: Any, action: Callable[[], T]) -> T:
     raise InputError(replace(one, remedy=f"{one.remedy}; {alone}") for one in found[failed[0]])
 
 
+def agreed_by_world(action: Callable[[], T]) -> T:
+    """`all_agree` of all ranks that there are; any other error of one of them ends all."""
+    try:
+        return all_agree(MPI.COMM_WORLD, action)
+    except InputError:
+        raise
+    except Exception as error:
+        if MPI.COMM_WORLD.size > 1:
+            traceback.print_exception(error)
+            sys.stderr.flush()
+            MPI.COMM_WORLD.Abort(1)
+        raise
+
+
 def _check_launcher(size: int) -> None:
     """Refuse a world that is not as large as the launcher made it: a launcher and an MPI that do not match.
 

@@ -1,10 +1,9 @@
-/* Step control of every lane, and its way up the ladder. 
+/* Step control of every lane, and its way up the ladder. Included after lockstep.c, for chains, or graph_steps.c, for any
+   factor graph.
 
    A shift of the Hessian, in units of the unknowns' natural sizes, keeps it positive definite and steps as long as the
    quadratic model can be trusted (Levenberg-Marquardt; Conn, Gould, Toint, Trust-Region Methods, SIAM 2000, chapter 6).
    A rung depends on the path and Rf it begins with, and on nothing else of what went before. */
-
-#include "lockstep.c"
 
 enum Lane { EMPTY, ACTIVE, ENDED };
 /* Why a rung ended, as results store it: above 0 at a minimum. What a person reads is in annealing/reasons.py. */
@@ -81,11 +80,7 @@ STAGE void take(const Batch *B, const int *accepted) {
   for (int l = 0; l < W; l++) mask[l] = -(accepted[l] != 0);
   if (!any(mask)) return;
   for (int i = 0; i < B->size; i++) B->x[i] = v_if(mask, B->trial[i], B->x[i]);
-  for (int n = 0; n < B->windows; n++) {
-    const Stretch *s = B->stretch + n;
-    const size_t count = (size_t)(s->w->N - 1) / s->T->m * s->T->K * s->T->D;
-    for (size_t i = 0; i < count; i++) s->k->lambda[i] = v_if(mask, s->lambda[i], s->k->lambda[i]);
-  }
+  keep(B, mask);
 }
 
 /* What lane l does with its step: whether it is taken (1), and why the rung ends with it (not 0). */

@@ -230,7 +230,13 @@ def _sanitizers() -> list[str]:
         )
     if not wanted:
         return []
-    return [f"-fsanitize={','.join(wanted)}", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g"]
+    return [
+        f"-fsanitize={','.join(wanted)}",
+        "-fno-sanitize-recover=all",
+        "-fno-omit-frame-pointer",
+        "-g",
+        "-O0",
+    ]
 
 
 @cache

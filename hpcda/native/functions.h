@@ -10,15 +10,17 @@
 #include "lanes.h"
 
 #define WHOLE 0x1.8p52   /* added to a number below 2^51 it leaves the nearest whole one, as the lowest bits */
-#define ONE_BITS 0x3ff0000000000000LL
+#define ONE_BITS 0x3ff0000000000000ULL
 #define SIGN_BIT ((vl)v_all(-0.0))
+
+typedef unsigned long long vu __attribute__((vector_size(8 * W), aligned(8)));   /* bits, which may overflow */
 
 INLINE vd v_nearest(vd a) { return (a + WHOLE) - WHOLE; }
 INLINE vd v_abs(vd a) { return (vd)((vl)a & ~SIGN_BIT); }
 INLINE vd v_signed_as(vd a, vd sign) { return (vd)((vl)a | ((vl)sign & SIGN_BIT)); }
 
 /* 2^n of a whole n, -1022 <= n <= 1023. */
-INLINE vd v_two_to(vd n) { return (vd)(((vl)(n + WHOLE) << 52) + ONE_BITS); }
+INLINE vd v_two_to(vd n) { return (vd)(((vu)(n + WHOLE) << 52) + ONE_BITS); }
 
 /* c[0] + c[1] x + ... + c[2 n - 1] x^(2 n - 1): even and odd powers by themselves. */
 INLINE vd v_polynomial(vd x, int n, const double *c) {
@@ -62,9 +64,10 @@ FUNCTION vd v_expm1(vd x) {
 /* x = 2^k (1 + f), 1 + f between the roots of 1/2 and 2. */
 INLINE vd v_split(vd x, vd *k) {
   const vl small = x < 0x1p-1022;
-  const vl bits = (vl)v_if(small, x * 0x1p54, x), e = (bits - 0x3fe6a09e667f3bcdLL) >> 52;
+  const vu bits = (vu)v_if(small, x * 0x1p54, x);
+  const vl e = (vl)(bits - 0x3fe6a09e667f3bcdULL) >> 52;
   *k = ((vd)(e + (vl)v_all(WHOLE)) - WHOLE) - v_if(small, v_all(54), v_all(0));
-  return (vd)(bits - (e << 52)) - 1.0;
+  return (vd)(bits - ((vu)e << 52)) - 1.0;
 }
 
 /* (artanh(s) / s - 1) / s² of s². */
@@ -145,9 +148,10 @@ INLINE int v_turned(vd x) {
 /* The sine after `ahead` quarters of a turn. */
 INLINE vd v_wave(vd x, int ahead) {
   vd high, low;
-  const vl n = v_quarters(x, &high, &low) + ahead, odd = -(n & 1);
+  const vu n = (vu)v_quarters(x, &high, &low) + (unsigned long long)ahead;
+  const vl odd = -(vl)(n & 1ULL);
   const vd value = v_if(odd, v_small_cos(high, low), v_small_sin(high, low));
-  return (vd)((vl)value ^ ((n & 2) << 62));
+  return (vd)((vu)value ^ ((n & 2ULL) << 62));
 }
 
 FUNCTION vd v_sin(vd x) {

@@ -103,8 +103,8 @@ def _expression(graph: Graph, node: int, product: int | None = None) -> str:
         return f"{rest[0]}[{rest[1]}]"
     if op in _INFIX:
         return f"n{rest[0]} {_INFIX[op]} n{rest[1]}"
-    if op == "neg":
-        return f"-n{rest[0]}"
+    if op in ("neg", "held"):
+        return f"{'-' if op == 'neg' else ''}n{rest[0]}"
     if op == "pow":
         return f"v_pow(n{rest[0]}, {rest[1]!r})"
     if op == "select":

@@ -1,4 +1,4 @@
-/* Newton steps of W paths in lockstep, one a lane. Included by climb.c, the driver.
+/* Newton steps of W paths in lockstep, one a lane. Included before climb.c, the driver.
 
    The second derivatives are weighted by multipliers lambda that live beside the path: those that the linear model of
    the last step had, Rf s (r + J d), not Rf s r of the new path. Where Rf is large, r grows with the square of a step, and
@@ -8,6 +8,7 @@
 #include "assemble.c"
 #include "tree.c"
 #include "front_solve.c"
+#include "record.h"
 
 typedef struct {                      /* a window with its share of scratch */
   const Tables *T;
@@ -18,11 +19,6 @@ typedef struct {                      /* a window with its share of scratch */
   vd *slots;                          /* of its Hessian: of all intervals, or of `turn` that take turns */
   vd *fronts, *rates, *lambda;        /* factor, where intervals are eliminated in turn; rates and multipliers at the trial */
 } Stretch;
-
-typedef struct {
-  int lane, start, rung, iterations, factorizations, reason;
-  double measurement, model, prior, norm;
-} Record;
 
 typedef struct {
   int windows, size, block, shared, border, slots, span, entries, edges, rungs, most, capacity;
@@ -55,47 +51,8 @@ typedef struct {
   vd *slots_of_all, *diagonal, *ordered, *factor, *left;   /* Hessian; its diagonal's rest, right-hand side; factor, and room */
 } Batch;
 
-/* Terms of the action of every lane; work: of the forces of bounds that a step meets. */
-typedef struct { vd measurement, model, prior, barrier, work; } Terms;
-
-static inline vd load(const double *values) {
-  vd r;
-  for (int l = 0; l < W; l++) r[l] = values[l];
-  return r;
-}
-
-static inline int any(vl mask) {
-  long long some = 0;
-  for (int l = 0; l < W; l++) some |= mask[l];
-  return some != 0;
-}
-
-static inline int between(const Batch *B, int i) {
-  return B->lower[i] > -INFINITY && B->upper[i] < INFINITY && B->lower[i] < B->upper[i];
-}
-
-/* Lanes whose unknown sits at a bound that the gradient pushes against. */
-static inline vl pushed(const Batch *B, int i) {
-  const double near = 1e-10 * B->scale[i];
-  const vd x = B->x[i], g = B->grad[i];
-  return ((x <= B->lower[i] + near) & (g > 0)) | ((x >= B->upper[i] - near) & (g < 0));
-}
-
-/* Size of an entry of the gradient, 0 where a bound holds it. */
-static inline vd force_on(const Batch *B, int i) {
-  const vd g = B->grad[i];
-  return v_if(pushed(B, i), v_all(0), v_if(g < 0, -g, g)) * B->scale[i];
-}
-
-/* The larger, or what is not a number. */
-static inline vd larger(vd size, vd norm) { return v_if(size > norm, size, v_if(size == size, norm, size)); }
-
-/* Way to the bound where an unknown is held. */
-static inline vd way(const Batch *B, int i, vd held) {
-  return v_if(held < 0, B->lower[i] - B->x[i], v_if(held > 0, B->upper[i] - B->x[i], v_all(0)));
-}
-
-typedef struct { vd rf, shift, weight; vl anew; vd before, bend; int barrier; } Tick;   /* weight: of the barrier */
+#include "bounds.c"
+#include "whole.c"
 
 /* What a window has to do with constants: values, gradient, triangle of the Hessian; what its elimination leaves of their
    matrix and right-hand side. */
@@ -132,46 +89,6 @@ static Pass pass_of(const Batch *B, const Stretch *s, const Near *near, const vd
   a.grad = B->grad + s->first, a.gradp = near->grad, a.shared = near->triangle;
   a.want = want, a.lifted = 1, a.anew = tick->anew, a.some_anew = any(tick->anew), a.rf_before = tick->before, a.bend = tick->bend;
   return a;
-}
-
-static void fence_gradient(const Batch *B, int from, int end, const Tick *tick) {
-  for (int i = from; tick->barrier && i < end; i++)
-    if (between(B, i)) {
-      const vd low = B->x[i] - B->lower[i], high = B->upper[i] - B->x[i];
-      B->grad[i] += v_if(tick->weight > 0, tick->weight * (1.0 / high - 1.0 / low), v_all(0));
-    }
-}
-
-/* The barrier -w sum log((x - lower)(upper - x)) (Nocedal & Wright, Numerical Optimization, 2006, section 19.6). */
-static vd fence(const Batch *B, const vd *x, vd weight) {
-  vd sum = v_all(0);
-  for (int i = 0; i < B->size; i++)
-    if (between(B, i)) {
-      const vd low = x[i] - B->lower[i], high = B->upper[i] - x[i];
-      const vd part = v_if((low > 0) & (high > 0), weight * v_log(low * high), v_all(-INFINITY));
-      sum -= v_if(weight != 0, part, v_all(0));
-    }
-  return sum;
-}
-
-/* What is added to the Hessian's diagonal. */
-static inline vd added(const Batch *B, int i, const Tick *tick) {
-  vd sum = tick->shift * B->metric[i];
-  if (tick->barrier && between(B, i)) {
-    const vd low = B->x[i] - B->lower[i], high = B->upper[i] - B->x[i];
-    sum += v_if(tick->weight > 0, tick->weight * (1.0 / (low * low) + 1.0 / (high * high)), v_all(0));
-  }
-  return sum;
-}
-
-/* Right-hand side and bounds of unknowns whose gradient is complete. */
-STAGE void settle(const Batch *B, int from, int end, const Tick *tick) {
-  fence_gradient(B, from, end, tick);
-  for (int i = from; i < end; i++) {
-    const vl closed = pushed(B, i) | (B->hold[i] != 0);
-    B->open[i] = v_if(closed, v_all(0), v_all(1));
-    B->step[i] = v_if(closed, way(B, i, B->hold[i]), -B->grad[i]);
-  }
 }
 
 static inline size_t front_size(const Batch *B) {
@@ -276,56 +193,16 @@ STAGE void substitute(const Batch *B, const Stretch *s, const vd *constants, int
   front_upper(row, f.pivots, y);
 }
 
-/* Take the unknowns that are closed out of the whole system: they move by what their right-hand side says. */
-STAGE void close_unknowns(const Batch *B) {
-  const Tree *T = B->tree;
-  const int tail = B->size - B->shared;
-  vd shut = v_all(1);
-  for (int i = 0; i < tail; i++) shut *= B->open[i];
-  if (!any(shut == 0)) return;
-  for (long long e = 0; e < T->entry[T->fronts]; e++) {
-    const int i = B->entry_row[e], j = B->entry_column[e];
-    vd *value = B->slots_of_all + T->source[e];
-    const vd a = *value, open = B->open[j], place = v_if(open == 0, B->step[j], v_all(0));
-    if (i == j) {
-      *value = a * open;
-    } else if (i >= tail) {
-      B->step[i] -= a * place;
-      *value = a * open;
-    } else {
-      const vd other = B->open[i], there = v_if(other == 0, B->step[i], v_all(0));
-      B->step[i] -= other * a * place;
-      B->step[j] -= open * a * there;
-      *value = a * open * other;
-    }
-  }
-}
-
-/* Eliminate all unknowns but the constants in the tree; the right-hand side is solved as the matrix is factorized. */
-STAGE void eliminate_all(const Batch *B, const Tick *tick, vl *bad) {
+/* What the tree leaves of the constants. */
+STAGE void leave_constants(const Batch *B) {
   const Tree *T = B->tree;
   const int P = B->shared, tail = B->size - P;
-  close_unknowns(B);
-  for (int i = 0; i < B->size; i++)
-    B->diagonal[i] = i < tail ? B->open[i] * added(B, i, tick) + (1.0 - B->open[i]) : v_all(0);
-  for (int k = 0; k < B->size; k++) B->ordered[k] = B->step[T->order[k]];
-  tree_factorize(T, B->slots_of_all, B->diagonal, B->factor, B->left, B->ordered, bad, 0, B->rows);
   if (!T->open) return;
-  vd **row = B->rows;
-  tree_rows(T, T->fronts - 1, B->factor, row);
+  tree_rows(T, T->fronts - 1, B->factor, B->rows);
   for (int r = 0; r < P; r++) {
-    for (int c = 0; c <= r; c++) B->corner[r * P + c] += row[r][c];
+    for (int c = 0; c <= r; c++) B->corner[r * P + c] += B->rows[r][c];
     B->step[tail + r] = B->ordered[tail + r];
   }
-}
-
-/* Steps of all unknowns, those of the constants known. */
-STAGE void substitute_all(const Batch *B) {
-  const Tree *T = B->tree;
-  const int tail = B->size - B->shared;
-  for (int k = tail; k < B->size; k++) B->ordered[k] = B->step[k];
-  for (int f = T->fronts - 1 - T->open; f >= 0; f--) tree_backward(T, f, B->factor, B->ordered, B->rows);
-  for (int k = 0; k < tail; k++) B->step[T->order[k]] = B->ordered[k];
 }
 
 /* Step of the constants: minimum of the quadratic model, all other unknowns eliminated, between the bounds.
@@ -425,7 +302,7 @@ STAGE Terms newton(const Batch *B, const Tick *tick, vl *bad) {
     sum.measurement += a.measurement, sum.model += a.model, sum.prior += a.walk + a.prior;
   }
   sum.prior += shared_priors(B, B->x, 2);
-  if (B->tree) eliminate_all(B, tick, bad);
+  if (B->tree) eliminate_all(B, tick, bad), leave_constants(B);
   if (P) sum.work = shared_step(B, tick, bad);
   if (B->tree) substitute_all(B);
   for (int n = 0; n < B->windows && !B->tree; n++) {
@@ -520,4 +397,13 @@ STAGE Terms probe(const Batch *B, const Tick *tick) {
   sum.prior += shared_priors(B, B->trial, 0);
   if (tick->barrier) sum.barrier = fence(B, B->trial, tick->weight);
   return sum;
+}
+
+/* The multipliers of the trial become those of the path, in some lanes. */
+static void keep(const Batch *B, vl mask) {
+  for (int n = 0; n < B->windows; n++) {
+    const Stretch *s = B->stretch + n;
+    const size_t count = (size_t)((s->w->N - 1) / s->T->m) * s->T->K * s->T->D;
+    for (size_t i = 0; i < count; i++) s->k->lambda[i] = v_if(mask, s->lambda[i], s->k->lambda[i]);
+  }
 }

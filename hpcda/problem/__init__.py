@@ -2,7 +2,9 @@
 
 from hpcda.problem.layout import Array, Constant, Layout, Piece
 from hpcda.problem.problem import Beyond, Estimated, Noise, Numbers, Problem, Window
+from hpcda.problem.variables import Variable, Variables
 
 __all__ = [
-    "Array", "Beyond", "Constant", "Estimated", "Layout", "Noise", "Numbers", "Piece", "Problem", "Window",
+    "Array", "Beyond", "Constant", "Estimated", "Layout", "Noise", "Numbers", "Piece", "Problem",
+    "Variable", "Variables", "Window",
 ]  # fmt: skip

@@ -16,8 +16,11 @@ from hpcda.build import refuse_used
 from hpcda.ensemble import Earlier, look_back
 from hpcda.errors import InputError, Mistake, StorageError, no_room
 from hpcda.job import Job, load_job, refuse_changed
+from hpcda.job.stored import FILE as JOB
+from hpcda.job.stored import refuse_edited
 from hpcda.lock import RunLock
 from hpcda.pilot import choose
+from hpcda.run.extensions import keep
 from hpcda.store import (
     INDEX,
     PLAN,
@@ -34,8 +37,6 @@ from hpcda.store import (
     survey,
 )
 from hpcda.words import counted
-
-JOB = "job.toml"
 
 
 def named_part(text: str | None) -> Part:
@@ -62,6 +63,7 @@ def admit(job: Job, directory: Path, part: Part, again: bool) -> None:
     refuse_used(directory, None if again else own)
     if (directory / JOB).exists() and (again or part.count > 1):
         refuse_changed(load_job(directory / JOB), job)
+        refuse_edited(directory, [one.file for one in job.extension_files])
 
 
 def chosen_steps(job: Job, directory: Path, quiet: bool) -> int:
@@ -112,8 +114,8 @@ def hold(held: contextlib.ExitStack, job: Job, directory: Path, part: Part, agai
         raise _unwritable(directory, error) from None
 
 
-def prepare(directory: Path, layout: Layout, part: Part, again: bool) -> None:
-    """Write job.toml whole or not at all; of several parts the first one does.
+def prepare(job: Job, directory: Path, layout: Layout, part: Part, again: bool) -> None:
+    """Write job.toml whole or not at all; of several parts the first one does. Its extensions come before it.
 
     Raises:
         InputError: The directory cannot be written, or another part has begun another job there meanwhile.
@@ -123,6 +125,7 @@ def prepare(directory: Path, layout: Layout, part: Part, again: bool) -> None:
     try:
         if not again:
             (directory / part.file(PLAN)).unlink(missing_ok=True)
+        keep(directory, job)
         if again and target.exists() and target.read_text(encoding="utf-8") == layout.job_toml:
             return
         draft.write_text(layout.job_toml, encoding="utf-8")

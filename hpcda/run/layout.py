@@ -20,8 +20,8 @@ from hpcda.build import Built
 from hpcda.job import Job
 from hpcda.mpi import mpi_version
 from hpcda.petsc import petsc_version
-from hpcda.search import ESCAPES, WAYS, Scene, Sketch
-from hpcda.store import Layout
+from hpcda.search import Scene, Sketch
+from hpcda.store import File, Layout
 
 
 def layout_of(
@@ -38,13 +38,16 @@ def layout_of(
         seed=job.ensemble.seed,
         keep_paths=job.output.keep_paths,
         reasons=Reason.table(),
-        ways=(*WAYS, *ESCAPES),
         job_toml=job.resolved_toml(),
         provenance=_provenance(world, petsc_options) | {"linear_solver": solver},
         truth=built.truth,
         beyond=built.beyond,
         sources=built.sources,
-        code=scene.action.equations.code,
+        equations=scene.action.equations.digest,
+        extensions=tuple(
+            File(name, one.sha256, one.content.decode("utf-8", "replace"))
+            for name, one in zip(job.extensions, job.extension_files, strict=True)
+        ),
         sketch=len(Sketch(built.problem)(np.zeros(built.problem.size))) if searches else 0,
         minima=searches and job.output.keep_paths.startswith("best"),
     )

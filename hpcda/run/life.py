@@ -7,7 +7,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,12 @@ from hpcda.build import build_problem
 from hpcda.ensemble import Earlier, Ensemble, Lives
 from hpcda.errors import InputError, Mistake, StoppedError
 from hpcda.job import Job, load_job, settled
+from hpcda.job.stored import FILE, job_to_go_on
 from hpcda.lock import refuse_held
+from hpcda.process import RANK_VARIABLES
 from hpcda.progress import Progress, duration
-from hpcda.run.directory import JOB, admit, chosen_steps, hold, index, left_there, named_part, prepare
+from hpcda.run.directory import admit, chosen_steps, hold, index, left_there, named_part, prepare
+from hpcda.run.extensions import agreed
 from hpcda.run.plan import plan_of, share_of
 from hpcda.search import WAYS, Scene, at_once, begin
 from hpcda.stop import Stop, deadline, sentence
@@ -62,7 +65,7 @@ def run(
             written.
         StoppedError: A signal or the time limit ended it; what was done is kept, and `resume` goes on.
     """
-    job = job if isinstance(job, Job) else load_job(job)
+    job = _loaded(job)
     directory = Path(output) if output is not None else job.output_directory
     return _live(job, directory, _Wish(tuple(petsc_options), quiet, resume, time_limit, part))
 
@@ -97,17 +100,33 @@ def resume(
     """
     folder = Path(directory)
     if job is None:
-        if not (folder / JOB).is_file():
+        if not (folder / FILE).is_file():
             raise InputError(
                 Mistake(
                     os.fspath(directory),
-                    f"it holds no {JOB}" if folder.is_dir() else "there is no such directory",
+                    f"it holds no {FILE}" if folder.is_dir() else "there is no such directory",
                     "name the directory of a run, or give the job with --job",
                 )
             )
-        job = load_job(folder / JOB)
-    job = job if isinstance(job, Job) else load_job(job)
+        job = _agreed(lambda: job_to_go_on(folder))
+    job = _loaded(job)
     return _live(job, folder, _Wish(tuple(petsc_options), quiet, True, time_limit, part))
+
+
+def _loaded(job: Job | Mapping[str, Any] | str | os.PathLike[str]) -> Job:
+    return job if isinstance(job, Job) else _agreed(lambda: load_job(job))
+
+
+def _agreed(load: Callable[[], Job]) -> Job:
+    """A job whose files are executed by every rank; where one of them finds mistakes, all ranks raise them.
+
+    A process that no launcher started finds them without MPI.
+    """
+    if not any(name in os.environ for name in RANK_VARIABLES):
+        return load()
+    from hpcda.mpi import agreed_by_world
+
+    return agreed_by_world(load)
 
 
 @dataclass(frozen=True)
@@ -135,6 +154,7 @@ def _live(job: Job, directory: Path, wish: _Wish) -> Path:
             comm = world.comm
             stop.deadline = comm.bcast(all_or_none(comm, lambda: deadline(wish.time_limit, began)))
             stop.listen()
+            agreed(comm, all_agree(comm, lambda: job.extension_files))
             whole = settled(job, given_options(wish.petsc_options))
             all_or_none(comm, lambda: refuse_held(directory, str(part)))
             all_or_none(comm, lambda: admit(whole, directory, part, wish.resume))
@@ -156,7 +176,7 @@ def _live(job: Job, directory: Path, wish: _Wish) -> Path:
                 earlier = comm.bcast(
                     all_or_none(comm, lambda: left_there(job, directory, part, layout, wish.resume))
                 )
-                all_or_none(comm, lambda: prepare(directory, layout, part, wish.resume))
+                all_or_none(comm, lambda: prepare(job, directory, layout, part, wish.resume))
                 told = _ensemble(job, scene, world, layout, directory, wish, part, earlier, stop)
             all_or_none(comm, lambda: index(directory, part))
             world.wait()

@@ -12,7 +12,7 @@ from hpcda.store.journal import Decision, Journal
 from hpcda.store.marker import clear, in_use
 from hpcda.store.names import SHARDS, Part, shards_of
 from hpcda.store.reader import RunFile
-from hpcda.store.schema import Layout, RungRecord
+from hpcda.store.schema import File, Layout, RungRecord
 from hpcda.store.shard import Shard
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "SHARDS",
     "Checkpoint",
     "Decision",
+    "File",
     "Journal",
     "Layout",
     "Part",

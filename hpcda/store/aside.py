@@ -77,10 +77,17 @@ def set_aside(
     kinds = [verdict.kind for verdict in verdicts]
     strange = next((shard for shard, kind in zip(shards, kinds, strict=True) if kind in STRANGE), None)
     if strange is not None and "ok" not in kinds:
+        verdict = verdicts[shards.index(strange)]
+        if verdict.kind == "older":
+            remedy = (
+                "go on with the hpcda that wrote it, or give --output DIR for a new run; "
+                "`hpcda analyze` reads what is there"
+            )
+            raise InputError(Mistake(os.fspath(strange), verdict.reason, remedy))
         raise InputError(
             Mistake(
                 os.fspath(strange),
-                "it was written with other data, another model, another ladder or another hpcda",
+                "it was written with other data, another model, another ladder or other extensions",
                 "bring these back, or give --output DIR for a new run",
             )
         )

@@ -276,7 +276,6 @@ def _read(file: h5py.File, rows: Numbers) -> list[Checkpoint]:
     per_rung = {name: column(name) for name in PER_RUNG}
     parameters = column("parameters")
     visited = committed_rungs(per_rung["reason"], column("committed"), int(file.attrs["not_run"]))
-    ways = file["ways"].asstr()[:]
     single = {
         name: column(name)
         for name in ("start", "way", "first_rung", "parent", "partner", "same_as", "finished")
@@ -291,7 +290,7 @@ def _read(file: h5py.File, rows: Numbers) -> list[Checkpoint]:
         found.append(
             Checkpoint(
                 start=int(single["start"][k]),
-                way=str(ways[single["way"][k]]),
+                way=single["way"][k].decode(),
                 first_rung=int(single["first_rung"][k]),
                 parents=parents,
                 same_as=int(single["same_as"][k]) if finished else -1,

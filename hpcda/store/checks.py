@@ -35,11 +35,12 @@ _RUNG_ROW = np.dtype(
     ]
 )
 BEGIN = ("start", "way", "first_rung", "parent", "partner", "began")
-_BEGIN = struct.Struct("<qiiqqd")
+_BEGIN = struct.Struct("<q32siqqd")
 END = ("start", "same_as", "committed", "ended")
 _END = struct.Struct("<qqid")
+_OLD_WAY = "<i4"
 _ROWS = {
-    BEGIN: np.dtype(list(zip(BEGIN, ("<i8", "<i4", "<i4", "<i8", "<i8", "<f8"), strict=True))),
+    BEGIN: np.dtype(list(zip(BEGIN, ("<i8", "S32", "<i4", "<i8", "<i8", "<f8"), strict=True))),
     END: np.dtype(list(zip(END, ("<i8", "<i8", "<i4", "<f8"), strict=True))),
 }
 _SHARD = struct.Struct("<2d3q")
@@ -73,7 +74,7 @@ def rung_checks(
     return _each(np.concatenate([_bytes(rows), _bytes(inner)], axis=1))
 
 
-def begin_check(*values: float) -> int:
+def begin_check(*values: float | bytes) -> int:
     """Of a row that begins: start, way, first_rung, parent, partner, began."""
     return zlib.crc32(_BEGIN.pack(*values)) or 1
 
@@ -85,7 +86,10 @@ def end_check(*values: float) -> int:
 
 def row_checks(names: Sequence[str], table: Mapping[str, npt.NDArray[Any]]) -> Checks:
     """`begin_check` or `end_check` (names BEGIN or END) of every row of a table, shape (S,)."""
-    rows = np.empty(len(table["start"]), dtype=_ROWS[tuple(names)])
+    dtype = _ROWS[tuple(names)]
+    if "way" in names and table["way"].dtype.kind != "S":  # version 3
+        dtype = np.dtype([(name, _OLD_WAY if name == "way" else dtype[name]) for name in names])
+    rows = np.empty(len(table["start"]), dtype=dtype)
     for name in names:
         rows[name] = table[name]
     return _each(_bytes(rows))

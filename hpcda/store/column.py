@@ -24,7 +24,7 @@ ROWS = 32
 """Rows of a chunk, but where a row is a path."""
 AHEAD, MOST = 0.125, 2**18
 """Tables grow by this share of their rows, by so many bytes at most, and by one chunk at least."""
-_CODES = {"f8": "<d", "i8": "<q", "i4": "<i", "i2": "<h", "i1": "<b", "u4": "<I"}
+_CODES = {"f8": "<d", "i8": "<q", "i4": "<i", "i2": "<h", "i1": "<b", "u4": "<I", "S32": "32s"}
 
 
 class Column:
@@ -46,7 +46,7 @@ class Column:
         name: str,
         dtype: str,
         tail: tuple[int, ...],
-        fill: float,
+        fill: float | bytes,
         grow: int,
         room: Room,
     ) -> None:
@@ -96,7 +96,7 @@ class Column:
         self._room.holds_numbers(begin, self._grow * self.width)
         return begin
 
-    def write(self, row: int, value: float, element: int = 0) -> None:
+    def write(self, row: int, value: float | bytes, element: int = 0) -> None:
         """Write one element of a row, the first by default."""
         chunk, rest = divmod(row, self._grow)
         offset = self._chunks[chunk] + rest * self.width + element * self._item

@@ -21,8 +21,19 @@ from hpcda.store.schema import (
 
 TEXT = h5py.string_dtype()
 _TEXT = h5py.h5t.py_create(TEXT, logical=True)
-GROUPS = ("job", "provenance", "axes", "reasons", "ways", "windows", "sources", "beyond", "truth")
-"""What is known before the first start, beside the attributes of the file."""
+GROUPS = (
+    "job",
+    "provenance",
+    "axes",
+    "reasons",
+    "ways",
+    "extensions",
+    "windows",
+    "sources",
+    "beyond",
+    "truth",
+)
+"""What is known before the first start, beside the attributes of the file; /ways in version 3 alone."""
 OWN = ("rank", "generation", "opened", "closed", "indexed", "header_check", "shard_check")
 """Attributes that are not the same in every file of a run."""
 SCALES = ("CLASS", "NAME", "REFERENCE_LIST", "DIMENSION_LIST", "DIMENSION_LABELS")
@@ -70,7 +81,10 @@ def write_header(file: h5py.File, layout: Layout) -> None:
     reasons.create_dataset("code", data=np.asarray(codes, dtype="i2"))
     _names(reasons, "name", [layout.reasons[code][0] for code in codes])
     _names(reasons, "sentence", [layout.reasons[code][1] for code in codes])
-    _names(file, "ways", layout.ways)
+    if layout.extensions:
+        extensions = file.create_group("extensions")
+        for name in ("name", "sha256", "text"):
+            _names(extensions, name, [getattr(one, name) for one in layout.extensions])
     _series(file.create_group("windows"), problem.windows, ("data", "noise_std", "series"), file["axes"])
     if any(source is not None for source in layout.sources):
         write_sources(file.create_group("sources"), layout)

@@ -56,6 +56,21 @@ class Header:
     lengths: tuple[int, ...]
 
 
+def _ways(file: h5py.File) -> tuple[str, ...]:
+    """Names of the ways and escapes by which starts began; of version 3, of all that there were."""
+    if "ways" in file:
+        return tuple(str(name) for name in file["ways"].asstr()[:])
+    return tuple(name.decode() for name in np.unique(file["ensemble/way"][:]).tolist() if name)
+
+
+def ways_of(values: npt.NDArray[Any], names: tuple[str, ...]) -> npt.NDArray[np.int64]:
+    """Positions in `names` of the ways as a file holds them, -1 where there is none."""
+    if values.dtype.kind != "S":
+        return values.astype(np.int64)
+    codes = {name.encode(): code for code, name in enumerate(names)}
+    return np.array([codes.get(name, -1) for name in values.tolist()], dtype=np.int64)
+
+
 def read_header(file: h5py.File) -> Header:
     """The header in the index of a run."""
     attributes, axes = file.attrs, file["axes"]
@@ -104,7 +119,7 @@ def read_header(file: h5py.File) -> Header:
         expression=names(axes["expression"]),
         noise=tuple(str(name) for name in axes["observed"].attrs.get("loss", ())),
         series=names(axes["series"]),
-        ways=names(file["ways"]),
+        ways=_ways(file),
         rf=axes["rf"][:],
         beta=axes["beta"][:],
         reasons=table,

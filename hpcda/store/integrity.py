@@ -16,7 +16,7 @@ from hpcda.errors import InputError, Mistake
 from hpcda.store.checks import BEGIN, END, path_check, row_checks, rung_checks, shard_check
 from hpcda.store.header import header_check
 from hpcda.store.marker import in_use
-from hpcda.store.schema import PER_RUNG, PER_START, SCHEMA, VERSION
+from hpcda.store.schema import PER_RUNG, PER_START, READABLE, SCHEMA, VERSION
 from hpcda.store.tables import committed_rungs, rows_in, used_rows
 
 INDEX = "run.h5"
@@ -50,7 +50,8 @@ def inspect(
 
     Args:
         shard: The file.
-        fingerprint: `Layout.fingerprint` of the run, or several that are welcome; None for any.
+        fingerprint: `Layout.fingerprint` of the run that is to go on from it, or several that are welcome;
+            None where it is only read.
         deep: Compute the check sums of all that it holds, not only of what is known before the first start.
 
     Raises:
@@ -69,7 +70,8 @@ def inspect(
     wanted = {fingerprint} if isinstance(fingerprint, str) else fingerprint
     try:
         with h5py.File(path, "r") as file:
-            if (stranger := _stranger(file)) is not None:
+            readable = READABLE if wanted is None else (VERSION,)
+            if (stranger := _stranger(file, readable)) is not None:
                 return stranger
             _check_header(file)
             if shard_check(file.attrs) != file.attrs["shard_check"] != shard_check(file.attrs, closed=0.0):
@@ -196,15 +198,18 @@ def _short(error: Exception) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def _stranger(file: h5py.File) -> Verdict | None:
-    """None for a file of this layout."""
+def _stranger(file: h5py.File, readable: Collection[int] = READABLE) -> Verdict | None:
+    """None for a file of one of these versions of the layout."""
     if file.attrs.get("schema") != SCHEMA:
         return Verdict("foreign", "it is not a file of an hpcda run")
     version = int(file.attrs["version"])
-    if version == VERSION:
+    if version in readable:
         return None
     kind: Kind = "older" if version < VERSION else "foreign"
-    return Verdict(kind, f"its layout has version {version}, this hpcda reads version {VERSION}")
+    wrote = file["provenance"].attrs.get("hpcda", "") if "provenance" in file else ""
+    by = f" (written by hpcda {wrote})" if isinstance(wrote, str) and wrote else ""
+    does = "goes on from" if version in READABLE else "reads"
+    return Verdict(kind, f"its layout has version {version}{by}, this hpcda {does} version {VERSION}")
 
 
 def _check_header(file: h5py.File) -> None:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from hpcda.errors import InputError, Mistake
 from hpcda.store.chains import Chains
 from hpcda.store.fit import damaged, fit_index, reading
-from hpcda.store.heading import read_header
+from hpcda.store.heading import read_header, ways_of
 from hpcda.store.integrity import BYTES, INDEX, check_rows, check_rungs
 from hpcda.store.schema import PER_RUNG, PER_START, Array
 from hpcda.store.stored_paths import counting_paths, read_paths, wrong_path
@@ -125,7 +125,8 @@ class RunFile:
         """One array of /ensemble in the order of the starts; incomplete rungs are NaN, 0 or NOT_RUN.
 
         Args:
-            name: "action", "measurement", …, "parameters" (shape (S, R, P)); "way", "began", … (shape (S,)).
+            name: "action", "measurement", …, "parameters" (shape (S, R, P)); "way", "began", … (shape
+                (S,)). A way is its position in `header.ways`.
             positions: Positions in `start` of the starts that are wanted; all of them by default.
         """
         wanted = np.arange(len(self.start)) if positions is None else positions
@@ -176,7 +177,7 @@ class RunFile:
             dataset = file["ensemble"][name]
             first, end = (int(rows.min()), int(rows.max()) + 1) if rows.size else (0, 0)
             values: npt.NDArray[Any] = dataset[first:end][rows - first]
-        return values
+        return ways_of(values, self.header.ways) if name == "way" else values
 
     def parts(self, count: int) -> list[npt.NDArray[np.int64]]:
         """Positions of all starts, cut into `count` parts whose rows lie together in the shards."""

@@ -4,7 +4,8 @@
     /job                  the job as resolved, text
     /provenance           attributes: versions, host, date, command, threads, …
     /axes                 dimension scales: rung, beta, rf, parameter, unknown, observed, series
-    /reasons, /ways       code -> name and sentence; names of the ways a start may begin
+    /reasons              code -> name and sentence
+    /extensions           files outside the package whose parts the run may use: name, check sum, text
     /windows              data of all windows, one after the other: dimension point
     /sources              file, columns, and line or row of every point, where the data were read from files
     /beyond, /truth       data kept back after each window; true states, where they are known
@@ -34,7 +35,10 @@ from hpcda.source import Source
 Array = npt.NDArray[np.float64]
 
 SCHEMA = "hpcda-run"
-VERSION = 3
+VERSION = 4
+READABLE = (3, VERSION)
+"""Versions of the layout that can be read; runs go on in their own alone. In 3 a start's way is a position in
+/ways."""
 NOT_RUN = "NOT_RUN"
 
 PER_RUNG: dict[str, tuple[str, str, str]] = {
@@ -56,7 +60,7 @@ PER_RUNG: dict[str, tuple[str, str, str]] = {
 
 PER_START: dict[str, tuple[str, str, str]] = {
     "start": ("i8", "1", "number of the start; with the seed it fixes every random number"),
-    "way": ("i2", "1", "how the path began, a position in /ways"),
+    "way": ("S32", "1", "name of the way, or of the escape, by which the path began"),
     "first_rung": ("i4", "1", "first rung of this start"),
     "parent": ("i8", "1", "start whose minimum this one began from, -1 where it began anew"),
     "partner": ("i8", "1", "the second such start, or -1"),
@@ -78,6 +82,21 @@ class Truth(Protocol):
     def t(self) -> Array: ...  # noqa: D102
     @property
     def states(self) -> Array: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class File:
+    """A file outside the package that a run depends on.
+
+    Attributes:
+        name: As the job names it.
+        sha256: Check sum of what it holds.
+        text: What it holds.
+    """
+
+    name: str
+    sha256: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -122,13 +141,13 @@ class Layout:
         seed: Seed of the ensemble.
         keep_paths: "final", "all" or "best:K".
         reasons: Code -> name and sentence of every reason; one is named NOT_RUN.
-        ways: Names of the ways a start may begin.
         job_toml: The job as resolved.
         provenance: Versions, host, date, command, threads, …
         truth: True states, one object a window with `t` and `states`.
         beyond: Data kept back, one a window.
         sources: Where the data of each window were read, None where they were not read from a file.
-        code: The equations, as they are compiled.
+        equations: Check sum of the equations (`hpcda.action.native.Equations.digest`).
+        extensions: Files outside the package that the job names.
         sketch: Numbers that are kept of an ended start's path; 0 where nothing goes by them.
         minima: Whether paths of minima are kept beside those that `keep_paths` names.
 
@@ -144,13 +163,13 @@ class Layout:
     seed: int
     keep_paths: str
     reasons: dict[int, tuple[str, str]]
-    ways: tuple[str, ...]
     job_toml: str = ""
     provenance: dict[str, str] = field(default_factory=dict)
     truth: tuple[Truth, ...] | None = None
     beyond: tuple[Beyond, ...] | None = None
     sources: tuple[Source | None, ...] = ()
-    code: str = ""
+    equations: str = ""
+    extensions: tuple[File, ...] = ()
     sketch: int = 0
     minima: bool = False
 
@@ -168,7 +187,12 @@ class Layout:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of all that two files of one run must share: ladder, seed, unknowns, model and data."""
+        """Hash of all that two files of one run must share.
+
+        The model's equations, the data, the unknowns, the discretization, the ladder, the seed, the files of
+        the job; but neither how any of it is compiled, nor what else could have been chosen. Whether all
+        else that was chosen is the same is told by the job (`hpcda.job.refuse_changed`).
+        """
         return _with_ladder(self._common, self.rf, self.beta)
 
     @property
@@ -185,9 +209,10 @@ class Layout:
         problem = self.problem
         digest = hashlib.sha256()
         words = [
-            VERSION, problem.model.name, problem.discretization, self.seed, self.keep_paths, self.ways,
+            VERSION, problem.model.name, problem.discretization, self.seed, self.keep_paths,
             unknown_names(problem), parameter_names(problem), sorted(problem.observed.items()),
-            sorted(problem.fixed.items()), problem.series, self.code,
+            sorted(problem.fixed.items()), problem.series, self.equations,
+            [(file.name, file.sha256) for file in self.extensions],
         ]  # fmt: skip
         if problem.noise:
             words.append(

@@ -22,6 +22,7 @@ import h5py
 import numpy as np
 
 from hpcda.errors import InputError, Mistake, StorageError
+from hpcda.registry import LONGEST
 from hpcda.store.checkpoint import Checkpoint
 from hpcda.store.checks import shard_check
 from hpcda.store.failure import writing
@@ -63,7 +64,6 @@ class Shard:
     def __init__(self, path: Path, rank: int, generation: int, layout: Layout) -> None:
         self.path = path
         self._work: dict[int, _Work] = {}
-        self._ways = {way: code for code, way in enumerate(layout.ways)}
         draft = path.with_name(f".{path.name}.{os.getpid()}")
         with writing(path):
             mark(path)
@@ -156,7 +156,7 @@ class Shard:
 
         Args:
             start: Number of the start.
-            way: How its path begins, one of `Layout.ways`.
+            way: Name of the way, or of the escape, by which its path begins.
             first_rung: Its first rung.
             checkpoint: Where an interrupted start continues: its rungs are copied into the new row.
             parents: Starts from whose minima it begins, two at most; none where it begins anew.
@@ -165,14 +165,25 @@ class Shard:
             The row, to be named in `rung`, `finish` and `merge`.
 
         Raises:
-            KeyError: `way` is none of the layout's ways.
+            ValueError: The name is too long for what is stored of it.
         """
-        code = self._ways[way]
+        named = way.encode("ascii")
+        if len(named) > LONGEST:
+            raise ValueError(f"{way!r} has more than {LONGEST} letters")
         now = time.time()
         began = now if checkpoint is None else now - float(np.sum(checkpoint.values["seconds"]))
         parent, partner, *_ = (*parents, -1, -1)
-        values = {"start": start, "way": code, "first_rung": first_rung, "parent": parent, "partner": partner}
-        row = self._starts.begin({**values, "began": began, "ended": now})
+        row = self._starts.begin(
+            {
+                "start": start,
+                "way": named,
+                "first_rung": first_rung,
+                "parent": parent,
+                "partner": partner,
+                "began": began,
+                "ended": now,
+            }
+        )
         if self._sketches is not None:
             self._sketches.make_room(row)
         work = self._work[row] = _Work(start, self._newest.take())

@@ -12,8 +12,9 @@ from hpcda.store.column import ROWS, Column, Table
 from hpcda.store.room import Room
 from hpcda.store.schema import PER_RUNG, PER_START, Layout, RungRecord
 
-FILL = {
-    **dict.fromkeys(("start", "way", "first_rung", "parent", "partner", "same_as"), -1),
+FILL: dict[str, float | bytes] = {
+    "way": b"",
+    **dict.fromkeys(("start", "first_rung", "parent", "partner", "same_as"), -1),
     **dict.fromkeys(("began", "ended"), np.nan),
 }
 """What rows hold before they are written, where it is not 0."""
@@ -46,7 +47,7 @@ class Starts:
         columns = (*self._single.values(), *self._numbers.values(), self._parameters, self._check)
         self._table = Table(columns, room)
 
-    def begin(self, values: Mapping[str, float]) -> int:
+    def begin(self, values: Mapping[str, float | bytes]) -> int:
         """Write what is known when a start begins.
 
         Args:

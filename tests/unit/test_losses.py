@@ -15,6 +15,7 @@ from hpcda.action.residuals import Residuals
 from hpcda.annealing.ladder import Ladder
 from hpcda.annealing.lockstep import Lockstep
 from hpcda.annealing.scale import scales
+from hpcda.errors import InputError
 from hpcda.models.expression import Expression
 from hpcda.models.twin import simulate
 from hpcda.problem import Estimated, Noise, Window
@@ -29,6 +30,10 @@ DENSITIES = {
     "bernoulli": lambda h, s, o: stats.bernoulli(1 / (1 + np.exp(-h))),
 }
 H = {"poisson": np.array([0.05, 0.8, 3.3, 41.0, 700.0]), "bernoulli": np.array([-4.0, -0.5, 0.0, 2.0])}
+
+
+SINGLE = [name for name in LOSSES if not LOSSES[name].joint]
+"""Losses of one measured quantity."""
 
 
 def values_of(name):
@@ -49,14 +54,14 @@ def test_a_share_is_minus_the_logarithm_of_the_density(name):
         assert np.allclose(difference, difference[0], atol=1e-9)
 
 
-@pytest.mark.parametrize("name", [name for name in LOSSES if name != "bernoulli"])
+@pytest.mark.parametrize("name", [name for name in SINGLE if name != "bernoulli"])
 def test_a_share_is_zero_where_the_datum_is_explained_best(name):
     loss = LOSSES[name]
     y = np.array([1.0, 3.0, 12.0])
     assert np.allclose(loss.share(y, y, 0.3, loss.optional({})), 0.0, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", SINGLE)
 def test_what_noise_makes_of_a_share(name):
     loss, rng, s, count = LOSSES[name], generator(3), 0.7, 200_000
     options = loss.optional({})
@@ -71,6 +76,46 @@ def test_what_noise_makes_of_a_share(name):
         assert abs(residuals.mean()) < 0.02
         if name in ("gaussian", "poisson", "bernoulli"):
             assert abs(residuals.var() - 1) < 0.1
+
+
+def test_softmax_is_the_categorical_density():
+    loss, rng = LOSSES["softmax"], generator(6)
+    h = rng.normal(size=(5, 4))
+    chance = np.exp(h) / np.exp(h).sum(axis=1, keepdims=True)
+    for row, p in zip(h, chance, strict=True):
+        for category in range(4):
+            y = np.eye(4)[category]
+            wanted = -stats.multinomial(1, p).logpmf(y)
+            assert loss.share(row, y, 1.0, {}) == pytest.approx(wanted, rel=1e-12)
+    assert np.allclose(loss.share(h + 1000.0, np.eye(4)[[0] * 5], 1.0, {}), -np.log(chance[:, 0]))
+    mean, variance = loss.noise(h, np.ones(5), {})
+    assert np.allclose(mean, [stats.entropy(p) for p in chance])
+    count = 100_000
+    drawn = loss.draw(rng, np.tile(h[0], (count, 1)), np.ones(count), {})
+    assert loss.accepts(drawn).all()
+    assert not loss.accepts(np.array([1.0, 1.0])).any()
+    assert stats.chisquare(drawn.sum(axis=0), count * chance[0]).pvalue > 1e-4
+    shares = loss.share(np.tile(h[0], (count, 1)), drawn, 1.0, {})
+    assert abs(shares.mean() - mean[0]) < 5 * np.sqrt(variance[0] / count)
+    assert abs(shares.var() / variance[0] - 1) < 0.05
+    residuals = loss.residual(np.tile(h[0], (count, 1)), drawn, 1.0, {})
+    assert np.abs(residuals.mean(axis=0)).max() < 0.03
+    assert np.abs(residuals.var(axis=0) - 1).max() < 0.1
+
+
+def test_a_loss_of_several_values_is_refused_for_one():
+    problem, _ = with_noise("student-t", "trapezoid", False)
+    with pytest.raises(InputError, match="several values"):
+        Action(replace(problem, noise={"first": Noise("softmax")}))
+
+
+def test_a_logit_of_zero():
+    """Where the branches of the cross-entropy meet, its slopes are right."""
+    problem, path = with_noise("bernoulli", "trapezoid", False)
+    blocks, constants = problem.split(path.copy())
+    for block in blocks:
+        block[:, 0] = 0.0
+    assert verify(Action(problem), problem.join(blocks, constants), 1.0, length=1e-3).ok
 
 
 @pytest.mark.parametrize("name", ["gaussian", "student-t"])
@@ -113,7 +158,7 @@ def with_noise(name, scheme, unknown, windows=2):
 @pytest.mark.parametrize("scheme", ["trapezoid", "hermite-simpson", "rk4"])
 @pytest.mark.parametrize(
     ("name", "unknown"),
-    [(name, unknown) for name in LOSSES for unknown in (False, True) if LOSSES[name].scaled or not unknown],
+    [(name, unknown) for name in SINGLE for unknown in (False, True) if LOSSES[name].scaled or not unknown],
 )
 def test_derivatives(name, unknown, scheme):
     problem, path = with_noise(name, scheme, unknown)

@@ -26,8 +26,9 @@ from hpcda.native import compile as compiling
 from hpcda.native import declared, unit
 from hpcda.native.compile import FLAGS, WARNINGS, compiler, instruction_set, library
 
+from .graphs import GRAPHS
 from .problems import example
-from .units import units
+from .units import PROBLEMS, units
 
 OPTIMIZED = bool(os.environ.get("HPCDA_TEST_OPTIMIZED"))
 COMPILERS = [[], *([[name]] for name in ("gcc", "clang", "clang-14") if OPTIMIZED and shutil.which(name))]
@@ -40,6 +41,13 @@ NAMES = tuple(
         for scheme in ("trapezoid", "rk4", "hermite-simpson", "implicit-midpoint")
         for lanes in (1, 2, 4, 8)
     ]
+    + [
+        f"{file} {name} {lanes}"
+        for file in ("graph.c", "graph_steps.c")
+        for name in GRAPHS
+        for lanes in (1, 2, 4, 8)
+    ]
+    + [f"graph.c {name} 8" for name in PROBLEMS]
 )
 every_unit = cache(units)
 
@@ -114,7 +122,7 @@ def test_a_field_that_c_does_not_have_is_no_library(monkeypatch):
 def test_flags_that_change_layouts_are_caught(monkeypatch):
     monkeypatch.setenv("HPCDA_CFLAGS", "-fpack-struct=4")
     with pytest.raises(RuntimeError, match="another layout.*HPCDA_CFLAGS"):
-        Native(Equations(example("lorenz63", "trapezoid", "states alone")[0]), 1, "single.c", NO_PRIORS)
+        Native(Equations(example("lorenz63", "trapezoid", "states alone")[0]), 1, ("single.c",), NO_PRIORS)
 
 
 NO_PRIORS = (np.zeros(0, dtype=np.int64), np.zeros(0), np.zeros(0))
@@ -224,7 +232,7 @@ def test_limits_keep_products_of_sizes_within_whole_numbers_of_c():
 
 
 def test_tables_refuse_numbers_of_more_than_32_bits():
-    made = Native(Equations(example("lorenz63", "trapezoid", "states alone")[0]), 1, "single.c", NO_PRIORS)
+    made = Native(Equations(example("lorenz63", "trapezoid", "states alone")[0]), 1, ("single.c",), NO_PRIORS)
     made.pointer(np.array([2**31 - 1, -(2**31)]), np.int32)
     for beyond in (2**31, -(2**31) - 1):
         with pytest.raises(OverflowError):

@@ -280,8 +280,8 @@ def test_rungs_rise(tmp_path, layout):
         shard.rung(row, 2, record(1.0), path_of(layout, 1))
         with pytest.raises(ValueError, match="comes after"):
             shard.rung(row, 2, record(1.0), path_of(layout, 1))
-        with pytest.raises(KeyError):
-            shard.begin(1, "no such way", 0)
+        with pytest.raises(ValueError, match="more than 32 letters"):
+            shard.begin(1, "a-way-whose-name-is-longer-than-is-stored", 0)
 
 
 def interrupted(folder, layout: Layout) -> None:

@@ -356,3 +356,31 @@ def test_decisions_on_plain_numbers_are_allowed():
 
     found = interpreted(traced_model(equations), [[1.0, 2.0, 3.0, 4.0]], np.ones(3))
     np.testing.assert_array_equal(found.values[0], [1.0, 2.0, 3.0])
+
+
+def sum_of(*functions):
+    return [trace(lambda given, f=f: f(given("v", 0), given("v", 1), given("c", 0))) for f in functions]
+
+
+def test_a_digest_tells_what_is_computed_and_not_how_it_is_written():
+    """Whatever is traced before, in whichever order two terms stand; but not where anything else differs."""
+    alike = sum_of(
+        lambda x, y, a: [a * x + y, np.exp(x) ** 2.5],
+        lambda x, y, a: [y + x * a, np.exp(x) ** 2.5],
+        lambda x, y, a: [(y * 7.0 - y * 7.0) + y + x * a, np.exp(x + 0.0) ** 2.5],
+    )
+    assert len({one.graph.digest(one.values) for one in alike}) == 1
+    apart = sum_of(
+        lambda x, y, a: [a * x + y, np.exp(x) ** 2.5],
+        lambda x, y, a: [np.exp(x) ** 2.5, a * x + y],
+        lambda x, y, a: [a * y + x, np.exp(x) ** 2.5],
+        lambda x, y, a: [a * x - y, np.exp(x) ** 2.5],
+        lambda x, y, a: [y - a * x, np.exp(x) ** 2.5],
+        lambda x, y, a: [a * x + y, np.exp(x) ** 2.25],
+        lambda x, y, a: [a * x + y, np.sin(x) ** 2.5],
+        lambda x, y, a: [a * x + y],
+        lambda x, y, a: [a * x + y, 2.5],
+        lambda x, y, a: [a * x + y, np.where(x > 0, x, y)],
+        lambda x, y, a: [a * x + y, np.where(x > 0, y, x)],
+    )
+    assert len({one.graph.digest(one.values) for one in apart}) == len(apart)

@@ -110,7 +110,7 @@ def counted(problem, seed=1):
     """How many passes a path takes."""
     scene, told = scene_of(problem), []
     scene.meanwhile = lambda: told.append(1)
-    path = way.PASSES.draw(scene, generator(seed))
+    path = way.WAY.draw(scene, generator(seed))
     assert np.isfinite(path).all()
     return len(told)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from hpcda.action.chain import chain_factors
+from hpcda.action.graph import Graph
 from hpcda.action.native import Equations, code
 from hpcda.native.kernels import source
 from hpcda.native.scalar import scalar_unit
 from hpcda.native.unit import unit
 
+from .graphs import GRAPHS
 from .problems import example
 from .test_losses import with_noise
 
@@ -27,11 +30,20 @@ def units():
         equations = Equations(problem()[0])
         found[f"single.c {scheme}"] = code(equations, 1, "single.c")
         for lanes in WIDTHS:
-            found[f"climb.c {scheme} {lanes}"] = code(equations, lanes, "climb.c")
+            found[f"climb.c {scheme} {lanes}"] = code(equations, lanes, "lockstep.c", "climb.c")
     for lanes in WIDTHS:
         found[f"tree_single.c {lanes}"] = unit(lanes, "tree_single.c")
         for name in ("smoother.c", "rates.c"):
             found[f"{name} {lanes}"] = unit(lanes, name, generated=[equations.code])
+    for name, make in GRAPHS.items():
+        variables, factors = make()
+        for lanes in WIDTHS:
+            graph = Graph(variables.size, factors)
+            found[f"graph.c {name} {lanes}"] = graph.code(lanes, "graph.c")
+            found[f"graph_steps.c {name} {lanes}"] = graph.code(lanes, "graph_steps.c", "climb.c")
+    for scheme, problem in PROBLEMS.items():
+        graph = Graph(problem()[0].size, chain_factors(problem()[0]))
+        found[f"graph.c {scheme} 8"] = graph.code(8, "graph.c")
     model, observed = source(equations.model, "model"), source(equations.observed, "observe")
     found["flow.c"] = scalar_unit([model], "flow.c")
     found["stiff.c"] = scalar_unit([model, source(equations.observed, "switch")], "stiff.c")

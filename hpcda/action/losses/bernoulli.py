@@ -10,7 +10,8 @@ from hpcda.problem import Array
 
 
 def _share(h: Quantity, y: Quantity, s: Quantity, options: Options) -> Quantity:
-    return np.where(h > 0.0, h, 0.0) + np.log1p(np.exp(-abs(h))) - y * h
+    above, below = np.where(h > 0.0, h, 0.0), np.where(h > 0.0, 0.0, h)
+    return np.where(h > 0.0, h + np.log1p(np.exp(-above)), np.log1p(np.exp(below))) - y * h
 
 
 def _noise(h: Array, s: Array, options: Options) -> tuple[Array, Array]:

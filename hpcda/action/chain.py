@@ -1,0 +1,146 @@
+"""A data-assimilation problem as a factor graph: model errors, data of every loss, walks and priors.
+
+The graph says what `hpcda.action.Action`, the fast engine of chains in time, computes; the two agree to
+rounding (tests/unit/test_graph.py). It is where a problem begins that a chain does not hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from hpcda.action.costs import named_inputs, observation
+from hpcda.action.factors import DataLoss, FactorLoss, Factors, gaussian
+from hpcda.action.graph import GraphAction
+from hpcda.action.interval import interval_kernel
+from hpcda.action.kernel import Kernel, kernel_of
+from hpcda.action.losses import LOSSES
+from hpcda.action.native import Equations, priors
+from hpcda.models.trace import Symbol
+from hpcda.models.traced import trace
+from hpcda.problem import Array, Noise, Numbers, Problem, Variables, Window
+
+
+def chain_action(problem: Problem) -> GraphAction:
+    """The action of a problem as a graph.
+
+    Raises:
+        InputError: The equations or observation expressions cannot be differentiated.
+        CompilerError: No C compiler, or no place for compiled code.
+    """
+    return GraphAction(chain_variables(problem), chain_factors(problem))
+
+
+def chain_variables(problem: Problem) -> Variables:
+    """The unknowns of a problem, which stand where its layout says."""
+    return Variables.of_chain(problem.layout, problem.starts, problem.bounds)
+
+
+def chain_factors(problem: Problem) -> list[Factors]:
+    """All factors of a problem."""
+    return [*_data(problem), *_model_errors(problem), *_walks(problem), *_priors(problem)]
+
+
+def _model_errors(problem: Problem) -> Iterator[Factors]:
+    equations = Equations(problem)
+    scheme, kernel = equations.structure.scheme, interval_kernel(equations)
+    for number, window in enumerate(problem.windows):
+        begins = np.arange((window.times - 1) // scheme.span) * scheme.span
+        points = begins[:, None] + np.arange(scheme.span + 1)
+        yield Factors(
+            f"model errors of window {number}",
+            "model",
+            kernel,
+            _index(problem, number, points),
+            constants=np.concatenate(
+                [
+                    np.full((len(begins), 1), 1.0 if problem.model.kind == "map" else window.dt),
+                    _times(window)[points],
+                    window.series[points].reshape(len(begins), -1),
+                    np.tile(list(problem.fixed.values()), (len(begins), 1)),
+                ],
+                axis=1,
+            ),
+            weight=np.tile(problem.model_error_weight, scheme.errors),
+            scaled=True,
+        )
+
+
+def _times(window: Window) -> Array:
+    return np.asarray(window.t[0] + window.dt * np.arange(window.times), dtype=np.float64)
+
+
+def _index(problem: Problem, window: int, points: Numbers) -> Numbers:
+    """Unknowns of the points of each instance, shape (instances, points), then the constants it sees."""
+    layout = problem.layout
+    of_points = layout.points(window)[points].reshape(len(points), -1)
+    seen = layout.tail.start + layout.seen(window)
+    return np.concatenate([of_points, np.tile(seen, (len(points), 1))], axis=1)
+
+
+def _observation(problem: Problem, name: str, noise: Noise | None) -> tuple[Kernel, list[int]]:
+    """The kernel of a measured quantity (and of its noise's scale, where unknown), and what it is of."""
+
+    def rows(given: Callable[[str, int], Symbol]) -> list[Any]:
+        scale = [] if noise is None or noise.scale is None else [named_inputs(problem, given)[1][noise.scale]]
+        return [observation(problem, name, given), *scale]
+
+    used = sorted({variable for _, variable in trace(rows).jacobian})
+    place = {variable: number for number, variable in enumerate(used)}
+    series = len(problem.model.stimuli) + len(problem.series)
+
+    def renumbered(given: Callable[[str, int], Symbol]) -> list[Any]:
+        return rows(lambda kind, k: given(kind, place.get(k, -1) if kind == "v" else k))
+
+    return kernel_of(trace(renumbered), len(used), len(problem.fixed), series), used
+
+
+def _data(problem: Problem) -> Iterator[Factors]:
+    for column, name in enumerate(problem.observed):
+        noise = problem.noise.get(name)
+        kernel, used = _observation(problem, name, noise)
+        loss: FactorLoss = "squares"
+        if noise is not None:
+            loss = DataLoss(LOSSES[noise.loss], noise.options, noise.scale is not None)
+        for number, window in enumerate(problem.windows):
+            points = np.flatnonzero(np.isfinite(window.data[:, column]))
+            scale = window.noise_std[points, column, None]
+            scale = np.where(np.isfinite(scale), scale, 1.0)
+            constants = [
+                np.tile(list(problem.fixed.values()), (len(points), 1)),
+                window.series[points],
+                _times(window)[points, None],
+            ]
+            yield Factors(
+                f"data of {name} of window {number}",
+                "measurement",
+                kernel,
+                _index(problem, number, points[:, None])[:, used],
+                loss,
+                constants=np.concatenate(constants, axis=1),
+                weight=1.0 / scale**2 if noise is None else 1.0,
+                data=window.data[points, column, None],
+                noise_scale=scale,
+            )
+
+
+def _walks(problem: Problem) -> Iterator[Factors]:
+    change = kernel_of(trace(lambda given: [given("v", 1) - given("v", 0)]), 2, 0)
+    for number, varying in enumerate(problem.varying):
+        for w, window in enumerate(problem.windows):
+            places = problem.layout.points(w)[:, problem.dimension + number]
+            if varying.walk_std is not None:
+                yield Factors(
+                    f"walk of {varying.name} of window {w}",
+                    "prior",
+                    change,
+                    np.stack([places[:-1], places[1:]], axis=1),
+                    weight=1.0 / (varying.walk_std**2 * window.dt),
+                )
+
+
+def _priors(problem: Problem) -> Iterator[Factors]:
+    indices, means, weights = priors(problem)
+    yield gaussian("priors", "prior", indices, means, 1.0 / np.sqrt(weights))

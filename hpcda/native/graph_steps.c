@@ -1,0 +1,70 @@
+/* Newton steps of W paths over any factor graph in lockstep, one a lane; all unknowns are eliminated in a tree of fronts.
+   What climb.c asks for: `newton`, `probe`, `slope_at`, `keep`. The multipliers of model errors are those of lockstep.c. */
+
+#include "factors.c"
+#include "tree.c"
+#include "record.h"
+
+typedef struct {
+  int size, shared, rungs, most, capacity;   /* shared: 0, no unknowns are left to the end */
+  const double *lower, *upper, *scale, *metric;   /* [size] */
+  const double *rf;                   /* [rungs] */
+  double curvature, tolerance, decrement, loose, barrier, longest, cap;   /* cap: action above which a start ends */
+  vd *x, *trial, *grad, *step, *open, *hold;      /* [size]; hold: bound that a step was found to cross, -1 or 1 */
+  int *start, *state, *rung, *until, *iterations, *factorizations, *holds, *still;   /* [W]; until: rung before which it ends */
+  double *value, *shift, *low, *high, *weight, *before, *length, *slope, *norm;           /* [W] */
+  double *taken, *crossed, *closed, *radius, *bend, *wait, *pause;                        /* [W] */
+  Record *records;                    /* [capacity] */
+  double *paths;                      /* [capacity][size] */
+  int recorded;
+  const Tree *tree;
+  const int *entry_row, *entry_column;   /* unknowns of the tree's entries */
+  vd *slots_of_all, *diagonal, *ordered, *factor, *left;   /* Hessian's upper triangle; its diagonal's rest, right-hand side; factor, and room */
+  vd **rows;                          /* [2 most] of the tree */
+  const Factors *factors;
+  const Desk *desk;
+  const int *part;                    /* [groups] term of each group: 0 measurement, 1 model, 2 prior */
+  vd *groups, *multipliers, *ahead;   /* [groups]; of the path, and of the linear model at the trial */
+} Batch;
+
+#include "bounds.c"
+#include "whole.c"
+
+/* Adds up all factors at x; what is wanted besides goes to grad and slots_of_all. */
+static Terms graph_terms(const Batch *B, const vd *x, const Tick *tick, int want) {
+  const View view = {.rf = tick->rf, .want = want, .lifted = 1, .anew = tick->anew, .rf_before = tick->before, .bend = tick->bend};
+  const Sums sums = {B->groups, B->grad, B->slots_of_all, B->multipliers};
+  vd terms[3] = {v_all(0), v_all(0), v_all(0)};
+  memset(B->groups, 0, sizeof(vd) * B->factors->groups);
+  if (want > 0) memset(B->grad, 0, sizeof(vd) * B->size);
+  if (want > 1) memset(B->slots_of_all, 0, sizeof(vd) * B->factors->triangle);
+  factors_at(B->factors, B->desk, x, &view, &sums);
+  for (int g = 0; g < B->factors->groups; g++) terms[B->part[g]] += B->groups[g];
+  return (Terms){terms[0], terms[1], terms[2], v_all(0), v_all(0)};
+}
+
+/* Action, gradient, factor and Newton step of all lanes at x; `bad`: lanes whose matrix is not positive definite. */
+STAGE Terms newton(const Batch *B, const Tick *tick, vl *bad) {
+  Terms sum = graph_terms(B, B->x, tick, 2);
+  settle(B, 0, B->size, tick);
+  eliminate_all(B, tick, bad);
+  substitute_all(B);
+  if (tick->barrier) sum.barrier = fence(B, B->x, tick->weight);
+  return sum;
+}
+
+/* Gradient at x. */
+STAGE void slope_at(const Batch *B, const Tick *tick) { graph_terms(B, B->x, tick, 1); }
+
+/* Action at the trial, and the multipliers Rf w (r + J d) that the linear model has there. */
+STAGE Terms probe(const Batch *B, const Tick *tick) {
+  Terms sum = graph_terms(B, B->trial, tick, 0);
+  factors_linear(B->factors, B->desk, B->x, B->trial, tick->rf, B->ahead);
+  if (tick->barrier) sum.barrier = fence(B, B->trial, tick->weight);
+  return sum;
+}
+
+/* The multipliers of the trial become those of the path, in some lanes. */
+static void keep(const Batch *B, vl mask) {
+  for (long long i = 0; i < B->factors->multipliers; i++) B->multipliers[i] = v_if(mask, B->ahead[i], B->multipliers[i]);
+}
