@@ -65,6 +65,11 @@ def hpcda_on(ranks, *words):
     )
 
 
+def gone(run):
+    """Wait for the ranks of a run: mpirun returns while the last of those that it ends may still be there."""
+    until(lambda: not status(run, time.time()).startswith("running"), "the ranks have ended")
+
+
 @pytest.mark.parametrize("ranks", [1, 3])
 def test_a_run_on_a_full_disk_goes_on_once_there_is_room(tmp_path, small, ranks):
     run = small / "run"
@@ -73,8 +78,7 @@ def test_a_run_on_a_full_disk_goes_on_once_there_is_room(tmp_path, small, ranks)
     assert 1 <= full.stderr.count("No space left on device") <= ranks
     assert "make room, then `hpcda resume" in full.stderr
     assert "Traceback" not in full.stderr and "HDF5-DIAG" not in full.stderr
-    # mpirun returns while the last of the ranks that it ends may still be there.
-    until(lambda: not status(run, time.time()).startswith("running"), "the ranks have ended")
+    gone(run)
     lines = status(run, time.time()).splitlines()
     assert lines[0].startswith(("failed: ", "dead: ")) and f"`hpcda resume {run}` goes on" in lines[-1]
     shards = sorted((run / "shards").glob("rank-*.h5"))
@@ -88,6 +92,7 @@ def test_a_run_on_a_full_disk_goes_on_once_there_is_room(tmp_path, small, ranks)
     assert again.returncode == 1 and "No space left on device" in again.stderr, again.stderr
     assert f"make room, then `hpcda resume {run}`" in again.stderr
     assert "Traceback" not in again.stderr
+    gone(run)
     subprocess.run(["mount", "-o", "remount,size=32m", str(small)], check=True)
     assert hpcda.resume(run, quiet=True) == run
     found = RunFile(run)

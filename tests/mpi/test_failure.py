@@ -46,9 +46,13 @@ def test_a_rank_that_fails_while_others_wait_for_starts_ends_all(tmp_path):
         "from hpcda.mpi import Queue, World\n"
         "with World() as world:\n"
         "    queue = Queue(world.comm, world.group, 6)\n"
+        "    if world.rank == 2:\n"
+        "        assert queue.take() is not None\n"
+        "    world.comm.Barrier()  # the others do not take the start that fails\n"
+        "    if world.rank == 2:\n"
+        "        raise ValueError('no such start')\n"
         "    while queue.take() is not None:\n"
-        "        if world.rank == 2:\n"
-        "            raise ValueError('no such start')\n"
+        "        pass\n"
         "    while queue.counts().done < 6:\n"
         "        pass\n",
     )

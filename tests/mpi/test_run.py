@@ -120,8 +120,8 @@ def test_a_run_whose_last_climbs_go_over_to_fewer_lanes_is_the_serial_one_bit_by
     for lanes in (4, 2):
         Lockstep(action, Ladder(1e-2, 8.0, 7), lanes)
     compare(run(shared_path), exact=True)
-    if STARTS / COMM.size > 3:
-        assert all(COMM.allgather(2 in went))
+    if STARTS / COMM.size > 3:  # a rank whose starts the others took had no climbs to move
+        assert any(COMM.allgather(2 in went))
 
 
 def test_two_runs_are_equal_bit_by_bit(shared_path):
