@@ -41,12 +41,19 @@ def sensor_names(job: Job, model: Model) -> tuple[str, ...]:
 
 
 def loss_of(entry: Entry, key: str) -> tuple[Loss, dict[str, float]]:
-    """The loss of a measured quantity and all its options."""
+    """The loss of a measured quantity and all its options.
+
+    Raises:
+        InputError: The loss is about several quantities at once.
+    """
     given = entry.loss
     one = given.get(key, "gaussian") if isinstance(given, dict) else given
-    if isinstance(one, LossTable):
-        return LOSSES[one.name], LOSSES[one.name].optional(one.options)
-    return LOSSES[one], LOSSES[one].optional({})
+    name, options = (one.name, one.options) if isinstance(one, LossTable) else (one, {})
+    if LOSSES[name].joint:
+        single = ", ".join(loss.name for loss in LOSSES.values() if not loss.joint)
+        problem = f"{name!r} is about several quantities at once, and a job names a loss for each"
+        raise InputError(Mistake("data.loss", problem, f"name one of: {single}"))
+    return LOSSES[name], LOSSES[name].optional(options)
 
 
 def scale_of(entry: Entry, key: str) -> object:

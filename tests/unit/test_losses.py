@@ -15,13 +15,16 @@ from hpcda.action.residuals import Residuals
 from hpcda.annealing.ladder import Ladder
 from hpcda.annealing.lockstep import Lockstep
 from hpcda.annealing.scale import scales
+from hpcda.build.noise import loss_of
 from hpcda.errors import InputError
+from hpcda.job import load_job
 from hpcda.models.expression import Expression
 from hpcda.models.twin import simulate
 from hpcda.problem import Estimated, Noise, Window
 from tests.chance import generator
 
 from .problems import example
+from .test_job import SMALL
 
 DENSITIES = {
     "gaussian": lambda h, s, o: stats.norm(h, s),
@@ -107,6 +110,12 @@ def test_a_loss_of_several_values_is_refused_for_one():
     problem, _ = with_noise("student-t", "trapezoid", False)
     with pytest.raises(InputError, match="several values"):
         Action(replace(problem, noise={"first": Noise("softmax")}))
+
+
+def test_a_job_does_not_take_it_for_one_quantity():
+    job = load_job({**SMALL, "data": {**SMALL["data"], "loss": "softmax"}})
+    with pytest.raises(InputError, match="a job names a loss for each"):
+        loss_of(job.data[0], "x")
 
 
 def test_a_logit_of_zero():
