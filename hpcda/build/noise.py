@@ -156,9 +156,6 @@ def noise_mistakes(entry: Entry, place: str) -> list[Mistake]:
             if name not in loss.options
         ]  # fmt: skip
         scale = scale_of(entry, key)
-        if loss.scaled and scale is None:
-            remedy = f"give the scale of {key}'s noise, such as noise_std = 0.5"
-            mistakes.append(Mistake(f"{place}.noise_std", f"is missing for {key}", remedy))
         if not loss.scaled and isinstance(entry.noise_std, dict) and scale is not None:
             problem = f"has no effect: {loss.name} data have no scale"
             mistakes.append(Mistake(f"{place}.{dotted(('noise_std', key))}", problem, f"remove {key}"))

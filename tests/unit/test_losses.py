@@ -139,8 +139,10 @@ def with_noise(name, scheme, unknown, windows=2):
     loss = LOSSES[name]
     problem, path = example("lorenz96", scheme, "nonlinear and gaps")
     rng = generator(9)
-    link = {"poisson": "exp(gain*x0/8)", "bernoulli": "gain*x0/4"}.get(name, "gain * x0 + offset")
-    sensor = (Estimated("gain", (0.5, 2.0), (0.1, 5.0)), Estimated("offset", (-1.0, 1.0), per_window=True))
+    usual = "x0 + offset" if unknown else "gain * x0 + offset"
+    link = {"poisson": "exp(gain*x0/8)", "bernoulli": "gain*x0/4"}.get(name, usual)
+    gain = Estimated("gain", (0.5, 2.0), (0.1, 5.0))
+    sensor = (*(() if unknown else (gain,)), Estimated("offset", (-1.0, 1.0), per_window=True))
     scale = (Estimated("noise", (0.2, 2.0), (0.05, 50.0)),) if unknown else ()
     made = []
     for window in problem.windows:
