@@ -2,7 +2,9 @@
 
 from hpcda.action.action import Action, Parts
 from hpcda.action.discretizations import SCHEMES
+from hpcda.action.factors import Factors
+from hpcda.action.graph import GraphAction
 from hpcda.action.unused import unused
 from hpcda.action.verify import Verification, verify
 
-__all__ = ["SCHEMES", "Action", "Parts", "Verification", "unused", "verify"]
+__all__ = ["SCHEMES", "Action", "Factors", "GraphAction", "Parts", "Verification", "unused", "verify"]

@@ -41,12 +41,19 @@ def sensor_names(job: Job, model: Model) -> tuple[str, ...]:
 
 
 def loss_of(entry: Entry, key: str) -> tuple[Loss, dict[str, float]]:
-    """The loss of a measured quantity and all its options."""
+    """The loss of a measured quantity and all its options.
+
+    Raises:
+        InputError: The loss is about several quantities at once.
+    """
     given = entry.loss
     one = given.get(key, "gaussian") if isinstance(given, dict) else given
-    if isinstance(one, LossTable):
-        return LOSSES[one.name], LOSSES[one.name].optional(one.options)
-    return LOSSES[one], LOSSES[one].optional({})
+    name, options = (one.name, one.options) if isinstance(one, LossTable) else (one, {})
+    if LOSSES[name].joint:
+        single = ", ".join(loss.name for loss in LOSSES.values() if not loss.joint)
+        problem = f"{name!r} is about several quantities at once, and a job names a loss for each"
+        raise InputError(Mistake("data.loss", problem, f"name one of: {single}"))
+    return LOSSES[name], LOSSES[name].optional(options)
 
 
 def scale_of(entry: Entry, key: str) -> object:
@@ -149,9 +156,6 @@ def noise_mistakes(entry: Entry, place: str) -> list[Mistake]:
             if name not in loss.options
         ]  # fmt: skip
         scale = scale_of(entry, key)
-        if loss.scaled and scale is None:
-            remedy = f"give the scale of {key}'s noise, such as noise_std = 0.5"
-            mistakes.append(Mistake(f"{place}.noise_std", f"is missing for {key}", remedy))
         if not loss.scaled and isinstance(entry.noise_std, dict) and scale is not None:
             problem = f"has no effect: {loss.name} data have no scale"
             mistakes.append(Mistake(f"{place}.{dotted(('noise_std', key))}", problem, f"remove {key}"))

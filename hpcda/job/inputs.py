@@ -13,6 +13,7 @@ from hpcda.job.kinds import (
     FileName,
     Initial,
     Losses,
+    LossTable,
     Marks,
     NoiseColumn,
     NoiseStd,
@@ -321,6 +322,13 @@ class TwinTable(Section):
         return complain(self, wrong)
 
 
+def has_scale(loss: Any, key: str) -> bool:
+    """Whether the noise of a measured quantity has a scale, by its loss; yes where that is not known."""
+    one = loss.get(key, "gaussian") if isinstance(loss, dict) else loss
+    name = one.name if isinstance(one, LossTable) else one
+    return name not in LOSSES or LOSSES[name].scaled
+
+
 def _losses_for(loss: Any, observed: dict[str, Any]) -> list[tuple[str, str, str]]:
     """Mistakes in a table of losses that names what is not measured."""
     keys = ", ".join(observed)
@@ -332,17 +340,19 @@ def _losses_for(loss: Any, observed: dict[str, Any]) -> list[tuple[str, str, str
 
 
 def _noise_for_each(noise: Any, observed: dict[str, Any], loss: Any) -> list[tuple[str, str, str]]:
-    """Mistakes in a table of noise levels that does not match the measured quantities."""
+    """Mistakes in noise levels that do not match the measured quantities, or are missing."""
     if not isinstance(noise, dict):
-        return []
+        bare = [key for key in observed if noise is None and has_scale(loss, key)]
+        remedy = "give the standard deviation of the noise, above 0, such as noise_std = 0.5"
+        names = f"is missing for {', '.join(bare)}" if len(bare) < len(observed) else "is missing"
+        return [("noise_std", names, remedy)] if bare else []
     keys = ", ".join(observed)
     wrong = [
         (f"noise_std.{key}", "is not a key of observed", f"use the keys of observed: {keys}")
         for key in noise
         if key not in observed
     ]
-    told = loss if isinstance(loss, dict) else {}
-    missing = [key for key in observed if key not in noise and key not in told]
+    missing = [key for key in observed if key not in noise and has_scale(loss, key)]
     return wrong + [
         ("noise_std", f"names no noise for {key}", f"give one value for each of {keys}") for key in missing
     ]

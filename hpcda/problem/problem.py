@@ -122,8 +122,6 @@ class Problem:
         windows: The windows of data.
         observed: Name of each of the L measured quantities -> expression of states and parameters ("x0",
             "gain * x0**2 + offset").
-        noise: Measured quantity -> its noise, where that is not Gaussian with the standard deviations of the
-            windows.
         parameters: Estimated parameters that hold at all times, of all windows or of one each.
         varying: Estimated parameters that belong to one time of one window (V of them).
         fixed: Value of every parameter that is constant and not estimated.
@@ -133,13 +131,14 @@ class Problem:
         model_error_weight: s_a, shape (D,).
         initial_prior: State name -> mean and standard deviation of a Gaussian prior on x(0) of every window.
         steps_per_sample: Steps of the path from sample to sample.
+        noise: Measured quantity -> its noise, where that is not Gaussian with the standard deviations of the
+            windows.
     """
 
     model: Model
     discretization: str
     windows: tuple[Window, ...]
     observed: dict[str, str]
-    noise: dict[str, Noise] = field(default_factory=dict)
     parameters: tuple[Estimated, ...] = ()
     varying: tuple[Estimated, ...] = ()
     fixed: dict[str, float] = field(default_factory=dict)
@@ -149,6 +148,7 @@ class Problem:
     model_error_weight: Array = field(default_factory=lambda: np.zeros(0))
     initial_prior: dict[str, tuple[float, float]] = field(default_factory=dict)
     steps_per_sample: int = 1
+    noise: dict[str, Noise] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _to_float64(self, "state_start", "state_bounds", "model_error_weight")

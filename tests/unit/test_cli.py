@@ -158,7 +158,7 @@ def test_only_rank_zero_speaks(tmp_path):
         assert first.returncode == 2
         assert "there is no such file" in first.stderr
     begin = time.monotonic()
-    other = hpcda_command("run", "no.toml", cwd=tmp_path, OMPI_COMM_WORLD_RANK="3")
+    other = hpcda_command("check", "no.toml", cwd=tmp_path, OMPI_COMM_WORLD_RANK="3")
     assert (other.returncode, other.stdout, other.stderr) == (2, "", "")
     assert time.monotonic() - begin > cli.PATIENCE
     helped = hpcda_command("--help", cwd=tmp_path, PMI_RANK="1")

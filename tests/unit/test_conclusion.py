@@ -70,7 +70,7 @@ def test_where_the_noise_is_estimated_chi_squared_says_nothing():
     """A level far above what known noise would give."""
     unknown = Expected(0.0, 0.0, known=False)
     for lowest in (LOW, level(z=100, quiet=4, noise=3)):
-        found, evidence = judged(lowest, predicted=1.1, expected=unknown)
+        found, evidence = judged(lowest, predicted=1.1, expected=unknown, probed=2 * PROBES)
         assert found is Conclusion.STABLE_NOISE_ESTIMATED
         assert evidence.z is None and not evidence.tested
         assert "cannot test" in facts(evidence.record())["noise"]

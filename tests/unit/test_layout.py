@@ -179,7 +179,7 @@ def test_a_job_gives_losses_and_estimates_the_scale_of_noise(tmp_path):
         ({"noise": 'noise_std = 0.5\nloss = { name = "huber", delta = -1.0 }'}, "not a number above 0"),
         ({"noise": 'noise_std = 0.5\nloss = "poisson"'}, "has no effect"),
         ({"noise": "gap = 1"}, "gap"),
-        ({"noise": 'loss = { x0 = "poisson", x2 = "gaussian" }'}, "is missing for x2"),
+        ({"noise": 'loss = { x0 = "poisson", x2 = "gaussian" }'}, "noise for x2|is missing for x2"),
         ({"noise": "noise_std = { estimate = true, start = [0.0, 1.0], truth = 1.0 }"}, "above 0"),
         ({"noise": "noise_std = { estimate = true, start = [0.1, 1.0] }"}, "true scale of its noise"),
         ({"noise": 'noise_std = 0.5\nloss = { x1 = "huber" }'}, "not a key of observed"),

@@ -15,13 +15,16 @@ from hpcda.action.residuals import Residuals
 from hpcda.annealing.ladder import Ladder
 from hpcda.annealing.lockstep import Lockstep
 from hpcda.annealing.scale import scales
+from hpcda.build.noise import loss_of
 from hpcda.errors import InputError
+from hpcda.job import load_job
 from hpcda.models.expression import Expression
 from hpcda.models.twin import simulate
 from hpcda.problem import Estimated, Noise, Window
 from tests.chance import generator
 
 from .problems import example
+from .test_job import SMALL
 
 DENSITIES = {
     "gaussian": lambda h, s, o: stats.norm(h, s),
@@ -109,6 +112,12 @@ def test_a_loss_of_several_values_is_refused_for_one():
         Action(replace(problem, noise={"first": Noise("softmax")}))
 
 
+def test_a_job_does_not_take_it_for_one_quantity():
+    job = load_job({**SMALL, "data": {**SMALL["data"], "loss": "softmax"}})
+    with pytest.raises(InputError, match="a job names a loss for each"):
+        loss_of(job.data[0], "x")
+
+
 def test_a_logit_of_zero():
     """Where the branches of the cross-entropy meet, its slopes are right."""
     problem, path = with_noise("bernoulli", "trapezoid", False)
@@ -130,8 +139,10 @@ def with_noise(name, scheme, unknown, windows=2):
     loss = LOSSES[name]
     problem, path = example("lorenz96", scheme, "nonlinear and gaps")
     rng = generator(9)
-    link = {"poisson": "exp(gain*x0/8)", "bernoulli": "gain*x0/4"}.get(name, "gain * x0 + offset")
-    sensor = (Estimated("gain", (0.5, 2.0), (0.1, 5.0)), Estimated("offset", (-1.0, 1.0), per_window=True))
+    usual = "x0 + offset" if unknown else "gain * x0 + offset"
+    link = {"poisson": "exp(gain*x0/8)", "bernoulli": "gain*x0/4"}.get(name, usual)
+    gain = Estimated("gain", (0.5, 2.0), (0.1, 5.0))
+    sensor = (*(() if unknown else (gain,)), Estimated("offset", (-1.0, 1.0), per_window=True))
     scale = (Estimated("noise", (0.2, 2.0), (0.05, 50.0)),) if unknown else ()
     made = []
     for window in problem.windows:

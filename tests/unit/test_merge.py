@@ -30,6 +30,7 @@ from hpcda.search import (
 )
 from hpcda.search.auto import consistent, costs, expected
 from hpcda.search.descent import fell_back
+from hpcda.search.expected import Expected
 from hpcda.search.levels import distinct
 from hpcda.search.merge import DISTANCE, alike
 from tests.chance import generator
@@ -322,8 +323,8 @@ class TestAuto:
 
     def test_a_level_agrees_with_the_data_up_to_three_deviations(self):
         task = self.plan().next([]).task(0)
-        assert consistent(found(task, 1.0, measurement=50.0), 100)
-        assert not consistent(found(task, 1.0, measurement=75.0), 100)
+        assert consistent(found(task, 1.0, measurement=50.0), Expected.gaussian(100))
+        assert not consistent(found(task, 1.0, measurement=75.0), Expected.gaussian(100))
 
 
 class TestMemory:

@@ -13,8 +13,12 @@ from climbing import climb, same
 from scipy.sparse import csr_array
 
 from hpcda.action import Action
+from hpcda.action.chain import chain_action
+from hpcda.action.graph import CompiledGraph, GraphAction
 from hpcda.action.rates import Rates
 from hpcda.annealing import Ladder
+from hpcda.annealing.climbs import climb as climb_all
+from hpcda.annealing.graph import GraphLockstep
 from hpcda.annealing.lockstep import Lockstep, Settings
 from hpcda.linalg.banded import Banded
 from hpcda.models.flow import Flow
@@ -23,6 +27,7 @@ from hpcda.search.forecast import Forecast
 from hpcda.search.smoother import Smoother
 from tests.chance import generator
 
+from .graphs import GRAPHS
 from .units import PROBLEMS
 
 pytestmark = pytest.mark.skipif(
@@ -88,3 +93,24 @@ def test_a_banded_matrix():
     factor = Banded.factor(csr_array(dense), 1)
     right = generator(2).standard_normal(12)
     np.testing.assert_allclose(dense @ factor.solve(right), right, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["map", "softmax", "counts"])
+def test_graphs_and_their_climbs(kind):
+    variables, factors = GRAPHS[kind]()
+    action = GraphAction(variables, factors)
+    path = generator(5).uniform(0.2, 0.8, action.size)
+    assert np.isfinite(action.derivatives(path, 3.0)[2]).all()
+    compiled = CompiledGraph(action.graph, 4)
+    assert np.isfinite(
+        compiled.linear_multipliers(np.tile(path[:, None], 4), np.ones((action.size, 4)), 2.0)
+    ).all()
+    assert action.noise(path)
+    outcomes = climb_all(GraphLockstep(action, LADDER, 4, SETTINGS), [path, 0.9 * path])
+    assert all(np.isfinite(one.parts.total) for rungs in outcomes for one in rungs)
+
+
+@pytest.mark.parametrize("scheme", PROBLEMS)
+def test_chains_as_graphs(scheme):
+    problem, path = PROBLEMS[scheme]()
+    assert np.isfinite(chain_action(problem).derivatives(path, 3.0)[2]).all()

@@ -47,7 +47,7 @@ def _residual(h: Quantity, y: Quantity, s: Quantity, options: Options) -> Quanti
 
 LOSS = Loss(
     name="softmax",
-    sentence="one of several categories (softmax); the measured quantities are their logits",
+    sentence="one of several categories (softmax), in factor graphs: of several quantities, their logits",
     share=_share,
     residual=_residual,
     noise=_noise,
