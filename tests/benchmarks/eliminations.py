@@ -26,10 +26,9 @@ from scipy.sparse import csr_array, diags_array
 from scipy.sparse.linalg import splu
 
 from hpcda.action import Action
-from hpcda.action.native import code
 from hpcda.annealing import Ladder
 from hpcda.annealing.eliminations import ELIMINATIONS
-from hpcda.annealing.lockstep import Lockstep, Settings
+from hpcda.annealing.lockstep import Lockstep, Settings, code_of
 from hpcda.native.compile import library, vector_lanes
 from hpcda.search import WAYS, Scene, begin
 
@@ -66,7 +65,7 @@ def in_lanes(action: Action, path: np.ndarray, name: str) -> tuple[Lockstep, Cal
     lockstep = Lockstep(action, Ladder(1.0, 2.0, 2), None, Settings(elimination=name))
     for lane in range(lockstep.lanes):
         lockstep.put(lane, lane, path, 0, fresh=True)
-    driven = library(code(action.equations, lockstep.lanes, "climb.c") + DRIVER)
+    driven = library(code_of(action, lockstep.lanes) + DRIVER)
     batch = ctypes.byref(lockstep._batch)
 
     def once() -> float:
