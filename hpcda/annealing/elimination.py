@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpcda.action import Action
-from hpcda.linalg.tree import Tree
+from hpcda.linalg.tree import Tables
 
 RATES = {10: 20e9, 20: 31e9, 40: 33e9, 100: 39e9, 200: 40e9, 400: 36e9}
 """Operations a second by the pivots of a front, 8 lanes, one core with AVX-512 at 51e9 in a matrix product
@@ -29,24 +29,24 @@ class Plan:
         flops: Additions and multiplications of a factorization.
         numbers: Numbers of a factor, with the room that the factorization needs.
         seconds: Estimate of a factorization and a solution for one path of a full set of lanes.
-        tree: The tree, or None for interval after interval.
+        tables: Those of a tree, or None for interval after interval.
     """
 
     what: str
     flops: float
     numbers: int
     seconds: float
-    tree: Tree | None = None
+    tables: Tables | None = None
 
     @classmethod
     def of(
-        cls, what: str, fronts: Sequence[tuple[int, float]], numbers: int, tree: Tree | None = None
+        cls, what: str, fronts: Sequence[tuple[int, float]], numbers: int, tables: Tables | None = None
     ) -> Plan:
         """A plan of fronts of (pivots, operations)."""
         pivots, flops = np.array(fronts).T
         rates = np.interp(pivots, list(RATES), list(RATES.values()))
         seconds = float(np.sum(flops / rates)) + NUMBER * numbers
-        return cls(what, float(flops.sum()), numbers, seconds, tree)
+        return cls(what, float(flops.sum()), numbers, seconds, tables)
 
     @property
     def sentence(self) -> str:

@@ -20,7 +20,6 @@ from hpcda.annealing.eliminations import plan
 from hpcda.annealing.eliminations.chain import begins_of, entries_of
 from hpcda.annealing.ladder import Ladder
 from hpcda.annealing.scale import scales
-from hpcda.linalg.tree import Tables
 from hpcda.native.compile import vector_lanes
 from hpcda.native.declared import structures
 from hpcda.problem import Numbers
@@ -62,12 +61,14 @@ def memory(action: Action, lanes: int | None = None, elimination: str = "auto") 
     times = sum(window.times for window in problem.windows)
     chosen = plan(action, elimination)
     passing = (2 + 2 * scheme.span) * block**2 + 3 * len(problem.constants) ** 2
-    slots = TURN * structure.slots
-    if chosen.tree is not None:
+    slots, tables = TURN * structure.slots, 0
+    if chosen.tables is not None:
+        tables = chosen.tables.nbytes
         slots = structure.slots * sum((window.times - 1) // scheme.span + 1 for window in problem.windows)
         passing += 2 * problem.size
     records = 4 * problem.size
-    return 8.0 * (lanes or vector_lanes()) * (records + chosen.numbers + times * a_time + slots + passing)
+    own = records + chosen.numbers + times * a_time + slots + passing
+    return 8.0 * (lanes or vector_lanes()) * own + tables
 
 
 def code_of(action: Action, lanes: int) -> str:
@@ -113,7 +114,6 @@ class Lockstep(Climbs):
         self._library = self._native.library
         self._works: list[ctypes.Structure] = []
         self.plan = plan(action, self.settings.elimination)
-        self._tables: Tables | None = None
         self._stretches = self._make_stretches()
         self._batch = self._make_batch()
 
@@ -124,7 +124,7 @@ class Lockstep(Climbs):
         pivots = span * block
         front = pivots * (pivots + 1) // 2 + structure.border * pivots + entries_of(structure)[2]
         extents = [((window.times - 1) // span + 1) * structure.slots for window in problem.windows]
-        whole = self.plan.tree is not None
+        whole = self.plan.tables is not None
         self._slots = native.vectors(sum(extents) if whole else TURN * structure.slots)[1]
         begins = np.concatenate([[0], np.cumsum(extents)]) * 8 * self.lanes * whole
         stretches = (_Stretch * len(problem.windows))()
@@ -160,7 +160,7 @@ class Lockstep(Climbs):
         stages, errors = (n * problem.dimension for n in (structure.scheme.stages, structure.scheme.errors))
         rows = 3 * (span * block + block + border + 1) + max(border + 1, shared)
         of_tree = self._tree_of_batch()
-        rows = max(rows, 2 * self._tables.structure.most) if self._tables is not None else rows
+        rows = max(rows, 2 * self.plan.tables.structure.most) if self.plan.tables is not None else rows
         counts = {
             "triangle": shared * (shared + 1) // 2,
             "corner": shared**2,
@@ -205,7 +205,7 @@ class Lockstep(Climbs):
             entries=len(entries),
             entries_last=last,
             edges=edges,
-            turn=TURN if self.plan.tree is None else np.iinfo(np.int32).max,
+            turn=TURN if self.plan.tables is None else np.iinfo(np.int32).max,
             stretch=ctypes.addressof(self._stretches),
             rows=native.pointer(np.zeros(rows), np.uintp),
             **{name: native.pointer(array, np.int32) for name, array in integers.items()},
@@ -216,12 +216,9 @@ class Lockstep(Climbs):
 
     def _tree_of_batch(self) -> dict[str, int]:
         """What the elimination in a tree needs, by name; nothing for the chain."""
-        native, tree, action = self._native, self.plan.tree, self.action
-        if tree is None:
+        native, tables, action = self._native, self.plan.tables, self.action
+        if tables is None:
             return {}
-        constants = len(action.problem.constants)
-        own = action.sparsity.gather - constants * (constants + 1) // 2
-        self._tables = tables = Tables.of(tree, own)
         counts = {
             "diagonal": action.size,
             "ordered": action.size,

@@ -215,6 +215,11 @@ class Tables:
     entries: tuple[Ints, Ints]
 
     @property
+    def nbytes(self) -> int:
+        """Bytes of the tables themselves."""
+        return sum(array.nbytes for array in (*self.arrays.values(), *self.entries))
+
+    @property
     def room(self) -> Index:
         """New room for where the rows of a front are."""
         return np.empty(2 * self.structure.most, dtype=np.int64)

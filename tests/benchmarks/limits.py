@@ -23,6 +23,7 @@ from hpcda.annealing import Ladder
 from hpcda.annealing.lockstep import Lockstep, memory
 from hpcda.build import build_problem
 from hpcda.job import load_job
+from hpcda.linalg.tree import aligned
 from hpcda.native.compile import library, vector_lanes
 from hpcda.native.unit import unit
 from hpcda.search import WAYS, Scene, begin
@@ -61,7 +62,7 @@ def cholesky_rate(size: int) -> float:
     lanes = vector_lanes()
     code = library(unit(lanes, "front.c") + DRIVER)
     each = size * (size + 1) // 2 + (size + BORDER) * size
-    storage, carried = np.zeros(TIMES * each * lanes), np.zeros(size * size * lanes)
+    storage, carried = aligned(TIMES * each, lanes), aligned(size * size, lanes)
     call = [ctypes.c_void_p(storage.ctypes.data), size, BORDER, TIMES, ctypes.c_void_p(carried.ctypes.data)]
     times = []
     for _ in range(REPEATS):
@@ -107,7 +108,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/limits"), help="folder of limits.json")
     folder = parser.parse_args().out
     rate = product_rate()
-    cholesky = {size: cholesky_rate(size) for size in (5, 10, 20, 40, 100)}
+    cholesky = {size: cholesky_rate(size) for size in (5, 10, 20, 40, 100, 200, 400)}
     print(f"matrix product {rate:.1f} Gflop/s")
     for size, value in cholesky.items():
         print(f"Cholesky, blocks of {size:3d}: {value:5.1f} Gflop/s, {value / rate:.2f} of the product")

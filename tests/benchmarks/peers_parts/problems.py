@@ -153,6 +153,7 @@ def _cases() -> dict[str, Case]:
         for dimension in (5, 10, 20, 40, 100)
     ]
     found += [
+        Case("lorenz96-400-trap", lambda: lorenz96(400, "trapezoid"), 1e-2, 1e-2 * 1.5**39, 40),
         Case("minaone-1", minaone, 1e-2, 1e-2 * 2.0**29, 30),
         Case("nakl", lambda: experiment("nakl"), 1e-4, 1e-4 * 2.0**33, 24),
         Case("colpitts", lambda: experiment("colpitts"), 1e-2, 1e-2 * 4.0**18, 19),
