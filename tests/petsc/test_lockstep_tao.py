@@ -252,7 +252,7 @@ def test_a_minimiser_used_before_does_not_change_what_auto_is(lorenz):
 
 def test_the_lockstep_refuses_several_ranks_a_start(lorenz):
     with pytest.raises(InputError, match="set ensemble.ranks_per_start = 1") as caught:
-        chosen(lorenz, "lockstep", 2)
+        minimizer("lockstep", lorenz.problem.bounded, 2)
     (mistake,) = caught.value.mistakes
     assert mistake.place == "solver.minimizer" and "2" in mistake.problem
 
