@@ -24,6 +24,7 @@ from hpcda.action import Action
 from hpcda.annealing import Climb, Ladder, Reason, step
 from hpcda.annealing import lockstep as lockstep_module
 from hpcda.annealing.lockstep import FEWEST, Lockstep, memory
+from hpcda.annealing.minimizers import minimizer
 from hpcda.annealing.scale import scales
 from hpcda.errors import InputError
 from hpcda.petsc import LockstepTeam, SolverOptions, make_minimiser, make_team
