@@ -24,6 +24,7 @@ from hpcda.action import Action
 from hpcda.annealing import Climb, Ladder, Reason, step
 from hpcda.annealing import lockstep as lockstep_module
 from hpcda.annealing.lockstep import FEWEST, Lockstep, memory
+from hpcda.annealing.minimizers import minimizer
 from hpcda.annealing.scale import scales
 from hpcda.errors import InputError
 from hpcda.petsc import LockstepTeam, SolverOptions, make_minimiser, make_team
@@ -252,7 +253,7 @@ def test_a_minimiser_used_before_does_not_change_what_auto_is(lorenz):
 
 def test_the_lockstep_refuses_several_ranks_a_start(lorenz):
     with pytest.raises(InputError, match="set ensemble.ranks_per_start = 1") as caught:
-        chosen(lorenz, "lockstep", 2)
+        minimizer("lockstep", lorenz.problem.bounded, 2)
     (mistake,) = caught.value.mistakes
     assert mistake.place == "solver.minimizer" and "2" in mistake.problem
 

@@ -80,7 +80,7 @@ def test_a_climb_that_leaves_the_numbers_midway_leaves_the_others_alone():
     model = Model("log", (State("x", range=(0.5, 3.0)),), (), lambda x, p: [np.log(x[0])], kind="map")
     window = Window(np.arange(4.0), np.full((4, 1), -5.0), np.ones((4, 1)), np.zeros((4, 0)))
     problem = Problem(
-        model, "map", (window,), {"x": "x"}, (), state_start=np.array([[0.5, 3.0]]),
+        model, "map", (window,), {"x": "x"}, state_start=np.array([[0.5, 3.0]]),
         state_bounds=np.array([[-np.inf, np.inf]]), model_error_weight=np.ones(1),
     )  # fmt: skip
     action, paths = Action(problem), first_paths(problem, 9)

@@ -31,7 +31,7 @@ from .problems import example
 from .units import PROBLEMS, units
 
 OPTIMIZED = bool(os.environ.get("HPCDA_TEST_OPTIMIZED"))
-COMPILERS = [[], *([[name]] for name in ("gcc", "clang", "clang-14") if OPTIMIZED and shutil.which(name))]
+COMPILERS = [[], *([name] for name in ("clang", "clang-14") if OPTIMIZED and shutil.which(name))]
 NAMES = tuple(
     ["banded.c", "symbolic.c", "flow.c", "stiff.c", "pointwise.c"]
     + [f"{name} {lanes}" for name in ("smoother.c", "rates.c", "tree_single.c") for lanes in (1, 2, 4, 8)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hpcda.action.chain import chain_factors
-from hpcda.action.graph import Graph
+from hpcda.action.families import Graph
 from hpcda.action.native import Equations, code
 from hpcda.native.kernels import source
 from hpcda.native.scalar import scalar_unit
