@@ -58,6 +58,7 @@ def memory(action: Action, lanes: int | None = None, elimination: str = "auto") 
     block, scheme = problem.layout.block, structure.scheme
     nodes = 1 if scheme.nodes is not None else scheme.stages
     a_time = 6 * block + nodes * (2 * problem.dimension + len(action.equations.model.jacobian))
+    a_time += 2 * scheme.errors * problem.dimension // scheme.span  # multipliers, and those of the trial
     times = sum(window.times for window in problem.windows)
     chosen = plan(action, elimination)
     passing = (2 + 2 * scheme.span) * block**2 + 3 * len(problem.constants) ** 2

@@ -47,6 +47,7 @@ WARNINGS = (
     "-Wextra",
     "-Wshadow",
     "-Wconversion",
+    "-Wno-psabi",  # of vectors wider than registers: all functions that take them are of one unit
     "-Wno-sign-conversion",  # sizes are size_t, what counts and indexes is int
     "-Wcast-qual",
     "-Wpointer-arith",
