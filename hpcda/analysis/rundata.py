@@ -344,16 +344,13 @@ class Run:
         """Data that lie further from the candidate than noise explains, the furthest first."""
         if self.candidate is None or not self.candidate.has_path:
             return ()
-        blocks, constants = self.path()
-        numbers = range(len(blocks))
+        numbers = range(len(self.windows))
         fits = [self.fitted(number) for number in numbers]
         scale = [self.noise_scales(number) for number in numbers]
-        plain = [(w.data - fit) / s for w, fit, s in zip(self.windows, fits, scale, strict=True)]
         if self._plain:
-            residuals = plain
+            residuals = [(w.data - fit) / s for w, fit, s in zip(self.windows, fits, scale, strict=True)]
         else:
-            problem = self.problem
-            residuals = [misfits(problem, k, fits[k], scale[k]) for k in numbers]
+            residuals = [misfits(self.problem, k, fits[k], scale[k]) for k in numbers]
         found = outliers(self.windows, fits, residuals, self.file.header.observed)
         for note in told(found):
             self._note(note)

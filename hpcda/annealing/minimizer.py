@@ -98,11 +98,6 @@ class MinimizerSpec:
     place: int = 100
 
     @property
-    def needs_petsc(self) -> bool:
-        """Whether PETSc makes it or carries it."""
-        return isinstance(self.how, Tao | Snes | Own)
-
-    @property
     def linear(self) -> str:
         """See `Tao`."""
         return self.how.linear if isinstance(self.how, Tao | Snes | Own) else ""

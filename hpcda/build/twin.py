@@ -93,7 +93,7 @@ def twin_window(
     values = {name: value for name, value in given.items() if name in sensors}
     values |= parameter_values(true, own)
     start = _initial(entry, number, true)
-    states: Array | None = collected(mistakes, _states, entry, place, true, start, t, driven)
+    states: Array | None = collected(mistakes, _states, entry, place, true, own, start, t, driven)
     if states is None:
         return None
     by_name = {name: states[:, k] for k, name in enumerate(true.state_names)}
@@ -156,16 +156,20 @@ def _initial(entry: TwinTable, number: int, true: Model) -> Array:
 
 
 def _states(
-    entry: TwinTable, place: str, true: Model, start: Array, t: Array, driven: dict[str, Signal]
+    entry: TwinTable,
+    place: str,
+    true: Model,
+    parameters: dict[str, float],
+    start: Array,
+    t: Array,
+    driven: dict[str, Signal],
 ) -> Array:
     """True states at times t, shape (M, D), after the spin-up, which ends at t[0] = 0."""
     try:
         spacing = float(t[1] - t[0])
         patience = Patience(f"the twin of {true.name}", entry.max_seconds)
-        given = true.expanded(entry.parameters)
-        own = {name: value for name, value in given.items() if name in true.parameter_names}
-        warm = spin_up(true, own, start, entry.spin_up, driven, dt=spacing, patience=patience)
-        return simulate(true, own, warm, t, driven, patience=patience)
+        warm = spin_up(true, parameters, start, entry.spin_up, driven, dt=spacing, patience=patience)
+        return simulate(true, parameters, warm, t, driven, patience=patience)
     except InputError as error:
         raise moved(error, "twin", place) from None
 

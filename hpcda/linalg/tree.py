@@ -418,26 +418,21 @@ class TreeFactor:
 
     def solve(self, right: Array) -> Array:
         """A⁻¹ right, shape (n,) or (n, m)."""
-        return self._applied(right, True, True)
+        return self._applied(right, True)
 
     def sample(self, normal: Array) -> Array:
         """L⁻ᵀ z, which for standard normal z, shape (n,) or (n, m), has the covariance A⁻¹."""
-        return self._applied(normal, False, True)
+        return self._applied(normal, False)
 
-    def whiten(self, right: Array) -> Array:
-        """L⁻¹ right, in the order of elimination, shape (n,) or (n, m)."""
-        return self._applied(right, True, False)
-
-    def _applied(self, vectors: Array, forward: bool, backward: bool) -> Array:
+    def _applied(self, vectors: Array, forward: bool) -> Array:
+        """L⁻ᵀ of vectors, after L⁻¹ where `forward` is set."""
         given = np.asarray(vectors, dtype=np.float64).reshape(len(vectors), -1)
         order, table = self.tree.order, ctypes.byref(self.tree.tables.structure)
         found, rows = np.empty_like(given), self.tree.tables.room
         for column in range(given.shape[1]):
             y = np.ascontiguousarray(given[order, column] if forward else given[:, column])
-            _compiled(1).tree_solve(
-                table, address(self.numbers), address(y), int(forward), int(backward), address(rows)
-            )
-            found[order if backward else slice(None), column] = y
+            _compiled(1).tree_solve(table, address(self.numbers), address(y), int(forward), address(rows))
+            found[order, column] = y
         return found.reshape(np.shape(vectors))
 
     def _blocks(self, number: int) -> tuple[Array, Array]:

@@ -39,28 +39,6 @@ class Constant:
 
 
 @dataclass(frozen=True)
-class Piece:
-    """Unknowns that stand side by side: those of one time of a window, or constants of one scope.
-
-    Attributes:
-        first: Index of the first of them.
-        names: Their names.
-        window: Number of their window; None where all windows share them.
-        time: Number of their path point; None where all times share them.
-    """
-
-    first: int
-    names: tuple[str, ...]
-    window: int | None
-    time: int | None
-
-    @property
-    def places(self) -> range:
-        """Indices in the flat vector."""
-        return range(self.first, self.first + len(self.names))
-
-
-@dataclass(frozen=True)
 class Layout:
     """Where everything stands in a flat path.
 
@@ -129,25 +107,6 @@ class Layout:
     def points(self, window: int) -> Ints:
         """Indices of the unknowns of each time of a window, shape (N, D + V)."""
         return np.arange(self.begins[window], self.begins[window + 1]).reshape(-1, self.block)
-
-    def column(self, name: str) -> int:
-        """Where a state or a parameter of one time stands among the unknowns of its time."""
-        return self.names.index(name)
-
-    @cached_property
-    def pieces(self) -> tuple[Piece, ...]:
-        """All pieces, in their order."""
-        of_times = [
-            Piece(begin + n * self.block, self.names, window, n)
-            for window, (begin, times) in enumerate(zip(self.begins, self.times, strict=False))
-            for n in range(times)
-        ]
-        tail, own = self.begins[-1], len(self.own)
-        of_windows = [
-            Piece(tail + window * own, self.own, window, None) for window in range(len(self.times)) if own
-        ]
-        common = Piece(self.size - len(self.shared), self.shared, None, None)
-        return (*of_times, *of_windows, *([common] if self.shared else []))
 
     def split(self, path: Array) -> tuple[list[Array], Array]:
         """View a flat path as arrays of shape (N, D + V), one a window, and the constants."""

@@ -25,8 +25,8 @@ LAYOUT = Layout(("x", "y"), ("q",), ("c",), ("a", "b"), (3, 2))
 
 def test_every_unknown_stands_at_one_place():
     assert (LAYOUT.block, LAYOUT.size, LAYOUT.begins) == (3, 19, (0, 9, 15))
-    places = [place for piece in LAYOUT.pieces for place in piece.places]
-    assert places == list(range(LAYOUT.size))
+    places = [*(LAYOUT.points(k) for k in (0, 1)), np.arange(LAYOUT.size)[LAYOUT.tail]]
+    assert np.concatenate([part.ravel() for part in places]).tolist() == list(range(LAYOUT.size))
     assert [c.label for c in LAYOUT.constants] == ["c (window 0)", "c (window 1)", "a", "b"]
     assert LAYOUT.seen_names == ("c", "a", "b")
     assert LAYOUT.seen(0).tolist() == [0, 2, 3] and LAYOUT.seen(1).tolist() == [1, 2, 3]
