@@ -21,11 +21,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy.linalg import LinAlgError, cholesky_banded
+from scipy.sparse import csr_array
 
 from hpcda.action import Action, Verification, unused, verify
+from hpcda.action.blocks import in_time
 from hpcda.annealing import Ladder
 from hpcda.annealing.eliminations import plan
-from hpcda.annealing.lockstep import Lockstep, Settings, code_of, fits, lanes_that_fit, memory
+from hpcda.annealing.lockstep import Settings, climbs_of, code_of, fits, lanes_that_fit, memory
 from hpcda.build import Built, build_problem, refuse_used
 from hpcda.build.weights import unlike
 from hpcda.errors import InputError, Mistake
@@ -240,6 +242,10 @@ def _cost(
 ) -> Cost:
     problem, action = scene.problem, scene.action
     indptr, indices, values = action.hessian(path, rf)
+    if problem.ties.some:
+        order = in_time(problem)[0]
+        matrix = csr_array((values, indices, indptr), shape=(problem.size,) * 2)[order][:, order]
+        indptr, indices, values = matrix.indptr, matrix.indices, matrix.data
     band = _band(problem, indptr, indices)
     factorization = _factorization(problem, indptr, indices, values, band, patience)
     first = np.resize(job.ladder.first_rungs, job.ensemble.starts)
@@ -306,7 +312,7 @@ def _trial(job: Job, scene: Scene) -> _Trial | None:
         elimination=job.solver.elimination,
     )
     lanes = lanes_that_fit(scene.action, settings.elimination)
-    lockstep = Lockstep(scene.action, scene.ladder, lanes, settings)
+    lockstep = climbs_of(scene.action, scene.ladder, lanes, settings)
     drawn, began = 0, time.thread_time()
     for start, lane in enumerate(lockstep.empty):
         try:
@@ -404,13 +410,14 @@ def report(job: Job, checked: Checked) -> str:
     problem, cost = checked.built.problem, checked.cost
     model = problem.model
     estimated = [constant.label for constant in problem.layout.constants] + [
-        f"{one.name} (per time)" for one in problem.varying
+        f"{one.name} (per time{', of all windows' if one.shared and problem.ties.some else ''})"
+        for one in problem.varying
     ]
     points = [window.times for window in problem.windows]
     unit = "" if model.time_unit == "1" else model.time_unit
     lines = [
         f"model        {model.name}: {model.title}".rstrip(": "),
-        f"unknowns     {problem.size}: {counted(model.dimension, 'state')} at {_numbers(points)} times"
+        f"unknowns     {problem.unknowns}: {counted(model.dimension, 'state')} at {_numbers(points)} times"
         + (f", parameters {_some(estimated)}" if estimated else ""),
         f"data         {counted(problem.measured, 'value')} of {_some(list(problem.observed))}"
         + (f", {_held_back(checked.built)} kept back" if checked.built.beyond else ""),

@@ -20,7 +20,7 @@ import numpy as np
 
 from hpcda.action import SCHEMES
 from hpcda.annealing import Ladder
-from hpcda.annealing.lockstep import MOST_MEMORY, Lockstep, Settings, lanes_that_fit, memory
+from hpcda.annealing.lockstep import MOST_MEMORY, Settings, climbs_of, lanes_that_fit, memory
 from hpcda.build import build_problem
 from hpcda.errors import InputError, Mistake
 from hpcda.job import Job
@@ -227,7 +227,7 @@ class _Pilot:
 
     def _climbed(self, scene: Scene) -> list[Array]:
         """Paths of the starts that came to the end of the ladder."""
-        lockstep = Lockstep(
+        lockstep = climbs_of(
             scene.action,
             self._ladder,
             lanes_that_fit(scene.action, self._settings.elimination),

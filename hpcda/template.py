@@ -37,7 +37,8 @@ bounds = [0.0, 20.0]              # default: none
 # prior = {{ mean = 8.0, std = 2.0 }}
 # per_time = true                 # a value of its own at every time,
 # walk_std = 0.1                  #   which changes by this much per square root of unit time
-# per_window = true                # each window has a value of its own
+# per_window = true               # each window has a value of its own; false beside per_time: all windows
+#                                 #   share the values, time by time from their beginning
 # A parameter that the model does not have, but an expression under observed does, belongs to the sensor.
 # Instead of estimate = true: value = 8.17 (fixed), or series = "column" (known as a function of time).
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from hpcda.action.native import Equations, Native, Priors, address, priors
 from hpcda.action.structure import Sparsity
+from hpcda.action.tied import Tied, shared_walks
 from hpcda.models.traced import Traced
 from hpcda.problem import Array, Layout, Numbers, Problem
 from hpcda.words import counted
@@ -92,6 +93,8 @@ class Action:
         self._seen = [Seen.of(problem.layout, number) for number in range(len(problem.windows))]
         self._values = np.zeros(self._pairs + sum(self._extent(window.times) for window in problem.windows))
         self._common = self.priors[0] >= problem.layout.tail.start
+        self._ties = problem.ties
+        self._walks = shared_walks(problem) if self._ties.some else None
 
     def _extent(self, times: int) -> int:
         return ((times - 1) // self.structure.scheme.span + 1) * self.structure.slots
@@ -99,7 +102,16 @@ class Action:
     @cached_property
     def sparsity(self) -> Sparsity:
         """Where the Hessian's values stand."""
+        return self._tied.sparsity if self._ties.some else self._plain
+
+    @cached_property
+    def _plain(self) -> Sparsity:
+        """Where they stand where every place of the path counts for itself."""
         return Sparsity.of(self.problem, self.structure)
+
+    @cached_property
+    def _tied(self) -> Tied:
+        return Tied(self.problem, self._plain)
 
     def value(self, path: Array, rf: float) -> Parts:
         """The action of a flat path, shape (size,), at model-error precision `rf`; may be non-finite."""
@@ -114,7 +126,8 @@ class Action:
         """The action, its gradient, and the values of its Hessian in the order of `sparsity`."""
         gradient = np.empty(self.size)
         parts = self._evaluate(path, rf, 2, gradient)
-        return parts, gradient, self._values[self.sparsity.gather]
+        values = self._values[self._plain.gather]
+        return parts, gradient, self._tied.summed(values) if self._ties.some else values
 
     def hessian(self, path: Array, rf: float) -> tuple[Numbers, Numbers, Array]:
         """The exact Hessian, symmetric and full, in compressed rows: row starts, columns, values."""
@@ -128,6 +141,7 @@ class Action:
                 f"path has shape {path.shape}, the problem has {counted(self.size, 'unknown')}: "
                 f"expected ({self.size},)"
             )
+        path = self._ties.tied(path)
         if gradient is not None:
             gradient[self.problem.layout.tail] = 0.0
         if want > 1:
@@ -139,6 +153,8 @@ class Action:
             begin += self._extent(window.times)
             sums += parts
         prior = self._add_priors(path, want, gradient)
+        if self._walks is not None:
+            prior += self._add_walks(path, gradient)
         return Parts(float(sums[0]), float(sums[1]), float(sums[2]) + prior)
 
     def evaluate_window(
@@ -200,6 +216,17 @@ class Action:
             self._values[triangle(column) + column] += weights
         return float(0.5 * np.sum(weights * deviation**2))
 
+    def _add_walks(self, path: Array, gradient: Array | None) -> float:
+        """Add the walks that windows share, and what the gradient says of copies to their unknowns."""
+        assert self._walks is not None
+        steps, weights = self._walks
+        change = path[steps[:, 1]] - path[steps[:, 0]]
+        if gradient is not None:
+            gradient[:] = self._ties.gathered(gradient)
+            np.add.at(gradient, steps[:, 1], weights * change)
+            np.add.at(gradient, steps[:, 0], -weights * change)
+        return float(0.5 * np.sum(weights * change**2))
+
     def sizes(self, path: Array) -> Array:
         """Size of every unknown, shape (size,); at least a tenth of its own root mean square in time."""
         blocks, parameters = self.problem.split(np.abs(path))
@@ -223,12 +250,12 @@ class Action:
         window, first = problem.windows[number], problem.layout.begins[number]
         intervals = (window.times - 1) // structure.scheme.span
         work, errors, entries = self.full_work(window.times)
-        path = np.ascontiguousarray(path, dtype=np.float64)
+        path = np.ascontiguousarray(self._ties.tied(path), dtype=np.float64)
         gradient, parts = np.zeros(self.size), np.empty(3)
         self.evaluate_window(number, path, 1.0, 1, parts, gradient, work=work)
         local = np.array([entry.column for row in structure.rows for entry in row], dtype=np.int64)
         begins = first + structure.scheme.span * problem.layout.block * np.arange(intervals)[:, None]
-        columns = structure.places(problem, number, begins, local)
+        columns = self._ties.first[structure.places(problem, number, begins, local)]
         widths = np.array([len(row) for row in structure.rows], dtype=np.int64)
         return errors.reshape(intervals, -1), entries.reshape(intervals, -1), columns, widths
 

@@ -34,16 +34,33 @@ def chain_action(problem: Problem) -> GraphAction:
 
 
 def chain_variables(problem: Problem) -> Variables:
-    """The unknowns of a problem, which stand where its layout says."""
-    return Variables.of_chain(problem.layout, problem.starts, problem.bounds)
+    """The unknowns of a problem, which stand where its layout says, but for copies of what windows share."""
+    shared = {q.name for q in problem.varying if q.shared} if problem.ties.some else set()
+    return Variables.of_chain(problem.layout, problem.starts, problem.bounds, shared)
+
+
+def chain_places(problem: Problem) -> Numbers:
+    """Of every place in a problem's flat path the index of its unknown among `chain_variables`."""
+    if not problem.ties.some:
+        return np.arange(problem.size)
+    variables, layout = chain_variables(problem), problem.layout
+    found = np.empty(problem.size, dtype=np.int64)
+    for number in range(len(problem.windows)):
+        for column, name in enumerate(layout.names):
+            places = layout.points(number)[:, column]
+            found[places] = [int(variables.places(name, number, n)) for n in range(len(places))]
+    found[layout.tail] = [int(variables.places(one.name, one.window)) for one in layout.constants]
+    return found
 
 
 def chain_factors(problem: Problem) -> list[Factors]:
     """All factors of a problem."""
-    return [*_data(problem), *_model_errors(problem), *_walks(problem), *_priors(problem)]
+    places = chain_places(problem)
+    parts = (_data, _model_errors, _walks, _priors)
+    return [factors for part in parts for factors in part(problem, places)]
 
 
-def _model_errors(problem: Problem) -> Iterator[Factors]:
+def _model_errors(problem: Problem, places: Numbers) -> Iterator[Factors]:
     equations = Equations(problem)
     scheme, kernel = equations.structure.scheme, interval_kernel(equations)
     for number, window in enumerate(problem.windows):
@@ -53,7 +70,7 @@ def _model_errors(problem: Problem) -> Iterator[Factors]:
             f"model errors of window {number}",
             "model",
             kernel,
-            _index(problem, number, points),
+            places[_index(problem, number, points)],
             constants=np.concatenate(
                 [
                     np.full((len(begins), 1), 1.0 if problem.model.kind == "map" else window.dt),
@@ -97,7 +114,7 @@ def _observation(problem: Problem, name: str, noise: Noise | None) -> tuple[Kern
     return kernel_of(trace(renumbered), len(used), len(problem.fixed), series), used
 
 
-def _data(problem: Problem) -> Iterator[Factors]:
+def _data(problem: Problem, places: Numbers) -> Iterator[Factors]:
     for column, name in enumerate(problem.observed):
         noise = problem.noise.get(name)
         kernel, used = _observation(problem, name, noise)
@@ -117,7 +134,7 @@ def _data(problem: Problem) -> Iterator[Factors]:
                 f"data of {name} of window {number}",
                 "measurement",
                 kernel,
-                _index(problem, number, points[:, None])[:, used],
+                places[_index(problem, number, points[:, None])[:, used]],
                 loss,
                 constants=np.concatenate(constants, axis=1),
                 weight=1.0 / scale**2 if noise is None else 1.0,
@@ -126,21 +143,13 @@ def _data(problem: Problem) -> Iterator[Factors]:
             )
 
 
-def _walks(problem: Problem) -> Iterator[Factors]:
+def _walks(problem: Problem, places: Numbers) -> Iterator[Factors]:
     change = kernel_of(trace(lambda given: [given("v", 1) - given("v", 0)]), 2, 0)
-    for number, varying in enumerate(problem.varying):
-        for w, window in enumerate(problem.windows):
-            places = problem.layout.points(w)[:, problem.dimension + number]
-            if varying.walk_std is not None:
-                yield Factors(
-                    f"walk of {varying.name} of window {w}",
-                    "prior",
-                    change,
-                    np.stack([places[:-1], places[1:]], axis=1),
-                    weight=1.0 / (varying.walk_std**2 * window.dt),
-                )
+    for walk in problem.walks:
+        name = f"walk of {walk.name} of window {walk.window}"
+        yield Factors(name, "prior", change, places[walk.places], weight=walk.std**-2)
 
 
-def _priors(problem: Problem) -> Iterator[Factors]:
+def _priors(problem: Problem, places: Numbers) -> Iterator[Factors]:
     indices, means, weights = priors(problem)
-    yield gaussian("priors", "prior", indices, means, 1.0 / np.sqrt(weights))
+    yield gaussian("priors", "prior", places[indices], means, 1.0 / np.sqrt(weights))

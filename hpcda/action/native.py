@@ -23,7 +23,7 @@ from hpcda.native import declared
 from hpcda.native.compile import library
 from hpcda.native.kernels import source
 from hpcda.native.unit import unit
-from hpcda.problem import Array, Numbers, Problem, Window
+from hpcda.problem import Array, Estimated, Numbers, Problem, Window
 
 MOST_WIDTH, MOST_UNKNOWNS = (declared.number("assemble.c", name) for name in ("MOST_WIDTH", "MOST_UNKNOWNS"))
 _DECLARED = declared.structures("assemble.c")
@@ -184,7 +184,7 @@ class Native:
             "position": scheme.position,
             "rate": scheme.rate,
             "weight": problem.model_error_weight,
-            "walk": [0.0 if q.walk_std is None else 1.0 / (q.walk_std * q.walk_std) for q in problem.varying],
+            "walk": [_walk_weight(problem, q) for q in problem.varying],
             "constant": list(problem.fixed.values()),
         }
         indices: dict[str, Any] = {"node": scheme.nodes or ()}
@@ -222,6 +222,13 @@ class Native:
             prior_mean=self.pointer(means[here][order], np.float64),
             prior_weight=self.pointer(weights[here][order], np.float64),
         )
+
+
+def _walk_weight(problem: Problem, varying: Estimated) -> float:
+    """One over the variance of a walk by time; 0 where windows share it: `hpcda.action.tied` adds it once."""
+    if varying.walk_std is None or varying.shared and problem.ties.some:
+        return 0.0
+    return 1.0 / (varying.walk_std * varying.walk_std)
 
 
 def _refuse_too_large(problem: Problem) -> None:
@@ -276,9 +283,7 @@ def priors(problem: Problem) -> Priors:
         found += [(begin + state, mean, std) for begin in problem.layout.begins[:-1]]
     for number, varying in enumerate(problem.varying):
         if varying.prior is not None:
-            for window in range(len(problem.windows)):
-                places = problem.layout.points(window)[:, problem.dimension + number]
-                found += [(int(place), *varying.prior) for place in places]
+            found += [(int(place), *varying.prior) for place in problem.unknowns_of(number)]
     for place, constant in enumerate(problem.constants, problem.layout.tail.start):
         if constant.prior is not None:
             found.append((place, *constant.prior))

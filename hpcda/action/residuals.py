@@ -30,7 +30,6 @@ class Residuals:
         self._order = order[self._rows[order] >= 0]
         columns: list[Numbers] = []
         self._data: list[Numbers] = []
-        self._walks: list[tuple[Numbers, float]] = []
         for number, window in enumerate(problem.windows):
             points = problem.layout.points(number)
             known = np.isfinite(window.data)
@@ -39,16 +38,12 @@ class Residuals:
                 columns.append(_places(action, number, points[n], variables[self._rows == l]))
             for begin in points[: -1 : structure.scheme.span, 0]:
                 columns += [structure.places(problem, number, begin, c) for c in row_columns]
-            for column, varying in enumerate(problem.varying, problem.dimension):
-                if varying.walk_std is not None:
-                    at = points[:, column]
-                    self._walks.append((at, 1.0 / (varying.walk_std * np.sqrt(window.dt))))
-                    columns += list(np.stack([at[:-1], at[1:]], axis=1))
+            columns += [step for walk in problem.walks if walk.window == number for step in walk.places]
         columns += [np.array([index]) for index in action.priors[0]]
         self._work = [action.full_work(window.times) for window in problem.windows]
         self.count = len(columns)
         self.indptr = np.concatenate([[0], np.cumsum([len(c) for c in columns])]).astype(np.int32)
-        self.indices = np.concatenate(columns).astype(np.int32)
+        self.indices = problem.ties.tied(np.arange(problem.size))[np.concatenate(columns)].astype(np.int32)
 
     def evaluate(self, path: Array, rf: float) -> tuple[Array, Array]:
         """ρ, shape (count,), and the values of its Jacobian, in the order of `indices`."""
@@ -57,8 +52,7 @@ class Residuals:
         root = np.sqrt(rf * np.resize(problem.model_error_weight, rows))
         widths = [len(row) for row in action.structure.rows]
         values, slopes = [], []
-        walks = iter(self._walks)
-        path = np.ascontiguousarray(path, dtype=np.float64)
+        path = np.ascontiguousarray(problem.ties.tied(path), dtype=np.float64)
         gradient, parts = np.empty(action.size), np.empty(3)
         for number, window in enumerate(problem.windows):
             intervals = (window.times - 1) // action.structure.scheme.span
@@ -73,10 +67,10 @@ class Residuals:
             slopes.append(slope[:, self._order][known[:, self._rows[self._order]]])
             values.append((errors.reshape(intervals, -1) * root).ravel())
             slopes.append((entries.reshape(intervals, -1) * np.repeat(root, widths)).ravel())
-            for _ in (q for q in problem.varying if q.walk_std is not None):
-                at, weight = next(walks)
-                values.append(weight * np.diff(path[at]))
-                slopes.append(np.tile([-weight, weight], len(at) - 1))
+            for walk in (one for one in problem.walks if one.window == number):
+                weight = 1.0 / walk.std
+                values.append(weight * np.diff(path[walk.places])[:, 0])
+                slopes.append(np.tile([-weight, weight], len(walk.places)))
         indices, means, weights = action.priors
         values.append(np.sqrt(weights) * (path[indices] - means))
         slopes.append(np.sqrt(weights))

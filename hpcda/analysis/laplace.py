@@ -231,7 +231,8 @@ def gaussian(problem: Problem, path: Array, csr: Csr, gradient: Array | None = N
     shift = found.solve(factor, right) if border.shift.any() else right
     reach = np.zeros(problem.size)
     reach[shared] = border.reach
-    volume = border.log_volume - 0.5 * (found.logdet - held.sum() * np.log(HELD))
+    ties = problem.ties
+    volume = border.log_volume - 0.5 * (found.logdet - (held | ties.copied).sum() * np.log(HELD))
     if held.any():
         whole = Curvature.of(problem, csr, scale, np.zeros_like(held))
         corner, _ = lifted_cholesky(whole.schur, LEAST, whole.corner)
@@ -239,7 +240,7 @@ def gaussian(problem: Problem, path: Array, csr: Csr, gradient: Array | None = N
         variances[held], reach[held], shift[held] = law.variance, law.reach, -sides[held] * law.mean
         own = csr_array((csr[2], csr[1], csr[0]), shape=(problem.size,) * 2).diagonal()[held]
         volume += float(np.sum(one_sided(np.abs(slope[held]), own * scale[held] ** 2).log_volume))
-    volume += float(np.log(scale).sum()) - 0.5 * np.log(2.0 * np.pi) * int((~free).sum())
+    volume += float(np.log(scale[~ties.copied]).sum()) - 0.5 * np.log(2.0 * np.pi) * int((~free).sum())
 
     chain, rest = found.lifted(DIRECTIONS)
     flat = np.zeros((problem.size, border.flat.shape[1] + chain.shape[1]))
@@ -250,6 +251,8 @@ def gaussian(problem: Problem, path: Array, csr: Csr, gradient: Array | None = N
         loose[found.rows(lift)] |= (np.abs(lift.directions) > MOVED).any(axis=1)
     kinds = np.where(free, np.where(loose, Bar.OPEN, Bar.GAUSSIAN), Bar.AT_BOUND).astype(np.int8)
 
+    variances, kinds, moves = ties.tied(variances), ties.tied(kinds), ties.tied(moves)
+    sides, free, reach, shift = (ties.tied(values) for values in (sides, free, reach, shift))
     lower, upper = problem.bounds
     std = np.where(kinds == Bar.OPEN, np.inf, DEVIATIONS * np.sqrt(variances))
     low = np.maximum(lower, np.where(sides < 0, lower, path - scale * np.where(free, std, reach)))
@@ -264,7 +267,7 @@ def gaussian(problem: Problem, path: Array, csr: Csr, gradient: Array | None = N
         high,
         shift * scale,
         flats(problem, kinds, scale, moves),
-        falls(csr, scale, np.where(held[:, None], 0.0, moves)),
+        falls(csr, scale, np.where((held | ties.copied)[:, None], 0.0, moves)),
         lost(problem, csr, scale, found, factor, kinds),
     )
 
@@ -432,7 +435,7 @@ def flats(problem: Problem, kinds: Signs, scale: Array, moves: Array) -> tuple[F
 
 def named(problem: Problem) -> tuple[list[str], npt.NDArray[np.int64]]:
     """Shared parameters, parameters of one time and initial states, and their places in the flat path."""
-    several = len(problem.windows) > 1
+    several, copied = len(problem.windows) > 1, problem.ties.copied
     names = [constant.label for constant in problem.layout.constants]
     places = list(range(problem.layout.tail.start, problem.size))
     unknowns = problem.layout.names
@@ -440,7 +443,8 @@ def named(problem: Problem) -> tuple[list[str], npt.NDArray[np.int64]]:
         window = f" of window {number}" if several else ""
         names += [f"{name}({problem.windows[number].t[0]:g}){window}" for name in unknowns]
         places += range(begin, begin + len(unknowns))
-    return names, np.array(places, dtype=np.int64)
+    own = [(name, place) for name, place in zip(names, places, strict=True) if not copied[place]]
+    return [name for name, _ in own], np.array([place for _, place in own], dtype=np.int64)
 
 
 def mixture(

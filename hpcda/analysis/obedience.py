@@ -13,7 +13,7 @@ of the errors falls as 1/κ (`hpcda.search.plateau`), so that the rest of the wa
 
 By linearity the whole shift is a sum over the states: what each one's model errors do to the estimates. G⁻¹
 holds the variances of paths that obey the equations, (JᵀJ)⁻¹ those of the ensemble's paths; both come from
-the block-tridiagonal factor (`hpcda.linalg.blocktridiagonal`).
+the block-tridiagonal factor (`hpcda.action.blocks`).
 """
 
 from __future__ import annotations
@@ -25,10 +25,9 @@ import numpy.typing as npt
 from scipy.sparse import csr_array, diags_array
 
 from hpcda.action import Action
-from hpcda.action.blocks import blocks_of
+from hpcda.action.blocks import InTime, blocks_of
 from hpcda.action.residuals import Residuals
 from hpcda.annealing.scale import scales
-from hpcda.linalg.blocktridiagonal import Factor
 from hpcda.problem import Array, Problem
 from hpcda.search.obeyed import SHIFT, WIDER, Equation, Obedience
 
@@ -95,13 +94,13 @@ def obedience(problem: Problem, path: Array, rf: float) -> Obedience:
     precision = rf * problem.model_error_weight
     own = _motions(problem, path)
     relaxed = np.minimum(1.0, MOST / np.maximum(precision * own**2, MOST))
-    weak = np.sqrt(_factor(problem, squares, squares.weights(relaxed)).selected_inverse().variances)
+    weak = np.sqrt(_factor(problem, squares, squares.weights(relaxed)).variances)
     bound = precision * np.maximum(own, FINE * _per_state(problem, weak, _rms).min(axis=0)) ** 2
     kappa = np.clip(bound, BINDING, MOST) / bound
     weights = squares.weights(kappa)
     held = _held(problem, path, squares.pull(weights, squares.values))
     factor = _factor(problem, squares, weights, held)
-    exact = np.sqrt(factor.selected_inverse().variances)
+    exact = np.sqrt(factor.variances)
     free = np.where(held, 0.0, 1.0)
     step = -factor.solve(free * squares.pull(weights - 1.0, squares.values))
     rest = squares.values + squares.slopes @ step
@@ -131,9 +130,9 @@ def _squares(action: Action, path: Array, rf: float) -> _Squares:
     values, slopes = residuals.evaluate(path, rf)
     scheme = action.structure.scheme
     state = []
-    for window in problem.windows:
+    for number, window in enumerate(problem.windows):
         errors = (window.times - 1) // scheme.span * scheme.errors
-        walks = sum(one.walk_std is not None for one in problem.varying) * (window.times - 1)
+        walks = sum(len(walk.places) for walk in problem.walks if walk.window == number)
         state.append(np.full(int(np.isfinite(window.data).sum()), -1))
         state.append(np.tile(np.arange(problem.dimension), errors))
         state.append(np.full(walks, -1))
@@ -146,7 +145,7 @@ def _squares(action: Action, path: Array, rf: float) -> _Squares:
 
 def _factor(
     problem: Problem, squares: _Squares, weights: Array, held: npt.NDArray[np.bool_] | None = None
-) -> Factor:
+) -> InTime:
     """Factor of Jᵀ K J, with what is held taken out."""
     weighted = squares.slopes.multiply(weights[:, None]).tocsr()
     matrix = squares.slopes.T @ weighted
@@ -158,7 +157,8 @@ def _factor(
         keep = diags_array(np.where(held, 0.0, 1.0))
         matrix = keep @ matrix @ keep + diags_array(np.where(held, 1.0, slack))
     whole = csr_array(matrix)
-    return blocks_of(problem, (whole.indptr, whole.indices, whole.data)).cholesky()
+    blocks = blocks_of(problem, (whole.indptr, whole.indices, whole.data))
+    return InTime(blocks.matrix.cholesky(), blocks.order)
 
 
 def _held(problem: Problem, path: Array, gradient: Array) -> npt.NDArray[np.bool_]:

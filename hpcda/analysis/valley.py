@@ -76,7 +76,7 @@ class _Walk:
         self._residuals = Residuals(action)
         self._one, self._other = one, other
         self._scale = np.maximum(natural_scales(problem, one), natural_scales(problem, other))
-        self._chord = (other - one) / self._scale
+        self._chord = np.where(problem.ties.copied, 0.0, (other - one) / self._scale)
         self._length = float(np.linalg.norm(self._chord))
         self._normal = self._chord / self._length
 
@@ -131,6 +131,7 @@ class _Walk:
             size = min(1.0, 2.0 * self._length / PIECES / max(float(np.linalg.norm(step)), 1e-300))
             while True:
                 trial = np.clip(path + size * step * self._scale, lower, upper)
+                trial = self._problem.ties.tied(trial)
                 total = self._action.value(trial, self._rf).total
                 if np.isfinite(total) and (off_plane or total <= value):
                     break

@@ -11,12 +11,13 @@ import numpy.typing as npt
 from scipy.sparse import csr_array, diags_array
 
 from hpcda.action import Action
+from hpcda.action.blocks import InTime, in_time
 from hpcda.annealing.outcome import Outcome
 from hpcda.annealing.reasons import Reason
 from hpcda.annealing.scale import scales
 from hpcda.linalg.banded import Banded
 from hpcda.linalg.elimination import NotPositiveDefiniteError
-from hpcda.problem import Array
+from hpcda.problem import Array, Problem
 
 TOLERANCE, DECREMENT = 1e-8, 1e-10
 NEAR = 1e-10
@@ -41,6 +42,7 @@ def ended(
         factorizations: Linear systems factorized.
         otherwise: Why it has ended, where that is no minimum.
     """
+    path = action.problem.ties.tied(path)
     parts, gradient, values = action.derivatives(path, rf)
     if not (np.isfinite(parts.total) and np.isfinite(gradient).all()):
         return Outcome(path, parts, float("nan"), iterations, factorizations, Reason.FAILED_NON_FINITE)
@@ -54,21 +56,18 @@ def ended(
         reason = Reason.CONVERGED_GRADIENT
     else:
         hessian = csr_array((values, action.sparsity.indices, action.sparsity.indptr), shape=(len(path),) * 2)
-        if (
-            0.0
-            <= _decrement(hessian, free, held, len(action.problem.constants))
-            <= DECREMENT * abs(parts.total)
-        ):
+        if 0.0 <= _decrement(action.problem, hessian, free, held) <= DECREMENT * abs(parts.total):
             reason = Reason.CONVERGED_DECREMENT
     return Outcome(path, parts, norm, iterations, factorizations, reason)
 
 
-def _decrement(hessian: csr_array, gradient: Array, held: npt.NDArray[np.bool_], shared: int) -> float:
+def _decrement(problem: Problem, hessian: csr_array, gradient: Array, held: npt.NDArray[np.bool_]) -> float:
     """½ gᵀ H⁻¹ g over what is not held; -1 where H is not positive definite there: no minimum is near."""
-    keep = diags_array((~held).astype(np.float64))
-    own = csr_array(keep @ hessian @ keep + diags_array(held.astype(np.float64)))
+    held = held | problem.ties.copied
+    keep, order = diags_array((~held).astype(np.float64)), in_time(problem)[0]
+    own = csr_array(keep @ hessian @ keep + diags_array(held.astype(np.float64)))[order][:, order]
     try:
-        step = Banded.factor(own, shared).solve(gradient)
+        step = InTime(Banded.factor(own, len(problem.constants)), order).solve(gradient)
     except NotPositiveDefiniteError:
         return -1.0
     return float(0.5 * gradient @ step)

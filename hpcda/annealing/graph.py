@@ -7,6 +7,7 @@ is found to cross them.
 from __future__ import annotations
 
 import ctypes
+import weakref
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,17 @@ SOURCES = ("graph_steps.c", "climb.c")
 _TERMS = {"measurement": 0, "model": 1}
 """Terms of the record that groups are told as; all others are told as priors."""
 _Batch = structures("graph_steps.c")["Batch"]
+
+
+_trees: weakref.WeakKeyDictionary[GraphAction, Tree] = weakref.WeakKeyDictionary()
+
+
+def tree_of(action: GraphAction) -> Tree:
+    """How the unknowns of a graph are eliminated; planned once."""
+    if action not in _trees:
+        sparsity = action.sparsity
+        _trees[action] = Tree.of(Pattern(sparsity.indptr, sparsity.indices, action.variables.layers))
+    return _trees[action]
 
 
 class GraphLockstep(Climbs):
@@ -47,11 +59,10 @@ class GraphLockstep(Climbs):
     ) -> None:
         super().__init__(action.size, ladder, lanes, settings)
         self.action = action
-        sparsity = action.sparsity
-        self.tree = Tree.of(Pattern(sparsity.indptr, sparsity.indices, action.variables.layers))
+        self.tree = tree_of(action)
         self._compiled = CompiledGraph(action.graph, self.lanes, *SOURCES)
         self._library = self._compiled.library
-        self._tables = Tables.of(self.tree, sparsity.gather)
+        self._tables = Tables.of(self.tree, action.sparsity.gather)
         self._batch = self._make_batch()
 
     def _make_batch(self) -> Any:

@@ -20,6 +20,7 @@ from hpcda.annealing.eliminations import plan
 from hpcda.annealing.eliminations.chain import begins_of, entries_of
 from hpcda.annealing.ladder import Ladder
 from hpcda.annealing.scale import scales
+from hpcda.annealing.tied import TiedLockstep, tied_code, tied_memory
 from hpcda.native.compile import vector_lanes
 from hpcda.native.declared import structures
 from hpcda.problem import Numbers
@@ -34,6 +35,7 @@ __all__ = [
     "Midway",
     "Reached",
     "Settings",
+    "climbs_of",
     "code_of",
     "fits",
     "lanes_that_fit",
@@ -61,6 +63,9 @@ def memory(action: Action, lanes: int | None = None, elimination: str = "auto") 
     a_time += 2 * scheme.errors * problem.dimension // scheme.span  # multipliers, and those of the trial
     times = sum(window.times for window in problem.windows)
     chosen = plan(action, elimination)
+    if problem.ties.some:
+        assert chosen.tables is not None
+        return (lanes or vector_lanes()) * tied_memory(action, chosen) + chosen.tables.nbytes
     passing = (2 + 2 * scheme.span) * block**2 + 3 * len(problem.constants) ** 2
     slots, tables = TURN * structure.slots, 0
     if chosen.tables is not None:
@@ -74,6 +79,8 @@ def memory(action: Action, lanes: int | None = None, elimination: str = "auto") 
 
 def code_of(action: Action, lanes: int) -> str:
     """What is compiled for a lockstep."""
+    if action.problem.ties.some:
+        return tied_code(action, lanes)
     return code(action.equations, lanes, *SOURCES)
 
 
@@ -90,6 +97,14 @@ def lanes_that_fit(action: Action, elimination: str = "auto") -> int:
 def fits(action: Action, elimination: str = "auto") -> bool:
     """Whether the factors of `FEWEST` lanes fit into `MOST_MEMORY`: the same on every processor."""
     return memory(action, FEWEST, elimination) <= MOST_MEMORY
+
+
+def climbs_of(
+    action: Action, ladder: Ladder, lanes: int | None = None, settings: Settings | None = None
+) -> Lockstep | TiedLockstep:
+    """Climbs of any problem's action: see `Lockstep`, and `TiedLockstep` where windows share times."""
+    kind = TiedLockstep if action.problem.ties.some else Lockstep
+    return kind(action, ladder, lanes, settings)
 
 
 class Lockstep(Climbs):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from hpcda.errors import InputError, Mistake
 from hpcda.job import Job
 from hpcda.job.mistakes import dotted
 from hpcda.models.model import Model
-from hpcda.problem import Beyond, Problem
+from hpcda.problem import Beyond, Estimated, Problem
 from hpcda.source import Source
 
 
@@ -113,6 +114,7 @@ def _built(job: Job, model: Model, mistakes: list[Mistake]) -> Built:
             mistakes.append(
                 Mistake(kind, f"makes {size} unknowns, more than {100 * MOST_POINTS}", "use less of the data")
             )
+    mistakes += _uneven(known.varying, grids)
     scales = scales_of(entries, [table_place(kind, k, len(entries)) for k in range(len(entries))], mistakes)
     if mistakes or scheme is None:
         raise InputError(mistakes)
@@ -143,6 +145,17 @@ def _built(job: Job, model: Model, mistakes: list[Mistake]) -> Built:
         notes=(*_notes(problem), *dict.fromkeys(note for grid in grids for note in grid.notes)),
         sources=tuple(grid.read(observed) for grid in grids),
     )
+
+
+def _uneven(varying: Sequence[Estimated], grids: Sequence[Grid]) -> list[Mistake]:
+    """Parameters that windows share time by time where the times of windows are not equally far apart."""
+    steps = [float(grid.t[1] - grid.t[0]) for grid in grids if len(grid.t) > 1]
+    if not steps or np.ptp(steps) <= 1e-6 * max(steps):
+        return []
+    told = f"windows share it time by time, but their steps are from {min(steps):.6g} to {max(steps):.6g}"
+    remedy = "give all windows the same step, or remove per_window = false"
+    places = (dotted(("model", "parameters", one.name, "per_window")) for one in varying if one.shared)
+    return [Mistake(place, told, remedy) for place in places]
 
 
 def _notes(problem: Problem) -> tuple[str, ...]:

@@ -123,7 +123,8 @@ def _estimated(name: str, usual: Pair, table: ParameterTable, mistakes: list[Mis
         start = _within(usual, bounds, place, "the model's range of the first guess", mistakes)
     prior = (table.prior.mean, table.prior.std) if table.prior else None
     own = bool(table.per_window) and not table.per_time
-    return Estimated(name, start, bounds, prior, table.walk_std, own)
+    shared = table.per_time and table.per_window is False
+    return Estimated(name, start, bounds, prior, table.walk_std, own, shared)
 
 
 def _sensor(name: str, table: ParameterTable, mistakes: list[Mistake]) -> Estimated:

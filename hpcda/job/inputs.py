@@ -65,8 +65,8 @@ class ParameterTable(Section):
     )
     per_window: bool | None = Field(
         default=None,
-        description="true if the parameter has a value of its own in every window, false if all share it "
-        "(default: as per_time)",
+        description="true if the parameter has a value of its own in every window, false if all share it, "
+        "with per_time time by time from the beginning of each window (default: as per_time)",
     )
     walk_std: Squared | None = Field(
         default=None,
@@ -99,14 +99,6 @@ class ParameterTable(Section):
                     "walk_std",
                     "has no effect on a constant parameter",
                     "add per_time = true, or remove walk_std",
-                )
-            )
-        elif self.per_time and self.per_window is False:
-            wrong.append(
-                (
-                    "per_window",
-                    "is false, but a parameter of one time belongs to one window here",
-                    "remove per_window, or per_time",
                 )
             )
         elif self.per_time and self.walk_std is None and self.prior is None:

@@ -34,11 +34,15 @@ class DistributedSystem:
         comm: The communicator; every call is collective over it.
 
     Raises:
-        InputError: There are more ranks than intervals.
+        InputError: There are more ranks than intervals, or windows share unknowns of their times.
     """
 
     def __init__(self, action: Action, comm: Any) -> None:
         problem = action.problem
+        if problem.ties.some:
+            remedy = "set ensemble.ranks_per_start = 1"
+            what = "several ranks cannot share a path whose windows share parameters time by time"
+            raise InputError(Mistake("ensemble.ranks_per_start", what, remedy))
         self.comm, self.rf, self.size = comm, 0.0, action.size
         self.block, self.shared = problem.layout.block, problem.layout.tail.start
         part = _Part(problem, action.structure.scheme.span, comm.rank, comm.size)

@@ -19,10 +19,11 @@ import numpy as np
 from hpcda.action import Action
 from hpcda.annealing.anneal import Climb, Rung
 from hpcda.annealing.ladder import Ladder
-from hpcda.annealing.lockstep import Lockstep, Settings, lanes_that_fit
+from hpcda.annealing.lockstep import Lockstep, Settings, climbs_of, lanes_that_fit
 from hpcda.annealing.reasons import Reason
 from hpcda.annealing.schedule import PATIENCE, Pool, capacity, few, width
 from hpcda.annealing.team import Finished
+from hpcda.annealing.tied import TiedLockstep
 from hpcda.annealing.widths import Widths
 from hpcda.petsc.options import PREFIX
 from hpcda.petsc.start import PETSc, TaoReason
@@ -52,7 +53,7 @@ class LockstepNewton:
         done: Steps in it.
     """
 
-    def __init__(self, lockstep: Lockstep) -> None:
+    def __init__(self, lockstep: Lockstep | TiedLockstep) -> None:
         self.lockstep = lockstep
         self.every_step = False
         self.seconds = 0.0
@@ -209,9 +210,9 @@ class LockstepTeam:
             if time.perf_counter() >= end or self.free > free or any(one.ended for one in new):
                 return found
 
-    def _lay(self, lanes: int) -> tuple[Lockstep, Any]:
+    def _lay(self, lanes: int) -> tuple[Lockstep | TiedLockstep, Any]:
         """Lanes, and their paths as one vector, which is TAO's solution."""
-        lockstep = Lockstep(self._action, self._ladder, lanes, self._settings)
+        lockstep = climbs_of(self._action, self._ladder, lanes, self._settings)
         lockstep.cap = self._cap
         stack = PETSc.Vec().createWithArray(lockstep.stacked.ravel(), comm=PETSc.COMM_SELF)
         self._tao.setSolution(stack)

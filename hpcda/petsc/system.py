@@ -63,6 +63,9 @@ class SerialSystem:
         self.block, self.shared = action.problem.layout.block, action.problem.layout.tail.start
         size, sparsity = action.size, action.sparsity
         self._values = np.zeros(len(sparsity.indices))
+        ties = action.problem.ties
+        rows = np.repeat(np.arange(size), np.diff(sparsity.indptr))
+        self._copies = np.flatnonzero(ties.copied[rows]) if ties.some else None
         indptr, indices = sparsity.indptr.astype(PETSc.IntType), sparsity.indices.astype(PETSc.IntType)
         comm = PETSc.COMM_SELF
         self.hessian = PETSc.Mat().createAIJWithArrays(
@@ -84,7 +87,7 @@ class SerialSystem:
 
     def path(self) -> Array:
         """See `System`."""
-        return np.array(self.x.array_r)
+        return np.array(self.action.problem.ties.tied(self.x.array_r))
 
     def parts(self, x: Any) -> Parts:
         """See `System`."""
@@ -103,6 +106,8 @@ class SerialSystem:
     def assemble(self, tao: Any, x: Any, h: Any, p: Any) -> None:
         """See `System`."""
         self._values[:] = self.action.derivatives(x.array_r, self.rf)[2]
+        if self._copies is not None:
+            self._values[self._copies] = 1.0  # their rows are empty; with this they stay where they are
         self.hessian.stateIncrease()
         self.hessian.assemble()
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from hpcda.models.model import Model
 from hpcda.problem.layout import Array, Layout
+from hpcda.problem.ties import Ties
 
 Numbers = npt.NDArray[Any]
 
@@ -87,6 +88,7 @@ class Estimated:
         walk_std: For a parameter of one time: standard deviation of its change per square root of unit time,
             or None where the values of different times are independent.
         per_window: Whether every window has a value of its own, which holds at all its times.
+        shared: Of a parameter of one time: whether all windows share its values, time by time.
     """
 
     name: str
@@ -95,6 +97,24 @@ class Estimated:
     prior: tuple[float, float] | None = None
     walk_std: float | None = None
     per_window: bool = False
+    shared: bool = False
+
+
+@dataclass(frozen=True)
+class Walk:
+    """Steps of the random walk of a parameter of one time.
+
+    Attributes:
+        name: The parameter.
+        window: Number of the window.
+        places: Of each step the places in a flat path that it leads from and to, shape (steps, 2).
+        std: Standard deviation of a step.
+    """
+
+    name: str
+    window: int
+    places: Numbers
+    std: float
 
 
 @dataclass(frozen=True)
@@ -123,7 +143,7 @@ class Problem:
         observed: Name of each of the L measured quantities -> expression of states and parameters ("x0",
             "gain * x0**2 + offset").
         parameters: Estimated parameters that hold at all times, of all windows or of one each.
-        varying: Estimated parameters that belong to one time of one window (V of them).
+        varying: Estimated parameters that belong to one time, of one window or of all (V of them).
         fixed: Value of every parameter that is constant and not estimated.
         series: Names of the fixed parameters that are known functions of time.
         state_start: Uniform range in which unmeasured states start, shape (D, 2).
@@ -182,7 +202,7 @@ class Problem:
 
     @property
     def size(self) -> int:
-        """Number of unknowns."""
+        """Numbers of a flat path: its unknowns, and copies of those that windows share."""
         return self.layout.size
 
     @cached_property
@@ -193,22 +213,53 @@ class Problem:
     @cached_property
     def trajectory_unknowns(self) -> int:
         """Numbers that fix a path which obeys the model: states at one time of each window, parameters."""
-        return (
-            len(self.windows) * self.dimension
-            + sum(window.times for window in self.windows) * len(self.varying)
-            + len(self.constants)
-        )
+        times = sum(window.times for window in self.windows)
+        of_a_time = times * len(self.varying) - len(self.ties.copies)
+        return len(self.windows) * self.dimension + of_a_time + len(self.constants)
 
     @cached_property
     def prior_terms(self) -> int:
         """Number of squares in the action's prior part: priors, and steps of random walks."""
-        times = sum(window.times for window in self.windows)
-        steps = times - len(self.windows)
+        of_a_time = sum(len(self.unknowns_of(k)) for k, q in enumerate(self.varying) if q.prior is not None)
         return (
             len(self.windows) * len(self.initial_prior)
-            + sum(times * (q.prior is not None) + steps * (q.walk_std is not None) for q in self.varying)
+            + of_a_time
+            + sum(len(walk.places) for walk in self.walks)
             + sum(p.prior is not None for p in self.constants)
         )
+
+    @cached_property
+    def ties(self) -> Ties:
+        """Which places of a flat path hold the same unknown."""
+        windows = range(len(self.windows))
+        shared = [self.dimension + k for k, q in enumerate(self.varying) if q.shared]
+        return Ties.of(self.size, [[self.layout.points(w)[:, k] for w in windows] for k in shared])
+
+    @property
+    def unknowns(self) -> int:
+        """Number of unknowns, each counted once."""
+        return self.size - len(self.ties.copies)
+
+    def unknowns_of(self, varying: int) -> Numbers:
+        """Places of the unknowns that a parameter of one time has, by its number among `varying`."""
+        column = self.dimension + varying
+        places = [self.layout.points(window)[:, column] for window in range(len(self.windows))]
+        return np.unique(self.ties.first[np.concatenate(places)])
+
+    @cached_property
+    def walks(self) -> tuple[Walk, ...]:
+        """Random walks, window after window; a step that windows share stands with the first of them."""
+        found = []
+        for number, window in enumerate(self.windows):
+            for column, q in enumerate(self.varying, self.dimension):
+                if q.walk_std is None:
+                    continue
+                places = self.layout.points(number)[:, column]
+                steps = np.stack([places[:-1], places[1:]], axis=1)
+                steps = self.ties.first[steps[~self.ties.copied[places[1:]]]]
+                if len(steps):
+                    found.append(Walk(q.name, number, steps, q.walk_std * float(np.sqrt(window.dt))))
+        return tuple(found)
 
     def split(self, path: Array) -> tuple[list[Array], Array]:
         """View a flat path as arrays of shape (N, D + V), one a window, and the constants."""

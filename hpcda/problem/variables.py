@@ -14,7 +14,7 @@ part. Windows may have different numbers of times, and a variable another shape 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -133,16 +133,20 @@ class Variables:
             raise InputError(mistakes)
 
     @classmethod
-    def of_chain(cls, layout: Layout, starts: Array, bounds: tuple[Array, Array]) -> Variables:
+    def of_chain(
+        cls, layout: Layout, starts: Array, bounds: tuple[Array, Array], shared: Collection[str] = ()
+    ) -> Variables:
         """The variables of a chain in time, a number each, which stand where its layout says.
 
         Args:
             layout: The layout.
             starts: Range in which every unknown starts, shape (size, 2).
             bounds: Lower and upper bound of every unknown, each of shape (size,).
+            shared: Names of parameters of one time that all windows share; where there are any, all that
+                stands behind the first window stands elsewhere.
         """
         tail = layout.tail.start
-        scoped = [(name, k, True, True) for k, name in enumerate(layout.names)]
+        scoped = [(name, k, True, name not in shared) for k, name in enumerate(layout.names)]
         scoped += [(name, tail + k, False, True) for k, name in enumerate(layout.own)]
         first_shared = layout.size - len(layout.shared)
         scoped += [(name, first_shared + k, False, False) for k, name in enumerate(layout.shared)]

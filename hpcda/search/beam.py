@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpcda.annealing import Ladder, Reason
-from hpcda.annealing.lockstep import Lockstep, Reached, Settings
+from hpcda.annealing.lockstep import Reached, Settings, climbs_of
 from hpcda.problem import Array, Problem
 from hpcda.search.scene import Scene
 from hpcda.search.way import centre_and_spread, log_uniform
@@ -176,7 +176,7 @@ def consistent(problem: Problem) -> float:
 
 def _climbed(scene: Scene, ladder: Ladder, paths: Sequence[Array], first: int, cap: float) -> list[Reached]:
     """The last rung that each path came to."""
-    lockstep = Lockstep(scene.action, ladder, settings=Settings(max_iterations=MOST_STEPS))
+    lockstep = climbs_of(scene.action, ladder, settings=Settings(max_iterations=MOST_STEPS))
     lockstep.cap = cap
     waiting = list(range(len(paths)))[::-1]
     ends: dict[int, Reached] = {}

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from scipy.linalg import cholesky, solve_triangular
 from scipy.sparse import csr_array, diags_array
 
-from hpcda.action.blocks import Csr, blocks_of
+from hpcda.action.blocks import Csr, InTime, blocks_of
 from hpcda.action.native import priors
 from hpcda.annealing.scale import scales
 from hpcda.linalg.blocktridiagonal import (
@@ -106,20 +106,15 @@ class Curvature:
             problem: The problem.
             csr: The Hessian: row starts, columns, values of the full symmetric matrix.
             scale: Natural scales, shape (size,).
-            held: Unknowns that are left out, shape (size,).
+            held: Unknowns that are left out, shape (size,); copies are left out too.
 
         Raises:
             NotBlockTridiagonalError: It couples times that are more than four apart.
             NotPositiveDefiniteError: An entry is not finite.
         """
-        matrix = blocks_of(problem, in_units(csr, scale, held)).reversed()
-        chains, schur, lifts = matrix.lifted(LEAST)
-        order = []
-        for end, chain in zip(problem.layout.begins[1:], matrix.chains, strict=True):
-            ends = end - np.cumsum([0, *(len(block) for block in chain.diagonal)])
-            order += [np.arange(low, high) for high, low in zip(ends, ends[1:], strict=False)]
-        order.append(np.arange(problem.size)[problem.layout.tail])
-        return cls(chains, schur, lifts, np.concatenate(order), float(np.abs(matrix.corner).max(initial=0.0)))
+        blocks = blocks_of(problem, in_units(csr, scale, held | problem.ties.copied)).reversed()
+        chains, schur, lifts = blocks.matrix.lifted(LEAST)
+        return cls(chains, schur, lifts, blocks.order, float(np.abs(blocks.matrix.corner).max(initial=0.0)))
 
     def factor(self, corner: Array) -> Factor:
         """The factor with a Cholesky factor of its own in the border, shape (P, P)."""
@@ -127,15 +122,11 @@ class Curvature:
 
     def solve(self, factor: Factor, right: Array) -> Array:
         """Solve with vectors in the order of the flat path, shape (size,) or (size, m)."""
-        found = np.empty(np.shape(right))
-        found[self.order] = factor.solve(np.asarray(right)[self.order])
-        return found
+        return InTime(factor, self.order).solve(right)
 
     def variances(self, factor: Factor) -> Array:
         """Diagonal of the inverse in the order of the flat path, shape (size,)."""
-        found = np.empty(len(self.order))
-        found[self.order] = factor.selected_inverse().variances
-        return found
+        return InTime(factor, self.order).variances
 
     @property
     def logdet(self) -> float:

@@ -59,4 +59,5 @@ class Escape:
         if not 0 <= first < scene.ladder.rungs:
             remedy = f"return one from 0 to {scene.ladder.rungs - 1}, as Scene.rung gives it"
             raise InputError(Mistake(place, f"its first rung is {first}", remedy))
-        return np.clip(checked_path(place, path, scene.problem), lower, upper), int(first)
+        path = np.clip(checked_path(place, path, scene.problem), lower, upper)
+        return scene.problem.ties.tied(path), int(first)

@@ -13,7 +13,7 @@ import numpy as np
 from hpcda.action import Action
 from hpcda.action.rates import Rates
 from hpcda.annealing import Ladder
-from hpcda.annealing.lockstep import Lockstep, Settings, lanes_that_fit
+from hpcda.annealing.lockstep import Settings, climbs_of, lanes_that_fit
 from hpcda.problem import Array, Problem, Window
 from hpcda.search.local_errors import StepUnknownError, UnboundedFlowError
 from hpcda.search.time_step import LARGEST, StepShift, TimeStep, operations, step_shift
@@ -99,7 +99,7 @@ def minimum_at(action: Action, path: Array, rf: float) -> Array:
         StepUnknownError: The minimiser does not come to it, in the iterations it has.
     """
     ladder = Ladder(rf / ALPHA ** (RUNGS - 1), ALPHA, RUNGS)
-    lockstep = Lockstep(action, ladder, lanes_that_fit(action), Settings(barrier=0.0, max_iterations=200))
+    lockstep = climbs_of(action, ladder, lanes_that_fit(action), Settings(barrier=0.0, max_iterations=200))
     lockstep.put(0, 0, path, 0, True)
     while lockstep.active:
         lockstep.advance(1000)

@@ -31,9 +31,8 @@ def action_by_time(scene: Scene, path: Array) -> list[Array]:
     problem, residuals = scene.problem, scene.residuals
     halves = 0.5 * residuals.evaluate(path, float(scene.ladder.rf[-1]))[0] ** 2
     scheme = scene.action.structure.scheme
-    walks = sum(q.walk_std is not None for q in problem.varying)
     found, at = [], 0
-    for window in problem.windows:
+    for number, window in enumerate(problem.windows):
         known = np.isfinite(window.data)
         count, intervals = int(known.sum()), (window.times - 1) // scheme.span
         here = np.zeros(window.times)
@@ -43,7 +42,7 @@ def action_by_time(scene: Scene, path: Array) -> list[Array]:
         for point in range(scheme.span + 1):
             points = np.arange(intervals) * scheme.span + point
             here[points] += errors.reshape(intervals, -1).sum(axis=1) / (scheme.span + 1)
-        at += len(errors) + walks * (window.times - 1)
+        at += len(errors) + sum(len(walk.places) for walk in problem.walks if walk.window == number)
         found.append(np.nan_to_num(here, nan=0.0, posinf=0.0))
     return found
 

@@ -192,6 +192,7 @@ def step_shift(action: Action, path: Array, rf: float) -> StepShift:
     std = scale * np.sqrt(curvature.variances(factor))
     if not (np.isfinite(shift).all() and np.isfinite(squares)):
         raise StepUnknownError("the shift is not finite")
+    shift, std = problem.ties.tied(shift), problem.ties.tied(std)
     relative = np.where(held, 0.0, shift / std)
     blocks, of_constants = problem.split(relative)
     square = np.sum([np.sum(block**2, axis=0) for block in blocks], axis=0)
@@ -274,4 +275,4 @@ def _pull(action: Action, path: Array, rf: float) -> tuple[Array, float, bool]:
         pull += np.bincount(columns.ravel(), weights=products.ravel(), minlength=problem.size)
         places, slopes = local.gradient(precision * errors)
         pull += np.bincount(places, weights=slopes, minlength=problem.size)
-    return pull, squares, stiff
+    return problem.ties.gathered(pull), squares, stiff

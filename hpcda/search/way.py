@@ -52,13 +52,14 @@ class Way:
         return self.memory(problem) <= MOST_MEMORY
 
     def draw(self, scene: Scene, rng: np.random.Generator) -> Array:
-        """A first path, shape (size,), inside the bounds.
+        """A first path, shape (size,), inside the bounds; what windows share is that of the first of them.
 
         Raises:
             InputError: What the way gives is no path of this problem.
         """
         lower, upper = scene.problem.bounds
-        return np.clip(checked_path(f"way {self.name!r}", self.path(scene, rng), scene.problem), lower, upper)
+        path = checked_path(f"way {self.name!r}", self.path(scene, rng), scene.problem)
+        return scene.problem.ties.tied(np.clip(path, lower, upper))
 
 
 def checked_path(place: str, path: Array, problem: Problem) -> Array:

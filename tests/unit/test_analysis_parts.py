@@ -182,7 +182,7 @@ def test_gaussian_agrees_with_the_dense_inverse(discretization, block):
     shifted = matrix + 1e3 * np.eye(problem.size)  # positive definite, whatever the path is
     rows, columns = np.nonzero(shifted)
     csr = np.searchsorted(rows, np.arange(problem.size + 1)), columns, shifted[rows, columns]
-    assert blocks_of(problem, csr).chains[0].diagonal[0].shape == (block, block)
+    assert blocks_of(problem, csr).matrix.chains[0].diagonal[0].shape == (block, block)
     made = gaussian(problem, path, csr)
     inverse = np.linalg.inv(shifted)
     np.testing.assert_allclose(made.variances, np.diagonal(inverse), rtol=1e-8)

@@ -14,7 +14,7 @@ from problems import cases as models
 from scipy.sparse import csr_array
 
 from hpcda.action import Action
-from hpcda.action.blocks import block_sizes, pattern_of
+from hpcda.action.blocks import pattern_of
 from hpcda.linalg.blocktridiagonal import ChainElimination, NotBlockTridiagonalError
 from hpcda.linalg.elimination import NotPositiveDefiniteError, Pattern
 from hpcda.linalg.order import counted, least_work, minimum_degree, orders
@@ -98,10 +98,12 @@ def test_hessians_of_every_model_and_discretization(name, scheme, variant):
     dense += shift * np.eye(len(dense))
     values = values + shift * (pattern.rows == pattern.indices)
     found = [TreeElimination(pattern)]
-    if scheme != "hermite-simpson":
-        found.append(ChainElimination(pattern, block_sizes(problem, 1)))
-    else:
-        found.append(ChainElimination(pattern, block_sizes(problem, 2)))
+    times = 2 if scheme == "hermite-simpson" else 1
+    sizes = [
+        [problem.layout.block * len(range(n, min(n + times, w.times))) for n in range(0, w.times, times)]
+        for w in problem.windows
+    ]
+    found.append(ChainElimination(pattern, sizes))
     for elimination in found:
         agrees(elimination, dense, values)
         below = elimination.factor(values, 0.5)

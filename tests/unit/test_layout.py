@@ -186,7 +186,6 @@ def test_a_job_gives_losses_and_estimates_the_scale_of_noise(tmp_path):
         ({"parameters": "[model.parameters.gain]\nestimate = true"}, "no parameter 'gain'"),
         ({"parameters": "[model.parameters.gain]\nestimate = true", "second": "gain*x2"}, "does not know"),
         ({"parameters": "[model.parameters.gain]\nvalue = 1.0", "second": "gain*x2"}, "no true value"),
-        ({"parameters": 'per_time = true\nper_window = false\nwalk_std = 1.0'}, "per_window"),
         ({"second": "gain*x2"}, "is not a state or parameter"),
     ],
 )  # fmt: skip

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.sparse import csr_array, diags_array
 
+from hpcda.action.blocks import InTime, in_time
 from hpcda.annealing.scale import scales
 from hpcda.linalg.banded import Banded
 from hpcda.linalg.elimination import NotPositiveDefiniteError
@@ -33,17 +34,19 @@ STEPS, RHO = 2, 0.2
 SHIFT = 1.0
 
 
-def metric(scene: Scene, path: Array, rf: float, shift: float = SHIFT) -> Banded:
+def metric(scene: Scene, path: Array, rf: float, shift: float = SHIFT) -> InTime:
     """Factor of the Gauss-Newton Hessian at a path, plus `shift` over the squared scale of every unknown."""
     residuals = scene.residuals
     slopes = residuals.evaluate(path, rf)[1]
     jacobian = csr_array((slopes, residuals.indices, residuals.indptr), shape=(residuals.count, len(path)))
     own = diags_array(shift / scales(scene.problem) ** 2)
-    return Banded.factor(csr_array(jacobian.T @ jacobian + own), len(scene.problem.constants))
+    order = in_time(scene.problem)[0]
+    matrix = csr_array(csr_array(jacobian.T @ jacobian + own)[order][:, order])
+    return InTime(Banded.factor(matrix, len(scene.problem.constants)), order)
 
 
 def step(
-    scene: Scene, factor: Banded, path: Array, rf: float, temperature: float, rho: float, normal: Array
+    scene: Scene, factor: InTime, path: Array, rf: float, temperature: float, rho: float, normal: Array
 ) -> Array:
     """X' of one step, shape (size,), from standard normal numbers of that shape; not clipped."""
     gradient = scene.action.gradient(path, rf)[1]
@@ -63,6 +66,7 @@ def _path(scene: Scene, minima: Sequence[Array], rng: np.random.Generator) -> tu
         except NotPositiveDefiniteError:
             break
         new = np.clip(step(scene, factor, path, rf, temperature, RHO, normal), lower, upper)
+        new = scene.problem.ties.tied(new)
         if not np.isfinite(scene.action.value(new, rf).total):
             break
         path = new
@@ -71,7 +75,8 @@ def _path(scene: Scene, minima: Sequence[Array], rng: np.random.Generator) -> tu
 
 def _memory(problem: Problem) -> float:
     """The Gauss-Newton Hessian, its band, and the band's factor."""
-    return 3.0 * 8.0 * problem.size * (3.0 * problem.layout.block + len(problem.constants))
+    together = len(problem.windows) if problem.ties.some else 1
+    return 3.0 * 8.0 * problem.size * (3.0 * together * problem.layout.block + len(problem.constants))
 
 
 ESCAPE = Escape(
