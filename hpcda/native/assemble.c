@@ -76,8 +76,8 @@ typedef struct {                      /* one evaluation on its way through a win
 } Pass;
 
 static inline vd *slot(const Pass *a, int dest) {
-  if (dest < 0) return a->shared - dest - 1;
-  return dest < a->T->slots ? a->own + dest : a->next + dest - a->T->slots;
+  if ((unsigned)dest < (unsigned)a->T->slots) return a->own + dest;
+  return dest < 0 ? a->shared - dest - 1 : a->next + dest - a->T->slots;
 }
 
 /* Numbers that kernels of one point or interval give at once. */

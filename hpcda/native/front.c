@@ -165,10 +165,26 @@ static void front_earlier(vd *const *row, vd *const *from, const int *first, int
   }
 }
 
+/* The same as below, of a front of one panel whose rows all begin at column 0: without looking for where they begin. */
+static inline void eliminate_full(vd *const *row, vd *const *from, int pivots, int all, vl *bad) {
+  for (int j = 0, C; j < pivots; j += C) {
+    C = smaller(4, pivots - j);
+    corner[C - 1](row + j, 0, j, bad);
+    for (int i = j + C, R; i < all; i += R) {
+      R = tile_rows((i < pivots ? pivots : all) - i);
+      below[R][C - 1](row + i, row + j, 0, j, (i < pivots ? row : from) + i);
+    }
+  }
+}
+
 /* Eliminate the pivots of a front with `rest` further rows; `bad`: lanes in which it is not positive definite. What the
    rest rows hold before is in `from`, which may be `row`. */
 STAGE void front_eliminate(vd *const *row, vd *const *from, const int *first, int pivots, int rest, vl *bad) {
   const int all = pivots + rest;
+  if (!first && pivots <= PANEL) {
+    eliminate_full(row, from, pivots, all, bad);
+    return;
+  }
   for (int panel = 0; panel < pivots; panel += PANEL) {
     const int wide = smaller(PANEL, pivots - panel), under = panel + wide;
     front_earlier(row, row, first, panel, pivots, panel, wide);
@@ -196,11 +212,27 @@ STAGE void front_eliminate(vd *const *row, vd *const *from, const int *first, in
   }
 }
 
+/* The same as below, of few rows that all begin at column 0. */
+static inline void update_full(vd *const *a, int high, vd *const *b, int wide, int pivots, int add, vd *const *out) {
+  const int own = a == b;
+  for (int i = 0, R; i < high; i += R) {
+    R = tile_rows(high - i);
+    for (int j = 0, C; j < wide && (!own || j < i + R); j += C) {
+      C = smaller(4, wide - j);
+      less[R][C - 1](a + i, b + j, 0, pivots, add ? out + i : 0, out + i, j, own ? i - j : 4);
+    }
+  }
+}
+
 /* Rows out = -A B', or, with `add`, out - A B': A the rows from `a`, B those from `b`; where they are the same, the lower
    part. `first_a`, `first_b`: the columns where these rows begin, or null. */
 STAGE void front_update(vd *const *a, const int *first_a, int high, vd *const *b, const int *first_b, int wide, int pivots,
                         int add, vd *const *out) {
   const int own = a == b;
+  if (!first_a && !first_b && pivots <= DEPTH && wide <= WIDTH) {
+    update_full(a, high, b, wide, pivots, add, out);
+    return;
+  }
   for (int block = 0; block < wide; block += WIDTH)
     for (int piece = 0; piece < (pivots ? pivots : 1); piece += DEPTH) {
       const int stop = smaller(piece + DEPTH, pivots), end = smaller(block + WIDTH, wide);

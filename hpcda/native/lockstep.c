@@ -10,6 +10,8 @@
 #include "front_solve.c"
 #include "record.h"
 
+#define FEW 8                         /* pivots of a front up to which looking for zeros costs more than they do */
+
 typedef struct {                      /* a window with its share of scratch */
   const Tables *T;
   const Window *w;
@@ -106,17 +108,23 @@ typedef struct {
 /* Pivots, the next point, the border and the right-hand side. */
 static inline int rows_of_front(const Batch *B) { return B->span * B->block + B->block + B->border + 1; }
 
-static Front front_of(const Batch *B, const Stretch *s, int i, vd **row) {
+static Front front_of(const Batch *B, const Stretch *s, int i) {
   const int b = B->block, m = B->span, last = i == (s->w->N - 1) / m, pivots = last ? b : m * b;
   Front f = {.last = last, .pivots = pivots, .next = last ? 0 : b, .first = s->first + i * m * b};
-  vd *at = f.values = s->fronts + (size_t)i * front_size(B);
+  f.values = s->fronts + (size_t)i * front_size(B);
   f.border = f.pivots + f.next;
-  for (int r = 0; r < pivots; at += ++r) row[r] = at;
-  for (int r = 0; r < f.next; r++) row[pivots + r] = B->scratch + (size_t)r * pivots;
-  for (int r = 0; r < B->border; r++, at += pivots) row[f.border + r] = at;
-  row[f.border + B->border] = B->step + f.first;
-  f.edges = at;
+  f.edges = f.values + (size_t)pivots * (pivots + 1) / 2 + (size_t)B->border * pivots;
   return f;
+}
+
+/* Where its rows are kept. */
+static void rows_at(const Batch *B, const Front *f, vd **row) {
+  const int pivots = f->pivots;
+  vd *at = f->values;
+  for (int r = 0; r < pivots; at += ++r) row[r] = at;
+  for (int r = 0; r < f->next; r++) row[pivots + r] = B->scratch + (size_t)r * pivots;
+  for (int r = 0; r < B->border; r++, at += pivots) row[f->border + r] = at;
+  row[f->border + B->border] = B->step + f->first;
 }
 
 static inline vd *slots_at(const Batch *B, const Stretch *s, int i) {
@@ -145,9 +153,10 @@ static void close_unknown(const Batch *B, vd *const *row, int j, int pivots, int
    the next front. The right-hand side is a row of the front: it is solved as the front is factorized. */
 STAGE void eliminate(const Batch *B, const Stretch *s, const Near *near, int i, const Tick *tick, vl *bad) {
   const int b = B->block, P = B->border, all = rows_of_front(B);
-  vd **row = B->rows, **from = row + all, **after = from + all, **square = after + all;
-  vd *slots = slots_at(B, s, i), *coupling = B->coupling;
-  const Front f = front_of(B, s, i, row);
+  vd **row = B->rows + i % 2 * all, **after = B->rows + (i + 1) % 2 * all;   /* its own rows: those after the one before */
+  vd **from = B->rows + 2 * all, **square = from + all, *slots = slots_at(B, s, i), *coupling = B->coupling;
+  const Front f = front_of(B, s, i);
+  if (i == 0) rows_at(B, &f, row);
   const int pivots = f.pivots, inner = f.last ? B->entries_last : B->entries - B->edges;
   const int *slot = B->slot, *place = f.last ? B->place_last : B->place;
   if (i == 0) memset(f.values, 0, sizeof(vd) * (f.edges - f.values));
@@ -162,14 +171,16 @@ STAGE void eliminate(const Batch *B, const Stretch *s, const Near *near, int i, 
       if (any(B->open[f.first + j] == 0)) close_unknown(B, from, j, pivots, f.next, f.first, near->step);
   for (int k = inner; !f.last && k < B->entries; k++) f.edges[k - inner] = coupling[place[k]];
   for (int j = 0; j < pivots; j++) row[j][j] += B->open[f.first + j] * added(B, f.first + j, tick);
-  const int *first = f.last ? 0 : B->first;
+  const int *first = f.last || pivots <= FEW ? 0 : B->first;
   front_eliminate(row, from, first, pivots, f.next + P + 1, bad);
   if (!f.last) {
-    const Front g = front_of(B, s, i + 1, after);
+    const Front g = front_of(B, s, i + 1);
+    rows_at(B, &g, after);
     if (g.pivots > b) memset(after[b], 0, sizeof(vd) * (g.values + (size_t)g.pivots * (g.pivots + 1) / 2 - after[b]));
     if (P) memset(after[g.border], 0, sizeof(vd) * P * g.pivots);
-    front_update(row + pivots, first + pivots, b, row + pivots, first + pivots, b, pivots, 0, after);
-    front_update(row + f.border, 0, P + 1, row + pivots, first + pivots, b, pivots, 1, after + g.border);
+    const int *next = first ? first + pivots : 0;
+    front_update(row + pivots, next, b, row + pivots, next, b, pivots, 0, after);
+    front_update(row + f.border, 0, P + 1, row + pivots, next, b, pivots, 1, after + g.border);
   }
   vd *tail = near->step;
   for (int r = 0; r < P; r++) square[r] = near->corner + (size_t)r * P;
@@ -181,7 +192,8 @@ STAGE void eliminate(const Batch *B, const Stretch *s, const Near *near, int i, 
 STAGE void substitute(const Batch *B, const Stretch *s, const vd *constants, int i) {
   const int P = B->border;
   vd **row = B->rows, *meet = B->passing;
-  const Front f = front_of(B, s, i, row);
+  const Front f = front_of(B, s, i);
+  rows_at(B, &f, row);
   vd *y = B->step + f.first;
   front_meet(row + f.border, P, f.pivots, y, constants);
   if (!f.last) {
