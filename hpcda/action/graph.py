@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hpcda.action.action import Parts
 from hpcda.action.factors import DataLoss, Factors
 from hpcda.action.families import Graph
 from hpcda.action.structure import Sparsity
@@ -50,6 +51,13 @@ class Shares(Mapping[str, float]):
     def total(self) -> float:
         """A(x)."""
         return sum(self.values_of)
+
+    @property
+    def parts(self) -> Parts:
+        """The same in three terms; groups that are neither "measurement" nor "model" count as priors."""
+        own = dict(self)
+        measurement, model = own.pop("measurement", 0.0), own.pop("model", 0.0)
+        return Parts(measurement, model, sum(own.values()))
 
 
 class CompiledGraph:

@@ -16,8 +16,9 @@ from hpcda.action.graph import CompiledGraph, GraphAction
 from hpcda.annealing.climbs import Climbs, Settings
 from hpcda.annealing.ladder import Ladder
 from hpcda.linalg.elimination import Pattern
-from hpcda.linalg.tree import Tables, Tree
+from hpcda.linalg.tree import Tables, Tree, TreeElimination
 from hpcda.native.declared import structures
+from hpcda.problem import Array
 
 SOURCES = ("graph_steps.c", "climb.c")
 _TERMS = {"measurement": 0, "model": 1}
@@ -34,6 +35,26 @@ def tree_of(action: GraphAction) -> Tree:
         sparsity = action.sparsity
         _trees[action] = Tree.of(Pattern(sparsity.indptr, sparsity.indices, action.variables.layers))
     return _trees[action]
+
+
+def falling(action: GraphAction, path: Array, rf: float) -> int:
+    """Number of independent directions along which the action falls from a point of no slope: 0 at a minimum.
+
+    Hidden units of a network that a small Rf has made alike stay alike up the ladder, where that becomes a
+    saddle point: a climb ends there, as its slope is 0.
+
+    Args:
+        action: The action.
+        path: The point, shape (size,).
+        rf: Precision of the model.
+    """
+    scale, sparsity = action.variables.scales, action.sparsity
+    pattern = Pattern(sparsity.indptr, sparsity.indices, action.variables.layers)
+    values = action.derivatives(path, rf)[2] * scale[pattern.rows] * scale[pattern.indices]
+    lower, upper = action.variables.bounds
+    held = (path <= lower) | (path >= upper)
+    values[held[pattern.rows] | held[pattern.indices]] = 0.0
+    return TreeElimination(pattern).inertia(values).negative
 
 
 class GraphLockstep(Climbs):

@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import LinAlgError, cholesky, eigh, solve_triangular
 
-from hpcda.linalg.elimination import NotPositiveDefiniteError, Pattern
+from hpcda.linalg.elimination import Inertia, NotPositiveDefiniteError, Pattern, pivoted
 
 Array = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
@@ -432,6 +432,29 @@ class ChainElimination:
         pattern = self.pattern
         shifted = np.asarray(values, dtype=np.float64) + shift * (pattern.rows == pattern.indices)
         return ChainFactor(self._matrix(shifted).cholesky(), pattern, self.sizes)
+
+    def inertia(self, values: Array, shift: float = 0.0) -> Inertia:
+        """Signs of the eigenvalues of any symmetric matrix of this sparsity; arguments as of `factor`."""
+        pattern, border = self.pattern, self._border
+        size = float(np.abs(values).max(initial=0.0))
+        matrix = self._matrix(np.asarray(values) + shift * (pattern.rows == pattern.indices))
+        found, corner = Inertia(0, 0, 0), matrix.corner.copy()
+        for chain in matrix.chains:
+            left = np.zeros((0, 0))
+            for k, block in enumerate(chain.diagonal):
+                b = len(block)
+                strip = (
+                    np.vstack([chain.below[k], chain.border[k]]) if k < len(chain.below) else chain.border[k]
+                )
+                if k:
+                    block = block - left[:b, :b]
+                    strip = strip.copy()
+                    strip[len(strip) - border :] -= left[b:, :b]
+                    corner -= left[b:, b:]
+                signs, left = pivoted(block, strip, size)
+                found += signs
+            corner -= left[len(left) - border :, len(left) - border :]
+        return found + pivoted(corner, np.zeros((0, border)), size)[0]
 
 
 @dataclass(frozen=True)

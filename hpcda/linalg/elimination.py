@@ -70,6 +70,42 @@ class Pattern:
         return int((self.layer < 0).sum())
 
 
+@dataclass(frozen=True)
+class Inertia:
+    """How many eigenvalues of a symmetric matrix are above 0, below 0, and 0 to rounding."""
+
+    positive: int
+    negative: int
+    zero: int
+
+    def __add__(self, other: Inertia) -> Inertia:
+        return Inertia(self.positive + other.positive, self.negative + other.negative, self.zero + other.zero)
+
+
+ROUNDING = 1e-13
+"""Eigenvalues of a pivot smaller than this part of its matrix's largest entry count as 0."""
+
+
+def pivoted(pivot: Array, strip: Array, size: float) -> tuple[Inertia, Array]:
+    """Inertia of a pivot P, and what its elimination takes from the rest, B P⁻¹ Bᵀ.
+
+    The inertia of a matrix is that of a pivot and of what it leaves (E. Haynsworth, Linear Algebra Appl. 1,
+    73, 1968), where P⁻¹ is the pseudo-inverse of a singular one and B vanishes with it too (D. Carlson, E.
+    Haynsworth, T. Markham, SIAM J. Appl. Math. 26, 169, 1974).
+
+    Args:
+        pivot: P, shape (p, p), symmetric.
+        strip: B, shape (r, p).
+        size: Size of the matrix's entries.
+    """
+    values, vectors = np.linalg.eigh(pivot)
+    none = np.abs(values) <= ROUNDING * size
+    turned = strip @ vectors
+    taken = (turned / np.where(none, np.inf, values)) @ turned.T
+    found = Inertia(int((values[~none] > 0).sum()), int((values[~none] < 0).sum()), int(none.sum()))
+    return found, np.asarray(taken)
+
+
 class EliminatedMatrix(Protocol):
     """A factor L of a matrix A."""
 
@@ -125,4 +161,8 @@ class Elimination(Protocol):
         Raises:
             NotPositiveDefiniteError: It is not positive definite.
         """
+        ...
+
+    def inertia(self, values: Array, shift: float = 0.0) -> Inertia:
+        """Signs of the eigenvalues of any symmetric matrix of this sparsity; arguments as of `factor`."""
         ...

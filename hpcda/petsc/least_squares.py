@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from hpcda.action import Action
 from hpcda.action.residuals import Residuals
 from hpcda.petsc.start import PETSc
 from hpcda.petsc.system import System
@@ -20,6 +21,7 @@ class LeastSquares:
 
     def __init__(self, system: Any) -> None:
         self.system: System = system
+        assert isinstance(system.action, Action)
         self.residuals = Residuals(system.action)
         rows, size = self.residuals.count, system.action.size
         self.vector = PETSc.Vec().createSeq(rows, comm=PETSc.COMM_SELF)

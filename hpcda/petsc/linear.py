@@ -88,7 +88,7 @@ def chain(system: System) -> list[Choice]:
     last = direct(system)
     if named:
         return [replace(last, sentence="as the PETSc options say")]
-    if system.block < WIDE or not _sparse(system):
+    if system.block < WIDE or not _sparse(system):  # a graph's block is 0
         return [last]
     ranks = system.x.comm.size
     parts = f", additive Schwarz over {ranks} stretches of time" if ranks > 1 else ""
@@ -118,7 +118,7 @@ def direct(system: System) -> Choice:
         if mumps:
             return Choice("mumps", "Cholesky over all ranks, MUMPS")
         return Choice("redundant", "a direct factorization on every rank")
-    if system.block < REORDERED or not _sparse(system):
+    if system.block and (system.block < REORDERED or not _sparse(system)):
         return Choice("natural", "Cholesky in the order of time")
     if mumps:
         return Choice("mumps", "Cholesky in an order that reduces fill, MUMPS")

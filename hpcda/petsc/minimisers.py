@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from hpcda.action import Action
+from hpcda.action import Action, GraphAction
 from hpcda.annealing.minimizer import Own, Snes, Tao
 from hpcda.annealing.minimizers import minimizer
 from hpcda.annealing.outcome import Outcome
@@ -78,7 +78,7 @@ class PetscMinimiser:
     """One minimiser with its PETSc objects, for all rungs and starts of a rank.
 
     Args:
-        action: The action.
+        action: The action, of a path or of a graph.
         name: One of `MINIMIZERS` for single paths that PETSc makes; "auto" is "newton".
         comm: Communicator over which one path is spread (an mpi4py communicator), or None for this rank
             alone.
@@ -92,7 +92,7 @@ class PetscMinimiser:
 
     def __init__(
         self,
-        action: Action,
+        action: Action | GraphAction,
         name: str = "auto",
         comm: Any = None,
         max_iterations: int = 1000,
@@ -100,10 +100,16 @@ class PetscMinimiser:
         watch: Callable[[int, float], None] | None = None,
     ) -> None:
         spread = comm is not None and comm.size > 1
-        self.how = _how(name, action.problem.bounded, comm.size if spread else 1)
+        self._bounded = bool(np.isfinite(_bounds(action)).any())
+        self.how = _how(name, self._bounded, comm.size if spread else 1)
         self.action = action
         self._watch = watch or (lambda iteration, value: None)
-        self.system: System = DistributedSystem(action, comm) if spread else SerialSystem(action)
+        self.system: System
+        if isinstance(action, GraphAction):
+            _refuse_graph(name, self.how, spread)
+            self.system = SerialSystem(action)
+        else:
+            self.system = DistributedSystem(action, comm) if spread else SerialSystem(action)
         self._newton: TrustNewton | None = None
         self._squares: LeastSquares | None = None
         self._ksp: Any = None
@@ -148,7 +154,7 @@ class PetscMinimiser:
         tao.setTolerances(gatol=1e-8, grtol=0.0, gttol=0.0)
         tao.setMaximumIterations(max_iterations)
         tao.setMaximumFunctionEvaluations(100 * max_iterations)
-        if self.action.problem.bounded:
+        if self._bounded:
             tao.setVariableBounds((system.lower, system.upper))
         if isinstance(self.how, Tao):
             self._set_type(tao, self.how, spread)
@@ -321,6 +327,23 @@ def _how(name: str, bounded: bool, ranks: int) -> Tao | Snes | Own:
     return how
 
 
-def make_minimiser(action: Action, name: str = "auto", **options: Any) -> PetscMinimiser:
+def _bounds(action: Action | GraphAction) -> tuple[Array, Array]:
+    return action.variables.bounds if isinstance(action, GraphAction) else action.problem.bounds
+
+
+def _refuse_graph(name: str, how: Tao | Snes | Own, spread: bool) -> None:
+    """Refuse what knows chains in time alone.
+
+    Raises:
+        InputError: It does.
+    """
+    if spread:
+        raise InputError(Mistake("comm", "several ranks cannot share a graph", "leave comm out"))
+    if isinstance(how, Tao) and how.residuals:
+        problem = f"{name!r} works on sums of squares, which a graph need not be"
+        raise InputError(Mistake("solver.minimizer", problem, "use 'newton' or 'ntr'"))
+
+
+def make_minimiser(action: Action | GraphAction, name: str = "auto", **options: Any) -> PetscMinimiser:
     """A `PetscMinimiser`; see there."""
     return PetscMinimiser(action, name, **options)

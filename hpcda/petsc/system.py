@@ -6,17 +6,18 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from hpcda.action import Action, Parts
+from hpcda.action import Action, GraphAction, Parts
 from hpcda.annealing.scale import scales
 from hpcda.petsc.options import PREFIX
 from hpcda.petsc.start import PETSc
-from hpcda.problem import Array
+from hpcda.problem import Array, Ties
 
 
 class System(Protocol):
     """What a minimiser needs of one path, on one rank or on several.
 
-    `block` is the number of unknowns of one time, `shared` the place where the parameters of all times begin.
+    `block` is the number of unknowns of one time, `shared` the place where the parameters of all times begin;
+    of a graph, which knows no times, 0 and the number of all unknowns.
     """
 
     rf: float
@@ -55,17 +56,27 @@ class System(Protocol):
 
 
 class SerialSystem:
-    """The action on one rank; the Hessian's values are written straight into the matrix's own arrays."""
+    """The action on one rank; the Hessian's values are written straight into the matrix's own arrays.
 
-    def __init__(self, action: Action) -> None:
+    Args:
+        action: The action of a path, or of a graph.
+    """
+
+    def __init__(self, action: Action | GraphAction) -> None:
         self.action = action
         self.rf = 0.0
-        self.block, self.shared = action.problem.layout.block, action.problem.layout.tail.start
         size, sparsity = action.size, action.sparsity
+        self._ties: Ties | None = None
+        if isinstance(action, GraphAction):
+            self.block, self.shared = 0, size
+            bounds, scale = action.variables.bounds, action.variables.scales
+        else:
+            self.block, self.shared = action.problem.layout.block, action.problem.layout.tail.start
+            bounds, scale = action.problem.bounds, scales(action.problem)
+            self._ties = action.problem.ties if action.problem.ties.some else None
         self._values = np.zeros(len(sparsity.indices))
-        ties = action.problem.ties
         rows = np.repeat(np.arange(size), np.diff(sparsity.indptr))
-        self._copies = np.flatnonzero(ties.copied[rows]) if ties.some else None
+        self._copies = np.flatnonzero(self._ties.copied[rows]) if self._ties else None
         indptr, indices = sparsity.indptr.astype(PETSc.IntType), sparsity.indices.astype(PETSc.IntType)
         comm = PETSc.COMM_SELF
         self.hessian = PETSc.Mat().createAIJWithArrays(
@@ -77,8 +88,8 @@ class SerialSystem:
         self.hessian.assemble()
         vectors = [PETSc.Vec().createSeq(size, comm=comm) for _ in range(5)]
         self.x, self.gradient, self.lower, self.upper, self.scale = vectors
-        self.lower.array[:], self.upper.array[:] = petsc_bounds(action.problem.bounds)
-        self.scale.array[:] = scales(action.problem)
+        self.lower.array[:], self.upper.array[:] = petsc_bounds(bounds)
+        self.scale.array[:] = scale
         self._parts: dict[str, Parts] = {}
 
     def load(self, path: Array) -> None:
@@ -87,11 +98,13 @@ class SerialSystem:
 
     def path(self) -> Array:
         """See `System`."""
-        return np.array(self.action.problem.ties.tied(self.x.array_r))
+        path = np.array(self.x.array_r)
+        return self._ties.tied(path) if self._ties else path
 
     def parts(self, x: Any) -> Parts:
         """See `System`."""
-        return self.action.value(x.array_r, self.rf)
+        value = self.action.value(x.array_r, self.rf)
+        return value if isinstance(value, Parts) else value.parts
 
     def objective(self, tao: Any, x: Any) -> float:
         """The action of a vector."""

@@ -16,7 +16,7 @@ from scipy.sparse import csr_array
 from hpcda.action import Action
 from hpcda.action.blocks import pattern_of
 from hpcda.linalg.blocktridiagonal import ChainElimination, NotBlockTridiagonalError
-from hpcda.linalg.elimination import NotPositiveDefiniteError, Pattern
+from hpcda.linalg.elimination import Inertia, NotPositiveDefiniteError, Pattern
 from hpcda.linalg.order import counted, least_work, minimum_degree, orders
 from hpcda.linalg.tree import FRONT, Tree, TreeElimination, stored_from
 from tests.chance import generator
@@ -57,6 +57,17 @@ def agrees(elimination, dense, values, rtol=1e-8):
     np.testing.assert_allclose(half @ half.T, inverse, **close)
     np.testing.assert_allclose(factor.variances, np.diagonal(inverse), **close)
     np.testing.assert_allclose(factor.inverse_on_pattern(), inverse[pattern.rows, pattern.indices], **close)
+    has_the_inertia(elimination, dense, values)
+
+
+def has_the_inertia(elimination, dense, values):
+    """Signs of eigenvalues, of the matrix and shifted to where some are below 0."""
+    eigenvalues = np.linalg.eigvalsh(dense)
+    at = int(np.argmax(np.diff(eigenvalues))) if len(dense) > 1 else 0
+    for shift in (0.0, -float(eigenvalues[at : at + 2].mean())):
+        below = int((eigenvalues + shift < 0).sum())
+        if len(dense) > 1 or shift == 0.0:
+            assert elimination.inertia(values, shift) == Inertia(len(dense) - below, below, 0)
 
 
 @cases(40)

@@ -9,7 +9,7 @@ from hpcda.action import Action
 from hpcda.action.chain import chain_action
 from hpcda.action.graph import GraphAction
 from hpcda.annealing.climbs import climb
-from hpcda.annealing.graph import GraphLockstep
+from hpcda.annealing.graph import GraphLockstep, falling
 from hpcda.annealing.ladder import Ladder
 from hpcda.annealing.lockstep import Lockstep
 from hpcda.annealing.scale import scales
@@ -36,6 +36,8 @@ def is_minimum(action, outcome, rf, near=1e-5):
     scale = action.variables.scales
     assert np.abs(gradient * scale).max() < near * max(1.0, abs(shares.total))
     curvature = np.linalg.eigvalsh(scale[:, None] * dense(action, outcome.path, rf) * scale)
+    if np.abs(curvature).min() > 1e-9 * curvature.max():
+        assert falling(action, outcome.path, rf) == (curvature < 0.0).sum()
     return curvature.min() > 0.0
 
 
