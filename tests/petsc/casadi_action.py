@@ -48,6 +48,9 @@ def residuals(field, scheme, dt, x, u, p):
     """Residuals of one step: x and u are lists of the 2 (or, for Hermite-Simpson, 3) points that it spans."""
     if scheme == "trapezoid":
         return x[1] - x[0] - dt / 2 * (field(x[0], p, u[0]) + field(x[1], p, u[1]))
+    if scheme == "heun":
+        slope = field(x[0], p, u[0])
+        return x[1] - x[0] - dt / 2 * (slope + field(x[0] + dt * slope, p, u[1]))
     if scheme == "implicit-midpoint":
         return x[1] - x[0] - dt * field((x[0] + x[1]) / 2, p, (u[0] + u[1]) / 2)
     if scheme == "rk4":

@@ -16,7 +16,7 @@ from tests.chance import generator
 
 from . import casadi_action as oracle
 
-FLOWS = ("trapezoid", "hermite-simpson", "implicit-midpoint", "rk4")
+FLOWS = ("trapezoid", "hermite-simpson", "implicit-midpoint", "heun", "rk4")
 TIMES = 13
 # name: options, oracle's equations, dt, observed states, estimated parameters, range of the random path
 CASES = {

@@ -48,6 +48,14 @@ def rk4(x, f, dt):
     return found
 
 
+def heun(x, f, dt):
+    found = []
+    for n in range(len(x) - 1):
+        slope = f(x[n], n)
+        found.append(x[n + 1] - x[n] - dt / 2 * (slope + f(x[n] + dt * slope, n + 1)))
+    return found
+
+
 def iterated(x, f, dt):
     return [x[n + 1] - f(x[n], n) for n in range(len(x) - 1)]
 
@@ -56,6 +64,7 @@ FORMULAS = {
     "trapezoid": trapezoid,
     "hermite-simpson": hermite_simpson,
     "implicit-midpoint": implicit_midpoint,
+    "heun": heun,
     "rk4": rk4,
     "map": iterated,
 }

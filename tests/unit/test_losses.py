@@ -30,9 +30,15 @@ DENSITIES = {
     "gaussian": lambda h, s, o: stats.norm(h, s),
     "student-t": lambda h, s, o: stats.t(o["nu"], h, s),
     "poisson": lambda h, s, o: stats.poisson(h),
+    "negative-binomial": lambda h, s, o: stats.nbinom(
+        o["dispersion"], o["dispersion"] / (h + o["dispersion"])
+    ),
     "bernoulli": lambda h, s, o: stats.bernoulli(1 / (1 + np.exp(-h))),
 }
-H = {"poisson": np.array([0.05, 0.8, 3.3, 41.0, 700.0]), "bernoulli": np.array([-4.0, -0.5, 0.0, 2.0])}
+COUNTS = ("poisson", "negative-binomial")
+H = dict.fromkeys(COUNTS, np.array([0.05, 0.8, 3.3, 41.0, 700.0])) | {
+    "bernoulli": np.array([-4.0, -0.5, 0.0, 2.0])
+}
 
 
 SINGLE = [name for name in LOSSES if not LOSSES[name].joint]
@@ -48,7 +54,7 @@ def test_a_share_is_minus_the_logarithm_of_the_density(name):
     loss, s = LOSSES[name], 0.7
     options = loss.optional({})
     h = values_of(name)
-    discrete = name in ("poisson", "bernoulli")
+    discrete = name in (*COUNTS, "bernoulli")
     y = np.array([0.0, 1.0]) if name == "bernoulli" else np.array([0.0, 1.0, 5.0])
     for datum in y:
         law = DENSITIES[name](h, s, options)
@@ -77,7 +83,7 @@ def test_what_noise_makes_of_a_share(name):
         assert abs(shares.var() - variance) <= 0.1 * variance + 1e-12
         residuals = loss.residual(np.full(count, h), drawn, s, options)
         assert abs(residuals.mean()) < 0.02
-        if name in ("gaussian", "poisson", "bernoulli"):
+        if name in ("gaussian", *COUNTS, "bernoulli"):
             assert abs(residuals.var() - 1) < 0.1
 
 
@@ -140,7 +146,7 @@ def with_noise(name, scheme, unknown, windows=2):
     problem, path = example("lorenz96", scheme, "nonlinear and gaps")
     rng = generator(9)
     usual = "x0 + offset" if unknown else "gain * x0 + offset"
-    link = {"poisson": "exp(gain*x0/8)", "bernoulli": "gain*x0/4"}.get(name, usual)
+    link = (dict.fromkeys(COUNTS, "exp(gain*x0/8)") | {"bernoulli": "gain*x0/4"}).get(name, usual)
     gain = Estimated("gain", (0.5, 2.0), (0.1, 5.0))
     sensor = (*(() if unknown else (gain,)), Estimated("offset", (-1.0, 1.0), per_window=True))
     scale = (Estimated("noise", (0.2, 2.0), (0.05, 50.0)),) if unknown else ()

@@ -14,6 +14,7 @@ from tests.chance import generator
 
 NAMES = (
     "colpitts",
+    "fitzhugh_nagumo",
     "henon",
     "kuramoto_sivashinsky",
     "lorenz63",
@@ -170,6 +171,17 @@ def test_morris_lecar_loses_rest_at_the_published_current():
     assert growth(93.7) < 0 < growth(94.0)
     # rest without current
     np.testing.assert_allclose(rest(model, [-60.0, 0.0], I=0.0), [-60.855, 0.0149], atol=2e-3)
+
+
+def test_fitzhugh_nagumo_loses_rest_where_its_trace_vanishes():
+    """Of rest V*, 1 - V*² = b/tau at the loss of stability: V* = -√(1 - b/tau), I = V*³/3 - V* + (V* + a)/b."""
+    model = load_model("fitzhugh_nagumo")
+    V = -np.sqrt(1.0 - 0.8 / 12.5)
+    current = V**3 / 3.0 - V + (V + 0.7) / 0.8
+    assert current == pytest.approx(0.331, abs=1e-3)
+    for near, stable in ((current - 0.01, True), (current + 0.01, False)):
+        point = rest(model, [V, (V + 0.7) / 0.8], I=near)
+        assert (np.linalg.eigvals(jacobian(model, point, I=near)).real.max() < 0.0) == stable
 
 
 def test_nakl_names_gates_and_rest():

@@ -117,6 +117,9 @@ def errors_by_scipy(problem, number, block, shared):
             found.append(y - x - dt / 2 * (rate(t, x) + rate(t + dt, y)))
         elif problem.discretization == "implicit-midpoint":
             found.append(y - x - dt * rate(t + dt / 2, (x + y) / 2))
+        elif problem.discretization == "heun":
+            a = rate(t, x)
+            found.append(y - x - dt / 2 * (a + rate(t + dt, x + dt * a)))
         elif problem.discretization == "rk4":
             a = rate(t, x)
             b = rate(t + dt / 2, x + dt / 2 * a)

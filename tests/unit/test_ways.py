@@ -9,6 +9,7 @@ import pytest
 from drawing import draw
 from problems import SMALL, example
 
+from hpcda.action import Action
 from hpcda.models.catalogue import catalogue, load_model
 from hpcda.search import WAYS
 from hpcda.search.ways import grown, passes
@@ -51,3 +52,10 @@ def test_a_path_stays_within_bounds(way, scheme):
     path = draw(bounded, way)
     low, high = bounded.bounds
     assert (path >= low).all() and (path <= high).all()
+
+
+def test_a_free_run_obeys_the_model():
+    problem, _ = example("lorenz96", "rk4", "nonlinear and gaps")
+    action = Action(problem)
+    free, noise = (draw(problem, name, 3) for name in ("free", "noise"))
+    assert action.value(free, 1.0).model < 1e-3 * action.value(noise, 1.0).model
