@@ -174,7 +174,7 @@ def test_morris_lecar_loses_rest_at_the_published_current():
 
 
 def test_fitzhugh_nagumo_loses_rest_where_its_trace_vanishes():
-    """Of rest V*, 1 - V*² = b/tau at the loss of stability: V* = -√(1 - b/tau), I = V*³/3 - V* + (V* + a)/b."""
+    """The trace is 1 - V² - b/tau, and rest is where w = (V + a)/b, I = V³/3 - V + w."""
     model = load_model("fitzhugh_nagumo")
     V = -np.sqrt(1.0 - 0.8 / 12.5)
     current = V**3 / 3.0 - V + (V + 0.7) / 0.8
