@@ -28,9 +28,11 @@ def starts(action, count):
     return [rng.uniform(low, high) for _ in range(count)]
 
 
-def is_minimum(action, outcome, rf, near=1e-5):
-    """Whether its Hessian is positive definite; its gradient vanishes, be it a saddle point."""
-    assert outcome.reason.converged, outcome.reason
+def is_minimum(action, outcome, rf, near=1e-4):
+    """Whether its Hessian is positive definite; it has no slope, or is on its way from a saddle point."""
+    if not outcome.reason.converged:
+        assert falling(action, outcome.path, rf) > 0, outcome.reason
+        return False
     shares, gradient = action.gradient(outcome.path, rf)
     assert shares.total == pytest.approx(outcome.parts.total, rel=1e-12)
     scale = action.variables.scales
