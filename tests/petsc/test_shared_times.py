@@ -80,7 +80,7 @@ def test_experiments_together_know_a_forcing_better_than_each_alone(folder, tmp_
     assert run.obedience is not None
 
 
-@pytest.mark.parametrize("minimizer", ["newton", "lmvm"])
+@pytest.mark.parametrize("minimizer", ["newton", "nls"])
 def test_other_minimizers_come_to_the_same_minimum(folder, tmp_path, minimizer):
     run, _ = estimated(folder, tmp_path / "lockstep", False)
     other, _ = estimated(folder, tmp_path / minimizer, False, minimizer=minimizer)
