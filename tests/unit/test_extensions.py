@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -249,18 +250,29 @@ def test_an_escape_to_a_rung_that_is_none_is_told(tmp_path, first, wrong):
 def test_an_end_is_judged_on_the_action(bounded):
     from scipy.optimize import Bounds, minimize
 
-    changes = {"state_bounds": np.tile([-5.0, 5.0], (3, 1))} if bounded else {}
-    problem, path = example("lorenz63", "trapezoid", "states alone", **changes)
-    action, rf = Action(problem), 10.0
-    lower, upper = problem.bounds
+    def lowest(problem, path):
+        action = Action(problem)
+
+        def function(x):
+            parts, gradient = action.gradient(x, rf)
+            return parts.total, gradient
+
+        options = {"maxiter": 10**5, "maxfun": 10**6, "ftol": 0.0, "gtol": 1e-8, "maxcor": 30}
+        begin = np.clip(path, *problem.bounds)
+        return minimize(
+            function, begin, jac=True, method="L-BFGS-B", bounds=Bounds(*problem.bounds), options=options
+        )
+
+    problem, path = example("lorenz63", "trapezoid", "states alone")
+    rf = 10.0
+    if bounded:
+        reach = 0.5 * np.abs(lowest(problem, path).x).max()  # some states would go beyond
+        problem = replace(problem, state_bounds=np.tile([-reach, reach], (3, 1)))
+    action, (lower, upper) = Action(problem), problem.bounds
     path = np.clip(path, lower, upper)
     far = ended(action, path, rf, 0, otherwise=Reason.STOPPED_ITERATIONS)
     assert far.reason is Reason.STOPPED_ITERATIONS and far.gradient_norm > 1.0
-    found = minimize(
-        lambda x: (lambda parts, gradient: (parts.total, gradient))(*action.gradient(x, rf)),
-        path, jac=True, method="L-BFGS-B", bounds=Bounds(lower, upper),
-        options={"maxiter": 10**5, "maxfun": 10**6, "ftol": 0.0, "gtol": 1e-8, "maxcor": 30},
-    )  # fmt: skip
+    found = lowest(problem, path)
     there = ended(action, found.x, rf, found.nit)
     assert there.reason.converged and there.parts.total == found.fun
     assert bool(np.any((found.x == lower) | (found.x == upper))) is bounded
