@@ -64,6 +64,8 @@ def losses_of(job: Job) -> set[str]:
 def _extensions(raw: Mapping[str, Any]) -> tuple[list[Extension], list[tuple[Place, Mistake]]]:
     """The files that the job names under `extensions`, loaded, and what is wrong with them."""
     named, folder = raw.get(KEY, ()), raw.get("folder", "")
+    if not isinstance(folder, str) or "\0" in folder:
+        folder = ""  # the schema refuses it
     files: list[Extension] = []
     mistakes: list[tuple[Place, Mistake]] = []
     for number, name in enumerate(named if isinstance(named, list | tuple) else ()):

@@ -478,6 +478,13 @@ def test_any_table_never_raises_anything_else(job):
         load_job(job)
 
 
+@pytest.mark.parametrize("extensions", [["0"], ["\0"], [5], "x", None, ["a" * 5000]])
+@pytest.mark.parametrize("folder", [None, 5, ["a"], {"a": 1}, True, "\0"])
+def test_a_folder_that_is_none_is_refused_beside_extensions(folder, extensions):
+    with pytest.raises(InputError, match="folder"):
+        load_job({"folder": folder, "extensions": extensions})
+
+
 @given(st.binary(max_size=200))
 @cases(200)
 def test_any_bytes_as_a_job_never_raise_anything_else(tmp_path, content):

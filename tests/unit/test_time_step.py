@@ -459,7 +459,7 @@ def test_what_the_data_leave_open_does_not_hide_the_rest(scheme):
     rate, factor = path[-1], 0.5
     path = np.concatenate([path[:-1], [rate / factor, factor]])
     shift = step_shift(Action(two), path, RF)
-    assert shift.action == pytest.approx(wanted.action, rel=1e-2)
+    assert shift.action == pytest.approx(wanted.action, rel=1e-2, abs=1e-9)
     assert shift.states["x"] == pytest.approx(wanted.states["x"], rel=1e-2)
     k, q = shift.path[-2:]
     assert k * factor + q * rate / factor == pytest.approx(wanted.path[-1], rel=1e-2)
