@@ -327,7 +327,7 @@ def test_analyze_writes_everything(annealed):
     timing = summary["timing"]
     assert timing["core_seconds"] > 0 and timing["ranks"] == 2 and timing["wall_seconds"] > 0
     report = (folder / "analysis" / "report.html").read_text()
-    assert report.count("data:image/png;base64,") == 4 and "http" not in report
+    assert report.count("data:image/png;base64,") == 4 and "://" not in report
     assert "hpcda run job.toml --output again" in report and 'class="verdict' in report
     assert html.escape(summary["verdict"]["sentence"]) in report
     text = format_summary(summary)
