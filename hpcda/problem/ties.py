@@ -49,7 +49,7 @@ class Ties:
     @cached_property
     def copies(self) -> Ints:
         """Places that hold copies, ascending."""
-        return np.flatnonzero(self.first != np.arange(len(self.first)))
+        return np.flatnonzero(self.copied)
 
     @cached_property
     def copied(self) -> npt.NDArray[np.bool_]:
