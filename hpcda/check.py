@@ -26,8 +26,8 @@ from scipy.sparse import csr_array
 from hpcda.action import Action, Verification, unused, verify
 from hpcda.action.blocks import in_time
 from hpcda.annealing import Ladder
-from hpcda.annealing.eliminations import plan
-from hpcda.annealing.lockstep import Settings, climbs_of, code_of, fits, lanes_that_fit, memory
+from hpcda.annealing.eliminations import ELIMINATIONS, plan
+from hpcda.annealing.lockstep import Settings, chosen, climbs_of, code_of, lanes_that_fit, memory
 from hpcda.build import Built, build_problem, refuse_used
 from hpcda.build.weights import unlike
 from hpcda.errors import InputError, Mistake
@@ -71,7 +71,7 @@ class Cost:
         start: Seconds of one core for one start.
         total: Core-seconds for all starts.
         disk: Bytes of the results.
-        elimination: How the Hessians of many starts at once are eliminated, as a sentence; else empty.
+        elimination: How Hessians are eliminated, as a sentence; empty where PETSc is left to choose.
     """
 
     evaluation: float
@@ -251,11 +251,9 @@ def _cost(
     first = np.resize(job.ladder.first_rungs, job.ensemble.starts)
     rungs = float(np.sum(job.ladder.count - first))
     ranks = job.ensemble.ranks_per_start
-    alone = ranks == 1 and not job.solver.petsc
     rung = ITERATIONS * (evaluation + factorization) / ranks
-    if job.solver.minimizer == "lockstep" or (
-        job.solver.minimizer == "auto" and alone and fits(action, job.solver.elimination)
-    ):
+    solver = job.solver
+    if chosen(action, solver.minimizer, solver.elimination, ranks, bool(solver.petsc)) == "lockstep":
         lanes = lanes_that_fit(action, job.solver.elimination)
         own = memory(action, lanes, job.solver.elimination)
         elimination = plan(action, job.solver.elimination).sentence
@@ -269,7 +267,7 @@ def _cost(
             )
     else:
         trial = _Trial(rung, ITERATIONS, _timed_draw(scene, _way(job), job.ensemble.seed))
-        elimination = ""
+        elimination = ELIMINATIONS[name].sentence if (name := solver.elimination) != "auto" else ""
         own = 3.0 * 12.0 * len(values) + 8.0 * problem.size * (1.5 * band + len(problem.constants))
     total = ranks * (rung * rungs if trial is None else trial.rung * rungs + _drawing(job, scene, trial))
     keep = job.output.keep_paths

@@ -1,4 +1,4 @@
-"""Files outside the package: a discretization, a loss, a starting strategy, an escape, a minimizer.
+"""Files outside the package: a discretization, a loss, a way to begin, to escape, to minimize, to eliminate.
 
 A job names them under the key ``extensions``; from Python, `extend` makes a file known to all jobs of the
 process. A file defines one object or several, each under the attribute of its registry. Within a process a
@@ -16,6 +16,7 @@ from typing import Any
 
 from hpcda.action.discretizations import SCHEMES
 from hpcda.action.losses import LOSSES
+from hpcda.annealing.eliminations import ELIMINATIONS
 from hpcda.annealing.minimizers import MINIMIZERS
 from hpcda.errors import InputError, Mistake
 from hpcda.registry import Registry
@@ -23,7 +24,7 @@ from hpcda.search.escapes import ESCAPES
 from hpcda.search.ways import WAYS
 from hpcda.userfile import load_file, read_file
 
-REGISTRIES: tuple[Registry[Any], ...] = (SCHEMES, LOSSES, WAYS, ESCAPES, MINIMIZERS)
+REGISTRIES: tuple[Registry[Any], ...] = (SCHEMES, LOSSES, WAYS, ESCAPES, MINIMIZERS, ELIMINATIONS)
 """All kinds of objects that a file may define."""
 KEY = "extensions"
 

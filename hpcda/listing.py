@@ -8,7 +8,7 @@ from hpcda.extensions import REGISTRIES
 
 
 def list_choices(files: Collection[str] = ()) -> str:
-    """One line each: discretizations, ways, escapes, minimizers.
+    """One line each: discretizations, losses, ways, escapes, minimizers, eliminations.
 
     Args:
         files: Check sums of files whose objects are listed beside the package's own.

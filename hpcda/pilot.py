@@ -20,6 +20,7 @@ import numpy as np
 
 from hpcda.action import SCHEMES
 from hpcda.annealing import Ladder
+from hpcda.annealing.eliminations import of_petsc
 from hpcda.annealing.lockstep import MOST_MEMORY, Settings, climbs_of, lanes_that_fit, memory
 from hpcda.build import build_problem
 from hpcda.errors import InputError, Mistake
@@ -174,7 +175,7 @@ class _Pilot:
             max_iterations=min(job.solver.max_iterations, ITERATIONS),
             barrier=job.solver.barrier,
             rung_tolerance=job.solver.rung_tolerance,
-            elimination=job.solver.elimination,
+            elimination="auto" if of_petsc(job.solver.elimination) else job.solver.elimination,
         )
         name = job.action.discretization
         span = SCHEMES[name].span if name in SCHEMES else 1  # so many steps suit it, whatever the data

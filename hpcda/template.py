@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hpcda.action.discretizations import SCHEMES, default
 from hpcda.action.losses import LOSSES
+from hpcda.annealing.eliminations import ELIMINATIONS
 from hpcda.annealing.minimizers import MINIMIZERS
 from hpcda.errors import InputError, Mistake
 from hpcda.search.ways import WAYS
@@ -24,7 +25,7 @@ TEMPLATE = """\
 #
 # Files named here are looked up in the folder of this file. "hpcda list" says what stands behind the names.
 
-# extensions = ["mine.py"]        # files that define ways, escapes, discretizations or minimizers of your own
+# extensions = ["mine.py"]        # files that define ways, escapes, discretizations, losses … of your own
 
 [model]
 name = "lorenz96"                 # "hpcda models" lists them; or "neuron.py:build", a file beside this one
@@ -104,7 +105,7 @@ ranks_per_start = 1
 
 [solver]
 minimizer = "auto"                {minimizers}
-# elimination = "chain"           # of the unknowns, interval after interval; or "tree"; else what is faster
+# elimination = "tree"            {eliminations}
 max_iterations = 1000             # of one rung
 # max_seconds = 600.0             # of one start, which then ends at the rung it has come to
 # petsc = {{ tao_gatol = 1e-8 }}    # PETSc options without the dash; those after "--" on the command line win
@@ -126,6 +127,9 @@ def template(path: Path) -> str:
         ways=_comment(["search with all; or", *_listed(WAYS)]),
         losses=_comment(["the noise; or", *_listed(name for name in LOSSES if name != "gaussian")], "#"),
         minimizers=_comment(["the best for the job; or", *_listed(MINIMIZERS)]),
+        eliminations=_comment(
+            ["of a Newton step's unknowns; else the fastest; or", *_listed(ELIMINATIONS)], "#"
+        ),
     )
 
 

@@ -69,6 +69,30 @@ class Lbfgsb:
 
 MINIMIZER = MinimizerSpec("scipy-lbfgsb", "SciPy's L-BFGS-B", Lbfgsb, bounds=True)
 '''
+ELIMINATION = '''
+"""PETSc's own Cholesky factorization in the order of Cuthill and McKee, reversed."""
+from hpcda.annealing.elimination import EliminationSpec, Linear
+
+ELIMINATION = EliminationSpec("profile", "Cholesky in a narrow profile", Linear(order="rcm"))
+'''
+TREE = '''
+"""A tree of fronts in the order of Cuthill and McKee, reversed; shared parameters stay last."""
+import numpy as np
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import reverse_cuthill_mckee
+
+from hpcda.annealing.elimination import EliminationSpec
+from hpcda.annealing.eliminations.tree import plan
+from hpcda.linalg.order import counted
+
+def profile(pattern):
+    matrix = csr_array((np.ones(len(pattern.indices)), pattern.indices, pattern.indptr))
+    order = reverse_cuthill_mckee(matrix, symmetric_mode=True)
+    order = order[np.argsort(order >= pattern.size - pattern.shared, kind="stable")]
+    return counted("profile", pattern, order)
+
+ELIMINATION = EliminationSpec("banded", "a tree in a narrow profile", lambda action: plan(action, profile))
+'''
 LOSS = '''
 """Gaussian noise, written out."""
 import numpy as np

@@ -1,6 +1,7 @@
-"""How a lockstep eliminates the unknowns of a Newton step, and what that costs.
+"""How the unknowns of a Newton step are eliminated, and what that costs.
 
-Two ways may give other last bits: which one is taken is counted, with the same rates on every machine.
+Two ways may give other last bits: which one a lockstep takes is counted, with the same rates on every
+machine. What PETSc eliminates with, one path at a time, is data here, which `hpcda.petsc` reads.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpcda.action import Action
-from hpcda.linalg.tree import Tables
+from hpcda.errors import InputError, Mistake
+from hpcda.linalg.tree import Tables, Tree
+from hpcda.problem import Numbers
 
 RATES = {10: 20e9, 20: 31e9, 40: 33e9, 100: 39e9, 200: 40e9, 400: 36e9}
 """Operations a second by the pivots of a front, 8 lanes, one core with AVX-512 at 51e9 in a matrix product
@@ -48,10 +51,41 @@ class Plan:
         seconds = float(np.sum(flops / rates)) + NUMBER * numbers
         return cls(what, float(flops.sum()), numbers, seconds, tables)
 
+    @classmethod
+    def of_tree(cls, tree: Tree, source: Numbers) -> Plan:
+        """A plan of a tree of fronts.
+
+        Args:
+            tree: The tree.
+            source: Where the value of every entry of its pattern is found; see `hpcda.linalg.tree.Tables.of`.
+        """
+        tables = Tables.of(tree, source)
+        fronts = [(front.pivots, front.flops) for front in tree.fronts[: len(tree.fronts) - tree.open]]
+        what = f"tree of {len(tree.fronts)} fronts ({tree.name})"
+        return cls.of(what, fronts, tables.factor + tables.left, tables)
+
     @property
     def sentence(self) -> str:
         """What it is and what it costs."""
         return f"{self.what}, {self.flops:.2g} operations a step, {8e-6 * self.numbers:.2g} MB a path"
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A linear solver of PETSc.
+
+    Attributes:
+        package: PETSc's name of who factorizes: "petsc", "mumps", "cholmod".
+        order: PETSc's name of the order of elimination, such as "nd"; empty for the package's own.
+        levels: Levels of fill of incomplete factors, with conjugate gradients: those of the first solver, and
+            of each further one that takes over where the one before has given up. None for an exact factor.
+        spread: Whether several ranks can work on one path.
+    """
+
+    package: str = "petsc"
+    order: str = ""
+    levels: tuple[int, ...] = ()
+    spread: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,11 +95,30 @@ class EliminationSpec:
     Attributes:
         name: As jobs name it.
         sentence: What it is, in one line.
-        plan: Plans it for an action.
+        how: Plans it for an action, for `lockstep`; or the linear solver of PETSc, for `newton`.
         place: Where it stands among the others.
     """
 
     name: str
     sentence: str
-    plan: Callable[[Action], Plan]
-    place: int = 0
+    how: Callable[[Action], Plan] | Linear
+    place: int = 100
+
+    def refuse(self, minimizer: str, ranks: int) -> None:
+        """Refuse a minimizer that does not eliminate in this way.
+
+        Args:
+            minimizer: Its name.
+            ranks: Ranks that work on one start.
+
+        Raises:
+            InputError: It does not.
+        """
+        wanted = "newton" if isinstance(self.how, Linear) else "lockstep"
+        if minimizer != wanted:
+            problem = f"{self.name!r} is a way of {wanted!r}, but the minimizer is {minimizer!r}"
+            raise InputError(Mistake("solver.elimination", problem, f"leave it out, or use {wanted!r}"))
+        if ranks > 1 and not (isinstance(self.how, Linear) and self.how.spread):
+            problem = f"{self.name!r} works on one rank a start, and {ranks} are asked for"
+            remedy = "set ensemble.ranks_per_start = 1, or leave it out"
+            raise InputError(Mistake("solver.elimination", problem, remedy))

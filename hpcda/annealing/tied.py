@@ -17,7 +17,6 @@ from hpcda.annealing.climbs import Reached, Settings
 from hpcda.annealing.elimination import Plan
 from hpcda.annealing.graph import SOURCES, GraphLockstep, tree_of
 from hpcda.annealing.ladder import Ladder
-from hpcda.linalg.tree import Tables
 from hpcda.problem import Array, Numbers
 
 _graphs: weakref.WeakKeyDictionary[Action, GraphAction] = weakref.WeakKeyDictionary()
@@ -33,11 +32,7 @@ def graph_of(action: Action) -> GraphAction:
 def tied_plan(action: Action) -> Plan:
     """How the unknowns are eliminated."""
     graph = graph_of(action)
-    tree = tree_of(graph)
-    fronts = [(front.pivots, front.flops) for front in tree.fronts]
-    tables = Tables.of(tree, graph.sparsity.gather)
-    what = f"tree of {len(tree.fronts)} fronts ({tree.name})"
-    return Plan.of(what, fronts, tables.factor + tables.left, tables)
+    return Plan.of_tree(tree_of(graph), graph.sparsity.gather)
 
 
 def tied_memory(action: Action, chosen: Plan) -> float:

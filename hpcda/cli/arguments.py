@@ -174,7 +174,7 @@ def command_parser() -> argparse.ArgumentParser:
     one = add(
         "list",
         list_command,
-        "list discretizations, ways to begin, escapes and minimizers",
+        "list discretizations, losses, ways to begin, escapes, minimizers and eliminations",
         "examples:\n  hpcda list\n  hpcda list job.toml         those of the job's extensions too",
     )
     one.add_argument("job", nargs="?", type=Path, metavar="JOB.toml", help="a job with extensions")

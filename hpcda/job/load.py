@@ -85,7 +85,8 @@ def _extensions(raw: Mapping[str, Any]) -> tuple[list[Extension], list[tuple[Pla
 def _self_contained(job: Job, files: Sequence[Extension]) -> Job:
     """The job with the files of `hpcda.extend` that it uses among its own: its run says all it needs."""
     own = {one.sha256 for one in files}
-    chosen = {job.action.discretization, job.ensemble.way, job.solver.minimizer, *losses_of(job)}
+    chosen = {job.action.discretization, job.ensemble.way, *losses_of(job)}
+    chosen |= {job.solver.minimizer, job.solver.elimination}
     if job.ensemble.way == "auto":
         chosen |= {*WAYS, *ESCAPES}
     more = [

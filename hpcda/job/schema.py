@@ -222,7 +222,7 @@ class SolverTable(Section):
     )
     elimination: Annotated[str, one_of(ELIMINATIONS)] = Field(
         default="auto",
-        description='how "lockstep" eliminates: "chain", "tree", or "auto" for what takes less time',
+        description='an elimination that "hpcda list" names, or "auto" for what takes less time',
     )
     petsc: dict[OptionName, OptionValue] = Field(
         default_factory=dict,
@@ -286,8 +286,8 @@ class Job(Section):
     )
     extensions: FileNames = Field(
         default=(),
-        description="Python files that define ways, escapes, discretizations or minimizers, such as "
-        '["my_way.py"]',
+        description="Python files that define ways, escapes, discretizations, losses, minimizers or "
+        'eliminations, such as ["my_way.py"]',
     )
     model: ModelTable = Field(description='a table [model] with name = "lorenz96"')
     data: Several[DataTable] = Field(default=(), description="a table [data], or several [[data]]")

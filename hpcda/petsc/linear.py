@@ -40,6 +40,9 @@ from typing import Any
 
 import numpy as np
 
+from hpcda.annealing.elimination import Linear
+from hpcda.annealing.eliminations import ELIMINATIONS
+from hpcda.errors import InputError, Mistake
 from hpcda.petsc.options import PREFIX, house_defaults
 from hpcda.petsc.start import PETSc
 from hpcda.petsc.system import System
@@ -59,6 +62,7 @@ ACCURACY, MOST = 1e-8, 300
 FAR = 1e30
 """A residual that grows on its way does not end them: what ends them must be negative curvature."""
 
+CHOLMOD = "cholmod"
 NAMING = ("ksp_type", "pc_type", "pc_factor_mat_solver_type", "pc_factor_mat_ordering_type")
 
 
@@ -67,38 +71,91 @@ class Choice:
     """A linear solver.
 
     Attributes:
-        name: "natural", "reduced", "mumps", "redundant" (all direct), or "icc" (conjugate gradients).
         sentence: What it does.
-        levels: Levels of fill of an incomplete factor.
+        levels: Levels of fill of an incomplete factor, with conjugate gradients; 0 for a direct solver.
+        package: PETSc's name of who factorizes; empty for its own.
+        order: PETSc's name of the order of elimination; empty for the package's own.
+        redundant: Whether every rank factorizes the whole matrix.
     """
 
-    name: str
     sentence: str
     levels: int = 0
+    package: str = ""
+    order: str = ""
+    redundant: bool = False
 
 
-def chain(system: System) -> list[Choice]:
+def chain(system: System, elimination: str = "auto") -> list[Choice]:
     """The solvers that fit a Hessian, each the next one's stand-in; collective.
 
     From `WIDE` unknowns of one time on, if rows are sparse, conjugate gradients with few levels, with many,
     and a direct solver; else a direct solver alone, and alone too where one of the options `NAMING` is given.
+
+    Args:
+        system: The action.
+        elimination: "auto", or the one of `hpcda.annealing.eliminations.ELIMINATIONS` that is asked for.
+
+    Raises:
+        InputError: This PETSc was built without the package that is asked for.
     """
     database = PETSc.Options()
-    named = any(database.hasName(f"{PREFIX}{name}") for name in NAMING)
     last = direct(system)
-    if named:
+    if any(database.hasName(f"{PREFIX}{name}") for name in NAMING):
         return [replace(last, sentence="as the PETSc options say")]
+    if elimination != "auto":
+        linear = ELIMINATIONS[elimination].how
+        assert isinstance(linear, Linear)
+        if not linear.levels:
+            return [_exact(elimination, linear)]
+        return [*_iterative(system, linear.levels), last]
     if system.block < WIDE or not _sparse(system):  # a graph's block is 0
         return [last]
+    return [*_iterative(system, LEVELS), last]
+
+
+def _iterative(system: System, levels: tuple[int, ...]) -> list[Choice]:
     ranks = system.x.comm.size
     parts = f", additive Schwarz over {ranks} stretches of time" if ranks > 1 else ""
-    return [
-        *(
-            Choice("icc", f"conjugate gradients, ICC with {counted(levels, 'level')}{parts}", levels)
-            for levels in LEVELS
-        ),
-        last,
-    ]
+    return [Choice(f"conjugate gradients, ICC with {counted(n, 'level')}{parts}", levels=n) for n in levels]
+
+
+def _exact(name: str, linear: Linear) -> Choice:
+    """The direct solver of a package.
+
+    Raises:
+        InputError: This PETSc has none.
+    """
+    try:
+        _factorizes(linear)
+    except PETSc.Error as error:
+        problem = f"{name!r}: this PETSc has no Cholesky factorization of {linear.package!r}"
+        if linear.order:
+            problem += f" in the order {linear.order!r}"
+        raise InputError(
+            Mistake("solver.elimination", problem, "leave it out, or use a PETSc that was built with it")
+        ) from error
+    order = f", order {linear.order}" if linear.order else ""
+    return Choice(f"Cholesky, {linear.package}{order}", package=linear.package, order=linear.order)
+
+
+def _factorizes(linear: Linear) -> None:
+    """Factorize a matrix of one number.
+
+    Raises:
+        PETSc.Error: PETSc cannot.
+    """
+    matrix = PETSc.Mat().createAIJ((1, 1), csr=([0, 1], [0], [1.0]), comm=PETSc.COMM_SELF)
+    pc = PETSc.PC().create(comm=PETSc.COMM_SELF)
+    try:
+        pc.setOperators(matrix)
+        pc.setType(PETSc.PC.Type.CHOLESKY)
+        pc.setFactorSolverType(linear.package)
+        if linear.order:
+            pc.setFactorOrdering(linear.order)
+        pc.setUp()
+    finally:
+        pc.destroy()
+        matrix.destroy()
 
 
 def _sparse(system: System) -> bool:
@@ -116,13 +173,13 @@ def direct(system: System) -> Choice:
     mumps = has_mumps()
     if system.x.comm.size > 1:
         if mumps:
-            return Choice("mumps", "Cholesky over all ranks, MUMPS")
-        return Choice("redundant", "a direct factorization on every rank")
+            return Choice("Cholesky over all ranks, MUMPS", package="mumps")
+        return Choice("a direct factorization on every rank", redundant=True)
     if system.block and (system.block < REORDERED or not _sparse(system)):
-        return Choice("natural", "Cholesky in the order of time")
+        return Choice("Cholesky in the order of time", order=PETSc.Mat.OrderingType.NATURAL)
     if mumps:
-        return Choice("mumps", "Cholesky in an order that reduces fill, MUMPS")
-    return Choice("reduced", "Cholesky, nested dissection")
+        return Choice("Cholesky in an order that reduces fill, MUMPS", package="mumps")
+    return Choice("Cholesky, nested dissection", order=PETSc.Mat.OrderingType.ND)
 
 
 def configure(ksp: Any, choice: Choice, system: System) -> None:
@@ -141,13 +198,14 @@ def configure(ksp: Any, choice: Choice, system: System) -> None:
             _default(f"{prefix}sub_pc_factor_levels", choice.levels)
         return
     ksp.setType(PETSc.KSP.Type.PREONLY)
-    pc.setType(PETSc.PC.Type.REDUNDANT if choice.name == "redundant" else PETSc.PC.Type.CHOLESKY)
-    if choice.name == "mumps":
-        pc.setFactorSolverType("mumps")
-    elif choice.name == "natural":
-        pc.setFactorOrdering(PETSc.Mat.OrderingType.NATURAL)
-    elif choice.name == "reduced":
-        pc.setFactorOrdering(PETSc.Mat.OrderingType.ND)
+    pc.setType(PETSc.PC.Type.REDUNDANT if choice.redundant else PETSc.PC.Type.CHOLESKY)
+    if choice.package:
+        pc.setFactorSolverType(choice.package)
+    if choice.order:
+        pc.setFactorOrdering(choice.order)
+    for name, value in (("supernodal", 2), ("print", 0)):
+        # CHOLMOD refuses a matrix that is not positive definite in supernodes alone.
+        _default(f"{prefix}mat_cholmod_{name}", value)
     if has_mumps():
         # MUMPS tells the whole inertia where its root stays on one rank and it looks for null pivots. Its own
         # order (PORD, often) takes two minutes for 500,000 unknowns and can crash; QAMD takes one second.
@@ -188,10 +246,11 @@ def direct_solver(ksp: Any, system: System) -> None:
 def positive_definite(ksp: Any, matrix: Any, step: Any, work: Any) -> bool:
     """Whether the factorized matrix is positive definite: by inertia, else by curvature along the step.
 
-    Conjugate gradients that met negative curvature have ended with a negative reason before this is asked.
+    Conjugate gradients that met negative curvature have ended with a negative reason before this is asked,
+    and CHOLMOD has ended with an error.
     """
     pc = ksp.getPC()
-    if pc.getType() == PETSc.PC.Type.CHOLESKY:
+    if pc.getType() == PETSc.PC.Type.CHOLESKY and pc.getFactorSolverType() != CHOLMOD:
         negative, zero, _ = pc.getFactorMatrix().getInertia()
         return bool(negative == 0 and zero == 0)
     matrix.mult(step, work)

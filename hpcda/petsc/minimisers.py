@@ -85,9 +85,11 @@ class PetscMinimiser:
         max_iterations: Limit of iterations at one rung.
         barrier: Weight of the barrier between two bounds at the first rung, for `newton`.
         watch: Called at every iteration, with (iteration, action).
+        elimination: How `newton` solves linear systems: "auto", or one of
+            `hpcda.annealing.eliminations.ELIMINATIONS` that is PETSc's.
 
     Raises:
-        InputError: The minimiser is unknown, or cannot do the job.
+        InputError: The minimiser is unknown, or cannot do the job; so for the elimination.
     """
 
     def __init__(
@@ -98,6 +100,7 @@ class PetscMinimiser:
         max_iterations: int = 1000,
         barrier: float = 1e-3,
         watch: Callable[[int, float], None] | None = None,
+        elimination: str = "auto",
     ) -> None:
         spread = comm is not None and comm.size > 1
         self._bounded = bool(np.isfinite(_bounds(action)).any())
@@ -115,13 +118,16 @@ class PetscMinimiser:
         self._ksp: Any = None
         self.snes: Any = None
         self.tao: Any = None
-        self._settings = (max_iterations, spread, barrier)
+        self._settings = (max_iterations, spread, barrier, elimination)
         _alive.add(self)
         try:
             if isinstance(self.how, Snes):
                 self._make_snes(self.how, max_iterations)
             else:
                 self._make_tao(*self._settings)
+        except InputError:
+            self.destroy()
+            raise
         except PETSc.Error as error:
             self.destroy()
             said = str(error).splitlines()[-1]
@@ -144,7 +150,7 @@ class PetscMinimiser:
         """How the linear systems of Newton's method are solved, as a sentence; empty for other minimisers."""
         return "" if self._newton is None else "; else ".join(one.sentence for one in self._newton.chain)
 
-    def _make_tao(self, max_iterations: int, spread: bool, barrier: float) -> None:
+    def _make_tao(self, max_iterations: int, spread: bool, barrier: float, elimination: str) -> None:
         system, tao = self.system, PETSc.TAO().create(comm=self.system.x.comm)
         self.tao = tao
         tao.setOptionsPrefix(PREFIX)
@@ -159,7 +165,7 @@ class PetscMinimiser:
         if isinstance(self.how, Tao):
             self._set_type(tao, self.how, spread)
         else:
-            self._newton = TrustNewton(system, barrier)
+            self._newton = TrustNewton(system, barrier, elimination=elimination)
             tao.setType(PETSc.TAO.Type.PYTHON)
             tao.setPythonContext(self._newton)
         tao.setMonitor(self._monitor)

@@ -74,10 +74,15 @@ class TrustNewton:
         system: The action as PETSc objects.
         barrier: Weight of the barrier at the first rung, in units of the action; 0 for none.
         decrement: Relative decrease of the action below which a Newton step is the last one.
+        elimination: How linear systems are solved: "auto", or one of
+            `hpcda.annealing.eliminations.ELIMINATIONS`.
     """
 
-    def __init__(self, system: System, barrier: float = 0.0, decrement: float = 1e-12) -> None:
+    def __init__(
+        self, system: System, barrier: float = 0.0, decrement: float = 1e-12, elimination: str = "auto"
+    ) -> None:
         self.system = system
+        self._elimination = elimination
         self.decrement = decrement
         self.fresh = False
         self._barrier = barrier
@@ -99,7 +104,7 @@ class TrustNewton:
     def setFromOptions(self, tao: Any) -> None:  # noqa: N802
         """The linear solver that fits (`hpcda.petsc.linear`), unless options say otherwise."""
         self._free_solvers()
-        self.chain = chain(self.system)
+        self.chain = chain(self.system, self._elimination)
         self._next_solver()
 
     def _next_solver(self) -> bool:
@@ -323,6 +328,7 @@ class TrustNewton:
             try:
                 self._ksp.solve(rhs, step)
             except PETSc.Error:
+                self._ksp.getPC().reset()  # CHOLMOD cannot use again what it has begun
                 return False
             reason = self._ksp.getConvergedReason()
             if shift > 0.0 or reason != PETSc.KSP.ConvergedReason.DIVERGED_MAX_IT:

@@ -7,7 +7,7 @@ from typing import Any
 
 from hpcda.action import Action
 from hpcda.annealing.ladder import Ladder
-from hpcda.annealing.lockstep import fits
+from hpcda.annealing.lockstep import chosen
 from hpcda.annealing.minimizer import Limits, Own, Snes, Tao
 from hpcda.annealing.minimizers import minimizer
 from hpcda.annealing.outcome import Minimiser
@@ -20,20 +20,10 @@ from hpcda.petsc.start import PETSc
 _OWN_SOLVER = ("tao_type", "ksp_", "pc_", "mat_", "snes_")
 
 
-def chosen(action: Action, name: str, ranks: int, elimination: str = "auto") -> str:
-    """The minimiser that `name` stands for.
-
-    "auto" is "lockstep" where one rank works on a start, the factors of all lanes fit into memory
-    (`hpcda.annealing.lockstep.fits`), and no PETSc option asks for a TAO type or a linear solver of its own;
-    else "newton".
-
-    """
-    if name != "auto":
-        return name
+def _asked() -> bool:
+    """Whether PETSc's options ask for a TAO type or a linear solver of their own."""
     own = tuple(PREFIX + option for option in _OWN_SOLVER)
-    given = set(PETSc.Options().getAll()) - house_defaults
-    asked = any(option.startswith(own) for option in given)
-    return "newton" if ranks > 1 or asked or not fits(action, elimination) else "lockstep"
+    return any(option.startswith(own) for option in set(PETSc.Options().getAll()) - house_defaults)
 
 
 def make_team(
@@ -60,13 +50,13 @@ def make_team(
         rung_tolerance: Relative error of the action allowed at rungs below the last; of "lockstep" alone.
         watch: Called as the work goes on, with (iteration, action).
         share: Starts there are for each team; "lockstep" sets its lanes by it.
-        elimination: How "lockstep" eliminates: "auto", or one of `hpcda.annealing.eliminations.ELIMINATIONS`.
+        elimination: "auto", or one of `hpcda.annealing.eliminations.ELIMINATIONS`.
 
     Raises:
-        InputError: The minimiser is unknown, or cannot do this job.
+        InputError: The minimiser is unknown, cannot do this job, or does not eliminate in this way.
     """
     ranks = 1 if comm is None else comm.size
-    name = chosen(action, name, ranks, elimination)
+    name = chosen(action, name, elimination, ranks, _asked())
     spec = minimizer(name, action.problem.bounded, ranks)
     if spec.how is Own.LOCKSTEP:
         return LockstepTeam(
@@ -74,7 +64,13 @@ def make_team(
         )
     if isinstance(spec.how, Tao | Snes | Own):
         made: Minimiser = make_minimiser(
-            action, name, comm=comm, max_iterations=max_iterations, barrier=barrier, watch=watch
+            action,
+            name,
+            comm=comm,
+            max_iterations=max_iterations,
+            barrier=barrier,
+            watch=watch,
+            elimination=elimination,
         )
     else:
         made = spec.how(action, Limits(max_iterations, watch or (lambda iteration, value: None)))

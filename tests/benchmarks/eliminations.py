@@ -27,7 +27,7 @@ from scipy.sparse.linalg import splu
 
 from hpcda.action import Action
 from hpcda.annealing import Ladder
-from hpcda.annealing.eliminations import ELIMINATIONS
+from hpcda.annealing.eliminations import of_lockstep
 from hpcda.annealing.lockstep import Lockstep, Settings, code_of
 from hpcda.native.compile import library, vector_lanes
 from hpcda.search import WAYS, Scene, begin
@@ -124,7 +124,7 @@ def measure(case: Case, repeats: int, folder: Path) -> dict[str, object]:
     matrix = csr_array(matrix + diags_array(1.01 * np.abs(matrix).sum(axis=1)))
     matrix.sort_indices()
     plans, timed = {}, {}
-    for name in ELIMINATIONS:
+    for name in of_lockstep():
         lockstep, timed[name] = in_lanes(action, path, name)
         plans[name] = lockstep.plan
     timed["splu"] = by_superlu(matrix, path)

@@ -42,6 +42,7 @@ starts = 4
 way = "{way}"
 [solver]
 minimizer = "{minimizer}"
+elimination = "{elimination}"
 """
 
 
@@ -51,13 +52,14 @@ def forgotten():
         yield
 
 
-def written(folder, *files, scheme="auto", way="auto", minimizer="auto", **texts):
+def written(folder, *files, scheme="auto", way="auto", minimizer="auto", elimination="auto", **texts):
     """A job file beside files of these texts, which it names in this order."""
     for name, text in texts.items():
         (folder / f"{name}.py").write_text(text)
     named = ", ".join(f'"{file}"' for file in (files or [f"{name}.py" for name in texts]))
     path = folder / "job.toml"
-    path.write_text(JOB.format(files=named, seed=number(1), scheme=scheme, way=way, minimizer=minimizer))
+    names = {"scheme": scheme, "way": way, "minimizer": minimizer, "elimination": elimination}
+    path.write_text(JOB.format(files=named, seed=number(1), **names))
     return path
 
 

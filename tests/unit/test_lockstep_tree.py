@@ -14,7 +14,7 @@ from test_lockstep import CASES, RF, moved
 
 from hpcda.action import Action
 from hpcda.annealing import Ladder
-from hpcda.annealing.eliminations import ELIMINATIONS, plan
+from hpcda.annealing.eliminations import of_lockstep, plan
 from hpcda.annealing.lockstep import Lockstep, Settings, memory
 from hpcda.annealing.scale import scales
 from hpcda.models.catalogue import load_model
@@ -35,7 +35,7 @@ BOUNDED = [
 def both(action, ladder, lanes=None, settings=None):
     """A lockstep of each kind."""
     settings = settings or Settings()
-    return [Lockstep(action, ladder, lanes, replace(settings, elimination=one)) for one in ELIMINATIONS]
+    return [Lockstep(action, ladder, lanes, replace(settings, elimination=one)) for one in of_lockstep()]
 
 
 @pytest.mark.parametrize(("name", "scheme", "variant"), CASES)

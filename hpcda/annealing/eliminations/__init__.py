@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 
 from hpcda.action import Action
-from hpcda.annealing.elimination import EliminationSpec, Plan
+from hpcda.annealing.elimination import EliminationSpec, Linear, Plan
 from hpcda.annealing.tied import tied_plan
 from hpcda.errors import InputError, Mistake
 from hpcda.registry import Registry
@@ -18,16 +18,21 @@ SMALL = 32
 _planned: weakref.WeakKeyDictionary[Action, dict[str, Plan]] = weakref.WeakKeyDictionary()
 
 
+def of_petsc(name: str) -> bool:
+    """Whether an elimination is PETSc's: of `newton`, not of `lockstep`."""
+    return name != "auto" and isinstance(ELIMINATIONS[name].how, Linear)
+
+
 def plan(action: Action, name: str = "auto") -> Plan:
-    """How the unknowns of an action are eliminated; planned once.
+    """How a lockstep eliminates the unknowns of an action; planned once.
 
     Args:
         action: The action.
-        name: One of `ELIMINATIONS`, or "auto" for the one that by its counts takes less time. Where windows
-            share unknowns of their times there is but one, "tree".
+        name: One of `ELIMINATIONS`, or "auto" for the one of the package that by its counts takes less time.
+            Where windows share unknowns of their times there is but one, "tree".
 
     Raises:
-        InputError: The elimination does not fit the problem.
+        InputError: The elimination does not fit the problem, or is PETSc's.
         MemoryError: There is too little.
         CompilerError: No C compiler, or no place for compiled code.
     """
@@ -36,12 +41,21 @@ def plan(action: Action, name: str = "auto") -> Plan:
         if action.problem.ties.some:
             known[name] = _tied(action, name)
         elif name != "auto":
-            known[name] = ELIMINATIONS[name].plan(action)
+            spec = ELIMINATIONS[name]
+            if isinstance(spec.how, Linear):
+                spec.refuse("lockstep", 1)
+            else:
+                known[name] = spec.how(action)
         elif action.structure.scheme.span * action.structure.block <= SMALL:
             known[name] = plan(action, next(iter(ELIMINATIONS)))
         else:
-            known[name] = min((plan(action, each) for each in ELIMINATIONS), key=lambda one: one.seconds)
+            known[name] = min((plan(action, each) for each in of_lockstep()), key=lambda one: one.seconds)
     return known[name]
+
+
+def of_lockstep() -> list[str]:
+    """The package's own ways of a lockstep: a file beside a job changes nothing that does not name it."""
+    return [name for name in ELIMINATIONS if ELIMINATIONS.file(name) is None and not of_petsc(name)]
 
 
 def _tied(action: Action, name: str) -> Plan:
@@ -51,4 +65,4 @@ def _tied(action: Action, name: str) -> Plan:
     return tied_plan(action)
 
 
-__all__ = ["ELIMINATIONS", "EliminationSpec", "Plan", "plan"]
+__all__ = ["ELIMINATIONS", "EliminationSpec", "Plan", "of_lockstep", "of_petsc", "plan"]

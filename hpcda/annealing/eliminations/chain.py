@@ -55,4 +55,6 @@ def plan(action: Action) -> Plan:
     return Plan.of("interval after interval", fronts, (intervals + len(windows)) * each)
 
 
-ELIMINATION = EliminationSpec("chain", "interval after interval, in dense blocks", plan, place=0)
+ELIMINATION = EliminationSpec(
+    "chain", "many starts at once: interval after interval, in dense blocks", plan, place=0
+)

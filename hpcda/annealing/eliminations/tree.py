@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from hpcda.action import Action
 from hpcda.action.blocks import pattern_of
 from hpcda.annealing.elimination import EliminationSpec, Plan
-from hpcda.linalg.tree import Tables, Tree
+from hpcda.linalg.elimination import Pattern
+from hpcda.linalg.order import Order
+from hpcda.linalg.tree import Tree
 
 
-def plan(action: Action) -> Plan:
-    """See `hpcda.annealing.elimination.EliminationSpec`."""
-    tree = Tree.of(pattern_of(action.problem, action.sparsity), keep_shared=True)
-    fronts = [(front.pivots, front.flops) for front in tree.fronts[: len(tree.fronts) - tree.open]]
+def plan(action: Action, order: Callable[[Pattern], Order] | None = None) -> Plan:
+    """See `hpcda.annealing.elimination.EliminationSpec`.
+
+    Args:
+        action: The action.
+        order: Finds the order, the shared unknowns last; None for the one with the least work.
+    """
+    pattern = pattern_of(action.problem, action.sparsity)
+    tree = Tree.of(pattern, None if order is None else order(pattern), keep_shared=True)
     constants = len(action.problem.constants)
-    tables = Tables.of(tree, action.sparsity.gather - constants * (constants + 1) // 2)
-    what = f"tree of {len(tree.fronts)} fronts ({tree.name})"
-    return Plan.of(what, fronts, tables.factor + tables.left, tables)
+    return Plan.of_tree(tree, action.sparsity.gather - constants * (constants + 1) // 2)
 
 
-ELIMINATION = EliminationSpec("tree", "a fill-reducing order, in a tree of dense fronts", plan, place=1)
+ELIMINATION = EliminationSpec(
+    "tree", "many starts at once: a fill-reducing order, in a tree of dense fronts", plan, place=1
+)
