@@ -29,15 +29,24 @@
 #define HIGH_TILE 4
 #endif
 
-/* s[r][c] -= a[r][k] b[c][k], k from `begin` to `end`. */
+/* s[r][c] -= a[r][k] b[c][k], k from `begin` to `end`: what there is less of, of rows and columns, stays in registers. */
 #define SUMS(R, C)                                                                     \
   for (int k = begin; k < end; k++) {                                                  \
-    vd l[C];                                                                           \
-    UNROLL for (int c = 0; c < C; c++) l[c] = b[c][k];                                 \
-    UNROLL for (int r = 0; r < R; r++) {                                               \
-      vd x = a[r][k];                                                                  \
-      ONE_LOAD(x)                                                                      \
-      UNROLL for (int c = 0; c < C; c++) s[r][c] = v_fnma(x, l[c], s[r][c]);           \
+    vd l[R < C ? R : C];                                                               \
+    if (R < C) {                                                                       \
+      UNROLL for (int r = 0; r < R; r++) l[r] = a[r][k];                               \
+      UNROLL for (int c = 0; c < C; c++) {                                             \
+        vd x = b[c][k];                                                                \
+        ONE_LOAD(x)                                                                    \
+        UNROLL for (int r = 0; r < R; r++) s[r][c] = v_fnma(l[r], x, s[r][c]);         \
+      }                                                                                \
+    } else {                                                                           \
+      UNROLL for (int c = 0; c < C; c++) l[c] = b[c][k];                               \
+      UNROLL for (int r = 0; r < R; r++) {                                             \
+        vd x = a[r][k];                                                                \
+        ONE_LOAD(x)                                                                    \
+        UNROLL for (int c = 0; c < C; c++) s[r][c] = v_fnma(x, l[c], s[r][c]);         \
+      }                                                                                \
     }                                                                                  \
   }
 
@@ -136,7 +145,7 @@ static inline int tile_rows(int left) {
 #if HIGH_TILE == 6
   return left <= 4 ? left : left == 5 || left == 7 || left == 8 ? 4 : 6;
 #else
-  return smaller(left, 4);
+  return left <= 4 ? left : left == 5 || left == 8 ? 4 : 3;   /* 3 x 4 sums, 3 kept and 1 that passes: 16 registers */
 #endif
 }
 
