@@ -42,6 +42,9 @@ class Settings:
         longest: Longest first step of a rung, root mean square over unknowns in units of their natural sizes.
         elimination: How the unknowns are eliminated: "auto", or one of
             `hpcda.annealing.eliminations.ELIMINATIONS`.
+        longest_pause: Where the model's second derivatives make the Hessian indefinite, they are left out
+            for a while (Gauss-Newton), up to so many steps in a row; 0: a shift makes it definite at once.
+            None for what suits the action.
     """
 
     max_iterations: int = 1000
@@ -51,6 +54,7 @@ class Settings:
     barrier: float = 1e-3
     longest: float = 0.03
     elimination: str = "auto"
+    longest_pause: int | None = None
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,10 @@ class Climbs:
     Attributes:
         lanes: Starts that are advanced together.
         stacked: The paths of all lanes, shape (size, lanes), where the compiled code has them.
+        usual_pause: What `Settings.longest_pause` is where nothing is said.
     """
+
+    usual_pause = 32
 
     _batch: Any
     _library: Any
@@ -157,6 +164,7 @@ class Climbs:
             "loose": settings.rung_tolerance,
             "barrier": settings.barrier,
             "longest": settings.longest,
+            "longest_pause": self.usual_pause if settings.longest_pause is None else settings.longest_pause,
             "cap": np.inf,
             "records": ctypes.addressof(self._records),
             "paths": self._paths.ctypes.data,

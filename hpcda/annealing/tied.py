@@ -13,7 +13,7 @@ import numpy as np
 from hpcda.action import Action
 from hpcda.action.chain import chain_action, chain_places
 from hpcda.action.graph import GraphAction
-from hpcda.annealing.climbs import Reached, Settings
+from hpcda.annealing.climbs import Climbs, Reached, Settings
 from hpcda.annealing.elimination import Plan
 from hpcda.annealing.graph import SOURCES, GraphLockstep, tree_of
 from hpcda.annealing.ladder import Ladder
@@ -60,6 +60,8 @@ class TiedLockstep(GraphLockstep):
     Attributes:
         plan: How the unknowns are eliminated.
     """
+
+    usual_pause = Climbs.usual_pause
 
     def __init__(
         self, action: Action, ladder: Ladder, lanes: int | None = None, settings: Settings | None = None

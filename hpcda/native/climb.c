@@ -27,7 +27,6 @@ enum Reason {
 #define HOLDS 6         /* solves in which bounds that the step crosses are added */
 #define FORGET 0.5      /* a shift found too small is taken for this part of itself after a step */
 #define STILL 4         /* steps of little promise, the shift falling, after which no more is expected */
-#define LONGEST_PAUSE 32   /* steps without second derivatives of the model, after they made the matrix indefinite */
 #define EPSILON 2.2e-16
 
 /* Lengths and slopes of the steps, and the trials: shorter where they would leave the barrier or are too long. */
@@ -185,9 +184,9 @@ ENTRY int climb(Batch *B, int ticks) {
         ended[l] = FAILED_NON_FINITE;
       } else if (bad[l] || !(B->slope[l] <= 0) || !isfinite(B->length[l])) {
         if (B->holds[l]) holding[l] = -1, B->holds[l] = 0;
-        if (B->bend[l] > 0 && B->weight[l] == 0) {
+        if (B->longest_pause && B->bend[l] > 0 && B->weight[l] == 0) {
           B->bend[l] = 0;
-          B->wait[l] = B->pause[l] = fmin(2 * fmax(B->pause[l], 1), LONGEST_PAUSE);
+          B->wait[l] = B->pause[l] = fmin(2 * fmax(B->pause[l], 1), B->longest_pause);
           B->shift[l] = B->low[l] = B->high[l] = 0;
         } else {
           B->low[l] = fmax(B->shift[l], 1e-6 * B->curvature);

@@ -10,6 +10,7 @@ typedef struct {
   const double *lower, *upper, *scale, *metric;   /* [size] */
   const double *rf;                   /* [rungs] */
   double curvature, tolerance, decrement, loose, barrier, longest, cap;   /* cap: action above which a start ends */
+  int longest_pause;                  /* steps without second derivatives of the model, after they made the matrix indefinite */
   vd *x, *trial, *grad, *step, *open, *hold;      /* [size]; hold: bound that a step was found to cross, -1 or 1 */
   int *start, *state, *rung, *until, *iterations, *factorizations, *holds, *still;   /* [W]; until: rung before which it ends */
   double *value, *shift, *low, *high, *weight, *before, *length, *slope, *norm;           /* [W] */

@@ -37,6 +37,7 @@ typedef struct {
   const int *prior;
   const double *prior_mean, *prior_weight;        /* [shared] */
   double curvature, tolerance, decrement, loose, barrier, longest, cap;   /* cap: action above which a start ends */
+  int longest_pause;                  /* steps without second derivatives of the model, after they made the matrix indefinite */
   vd *x, *trial, *grad, *step, *open, *hold;      /* [size]; hold: bound that a step was found to cross, -1 or 1 */
   vd *triangle, *corner, *dense, *scratch, *coupling;   /* constants; fronts in passing */
   vd *near;                           /* of the constants that a window sees, where these are not all: see `Near` */

@@ -8,7 +8,7 @@ import pytest
 from hpcda.action import Action
 from hpcda.action.chain import chain_action
 from hpcda.action.graph import GraphAction
-from hpcda.annealing.climbs import climb
+from hpcda.annealing.climbs import Settings, climb
 from hpcda.annealing.graph import GraphLockstep, falling
 from hpcda.annealing.ladder import Ladder
 from hpcda.annealing.lockstep import Lockstep
@@ -61,7 +61,8 @@ def test_minima_and_the_same_bits_at_every_width(kind):
 def agree(problem, paths, near=1e-9):
     """A chain's minima by its own climb, and as a graph's."""
     chain = climb(Lockstep(Action(problem), LADDER, 4), paths)
-    graph = climb(GraphLockstep(chain_action(problem), LADDER, 4), paths)
+    settings = Settings(longest_pause=Lockstep.usual_pause)
+    graph = climb(GraphLockstep(chain_action(problem), LADDER, 4, settings), paths)
     for mine, theirs in zip(graph, chain, strict=True):
         assert len(mine) == len(theirs) == LADDER.rungs
         assert mine[-1].reason.converged
