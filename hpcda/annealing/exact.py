@@ -1,0 +1,151 @@
+"""The rung at infinity of a layered network: shifted Newton steps on the weights.
+
+First with the Gauss-Newton matrix (Levenberg-Marquardt), which leads down from far away; where such steps
+bring or promise little, with the exact Hessian, to a minimum; from a saddle point the weights are led away
+along the direction in which the action falls most. The shift follows how well each step was predicted (H.
+Nielsen, Damping Parameter in Marquardt's Method, IMM-REP-1999-05, Technical University of Denmark 1999).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigh
+
+from hpcda.action import Parts
+from hpcda.action.exact_network import ExactNetwork
+from hpcda.annealing.outcome import Outcome
+from hpcda.annealing.reasons import Reason
+from hpcda.problem import Array
+
+FIRST, LEAST, LARGEST = 1e-3, 1e-6, 1e12
+"""The first shift, the smallest one above 0, and the largest, as parts of the mean of the diagonal."""
+ACCEPT = 1e-4
+NEAR = 1e-7
+"""Part of the action below which what a Gauss-Newton step promises is little."""
+SLOW, PATIENCE = 1e-3, 6
+"""Gauss-Newton steps in a row that bring less than this part of the action are too many."""
+FLAT = 1e-6
+"""A gradient smaller than this part of the Hessian's size, where that is indefinite, is a saddle point's."""
+ROUNDING = 1e-10
+"""Part of the action below which a step may fail for rounding errors."""
+SADDLES = 8
+"""Saddle points that the weights are led away from."""
+
+
+@dataclass(frozen=True)
+class ExactSettings:
+    """Limits.
+
+    Attributes:
+        max_iterations: Of factorizations.
+        decrement: Part of the action that a Newton step may still promise at a minimum.
+    """
+
+    max_iterations: int = 500
+    decrement: float = 1e-12
+
+
+def descend(action: ExactNetwork, theta: Array, settings: ExactSettings | None = None) -> Outcome:
+    """The minimum downhill of the weights `theta`, shape (size,), at Rf = ∞."""
+    return _Descent(action, settings or ExactSettings()).run(np.array(theta, dtype=np.float64))
+
+
+class _Descent:
+    def __init__(self, action: ExactNetwork, settings: ExactSettings) -> None:
+        self.action, self.settings = action, settings
+        self.factorizations = self.iterations = 0
+
+    def run(self, theta: Array) -> Outcome:
+        """Down with the Gauss-Newton matrix, then with the exact one, away from saddle points."""
+        reason = None
+        for exact in (False, *[True] * (SADDLES + 1)):
+            theta, reason = self._down(theta, exact)
+            if reason is not None:
+                break
+        return self._outcome(theta, reason or Reason.STOPPED_ITERATIONS)
+
+    def _outcome(self, theta: Array, reason: Reason) -> Outcome:
+        value, gradient = self.action.gradient(theta)
+        norm = float(np.abs(gradient).max())
+        if not np.isfinite(value) or not np.isfinite(norm):
+            reason = Reason.FAILED_NON_FINITE
+        prior = self.action.prior(theta)
+        parts = Parts(value - prior, 0.0, prior)
+        return Outcome(theta, parts, norm, self.iterations, self.factorizations, reason)
+
+    def _down(self, theta: Array, exact: bool) -> tuple[Array, Reason | None]:
+        """Shifted steps; without a reason, exact ones are to go on from there."""
+        model = self.action.derivatives if exact else self.action.gauss_newton
+        value, gradient, matrix = model(theta)
+        if not np.isfinite(value):
+            return theta, Reason.FAILED_NON_FINITE
+        size = float(np.abs(matrix[np.diag_indices(len(theta))]).mean())
+        least, slow, little = LEAST * size, 0, False
+        shift, raised = 0.0 if exact else FIRST * size, 2.0
+        while self.factorizations < self.settings.max_iterations:
+            self.factorizations += 1
+            step = _solved(matrix, shift, gradient)
+            if step is None:
+                if little or (exact and shift == 0.0 and np.abs(gradient).max() <= FLAT * size):
+                    return self._away(theta, value, gradient, matrix)
+                shift = max(10.0 * shift, least)
+                continue
+            promise = float(0.5 * step @ (shift * step - gradient))
+            if not exact and promise <= NEAR * abs(value):
+                return theta, None
+            if exact and promise <= self.settings.decrement * abs(value):
+                if shift == 0.0:
+                    return theta, Reason.CONVERGED_DECREMENT
+                shift, little = 0.0, True  # a minimum, or a saddle point: the matrix itself tells
+                continue
+            little = False
+            moved = self.action.value(theta + step)
+            ratio = (value - moved) / promise if np.isfinite(moved) else -1.0
+            if ratio > ACCEPT:
+                self.iterations += 1
+                slow = slow + 1 if value - moved <= SLOW * abs(value) else 0
+                theta = theta + step
+                if slow >= PATIENCE and not exact:
+                    return theta, None
+                value, gradient, matrix = model(theta)
+                shift, raised = shift * max(1.0 / 3.0, 1.0 - (2.0 * ratio - 1.0) ** 3), 2.0
+                shift = 0.0 if exact and shift < least else shift
+            elif promise <= ROUNDING * abs(value):
+                return theta, Reason.CONVERGED_DECREMENT if exact and shift == 0.0 else None
+            else:
+                shift, raised = max(shift, least) * raised, 2.0 * raised
+                if shift > LARGEST * size:
+                    return theta, Reason.FAILED_TRUST_REGION
+        return theta, Reason.STOPPED_ITERATIONS
+
+    def _away(
+        self, theta: Array, value: float, gradient: Array, hessian: Array
+    ) -> tuple[Array, Reason | None]:
+        """Along the eigenvector of the lowest eigenvalue, as far as the action falls."""
+        lowest, vector = eigh(hessian, subset_by_index=[0, 0])
+        direction = vector[:, 0] * (-1.0 if gradient @ vector[:, 0] > 0 else 1.0)
+        best, length = (value, theta), 1e-3
+        while length < 1e3:
+            point = theta + length * direction
+            moved = self.action.value(point)
+            if not moved < best[0]:
+                break
+            best, length = (moved, point), 2.0 * length
+        if best[0] < value:
+            self.iterations += 1
+            return best[1], None
+        flat = -lowest[0] <= ROUNDING * np.abs(hessian).max()
+        return theta, Reason.CONVERGED_DECREMENT if flat else Reason.FAILED_LINE_SEARCH
+
+
+def _solved(matrix: Array, shift: float, gradient: Array) -> Array | None:
+    """Minus (matrix + shift)⁻¹ gradient; None where the sum is not positive definite."""
+    own = matrix.copy()
+    own[np.diag_indices(len(own))] += shift
+    try:
+        factor = cho_factor(own, lower=True, overwrite_a=True, check_finite=False)
+    except LinAlgError:
+        return None
+    return np.asarray(-cho_solve(factor, gradient, check_finite=False))
