@@ -26,8 +26,9 @@ from scipy.sparse import csr_array
 from hpcda.action import Action, Verification, unused, verify
 from hpcda.action.blocks import in_time
 from hpcda.annealing import Ladder
+from hpcda.annealing.choice import chosen
 from hpcda.annealing.eliminations import ELIMINATIONS, plan
-from hpcda.annealing.lockstep import Settings, chosen, climbs_of, code_of, lanes_that_fit, memory
+from hpcda.annealing.lockstep import Settings, climbs_of, code_of, lanes_that_fit, memory
 from hpcda.build import Built, build_problem, refuse_used
 from hpcda.build.weights import unlike
 from hpcda.errors import InputError, Mistake
@@ -253,7 +254,8 @@ def _cost(
     ranks = job.ensemble.ranks_per_start
     rung = ITERATIONS * (evaluation + factorization) / ranks
     solver = job.solver
-    if chosen(action, solver.minimizer, solver.elimination, ranks, bool(solver.petsc)) == "lockstep":
+    options = [name.lstrip("-") for name in solver.petsc]
+    if chosen(action, solver.minimizer, solver.elimination, ranks, options) == "lockstep":
         lanes = lanes_that_fit(action, job.solver.elimination)
         own = memory(action, lanes, job.solver.elimination)
         elimination = plan(action, job.solver.elimination).sentence

@@ -11,8 +11,11 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
-from collections.abc import Collection, Iterator, Mapping
-from typing import Any, Generic, Protocol, TypeVar
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from numbers import Real
+from types import UnionType
+from typing import Any, Generic, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from hpcda.errors import InputError, Mistake
 
@@ -120,7 +123,16 @@ class Registry(Mapping[str, T], Generic[T]):
             found = type(one).__name__
             remedy = f"write {self.attribute} = {self._kind.__name__}(...)"
             raise InputError(
-                Mistake(home, f"its {self.attribute} is a {found}, not a {self._kind.__name__}", remedy)
+                Mistake(
+                    home,
+                    f"its {self.attribute} is {article(found)}, not {article(self._kind.__name__)}",
+                    remedy,
+                )
+            )
+        wrong = misfit(one)
+        if wrong:
+            raise InputError(
+                Mistake(home, f"its {self.attribute}: {wrong}", "see what it says of its fields")
             )
         name = one.name
         if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > LONGEST or name in RESERVED:
@@ -128,8 +140,13 @@ class Registry(Mapping[str, T], Generic[T]):
                 f'use small letters, digits and single hyphens, {LONGEST} at most, but not "auto", '
                 'such as "my-own"'
             )
-            raise InputError(Mistake(home, f"{name!r} cannot be the name of a {self.noun}", remedy))
+            problem = f"{name!r} cannot be the name of {article(self.noun)}"
+            raise InputError(Mistake(home, problem, remedy))
         return one
+
+    def home(self, name: str) -> str:
+        """What a person calls the module or file that defines a name."""
+        return self._homes[name]
 
     def refuse_clash(self, name: str, home: str) -> None:
         """Refuse a name that stands already.
@@ -183,6 +200,58 @@ class Registry(Mapping[str, T], Generic[T]):
         if other is not self:
             problem += f" as one of the {other.plural}"
         return Mistake(home, problem, "give it another name")
+
+
+def article(noun: str) -> str:
+    """A noun with its article."""
+    return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"
+
+
+def misfit(one: Any) -> str:
+    """Which field of a dataclass holds what is not of its type, in words; empty where none does."""
+    if not is_dataclass(one):
+        return ""
+    hints = get_type_hints(type(one))
+    for own in fields(one):
+        value = getattr(one, own.name)
+        if not _of(value, hints[own.name]):
+            return f"{own.name} = {value!r} is not {_words(hints[own.name])}"
+    return ""
+
+
+_PLAIN: dict[Any, tuple[Callable[[Any], bool], str]] = {
+    str: (lambda value: isinstance(value, str) and "\n" not in value, "a text of one line"),
+    bool: (lambda value: isinstance(value, bool), "True or False"),
+    int: (lambda value: isinstance(value, int) and not isinstance(value, bool), "a whole number"),
+    float: (lambda value: isinstance(value, Real) and not isinstance(value, bool), "a number"),
+}
+
+
+def _of(value: Any, hint: Any) -> bool:
+    """Whether a value is of a type, as far as that can be told at once."""
+    kind = get_origin(hint) or hint
+    if hint in _PLAIN:
+        return _PLAIN[hint][0](value)
+    if kind in (Union, UnionType):
+        return any(_of(value, each) for each in get_args(hint))
+    if kind is Callable:
+        return callable(value)
+    if kind is tuple and isinstance(value, tuple):
+        kinds = get_args(hint)
+        same = len(kinds) == 2 and kinds[1] is Ellipsis
+        return not kinds or all(_of(each, kinds[0]) for each in value) if same else True
+    return isinstance(value, kind) and not misfit(value) if isinstance(kind, type) else True
+
+
+def _words(hint: Any) -> str:
+    kind = get_origin(hint) or hint
+    if hint in _PLAIN:
+        return _PLAIN[hint][1]
+    if kind in (Union, UnionType):
+        return " or ".join(_words(each) for each in get_args(hint))
+    if kind is Callable:
+        return "a function"
+    return article("value" if kind is type(None) else getattr(kind, "__name__", str(kind)))
 
 
 def _ordered(objects: Mapping[str, T]) -> list[T]:

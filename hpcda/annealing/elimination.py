@@ -41,6 +41,13 @@ class Plan:
     seconds: float
     tables: Tables | None = None
 
+    def __post_init__(self) -> None:
+        counts = (self.flops, self.numbers, self.seconds)
+        if not (np.isfinite(counts).all() and min(counts) >= 0):
+            raise ValueError(f"a plan has operations, numbers and seconds of 0 or more, not {counts!r}")
+        if not (self.tables is None or isinstance(self.tables, Tables)):
+            raise TypeError(f"tables of a plan are Tables, not a {type(self.tables).__name__}")
+
     @classmethod
     def of(
         cls, what: str, fronts: Sequence[tuple[int, float]], numbers: int, tables: Tables | None = None
@@ -70,6 +77,10 @@ class Plan:
         return f"{self.what}, {self.flops:.2g} operations a step, {8e-6 * self.numbers:.2g} MB a path"
 
 
+MOST_LEVELS = 8
+"""Solvers with incomplete factors that may follow one another."""
+
+
 @dataclass(frozen=True)
 class Linear:
     """A linear solver of PETSc.
@@ -77,15 +88,30 @@ class Linear:
     Attributes:
         package: PETSc's name of who factorizes: "petsc", "mumps", "cholmod".
         order: PETSc's name of the order of elimination, such as "nd"; empty for the package's own.
-        levels: Levels of fill of incomplete factors, with conjugate gradients: those of the first solver, and
-            of each further one that takes over where the one before has given up. None for an exact factor.
+        levels: Levels of fill of incomplete factors, PETSc's own, with conjugate gradients: those of the
+            first solver, and of each further one that takes over where the one before has given up. None for
+            an exact factor.
         spread: Whether several ranks can work on one path.
+
+    Raises:
+        ValueError: Packages of others order by themselves and know no levels; or a level is no whole number.
     """
 
     package: str = "petsc"
     order: str = ""
     levels: tuple[int, ...] = ()
     spread: bool = False
+
+    def __post_init__(self) -> None:
+        levels = self.levels
+        if not (isinstance(levels, tuple) and all(type(one) is int and one >= 0 for one in levels)):
+            raise ValueError(f"levels = {levels!r}: a tuple of whole numbers, such as (0, 3)")
+        if self.package != "petsc" and (self.order or levels):
+            raise ValueError(f"{self.package!r} orders by itself and knows no levels of fill: leave both out")
+        if len(levels) > MOST_LEVELS:
+            raise ValueError(f"levels = {levels!r}: at most {MOST_LEVELS} of them")
+        if self.order and levels:
+            raise ValueError("an order is for an exact factor, levels for incomplete ones: leave one out")
 
 
 @dataclass(frozen=True)
@@ -117,7 +143,8 @@ class EliminationSpec:
         wanted = "newton" if isinstance(self.how, Linear) else "lockstep"
         if minimizer != wanted:
             problem = f"{self.name!r} is a way of {wanted!r}, but the minimizer is {minimizer!r}"
-            raise InputError(Mistake("solver.elimination", problem, f"leave it out, or use {wanted!r}"))
+            remedy = f'leave it out, or write solver.minimizer = "{wanted}"'
+            raise InputError(Mistake("solver.elimination", problem, remedy))
         if ranks > 1 and not (isinstance(self.how, Linear) and self.how.spread):
             problem = f"{self.name!r} works on one rank a start, and {ranks} are asked for"
             remedy = "set ensemble.ranks_per_start = 1, or leave it out"

@@ -16,7 +16,7 @@ import numpy as np
 from hpcda.action import Action
 from hpcda.action.native import Native, code
 from hpcda.annealing.climbs import ACTIVE, EMPTY, ENDED, Climbs, Midway, Reached, Settings
-from hpcda.annealing.eliminations import ELIMINATIONS, of_petsc, plan
+from hpcda.annealing.eliminations import plan
 from hpcda.annealing.eliminations.chain import begins_of, entries_of
 from hpcda.annealing.ladder import Ladder
 from hpcda.annealing.scale import scales
@@ -35,7 +35,6 @@ __all__ = [
     "Midway",
     "Reached",
     "Settings",
-    "chosen",
     "climbs_of",
     "code_of",
     "fits",
@@ -98,30 +97,6 @@ def lanes_that_fit(action: Action, elimination: str = "auto") -> int:
 def fits(action: Action, elimination: str = "auto") -> bool:
     """Whether the factors of `FEWEST` lanes fit into `MOST_MEMORY`: the same on every processor."""
     return memory(action, FEWEST, elimination) <= MOST_MEMORY
-
-
-def chosen(action: Action, minimizer: str, elimination: str, ranks: int, asked: bool) -> str:
-    """The minimizer that a job's keys stand for.
-
-    "auto" is "lockstep" where one rank works on a start, the factors of all lanes fit into memory, and
-    neither the elimination nor an option is one of PETSc's linear solvers; else "newton".
-
-    Args:
-        action: The action.
-        minimizer: One of `hpcda.annealing.minimizers.MINIMIZERS`, or "auto".
-        elimination: One of `hpcda.annealing.eliminations.ELIMINATIONS`, or "auto".
-        ranks: Ranks that work on one start.
-        asked: Whether PETSc's options ask for a minimizer or a linear solver.
-
-    Raises:
-        InputError: The minimizer does not eliminate in this way.
-    """
-    if minimizer == "auto":
-        single = ranks > 1 or asked or of_petsc(elimination) or not fits(action, elimination)
-        minimizer = "newton" if single else "lockstep"
-    if elimination != "auto":
-        ELIMINATIONS[elimination].refuse(minimizer, ranks)
-    return minimizer
 
 
 def climbs_of(

@@ -85,11 +85,19 @@ def address(array: Any) -> ctypes.c_void_p:
 def counted(name: str, pattern: Pattern, order: Ints) -> Order:
     """An order with its elimination tree and columns.
 
+    Args:
+        name: What it is called.
+        pattern: The sparsity.
+        order: Unknown at each place, shape (n,).
+
     Raises:
+        ValueError: It does not name each unknown once.
         MemoryError: There is too little.
         CompilerError: No C compiler, or no place for compiled code.
     """
     order = np.ascontiguousarray(order, dtype=np.int32)
+    if not np.array_equal(np.sort(order), np.arange(pattern.size)):
+        raise ValueError(f"an order names each of the {pattern.size} unknowns once")
     parent, below = np.empty(pattern.size, dtype=np.int32), np.empty(pattern.size, dtype=np.int32)
     place = np.empty(pattern.size, dtype=np.int32)
     place[order] = np.arange(pattern.size, dtype=np.int32)

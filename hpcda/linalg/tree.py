@@ -112,11 +112,14 @@ class Tree:
             keep_shared: Leave the shared unknowns in a last front that is not eliminated.
 
         Raises:
+            ValueError: The shared unknowns are kept, but do not come last in the order.
             MemoryError: There is too little.
             CompilerError: No C compiler, or no place for compiled code.
         """
         chosen = chosen or least_work(pattern)
         size, apart = pattern.size, pattern.shared if keep_shared else 0
+        if (chosen.order[size - apart :] < size - apart).any():
+            raise ValueError(f"the order {chosen.name!r} does not end with the shared unknowns")
         post, scratch = np.empty(size, dtype=np.int32), np.empty((2, size), dtype=np.int32)
         symbolic().postorder(size, *map(address, (chosen.parent, post, scratch[0], scratch[1])))
         if apart:  # the shared unknowns stay last

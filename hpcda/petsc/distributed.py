@@ -17,6 +17,7 @@ import numpy as np
 
 from hpcda.action import Action, Parts
 from hpcda.action.native import priors
+from hpcda.annealing.choice import refuse_shared_times
 from hpcda.annealing.scale import scales
 from hpcda.errors import InputError, Mistake
 from hpcda.petsc.options import PREFIX
@@ -39,10 +40,7 @@ class DistributedSystem:
 
     def __init__(self, action: Action, comm: Any) -> None:
         problem = action.problem
-        if problem.ties.some:
-            remedy = "set ensemble.ranks_per_start = 1"
-            what = "several ranks cannot share a path whose windows share parameters time by time"
-            raise InputError(Mistake("ensemble.ranks_per_start", what, remedy))
+        refuse_shared_times(problem, comm.size)
         self.comm, self.rf, self.size = comm, 0.0, action.size
         self.block, self.shared = problem.layout.block, problem.layout.tail.start
         part = _Part(problem, action.structure.scheme.span, comm.rank, comm.size)

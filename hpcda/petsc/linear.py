@@ -72,14 +72,14 @@ class Choice:
 
     Attributes:
         sentence: What it does.
-        levels: Levels of fill of an incomplete factor, with conjugate gradients; 0 for a direct solver.
+        levels: Levels of fill of an incomplete factor, with conjugate gradients; None for a direct solver.
         package: PETSc's name of who factorizes; empty for its own.
         order: PETSc's name of the order of elimination; empty for the package's own.
         redundant: Whether every rank factorizes the whole matrix.
     """
 
     sentence: str
-    levels: int = 0
+    levels: int | None = None
     package: str = ""
     order: str = ""
     redundant: bool = False
@@ -185,7 +185,7 @@ def direct(system: System) -> Choice:
 def configure(ksp: Any, choice: Choice, system: System) -> None:
     """Make `ksp` the solver of a choice; options may change it still. Collective."""
     pc, prefix = ksp.getPC(), ksp.getOptionsPrefix() or ""
-    if choice.levels:
+    if choice.levels is not None:
         ksp.setType(PETSc.KSP.Type.CG)
         ksp.setNormType(PETSc.KSP.NormType.NATURAL)
         ksp.setTolerances(rtol=ACCURACY, atol=0.0, divtol=FAR, max_it=MOST)
@@ -203,9 +203,9 @@ def configure(ksp: Any, choice: Choice, system: System) -> None:
         pc.setFactorSolverType(choice.package)
     if choice.order:
         pc.setFactorOrdering(choice.order)
-    for name, value in (("supernodal", 2), ("print", 0)):
-        # CHOLMOD refuses a matrix that is not positive definite in supernodes alone.
-        _default(f"{prefix}mat_cholmod_{name}", value)
+    if choice.package == CHOLMOD:  # in supernodes alone it refuses what is not positive definite
+        _default(f"{prefix}mat_cholmod_factor", "supernodal")
+        _default(f"{prefix}mat_cholmod_print", 0)
     if has_mumps():
         # MUMPS tells the whole inertia where its root stays on one rank and it looks for null pivots. Its own
         # order (PORD, often) takes two minutes for 500,000 unknowns and can crash; QAMD takes one second.
@@ -233,7 +233,7 @@ def _stretches(pc: Any, system: System) -> None:
 
 def _default(name: str, value: str | int) -> None:
     database = PETSc.Options()
-    if not database.hasName(name):
+    if name not in database.getAll():  # asked for by name, it would count as used
         database.setValue(name, value)
         house_defaults.add(name)
 

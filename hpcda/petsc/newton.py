@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from hpcda.annealing.reasons import Reason
+from hpcda.errors import InputError, Mistake
 from hpcda.petsc.linear import Choice, chain, configure, positive_definite
 from hpcda.petsc.options import PREFIX
 from hpcda.petsc.start import PETSc, TaoReason
@@ -42,8 +43,10 @@ TRIES, LARGEST = 60, 1e30
 IMPATIENT = 3
 """A shifted system may take conjugate gradients this many times fewer iterations: convex ones need few."""
 PATIENCE = 3
-NEXT = ("second", "third")
+NEXT = ("second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth")
 """Option prefixes, after ours, of the linear solvers that stand in for the first."""
+NOT_DEFINITE = (71, 81)
+"""PETSc's errors at a pivot of an LU and of a Cholesky factorization."""
 INSIDE = 1e-2
 """With a barrier, a path begins at least this part of the width away from its bounds."""
 
@@ -92,6 +95,7 @@ class TrustNewton:
         self._solvers: list[Any] = []
         self._ksp: Any = None
         self._limit, self._gave_up = 0, 0
+        self._solved = False
         self._vectors: list[Any] = []
 
     def create(self, tao: Any) -> None:
@@ -327,9 +331,16 @@ class TrustNewton:
                 self._ksp.setTolerances(max_it=self._limit if shift == 0.0 else self._limit // IMPATIENT)
             try:
                 self._ksp.solve(rhs, step)
-            except PETSc.Error:
+            except PETSc.Error as error:
+                if error.ierr not in NOT_DEFINITE and not self._solved:
+                    said = str(error).splitlines()[-1].strip()
+                    remedy = "check solver.elimination, solver.petsc and the options after --"
+                    raise InputError(
+                        Mistake("solver", f"PETSc solves no linear system: {said}", remedy)
+                    ) from error
                 self._ksp.getPC().reset()  # CHOLMOD cannot use again what it has begun
                 return False
+            self._solved = True
             reason = self._ksp.getConvergedReason()
             if shift > 0.0 or reason != PETSc.KSP.ConvergedReason.DIVERGED_MAX_IT:
                 break

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from hpcda.action import Action
+from hpcda.annealing.choice import chosen
 from hpcda.annealing.ladder import Ladder
-from hpcda.annealing.lockstep import chosen
 from hpcda.annealing.minimizer import Limits, Own, Snes, Tao
 from hpcda.annealing.minimizers import minimizer
 from hpcda.annealing.outcome import Minimiser
@@ -17,13 +17,11 @@ from hpcda.petsc.minimisers import make_minimiser
 from hpcda.petsc.options import PREFIX, house_defaults
 from hpcda.petsc.start import PETSc
 
-_OWN_SOLVER = ("tao_type", "ksp_", "pc_", "mat_", "snes_")
 
-
-def _asked() -> bool:
-    """Whether PETSc's options ask for a TAO type or a linear solver of their own."""
-    own = tuple(PREFIX + option for option in _OWN_SOLVER)
-    return any(option.startswith(own) for option in set(PETSc.Options().getAll()) - house_defaults)
+def _options() -> list[str]:
+    """PETSc's options that somebody gave, without our prefix; those with another prefix are not ours."""
+    given = set(PETSc.Options().getAll()) - house_defaults
+    return [name.removeprefix(PREFIX) for name in given if name.startswith(PREFIX)]
 
 
 def make_team(
@@ -56,7 +54,7 @@ def make_team(
         InputError: The minimiser is unknown, cannot do this job, or does not eliminate in this way.
     """
     ranks = 1 if comm is None else comm.size
-    name = chosen(action, name, elimination, ranks, _asked())
+    name = chosen(action, name, elimination, ranks, _options())
     spec = minimizer(name, action.problem.bounded, ranks)
     if spec.how is Own.LOCKSTEP:
         return LockstepTeam(

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from hpcda.action import Action, unused
-from hpcda.annealing import Ladder
+from hpcda.annealing import Ladder, Reason
 from hpcda.build import build_problem
 from hpcda.ensemble import Earlier, Ensemble, Lives
 from hpcda.errors import InputError, Mistake, StoppedError
@@ -201,6 +201,7 @@ def _try_once(job: Job, scene: Scene, world: Any, options: Any, part: Part) -> s
     Returns:
         How linear systems are solved, as a sentence; empty where the minimiser does not tell.
     """
+    from hpcda.mpi import all_agree
     from hpcda.petsc import make_team
 
     way = at_once() if job.ensemble.way == "auto" else WAYS[job.ensemble.way]
@@ -220,19 +221,26 @@ def _try_once(job: Job, scene: Scene, world: Any, options: Any, part: Part) -> s
                 "that fails there",
             )
         )
-    team = make_team(
-        scene.action,
-        scene.ladder,
-        job.solver.minimizer,
-        comm=world.group,
-        max_iterations=1,
-        elimination=job.solver.elimination,
-        share=share_of(job, part).count(job.ensemble.starts) / world.groups,
+    team = all_agree(
+        world.comm,
+        lambda: make_team(
+            scene.action,
+            scene.ladder,
+            job.solver.minimizer,
+            comm=world.group,
+            max_iterations=1,
+            elimination=job.solver.elimination,
+            share=share_of(job, part).count(job.ensemble.starts) / world.groups,
+        ),
     )
     try:
         team.take(climb)
-        team.work()
+        tried_out = team.work()
         options.check()
+        if any(one.rung.outcome.reason is Reason.FAILED_LINEAR for one in tried_out):
+            problem = f"no linear system of the first path can be solved: {team.linear or 'no word how'}"
+            remedy = "check solver.elimination, solver.petsc and the options after --"
+            raise InputError(Mistake("solver", problem, remedy))
         return team.linear
     finally:
         team.destroy()

@@ -4,24 +4,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 pytest.importorskip("petsc4py", reason="the minimisers are PETSc's")
 
 import hpcda
 from hpcda import cli
 from hpcda.action import Action
-from hpcda.action.factors import Factors
-from hpcda.action.graph import GraphAction
-from hpcda.action.kernel import traced_kernel
 from hpcda.annealing import Ladder, step
+from hpcda.annealing.choice import chosen
 from hpcda.annealing.eliminations import ELIMINATIONS, of_petsc
-from hpcda.annealing.lockstep import chosen
 from hpcda.build import build_problem
 from hpcda.errors import InputError
 from hpcda.job import load_job
 from hpcda.petsc import SolverOptions, make_minimiser
+from hpcda.petsc.newton import TrustNewton
 from hpcda.petsc.start import PETSc
-from hpcda.problem import Variable, Variables
 from hpcda.search import WAYS, Scene, begin
 from tests import extending
 from tests.chance import number
@@ -30,6 +28,16 @@ from tests.unit.test_extensions import written
 
 pytestmark = pytest.mark.petsc
 JOB = Path(__file__).parents[2] / "jobs" / "lorenz96" / "short.toml"
+SMALL = {
+    "model": {
+        "name": "lorenz96",
+        "options": {"dimension": 5},
+        "parameters": {"F": {"estimate": True, "start": [4, 14]}},
+    },
+    "twin": {"dt": 0.05, "samples": 21, "observed": ["x0", "x2"], "noise_std": 0.5},
+    "action": {"discretization": "trapezoid"},
+    "ladder": {"rf0": 1e-2, "alpha": 10.0, "rungs": 9},
+}
 LADDER = Ladder(1e-2, 10.0, 9)
 CHOICES = {
     "lu": {"pc_type": "lu"},
@@ -42,16 +50,6 @@ CHOICES = {
 
 
 PACKAGES = {"mumps": "mumps", "cholmod": "suitesparse"}
-
-
-def wells(size):
-    """Half the square of x² - 1, at places coupled along a line: curved downward between the wells."""
-    variables = Variables((Variable("x", (), per_time=True, per_window=True, start=(-1.0, 1.0)),), (size,))
-    kernel = traced_kernel(
-        lambda x, after: [x * x - 1.0, 0.1 * (after - x), after * after - 1.0], {"x": (), "after": ()}
-    )
-    index = variables.index([[("x", 0, n), ("x", 0, n + 1)] for n in range(size - 1)])
-    return GraphAction(variables, [Factors("wells", "model", kernel, index)])
 
 
 @pytest.fixture(scope="module")
@@ -97,39 +95,95 @@ def test_newton_finds_the_same_minimum_with_any_elimination_of_petsc(action, exp
     np.testing.assert_allclose(final_actions(action, "newton", {}, elimination=name), expected, rtol=1e-9)
 
 
-@pytest.mark.parametrize("size", [3, 300])
-def test_cholmod_refuses_what_is_not_positive_definite_and_goes_on(size):
-    """Left alone, PETSc lets it factorize small or narrow ones in another way, whatever their inertia."""
-    if not PETSc.Sys.hasExternalPackage(PACKAGES["cholmod"]):
-        pytest.skip("this PETSc was built without CHOLMOD")
-    between = 0.1 + 0.05 * np.sin(np.arange(size))
-    ends = []
-    for elimination in ("cholmod", "auto"):
-        with make_minimiser(wells(size), "newton", elimination=elimination) as minimiser:
-            assert ("cholmod" in minimiser.linear) == (elimination == "cholmod")
-            ends.append(minimiser.minimise(between, 1.0))
-    assert all(end.reason.converged for end in ends)
-    assert ends[0].factorizations == ends[1].factorizations > ends[0].iterations
-    np.testing.assert_allclose(ends[0].path, ends[1].path, rtol=1e-9, atol=1e-9)
+@pytest.mark.parametrize("name", ["auto", *PACKAGES])
+def test_a_matrix_is_called_definite_where_all_its_eigenvalues_are_positive(action, name, monkeypatch):
+    """PETSc lets CHOLMOD factorize narrow matrices whatever their inertia, unless it is told otherwise."""
+    if not PETSc.Sys.hasExternalPackage(PACKAGES.get(name, "mpi")):
+        pytest.skip(f"this PETSc was built without {name}")
+    verdicts, solve = [], TrustNewton._solve_shifted
+
+    def compared(newton, shift, rhs, step):
+        said = solve(newton, shift, rhs, step)
+        indptr, indices, values = newton.system.hessian.getValuesCSR()
+        unit = newton.system.scale.array_r
+        matrix = unit[:, None] * csr_array((values, indices, indptr)).toarray() * unit
+        lowest = np.linalg.eigvalsh(matrix)[0]
+        if abs(lowest) > 1e-9 * np.abs(matrix).max():
+            verdicts.append((said, bool(lowest > 0.0)))
+        return said
+
+    monkeypatch.setattr(TrustNewton, "_solve_shifted", compared)
+    small = Action(build_problem(load_job(SMALL)).problem)
+    with make_minimiser(small, "newton", elimination=name) as minimiser:
+        climb = begin(Scene(small.problem, LADDER), WAYS["uniform"], number(1), 0)
+        for _ in range(3):
+            climb, _ = step(climb, LADDER, minimiser)
+    assert (True, True) in verdicts and (False, False) in verdicts
+    assert all(said == true for said, true in verdicts)
 
 
 @pytest.mark.parametrize(
-    ("minimizer", "elimination", "ranks", "words"),
+    ("minimizer", "elimination", "ranks", "options", "words"),
     [
-        ("lockstep", "mumps", 1, "'mumps' is a way of 'newton', but the minimizer is 'lockstep'"),
-        ("newton", "tree", 1, "'tree' is a way of 'lockstep', but the minimizer is 'newton'"),
-        ("bnls", "krylov", 1, "'krylov' is a way of 'newton', but the minimizer is 'bnls'"),
-        ("auto", "chain", 2, "'chain' is a way of 'lockstep', but the minimizer is 'newton'"),
-        ("auto", "cholmod", 2, "'cholmod' works on one rank a start, and 2 are asked for"),
+        (
+            "lockstep",
+            "mumps",
+            1,
+            (),
+            "solver.elimination: 'mumps' is a way of 'newton', but the minimizer is",
+        ),
+        ("newton", "tree", 1, (), "solver.elimination: 'tree' is a way of 'lockstep', but the minimizer is"),
+        ("bnls", "krylov", 1, (), "solver.elimination: 'krylov' is a way of 'newton', but the minimizer is"),
+        (
+            "auto",
+            "chain",
+            2,
+            (),
+            "solver.elimination: 'chain' works on one rank a start, and 2 are asked for",
+        ),
+        ("auto", "cholmod", 2, (), "solver.elimination: 'cholmod' works on one rank a start, and 2 are"),
+        ("auto", "chain", 1, ("ksp_type",), "solver.elimination: 'chain' .* 'ksp_type' asks for another"),
+        ("auto", "mumps", 1, ("pc_factor_levels",), "solver.elimination: 'mumps' .* 'pc_factor_levels'"),
+        ("newton", "krylov", 1, ("tao_type",), "solver.elimination: 'krylov' .* 'tao_type' asks for another"),
+        ("lockstep", "auto", 1, ("tao_type",), "solver.minimizer: 'lockstep' .* 'tao_type' asks for another"),
+        ("lockstep", "auto", 2, (), "solver.minimizer: 'lockstep' works on one rank a start"),
     ],
 )
-def test_an_elimination_of_another_minimizer_is_refused(action, minimizer, elimination, ranks, words):
-    with pytest.raises(InputError, match=f"solver.elimination: {words}"):
-        chosen(action, minimizer, elimination, ranks, asked=False)
+def test_what_does_not_go_together_is_refused(action, minimizer, elimination, ranks, options, words):
+    with pytest.raises(InputError, match=words):
+        chosen(action, minimizer, elimination, ranks, options)
+
+
+def test_options_that_say_how_a_package_works_go_with_it(action):
+    assert chosen(action, "auto", "mumps", 2, ("mat_mumps_icntl_14", "tao_gatol")) == "newton"
+    assert chosen(action, "auto", "chain", 1, ("tao_gatol", "log_view")) == "lockstep"
+    assert chosen(action, "auto", "auto", 1, ("tao_gatol",)) == "lockstep"
+    assert chosen(action, "auto", "auto", 1, ("ksp_type",)) == "newton"
+
+
+def test_a_linear_solver_that_solves_nothing_is_refused(tmp_path):
+    options = {"pc_factor_mat_solver_type": "nobody"}
+    job = load_job(written(tmp_path, way="quiet", minimizer="newton"))
+    job = job.model_copy(update={"solver": job.solver.model_copy(update={"petsc": options})})
+    with pytest.raises(InputError, match="solver: .*linear system"):
+        hpcda.run(job, output=tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run" / "shards").exists()
+
+
+@pytest.mark.parametrize("levels", ["(0,)", "(0, 1, 2, 3)"])
+def test_incomplete_factors_of_any_levels(tmp_path, levels):
+    """Level 0 is none of a direct solver; as many may follow one another as are named."""
+    text = ELIMINATION.replace('order="rcm"', f"levels={levels}")
+    with extending.forgotten():
+        job = load_job(written(tmp_path, elimination="profile", mine=text, way="quiet"))
+        limits = {"ksp_max_it": 1} if levels != "(0,)" else {}
+        job = job.model_copy(update={"solver": job.solver.model_copy(update={"petsc": limits})})
+        found = hpcda.open_run(hpcda.run(job, output=tmp_path / "run", quiet=True))
+    assert np.isfinite(found.actions[:, -1]).all()
 
 
 def test_what_petsc_was_built_without_is_refused(tmp_path):
-    absent = ELIMINATION.replace("order=", 'package="nobody", order=')
+    absent = ELIMINATION.replace('order="rcm"', 'package="nobody"')
     with extending.forgotten():
         job = load_job(written(tmp_path, elimination="profile", mine=absent))
         with pytest.raises(InputError, match=r"'profile': this PETSc has no Cholesky .* of 'nobody'"):

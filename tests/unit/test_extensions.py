@@ -11,6 +11,7 @@ import hpcda
 from hpcda import cli
 from hpcda.action import SCHEMES, Action, verify
 from hpcda.annealing import Ladder, Reason, ended
+from hpcda.annealing.eliminations import plan
 from hpcda.annealing.minimizer import Own, Snes, Tao
 from hpcda.annealing.minimizers import MINIMIZERS
 from hpcda.build import build_problem
@@ -21,6 +22,7 @@ from tests import extending
 from tests.chance import generator, number
 from tests.unit.problems import example
 
+PLAN, ORDER = "lambda action: plan(action, profile)", 'order="rcm"'
 JOB = """
 extensions = [{files}]
 [model]
@@ -97,7 +99,7 @@ def test_list_shows_them_of_the_job_alone(tmp_path, capsys):
     [
         (None, ["there is no file", "mine.py"]),
         ("", ["defines nothing", "WAY (way)", "SCHEME (discretization)"]),
-        ("WAY = 3", ["its WAY is a int, not a Way", "Way(...)"]),
+        ("WAY = 3", ["its WAY is an int, not a Way", "Way(...)"]),
         ("import nothing_like_it", ["line 1, raises ModuleNotFoundError"]),
         ("x = 1\nraise SystemExit('over')", ["line 2, raises SystemExit: over"]),
         ("WAY = (", ["raises SyntaxError"]),
@@ -107,6 +109,16 @@ def test_list_shows_them_of_the_job_alone(tmp_path, capsys):
         (extending.WAY.replace('"middle"', '"auto"'), ["'auto' cannot be the name of a way"]),
         (extending.WAY + extending.ESCAPE.replace('"backwards"', '"middle"'), ["'middle'", "already"]),
         (extending.SCHEME.replace("rate=[[1]]", "rate=[[2]]"), ["line 5,", "'backward'", "constant rate"]),
+        (extending.WAY.replace("path, shares", '"path", shares'), ["WAY: path = 'path' is not a function"]),
+        (extending.WAY.replace("leads=3", 'leads="3"'), ["WAY: leads = '3' is not a"]),
+        (extending.ESCAPE.replace("weight=100.0", 'weight="a"'), ["ESCAPE: weight = 'a' is not a number"]),
+        (extending.LOSS.replace("residual=residual", "residual=3"), ["LOSS: residual = 3 is not a function"]),
+        (extending.MINIMIZER.replace("Lbfgsb, bounds", "3, bounds"), ["MINIMIZER: how = 3 is not"]),
+        (extending.TREE.replace(PLAN, '"tree"'), ["ELIMINATION: how = 'tree' is not"]),
+        (extending.TREE.replace('"a tree in a narrow profile"', "7"), ["sentence = 7 is not a text"]),
+        (extending.ELIMINATION.replace(ORDER, "package=3"), ["ELIMINATION: how = Linear(package=3"]),
+        (extending.ELIMINATION.replace(ORDER, "levels=3"), ["line 5,", "levels = 3: a tuple"]),
+        (extending.ELIMINATION.replace(ORDER, f'package="mumps", {ORDER}'), ["'mumps' orders by itself"]),
     ],
 )  # fmt: skip
 def test_a_wrong_file_is_one_mistake_with_key_and_remedy(tmp_path, capsys, monkeypatch, text, words):
@@ -121,6 +133,33 @@ def test_a_wrong_file_is_one_mistake_with_key_and_remedy(tmp_path, capsys, monke
     assert before == [list(registry) for registry in (SCHEMES, WAYS, ESCAPES, MINIMIZERS)]
     assert cli.main(["check", str(path)]) == 2
     assert capsys.readouterr().err.count("extensions[0]") == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            ("lambda action: plan(action, profile)", "lambda action: 3"),
+            "the plan of 'banded' in .* is an int, not a",
+        ),
+        ((PLAN, "lambda: 3"), "raises TypeError"),
+        (("order = order[np.argsort", "return 1 / 0 #"), r"line 14, raises ZeroDivisionError"),
+        (("order = order[np.argsort", "order = order[:3] #"), "names each of the .* unknowns once"),
+        (("order = order[np.argsort", "order = 0 * order #"), "names each of the .* unknowns once"),
+        (
+            ("order = order[np.argsort", "order = np.arange(pattern.size)[::-1] #"),
+            "end with the shared unknowns",
+        ),
+    ],
+)
+def test_a_plan_to_eliminate_that_is_none_is_told(tmp_path, change, words):
+    text = extending.TREE.replace(*change)
+    assert text != extending.TREE
+    job = load_job(written(tmp_path, elimination="banded", mine=text))
+    shared = {"name": "lorenz63", "parameters": {"rho": {"estimate": True, "start": [20.0, 35.0]}}}
+    action = Action(build_problem(load_job({**job.model_dump(exclude_unset=True), "model": shared})).problem)
+    with pytest.raises(InputError, match=f"(?s)solver.elimination: .*{words}"):
+        plan(action, "banded")
 
 
 @pytest.mark.parametrize(

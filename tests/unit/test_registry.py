@@ -128,7 +128,7 @@ def test_a_folder_is_found_in_the_order_of_places_and_names(tmp_path, monkeypatc
     [
         ({"a": written("same"), "b": written("same")}, ["some_schemes.b", "some_schemes.a defines already"]),
         ({"a": written("fine"), "b": "SHCEME = 3"}, ["some_schemes.b", "defines no SCHEME"]),
-        ({"a": "SCHEME = 3"}, ["is a int, not a Scheme"]),
+        ({"a": "SCHEME = 3"}, ["is an int, not a Scheme"]),
         ({"a": written("Not Allowed")}, ["'Not Allowed' cannot be the name"]),
         ({"a": written("auto")}, ["'auto' cannot be the name"]),
         ({"a": written("x" * 33)}, ["cannot be the name", "32"]),

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 from hpcda.action import Action
 from hpcda.annealing.elimination import EliminationSpec, Linear, Plan
 from hpcda.annealing.tied import tied_plan
-from hpcda.errors import InputError, Mistake
-from hpcda.registry import Registry
+from hpcda.errors import CompilerError, InputError, Mistake
+from hpcda.registry import Registry, article
+from hpcda.userfile import raised
 
 ELIMINATIONS: Registry[EliminationSpec] = Registry(
     "elimination", "solver.elimination", "ELIMINATION", __name__, EliminationSpec
@@ -42,10 +46,11 @@ def plan(action: Action, name: str = "auto") -> Plan:
             known[name] = _tied(action, name)
         elif name != "auto":
             spec = ELIMINATIONS[name]
-            if isinstance(spec.how, Linear):
+            how = spec.how
+            if isinstance(how, Linear):
                 spec.refuse("lockstep", 1)
             else:
-                known[name] = spec.how(action)
+                known[name] = _checked(name, lambda: how(action))
         elif action.structure.scheme.span * action.structure.block <= SMALL:
             known[name] = plan(action, next(iter(ELIMINATIONS)))
         else:
@@ -56,6 +61,27 @@ def plan(action: Action, name: str = "auto") -> Plan:
 def of_lockstep() -> list[str]:
     """The package's own ways of a lockstep: a file beside a job changes nothing that does not name it."""
     return [name for name in ELIMINATIONS if ELIMINATIONS.file(name) is None and not of_petsc(name)]
+
+
+def _checked(name: str, make: Callable[[], Any]) -> Plan:
+    """The plan that a way to eliminate makes.
+
+    Raises:
+        InputError: It makes none, where it is a user's.
+    """
+    home = ELIMINATIONS.home(name)
+    try:
+        found = make()
+    except Exception as error:
+        if ELIMINATIONS.file(name) is None or isinstance(error, InputError | CompilerError | MemoryError):
+            raise
+        raise raised(error, Path(home), "solver.elimination") from error
+    if not isinstance(found, Plan):
+        what = f"the plan of {name!r} in {home} is {article(type(found).__name__)}, not a Plan"
+        raise InputError(
+            Mistake("solver.elimination", what, "return Plan.of_tree(...), as plan() of tree.py")
+        )
+    return found
 
 
 def _tied(action: Action, name: str) -> Plan:

@@ -1,0 +1,103 @@
+"""The search for the lowest action of a network, and units taken out of one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hpcda.action.exact_network import ExactNetwork
+from hpcda.action.factors import DataLoss
+from hpcda.action.losses import LOSSES
+from hpcda.action.network import Network
+from hpcda.annealing.exact import descend
+from hpcda.search.canonical import canonical
+from hpcda.search.networks import levels, train
+from hpcda.search.pruning import pruned
+from tests.chance import generator, number
+
+NOISE = 0.01
+
+
+def taught(widths=(4, 5, 4), pairs=300, layers=(np.tanh, np.tanh), output=NOISE):
+    """A network, noisy data of it, and its weights."""
+    rng = generator(95)
+    truth = np.concatenate(
+        [rng.normal(size=after * (before + 1)) for before, after in zip(widths, widths[1:], strict=False)]
+    )
+    inputs = rng.normal(size=(pairs, widths[0]))
+    blank = Network(widths, layers, inputs, np.zeros((pairs, widths[-1])), NOISE, None, None, (-0.1, 0.1))
+    clean = ExactNetwork(blank).states(truth)[-1]
+    if isinstance(output, DataLoss):
+        outputs = output.loss.draw(rng, clean, np.ones_like(clean), {})
+        return replace(blank, outputs=outputs, output=output, weight_std=3.0), truth
+    return replace(blank, outputs=clean + NOISE * rng.normal(size=clean.shape)), truth
+
+
+def test_the_search_finds_its_teacher_and_settles():
+    """Two starts that know nothing of each other agree in every weight."""
+    network, truth = taught()
+    action = ExactNetwork(network)
+    best = descend(action, truth)
+    found = train(network, seconds=60.0, seed=number(1))
+    assert found[0].parts.total == pytest.approx(best.parts.total, rel=1e-6)
+    assert [one.parts.total for one in found] == sorted(one.parts.total for one in found)
+    hits = [one for one in found if one.parts.total < best.parts.total * (1.0 + 1e-6)]
+    assert len(hits) >= 2 and next(levels(found)) == (found[0].parts.total, len(hits))
+    for one in hits:
+        np.testing.assert_allclose(one.theta, canonical(action, best.path), atol=1e-3)
+
+
+def test_it_ends_by_its_limits():
+    network, _ = taught()
+    assert [one.way for one in train(network, starts=1, seed=number(1))] == ["small"]
+    assert train(network, seconds=0.0) == []
+
+
+def test_categories():
+    """Labels that a network itself draws: the level of the fit that begins at its weights, or a lower one."""
+    network, truth = taught((3, 4, 3), 200, (np.tanh, lambda z: z), DataLoss(LOSSES["softmax"]))
+    best = descend(ExactNetwork(network), truth)
+    found = train(network, seconds=20.0, starts=6, seed=number(1))
+    assert found[0].parts.total < best.parts.total * (1.0 + 1e-6)
+
+
+def test_units_that_do_nothing_go_first_and_nothing_is_lost():
+    network, truth = taught()
+    action = ExactNetwork(network)
+    best = descend(action, truth)
+    layers = [(matrix.copy(), bias.copy()) for matrix, bias in action.weights(best.path)]
+    rng = generator(96)
+    (matrix, bias), (after, after_bias) = layers
+    wide = [
+        (np.vstack([matrix[:2], rng.normal(size=(2, 4)), matrix[2:]]), np.insert(bias, [2, 2], 0.3)),
+        (np.insert(after, [2, 2], 1e-9, axis=1), after_bias),
+    ]
+    theta = np.concatenate([part for own in wide for part in (own[0].ravel(), own[1])])
+    wider = ExactNetwork(replace(network, widths=(4, 7, 4)))
+    calls = []
+    narrow, left = pruned(wider, theta, (4, 5, 4), lambda own, theta: calls.append(own.size) or theta)
+    assert narrow.network.widths == (4, 5, 4) and calls == [63 - 9, 63 - 18]
+    assert narrow.value(left) == pytest.approx(best.parts.total, rel=1e-6)
+    np.testing.assert_allclose(left, best.path, atol=1e-5)
+
+
+def test_others_make_up_for_a_unit_that_is_one_of_two_alike():
+    """Of two equal units one takes over the other's outgoing weights."""
+    network, truth = taught()
+    action = ExactNetwork(network)
+    best = descend(action, truth)
+    (matrix, bias), (after, after_bias) = action.weights(best.path)
+    half = after.copy()
+    half[:, 1] *= 0.5
+    wide = [
+        (np.vstack([matrix, matrix[1]]), np.append(bias, bias[1])),
+        (np.hstack([half, half[:, 1:2]]), after_bias),
+    ]
+    theta = np.concatenate([part for own in wide for part in (own[0].ravel(), own[1])])
+    wider = ExactNetwork(replace(network, widths=(4, 6, 4)))
+    assert wider.value(theta) == pytest.approx(best.parts.total, rel=1e-9)
+    narrow, left = pruned(wider, theta, (4, 5, 4), lambda own, theta: theta)
+    assert narrow.value(left) == pytest.approx(best.parts.total, rel=1e-3)
+    np.testing.assert_allclose(canonical(narrow, left), canonical(action, best.path), atol=1e-2)
