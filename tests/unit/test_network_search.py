@@ -78,7 +78,7 @@ def test_units_that_do_nothing_go_first_and_nothing_is_lost():
     wider = ExactNetwork(replace(network, widths=(4, 7, 4)))
     calls = []
     narrow, left = pruned(wider, theta, (4, 5, 4), lambda own, theta: calls.append(own.size) or theta)
-    assert narrow.network.widths == (4, 5, 4) and calls == [63 - 9, 63 - 18]
+    assert narrow.network.widths == (4, 5, 4) and calls == [67 - 9, 67 - 18]
     assert narrow.value(left) == pytest.approx(best.parts.total, rel=1e-6)
     np.testing.assert_allclose(left, best.path, atol=1e-5)
 
