@@ -171,7 +171,7 @@ def measure(arguments: argparse.Namespace) -> None:
     if comm.rank == 0:
         report(result)
         arguments.out.mkdir(parents=True, exist_ok=True)
-    (arguments.out / "big_path.json").write_text(json.dumps(result, indent=1))
+        (arguments.out / "big_path.json").write_text(json.dumps(result, indent=1))
 
 
 def report(result: dict[str, Any]) -> None:
