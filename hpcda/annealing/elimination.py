@@ -108,6 +108,8 @@ class Linear:
             raise ValueError(f"levels = {levels!r}: a tuple of whole numbers, such as (0, 3)")
         if self.package != "petsc" and (self.order or levels):
             raise ValueError(f"{self.package!r} orders by itself and knows no levels of fill: leave both out")
+        if self.spread and not levels and self.package in ("petsc", "cholmod"):
+            raise ValueError(f"exact factors of {self.package!r} are one rank's: leave spread out")
         if len(levels) > MOST_LEVELS:
             raise ValueError(f"levels = {levels!r}: at most {MOST_LEVELS} of them")
         if self.order and levels:

@@ -117,6 +117,7 @@ def test_list_shows_them_of_the_job_alone(tmp_path, capsys):
         (extending.TREE.replace(PLAN, '"tree"'), ["ELIMINATION: how = 'tree' is not"]),
         (extending.TREE.replace('"a tree in a narrow profile"', "7"), ["sentence = 7 is not a text"]),
         (extending.ELIMINATION.replace(ORDER, "package=3"), ["ELIMINATION: how = Linear(package=3"]),
+        (extending.ELIMINATION.replace(ORDER, "spread=True"), ["exact factors of 'petsc' are one rank's"]),
         (extending.ELIMINATION.replace(ORDER, "levels=3"), ["line 5,", "levels = 3: a tuple"]),
         (extending.ELIMINATION.replace(ORDER, f'package="mumps", {ORDER}'), ["'mumps' orders by itself"]),
     ],
