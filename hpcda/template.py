@@ -128,7 +128,11 @@ def template(path: Path) -> str:
         losses=_comment(["the noise; or", *_listed(name for name in LOSSES if name != "gaussian")], "#"),
         minimizers=_comment(["the best for the job; or", *_listed(MINIMIZERS)]),
         eliminations=_comment(
-            ["of a Newton step's unknowns; else the fastest; or", *_listed(ELIMINATIONS)], "#"
+            [
+                "how Newton's equations are solved; left out, the fastest way is taken; or",
+                *_listed(ELIMINATIONS),
+            ],
+            "#",
         ),
     )
 

@@ -6,11 +6,17 @@ import hashlib
 import importlib.util
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any, TypeVar
 
 from hpcda.errors import InputError, Mistake
 from hpcda.names import nearest
+
+T = TypeVar("T")
+_PREFIX = "_hpcda_file_"
+"""How the names of modules begin that users' files become."""
 
 
 def read_file(file: Path, place: str) -> bytes:
@@ -51,7 +57,7 @@ def load_file(file: Path, place: str, content: bytes | None = None) -> ModuleTyp
     """
     content = read_file(file, place) if content is None else content
     digest = hashlib.sha256(str(file.resolve()).encode() + content).hexdigest()[:12]
-    unique = f"_hpcda_file_{file.stem}_{digest}"
+    unique = f"{_PREFIX}{file.stem}_{digest}"
     module = ModuleType(unique)
     module.__file__ = str(file)
     module.__spec__ = importlib.util.spec_from_file_location(unique, file)
@@ -71,6 +77,35 @@ def load_file(file: Path, place: str, content: bytes | None = None) -> ModuleTyp
             ) from error
         raise raised(error, file, place) from error
     return module
+
+
+def called(function: Callable[..., T], place: str, *arguments: Any) -> T:
+    """What a function returns that a user's file may define.
+
+    Args:
+        function: The function.
+        place: What a person calls it, or the key of the job that names it.
+        arguments: Its arguments.
+
+    Raises:
+        InputError: It raises an exception in a user's file, with the line.
+    """
+    try:
+        return function(*arguments)
+    except InputError:
+        raise
+    except Exception as error:
+        files = [
+            frame.f_code.co_filename
+            for frame, _ in traceback.walk_tb(error.__traceback__)
+            if str(frame.f_globals.get("__name__", "")).startswith(_PREFIX)
+        ]
+        module = str(getattr(function, "__module__", ""))
+        if not files and module.startswith(_PREFIX):  # called in a way that it is not meant to be
+            files = [str(sys.modules[module].__file__)]
+        if not files:
+            raise
+        raise raised(error, Path(files[-1]), place) from error
 
 
 def raised(error: Exception | SystemExit, file: Path, place: str) -> InputError:

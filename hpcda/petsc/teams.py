@@ -16,6 +16,7 @@ from hpcda.petsc.lockstep import LockstepTeam
 from hpcda.petsc.minimisers import make_minimiser
 from hpcda.petsc.options import PREFIX, house_defaults
 from hpcda.petsc.start import PETSc
+from hpcda.userfile import called
 
 
 def _options() -> list[str]:
@@ -71,5 +72,6 @@ def make_team(
             elimination=elimination,
         )
     else:
-        made = spec.how(action, Limits(max_iterations, watch or (lambda iteration, value: None)))
+        limits = Limits(max_iterations, watch or (lambda iteration, value: None))
+        made = called(spec.how, "solver.minimizer", action, limits)
     return OneByOne(made, ladder)

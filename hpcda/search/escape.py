@@ -12,6 +12,7 @@ from hpcda.errors import InputError, Mistake
 from hpcda.problem import Array, Problem
 from hpcda.search.scene import Scene
 from hpcda.search.way import checked_path
+from hpcda.userfile import called
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,12 @@ class Escape:
         """A first path, shape (size,), inside the bounds, and its first rung.
 
         Raises:
-            InputError: What the escape gives is no path of this problem, or no rung of its ladder.
+            InputError: What the escape gives is no path of this problem, or no rung of its ladder; or it
+                raises an exception.
         """
         lower, upper = scene.problem.bounds
-        path, first = self.path(scene, minima, rng)
         place = f"escape {self.name!r}"
+        path, first = called(self.path, place, scene, minima, rng)
         if not 0 <= first < scene.ladder.rungs:
             remedy = f"return one from 0 to {scene.ladder.rungs - 1}, as Scene.rung gives it"
             raise InputError(Mistake(place, f"its first rung is {first}", remedy))

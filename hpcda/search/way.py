@@ -12,6 +12,7 @@ from hpcda.annealing.lockstep import MOST_MEMORY
 from hpcda.errors import InputError, Mistake
 from hpcda.problem import Array, Problem, Window
 from hpcda.search.scene import Scene
+from hpcda.userfile import called
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,10 @@ class Way:
         """A first path, shape (size,), inside the bounds; what windows share is that of the first of them.
 
         Raises:
-            InputError: What the way gives is no path of this problem.
+            InputError: What the way gives is no path of this problem, or it raises an exception.
         """
-        lower, upper = scene.problem.bounds
-        path = checked_path(f"way {self.name!r}", self.path(scene, rng), scene.problem)
+        place, (lower, upper) = f"way {self.name!r}", scene.problem.bounds
+        path = checked_path(place, called(self.path, place, scene, rng), scene.problem)
         return scene.problem.ties.tied(np.clip(path, lower, upper))
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from hpcda.action import Action
 from hpcda.annealing.elimination import EliminationSpec, Linear, Plan
 from hpcda.annealing.tied import tied_plan
-from hpcda.errors import CompilerError, InputError, Mistake
+from hpcda.errors import InputError, Mistake
 from hpcda.registry import Registry, article
-from hpcda.userfile import raised
+from hpcda.userfile import called
 
 ELIMINATIONS: Registry[EliminationSpec] = Registry(
     "elimination", "solver.elimination", "ELIMINATION", __name__, EliminationSpec
@@ -50,7 +49,7 @@ def plan(action: Action, name: str = "auto") -> Plan:
             if isinstance(how, Linear):
                 spec.refuse("lockstep", 1)
             else:
-                known[name] = _checked(name, lambda: how(action))
+                known[name] = _plan_by(how, action, name)
         elif action.structure.scheme.span * action.structure.block <= SMALL:
             known[name] = plan(action, next(iter(ELIMINATIONS)))
         else:
@@ -63,21 +62,16 @@ def of_lockstep() -> list[str]:
     return [name for name in ELIMINATIONS if ELIMINATIONS.file(name) is None and not of_petsc(name)]
 
 
-def _checked(name: str, make: Callable[[], Any]) -> Plan:
-    """The plan that a way to eliminate makes.
+def _plan_by(how: Callable[[Action], Any], action: Action, name: str) -> Plan:
+    """The plan of a way to eliminate.
 
     Raises:
-        InputError: It makes none, where it is a user's.
+        InputError: It makes none, or raises an exception in a user's file.
     """
-    home = ELIMINATIONS.home(name)
-    try:
-        found = make()
-    except Exception as error:
-        if ELIMINATIONS.file(name) is None or isinstance(error, InputError | CompilerError | MemoryError):
-            raise
-        raise raised(error, Path(home), "solver.elimination") from error
+    found = called(how, "solver.elimination", action)
     if not isinstance(found, Plan):
-        what = f"the plan of {name!r} in {home} is {article(type(found).__name__)}, not a Plan"
+        kind = article(type(found).__name__)
+        what = f"the plan of {name!r} in {ELIMINATIONS.home(name)} is {kind}, not a Plan"
         raise InputError(
             Mistake("solver.elimination", what, "return Plan.of_tree(...), as plan() of tree.py")
         )
