@@ -38,8 +38,8 @@ FIRST, BETWEEN, LAST = ExactSettings(200), ExactSettings(25), ExactSettings(500)
 SAME = 1e-4
 """Relative distance of actions that are one level."""
 HITS = 2
-DEVIATIONS = 4.0
-"""Standard deviations of noise's own share above which a level is not what noise alone makes."""
+DEVIATIONS = 2.0
+"""Standard deviations above what noise leaves of the misfit up to which a level is noise's."""
 
 
 @dataclass(frozen=True)
@@ -149,12 +149,13 @@ def _noise_alone(action: ExactNetwork, one: Trained) -> bool:
 
 
 def _expected(action: ExactNetwork, one: Trained) -> tuple[float, float]:
-    """Expectation and variance of the misfit that noise alone makes."""
+    """Expectation and variance of the misfit that noise leaves where all weights are fitted."""
     output, last = action.network.output, action.states(one.theta)[-1]
     if isinstance(output, DataLoss):
         mean, variance = output.loss.noise(last, np.ones_like(last), output.loss.optional(output.options))
-        return float(np.sum(mean)), float(np.sum(variance))
-    return 0.5 * last.size, 0.5 * last.size
+        return max(float(np.sum(mean)) - 0.5 * action.size, 0.0), float(np.sum(variance))
+    left = max(last.size - action.size, 0)
+    return 0.5 * left, 0.5 * left
 
 
 def levels(found: list[Trained]) -> Iterator[tuple[float, int]]:
