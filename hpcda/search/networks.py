@@ -5,8 +5,8 @@
     widened the lowest network so far with a few new hidden units, downhill, and pruned again
 
 Wide networks have few wrong minima, and what is left of a good one is good (`hpcda.search.pruning`). The
-search ends where starts that know nothing of each other came to the lowest level, and that level is what
-noise alone makes of the data; else where its seconds are over.
+search ends where starts that know nothing of each other came to the lowest level, that level is what noise
+alone makes of the data, and widening its network found nothing lower; else where its seconds are over.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ FIRST, BETWEEN, LAST = ExactSettings(200), ExactSettings(25), ExactSettings(500)
 """Limits of a first descent, of one between two units that are taken out, and of the last."""
 SAME = 1e-4
 """Relative distance of actions that are one level."""
-HITS = 2
+HITS, PROBES = 2, 2
+"""Starts that came to the lowest level, and widened networks that came to none lower, which end a search."""
 DEVIATIONS = 2.0
 """Standard deviations above what noise leaves of the misfit up to which a level is noise's."""
 
@@ -75,7 +76,7 @@ def train(network: Network, seconds: float = 60.0, starts: int = 100, seed: int 
         CompilerError: No C compiler, or no place for compiled code.
     """
     action, found = ExactNetwork(network), list[Trained]()
-    end = time.process_time() + seconds
+    end, probes = time.process_time() + seconds, 0
     for start, way in enumerate(islice(cycle(WAYS), starts)):
         began = time.process_time()
         if began >= end:
@@ -86,9 +87,11 @@ def train(network: Network, seconds: float = 60.0, starts: int = 100, seed: int 
             continue
         last = descend(action, theta, LAST)
         spent = time.process_time() - began
+        lower = not found or last.parts.total < found[0].parts.total * (1.0 - SAME)
+        probes = 0 if lower else probes + (way == PROBE)
         found.append(Trained(canonical(action, last.path), last.parts, way, last.reason, spent))
         found.sort(key=lambda one: one.parts.total)
-        if _settled(action, found):
+        if probes >= PROBES and _settled(action, found):
             break
     return found
 
@@ -124,7 +127,8 @@ def _widened(action: ExactNetwork, found: list[Trained], rng: np.random.Generato
 
 
 Start = Callable[[ExactNetwork, list[Trained], np.random.Generator], Array | None]
-WAYS: dict[str, Start] = {"small": _small, "wide": _wide, "widened": _widened}
+PROBE = "widened"
+WAYS: dict[str, Start] = {"small": _small, "wide": _wide, PROBE: _widened}
 
 
 def _first(action: ExactNetwork, rng: np.random.Generator) -> Array:
@@ -139,7 +143,7 @@ def _narrowed(wider: ExactNetwork, theta: Array, widths: tuple[int, ...]) -> Arr
 def _settled(action: ExactNetwork, found: list[Trained]) -> bool:
     """Whether the lowest level is noise's own, and starts that know nothing of each other came to it."""
     lowest = found[0].parts.total
-    hits = sum(one.parts.total <= lowest * (1.0 + SAME) and one.way != "widened" for one in found)
+    hits = sum(one.parts.total <= lowest * (1.0 + SAME) and one.way != PROBE for one in found)
     return hits >= HITS and _noise_alone(action, found[0])
 
 
