@@ -27,7 +27,7 @@ def copy_of(directory: Path, number: int, file: Path) -> Path:
 
 
 def refuse_edited(directory: Path, files: Sequence[Path]) -> None:
-    """Refuse to go on with a run one of whose files has changed; files that are not there are left to others.
+    """Refuse to go on with a run one of whose files has changed or gone.
 
     Args:
         directory: Directory of the run.
@@ -39,8 +39,10 @@ def refuse_edited(directory: Path, files: Sequence[Path]) -> None:
     mistakes = []
     for number, file in enumerate(files):
         kept = copy_of(directory, number, file)
-        if kept.is_file() and file.is_file() and kept.read_bytes() != file.read_bytes():
-            problem = f"{file} has changed since this run began"
+        if kept.is_file() and not (file.is_file() and kept.read_bytes() == file.read_bytes()):
+            problem = (
+                f"{file} has changed since this run began" if file.is_file() else f"there is no file {file}"
+            )
             remedy = f"put it back as it was ({kept} is a copy), or begin a new run with --output DIR"
             mistakes.append(Mistake(f"{KEY}[{number}]", problem, remedy))
     if mistakes:

@@ -168,6 +168,7 @@ def test_a_file_that_has_changed_is_refused_with_its_name(tmp_path, capsys, gone
     said = capsys.readouterr().err
     assert said.count("extensions[0]") == 1 and str(file) in said
     assert ("there is no file" if gone else "has changed since this run began") in said
+    assert "0-mine.py is a copy" in said
     shutil.copy(tmp_path / "run" / "extensions" / "0-mine.py", file)
     assert cli.main(["resume", str(tmp_path / "run"), "--quiet"]) == 0
     file.write_text(extending.WAY + "# an afterthought\n")
