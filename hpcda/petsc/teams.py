@@ -19,7 +19,7 @@ from hpcda.petsc.start import PETSc
 from hpcda.userfile import called
 
 
-def _options() -> list[str]:
+def options_given() -> list[str]:
     """PETSc's options that somebody gave, without our prefix; those with another prefix are not ours."""
     given = set(PETSc.Options().getAll()) - house_defaults
     return [name.removeprefix(PREFIX) for name in given if name.startswith(PREFIX)]
@@ -55,7 +55,7 @@ def make_team(
         InputError: The minimiser is unknown, cannot do this job, or does not eliminate in this way.
     """
     ranks = 1 if comm is None else comm.size
-    name = chosen(action, name, elimination, ranks, _options())
+    name = chosen(action, name, elimination, ranks, options_given())
     spec = minimizer(name, action.problem.bounded, ranks)
     if spec.how is Own.LOCKSTEP:
         return LockstepTeam(

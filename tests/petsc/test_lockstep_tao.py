@@ -21,14 +21,14 @@ from scipy.optimize import minimize
 import hpcda
 from hpcda import cli
 from hpcda.action import Action
-from hpcda.annealing import Climb, Ladder, Reason, step
+from hpcda.annealing import Climb, Ladder, Reason, choice, step
 from hpcda.annealing import lockstep as lockstep_module
 from hpcda.annealing.lockstep import FEWEST, Lockstep, memory
 from hpcda.annealing.minimizers import minimizer
 from hpcda.annealing.scale import scales
 from hpcda.errors import InputError
 from hpcda.petsc import LockstepTeam, SolverOptions, make_minimiser, make_team
-from hpcda.petsc.teams import chosen
+from hpcda.petsc.teams import options_given
 from hpcda.search import WAYS, Scene, begin
 from hpcda.store import RunFile
 from tests.chance import generator, number
@@ -222,6 +222,10 @@ def test_options_that_the_lockstep_has_no_use_for_are_refused(option, tmp_path, 
     assert not (tmp_path / "run").exists()
 
 
+def chosen(action, name, ranks):
+    return choice.chosen(action, name, "auto", ranks, options_given())
+
+
 def test_auto_is_the_lockstep_unless_asked_for_something_else(lorenz, monkeypatch):
     for option in [name for name in PETSc.Options().getAll() if "mat_mumps" in name]:
         PETSc.Options().delValue(option)  # left behind by tests before
@@ -232,7 +236,11 @@ def test_auto_is_the_lockstep_unless_asked_for_something_else(lorenz, monkeypatc
     for option in ("tao_type", "ksp_type", "pc_type", "mat_type", "snes_monitor"):
         with SolverOptions({option: "x"}):
             assert chosen(lorenz, "auto", 1) == "newton"
-            assert chosen(lorenz, "lockstep", 1) == "lockstep"
+            if option == "tao_type":
+                with pytest.raises(InputError, match="solver.minimizer: 'lockstep' .* 'tao_type'"):
+                    chosen(lorenz, "lockstep", 1)
+            else:
+                assert chosen(lorenz, "lockstep", 1) == "lockstep"
     for option in ("tao_gatol", "tao_max_it", "tao_monitor", "log_view"):
         with SolverOptions({option: "1"}):
             assert chosen(lorenz, "auto", 1) == "lockstep"

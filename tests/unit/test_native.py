@@ -34,7 +34,11 @@ OPTIMIZED = bool(os.environ.get("HPCDA_TEST_OPTIMIZED"))
 COMPILERS = [[], *([name] for name in ("clang", "clang-14") if OPTIMIZED and shutil.which(name))]
 NAMES = tuple(
     ["banded.c", "symbolic.c", "flow.c", "stiff.c", "pointwise.c"]
-    + [f"{name} {lanes}" for name in ("smoother.c", "rates.c", "tree_single.c") for lanes in (1, 2, 4, 8)]
+    + [
+        f"{name} {lanes}"
+        for name in ("smoother.c", "rates.c", "tree_single.c", "instances.c")
+        for lanes in (1, 2, 4, 8)
+    ]
     + [f"single.c {scheme}" for scheme in ("trapezoid", "rk4", "hermite-simpson", "implicit-midpoint")]
     + [
         f"climb.c {scheme} {lanes}"
