@@ -129,7 +129,9 @@ def test_gaps_are_bridged_and_data_followed():
     data[60:125] = np.nan
     problem = replace(problem, windows=(replace(empty, data=data),))
     error = draw(problem, "smoother").reshape(200, 3) - truth
-    assert np.sqrt(np.mean(error**2)) < 1.5
+    before, within, after = (np.sqrt(np.mean(part**2)) for part in np.split(error, [60, 125]))
+    assert before < 2.5 and after < 1.0  # the states themselves spread by 8
+    assert within < 7.0  # over 1.3 times, in which the flow is chaotic
 
 
 def exploding():
