@@ -315,7 +315,7 @@ def test_an_end_is_judged_on_the_action(bounded):
     assert far.reason is Reason.STOPPED_ITERATIONS and far.gradient_norm > 1.0
     found = lowest(problem, path)
     there = ended(action, found.x, rf, found.nit)
-    assert there.reason.converged and there.parts.total == found.fun
+    assert there.reason.converged and there.parts.total == pytest.approx(found.fun, rel=1e-14)
     assert bool(np.any((found.x == lower) | (found.x == upper))) is bounded
     off = ended(action, np.clip(found.x + 1e-2, lower, upper), rf, 0)
     assert off.reason is Reason.FAILED_OTHER
