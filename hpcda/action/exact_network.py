@@ -20,7 +20,7 @@ At a minimum at a large Rf, A(∞) = A + (its model part) + O(Rf⁻²), as dA/dR
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -104,9 +104,7 @@ class ExactNetwork:
     def gradient(self, theta: Array) -> tuple[float, Array]:
         """The action and its gradient, shape (size,)."""
         passed = self._forward(theta)
-        forces = self._backward(theta, passed)
-        value = self._loss_of(passed.x[-1]) + self.prior(theta)
-        return value, self._by_weights(forces, passed.x) + self._precision * theta
+        return self._first(theta, passed, self._backward(theta, passed))
 
     def gauss_newton(self, theta: Array) -> tuple[float, Array, Array]:
         """The action, its gradient, and its Hessian, the network taken as linear, shape (size, size)."""
@@ -118,19 +116,17 @@ class ExactNetwork:
 
     def _second(self, theta: Array, exact: bool) -> tuple[float, Array, Array]:
         passed, weights = self._forward(theta), self.weights(theta)
-        forces = self._backward(theta, passed)
-        value = self._loss_of(passed.x[-1]) + self.prior(theta)
-        gradient = self._by_weights(forces, passed.x) + self._precision * theta
-        curved = self._curved(passed, weights, exact)
+        multipliers = self._backward(theta, passed)
+        value, gradient = self._first(theta, passed, multipliers)
+        forces = _forces(passed, multipliers)
+        curved = self._curved(passed, weights, multipliers if exact else None)
         pairs, last = self.network.pairs, len(weights)
         wide = [np.concatenate([x, np.ones((pairs, 1))], axis=1) for x in passed.x[:-1]]
         begins = np.cumsum([0, *(rows * columns for rows, columns in self.shapes)])
         places = [_places(*shape) for shape in self.shapes]
         matrix = np.empty((self.size, self.size))
         for k in range(last):
-            reach = np.eye(self.shapes[k][0])[
-                None
-            ]  # ∂z(n)/∂z(k), shape (pairs, width of z(n), width of z(k))
+            reach = np.eye(self.shapes[k][0])[None]  # ∂z(n)/∂z(k), a matrix for each pair
             for n in range(k, last):
                 if n > k:
                     units = passed.slope[n - 1][:, :, None] * reach
@@ -148,28 +144,24 @@ class ExactNetwork:
         matrix[np.diag_indices(self.size)] += self._precision
         return value, gradient, matrix
 
-    def _curved(self, passed: _Passed, weights: list[tuple[Array, Array]], exact: bool) -> list[Array]:
-        """Second derivatives of the loss by z(n), all that comes after it followed, (pairs, width, width)."""
-        later, force = self._curvature(passed.x[-1]), self._slope_of_loss(passed.x[-1])
+    def _curved(
+        self, passed: _Passed, weights: list[tuple[Array, Array]], multipliers: list[Array] | None
+    ) -> list[Array]:
+        """S(n), shape (pairs, width, width); without g'' where no multipliers are given."""
+        later = self._curvature(passed.x[-1])
         found: list[Array] = []
         for n in reversed(range(len(weights))):
             own = passed.slope[n][:, :, None] * later * passed.slope[n][:, None, :]
-            if exact:
+            if multipliers is not None:
                 diagonal = np.arange(own.shape[1])
-                own[:, diagonal, diagonal] += self._bent(n, passed.z[n], force)
+                own[:, diagonal, diagonal] += self._bent(n, passed.z[n], multipliers[n])
             found.insert(0, own)
-            if n:
-                force = (force * passed.slope[n]) @ weights[n][0]
-                later = weights[n][0].T @ own @ weights[n][0]
+            later = weights[n][0].T @ own @ weights[n][0] if n else own
         return found
 
     def multipliers(self, theta: Array) -> list[Array]:
         """λ(1) … λ(N), the forces on the units of every layer but the inputs, shapes (pairs, width)."""
-        passed = self._forward(theta)
-        forces = self._backward(theta, passed)
-        weights = self.weights(theta)
-        inner = [q @ matrix for q, (matrix, _) in zip(forces[1:], weights[1:], strict=True)]
-        return [*inner, self._slope_of_loss(passed.x[-1])]
+        return self._backward(theta, self._forward(theta))
 
     def _forward(self, theta: Array, slopes: bool = True) -> _Passed:
         passed = _Passed([self._inputs], [], [])
@@ -183,22 +175,17 @@ class ExactNetwork:
         return passed
 
     def _backward(self, theta: Array, passed: _Passed) -> list[Array]:
-        """Forces q(n) on z(n), each of shape (pairs, width)."""
-        weights = self.weights(theta)
-        force = self._slope_of_loss(passed.x[-1])
-        found: list[Array] = []
-        for n in reversed(range(len(weights))):
-            found.insert(0, force * passed.slope[n])
-            force = found[0] @ weights[n][0]
+        """λ(1) … λ(N)."""
+        found = [self._slope_of_loss(passed.x[-1])]
+        for (matrix, _), slope in zip(self.weights(theta)[:0:-1], passed.slope[:0:-1], strict=True):
+            found.insert(0, (found[0] * slope) @ matrix)
         return found
 
-    def _by_weights(self, forces: Sequence[Array], x: Sequence[Array]) -> Array:
-        parts = [
-            part
-            for q, before in zip(forces, x, strict=False)
-            for part in ((q.T @ before).ravel(), q.sum(axis=0))
-        ]
-        return np.concatenate(parts)
+    def _first(self, theta: Array, passed: _Passed, multipliers: list[Array]) -> tuple[float, Array]:
+        """The action and its gradient."""
+        pulls = zip(_forces(passed, multipliers), passed.x[:-1], strict=True)
+        gradient = flat([(q.T @ before, q.sum(axis=0)) for q, before in pulls])
+        return self._loss_of(passed.x[-1]) + self.prior(theta), gradient + self._precision * theta
 
     def _bent(self, layer: int, z: Array, force: Array) -> Array:
         """Second derivative of the activation, times a force."""
@@ -236,6 +223,16 @@ class ExactNetwork:
         for (k, l), own in zip(self._loss.traced.hessian, entries, strict=True):  # noqa: E741
             found[:, k, l] = found[:, l, k] = own
         return found
+
+
+def flat(layers: Iterable[tuple[Array, Array]]) -> Array:
+    """(W, b) of every layer, flat."""
+    return np.concatenate([part for matrix, bias in layers for part in (matrix.ravel(), bias)])
+
+
+def _forces(passed: _Passed, multipliers: list[Array]) -> list[Array]:
+    """Forces q(n) on z(n), each of shape (pairs, width)."""
+    return [force * slope for force, slope in zip(multipliers, passed.slope, strict=True)]
 
 
 def _traced(activation: Activation) -> Traced:

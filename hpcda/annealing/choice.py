@@ -50,8 +50,9 @@ def chosen(action: Action, name: str, elimination: str, ranks: int, options: Ite
     refuse_shared_times(action.problem, ranks)
     if name == "auto":
         if named and not of_petsc(elimination):
-            _refuse_many(action, elimination, ranks)
             name = "lockstep"
+            ELIMINATIONS[elimination].refuse(name, ranks)
+            _refuse_large(action, elimination)
         else:
             single = ranks > 1 or asking(options) or of_petsc(elimination) or not fits(action, elimination)
             name = "newton" if single else "lockstep"
@@ -80,12 +81,8 @@ def _refuse_options(elimination: str, options: list[str]) -> None:
         raise InputError(Mistake("solver.elimination", problem, "leave one of the two out"))
 
 
-def _refuse_many(action: Action, elimination: str, ranks: int) -> None:
-    """Refuse a way of lockstep where "auto" would not take lockstep."""
-    if ranks > 1:
-        problem = f"{elimination!r} works on one rank a start, and {ranks} are asked for"
-        remedy = "set ensemble.ranks_per_start = 1, or leave it out"
-        raise InputError(Mistake("solver.elimination", problem, remedy))
+def _refuse_large(action: Action, elimination: str) -> None:
+    """Refuse a way of lockstep whose factors do not fit, where "auto" would not take lockstep."""
     if not fits(action, elimination):
         most = f"{1e-9 * MOST_MEMORY:g} GB"
         problem = f"the factors of {counted(FEWEST, 'start')} at once would take more than {most}"

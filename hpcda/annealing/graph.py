@@ -75,7 +75,7 @@ class GraphLockstep(Climbs):
         CompilerError: No C compiler, or no place for compiled code.
     """
 
-    usual_pause = 0  # networks climb in half the steps without Gauss-Newton, which stays near saddle points
+    usual_pause = 0  # networks climb in fewer steps without Gauss-Newton, which stays near saddle points
 
     def __init__(
         self, action: GraphAction, ladder: Ladder, lanes: int | None = None, settings: Settings | None = None

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hpcda.action.exact_network import ExactNetwork
+from hpcda.action.exact_network import ExactNetwork, flat
 from hpcda.action.network import Activation
 from hpcda.problem import Array
 
@@ -59,12 +59,8 @@ def canonical(action: ExactNetwork, theta: Array) -> Array:
             # g(z) = sign (g(-z) - shift)
             after_bias -= known.sign * known.shift * after[:, turned].sum(axis=1)
             after[:, turned] *= known.sign
-        units = action.states(_flat(layers))[n + 1]
+        units = action.states(flat(layers))[n + 1]
         order = np.argsort(units.mean(axis=0), kind="stable")
         layers[n] = matrix[order], bias[order]
         layers[n + 1] = after[:, order], after_bias
-    return _flat(layers)
-
-
-def _flat(layers: list[tuple[Array, Array]]) -> Array:
-    return np.concatenate([part for matrix, bias in layers for part in (matrix.ravel(), bias)])
+    return flat(layers)

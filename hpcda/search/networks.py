@@ -1,8 +1,8 @@
 """The lowest action of a layered network at Rf = ∞: starts of several kinds, in turn.
 
-    small   weights near 0, downhill
-    wide    the same with hidden layers 1.4 times as wide, of which one unit after the other is then taken out
-    widened the lowest network so far with a few new hidden units, downhill, and pruned again
+    small    weights near 0, downhill
+    wide     the same with hidden layers 1.4 times as wide, of which unit after unit is then taken out
+    widened  the lowest network so far with a few new hidden units, downhill, and pruned again
 
 Wide networks have few wrong minima, and what is left of a good one is good (`hpcda.search.pruning`). The
 search ends where starts that know nothing of each other came to the lowest level, that level is what noise
@@ -19,7 +19,7 @@ from itertools import cycle, islice
 import numpy as np
 
 from hpcda.action import Parts
-from hpcda.action.exact_network import ExactNetwork
+from hpcda.action.exact_network import ExactNetwork, flat
 from hpcda.action.factors import DataLoss
 from hpcda.action.network import Network
 from hpcda.annealing.exact import ExactSettings, descend
@@ -122,8 +122,7 @@ def _widened(action: ExactNetwork, found: list[Trained], rng: np.random.Generato
         layers[n + 1] = np.hstack([after, faint]), after_bias
     inner = tuple(width + NEW for width in widths[1:-1])
     wider = ExactNetwork(replace(action.network, widths=(widths[0], *inner, widths[-1])))
-    theta = np.concatenate([part for layer in layers for part in (layer[0].ravel(), layer[1])])
-    return _narrowed(wider, theta, widths)
+    return _narrowed(wider, flat(layers), widths)
 
 
 Start = Callable[[ExactNetwork, list[Trained], np.random.Generator], Array | None]

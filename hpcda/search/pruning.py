@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, solve
 
-from hpcda.action.exact_network import ExactNetwork
+from hpcda.action.exact_network import ExactNetwork, flat
 from hpcda.problem import Array, Numbers
 
 RIDGE = 1e-6
@@ -47,9 +47,8 @@ def _without_one(action: ExactNetwork, theta: Array, widths: tuple[int, ...]) ->
     inverse = cho_solve(cho_factor(matrix, lower=True), np.eye(action.size))
     best: tuple[float, int, int, Array] | None = None
     for layer in range(1, len(widths) - 1):
-        for unit in range(
-            action.network.widths[layer] if action.network.widths[layer] > widths[layer] else 0
-        ):
+        width = action.network.widths[layer]
+        for unit in range(width if width > widths[layer] else 0):
             gone = _outgoing(action, layer, unit)
             pull = solve(inverse[np.ix_(gone, gone)], theta[gone], assume_a="pos")
             cost = float(0.5 * theta[gone] @ pull)
@@ -84,4 +83,4 @@ def _narrower(action: ExactNetwork, theta: Array, layer: int, unit: int) -> tupl
     widths = list(action.network.widths)
     widths[layer] -= 1
     narrower = ExactNetwork(replace(action.network, widths=tuple(widths)))
-    return narrower, np.concatenate([part for own in layers for part in (own[0].ravel(), own[1])])
+    return narrower, flat(layers)
