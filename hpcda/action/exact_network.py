@@ -26,9 +26,10 @@ from itertools import pairwise
 
 import numpy as np
 
+from hpcda.action.activation import Function
 from hpcda.action.factors import DataLoss
 from hpcda.action.instances import Instances
-from hpcda.action.network import Activation, Network
+from hpcda.action.network import Network
 from hpcda.errors import InputError, Mistake
 from hpcda.models.traced import Traced, trace
 from hpcda.problem import Array, Numbers
@@ -235,7 +236,7 @@ def _forces(passed: _Passed, multipliers: list[Array]) -> list[Array]:
     return [force * slope for force, slope in zip(multipliers, passed.slope, strict=True)]
 
 
-def _traced(activation: Activation) -> Traced:
+def _traced(activation: Function) -> Traced:
     return trace(lambda given: [activation(given("v", 0))])
 
 

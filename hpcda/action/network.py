@@ -8,7 +8,7 @@ Weights W(n), b(n) belong to one layer and are shared by all pairs; x(n) belong 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -16,13 +16,11 @@ from typing import Any
 
 import numpy as np
 
+from hpcda.action.activation import Function
 from hpcda.action.factors import DataLoss, Factors, gaussian, identity
 from hpcda.action.graph import GraphAction
 from hpcda.action.layer import dense_layer
 from hpcda.problem import Array, Variable, Variables
-
-Activation = Callable[[Any], Any]
-
 
 @dataclass(frozen=True, eq=False)
 class Network:
@@ -40,7 +38,7 @@ class Network:
     """
 
     widths: tuple[int, ...]
-    activations: Sequence[Activation]
+    activations: Sequence[Function]
     inputs: Array
     outputs: Array
     output: DataLoss | float

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hpcda.action.activation import Function
 from hpcda.action.exact_network import ExactNetwork, flat
-from hpcda.action.network import Activation
 from hpcda.problem import Array
 
 PROBES = np.array([0.137, 0.71, 1.9, 3.3])
@@ -30,7 +30,7 @@ class Symmetry:
     shift: float
 
 
-def symmetry(activation: Activation) -> Symmetry | None:
+def symmetry(activation: Function) -> Symmetry | None:
     """The symmetry of an activation, None where reversing its argument gives another function."""
     ahead, back = (np.array([float(activation(sign * z)) for z in PROBES]) for sign in (1.0, -1.0))
     for sign in (-1.0, 1.0):
