@@ -22,6 +22,7 @@ from hpcda.action.graph import GraphAction
 from hpcda.action.layer import dense_layer
 from hpcda.problem import Array, Variable, Variables
 
+
 @dataclass(frozen=True, eq=False)
 class Network:
     """A network and its pairs.
