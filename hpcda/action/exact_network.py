@@ -34,6 +34,16 @@ from hpcda.errors import InputError, Mistake
 from hpcda.models.traced import Traced, trace
 from hpcda.problem import Array, Numbers
 
+MATRICES = 4
+"""Matrices of the size of the Hessian that a descent holds."""
+
+
+def memory_of(network: Network) -> float:
+    """Bytes that a descent takes: matrices of the weights' Hessian, and what a pair leaves in every layer."""
+    wide = max(network.widths)
+    pairs = network.pairs * (4.0 * sum(network.widths) + 2.0 * wide**2 + (wide + 1.0) ** 2)
+    return 8.0 * (MATRICES * float(network.weights) ** 2 + pairs)
+
 
 @dataclass(frozen=True)
 class _Passed:
@@ -75,6 +85,11 @@ class ExactNetwork:
             scale = np.ones_like(self._outputs)
             self._constants = np.concatenate([self._outputs, scale], axis=1).T
         self._precision = 0.0 if network.weight_std is None else 1.0 / network.weight_std**2
+
+    @property
+    def memory(self) -> float:
+        """Bytes that a descent takes."""
+        return memory_of(self.network)
 
     def weights(self, theta: Array) -> list[tuple[Array, Array]]:
         """(W, b) of every layer."""
