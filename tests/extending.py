@@ -111,6 +111,22 @@ LOSS = Loss(
     deviation=lambda y, s, options: s,
 )
 '''
+ACTIVATION = '''
+"""A smooth step between two slopes: z times the logistic function of z."""
+import numpy as np
+from hpcda.action.activation import Activation
+
+ACTIVATION = Activation("swish", "z / (1 + exp(-z))", lambda z: z * (0.5 + 0.5 * np.tanh(0.5 * z)))
+'''
+TRAINING = '''
+"""Weights of a normal distribution."""
+from hpcda.search.training import Training
+
+def weights(scene, minima, rng):
+    return 0.5 * rng.standard_normal(scene.size)
+
+TRAINING = Training("normal", "weights N(0, 0.25)", weights)
+'''
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from hpcda.analysis import analyze, format_summary  # noqa: E402
 from hpcda.job import load_job  # noqa: E402
 from hpcda.job.text import to_toml  # noqa: E402
 from hpcda.store import RunFile  # noqa: E402
+from tests import extending  # noqa: E402
 from tests.chance import number  # noqa: E402
 
 pytestmark = pytest.mark.mpi(min_size=1)
@@ -149,6 +150,31 @@ def test_a_run_grows_and_another_job_is_refused(shared_path):
     hpcda.run(JOB, output=shared_path / "once", quiet=True)
     if not COMM.rank:
         assert len(RunFile(shared_path / "grown").start) == 12
+
+
+def test_files_of_users_define_activations_and_trainings(shared_path):
+    """A search draws the training; another process reads the run with the copies of the files it kept."""
+    if COMM.rank == 0:
+        (shared_path / "mine.py").write_text(extending.ACTIVATION)
+        (shared_path / "first.py").write_text(extending.TRAINING)
+    COMM.Barrier()
+    tables = job(network={"activation": "swish"}, ensemble={"starts": 9}) | {
+        "extensions": ["mine.py", "first.py"], "folder": str(shared_path),
+    }  # fmt: skip
+    with extending.forgotten():
+        folder = hpcda.run(tables, output=shared_path / "run", quiet=True)
+    if COMM.rank:
+        return
+    for name in ("mine.py", "first.py"):
+        (shared_path / name).unlink()
+    read = (
+        "import sys, hpcda; run = hpcda.open_run(sys.argv[1]); print(sorted(set(run.dataset.way.values)));"
+        "print(run.predict(run.pairs.series).shape)"
+    )
+    words = [sys.executable, "-c", read, str(folder)]
+    found = subprocess.run(words, capture_output=True, text=True, env=outside(), timeout=120)
+    assert found.returncode == 0, found.stderr
+    assert "'normal'" in found.stdout and "(200, 3)" in found.stdout
 
 
 @pytest.mark.worlds(most=1)
