@@ -19,7 +19,7 @@ from itertools import cycle, islice
 import numpy as np
 
 from hpcda.action import Parts
-from hpcda.action.exact_network import ExactNetwork, flat
+from hpcda.action.exact_network import ExactNetwork
 from hpcda.action.factors import DataLoss
 from hpcda.action.network import Network
 from hpcda.annealing.exact import ExactSettings, descend
@@ -27,6 +27,7 @@ from hpcda.annealing.reasons import Reason
 from hpcda.problem import Array
 from hpcda.search.canonical import canonical
 from hpcda.search.pruning import pruned
+from hpcda.search.streams import narrowable
 
 WIDER = 1.4
 NEW = 2
@@ -48,7 +49,7 @@ class Trained:
     """A network that a start came to.
 
     Attributes:
-        theta: Its weights in canonical form, flat.
+        theta: Its weights in canonical form, flat, after the inputs where these are noisy.
         parts: Its action by terms.
         way: The kind of start.
         reason: Why its descent ended.
@@ -66,13 +67,13 @@ def train(network: Network, seconds: float = 60.0, starts: int = 100, seed: int 
     """Search for the lowest action; what all starts came to, lowest first.
 
     Args:
-        network: The network and its pairs, inputs exact; `Network.start` is the range of first weights.
+        network: The network and its pairs; `Network.start` is the range of first weights.
         seconds: CPU seconds after which no start begins.
         starts: Most starts.
         seed: What is random follows from it.
 
     Raises:
-        InputError: Inputs are noisy, or an activation cannot be differentiated.
+        InputError: An activation cannot be differentiated.
         CompilerError: No C compiler, or no place for compiled code.
     """
     action, found = ExactNetwork(network), list[Trained]()
@@ -104,7 +105,7 @@ def _wide(action: ExactNetwork, found: list[Trained], rng: np.random.Generator) 
     widths = action.network.widths
     inner = tuple(max(int(np.ceil(WIDER * width)), width + 1) for width in widths[1:-1])
     wider = ExactNetwork(replace(action.network, widths=(widths[0], *inner, widths[-1])))
-    if wider.size == action.size:
+    if wider.size == action.size or not narrowable(wider.network, widths):
         return None
     return _narrowed(wider, _first(wider, rng), widths)
 
@@ -122,7 +123,9 @@ def _widened(action: ExactNetwork, found: list[Trained], rng: np.random.Generato
         layers[n + 1] = np.hstack([after, faint]), after_bias
     inner = tuple(width + NEW for width in widths[1:-1])
     wider = ExactNetwork(replace(action.network, widths=(widths[0], *inner, widths[-1])))
-    return _narrowed(wider, flat(layers), widths)
+    if not narrowable(wider.network, widths):
+        return None
+    return _narrowed(wider, wider.replaced(found[0].theta, layers), widths)
 
 
 Start = Callable[[ExactNetwork, list[Trained], np.random.Generator], Array | None]
@@ -131,7 +134,7 @@ WAYS: dict[str, Start] = {"small": _small, "wide": _wide, PROBE: _widened}
 
 
 def _first(action: ExactNetwork, rng: np.random.Generator) -> Array:
-    return rng.uniform(*action.network.start, action.size)
+    return action.first(rng.uniform(*action.network.start, action.size - action.inputs))
 
 
 def _narrowed(wider: ExactNetwork, theta: Array, widths: tuple[int, ...]) -> Array:
@@ -155,10 +158,13 @@ def _expected(action: ExactNetwork, one: Trained) -> tuple[float, float]:
     """Expectation and variance of the misfit that noise leaves where all weights are fitted."""
     output, last = action.network.output, action.states(one.theta)[-1]
     if isinstance(output, DataLoss):
+        if not output.loss.joint:
+            last = last[action.network.measured]
         mean, variance = output.loss.noise(last, np.ones_like(last), output.loss.optional(output.options))
-        return max(float(np.sum(mean)) - 0.5 * action.size, 0.0), float(np.sum(variance))
-    left = max(last.size - action.size, 0)
-    return 0.5 * left, 0.5 * left
+        left = float(np.sum(mean)) + 0.5 * action.inputs - 0.5 * action.size
+        return max(left, 0.0), float(np.sum(variance)) + 0.5 * action.inputs
+    free = max(action.data - action.size, 0)
+    return 0.5 * free, 0.5 * free
 
 
 def levels(found: list[Trained]) -> Iterator[tuple[float, int]]:
