@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import eigh
 from scipy.linalg.lapack import dpotrf, dpotrs
 
 from hpcda.problem import Array
@@ -109,6 +110,34 @@ class Bordered:
             return None
         lower, failed = dpotrf(schur.T, lower=1, overwrite_a=1, clean=0)
         return None if failed else Factor(self, shift, lower)
+
+    @property
+    def largest(self) -> float:
+        """Largest entry of the blocks X and K."""
+        return max(float(np.abs(self.weights).max()), float(np.abs(self.corner).max(initial=0.0)))
+
+    def lowest(self) -> tuple[float, Array]:
+        """A direction of length 1 along which H is negative where it is so along any, and vᵀHv.
+
+        It is the eigenvector of the lowest eigenvalue of a block of X, where that is negative, else of S, for
+        which the inputs follow, δx = -X⁻¹ C δθ, so that vᵀHv = δθᵀ S δθ.
+        """
+        pairs, width, _ = self.corner.shape
+        values, vectors = np.linalg.eigh(self.corner)
+        lowest = values[:, 0] if width else np.zeros(0)
+        if width and lowest.min() <= 0.0:
+            pair = int(np.argmin(lowest))
+            found = np.zeros(self.size)
+            found[pair * width : (pair + 1) * width] = vectors[pair, :, 0]
+            return float(lowest[pair]), found
+        schur = self.schur()
+        assert schur is not None
+        (curvature,), vector = eigh(schur, subset_by_index=[0, 0])
+        weights = vector[:, 0]
+        inputs = -np.linalg.solve(self.corner, (self.border @ weights)[:, :, None])
+        found = np.concatenate([inputs.ravel(), weights])
+        length = float(np.linalg.norm(found))
+        return float(curvature) / length**2, found / length
 
     def dense(self) -> Array:
         """H, shape (size, size)."""

@@ -208,12 +208,13 @@ def test_gauss_newton_is_the_hessian_of_the_linear_network(output):
     np.testing.assert_allclose(matrix, wanted, rtol=1e-6, atol=1e-6 * np.abs(wanted).max())
 
 
-@pytest.mark.parametrize("kind", ["softmax", "gaussian"])
-def test_it_is_the_limit_of_large_rf(kind):
+@pytest.mark.parametrize(("kind", "input_std"), [("softmax", None), ("gaussian", None), ("gaussian", 0.5)])
+def test_it_is_the_limit_of_large_rf(kind, input_std):
     """A(∞) = A + (model part) + O(Rf⁻²); the multipliers of the rule are the forces of back-propagation."""
-    net = replace(network(kind), input_std=None)
+    net = replace(network(kind), input_std=input_std)
     graph, action = net.action(), ExactNetwork(net)
-    limit = descend(action, generator(84).uniform(-1.0, 1.0, action.size))
+    start = generator(84).uniform(-1.0, 1.0, action.size - action.inputs)
+    limit = descend(action, action.first(start))
     assert limit.reason is Reason.CONVERGED_DECREMENT
     point, misses = action.path(limit.path), []
     assert graph.value(point, 1e6).parts.total == pytest.approx(limit.parts.total, rel=1e-12)
@@ -224,15 +225,15 @@ def test_it_is_the_limit_of_large_rf(kind):
         misses.append(abs(parts.total + parts.model - limit.parts.total))
         assert misses[-1] < max(0.1 * parts.model, 1e-9 * parts.total)
     assert misses[2] < max(1e-3 * misses[0], 1e-9 * limit.parts.total)
-    units = np.split(
-        near.path[: graph.size - action.size].reshape(net.pairs, -1), np.cumsum(net.widths[1:-1]), axis=1
-    )
-    weights = action.weights(near.path[graph.size - action.size :])
+    count = graph.size - (action.size - action.inputs)
+    widths = net.widths if input_std is not None else net.widths[1:]
+    units = np.split(near.path[:count].reshape(net.pairs, -1), np.cumsum(widths[:-1]), axis=1)
+    units = units if input_std is not None else [net.inputs, *units]
+    weights = action.weights(np.concatenate([limit.path[: action.inputs], near.path[count:]]))
     for n, force in enumerate(action.multipliers(limit.path)):
-        before = net.inputs if n == 0 else units[n - 1]
-        rule = net.activations[n](before @ weights[n][0].T + weights[n][1])
+        rule = net.activations[n](units[n] @ weights[n][0].T + weights[n][1])
         scale = np.abs(force).max()
-        np.testing.assert_allclose(1e6 * (rule - units[n]), force, atol=1e-3 * scale)
+        np.testing.assert_allclose(1e6 * (rule - units[n + 1]), force, atol=1e-3 * scale)
 
 
 def test_it_finds_a_live_teacher():
