@@ -93,13 +93,13 @@ class Bordered:
         if width == 0:
             return found
         try:
-            root = np.linalg.cholesky(self.shifted(shift))
+            inverse = np.linalg.inv(np.linalg.cholesky(self.shifted(shift)))
         except np.linalg.LinAlgError:
             return None
         step = max(1, ROOM // (width * size))
         for first in range(0, pairs, step):
             some = slice(first, first + step)
-            half = np.linalg.solve(root[some], self.border[some]).reshape(-1, size)
+            half = (inverse[some] @ self.border[some]).reshape(-1, size)
             found -= half.T @ half
         return found
 

@@ -69,10 +69,13 @@ class EndLoss:
         return self._joint(x) if self.joint else _diagonal(self._separate(x))
 
     def root(self, x: Array) -> Array:
-        """R, shape (pairs, width, width), with R Rᵀ the part of φ'' that is not negative."""
+        """R, shape (pairs, width, width), R Rᵀ the part of φ'' that is not negative; may be non-finite."""
         if not self.joint:
             return _diagonal(np.sqrt(np.maximum(self._separate(x), 0.0)))
-        values, vectors = np.linalg.eigh(self._joint(x))
+        found = self._joint(x)
+        if not np.isfinite(found).all():
+            return np.full_like(found, np.nan)
+        values, vectors = np.linalg.eigh(found)
         return vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
 
     def _columns(self, x: Array) -> Array:

@@ -142,19 +142,19 @@ class _Sums:
     """
 
     def __init__(self, passed: Passed, inputs: bool) -> None:
-        self.passed = passed
         pairs, first = passed.x[0].shape
         self.shapes = [(matrix.shape[0], matrix.shape[1] + 1) for matrix, _ in passed.weights]
         self.size = sum(rows * columns for rows, columns in self.shapes)
         self.free = first if inputs else 0
         ends = np.cumsum([self.free, *(rows for rows, _ in self.shapes)]).tolist()
         self.columns = [slice(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True)]
-        self.corner, self.border = (
-            np.zeros((pairs, self.free, self.free)),
-            np.zeros((pairs, self.free, self.size)),
-        )
+        self.corner = np.zeros((pairs, self.free, self.free))
+        self.border = np.zeros((pairs, self.free, self.size))
         largest = max(max(ends[-1] * rows, columns**2) for rows, columns in self.shapes)
         self.step = max(16, NUMBERS // largest)
+        ones = np.ones((pairs, 1))
+        self._wide = [np.concatenate([x, ones], axis=1) for x in passed.x[:-1]]
+        self._halves = [[np.triu_indices(count) for count in shape] for shape in self.shapes]
         last = len(self.shapes)
         self._blocks: list[list[Array | None]] = [[None] * last for _ in range(last)]
 
@@ -171,8 +171,8 @@ class _Sums:
             reach: ∂x(n) by all that stands before, shape (pairs, columns, width before), for exact ones.
         """
         pairs, _, width = between.shape
-        wide = [_with_ones(self.passed.x[k][some]) for k in range(n + 1)]
-        upper, lower = np.triu_indices(width), np.triu_indices(wide[n].shape[1])
+        wide = [x[some] for x in self._wide[: n + 1]]
+        upper, lower = self._halves[n]
         if self.free:
             self._add_border(some, n, between[:, : self.free], wide[n], force, reach)
         for k, own in enumerate(self.columns[:n]):
@@ -227,10 +227,6 @@ class _Sums:
                 if k < n:
                     found[across[::-1]] = found[across].T
         return found
-
-
-def _with_ones(x: Array) -> Array:
-    return np.concatenate([x, np.ones((len(x), 1))], axis=1)
 
 
 def _whole(block: Array, rows: int, columns: int) -> Array:

@@ -93,6 +93,8 @@ class _Descent:
         size = model.scale
         least, slow, little = LEAST * size, 0, False
         shift, raised = 0.0 if exact else FIRST * size, 2.0
+        if not np.isfinite(size):
+            return theta, Reason.FAILED_NON_FINITE
         while self.factorizations < self.settings.max_iterations:
             self.factorizations += 1
             step = model.solve(shift)

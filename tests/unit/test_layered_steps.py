@@ -25,8 +25,15 @@ NETWORKS = {
     "plain": {},
     "residual": {"widths": (3, 3, 4, 4, 2), "residual": True},
     "noisy": {"input_std": 0.4},
+    "missing": {"missing": 0.3},
     "noisy residual": {"widths": (3, 3, 4, 4, 2), "residual": True, "input_std": 0.4},
 }
+CASES = [
+    (kind, output)
+    for kind in NETWORKS
+    for output in (0.3, "softmax", "student-t")
+    if (kind, output) != ("missing", "softmax")
+]
 
 
 def solved(model, shift):
@@ -38,8 +45,7 @@ def agrees(step, wanted, tolerance=1e-10):
     np.testing.assert_allclose(step, wanted, rtol=0.0, atol=tolerance * np.abs(wanted).max())
 
 
-@pytest.mark.parametrize("kind", NETWORKS)
-@pytest.mark.parametrize("output", [0.3, "softmax", "student-t"])
+@pytest.mark.parametrize(("kind", "output"), CASES)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_steps_are_those_of_a_dense_solution(activation, output, kind):
     """Of the Gauss-Newton matrix, and of the exact Hessian, with shifts."""
@@ -63,11 +69,9 @@ def test_steps_are_those_of_a_dense_solution(activation, output, kind):
         agrees(solved(model, above), -np.linalg.solve(hessian + above * np.eye(action.size), gradient))
 
 
-@pytest.mark.parametrize("kind", NETWORKS)
-@pytest.mark.parametrize("output", [0.3, "softmax", "huber"])
+@pytest.mark.parametrize(("kind", "output"), CASES)
 def test_products_are_those_of_the_exact_hessian(output, kind):
-    missing = 0.0 if output == "softmax" else 0.3
-    action = ExactNetwork(example("tanh", output, missing=missing, **NETWORKS[kind]))
+    action = ExactNetwork(example("tanh", output, **NETWORKS[kind]))
     rng = generator(102)
     theta = rng.normal(size=action.size)
     for exact, matrix in ((True, action.derivatives(theta)[2]), (False, action.gauss_newton(theta)[2])):
@@ -184,3 +188,31 @@ def test_memory_and_names(monkeypatch):
     assert isinstance(chosen(action, "data").exact(np.zeros(action.size)), KrylovModel)
     with pytest.raises(InputError, match="elimination: 'sates' .*\\n.*'states'"):
         descend(action, np.zeros(action.size), ExactSettings(elimination="sates"))
+
+
+def test_without_a_prior_data_alone_do_not_determine_more_weights():
+    action = ExactNetwork(example(weight_std=None))
+    theta = generator(107).normal(size=action.size)
+    model = chosen(action, "data").gauss_newton(theta)
+    assert model.solve(0.0) is None
+    _, gradient, matrix = action.gauss_newton(theta)
+    shift = 0.1 * model.scale
+    agrees(model.solve(shift), -np.linalg.solve(matrix + shift * np.eye(action.size), gradient))
+
+
+@pytest.mark.parametrize("name", ELIMINATIONS)
+def test_derivatives_that_are_not_finite_end_a_descent(name):
+    """Of √z² at 0."""
+
+    def cusp(z):
+        return np.sqrt(z * z)
+
+    action = ExactNetwork(replace(example("identity", 0.3, (3, 4, 2)), activations=(cusp, lambda z: z)))
+    found = descend(action, np.zeros(action.size), ExactSettings(elimination=name))
+    assert found.reason is Reason.FAILED_NON_FINITE
+
+
+def test_a_joint_loss_of_no_finite_curvature_gives_no_step():
+    """As where logits are not numbers."""
+    loss = ExactNetwork(example("tanh", "softmax")).loss
+    assert np.isnan(loss.root(np.full((6, 2), np.nan))).all()

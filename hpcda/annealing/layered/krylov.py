@@ -9,6 +9,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 
 from hpcda.action.exact_network import ExactNetwork
@@ -20,8 +22,6 @@ from hpcda.problem import Array
 
 TOLERANCE, MOST = 1e-4, 300
 """Part of the gradient that a step may leave, in the preconditioner's norm; products that it may take."""
-USUAL = 100
-"""Products of a step, about, for counting its cost."""
 VECTORS = 100
 """Lanczos vectors that look for a direction along which the Hessian is negative."""
 FLOOR = 1e-6
@@ -45,12 +45,16 @@ class KrylovModel:
         slopes = Slopes(action, passed)
         sensitivities = slopes.sensitivities()
         self.scale = weights_scale(action, passed, sensitivities)
-        self._near = Kronecker(action, passed, sensitivities)
+        self._made_of = action, passed, sensitivities
         if exact:
             self.product = exact_product(action, passed, forces)
         else:
             priors = precisions(action)
             self.product = lambda v: slopes.back(slopes.ahead(v)) + priors * v
+
+    @cached_property
+    def _near(self) -> Kronecker:
+        return Kronecker(*self._made_of)
 
     def solve(self, shift: float, tolerance: float = TOLERANCE, most: int = MOST) -> Array | None:
         """-(H + shift)⁻¹ gradient, to a tolerance; None where H + shift is found not positive definite.
@@ -102,7 +106,7 @@ class Krylov:
         network = action.network
         pairs, outputs = network.pairs, network.widths[-1]
         factors = 10.0 * sum(width**3 for width in network.widths)
-        passes = (USUAL + outputs) * 12.0 * pairs * (action.size - action.inputs)
+        passes = (MOST + outputs) * 12.0 * pairs * (action.size - action.inputs)
         memory = 8.0 * (pairs * (outputs + 5) * sum(network.widths) + 10 * action.size)
         self.cost = Cost(factors, passes, memory)
         self.sentence = self.cost.sentence("conjugate gradients")

@@ -50,7 +50,7 @@ class Model(Protocol):
 
     @property
     def scale(self) -> float:
-        """Mean size of H's diagonal entries of weights and biases."""
+        """Mean size of H's diagonal entries of weights and biases; not finite where H is not."""
         ...
 
     def solve(self, shift: float) -> Array | None:
