@@ -9,6 +9,8 @@ eigenvalue for a loss that is not convex either (B. Triggs et al., Bundle Adjust
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
@@ -16,6 +18,42 @@ from hpcda.action.factors import DataLoss
 from hpcda.action.instances import Instances
 from hpcda.action.network import Network
 from hpcda.problem import Array
+
+
+@dataclass(frozen=True)
+class PairMatrices:
+    """A matrix of each pair.
+
+    Attributes:
+        entries: Shape (pairs, width, width), or (pairs, width) where they are diagonal.
+    """
+
+    entries: Array
+
+    def times(self, vectors: Array) -> Array:
+        """The product with vectors, shape (pairs, width)."""
+        return self.entries * vectors if self.diagonal else np.einsum("pij,pj->pi", self.entries, vectors)
+
+    def part(self, pairs: slice) -> PairMatrices:
+        """Those of some pairs."""
+        return PairMatrices(self.entries[pairs])
+
+    def transposed(self) -> PairMatrices:
+        """The transposed matrices."""
+        return self if self.diagonal else PairMatrices(self.entries.transpose(0, 2, 1))
+
+    def full(self) -> Array:
+        """Shape (pairs, width, width)."""
+        return self.entries[:, :, None] * np.eye(self.entries.shape[1]) if self.diagonal else self.entries
+
+    def combined(self, rows: Array) -> Array:
+        """Linear combinations of the rows of each matrix, by `rows`, shape (count, width)."""
+        return rows * self.entries[:, None, :] if self.diagonal else rows @ self.entries
+
+    @property
+    def diagonal(self) -> bool:
+        """Whether all are diagonal."""
+        return self.entries.ndim == 2
 
 
 class EndLoss:
@@ -64,19 +102,19 @@ class EndLoss:
                 found[self.measured] = own
         return found
 
-    def curvature(self, x: Array) -> Array:
-        """φ'', shape (pairs, width, width)."""
-        return self._joint(x) if self.joint else _diagonal(self._separate(x))
+    def curvature(self, x: Array) -> PairMatrices:
+        """φ''."""
+        return PairMatrices(self._joint(x) if self.joint else self._separate(x))
 
-    def root(self, x: Array) -> Array:
-        """R, shape (pairs, width, width), R Rᵀ the part of φ'' that is not negative; may be non-finite."""
+    def root(self, x: Array) -> PairMatrices:
+        """R, R Rᵀ the part of φ'' that is not negative; may be non-finite."""
         if not self.joint:
-            return _diagonal(np.sqrt(np.maximum(self._separate(x), 0.0)))
+            return PairMatrices(np.sqrt(np.maximum(self._separate(x), 0.0)))
         found = self._joint(x)
         if not np.isfinite(found).all():
-            return np.full_like(found, np.nan)
+            return PairMatrices(np.full_like(found, np.nan))
         values, vectors = np.linalg.eigh(found)
-        return vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
+        return PairMatrices(vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :])
 
     def _columns(self, x: Array) -> Array:
         """An instance a column."""
@@ -101,8 +139,3 @@ class EndLoss:
         for (k, l), own in zip(self.loss.traced.hessian, entries, strict=True):  # noqa: E741
             found[:, k, l] = found[:, l, k] = own
         return found
-
-
-def _diagonal(entries: Array) -> Array:
-    """Diagonal matrices, shape (pairs, width, width)."""
-    return entries[:, :, None] * np.eye(entries.shape[1])

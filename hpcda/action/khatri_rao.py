@@ -23,6 +23,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from hpcda.action.bordered import Bordered
+from hpcda.action.end_loss import PairMatrices
 from hpcda.action.passes import Passed
 from hpcda.problem import Array
 
@@ -30,17 +31,17 @@ NUMBERS = 1 << 17
 """Numbers of the largest stack of matrices that is worked on at once."""
 
 
-def gauss_newton(passed: Passed, root: Array, inputs: bool) -> Bordered:
+def gauss_newton(passed: Passed, root: PairMatrices, inputs: bool) -> Bordered:
     """JᵀR RᵀJ.
 
     Args:
         passed: The pass forward.
-        root: R of all pairs, shape (pairs, outputs, outputs).
+        root: R of all pairs.
         inputs: Whether the inputs are unknown.
     """
 
     def add(found: _Sums, some: slice) -> None:
-        ends = np.ascontiguousarray(root[some].transpose(0, 2, 1))
+        ends = np.ascontiguousarray(root.part(some).transposed().full())
         slopes = np.concatenate(passed.part(some).sensitivities(ends, inputs), axis=2)
         back = slopes.transpose(0, 2, 1)
         if inputs:
@@ -52,13 +53,13 @@ def gauss_newton(passed: Passed, root: Array, inputs: bool) -> Bordered:
 
 
 def exact(
-    passed: Passed, curvature: Array, bent: Sequence[Array], forces: Sequence[Array], inputs: bool
+    passed: Passed, curvature: PairMatrices, bent: Sequence[Array], forces: Sequence[Array], inputs: bool
 ) -> Bordered:
     """The second derivatives.
 
     Args:
         passed: The pass forward.
-        curvature: φ'' of all pairs, shape (pairs, outputs, outputs).
+        curvature: φ'' of all pairs.
         bent: λ(n+1) g''(z(n)) of the layers, each of shape (pairs, width).
         forces: q(n), likewise.
         inputs: Whether the inputs are unknown.
@@ -66,7 +67,9 @@ def exact(
 
     def add(found: _Sums, some: slice) -> None:
         own = passed.part(some)
-        direct, through, corner = _curved(own, curvature[some], [one[some] for one in bent], inputs)
+        direct, through, corner = _curved(
+            own, curvature.part(some).full(), [one[some] for one in bent], inputs
+        )
         if inputs:
             found.corner[some] = corner
         pairs, before = own.x[0].shape

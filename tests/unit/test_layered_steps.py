@@ -215,4 +215,16 @@ def test_derivatives_that_are_not_finite_end_a_descent(name):
 def test_a_joint_loss_of_no_finite_curvature_gives_no_step():
     """As where logits are not numbers."""
     loss = ExactNetwork(example("tanh", "softmax")).loss
-    assert np.isnan(loss.root(np.full((6, 2), np.nan))).all()
+    assert np.isnan(loss.root(np.full((6, 2), np.nan)).entries).all()
+
+
+@pytest.mark.parametrize("output", [0.3, "softmax"])
+def test_of_many_outputs_the_preconditioner_takes_random_sums(output):
+    """It changes how many products a step takes, not the step."""
+    action = ExactNetwork(example("tanh", output, (3, 4, 40), 20))
+    theta = 0.5 * generator(108).normal(size=action.size)
+    _, gradient, matrix = action.gauss_newton(theta)
+    model = chosen(action, "krylov").gauss_newton(theta)
+    assert model.scale == pytest.approx(np.diag(matrix).mean(), rel=0.5)
+    shift = 0.1 * np.diag(matrix).mean()
+    agrees(solved(model, shift), -np.linalg.solve(matrix + shift * np.eye(action.size), gradient))

@@ -22,6 +22,8 @@ from hpcda.problem import Array
 
 TOLERANCE, MOST = 1e-4, 300
 """Part of the gradient that a step may leave, in the preconditioner's norm; products that it may take."""
+OUTPUTS = 32
+"""Outputs of which the preconditioner takes all; of more it takes random sums."""
 VECTORS = 100
 """Lanczos vectors that look for a direction along which the Hessian is negative."""
 FLOOR = 1e-6
@@ -43,7 +45,7 @@ class KrylovModel:
         passed = action.passed(point)
         self.value, self.gradient, forces = action.first_derivatives(point, passed)
         slopes = Slopes(action, passed)
-        sensitivities = slopes.sensitivities()
+        sensitivities = slopes.sensitivities(OUTPUTS)
         self.scale = weights_scale(action, passed, sensitivities)
         self._made_of = action, passed, sensitivities
         if exact:
@@ -104,7 +106,7 @@ class Krylov:
     def __init__(self, action: ExactNetwork) -> None:
         self.action = action
         network = action.network
-        pairs, outputs = network.pairs, network.widths[-1]
+        pairs, outputs = network.pairs, min(network.widths[-1], OUTPUTS)
         factors = 10.0 * sum(width**3 for width in network.widths)
         passes = (MOST + outputs) * 12.0 * pairs * (action.size - action.inputs)
         memory = 8.0 * (pairs * (outputs + 5) * sum(network.widths) + 10 * action.size)

@@ -35,22 +35,33 @@ class Slopes:
     def __init__(self, action: ExactNetwork, passed: Passed) -> None:
         self.action, self.passed = action, passed
         self.root = action.loss.root(passed.x[-1])
+        self._turned = self.root.transposed()
 
     def ahead(self, direction: Array) -> Array:
         """RᵀJ v, shape (pairs, outputs)."""
         moved = self.passed.along(*split(self.action, direction))[0][-1]
-        return np.einsum("pij,pi->pj", self.root, moved)
+        return self._turned.times(moved)
 
     def back(self, ends: Array) -> Array:
         """JᵀR u of u, shape (pairs, outputs)."""
         free = self.action.inputs > 0
-        forces = self.passed.back(np.einsum("pij,pj->pi", self.root, ends), free)
+        forces = self.passed.back(self.root.times(ends), free)
         first = [forces.pop(0).ravel()] if free else []
         return np.concatenate([*first, self.passed.by_weights(forces)])
 
-    def sensitivities(self) -> list[Array]:
-        """RᵀJ by z(n), shapes (pairs, outputs, width); before them by x(0) where inputs are unknown."""
-        return self.passed.sensitivities(self.root.transpose(0, 2, 1), self.action.inputs > 0)
+    def sensitivities(self, most: int | None = None) -> list[Array]:
+        """RᵀJ by z(n), shapes (pairs, outputs, width); before them by x(0) where inputs are unknown.
+
+        Args:
+            most: Most outputs; where there are more, this number of sums with random signs, whose squares
+                have the expectation of those of all (M. Hutchinson, Commun. Stat. Simul. 19, 433 (1990)).
+        """
+        outputs = self.passed.x[-1].shape[1]
+        rows = np.eye(outputs)
+        if most is not None and outputs > most:
+            signs = np.random.default_rng(0).choice([-1.0, 1.0], (most, outputs))
+            rows = signs / np.sqrt(most)
+        return self.passed.sensitivities(self._turned.combined(rows), self.action.inputs > 0)
 
 
 def exact_product(action: ExactNetwork, passed: Passed, forces: list[Array]) -> Product:
@@ -68,7 +79,7 @@ def exact_product(action: ExactNetwork, passed: Passed, forces: list[Array]) -> 
     def product(direction: Array) -> Array:
         layers, inputs = split(action, direction)
         moved, sums = passed.along(layers, inputs)
-        later = np.einsum("pij,pj->pi", curvature, moved[-1])
+        later = curvature.times(moved[-1])
         found: list[tuple[Array, Array]] = []
         for n in reversed(range(len(layers))):
             own = passed.slope[n] * later + bent[n] * sums[n]
