@@ -32,7 +32,8 @@ class Cost:
 
     def sentence(self, what: str) -> str:
         """Of what it is the cost, and what that is."""
-        return f"{what}, {self.seconds:.2g} s a step, {1e-6 * self.memory:.2g} MB"
+        megabytes = 1e-6 * self.memory
+        return f"{what}, {self.seconds:.2g} s a step, {megabytes:.{0 if megabytes >= 10.0 else 1}f} MB"
 
 
 class Model(Protocol):
