@@ -10,7 +10,7 @@ import pytest
 from hpcda.action import bordered
 from hpcda.action.exact_network import ExactNetwork
 from hpcda.annealing.exact import ExactSettings, descend
-from hpcda.annealing.layered import ELIMINATIONS, cheapest, choice, chosen
+from hpcda.annealing.layered import ELIMINATIONS, cheapest, chosen, model
 from hpcda.annealing.layered.data import Data
 from hpcda.annealing.layered.krylov import Krylov, KrylovModel
 from hpcda.annealing.layered.lanczos import lowest
@@ -182,8 +182,9 @@ def test_the_cheapest_is_taken(widths, pairs, kind, word):
 
 
 def test_memory_and_names(monkeypatch):
+    assert list(ELIMINATIONS) == ["states", "data", "krylov"]
     action = ExactNetwork(example())
-    monkeypatch.setattr(choice, "ROOM", 0.0)
+    monkeypatch.setattr(model, "ROOM", 0.0)
     assert type(cheapest(action)) is Krylov
     assert isinstance(chosen(action, "data").exact(np.zeros(action.size)), KrylovModel)
     with pytest.raises(InputError, match="elimination: 'sates' .*\\n.*'states'"):

@@ -14,19 +14,8 @@ from hpcda.annealing.layered.model import Elimination
 from hpcda.annealing.layered.states import States
 from hpcda.errors import InputError, Mistake
 
-ROOM = 4e9
-"""Bytes that an elimination may take."""
-
-
-def _data(action: ExactNetwork) -> Data:
-    states = States(action)
-    return Data(action, states if states.cost.memory <= ROOM else Krylov(action))
-
-
 ELIMINATIONS: Mapping[str, Callable[[ExactNetwork], Elimination]] = {
-    "states": States,
-    "data": _data,
-    "krylov": Krylov,
+    way.__name__.lower(): way for way in (States, Data, Krylov)
 }
 """Name -> elimination of an action."""
 
@@ -34,7 +23,7 @@ ELIMINATIONS: Mapping[str, Callable[[ExactNetwork], Elimination]] = {
 def cheapest(action: ExactNetwork) -> Elimination:
     """The elimination of least counted time, of those that there is room for; the last needs least."""
     found = [make(action) for make in ELIMINATIONS.values()]
-    small = [one for one in found if one.cost.memory <= ROOM]
+    small = [one for one in found if one.cost.fits]
     return min(small or found[-1:], key=lambda one: one.cost.seconds)
 
 

@@ -13,8 +13,10 @@ import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotrs
 
 from hpcda.action.exact_network import ExactNetwork
+from hpcda.annealing.layered.krylov import Krylov
 from hpcda.annealing.layered.model import Cost, Elimination, Model
 from hpcda.annealing.layered.products import Slopes, precisions, weights_scale
+from hpcda.annealing.layered.states import States
 from hpcda.problem import Array
 
 
@@ -78,15 +80,16 @@ class DataModel:
 
 
 class Data:
-    """Data space, and another elimination for what it cannot do.
+    """Data space; the exact Hessian has no such form: states first, or conjugate gradients without the room.
 
     Args:
         action: The network and its pairs.
-        exact: That of models with the exact Hessian, which has no such form.
     """
 
-    def __init__(self, action: ExactNetwork, exact: Elimination) -> None:
-        self.action, self._exact = action, exact
+    def __init__(self, action: ExactNetwork) -> None:
+        self.action = action
+        states = States(action)
+        self._exact: Elimination = states if states.cost.fits else Krylov(action)
         network = action.network
         rows = network.pairs * network.widths[-1]
         products = rows**3 / 3.0 + 2.0 * rows**2 * sum(network.widths)

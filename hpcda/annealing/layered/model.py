@@ -9,6 +9,8 @@ from hpcda.problem import Array
 
 PRODUCTS, PASSES = 20e9, 10e9
 """Operations a second of one core in matrix products, and in passes through the layers, about."""
+ROOM = 4e9
+"""Bytes that an elimination may take."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,11 @@ class Cost:
     products: float
     passes: float
     memory: float
+
+    @property
+    def fits(self) -> bool:
+        """Whether there is room for it."""
+        return self.memory <= ROOM
 
     @property
     def seconds(self) -> float:
