@@ -40,7 +40,7 @@ from hpcda.pilot import PilotTimeError, choose
 from hpcda.problem import Problem
 from hpcda.progress import duration
 from hpcda.search import WAYS, Scene, Way, at_once, begin, expected, searched
-from hpcda.words import counted
+from hpcda.words import counted, short_time, size_of
 
 Array = npt.NDArray[np.float64]
 
@@ -198,14 +198,15 @@ def _evaluation(action: Action, path: Array, rf: float) -> float:
 
 
 def _too_long(evaluation: float) -> str:
-    return f"one evaluation of the action takes {_short(evaluation)}, a check {SECONDS:g} s at most"
+    return f"one evaluation of the action takes {short_time(evaluation)}, a check {SECONDS:g} s at most"
 
 
 def _chosen(job: Job, fresh: bool) -> tuple[Job, str]:
     """The job with a number of steps, and what is to be told of it."""
     stored = job.output_directory / "job.toml"
     if not fresh and stored.is_file():
-        steps = load_job(stored).steps
+        begun = load_job(stored)
+        steps = begun.steps if isinstance(begun, Job) else 1  # another kind of job is refused where it is run
         return job.with_steps(steps), f"{steps}, as the run has chosen"
     try:
         chosen = choose(job, PILOT_SECONDS)
@@ -436,11 +437,11 @@ def report(job: Job, checked: Checked) -> str:
         )
     most = "at most " if job.ensemble.way == "auto" else ""
     lines += [
-        f"measured     {_short(cost.evaluation)} an evaluation, {_short(cost.factorization)} a "
+        f"measured     {short_time(cost.evaluation)} an evaluation, {short_time(cost.factorization)} a "
         f"factorization, {counted(cost.nonzeros, 'Hessian entry', 'Hessian entries')}",
         *([f"elimination  {cost.elimination}"] if cost.elimination else []),
         f"estimate     {duration(cost.start)} a start, {most}{duration(cost.total)} of one core in all, "
-        f"{_size(cost.memory)} of memory a rank, {_size(cost.disk)} on disk",
+        f"{size_of(cost.memory)} of memory a rank, {size_of(cost.disk)} on disk",
         f"output       {job.output_directory}",
     ]
     return "\n".join(lines + [f"note         {note}" for note in checked.notes])
@@ -485,15 +486,3 @@ def _held_back(built: Built) -> int:
 
 def _some(names: list[str]) -> str:
     return ", ".join(names[:12]) + (f", … ({len(names)} in all)" if len(names) > 12 else "")
-
-
-def _short(seconds: float) -> str:
-    return f"{seconds * 1e3:.3g} ms" if seconds < 1.0 else f"{seconds:.3g} s"
-
-
-def _size(count: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000.0:
-            return f"{count:.3g} {unit}"
-        count /= 1000.0
-    return f"{count:.3g} TB"

@@ -1,4 +1,4 @@
-"""Files outside the package: a discretization, a loss, a way to begin, to escape, to minimize, to eliminate.
+"""Files outside the package, which define objects of the registries: discretizations, losses, ways and more.
 
 A job names them under the key ``extensions``; from Python, `extend` makes a file known to all jobs of the
 process. A file defines one object or several, each under the attribute of its registry. Within a process a
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hpcda.action.activations import ACTIVATIONS
 from hpcda.action.discretizations import SCHEMES
 from hpcda.action.losses import LOSSES
 from hpcda.annealing.eliminations import ELIMINATIONS
@@ -21,10 +22,13 @@ from hpcda.annealing.minimizers import MINIMIZERS
 from hpcda.errors import InputError, Mistake
 from hpcda.registry import Registry
 from hpcda.search.escapes import ESCAPES
+from hpcda.search.trainings import TRAININGS
 from hpcda.search.ways import WAYS
 from hpcda.userfile import load_file, read_file
 
-REGISTRIES: tuple[Registry[Any], ...] = (SCHEMES, LOSSES, WAYS, ESCAPES, MINIMIZERS, ELIMINATIONS)
+REGISTRIES: tuple[Registry[Any], ...] = (
+    SCHEMES, LOSSES, WAYS, ESCAPES, MINIMIZERS, ELIMINATIONS, ACTIVATIONS, TRAININGS,
+)  # fmt: skip
 """All kinds of objects that a file may define."""
 KEY = "extensions"
 

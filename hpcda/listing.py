@@ -8,7 +8,7 @@ from hpcda.extensions import REGISTRIES
 
 
 def list_choices(files: Collection[str] = ()) -> str:
-    """One line each: discretizations, losses, ways, escapes, minimizers, eliminations.
+    """One line each of what the registries hold: discretizations, losses, ways, activations and others.
 
     Args:
         files: Check sums of files whose objects are listed beside the package's own.

@@ -6,11 +6,13 @@ import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 
+from hpcda.action.activations import ACTIVATIONS
 from hpcda.action.discretizations import SCHEMES, default
 from hpcda.action.losses import LOSSES
 from hpcda.annealing.eliminations import ELIMINATIONS
 from hpcda.annealing.minimizers import MINIMIZERS
 from hpcda.errors import InputError, Mistake
+from hpcda.search.trainings import TRAININGS
 from hpcda.search.ways import WAYS
 
 COLUMN, WIDTH = 34, 110
@@ -116,8 +118,71 @@ keep_paths = "final"              # paths of the last rung; or "all" rungs, or "
 """
 
 
+NETWORK = """\
+# A job of hpcda that trains a network. It runs as it stands:
+#
+#     hpcda check {file}                 looks for mistakes, checks derivatives, estimates the cost
+#     mpirun -n 4 hpcda run {file}       (or without mpirun, on one core)
+#     hpcda analyze {run}
+#
+# Files named here are looked up in the folder of this file. "hpcda list" says what stands behind the names.
+
+# extensions = ["mine.py"]        # files that define activations or trainings of your own
+
+[network]                         # the data tell how many inputs and outputs there are
+hidden = [6, 6]                   # units of every hidden layer
+activation = "tanh"               {activations}
+output_activation = "identity"    # of the last layer
+# weight_std = 3.0                # a Gaussian prior of mean 0 on weights and biases; default: none
+# start = [-0.1, 0.1]             # range of the first weights of trainings that begin near 0
+
+# Pairs made by a network whose weights are known, with inputs of a standard normal distribution.
+[twin]
+inputs = 5
+outputs = 3
+# hidden = [6, 6]                 # of the teacher, if not those of the network
+weight_std = 1.0                  # of the teacher; or weight_range = [-0.1, 0.1]
+bias_std = 1.0
+pairs = 500                       # that are trained
+hold_back = 500                   # further pairs, kept back to test the network
+noise_std = 0.01
+seed = 1
+
+# Pairs of your own: remove [twin] above and the marks below.
+# [data]
+# file = "pairs.csv"              # csv, npy, npz, h5, nc: a row is a pair; or source = "sklearn:digits"
+# inputs = ["x0", "x1"]           # columns; default: all that are no outputs; an array stands for its columns
+# outputs = ["y0"]                # measured outputs, with noise_std
+# noise_std = 0.1
+# loss = "gaussian"               # or a loss without a scale, such as "poisson" or "bernoulli"
+# label = "digit"                 # in place of outputs: a column of categories 0, 1, 2, … (softmax)
+# standardize = true              # inputs of mean 0 and standard deviation 1
+# pairs = 1000                    # how many are trained; default: all that are not kept back
+# hold_back = 0.3                 # pairs kept back to test the network: a number, or a part
+# seed = 1                        # by which these are drawn
+# missing = [-999]                # what stands for a missing output
+
+[ladder]
+end = "infinity"                  # the layers are obeyed exactly
+
+[ensemble]
+starts = 100                      # at most, with way = "auto"
+seed = 1
+way = "auto"                      {trainings}
+# budget = "verdict"              # a search ends when its lowest level is consistent and stable;
+                                  # or "starts" (when all were run), or "core-seconds" with core_seconds = 60
+
+[solver]
+max_iterations = 500              # of the last descent of a start
+
+[output]
+directory = "run"
+keep_paths = "final"              # weights of all starts; or "best:10"
+"""
+
+
 def template(path: Path) -> str:
-    """The commented job, as it is written to a file."""
+    """The commented job that assimilates data, as it is written to a file."""
     return TEMPLATE.format(
         file=path,
         run=path.parent / "run",
@@ -137,6 +202,16 @@ def template(path: Path) -> str:
     )
 
 
+def network_template(path: Path) -> str:
+    """The commented job that trains a network, as it is written to a file."""
+    return NETWORK.format(
+        file=path,
+        run=path.parent / "run",
+        activations=_comment(["of hidden layers:", *_listed(ACTIVATIONS)]),
+        trainings=_comment(["search with all; or", *_listed(TRAININGS)]),
+    )
+
+
 def _listed(names: Iterable[str]) -> list[str]:
     *first, last = (f'"{name}"' for name in names)
     return [*(f"{name}," for name in first), last]
@@ -148,14 +223,18 @@ def _comment(words: list[str], before: str = "") -> str:
     return f"\n{before:{COLUMN}}".join(f"# {line}" for line in lines)
 
 
-def write_template(name: str) -> Path:
+def write_template(name: str, network: bool = False) -> Path:
     """Write a commented job: the file `name` where it ends in .toml, else ``job.toml`` in a folder `name`.
+
+    Args:
+        name: The file or the folder.
+        network: Whether it trains a network.
 
     Raises:
         InputError: The file exists, or cannot be written.
     """
     path = Path(name) if name.endswith(".toml") else Path(name) / "job.toml"
-    text = template(path)
+    text = network_template(path) if network else template(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as stream:

@@ -21,3 +21,17 @@ def either(names: Iterable[str]) -> str:
     """Names of which one is to be written, quoted: ``"a", "b" or "c"``."""
     quoted = [f'"{name}"' for name in names]
     return " or ".join([", ".join(quoted[:-1]), quoted[-1]] if len(quoted) > 1 else quoted)
+
+
+def short_time(seconds: float) -> str:
+    """A time for people: "3.2 ms", "41 s"."""
+    return f"{seconds * 1e3:.3g} ms" if seconds < 1.0 else f"{seconds:.3g} s"
+
+
+def size_of(count: float) -> str:
+    """A number of bytes for people: "3.2 MB"."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000.0:
+            return f"{count:.3g} {unit}"
+        count /= 1000.0
+    return f"{count:.3g} TB"

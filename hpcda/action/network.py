@@ -97,6 +97,11 @@ class Network:
         """Number of pairs."""
         return len(self.inputs)
 
+    @property
+    def weights(self) -> int:
+        """Number of weights and biases."""
+        return sum(after * (before + 1) for before, after in pairwise(self.widths))
+
     @cached_property
     def variables(self) -> Variables:
         """Units "x" of every pair and layer, weights "W" and biases "b" of every layer."""

@@ -1,7 +1,8 @@
 """What an ensemble says: levels, candidate, distribution, prediction, figures, report."""
 
-from hpcda.analysis.analyze import analyze
-from hpcda.analysis.rundata import Run, open_run
-from hpcda.analysis.summary import format_summary
+from hpcda.analysis.analyze import analyze, format_summary
+from hpcda.analysis.network import NetworkRun
+from hpcda.analysis.opened import open_run
+from hpcda.analysis.rundata import Run
 
-__all__ = ["Run", "analyze", "format_summary", "open_run"]
+__all__ = ["NetworkRun", "Run", "analyze", "format_summary", "open_run"]

@@ -9,9 +9,12 @@ import os
 from pathlib import Path
 from typing import Any
 
+from hpcda.analysis import network_summary
+from hpcda.analysis import summary as data_summary
+from hpcda.analysis.network import NetworkRun
+from hpcda.analysis.opened import open_run
 from hpcda.analysis.parallel import default_processes, workers
-from hpcda.analysis.rundata import Run, in_turn, open_run
-from hpcda.analysis.summary import summarize
+from hpcda.analysis.rundata import Run, in_turn
 from hpcda.errors import InputError, Mistake
 from hpcda.problem import Problem
 
@@ -48,7 +51,10 @@ def analyze(
         processes = max(1, min(default_processes(), len(run.file.start) // STARTS_A_WORKER))
     with workers(scheduler, processes) as mapping:
         run.use(mapping, max(1, 4 * processes, len(run.file.start) // 1000))
-        summary = summarize(run)
+        if isinstance(run, NetworkRun):
+            summary = network_summary.summarize_network(run)
+        else:
+            summary = data_summary.summarize(run)
     run.use(in_turn, 1)
     try:
         return _write(run, summary, folder)
@@ -79,21 +85,65 @@ def _unwritable(folder: Path, error: OSError) -> InputError:
     )
 
 
-def _write(run: Run, summary: dict[str, Any], folder: Path) -> dict[str, Any]:
-    from hpcda.analysis.figures import draw_all
-    from hpcda.analysis.report import write_report
+def format_summary(summary: dict[str, Any]) -> str:
+    """What an analysis found, for a terminal.
 
-    if run.candidate is not None and run.candidate.has_path:
-        write_candidate(run, folder / "candidate.csv")
-    figures = draw_all(run, folder)
+    Args:
+        summary: What `analyze` returned, or summary.json read back.
+    """
+    if "weights" in summary:
+        return network_summary.format_network_summary(summary)
+    return data_summary.format_summary(summary)
+
+
+def _write(run: Run | NetworkRun, summary: dict[str, Any], folder: Path) -> dict[str, Any]:
+    figures = _drawn(run, folder)
     summary["notes"] = list(run.notes)
     summary["figures"] = [path.name for path in figures.values()]
-    summary["report"] = os.fspath(folder / "report.html")
-    write_report(run, summary, figures, folder / "report.html")
+    report = folder / "report.html"
+    summary["report"] = os.fspath(report)
+    if isinstance(run, NetworkRun):
+        from hpcda.analysis.network_report import write_network_report
+
+        write_network_report(run, summary, figures, report)
+    else:
+        from hpcda.analysis.report import write_report
+
+        write_report(run, summary, figures, report)
     draft = folder / DRAFT
     draft.write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     draft.replace(folder / "summary.json")
     return summary
+
+
+def _drawn(run: Run | NetworkRun, folder: Path) -> dict[str, Path]:
+    """Write the candidate, and draw all figures: title -> file."""
+    from hpcda.analysis.figures import draw_all, draw_network
+
+    kept = run.candidate is not None and run.candidate.has_path
+    if isinstance(run, NetworkRun):
+        if kept:
+            write_weights(run, folder / "candidate.csv")
+        return draw_network(run, folder)
+    if kept:
+        write_candidate(run, folder / "candidate.csv")
+    return draw_all(run, folder)
+
+
+def write_weights(run: NetworkRun, path: Path) -> None:
+    """Write the candidate's weights as a table: label, value.
+
+    Args:
+        run: The run.
+        path: The file; what is there is replaced.
+    """
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["weight", "value"])
+        writer.writerows(
+            [label, repr(float(value))]
+            for label, value in zip(run.file.header.unknown, run.theta(), strict=True)
+        )
 
 
 def write_candidate(run: Run, path: Path) -> None:

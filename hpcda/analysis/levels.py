@@ -190,7 +190,7 @@ def distinct_minima(
         number += len(names)
         same = far <= path_tolerance
         label[mine[same]] = [names[int(leading)] for leading in leader[same]]
-    minima = tuple(_minimum(file, outcome, rows[label == k], kept[label == k]) for k in range(number))
+    minima = tuple(minimum_of(file, outcome, rows[label == k], kept[label == k]) for k in range(number))
     note = None
     if not kept.all():
         note = (
@@ -278,9 +278,17 @@ def parameter_scale(file: RunFile, parameters: Array) -> Array:
     return np.where(width > 0, width, np.maximum(np.abs(parameters[0]), 1e-12))
 
 
-def _minimum(
+def minimum_of(
     file: RunFile, outcome: Outcome, rows: npt.NDArray[np.int64], kept: npt.NDArray[np.bool_]
 ) -> Minimum:
+    """The minimum of starts that ended at the same one.
+
+    Args:
+        file: The run.
+        outcome: How its starts ended.
+        rows: Which starts, lowest action first.
+        kept: Whether the path of each was kept.
+    """
     header = file.header
     best = rows[np.argmax(kept)] if kept.any() else rows[0]
     values = {name: float(array[best]) for name, array in outcome.values.items()}

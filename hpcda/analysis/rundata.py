@@ -1,4 +1,4 @@
-"""A finished run in Python: ``run = hpcda.open_run("run")``."""
+"""A finished run that assimilated data, in Python: ``run = hpcda.open_run("run")``."""
 
 from __future__ import annotations
 
@@ -60,20 +60,6 @@ NEAREST = 3
 """Points of a valley, the nearest first, that a further one is tried to be joined with by a straight path."""
 WALKS = 32
 """Pairs of minima between which a curved valley is looked for in vain."""
-
-
-def open_run(path: str | os.PathLike[str], problem: Problem | None = None) -> Run:
-    """Open a run that has ended.
-
-    Args:
-        path: Its directory.
-        problem: Its problem; by default it is made again from the job.toml in the directory when it is
-            needed.
-
-    Raises:
-        InputError: There is no such run, it is being written, or part of it is missing.
-    """
-    return Run(RunFile(path), problem)
 
 
 def _counts(names: npt.NDArray[np.str_]) -> dict[str, int]:
@@ -385,9 +371,12 @@ class Run:
         problem = self._problem
         if problem is None:
             from hpcda.build import build_problem
+            from hpcda.job import Job
             from hpcda.job.stored import job_as_it_was
 
-            problem = build_problem(job_as_it_was(self.file.run_dir)).problem
+            job = job_as_it_was(self.file.run_dir)
+            assert isinstance(job, Job)  # or this run would be a NetworkRun
+            problem = build_problem(job).problem
         header = self.file.header
         same = (
             problem.model.state_names == header.state

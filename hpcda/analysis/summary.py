@@ -5,18 +5,20 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from hpcda.analysis.bars import bar_words, parameter_bars
 from hpcda.analysis.levels import Minimum
+from hpcda.analysis.outcome import Outcome
 from hpcda.analysis.prediction import Prediction, observed_states, prediction_errors, rmse, valid_time
 from hpcda.analysis.rundata import Run
 from hpcda.errors import CompilerError, InputError
 from hpcda.search.conclusion import sentence_of
 from hpcda.search.evidence import facts
+from hpcda.store.reader import RunFile
 from hpcda.words import counted
 
 Array = npt.NDArray[np.float64]
@@ -31,6 +33,30 @@ SHOWN = 12
 """Minima, and parameters of the candidate, that the tables for people show."""
 
 
+class Ended(Protocol):
+    """A run of any kind that has ended."""
+
+    @property
+    def file(self) -> RunFile:
+        """Its files."""
+        ...
+
+    @property
+    def outcome(self) -> Outcome:
+        """How every start ended."""
+        ...
+
+    @property
+    def minima(self) -> tuple[Minimum, ...]:
+        """Distinct minima, lowest first."""
+        ...
+
+    @property
+    def candidate(self) -> Minimum | None:
+        """The lowest of them."""
+        ...
+
+
 def summarize(run: Run) -> dict[str, Any]:
     """All that the analysis found, as plain values for JSON.
 
@@ -43,17 +69,7 @@ def summarize(run: Run) -> dict[str, Any]:
             distribution (where there is one), timing,
             ladder, ways, provenance, notes.
     """
-    header, outcome = run.file.header, run.outcome
-    names = {code: name for code, (name, _) in header.reasons.items()}
-    stopped = ~outcome.failed & ~outcome.complete
-
-    given_up = stopped & run.file.finished & (outcome.reason > 0)
-
-    def reasons(which: npt.NDArray[np.bool_]) -> dict[str, int]:
-        return dict(
-            Counter(names.get(int(code), f"code {code}") for code in outcome.reason[which]).most_common()
-        )
-
+    header = run.file.header
     summary = {
         "version": VERSION,
         "run": str(run.file.run_dir),
@@ -62,14 +78,7 @@ def summarize(run: Run) -> dict[str, Any]:
         "model_error_weight": {}
         if header.model_error_weight is None
         else dict(zip(header.state, header.model_error_weight, strict=True)),
-        "starts": len(outcome.start),
-        "asked": max(header.starts, len(outcome.start)),
-        "complete": int(outcome.complete.sum()),
-        "stopped": int(stopped.sum()),
-        "failed": int(outcome.failed.sum()),
-        "failed_reasons": reasons(outcome.failed),
-        "stopped_reasons": ({GIVEN_UP: int(given_up.sum())} if given_up.any() else {})
-        | reasons(stopped & ~given_up),
+        **ended_record(run),
         "data": header.measured,
         "times": int(sum(header.lengths)),
         "band": {"low": run.band.low, "high": run.band.high, "scale": run.band.scale},
@@ -90,6 +99,30 @@ def summarize(run: Run) -> dict[str, Any]:
         "notes": run.notes,
     }
     return {key: plain(value) for key, value in summary.items() if value is not None or key != "distribution"}
+
+
+def ended_record(run: Ended) -> dict[str, Any]:
+    """How many starts there are, how they ended, and why."""
+    header, outcome = run.file.header, run.outcome
+    names = {code: name for code, (name, _) in header.reasons.items()}
+    stopped = ~outcome.failed & ~outcome.complete
+    given_up = stopped & run.file.finished & (outcome.reason > 0)
+
+    def reasons(which: npt.NDArray[np.bool_]) -> dict[str, int]:
+        return dict(
+            Counter(names.get(int(code), f"code {code}") for code in outcome.reason[which]).most_common()
+        )
+
+    return {
+        "starts": len(outcome.start),
+        "asked": max(header.starts, len(outcome.start)),
+        "complete": int(outcome.complete.sum()),
+        "stopped": int(stopped.sum()),
+        "failed": int(outcome.failed.sum()),
+        "failed_reasons": reasons(outcome.failed),
+        "stopped_reasons": ({GIVEN_UP: int(given_up.sum())} if given_up.any() else {})
+        | reasons(stopped & ~given_up),
+    }
 
 
 def as_record(minimum: Minimum) -> dict[str, Any]:
@@ -257,7 +290,7 @@ def truth_errors(run: Run) -> dict[str, Any]:
     }
 
 
-def timing(run: Run) -> dict[str, Any]:
+def timing(run: Ended) -> dict[str, Any]:
     """What the ensemble cost."""
     outcome, header = run.outcome, run.file.header
     ranks_per_start = int(header.provenance.get("ranks_per_start", "1") or 1)
@@ -285,7 +318,7 @@ def timing(run: Run) -> dict[str, Any]:
     }
 
 
-def ways(run: Run) -> list[dict[str, Any]]:
+def ways(run: Ended) -> list[dict[str, Any]]:
     """Starts, failures and hits of the candidate by way of starting and first rung.
 
     How often a level was hit says nothing about what other ways would have found: coverage is stated for
@@ -352,10 +385,10 @@ def format_summary(summary: dict[str, Any]) -> str:
     if evidence:
         lines += ["", "Evidence"]
         for title, fact in evidence.items():
-            lines += _wrapped(fact, f"  {title:<16} ")
-    lines += ["", f"Verdict: {verdict['code']}", *_wrapped(verdict["sentence"])]
+            lines += wrapped(fact, f"  {title:<16} ")
+    lines += ["", f"Verdict: {verdict['code']}", *wrapped(verdict["sentence"])]
     for note in summary["notes"]:
-        lines += _wrapped(f"Note: {note}")
+        lines += wrapped(f"Note: {note}")
     if summary.get("report"):
         lines += ["", f"Report: {summary['report']}"]
     return "\n".join(lines)
@@ -428,7 +461,7 @@ def _candidate(summary: dict[str, Any]) -> list[str]:
         if candidate.get(key) is not None:
             lines.append(f"  {label:<15} RMSE {candidate[key]:.4g}")
     if candidate["at_bound"] or candidate["states_at_bound"]:
-        lines += _wrapped(bound_words(candidate, summary["times"]), "  at a bound      ")
+        lines += wrapped(bound_words(candidate, summary["times"]), "  at a bound      ")
     return lines + _parameters(candidate)
 
 
@@ -458,7 +491,7 @@ def _without_bars(candidate: dict[str, Any]) -> list[str]:
     if len(values) > SHOWN:
         rows.append(f"… and {len(values) - SHOWN} more, all in summary.json")
     lines = [f"  {'' if k else 'parameters':<15} {row}" for k, row in enumerate(rows)]
-    return [*lines, *_wrapped(f"none: {why}", "  error bars      ")]
+    return [*lines, *wrapped(f"none: {why}", "  error bars      ")]
 
 
 def _to_the_limit(plateau: dict[str, Any]) -> str:
@@ -466,7 +499,8 @@ def _to_the_limit(plateau: dict[str, Any]) -> str:
     return f"{plateau['rise']:.2g} nats to A(∞) = {plateau['limit']:.7g}{error}"
 
 
-def _wrapped(text: str, title: str = "  ") -> list[str]:
+def wrapped(text: str, title: str = "  ") -> list[str]:
+    """A text behind a title, in lines of a terminal's width."""
     import textwrap
 
     return textwrap.wrap(text, 100, initial_indent=title, subsequent_indent=" " * len(title))

@@ -27,12 +27,19 @@ class Ladder:
         rungs: Number of rungs.
         first_rungs: Rungs at which ladders begin; start k climbs the one that begins at first_rungs[k mod
             length].
+        infinity: Whether the last rung is at Rf = ∞, where the rule is obeyed exactly.
     """
 
     rf0: float
     alpha: float
     rungs: int
     first_rungs: tuple[int, ...] = (0,)
+    infinity: bool = False
+
+    @classmethod
+    def at_infinity(cls) -> Ladder:
+        """The ladder whose only rung is at Rf = ∞."""
+        return cls(1.0, 2.0, 1, infinity=True)
 
     @property
     def beta(self) -> Numbers:
@@ -42,7 +49,8 @@ class Ladder:
     @property
     def rf(self) -> Array:
         """Rf of every rung, shape (rungs,)."""
-        return precisions(self.rf0, self.alpha, self.rungs)
+        finite = precisions(self.rf0, self.alpha, self.rungs - self.infinity)
+        return np.append(finite, np.inf) if self.infinity else finite
 
     def first(self, start: int) -> int:
         """Rung at which start number `start` begins."""

@@ -1,7 +1,8 @@
 """From the job to the problem: the model, the data, what is estimated; every mistake at once."""
 
 from hpcda.build.job import Built, build_problem
+from hpcda.build.network import BuiltNetwork, build_network
 from hpcda.build.output import refuse_used
 from hpcda.build.truth import Truth
 
-__all__ = ["Built", "Truth", "build_problem", "refuse_used"]
+__all__ = ["Built", "BuiltNetwork", "Truth", "build_network", "build_problem", "refuse_used"]

@@ -174,7 +174,7 @@ def command_parser() -> argparse.ArgumentParser:
     one = add(
         "list",
         list_command,
-        "list discretizations, losses, ways to begin, escapes, minimizers and eliminations",
+        "list what jobs choose by name: discretizations, losses, ways to begin, minimizers, activations, …",
         "examples:\n  hpcda list\n  hpcda list job.toml         those of the job's extensions too",
     )
     one.add_argument("job", nargs="?", type=Path, metavar="JOB.toml", help="a job with extensions")
@@ -184,9 +184,11 @@ def command_parser() -> argparse.ArgumentParser:
         init_command,
         "write a commented job to start from",
         "examples:\n  hpcda init first            writes first/job.toml\n"
-        "  hpcda init neuron.toml      writes neuron.toml",
+        "  hpcda init neuron.toml      writes neuron.toml\n"
+        "  hpcda init --network digits writes digits/job.toml, which trains a network",
     )
     one.add_argument("name", metavar="NAME", help="a folder, or a file that ends in .toml")
+    one.add_argument("--network", action="store_true", help="a job that trains a layered network")
 
     one = add(
         "twin",

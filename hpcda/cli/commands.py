@@ -82,10 +82,17 @@ def analyze_command(arguments: argparse.Namespace) -> int:
 
 def check_command(arguments: argparse.Namespace) -> int:
     """Check a job."""
-    from hpcda.check import check, report
-    from hpcda.job import load_job
+    from hpcda.job import NetworkJob, load_job
 
     job = load_job(arguments.job)
+    if isinstance(job, NetworkJob):
+        from hpcda.check_network import check_network, report_network
+
+        network = check_network(job)
+        say(report_network(job, network))
+        return DONE if network.ok else FAILED
+    from hpcda.check import check, report
+
     checked = check(job)
     say(report(job, checked))
     return DONE if checked.ok else FAILED
@@ -94,7 +101,8 @@ def check_command(arguments: argparse.Namespace) -> int:
 def submit_command(arguments: argparse.Namespace) -> int:
     """Submit a job to Slurm."""
     from hpcda.check import check
-    from hpcda.job import load_job, refuse_changed
+    from hpcda.check_network import CheckedNetwork, check_network
+    from hpcda.job import NetworkJob, load_job, refuse_changed
     from hpcda.progress import duration
     from hpcda.slurm import (
         Batch,
@@ -125,7 +133,7 @@ def submit_command(arguments: argparse.Namespace) -> int:
     if begun.is_file():
         refuse_changed(load_job(begun), job)
     refuse_other_parts(batch)
-    checked = check(job, fresh=False)
+    checked = check_network(job, fresh=False) if isinstance(job, NetworkJob) else check(job, fresh=False)
     if not checked.ok:
         raise InputError(
             Mistake(str(arguments.job), "its derivatives are wrong", "hpcda check shows by how much")
@@ -137,7 +145,8 @@ def submit_command(arguments: argparse.Namespace) -> int:
     ranks = counted(batch.ranks, "rank")
     jobs = f"{counted(batch.array, 'job')} of {ranks} each" if batch.array is not None else ranks
     most = "at most" if job.ensemble.way == "auto" else "about"
-    cost = f"{most} {duration(checked.cost.total)} of one core in all"
+    total = checked.total if isinstance(checked, CheckedNetwork) else checked.cost.total
+    cost = f"{most} {duration(total)} of one core in all"
     say(f"Submitted batch job {done.job}: {jobs}, {cost}.")
     if done.analysis:
         say(f"Submitted batch job {done.analysis}: the analysis, when {done.job} is done.")
@@ -168,7 +177,7 @@ def init_command(arguments: argparse.Namespace) -> int:
     if rank() == 0:
         from hpcda.template import write_template
 
-        path = write_template(arguments.name)
+        path = write_template(arguments.name, arguments.network)
         say(f"Wrote {path}. Next: hpcda check {path}")
     return DONE
 
@@ -178,9 +187,14 @@ def twin_command(arguments: argparse.Namespace) -> int:
     if rank():
         return DONE
     from hpcda.build.export import export_twin
-    from hpcda.job import load_job
+    from hpcda.job import NetworkJob, load_job
 
     job = load_job(arguments.job)
+    if isinstance(job, NetworkJob):
+        problem = "is a teacher of a network, which is made anew by every run"
+        raise InputError(
+            Mistake("twin", problem, "open the run: hpcda.open_run(DIR).dataset holds its pairs")
+        )
     files, table = export_twin(job, arguments.job.stem, arguments.output or arguments.job.parent)
     say(
         "Wrote "

@@ -5,23 +5,47 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from hpcda.annealing import Climb, Finished, Reason, Schedule, Team
+from hpcda.annealing import Climb, Finished, Ladder, Reason, Schedule, Team
 from hpcda.ensemble.earlier import Earlier, over
 from hpcda.ensemble.minima import Minima
 from hpcda.ensemble.stopping import Stopping
 from hpcda.ensemble.work import Work, record, taken_up
 from hpcda.problem import Array
 from hpcda.progress import Progress
-from hpcda.search import ESCAPES, WAYS, Found, Listed, Merger, Plan, Round, Scene, Sketch, Task
+from hpcda.search import Found, Listed, Merger, Plan, Round, Task
 from hpcda.stop import Stop
 from hpcda.store import Checkpoint, Journal, RungRecord, Shard
 from hpcda.store.journal import Row
 
 LOOK_SECONDS = 0.1
+
+
+class Setting(Protocol):
+    """What an ensemble asks of what it searches: `hpcda.search.Scene`, or `NetworkScene`."""
+
+    meanwhile: Callable[[], object]
+
+    @property
+    def ladder(self) -> Ladder:
+        """The ladder that all starts climb."""
+        ...
+
+    @property
+    def sketch(self) -> Callable[[Array], Array]:
+        """What is kept of a point, by which points are compared."""
+        ...
+
+    def told(self, path: Array) -> Array:
+        """What is stored of a point at every rung."""
+        ...
+
+    def draw(self, task: Task, minima: Sequence[Array], rng: np.random.Generator) -> tuple[Array, int]:
+        """The first point of a start, and its first rung."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -61,7 +85,7 @@ class Ensemble:
     """
 
     def __init__(
-        self, scene: Scene, world: Any, team: Team, make_shard: Callable[[], Shard] | None, queue: Any,
+        self, scene: Setting, world: Any, team: Team, make_shard: Callable[[], Shard] | None, queue: Any,
         seed: int, merge: bool, progress: Progress | None, lives: Lives | None = None,
     ) -> None:  # fmt: skip
         self._scene, self._world, self._team = scene, world, team
@@ -69,7 +93,7 @@ class Ensemble:
         self._shard: Shard | None = None
         self._queue, self._seed, self._progress = queue, seed, progress
         self._lives = lives or Lives()
-        self._sketch = Sketch(scene.problem)
+        self._sketch = scene.sketch
         self._merger = Merger() if merge else None
         self._open: dict[int, Work] = {}
         self._ended: list[Found] = []
@@ -208,11 +232,8 @@ class Ensemble:
         if self._progress is not None:
             self._progress.drawing(task.way)
         self._meanwhile()
-        if task.way in WAYS:
-            path, first = WAYS[task.way].draw(self._scene, rng), task.first
-        else:
-            minima = [self._minima.of(parent) for parent in task.parents]
-            path, first = ESCAPES[task.way].draw(self._scene, minima, rng)
+        minima = [self._minima.of(parent) for parent in task.parents]
+        path, first = self._scene.draw(task, minima, rng)
         if self._progress is not None:
             self._progress.drawing("")
         until = first + 1 if pauses and first + 1 < self._scene.ladder.rungs else None
@@ -299,7 +320,14 @@ class Ensemble:
             rung = work.add(one.climb, one.rung, self._sketch(outcome.path))
             late = self._is_late(work) and not (one.ended and not one.climb.pauses)
             reason = Reason.STOPPED_SECONDS if late else outcome.reason
-            records.append((work.row, rung.number, record(rung, self._scene.problem, reason), one.climb.path))
+            records.append(
+                (
+                    work.row,
+                    rung.number,
+                    record(rung, self._scene.told(rung.outcome.path), reason),
+                    one.climb.path,
+                )
+            )
             if late:
                 assert work.last is not None
                 work.last = replace(work.last, reason=reason)

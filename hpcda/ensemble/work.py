@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from hpcda.annealing import Climb, Reason, Rung
-from hpcda.problem import Array, Problem
+from hpcda.problem import Array
 from hpcda.search import Found
 from hpcda.store import Checkpoint, RungRecord
 
@@ -137,8 +137,8 @@ def taken_up(checkpoint: Checkpoint, sketch: Array) -> Work:
     )
 
 
-def record(rung: Rung, problem: Problem, reason: Reason) -> RungRecord:
-    """What is stored of a rung that ended for this reason."""
+def record(rung: Rung, told: Array, reason: Reason) -> RungRecord:
+    """What is stored of a rung that ended for this reason, and of its point."""
     outcome = rung.outcome
     return RungRecord(
         action=outcome.parts.total,
@@ -149,6 +149,6 @@ def record(rung: Rung, problem: Problem, reason: Reason) -> RungRecord:
         iterations=outcome.iterations,
         seconds=rung.seconds,
         reason=reason.code,
-        parameters=outcome.path[problem.layout.tail.start :],
+        parameters=told,
         factorizations=outcome.factorizations,
     )

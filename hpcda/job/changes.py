@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from hpcda.errors import InputError, Mistake
+from hpcda.job.any import AnyJob
+from hpcda.job.networks import NetworkJob
 from hpcda.job.schema import Job
 from hpcda.job.text import inline, quoted
 from hpcda.words import counted
@@ -24,6 +26,7 @@ CHOSEN = "action.steps_per_sample"
 """Where "auto" stands for what the run has chosen when it began."""
 SHOWN = ("monitor", "view", "log_", "info")
 """Parts of the names of PETSc options that only show something."""
+ANEW = "begin a new run with --output DIR"
 _NUMBER = re.compile(r"^(\w+)\[\d+\](?=\.)")
 
 
@@ -36,7 +39,7 @@ def settled(job: Job, options: Mapping[str, str]) -> Job:
     return job.model_copy(update={"solver": solver})
 
 
-def refuse_changed(old: Job, new: Job) -> None:
+def refuse_changed(old: AnyJob, new: AnyJob) -> None:
     """Refuse to go on with a run whose job has changed.
 
     Args:
@@ -46,6 +49,10 @@ def refuse_changed(old: Job, new: Job) -> None:
     Raises:
         InputError: All the keys that differ and may not, with both values.
     """
+    if type(old) is not type(new):
+        words = "trains a network", "assimilates data"
+        problem = "{} now, and the run {}".format(*words if isinstance(new, NetworkJob) else words[::-1])
+        raise InputError(Mistake("the job", problem, ANEW))
     before, after = _flat(old), _flat(new)
     mistakes = []
     for key in [*before, *(key for key in after if key not in before)]:
@@ -58,12 +65,12 @@ def refuse_changed(old: Job, new: Job) -> None:
             Mistake(
                 key,
                 f"is {_shown(now)} now, and was {_shown(was)} when this run began",
-                "put it back, or begin a new run with --output DIR",
+                f"put it back, or {ANEW}",
             )
         )
     if new.ensemble.starts < old.ensemble.starts:
         mistakes.append(_fewer("ensemble.starts", old.ensemble.starts, new.ensemble.starts))
-    if new.ladder.count < old.ladder.count:
+    if isinstance(old, Job) and isinstance(new, Job) and new.ladder.count < old.ladder.count:
         key = "ladder.rungs" if new.ladder.rungs is not None else "ladder.rf_max"
         mistakes.append(_fewer(key, old.ladder.count, new.ladder.count))
     if mistakes:
@@ -90,7 +97,7 @@ def _same(value: Any) -> Any:
         return str(value)
 
 
-def _flat(job: Job) -> dict[str, Any]:
+def _flat(job: AnyJob) -> dict[str, Any]:
     """Dotted keys and plain values."""
     found: dict[str, Any] = {}
 

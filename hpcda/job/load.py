@@ -11,18 +11,15 @@ from typing import Any
 
 from hpcda.errors import InputError, Mistake
 from hpcda.extensions import KEY, Extension, extended, load
-from hpcda.job.kinds import LossTable
+from hpcda.job.any import AnyJob
 from hpcda.job.mistakes import Place, dotted, parse
-from hpcda.job.schema import Job
-from hpcda.search.escapes import ESCAPES
-from hpcda.search.ways import WAYS
 
 DEEPEST, LARGEST = 30, 10**300
 """Tables within tables, and the size of a whole number."""
 HOW_TO_BEGIN = "give the path of a job file; 'hpcda init NAME' writes one to start from"
 
 
-def load_job(source: str | os.PathLike[str] | Mapping[str, Any]) -> Job:
+def load_job(source: str | os.PathLike[str] | Mapping[str, Any]) -> AnyJob:
     """The job in a TOML file, or the one that a table describes.
 
     Args:
@@ -38,7 +35,7 @@ def load_job(source: str | os.PathLike[str] | Mapping[str, Any]) -> Job:
     return _job(read_tables(path, "job", HOW_TO_BEGIN), path.absolute().parent)
 
 
-def _job(raw: dict[str, Any], folder: Path) -> Job:
+def _job(raw: dict[str, Any], folder: Path) -> AnyJob:
     named = raw.get("folder", "")
     if isinstance(named, str | os.PathLike) and "\0" not in os.fspath(named):
         try:
@@ -52,13 +49,6 @@ def _job(raw: dict[str, Any], folder: Path) -> Job:
     if job is None:
         raise InputError(wrong)
     return _self_contained(job, files)
-
-
-def losses_of(job: Job) -> set[str]:
-    """Names of the losses that a job's data have."""
-    found = [*(table.loss for table in job.data), *(table.loss for table in job.twin)]
-    each = [one for loss in found for one in (loss.values() if isinstance(loss, dict) else [loss])]
-    return {one.name if isinstance(one, LossTable) else one for one in each}
 
 
 def _extensions(raw: Mapping[str, Any]) -> tuple[list[Extension], list[tuple[Place, Mistake]]]:
@@ -82,13 +72,10 @@ def _extensions(raw: Mapping[str, Any]) -> tuple[list[Extension], list[tuple[Pla
     return files, mistakes
 
 
-def _self_contained(job: Job, files: Sequence[Extension]) -> Job:
+def _self_contained(job: AnyJob, files: Sequence[Extension]) -> AnyJob:
     """The job with the files of `hpcda.extend` that it uses among its own: its run says all it needs."""
     own = {one.sha256 for one in files}
-    chosen = {job.action.discretization, job.ensemble.way, *losses_of(job)}
-    chosen |= {job.solver.minimizer, job.solver.elimination}
-    if job.ensemble.way == "auto":
-        chosen |= {*WAYS, *ESCAPES}
+    chosen = job.chosen
     more = [
         os.fspath(one.file)
         for one in extended()

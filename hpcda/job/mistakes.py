@@ -14,7 +14,9 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from hpcda.errors import Mistake
+from hpcda.job.any import AnyJob
 from hpcda.job.kinds import MARK, Section, short
+from hpcda.job.networks import NetworkJob
 from hpcda.job.schema import Job, source_of_data
 from hpcda.job.text import quoted
 from hpcda.names import nearest, shortened
@@ -33,7 +35,7 @@ def dotted(place: Sequence[str | int]) -> str:
 
 def parse(
     raw: dict[str, Any], found: Iterable[tuple[Place, Mistake]] = (), context: Mapping[str, Any] | None = None
-) -> tuple[Job | None, list[Mistake]]:
+) -> tuple[AnyJob | None, list[Mistake]]:
     """The job that `raw` describes, or every mistake in it.
 
     Args:
@@ -43,6 +45,8 @@ def parse(
     """
     data = source_of_data(bool(raw.get("data")), bool(raw.get("twin")))
     known = [*found, *(((key,), Mistake(key, problem, remedy)) for key, problem, remedy in data)]
+    if "network" in raw:
+        return parse_as(NetworkJob, "the job", raw, known, context)
     return parse_as(Job, "the job", raw, known, context)
 
 

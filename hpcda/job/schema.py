@@ -7,7 +7,6 @@ sentence "Give …". Checks that need the model or the data are made by `hpcda.b
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
@@ -19,11 +18,10 @@ from hpcda.annealing.eliminations import ELIMINATIONS
 from hpcda.annealing.ladder import precisions
 from hpcda.annealing.minimizers import MINIMIZERS
 from hpcda.errors import InputError, Mistake
-from hpcda.extensions import KEY, Extension, load
+from hpcda.job.base import BaseJob
 from hpcda.job.inputs import DataTable, ModelTable, TwinTable
 from hpcda.job.kinds import (
-    FileName,
-    FileNames,
+    LossTable,
     OptionName,
     OptionValue,
     Positive,
@@ -37,6 +35,7 @@ from hpcda.job.kinds import (
     complain,
     one_of,
 )
+from hpcda.search.escapes import ESCAPES
 from hpcda.search.ways import WAYS
 from hpcda.words import counted, either
 
@@ -257,17 +256,6 @@ class SolverTable(Section):
     )
 
 
-class OutputTable(Section):
-    """[output]: where the results go and which paths are kept."""
-
-    directory: FileName = Field(default="run", description='the directory of the results, such as "run"')
-    keep_paths: str = Field(
-        default="final",
-        pattern=r"^(final|all|best:[1-9][0-9]{0,8})$",
-        description='which paths are stored: "final" (the last rung), "all" (every rung), or "best:10"',
-    )
-
-
 def source_of_data(data: bool, twin: bool) -> list[tuple[str, str, str]]:
     """What is wrong with a job that has or has not [data] and [twin]."""
     if data and twin:
@@ -277,18 +265,9 @@ def source_of_data(data: bool, twin: bool) -> list[tuple[str, str, str]]:
     return []
 
 
-class Job(Section):
-    """A job: everything that a run depends on."""
+class Job(BaseJob):
+    """A job that assimilates data: everything that a run depends on."""
 
-    folder: FileName = Field(
-        default_factory=lambda: str(Path.cwd()),
-        description="the folder in which relative files are looked up; by default that of the job file",
-    )
-    extensions: FileNames = Field(
-        default=(),
-        description="Python files that define ways, escapes, discretizations, losses, minimizers or "
-        'eliminations, such as ["my_way.py"]',
-    )
     model: ModelTable = Field(description='a table [model] with name = "lorenz96"')
     data: Several[DataTable] = Field(default=(), description="a table [data], or several [[data]]")
     twin: Several[TwinTable] = Field(default=(), description="a table [twin], or several [[twin]]")
@@ -296,7 +275,6 @@ class Job(Section):
     ladder: LadderTable = Field(description="a table [ladder] with rf0, alpha, and rf_max or rungs")
     ensemble: EnsembleTable = Field(default_factory=EnsembleTable, description="a table [ensemble]")
     solver: SolverTable = Field(default_factory=SolverTable, description="a table [solver]")
-    output: OutputTable = Field(default_factory=OutputTable, description="a table [output]")
 
     @model_validator(mode="after")
     def _consistent(self) -> Job:
@@ -311,19 +289,19 @@ class Job(Section):
             )
         return complain(self, wrong)
 
-    def path(self, name: str) -> Path:
-        """The file `name`, looked up in the job's folder where it is relative."""
-        return Path(self.folder) / Path(name).expanduser()
+    @property
+    def losses(self) -> set[str]:
+        """Names of the losses that the data have."""
+        found = [*(table.loss for table in self.data), *(table.loss for table in self.twin)]
+        each = [one for loss in found for one in (loss.values() if isinstance(loss, dict) else [loss])]
+        return {one.name if isinstance(one, LossTable) else one for one in each}
 
     @property
-    def extension_files(self) -> tuple[Extension, ...]:
-        """The files named under `extensions`, loaded.
-
-        Raises:
-            InputError: One has gone, or raises an exception.
-        """
-        names = (self.path(name).resolve() for name in self.extensions)
-        return tuple(load(file, f"{KEY}[{number}]") for number, file in enumerate(names))
+    def chosen(self) -> set[str]:
+        """Names of registered objects that the job may use."""
+        search = {*WAYS, *ESCAPES} if self.ensemble.way == "auto" else {self.ensemble.way}
+        solver = {self.solver.minimizer, self.solver.elimination}
+        return {self.action.discretization, *self.losses, *solver, *search}
 
     @property
     def steps(self) -> int:
@@ -342,16 +320,3 @@ class Job(Section):
         """The same job with so many steps of the path from sample to sample."""
         action = self.action.model_copy(update={"steps_per_sample": steps})
         return self.model_copy(update={"action": action})
-
-    @property
-    def output_directory(self) -> Path:
-        """Where the results go."""
-        return self.path(self.output.directory)
-
-    def resolved_toml(self) -> str:
-        """The job with every default filled in, as TOML; loading it gives an equal job."""
-        from hpcda.job.text import to_toml
-
-        tables = self.model_dump(by_alias=True, exclude_none=True, mode="python")
-        del tables["twin" if self.data else "data"]
-        return to_toml(tables)

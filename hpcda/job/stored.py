@@ -8,8 +8,8 @@ from pathlib import Path
 
 from hpcda.errors import InputError, Mistake
 from hpcda.extensions import KEY
+from hpcda.job.any import AnyJob
 from hpcda.job.load import load_job, read_tables
-from hpcda.job.schema import Job
 
 FILE, FOLDER = "job.toml", "extensions"
 _REMEDY = "bring it back"
@@ -49,7 +49,7 @@ def refuse_edited(directory: Path, files: Sequence[Path]) -> None:
         raise InputError(mistakes)
 
 
-def job_to_go_on(directory: Path) -> Job:
+def job_to_go_on(directory: Path) -> AnyJob:
     """The job of a run, none of whose files has changed.
 
     Raises:
@@ -61,7 +61,7 @@ def job_to_go_on(directory: Path) -> Job:
     return load_job(directory / FILE)
 
 
-def job_as_it_was(directory: Path) -> Job:
+def job_as_it_was(directory: Path) -> AnyJob:
     """The job of a run with its own copies of files, whatever has become of those that they were made from.
 
     Raises:

@@ -15,7 +15,7 @@ from pathlib import Path
 from hpcda.build import refuse_used
 from hpcda.ensemble import Earlier, look_back
 from hpcda.errors import InputError, Mistake, StorageError, no_room
-from hpcda.job import Job, load_job, refuse_changed
+from hpcda.job import AnyJob, Job, load_job, refuse_changed
 from hpcda.job.stored import FILE as JOB
 from hpcda.job.stored import refuse_edited
 from hpcda.lock import RunLock
@@ -26,8 +26,8 @@ from hpcda.store import (
     PLAN,
     SHARDS,
     Journal,
-    Layout,
     Part,
+    RunLayout,
     build_index,
     clear,
     in_use,
@@ -53,7 +53,7 @@ def named_part(text: str | None) -> Part:
     raise InputError(Mistake("--part", f"{text!r} is no part K/N", "give K from 1 to N, such as --part 2/8"))
 
 
-def admit(job: Job, directory: Path, part: Part, again: bool) -> None:
+def admit(job: AnyJob, directory: Path, part: Part, again: bool) -> None:
     """Refuse what must not be run in a directory; on rank 0.
 
     Raises:
@@ -73,14 +73,16 @@ def chosen_steps(job: Job, directory: Path, quiet: bool) -> int:
         InputError: There is no such number, or the job holds mistakes.
     """
     if (directory / JOB).exists():
-        return load_job(directory / JOB).steps
+        stored = load_job(directory / JOB)
+        assert isinstance(stored, Job)  # or `admit` would have refused it
+        return stored.steps
     chosen = choose(job)
     if not quiet:
         sys.stderr.write(f"note: steps_per_sample = {chosen}\n")
     return chosen.steps
 
 
-def hold(held: contextlib.ExitStack, job: Job, directory: Path, part: Part, again: bool) -> None:
+def hold(held: contextlib.ExitStack, job: AnyJob, directory: Path, part: Part, again: bool) -> None:
     """Take the lock of the run, or of the part, until `held` ends; on rank 0, before anything is written.
 
     Raises:
@@ -114,7 +116,7 @@ def hold(held: contextlib.ExitStack, job: Job, directory: Path, part: Part, agai
         raise _unwritable(directory, error) from None
 
 
-def prepare(job: Job, directory: Path, layout: Layout, part: Part, again: bool) -> None:
+def prepare(job: AnyJob, directory: Path, layout: RunLayout, part: Part, again: bool) -> None:
     """Write job.toml whole or not at all; of several parts the first one does. Its extensions come before it.
 
     Raises:
@@ -142,7 +144,7 @@ def prepare(job: Job, directory: Path, layout: Layout, part: Part, again: bool) 
     refuse_changed(load_job(target), load_job(tomllib.loads(layout.job_toml)))
 
 
-def left_there(job: Job, directory: Path, part: Part, layout: Layout, again: bool) -> Earlier:
+def left_there(job: AnyJob, directory: Path, part: Part, layout: RunLayout, again: bool) -> Earlier:
     """What earlier lives of the run have left; on rank 0, which holds the run. Damaged shards are set aside.
 
     Raises:

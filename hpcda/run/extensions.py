@@ -13,7 +13,7 @@ from typing import Any
 
 from hpcda.errors import InputError, Mistake
 from hpcda.extensions import KEY, Extension
-from hpcda.job import Job
+from hpcda.job import AnyJob
 from hpcda.job.stored import copy_of
 
 
@@ -32,7 +32,7 @@ def agreed(comm: Any, files: Sequence[Extension]) -> None:
                 raise InputError(Mistake(f"{KEY}[{number}]", problem, remedy))
 
 
-def keep(directory: Path, job: Job) -> None:
+def keep(directory: Path, job: AnyJob) -> None:
     """Copy the files of a job into the directory of its run, each whole or not at all; on rank 0.
 
     Raises:

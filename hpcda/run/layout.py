@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import datetime
-import os
-import platform
 import shlex
-import socket
-import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
-import hpcda
 from hpcda.annealing import Reason
 from hpcda.build import Built
 from hpcda.job import Job
-from hpcda.mpi import mpi_version
 from hpcda.petsc import petsc_version
-from hpcda.search import Scene, Sketch
-from hpcda.store import File, Layout
+from hpcda.run.provenance import files_of, provenance
+from hpcda.search import Scene
+from hpcda.store import Layout
 
 
 def layout_of(
@@ -39,38 +32,17 @@ def layout_of(
         keep_paths=job.output.keep_paths,
         reasons=Reason.table(),
         job_toml=job.resolved_toml(),
-        provenance=_provenance(world, petsc_options) | {"linear_solver": solver},
+        provenance=provenance(world)
+        | {
+            "linear_solver": solver,
+            "petsc": petsc_version(),
+            "petsc_options": shlex.join(petsc_options),
+        },
         truth=built.truth,
         beyond=built.beyond,
         sources=built.sources,
         equations=scene.action.equations.digest,
-        extensions=tuple(
-            File(name, one.sha256, one.content.decode("utf-8", "replace"))
-            for name, one in zip(job.extensions, job.extension_files, strict=True)
-        ),
-        sketch=len(Sketch(built.problem)(np.zeros(built.problem.size))) if searches else 0,
+        extensions=files_of(job),
+        sketch=len(scene.sketch(np.zeros(scene.size))) if searches else 0,
         minima=searches and job.output.keep_paths.startswith("best"),
     )
-
-
-def _provenance(world: Any, petsc_options: Sequence[str]) -> dict[str, str]:
-    threads = {
-        name: os.environ.get(name, "unset")
-        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    }
-    return {
-        "hpcda": hpcda.__version__,
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "h5py": version("h5py"),
-        "petsc": petsc_version(),
-        "mpi": mpi_version(),
-        "host": socket.gethostname(),
-        "platform": platform.platform(),
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": shlex.join(sys.argv),
-        "petsc_options": shlex.join(petsc_options),
-        "ranks": str(world.size),
-        "ranks_per_start": str(world.size // world.groups),
-        "threads": " ".join(f"{name}={value}" for name, value in threads.items()),
-    }

@@ -12,32 +12,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from hpcda.action import Action, unused
-from hpcda.annealing import Ladder, Reason
-from hpcda.build import build_problem
 from hpcda.ensemble import Earlier, Ensemble, Lives
 from hpcda.errors import InputError, Mistake, StoppedError
-from hpcda.job import Job, load_job, settled
+from hpcda.job import AnyJob, Job, NetworkJob, load_job, settled
 from hpcda.job.stored import FILE, job_to_go_on
 from hpcda.lock import refuse_held
 from hpcda.process import RANK_VARIABLES
 from hpcda.progress import Progress, duration
 from hpcda.run.directory import admit, chosen_steps, hold, index, left_there, named_part, prepare
 from hpcda.run.extensions import agreed
-from hpcda.run.plan import plan_of, share_of
-from hpcda.search import WAYS, Scene, at_once, begin
+from hpcda.run.study import Study, share_of, study_of
 from hpcda.stop import Stop, deadline, sentence
-from hpcda.store import INDEX, PLAN, Journal, Layout, Part, Shard
+from hpcda.store import INDEX, PLAN, Journal, Part, RunLayout, Shard
 from hpcda.words import counted
-
-TRIED = 20
-"""Paths of which one at least must have a finite action."""
 
 
 def run(
-    job: Job | Mapping[str, Any] | str | os.PathLike[str],
+    job: AnyJob | Mapping[str, Any] | str | os.PathLike[str],
     petsc_options: Sequence[str] = (),
     output: str | os.PathLike[str] | None = None,
     quiet: bool = False,
@@ -72,7 +63,7 @@ def run(
 
 def resume(
     directory: str | os.PathLike[str],
-    job: Job | Mapping[str, Any] | str | os.PathLike[str] | None = None,
+    job: AnyJob | Mapping[str, Any] | str | os.PathLike[str] | None = None,
     petsc_options: Sequence[str] = (),
     quiet: bool = False,
     time_limit: str | float | None = None,
@@ -113,11 +104,11 @@ def resume(
     return _live(job, folder, _Wish(tuple(petsc_options), quiet, True, time_limit, part))
 
 
-def _loaded(job: Job | Mapping[str, Any] | str | os.PathLike[str]) -> Job:
-    return job if isinstance(job, Job) else _agreed(lambda: load_job(job))
+def _loaded(job: AnyJob | Mapping[str, Any] | str | os.PathLike[str]) -> AnyJob:
+    return job if isinstance(job, Job | NetworkJob) else _agreed(lambda: load_job(job))
 
 
-def _agreed(load: Callable[[], Job]) -> Job:
+def _agreed(load: Callable[[], AnyJob]) -> AnyJob:
     """A job whose files are executed by every rank; where one of them finds mistakes, all ranks raise them.
 
     A process that no launcher started finds them without MPI.
@@ -140,44 +131,38 @@ class _Wish:
     part: str | None
 
 
-def _live(job: Job, directory: Path, wish: _Wish) -> Path:
+def _live(job: AnyJob, directory: Path, wish: _Wish) -> Path:
     """One life of a run, from its begin or where it was to its end or where it is stopped."""
     began = time.time()
     part = named_part(wish.part)
     with Stop(began) as stop:
         _announce(job, wish.petsc_options)
         from hpcda.mpi import World, all_agree, all_or_none
-        from hpcda.petsc import SolverOptions, given_options
-        from hpcda.run.layout import layout_of
 
         with World(job.ensemble.ranks_per_start) as world, contextlib.ExitStack() as held:
             comm = world.comm
             stop.deadline = comm.bcast(all_or_none(comm, lambda: deadline(wish.time_limit, began)))
             stop.listen()
             agreed(comm, all_agree(comm, lambda: job.extension_files))
-            whole = settled(job, given_options(wish.petsc_options))
+            whole = _with_options(job, wish.petsc_options)
             all_or_none(comm, lambda: refuse_held(directory, str(part)))
             all_or_none(comm, lambda: admit(whole, directory, part, wish.resume))
-            if job.action.steps_per_sample == "auto":
-                steps = comm.bcast(all_or_none(comm, lambda: chosen_steps(job, directory, wish.quiet)))
+            if isinstance(job, Job) and isinstance(whole, Job) and job.action.steps_per_sample == "auto":
+                given = job
+                steps = comm.bcast(all_or_none(comm, lambda: chosen_steps(given, directory, wish.quiet)))
                 job, whole = job.with_steps(steps), whole.with_steps(steps)
-            built = all_agree(comm, lambda: build_problem(job))
-            action = all_agree(comm, lambda: Action(built.problem))
-            ladder = Ladder(job.ladder.rf0, job.ladder.alpha, job.ladder.count, tuple(job.ladder.first_rungs))
-            options = SolverOptions(job.solver.petsc, wish.petsc_options)
-            with options:
-                scene = Scene(built.problem, ladder, action)
+            study, share = study_of(job, comm, wish.petsc_options), share_of(job, part)
+            with study.options():
                 if world.rank == 0 and not wish.quiet:
-                    for note in (*built.notes, *unused(action.equations)):
+                    for note in study.notes:
                         sys.stderr.write(f"note: {note}\n")
-                solver = _try_once(job, scene, world, options, part)
-                layout = layout_of(whole, built, scene, world, wish.petsc_options, solver)
+                layout = study.layout(world, study.try_once(world, share), whole)
                 all_or_none(comm, lambda: hold(held, whole, directory, part, wish.resume))
                 earlier = comm.bcast(
                     all_or_none(comm, lambda: left_there(job, directory, part, layout, wish.resume))
                 )
                 all_or_none(comm, lambda: prepare(job, directory, layout, part, wish.resume))
-                told = _ensemble(job, scene, world, layout, directory, wish, part, earlier, stop)
+                told = _ensemble(job, study, world, layout, directory, wish, part, earlier, stop)
             all_or_none(comm, lambda: index(directory, part))
             world.wait()
     if told:
@@ -185,9 +170,25 @@ def _live(job: Job, directory: Path, wish: _Wish) -> Path:
     return directory
 
 
-def _announce(job: Job, petsc_options: Sequence[str]) -> None:
+def _with_options(job: AnyJob, petsc_options: Sequence[str]) -> AnyJob:
+    """The job with the PETSc options of the command line in it.
+
+    Raises:
+        InputError: It is trained without PETSc.
+    """
+    if isinstance(job, NetworkJob):
+        if petsc_options:
+            problem = f"{shlex.join(petsc_options)} has no effect: networks are trained without PETSc"
+            raise InputError(Mistake("--", problem, "leave out what follows --"))
+        return job
+    from hpcda.petsc import given_options
+
+    return settled(job, given_options(petsc_options))
+
+
+def _announce(job: AnyJob, petsc_options: Sequence[str]) -> None:
     """PETSc reads options such as -log_view once, when it is loaded: from its environment variable."""
-    if "petsc4py.PETSc" not in sys.modules:
+    if isinstance(job, Job) and "petsc4py.PETSc" not in sys.modules:
         words = [word for name, value in job.solver.petsc.items() for word in (f"-{name}", str(value))]
         # A signal asks a run to stop; PETSc's own handlers would end it.
         words.append("-no_signal_handler")
@@ -195,60 +196,8 @@ def _announce(job: Job, petsc_options: Sequence[str]) -> None:
         os.environ["PETSC_OPTIONS"] = shlex.join([*shlex.split(known), *words, *petsc_options])
 
 
-def _try_once(job: Job, scene: Scene, world: Any, options: Any, part: Part) -> str:
-    """One iteration from the first path whose action is finite: does a solver use every option?
-
-    Returns:
-        How linear systems are solved, as a sentence; empty where the minimiser does not tell.
-    """
-    from hpcda.mpi import all_agree
-    from hpcda.petsc import make_team
-
-    way = at_once() if job.ensemble.way == "auto" else WAYS[job.ensemble.way]
-    tried = min(job.ensemble.starts, TRIED)
-    for start in range(tried):
-        climb = begin(scene, way, job.ensemble.seed, start)
-        rf = float(scene.ladder.rf[climb.next])
-        if np.isfinite(scene.action.value(climb.path, rf).total):
-            break
-    else:
-        which = "the first path" if tried == 1 else f"each of the first {tried} paths"
-        raise InputError(
-            Mistake(
-                "ensemble",
-                f"the action of {which} is not finite at Rf = {rf:g}",
-                "narrow the ranges of states and parameters, or look for a logarithm, root or division "
-                "that fails there",
-            )
-        )
-    team = all_agree(
-        world.comm,
-        lambda: make_team(
-            scene.action,
-            scene.ladder,
-            job.solver.minimizer,
-            comm=world.group,
-            max_iterations=1,
-            elimination=job.solver.elimination,
-            share=share_of(job, part).count(job.ensemble.starts) / world.groups,
-        ),
-    )
-    try:
-        team.take(climb)
-        tried_out = team.work()
-        options.check()
-        unsolved = any(one.rung.outcome.reason is Reason.FAILED_LINEAR for one in tried_out)
-        if unsolved and np.isfinite(scene.action.derivatives(climb.path, rf)[2]).all():
-            problem = f"no linear system of the first path can be solved: {team.linear or 'no word how'}"
-            remedy = "check solver.elimination, solver.petsc and the options after --"
-            raise InputError(Mistake("solver", problem, remedy))
-        return team.linear
-    finally:
-        team.destroy()
-
-
 def _ensemble(
-    job: Job, scene: Scene, world: Any, layout: Layout, directory: Path, wish: _Wish, part: Part,
+    job: AnyJob, study: Study, world: Any, layout: RunLayout, directory: Path, wish: _Wish, part: Part,
     earlier: Earlier, stop: Stop,
 ) -> str:  # fmt: skip
     """Run what is left.
@@ -257,39 +206,27 @@ def _ensemble(
         Why and where it was stopped, as a sentence; empty where it came to its end.
     """
     from hpcda.mpi import Queue
-    from hpcda.petsc import make_team
 
     progress = None
     if world.rank == 0:
         progress = Progress(directory, starts=0, rungs=0, ranks=world.size, quiet=wish.quiet, mark=part.mark)
     share = share_of(job, part)
     queue = Queue(world.comm, world.group, 0)
-    team = make_team(
-        scene.action,
-        scene.ladder,
-        job.solver.minimizer,
-        comm=world.group,
-        max_iterations=job.solver.max_iterations,
-        barrier=job.solver.barrier,
-        rung_tolerance=job.solver.rung_tolerance,
-        elimination=job.solver.elimination,
-        watch=lambda iteration, value: ensemble.watch(),
-        share=share.count(job.ensemble.starts) / world.groups,
-    )
+    team = study.team(world, share, lambda iteration, value: ensemble.watch())
 
     def make_shard() -> Shard:
         if world.rank == 0:
             (directory / INDEX).unlink(missing_ok=True)
         return Shard.create(directory, world.group_number, layout, wish.resume, part)
 
-    lives = Lives(earlier, stop, Journal(directory / part.file(PLAN)), job.solver.max_seconds)
+    lives = Lives(earlier, stop, Journal(directory / part.file(PLAN)), study.max_seconds)
     ensemble = Ensemble(
-        scene, world, team, make_shard if world.leads else None, queue, job.ensemble.seed,
+        study.scene, world, team, make_shard if world.leads else None, queue, job.ensemble.seed,
         job.ensemble.merge, progress, lives,
     )  # fmt: skip
     try:
         try:
-            whole = ensemble.run(plan_of(job, scene, world, share))
+            whole = ensemble.run(study.plan(world, share))
         finally:
             ensemble.close()
     except Exception as error:

@@ -8,7 +8,6 @@ import numpy as np
 
 from hpcda.job import Job
 from hpcda.search import Auto, Budget, Plain, Plan, Scene, Share
-from hpcda.store import Part
 
 ROUND, GROUP_ROUND = 4096, 16
 """Starts of the plain ensemble that are run side by side: at least so many, and so many a group of ranks."""
@@ -27,8 +26,3 @@ def plan_of(job: Job, scene: Scene, world: Any, share: Share) -> Plan:
     held = int(HELD / (8 * scene.problem.size))
     round_of_all = max(GROUP_ROUND, min(ROUND // world.groups, held)) * world.groups
     return Plain(ensemble.way, scene.ladder, share.count(ensemble.starts), round_of_all, share)
-
-
-def share_of(job: Job, part: Part) -> Share:
-    """The starts of a part."""
-    return Share(part.number - 1, part.count, len(job.ladder.first_rungs))

@@ -24,7 +24,7 @@ way, never over all.
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from hpcda.search.escapes import ESCAPES
@@ -177,6 +177,7 @@ def conclude(
     step: TimeStep | None = None,
     escapes: Collection[str] | None = None,
     expected: Expected | None = None,
+    confirms: Callable[[Evidence], bool] | None = None,
 ) -> tuple[Conclusion, Evidence]:
     """Judge the lowest level.
 
@@ -197,6 +198,7 @@ def conclude(
         step: Whether the time step is fine enough for the lowest level, where that was asked.
         escapes: Those of `tried` whose starts began from minima; by default those of the package.
         expected: What noise alone makes of the measurement part, where it is not Gaussian of known width.
+        confirms: Whether enough starts came to the lowest level; by default `confirmed`.
     """
     noise = noise_of(expected or Expected.gaussian(data), data, priors, absorbed)
     levels = joined(levels, DEVIATIONS * noise.scale)
@@ -204,7 +206,7 @@ def conclude(
     evidence = evidence_of(levels, tried, noise, settled, predicted, complete, probed, obedience, began)
     evidence = replace(evidence, left_open=tuple(left_open))
     evidence = replace(evidence, step=step)
-    found = _judged(evidence)
+    found = _judged(evidence, confirms or confirmed)
     if complete < 1.0 and (levels or not any(tried.values())):
         so_far = found.code if levels else None
         return Conclusion.INCOMPLETE, replace(evidence, so_far=so_far)
@@ -223,7 +225,7 @@ def sentence_of(conclusion: Conclusion, evidence: Evidence) -> str:
     return f"{sentence if step.shift else ELSEWHERE} {step.advice}"
 
 
-def _judged(evidence: Evidence) -> Conclusion:
+def _judged(evidence: Evidence, confirms: Callable[[Evidence], bool]) -> Conclusion:
     """What the starts that have ended say."""
     if not evidence.levels:
         return Conclusion.FAILED
@@ -240,7 +242,7 @@ def _judged(evidence: Evidence) -> Conclusion:
         return Conclusion.CONSISTENT_RIVALS_REMAIN
     if evidence.plateau is None:
         return Conclusion.CONSISTENT_NOT_SETTLED
-    if not confirmed(evidence):
+    if not confirms(evidence):
         return Conclusion.CONSISTENT_NOT_CONFIRMED
     if evidence.left_open:
         return Conclusion.CONSISTENT_PARAMETERS_OPEN

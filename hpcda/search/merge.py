@@ -26,7 +26,26 @@ MOST = 4096
 """Distinct paths that are remembered at a rung; those of the lowest action stay."""
 
 
-class Sketch:
+class RandomSums:
+    """Random sums of numbers, each in units of its size.
+
+    Args:
+        scale: Size of each, shape (n,).
+    """
+
+    def __init__(self, scale: Array) -> None:
+        size = len(scale)
+        signs = np.random.default_rng(0).choice((-1.0, 1.0), size=size)
+        self._weights = signs / scale * np.sqrt(SUMS / size)
+        self._begins = np.linspace(0, size, min(SUMS, size), endpoint=False).astype(int)
+        self._order = np.random.default_rng(1).permutation(size)
+
+    def __call__(self, values: Array) -> Array:
+        """What is kept of numbers of shape (n,), shape (SUMS,) or shorter."""
+        return np.asarray(np.add.reduceat((self._weights * values)[self._order], self._begins))
+
+
+class Sketch(RandomSums):
     """Random sums of a path's unknowns.
 
     Args:
@@ -34,14 +53,7 @@ class Sketch:
     """
 
     def __init__(self, problem: Problem) -> None:
-        signs = np.random.default_rng(0).choice((-1.0, 1.0), size=problem.size)
-        self._weights = signs / scales(problem) * np.sqrt(SUMS / problem.size)
-        self._begins = np.linspace(0, problem.size, min(SUMS, problem.size), endpoint=False).astype(int)
-        self._order = np.random.default_rng(1).permutation(problem.size)
-
-    def __call__(self, path: Array) -> Array:
-        """What is kept of a path of shape (size,), shape (SUMS,) or shorter."""
-        return np.asarray(np.add.reduceat((self._weights * path)[self._order], self._begins))
+        super().__init__(scales(problem))
 
 
 def alike(action: float, sketch: Array, actions: Array, sketches: Array) -> Array:

@@ -1,47 +1,216 @@
-"""The lowest action of a layered network at Rf = ∞: starts of several kinds, in turn.
+"""The search for the lowest action of a layered network at Rf = ∞: starts of several kinds, in turn.
 
-    small    weights near 0, downhill
-    wide     the same with hidden layers 1.4 times as wide, of which unit after unit is then taken out
-    widened  the lowest network so far with a few new hidden units, downhill, and pruned again
-
-Wide networks have few wrong minima, and what is left of a good one is good (`hpcda.search.pruning`). The
-search ends where starts that know nothing of each other came to the lowest level, that level is what noise
-alone makes of the data, and widening its network found nothing lower; else where its seconds are over.
+The search ends where starts that know nothing of each other came to the lowest level, that level is what
+noise alone makes of the data, and beginning anew from its network found nothing lower; else where its starts
+or its seconds are over.
 """
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from itertools import cycle, islice
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from hpcda.action import Parts
-from hpcda.action.exact_network import ExactNetwork
 from hpcda.action.factors import DataLoss
 from hpcda.action.network import Network
 from hpcda.annealing.exact import ExactSettings, descend
 from hpcda.annealing.reasons import Reason
 from hpcda.problem import Array
-from hpcda.search.canonical import canonical
-from hpcda.search.pruning import pruned
-from hpcda.search.streams import narrowable
+from hpcda.search.conclusion import Conclusion, conclude
+from hpcda.search.evidence import Evidence, Level
+from hpcda.search.expected import Expected
+from hpcda.search.levels import distinct
+from hpcda.search.plan import Found, Listed, Round, Share, Task
+from hpcda.search.training import NetworkScene, Training
+from hpcda.search.trainings import TRAININGS
 
-WIDER = 1.4
-NEW = 2
-"""Units that a grown network has more in each hidden layer."""
-FAINT = 0.01
-"""Outgoing weights of a new unit, as a part of the layer's."""
-FIRST, BETWEEN, LAST = ExactSettings(200), ExactSettings(25), ExactSettings(500)
-"""Limits of a first descent, of one between two units that are taken out, and of the last."""
+LAST = ExactSettings(500)
+"""Limits of the descent of a start."""
 SAME = 1e-4
 """Relative distance of actions that are one level."""
 HITS, PROBES = 2, 2
-"""Starts that came to the lowest level, and widened networks that came to none lower, which end a search."""
+"""Starts that came to the lowest level, and starts from it that came to none lower, which end a search."""
 DEVIATIONS = 2.0
-"""Standard deviations above what noise leaves of the misfit up to which a level is noise's."""
+"""χ² deviations above what noise leaves up to which a level is noise's own."""
+MOST_WORK = 1e12
+"""Operations that a training of a search may take: about a minute of a core."""
+ROUNDS, WIDEST = (2, 3, 4, 6, 9, 12, 18), 24
+"""Starts of the first rounds, and of all that follow."""
+
+
+def searched(network: Network, trainings: Collection[Training] | None = None) -> list[Training]:
+    """The trainings that a search takes in turn: those that fit, and take no more than `MOST_WORK`.
+
+    Where all take more, the one that takes least.
+
+    Args:
+        network: The network and its pairs.
+        trainings: Those that there are; by default all.
+    """
+    known = TRAININGS.values() if trainings is None else trainings
+    fitting = [one for one in known if one.fits(network)]
+    quick = [one for one in fitting if one.work(network) <= MOST_WORK]
+    anew = [one for one in fitting if not one.parents]
+    return quick if any(not one.parents for one in quick) else [min(anew, key=lambda one: one.work(network))]
+
+
+@dataclass(frozen=True)
+class NetworkBudget:
+    """When a search ends.
+
+    Attributes:
+        starts: Most starts.
+        seconds: Core-seconds after which no round begins; infinite for none.
+        verdict: Whether it ends where it has settled.
+    """
+
+    starts: int
+    seconds: float = math.inf
+    verdict: bool = True
+
+
+class NetworkSearch:
+    """The starts of a search, a `Plan`: all trainings in turn, those that need a network from the lowest.
+
+    Args:
+        network: The network and its pairs.
+        budget: When it ends.
+        share: The share of all starts that `budget.starts` counts; by default all of them.
+        trainings: The trainings that it takes; by default all that fit the network.
+    """
+
+    informed = True
+    cap = math.inf
+
+    def __init__(
+        self,
+        network: Network,
+        budget: NetworkBudget,
+        share: Share | None = None,
+        trainings: Collection[Training] | None = None,
+    ) -> None:
+        self._network, self._budget, self._share = network, budget, share or Share()
+        self._trainings = searched(network, trainings)
+        self._given = self._rounds = 0
+
+    def recall(self, starts: int, cap: float) -> None:
+        """See `Plan`."""
+        self._given += starts
+        self._rounds += 1
+
+    def next(self, found: Sequence[Found]) -> Round | None:
+        """See `Plan`."""
+        ended = [one for one in found if not one.failed]
+        spent = sum(one.seconds for one in found)
+        if self._given >= self._budget.starts or spent >= self._budget.seconds:
+            return None
+        if self._budget.verdict and settled(self._network, found):
+            return None
+        size = ROUNDS[self._rounds] if self._rounds < len(ROUNDS) else WIDEST
+        end = min(self._given + size, self._budget.starts)
+        tasks = [self._task(position, ended) for position in range(self._given, end)]
+        self.recall(len(tasks), math.inf)
+        return Listed(tasks)
+
+    def _task(self, position: int, ended: Sequence[Found]) -> Task:
+        number = self._share.number(position)
+        training = self._trainings[position % len(self._trainings)]
+        if not training.parents:
+            return Task(number, training.name)
+        if not ended:
+            return Task(number, next(one.name for one in self._trainings if not one.parents))
+        lowest = distinct(ended)[0]  # the first start that came there: its weights are kept on every world
+        return Task(number, training.name, parents=(lowest.start,) * training.parents)
+
+
+def settled(network: Network, found: Sequence[Found]) -> bool:
+    """Whether the judge calls the lowest level stable.
+
+    Args:
+        network: The network and its pairs.
+        found: Starts that have ended.
+    """
+    ended = sorted((one for one in found if not one.failed), key=lambda one: (one.action, one.start))
+    levels: list[list[Found]] = []
+    for one in ended:
+        if levels and one.action <= levels[-1][0].action + SAME * abs(levels[-1][0].action):
+            levels[-1].append(one)
+        else:
+            levels.append([one])
+    lowest = {one.start for one in levels[0]} if levels else set[int]()
+    conclusion, _ = judge(
+        network,
+        [
+            Level(
+                own[0].action, own[0].measurement, len(own), Counter(one.way for one in own), own[0].prior,
+                converged=own[0].converged,
+            )
+            for own in levels
+        ],
+        Counter(one.way for one in found),
+        sum(not lowest.isdisjoint(one.parents) for one in ended),
+        {one.way for one in found if one.parents},
+    )  # fmt: skip
+    return conclusion.stable
+
+
+def judge(
+    network: Network,
+    levels: Sequence[Level],
+    tried: Mapping[str, int],
+    probed: int,
+    escapes: Collection[str],
+    predicted: float | None = None,
+    complete: float = 1.0,
+    expected: Expected | None = None,
+) -> tuple[Conclusion, Evidence]:
+    """Judge the lowest level of a network at Rf = ∞.
+
+    Args:
+        network: The network and its pairs.
+        levels: Distinct minima, lowest first.
+        tried: Training -> its starts that have ended.
+        probed: Starts from the lowest level that have ended.
+        escapes: Those of `tried` whose starts began from minima.
+        predicted: Error of outputs of pairs that were kept back, over the noise; None where there are none.
+        complete: Share of the starts asked for that have ended; 1 where their number was not fixed.
+        expected: What noise alone makes of the measurement part, where it is not Gaussian of known width; by
+            default it is not known.
+    """
+    if isinstance(network.output, DataLoss):
+        expected = expected or Expected(0.0, 0.0, known=False)
+    return conclude(
+        levels,
+        tried,
+        int(np.isfinite(network.outputs).sum()),
+        True,
+        predicted,
+        complete,
+        absorbed=network.weights,
+        priors=network.weights if network.weight_std is not None else 0,
+        probed=probed,
+        expected=expected,
+        escapes=escapes,
+        confirms=lambda evidence: confirmed(network, evidence),
+    )
+
+
+def confirmed(network: Network, evidence: Evidence) -> bool:
+    """Whether a level is noise's own, was found anew, and nothing lower was found from it.
+
+    Wrong minima of a network are many and differ from start to start: that starts which know nothing of each
+    other end at the same one is rare.
+    """
+    anew = sum(one.hits for one in evidence.hits.values() if one.anew)
+    possible = any(training.parents for training in searched(network))
+    if anew < HITS or (possible and evidence.probed < PROBES):
+        return False
+    return evidence.whole is None or evidence.whole <= DEVIATIONS
 
 
 @dataclass(frozen=True)
@@ -49,9 +218,9 @@ class Trained:
     """A network that a start came to.
 
     Attributes:
-        theta: Its weights in canonical form, flat, after the inputs where these are noisy.
+        theta: Its weights in canonical form, flat.
         parts: Its action by terms.
-        way: The kind of start.
+        way: The training.
         reason: Why its descent ended.
         seconds: CPU seconds that it took.
     """
@@ -64,7 +233,7 @@ class Trained:
 
 
 def train(network: Network, seconds: float = 60.0, starts: int = 100, seed: int = 0) -> list[Trained]:
-    """Search for the lowest action; what all starts came to, lowest first.
+    """Search for the lowest action in this process; what all starts came to, lowest first.
 
     Args:
         network: The network and its pairs; `Network.start` is the range of first weights.
@@ -73,104 +242,43 @@ def train(network: Network, seconds: float = 60.0, starts: int = 100, seed: int 
         seed: What is random follows from it.
 
     Raises:
-        InputError: An activation cannot be differentiated.
+        InputError: An activation cannot be differentiated, or a training gives no weights.
         CompilerError: No C compiler, or no place for compiled code.
     """
-    action, found = ExactNetwork(network), list[Trained]()
-    end, probes = time.process_time() + seconds, 0
-    for start, way in enumerate(islice(cycle(WAYS), starts)):
-        began = time.process_time()
-        if began >= end:
-            break
-        rng = np.random.default_rng([seed, start])
-        theta = WAYS[way](action, found, rng)
-        if theta is None:
-            continue
-        last = descend(action, theta, LAST)
-        spent = time.process_time() - began
-        lower = not found or last.parts.total < found[0].parts.total * (1.0 - SAME)
-        probes = 0 if lower else probes + (way == PROBE)
-        found.append(Trained(canonical(action, last.path), last.parts, way, last.reason, spent))
-        found.sort(key=lambda one: one.parts.total)
-        if probes >= PROBES and _settled(action, found):
-            break
-    return found
+    scene, plan = NetworkScene(network), NetworkSearch(network, NetworkBudget(starts))
+    trained: dict[int, Trained] = {}
+    found: list[Found] = []
+    end = time.process_time() + seconds
+    while time.process_time() < end and (tasks := plan.next(found)) is not None:
+        for task in (tasks.task(position) for position in range(len(tasks))):
+            began = time.process_time()
+            if began >= end:
+                break
+            rng = np.random.default_rng([seed, task.start])
+            theta, _ = scene.draw(task, [trained[parent].theta for parent in task.parents], rng)
+            last = descend(scene.action, theta, LAST)
+            one = Trained(
+                scene.canonical(last.path), last.parts, task.way, last.reason, time.process_time() - began
+            )
+            trained[task.start] = one
+            found.append(_found(task, one, scene))
+    return sorted(trained.values(), key=lambda one: one.parts.total)
 
 
-def _small(action: ExactNetwork, found: list[Trained], rng: np.random.Generator) -> Array:
-    return _first(action, rng)
-
-
-def _wide(action: ExactNetwork, found: list[Trained], rng: np.random.Generator) -> Array | None:
-    widths = action.network.widths
-    inner = tuple(max(int(np.ceil(WIDER * width)), width + 1) for width in widths[1:-1])
-    wider = ExactNetwork(replace(action.network, widths=(widths[0], *inner, widths[-1])))
-    if wider.size == action.size or not narrowable(wider.network, widths):
-        return None
-    return _narrowed(wider, _first(wider, rng), widths)
-
-
-def _widened(action: ExactNetwork, found: list[Trained], rng: np.random.Generator) -> Array | None:
-    widths = action.network.widths
-    if not found or len(widths) < 3:
-        return None
-    layers = [(matrix.copy(), bias.copy()) for matrix, bias in action.weights(found[0].theta)]
-    for n in range(len(layers) - 1):
-        (matrix, bias), (after, after_bias) = layers[n], layers[n + 1]
-        new = np.std(matrix) * rng.standard_normal((NEW, matrix.shape[1]))
-        layers[n] = np.vstack([matrix, new]), np.append(bias, np.std(bias) * rng.standard_normal(NEW))
-        faint = FAINT * np.std(after) * rng.standard_normal((len(after), NEW))
-        layers[n + 1] = np.hstack([after, faint]), after_bias
-    inner = tuple(width + NEW for width in widths[1:-1])
-    wider = ExactNetwork(replace(action.network, widths=(widths[0], *inner, widths[-1])))
-    if not narrowable(wider.network, widths):
-        return None
-    return _narrowed(wider, wider.replaced(found[0].theta, layers), widths)
-
-
-Start = Callable[[ExactNetwork, list[Trained], np.random.Generator], Array | None]
-PROBE = "widened"
-WAYS: dict[str, Start] = {"small": _small, "wide": _wide, PROBE: _widened}
-
-
-def _first(action: ExactNetwork, rng: np.random.Generator) -> Array:
-    return action.first(rng.uniform(*action.network.start, action.size - action.inputs))
-
-
-def _narrowed(wider: ExactNetwork, theta: Array, widths: tuple[int, ...]) -> Array:
-    fitted = descend(wider, theta, FIRST).path
-    return pruned(wider, fitted, widths, lambda action, theta: descend(action, theta, BETWEEN).path)[1]
-
-
-def _settled(action: ExactNetwork, found: list[Trained]) -> bool:
-    """Whether the lowest level is noise's own, and starts that know nothing of each other came to it."""
-    lowest = found[0].parts.total
-    hits = sum(one.parts.total <= lowest * (1.0 + SAME) and one.way != PROBE for one in found)
-    return hits >= HITS and _noise_alone(action, found[0])
-
-
-def _noise_alone(action: ExactNetwork, one: Trained) -> bool:
-    mean, variance = _expected(action, one)
-    return one.parts.measurement <= mean + DEVIATIONS * np.sqrt(variance)
-
-
-def _expected(action: ExactNetwork, one: Trained) -> tuple[float, float]:
-    """Expectation and variance of the misfit that noise leaves where all weights are fitted."""
-    output, last = action.network.output, action.states(one.theta)[-1]
-    if isinstance(output, DataLoss):
-        if not output.loss.joint:
-            last = last[action.network.measured]
-        mean, variance = output.loss.noise(last, np.ones_like(last), output.loss.optional(output.options))
-        left = float(np.sum(mean)) + 0.5 * action.inputs - 0.5 * action.size
-        return max(left, 0.0), float(np.sum(variance)) + 0.5 * action.inputs
-    free = max(action.data - action.size, 0)
-    return 0.5 * free, 0.5 * free
+def _found(task: Task, one: Trained, scene: NetworkScene) -> Found:
+    parts, nothing = one.parts, np.zeros(1)
+    return Found(
+        start=task.start, way=task.way, first=0, parents=task.parents, last=0, action=parts.total,
+        measurement=parts.measurement, prior=parts.prior, levels=np.array([parts.total]), model=nothing,
+        sketch=scene.sketch(one.theta), same_as=task.start, failed=one.reason.name.startswith("FAILED"),
+        converged=one.reason.converged, opening=0, iterations=0, seconds=one.seconds,
+    )  # fmt: skip
 
 
 def levels(found: list[Trained]) -> Iterator[tuple[float, int]]:
     """Actions that differ, lowest first, and how many starts came to each."""
     rest = [one.parts.total for one in found]
     while rest:
-        own = [value for value in rest if value <= rest[0] * (1.0 + SAME)]
+        own = [value for value in rest if value <= rest[0] + SAME * abs(rest[0])]
         yield own[0], len(own)
         rest = rest[len(own) :]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
+
+import numpy as np
 
 from hpcda.action import Action
 from hpcda.action.residuals import Residuals
 from hpcda.annealing import Ladder
-from hpcda.problem import Problem
+from hpcda.problem import Array, Problem
 from hpcda.search.forecast import Forecast
+from hpcda.search.merge import Sketch
+from hpcda.search.plan import Task
 from hpcda.search.smoother import Smoother
 
 
@@ -54,6 +58,38 @@ class Scene:
     def smoother(self) -> Smoother:
         """The ensemble smoother of the windows."""
         return Smoother(self.forecast)
+
+    @property
+    def size(self) -> int:
+        """Numbers of a flat path."""
+        return self.problem.size
+
+    @cached_property
+    def sketch(self) -> Sketch:
+        """What is kept of a path, by which paths are compared."""
+        return Sketch(self.problem)
+
+    def told(self, path: Array) -> Array:
+        """What is stored of a path at every rung: the estimated parameters, shape (P,)."""
+        return path[self.problem.layout.tail.start :]
+
+    def draw(self, task: Task, minima: Sequence[Array], rng: np.random.Generator) -> tuple[Array, int]:
+        """The first path of a start, shape (size,), and its first rung.
+
+        Args:
+            task: The start.
+            minima: Paths of the minima that it begins from.
+            rng: Where its random numbers come from.
+
+        Raises:
+            InputError: What the way or the escape gives is no path, or it raises an exception.
+        """
+        from hpcda.search.escapes import ESCAPES
+        from hpcda.search.ways import WAYS
+
+        if task.way in WAYS:
+            return WAYS[task.way].draw(self, rng), task.first
+        return ESCAPES[task.way].draw(self, minima, rng)
 
     def of(self, problem: Problem) -> Scene:
         """The scene of a problem with the same equations and other windows."""

@@ -12,7 +12,7 @@ from hpcda.store.journal import Decision, Journal
 from hpcda.store.marker import clear, in_use
 from hpcda.store.names import SHARDS, Part, shards_of
 from hpcda.store.reader import RunFile
-from hpcda.store.schema import File, Layout, RungRecord
+from hpcda.store.schema import File, Layout, NetworkLayout, RungRecord, RunLayout
 from hpcda.store.shard import Shard
 
 __all__ = [
@@ -24,8 +24,10 @@ __all__ = [
     "File",
     "Journal",
     "Layout",
+    "NetworkLayout",
     "Part",
     "RunFile",
+    "RunLayout",
     "RungRecord",
     "Shard",
     "Survey",

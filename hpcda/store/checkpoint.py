@@ -21,7 +21,7 @@ import numpy.typing as npt
 from hpcda.errors import InputError, Mistake
 from hpcda.store.integrity import INDEX
 from hpcda.store.names import SHARDS, Part, shards_of
-from hpcda.store.schema import PER_RUNG, Array, Layout, RungRecord
+from hpcda.store.schema import PER_RUNG, Array, RungRecord, RunLayout
 from hpcda.store.tables import committed_rungs, current_rows, rows_in
 
 Numbers = npt.NDArray[np.int64]
@@ -163,7 +163,7 @@ class _Rows:
         return np.concatenate(self.parts[name])
 
 
-def put_by(run_dir: Path, part: Part, layout: Layout) -> None:
+def put_by(run_dir: Path, part: Part, layout: RunLayout) -> None:
     """Move the part's shards of a ladder with fewer rungs to a folder of their own."""
     for shard in shards_of(run_dir, part):
         with _opened(shard) as file:
@@ -178,7 +178,7 @@ def put_by(run_dir: Path, part: Part, layout: Layout) -> None:
             shard.rename(target)
 
 
-def survey(run_dir: str | os.PathLike[str], part: Part, layout: Layout) -> Survey:
+def survey(run_dir: str | os.PathLike[str], part: Part, layout: RunLayout) -> Survey:
     """Where the starts of a part stand.
 
     Call it on one rank, before any shard of the new life is made.

@@ -21,6 +21,7 @@ from hpcda.store.integrity import INDEX, check_schema, closed_shards
 from hpcda.store.scales import attach_scales
 from hpcda.store.schema import PER_RUNG, PER_START
 from hpcda.store.tables import rows_in
+from hpcda.store.texts import attach_points
 
 SEAL = b"hpcda-crc32"
 """Behind it stands the check sum of the whole index, as its last four bytes: HDF5 reads no damaged one."""
@@ -140,7 +141,7 @@ def _header(index: h5py.File, shard: Path) -> None:
                 _copy(file[name], index, name)
         for name in ("windows", "beyond", "truth"):
             if name in index:
-                _attach(index, index[name])
+                attach_points(index, index[name])
         for name in ("beta", "rf"):
             index["axes"][name].dims[0].attach_scale(index["axes/rung"])
         for name in ("rung", "unknown", "state", "parameter", "observed", "series"):
@@ -158,17 +159,6 @@ def _copy(source: h5py.Group | h5py.Dataset, target: h5py.Group, name: str) -> N
     for key, value in source.attrs.items():
         if key not in SCALES:
             made.attrs[key] = value
-
-
-def _attach(index: h5py.File, group: h5py.Group) -> None:
-    axis = {"data": "observed", "noise_std": "observed", "series": "series", "states": "state"}
-    group["t"].make_scale("point")
-    group["window"].dims[0].attach_scale(group["t"])
-    for name, label in axis.items():
-        if name in group:
-            group[name].dims[0].label, group[name].dims[1].label = "point", label
-            group[name].dims[0].attach_scale(group["t"])
-            group[name].dims[1].attach_scale(index["axes"][label])
 
 
 def _virtual(group: h5py.Group, name: str, like: h5py.Dataset, shards: list[Path], rows: list[int]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from hpcda.store.checks import path_check
 from hpcda.store.column import ROWS, Column, Table, bytes_of
 from hpcda.store.room import Room
-from hpcda.store.schema import Array, Layout, RungRecord, best_of
+from hpcda.store.schema import Array, RungRecord, RunLayout, best_of
 
 
 class KeptPaths:
@@ -25,8 +25,8 @@ class KeptPaths:
         every_rung: Whether the path of every rung is kept.
     """
 
-    def __init__(self, file: h5py.File, layout: Layout, room: Room) -> None:
-        problem, group = layout.problem, file.create_group("paths")
+    def __init__(self, file: h5py.File, layout: RunLayout, room: Room) -> None:
+        group = file.create_group("paths")
         self.every_rung = layout.keep_paths == "all"
         self._best = best_of(layout.keep_paths)
         self._failed: Set[int] = {
@@ -34,10 +34,10 @@ class KeptPaths:
         }
         self._lowest: list[tuple[int, float, int, int]] = []
         self._count = 0
-        self._cut = problem.layout.tail.start
-        points = (self._cut // problem.layout.block, problem.layout.block)
-        self._states = Column(group, "states", "f8", points, np.nan, 1, room)
-        self._parameters = Column(group, "parameters", "f8", (len(problem.constants),), np.nan, ROWS, room)
+        points, unknowns = layout.points
+        self._cut = points * unknowns
+        self._states = Column(group, "states", "f8", layout.points, np.nan, 1, room)
+        self._parameters = Column(group, "parameters", "f8", (layout.size - self._cut,), np.nan, ROWS, room)
         self._start = Column(group, "start", "i8", (), -1, ROWS, room)
         self._rung = Column(group, "rung", "i4", (), -1, ROWS, room)
         self._check = Column(group, "check", "u4", (), 0, ROWS, room)

@@ -18,6 +18,7 @@ from hpcda.store.chains import Chains
 from hpcda.store.fit import damaged, fit_index, reading
 from hpcda.store.heading import read_header, ways_of
 from hpcda.store.integrity import BYTES, INDEX, check_rows, check_rungs
+from hpcda.store.network_header import StoredNetwork, read_network
 from hpcda.store.schema import PER_RUNG, PER_START, Array
 from hpcda.store.stored_paths import counting_paths, read_paths, wrong_path
 from hpcda.store.tables import committed_rungs, current_rows, rows_of
@@ -198,6 +199,11 @@ class RunFile:
         """All windows with their data, the data kept back, and the truth."""
         with reading(self.run_dir), h5py.File(self.file, "r") as file:
             return read_windows(file, self.header)
+
+    def network(self) -> StoredNetwork:
+        """The network of a run that trained one."""
+        with reading(self.run_dir), h5py.File(self.file, "r") as file:
+            return read_network(file)
 
     def split(self, states: Array) -> list[Array]:
         """Cut an array of shape (…, Σ N, D + V) into one a window, each of shape (…, N, D + V)."""

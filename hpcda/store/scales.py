@@ -45,4 +45,5 @@ def attach_scales(file: Any) -> None:
     for name, dims in labels.items():
         for axis, label in enumerate(dims):
             paths[name].dims[axis].label = label
-            paths[name].dims[axis].attach_scale(scales[label])
+            if paths[name].shape[axis] == scales[label].shape[0] or label == "path":
+                paths[name].dims[axis].attach_scale(scales[label])

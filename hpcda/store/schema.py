@@ -7,6 +7,7 @@
     /reasons              code -> name and sentence
     /extensions           files outside the package whose parts the run may use: name, check sum, text
     /windows              data of all windows, one after the other: dimension point
+    /network              of a network alone: widths, activations, loss, prior, scales of inputs, teacher
     /sources              file, columns, and line or row of every point, where the data were read from files
     /beyond, /truth       data kept back after each window; true states, where they are known
     /ensemble             one row a start (dimension start), per-rung arrays (start, rung); a check sum each
@@ -15,6 +16,9 @@
     /ended                shards only: the sketch of every ended start's path, where a search goes by it
     /minima               shards only: paths of the lowest minima, where a search needs them
 
+A run that trains a network has one window, whose points are the pairs: their inputs are the series, their
+outputs the data; a path has one point, whose unknowns are the weights.
+
 Windows lie behind one another along one dimension, `point`, so that a thousand training pairs cost no more
 files, datasets or writes than one window; `/windows/window` tells which window a point belongs to.
 """
@@ -22,14 +26,17 @@ files, datasets or writes than one window; `/windows/window` tells which window 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from functools import cached_property
+from itertools import pairwise
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from hpcda.errors import InputError, Mistake
-from hpcda.problem import Beyond, Problem
+from hpcda.problem import Beyond, Problem, Window
 from hpcda.source import Source
 
 Array = npt.NDArray[np.float64]
@@ -128,12 +135,11 @@ class RungRecord:
     factorizations: int = 0
 
 
-@dataclass(frozen=True)
-class Layout:
-    """What a run's files hold, known before the first start.
+@dataclass(frozen=True, kw_only=True)
+class RunLayout:
+    """What a run's files hold, known before the first start, whatever the run is about.
 
     Attributes:
-        problem: The problem that is solved.
         rf: Rf of every rung, shape (R,).
         beta: β of every rung, shape (R,).
         alpha: Factor of the ladder.
@@ -143,10 +149,6 @@ class Layout:
         reasons: Code -> name and sentence of every reason; one is named NOT_RUN.
         job_toml: The job as resolved.
         provenance: Versions, host, date, command, threads, …
-        truth: True states, one object a window with `t` and `states`.
-        beyond: Data kept back, one a window.
-        sources: Where the data of each window were read, None where they were not read from a file.
-        equations: Check sum of the equations (`hpcda.action.native.Equations.digest`).
         extensions: Files outside the package that the job names.
         sketch: Numbers that are kept of an ended start's path; 0 where nothing goes by them.
         minima: Whether paths of minima are kept beside those that `keep_paths` names.
@@ -155,7 +157,6 @@ class Layout:
         InputError: keep_paths is none of the three.
     """
 
-    problem: Problem
     rf: Array
     beta: npt.NDArray[np.int64]
     alpha: float
@@ -165,10 +166,6 @@ class Layout:
     reasons: dict[int, tuple[str, str]]
     job_toml: str = ""
     provenance: dict[str, str] = field(default_factory=dict)
-    truth: tuple[Truth, ...] | None = None
-    beyond: tuple[Beyond, ...] | None = None
-    sources: tuple[Source | None, ...] = ()
-    equations: str = ""
     extensions: tuple[File, ...] = ()
     sketch: int = 0
     minima: bool = False
@@ -177,11 +174,36 @@ class Layout:
         best_of(self.keep_paths)
 
     @property
+    def size(self) -> int:
+        """Numbers of a flat path."""
+        raise NotImplementedError
+
+    @property
+    def points(self) -> tuple[int, int]:
+        """Points of a path, and unknowns of each: the path's head; its tail are parameters."""
+        raise NotImplementedError
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """Names of what is stored of a path at every rung."""
+        raise NotImplementedError
+
+    @property
+    def words(self) -> list[Any]:
+        """What two files of one run must share beside the ladder and the arrays."""
+        raise NotImplementedError
+
+    @property
+    def arrays(self) -> Iterable[npt.ArrayLike]:
+        """Data that two files of one run must share."""
+        raise NotImplementedError
+
+    @property
     def not_run(self) -> int:
         """Code of the reason NOT_RUN, which fills the rungs a start did not visit."""
         return next((code for code, (name, _) in self.reasons.items() if name == NOT_RUN), -1)
 
-    def narrowed(self, rungs: int) -> Layout:
+    def narrowed(self, rungs: int) -> Self:
         """The same with a ladder of so many rungs."""
         return replace(self, rf=self.rf[:rungs], beta=self.beta[:rungs])
 
@@ -189,9 +211,9 @@ class Layout:
     def fingerprint(self) -> str:
         """Hash of all that two files of one run must share.
 
-        The model's equations, the data, the unknowns, the discretization, the ladder, the seed, the files of
-        the job; but neither how any of it is compiled, nor what else could have been chosen. Whether all
-        else that was chosen is the same is told by the job (`hpcda.job.refuse_changed`).
+        What is solved, the data, the ladder, the seed, the files of the job; but neither how any of it is
+        compiled, nor what else could have been chosen. Whether all else that was chosen is the same is told
+        by the job (`hpcda.job.refuse_changed`).
         """
         return _with_ladder(self._common, self.rf, self.beta)
 
@@ -206,8 +228,51 @@ class Layout:
     @property
     def _common(self) -> bytes:
         """Hash of what is the same whatever the length of the ladder."""
-        problem = self.problem
         digest = hashlib.sha256()
+        digest.update(repr(self.words).encode())
+        for array in self.arrays:
+            digest.update(np.ascontiguousarray(array, dtype=np.float64).tobytes())
+        return digest.digest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout(RunLayout):
+    """What the files of a run hold that assimilates windows of data.
+
+    Attributes:
+        problem: The problem that is solved.
+        truth: True states, one object a window with `t` and `states`.
+        beyond: Data kept back, one a window.
+        sources: Where the data of each window were read, None where they were not read from a file.
+        equations: Check sum of the equations (`hpcda.action.native.Equations.digest`).
+    """
+
+    problem: Problem
+    truth: tuple[Truth, ...] | None = None
+    beyond: tuple[Beyond, ...] | None = None
+    sources: tuple[Source | None, ...] = ()
+    equations: str = ""
+
+    @property
+    def size(self) -> int:
+        """See `RunLayout`."""
+        return self.problem.size
+
+    @property
+    def points(self) -> tuple[int, int]:
+        """See `RunLayout`: the times of all windows, and D + V."""
+        layout = self.problem.layout
+        return layout.tail.start // layout.block, layout.block
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """See `RunLayout`: the P estimated parameters that all times share."""
+        return parameter_names(self.problem)
+
+    @property
+    def words(self) -> list[Any]:
+        """See `RunLayout`: the model's equations, the unknowns, the discretization."""
+        problem = self.problem
         words = [
             VERSION, problem.model.name, problem.discretization, self.seed, self.keep_paths,
             unknown_names(problem), parameter_names(problem), sorted(problem.observed.items()),
@@ -218,11 +283,90 @@ class Layout:
             words.append(
                 [(name, n.loss, sorted(n.options.items()), n.scale) for name, n in problem.noise.items()]
             )
-        digest.update(repr(words).encode())
-        for window in problem.windows:
-            for array in (window.t, window.data, window.noise_std, window.series):
-                digest.update(np.ascontiguousarray(array, dtype=np.float64).tobytes())
-        return digest.digest()
+        return words
+
+    @property
+    def arrays(self) -> Iterable[npt.ArrayLike]:
+        """See `RunLayout`: the windows."""
+        for window in self.problem.windows:
+            yield from (window.t, window.data, window.noise_std, window.series)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkLayout(RunLayout):
+    """What the files of a run hold that trains a network.
+
+    A path is its weights: W(0), b(0), W(1), …, flat; of each W and each b the norm is stored at every rung.
+
+    Attributes:
+        widths: Units of the layers.
+        activations: Name of the activation of every layer after the input.
+        loss: Name of the loss of outputs, and its options.
+        weight_std: Standard deviation of the prior on weights and biases, infinite for none.
+        start: Range in which weights start.
+        inputs: Names of the inputs.
+        outputs: Names of the outputs.
+        pairs: The pairs that are trained: outputs as `data`, inputs as `series`, `t` their numbers in the
+            source.
+        held_back: Pairs kept back, likewise, None where there are none.
+        shift: What was subtracted from each input, shape (inputs,).
+        scale: What each was then divided by.
+        source: Where the pairs come from, as a sentence.
+        teacher: Weights that made the pairs, None where they are not known.
+    """
+
+    widths: tuple[int, ...]
+    activations: tuple[str, ...]
+    loss: tuple[str, dict[str, float]]
+    weight_std: float
+    start: tuple[float, float]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    pairs: Window
+    held_back: Beyond | None
+    shift: Array
+    scale: Array
+    source: str = ""
+    teacher: Array | None = None
+
+    @property
+    def size(self) -> int:
+        """See `RunLayout`."""
+        return len(self.labels)
+
+    @property
+    def points(self) -> tuple[int, int]:
+        """See `RunLayout`: one point, whose unknowns are all weights."""
+        return 1, self.size
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """See `RunLayout`: the norms."""
+        return tuple(f"|{name}{n}|" for n in range(len(self.widths) - 1) for name in "Wb")
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """Label of every weight and bias: W0[i,j], b0[i], W1[i,j] and so on."""
+        found: list[str] = []
+        for n, (before, after) in enumerate(pairwise(self.widths)):
+            found += [f"W{n}[{i},{j}]" for i in range(after) for j in range(before)]
+            found += [f"b{n}[{i}]" for i in range(after)]
+        return tuple(found)
+
+    @property
+    def words(self) -> list[Any]:
+        """See `RunLayout`: the network."""
+        name, options = self.loss
+        return [
+            VERSION, "network", self.seed, self.keep_paths, self.widths, self.activations, name,
+            sorted(options.items()), self.weight_std, self.start, self.inputs, self.outputs,
+            [(file.name, file.sha256) for file in self.extensions],
+        ]  # fmt: skip
+
+    @property
+    def arrays(self) -> Iterable[npt.ArrayLike]:
+        """See `RunLayout`: the pairs that are trained."""
+        return self.pairs.data, self.pairs.noise_std, self.pairs.series
 
 
 def _with_ladder(common: bytes, rf: Array, beta: npt.NDArray[np.int64]) -> str:

@@ -33,7 +33,7 @@ from hpcda.store.names import RANKS_OF_A_PART, SHARDS, Part, shard_name
 from hpcda.store.newest import NewestPaths
 from hpcda.store.room import Room
 from hpcda.store.scales import attach_scales
-from hpcda.store.schema import Array, Layout, RungRecord
+from hpcda.store.schema import Array, RungRecord, RunLayout
 from hpcda.store.searched import Minima, Sketches
 from hpcda.store.starts import Starts
 
@@ -61,7 +61,7 @@ class Shard:
         path: The file.
     """
 
-    def __init__(self, path: Path, rank: int, generation: int, layout: Layout) -> None:
+    def __init__(self, path: Path, rank: int, generation: int, layout: RunLayout) -> None:
         self.path = path
         self._work: dict[int, _Work] = {}
         draft = path.with_name(f".{path.name}.{os.getpid()}")
@@ -93,7 +93,7 @@ class Shard:
         cls,
         run_dir: str | os.PathLike[str],
         rank: int,
-        layout: Layout,
+        layout: RunLayout,
         resume: bool = False,
         part: Part | None = None,
     ) -> Shard:
@@ -127,8 +127,8 @@ class Shard:
             )
         return cls(path, RANKS_OF_A_PART * (part.number - 1) + rank, generation, layout)
 
-    def _make_arrays(self, layout: Layout) -> None:
-        file, room, size = self._file, self._room, layout.problem.size
+    def _make_arrays(self, layout: RunLayout) -> None:
+        file, room, size = self._file, self._room, layout.size
         self._starts = Starts(file, layout, room)
         self._paths = KeptPaths(file, layout, room)
         self._newest = NewestPaths(file, size, room)
@@ -313,7 +313,7 @@ class Shard:
             marker_of(self.path).unlink(missing_ok=True)
 
 
-def _header(rank: int, generation: int, layout: Layout) -> bytes:
+def _header(rank: int, generation: int, layout: RunLayout) -> bytes:
     """A shard without arrays, made in memory: HDF5 does not say that it was a full disk that stopped it."""
     with h5py.File("header", "w", driver="core", backing_store=False, libver=VERSIONS) as file:
         file.attrs.update(rank=rank, generation=generation, closed=0.0, opened=time.time())

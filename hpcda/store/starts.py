@@ -10,7 +10,7 @@ import numpy as np
 from hpcda.store.checks import BEGIN, begin_check, end_check, rung_check
 from hpcda.store.column import ROWS, Column, Table
 from hpcda.store.room import Room
-from hpcda.store.schema import PER_RUNG, PER_START, Layout, RungRecord
+from hpcda.store.schema import PER_RUNG, PER_START, RungRecord, RunLayout
 
 FILL: dict[str, float | bytes] = {
     "way": b"",
@@ -29,7 +29,7 @@ class Starts:
         room: Where it grows.
     """
 
-    def __init__(self, file: h5py.File, layout: Layout, room: Room) -> None:
+    def __init__(self, file: h5py.File, layout: RunLayout, room: Room) -> None:
         group, rungs = file.create_group("ensemble"), len(layout.rf)
         self._rows = 0
         self._single = {
@@ -41,7 +41,7 @@ class Starts:
             name: Column(group, name, dtype, (rungs,), fill.get(name, np.nan), ROWS, room)
             for name, (dtype, _, _) in PER_RUNG.items()
         }
-        self._shared = len(layout.problem.constants)
+        self._shared = len(layout.told)
         self._parameters = Column(group, "parameters", "f8", (rungs, self._shared), np.nan, ROWS, room)
         self._check = Column(group, "check", "u4", (rungs,), 0, ROWS, room)
         columns = (*self._single.values(), *self._numbers.values(), self._parameters, self._check)

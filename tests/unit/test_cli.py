@@ -17,7 +17,7 @@ from hpcda import cli
 from hpcda.check import check
 from hpcda.errors import InputError
 from hpcda.job import load_job
-from hpcda.job.schema import OutputTable
+from hpcda.job.base import OutputTable
 from hpcda.job.text import to_toml
 from hpcda.template import write_template
 from tests import extending

@@ -11,6 +11,7 @@ import pytest
 import hpcda
 from hpcda import cli
 from hpcda.action import SCHEMES
+from hpcda.action.activations import ACTIVATIONS
 from hpcda.action.losses import LOSSES
 from hpcda.action.scheme import Scheme, scheme
 from hpcda.annealing.minimizers import MINIMIZERS
@@ -19,7 +20,8 @@ from hpcda.extensions import REGISTRIES
 from hpcda.job import load_job
 from hpcda.registry import Registry
 from hpcda.search import ESCAPES, WAYS
-from hpcda.template import template
+from hpcda.search.trainings import TRAININGS
+from hpcda.template import network_template, template
 from tests.unit.test_job import SMALL
 
 PACKAGE = Path(hpcda.__file__).parent
@@ -32,10 +34,19 @@ TRAPEZOID = {
 }
 
 
+NETWORK = {
+    "network": {"hidden": [3]},
+    "twin": {"inputs": 2, "outputs": 2, "pairs": 20, "noise_std": 0.1},
+    "ensemble": {"starts": 2},
+}
+OF_NETWORKS = (ACTIVATIONS, TRAININGS)
+
+
 def changed(registry, value):
     key = registry.key
     table, name = key.split(".")
-    given = {**SMALL, table: {**SMALL.get(table, {}), name: value}}
+    small = NETWORK if registry in OF_NETWORKS else SMALL
+    given = {**small, table: {**small.get(table, {}), name: value}}
     if registry is LOSSES and isinstance(value, str) and value in LOSSES and not LOSSES[value].scaled:
         given[table].pop("noise_std")
     return given
@@ -43,7 +54,7 @@ def changed(registry, value):
 
 @pytest.mark.parametrize("registry", CHOSEN, ids=lambda one: one.noun)
 def test_a_job_accepts_the_names_of_the_registry_and_no_others(registry):
-    auto = () if registry is LOSSES else ("auto",)
+    auto = () if registry in (LOSSES, ACTIVATIONS) else ("auto",)
     for name in (*auto, *registry):
         table, key = registry.key.split(".")
         found = getattr(load_job(changed(registry, name)), table)
@@ -70,8 +81,9 @@ def test_every_module_of_the_folder_is_one_object(registry):
 def test_the_names_are_written_in_no_other_place():
     """But for what says something about one of them: a default, how it works; or means something else."""
     homes = {Path(sys.modules[registry._package].__file__).parent for registry in REGISTRIES}
-    told = {"map", "noise", "newton", "lockstep", "gaussian"}
-    others = {"tree", "mumps", "cholmod"}  # a field of a structure in C, PETSc's names of packages
+    told = {"map", "noise", "newton", "lockstep", "gaussian", "softmax", "tanh", "identity"}
+    # fields of structures, PETSc's names of packages, functions of models, words of messages
+    others = {"tree", "mumps", "cholmod", "tanh", "cos", "small", "scaled"}
     names = {name for registry in REGISTRIES for name in registry} - told - others
     found = [
         (file.relative_to(PACKAGE), node.value)
@@ -85,7 +97,8 @@ def test_the_names_are_written_in_no_other_place():
 
 @pytest.mark.parametrize("registry", CHOSEN, ids=lambda one: one.noun)
 def test_the_job_that_init_writes_and_the_list_name_them_all(registry, capsys):
-    text = template(Path("first/job.toml"))
+    write = network_template if registry in OF_NETWORKS else template
+    text = write(Path("first/job.toml"))
     assert cli.main(["list"]) == 0
     listed = capsys.readouterr().out
     for one in registry.known(()):

@@ -6,12 +6,20 @@ from pathlib import Path
 
 import numpy as np
 
-from hpcda.analysis.figures.style import PAGE, colour, figure, final_limits, level_of, logarithmic, save
-from hpcda.analysis.rundata import Run
+from hpcda.analysis.figures.style import (
+    PAGE,
+    Drawn,
+    colour,
+    figure,
+    final_limits,
+    level_of,
+    logarithmic,
+    save,
+)
 from hpcda.words import counted
 
 
-def draw_final_actions(run: Run, path: Path) -> Path:
+def draw_final_actions(run: Drawn, path: Path) -> Path:
     """Draw the final actions of the starts that came to the end.
 
     Args:

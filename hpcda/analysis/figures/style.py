@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import matplotlib as mpl
 import numpy as np
@@ -19,7 +19,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from hpcda.analysis.rundata import Run
+from hpcda.analysis.candidate import Band
+from hpcda.analysis.levels import Minimum
+from hpcda.analysis.outcome import Outcome
 
 BLUE, ORANGE, GREEN, PURPLE, SKY, GOLD = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"
 LEVELS = (BLUE, ORANGE, GREEN, PURPLE, SKY, GOLD)
@@ -53,6 +55,25 @@ _SETTINGS: dict[str, Any] = {
 }
 
 
+class Drawn(Protocol):
+    """A run of any kind whose actions are drawn."""
+
+    @property
+    def outcome(self) -> Outcome:
+        """How every start ended."""
+        ...
+
+    @property
+    def minima(self) -> tuple[Minimum, ...]:
+        """Distinct minima, lowest first."""
+        ...
+
+    @property
+    def band(self) -> Band:
+        """The χ² band."""
+        ...
+
+
 @contextmanager
 def figure(width: float, height: float) -> Iterator[Figure]:
     """An empty figure, in inches, that needs no display and leaves no global state."""
@@ -68,7 +89,7 @@ def save(made: Figure, path: Path) -> Path:
     return path
 
 
-def level_of(run: Run) -> npt.NDArray[np.int64]:
+def level_of(run: Drawn) -> npt.NDArray[np.int64]:
     """Level that each start ended in, -1 for those that did not come to the end, shape (S,)."""
     levels = np.full(len(run.outcome.start), -1, dtype=np.int64)
     for number, minimum in enumerate(run.minima):
@@ -98,7 +119,7 @@ def logarithmic(action: npt.NDArray[np.float64]) -> bool:
     return not bool((action[np.isfinite(action)] <= 0.0).any())
 
 
-def linear_limits(action: npt.NDArray[np.float64], run: Run) -> tuple[float, float]:
+def linear_limits(action: npt.NDArray[np.float64], run: Drawn) -> tuple[float, float]:
     """Limits of a linear axis that holds final actions and the χ² band, where there is one."""
     known = [
         *action[np.isfinite(action)],
@@ -109,7 +130,7 @@ def linear_limits(action: npt.NDArray[np.float64], run: Run) -> tuple[float, flo
     return low - room, high + room
 
 
-def final_limits(axes: Any, run: Run, action: npt.NDArray[np.float64]) -> None:
+def final_limits(axes: Any, run: Drawn, action: npt.NDArray[np.float64]) -> None:
     """Make an axis hold final actions and the χ² band, which is drawn where there is one."""
     if not logarithmic(action):
         if run.band.high > 0:

@@ -1,0 +1,359 @@
+"""A finished run that trained a network: ``run = hpcda.open_run("run")``."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from scipy.linalg import eigh
+
+from hpcda.action.activations import ACTIVATIONS
+from hpcda.action.exact_network import ExactNetwork
+from hpcda.action.factors import DataLoss
+from hpcda.action.losses import LOSSES
+from hpcda.action.network import Network
+from hpcda.analysis.candidate import Band, Separation, separation
+from hpcda.analysis.levels import ACTION_TOLERANCE, Minimum, action_groups, minimum_of
+from hpcda.analysis.outcome import Outcome, collect, joined
+from hpcda.analysis.parallel import Mapping
+from hpcda.analysis.rundata import in_turn
+from hpcda.analysis.score import Score, score
+from hpcda.errors import InputError, Mistake
+from hpcda.job.stored import job_as_it_was
+from hpcda.problem import Array, Numbers
+from hpcda.search.conclusion import Conclusion
+from hpcda.search.descent import fell_back
+from hpcda.search.evidence import Evidence, Level
+from hpcda.search.expected import Expected
+from hpcda.search.networks import judge
+from hpcda.store.network_header import StoredNetwork
+from hpcda.store.reader import RunFile
+from hpcda.store.windows import StoredWindow
+from hpcda.words import counted
+
+Flags = npt.NDArray[np.bool_]
+ALIKE = 1e-2
+"""Largest root mean square difference of two networks' outputs, in units of their spread, of one minimum."""
+FLAT = 1e-10
+"""Part of the largest eigenvalue of the Hessian below which a direction is flat."""
+
+
+class NetworkRun:
+    """A run that trained a network: labelled data, distinct minima, candidate, weights, prediction.
+
+    Attributes:
+        file: Its files.
+        notes: What the analysis could not do, and why, gathered as it goes.
+    """
+
+    def __init__(self, file: RunFile) -> None:
+        self.file = file
+        self.notes: list[str] = []
+        self._mapping: Mapping = in_turn
+        self._parts = 1
+
+    def __repr__(self) -> str:
+        header = self.file.header
+        starts = counted(len(self.file.start), "start")
+        return f"<NetworkRun {os.fspath(self.file.run_dir)!r}: {header.model}, {starts}>"
+
+    def use(self, mapping: Mapping, parts: int) -> NetworkRun:
+        """Let the parts of the ensemble be read through `mapping`; returns the run itself."""
+        self._mapping, self._parts = mapping, max(1, parts)
+        return self
+
+    @cached_property
+    def pairs(self) -> StoredWindow:
+        """The pairs as they were given: outputs are `data`, inputs `series`; `beyond_…` are kept back."""
+        return self.file.windows()[0]
+
+    @cached_property
+    def network(self) -> Network:
+        """The network and the pairs that were trained.
+
+        Raises:
+            InputError: An activation of a file of the user's cannot be loaded.
+        """
+        stored, (loss, options) = self.stored, self.stored.loss
+        if not set(stored.activations) <= set(ACTIVATIONS) or (loss != "gaussian" and loss not in LOSSES):
+            job_as_it_was(self.file.run_dir)  # its files define them
+        spread = float(np.nanmax(self.pairs.noise_std)) if loss == "gaussian" else 0.0
+        return Network(
+            stored.widths,
+            [ACTIVATIONS[name].function for name in stored.activations],
+            self._scaled(self.pairs.series),
+            self.pairs.data,
+            spread if loss == "gaussian" else DataLoss(LOSSES[loss], options),
+            weight_std=stored.weight_std if np.isfinite(stored.weight_std) else None,
+            start=stored.start,
+        )
+
+    @cached_property
+    def action(self) -> ExactNetwork:
+        """Its action at Rf = ∞."""
+        return ExactNetwork(self.network)
+
+    @cached_property
+    def stored(self) -> StoredNetwork:
+        """The network as it was stored: layers, prior, scales of inputs, teacher."""
+        return self.file.network()
+
+    def _scaled(self, inputs: Array) -> Array:
+        return np.asarray((inputs - self.stored.shift) / self.stored.scale)
+
+    @property
+    def categories(self) -> bool:
+        """Whether the outputs are logits of categories."""
+        output = self.network.output
+        return isinstance(output, DataLoss) and output.loss.joint
+
+    @cached_property
+    def outcome(self) -> Outcome:
+        """How every start ended."""
+        jobs = [(str(self.file.run_dir), part) for part in self.file.parts(self._parts)]
+        if not jobs:
+            place = os.fspath(self.file.run_dir)
+            raise InputError(Mistake(place, "no start has left a single rung", "run the job again"))
+        return joined(self._mapping(collect, jobs))
+
+    def theta(self, start: int | None = None) -> Array:
+        """Weights of a start, flat, shape (size,); by default the candidate's.
+
+        Raises:
+            InputError: They were not kept, or there is no candidate.
+        """
+        if start is None:
+            if self.candidate is None:
+                raise InputError(Mistake("start", "no start came to the end", "look at the reasons"))
+            start = self.candidate.start
+        try:
+            blocks, _ = self.file.paths([self.file.path_places(start)])
+        except KeyError as error:
+            remedy = 'keep more with output.keep_paths = "final"'
+            raise InputError(Mistake("start", str(error.args[0]), remedy)) from None
+        return np.asarray(blocks[0, 0])
+
+    def weights(self, start: int | None = None) -> xr.Dataset:
+        """Weights W0, b0, W1, … of a start, labelled; by default the candidate's.
+
+        Raises:
+            InputError: They were not kept.
+        """
+        header = self.file.header
+        found: dict[str, Any] = {}
+        layers = self.action.weights(self.theta(start))
+        for n, (matrix, bias) in enumerate(layers):
+            found[f"W{n}"] = (f"layer{n + 1}", f"layer{n}"), matrix
+            found[f"b{n}"] = (f"layer{n + 1}",), bias
+        names = {"layer0": list(header.series), f"layer{len(layers)}": list(header.observed)}
+        return xr.Dataset(found, coords=names)
+
+    @cached_property
+    def dataset(self) -> xr.Dataset:
+        """Actions of all starts, norms of their weights, and the pairs, labelled."""
+        header, file, pairs = self.file.header, self.file, self.pairs
+        found: dict[str, Any] = {name: (("start", "rung"), values) for name, values in file.tables().items()}
+        found["norm"] = ("start", "rung", "array"), file.table("parameters")
+        found["way"] = "start", np.array([*header.ways, ""])[file.table("way").astype(int)]
+        found["inputs"] = ("pair", "input"), pairs.series
+        found["outputs"] = ("pair", "output"), pairs.data
+        coords = {
+            "start": file.start, "rf": ("rung", header.rf), "array": list(header.parameter),
+            "pair": pairs.t.astype(int), "input": list(header.series), "output": list(header.observed),
+        }  # fmt: skip
+        if len(pairs.beyond_t):
+            found["held_back_inputs"] = ("held_back", "input"), pairs.beyond_series
+            found["held_back_outputs"] = ("held_back", "output"), pairs.beyond_data
+            coords["held_back"] = pairs.beyond_t.astype(int)
+        return xr.Dataset(found, coords=coords, attrs={"model": header.model, "title": header.model_title})
+
+    def outputs(self, inputs: Array, theta: Array) -> Array:
+        """Outputs of weights for inputs as they are given, shape (pairs, outputs); logits of categories."""
+        return ExactNetwork(self._with(inputs)).states(theta)[-1]
+
+    def _with(self, inputs: Array) -> Network:
+        given = self._scaled(np.atleast_2d(np.asarray(inputs, dtype=np.float64)))
+        return replace(self.network, inputs=given, outputs=np.zeros((len(given), self.network.widths[-1])))
+
+    def predict(self, inputs: Any, start: int | None = None) -> xr.DataArray:
+        """What the network gives for new inputs: outputs, or the probability of every category.
+
+        Args:
+            inputs: As they were given in the data, shape (pairs, inputs) or (inputs,).
+            start: The start whose weights are used; by default the candidate's.
+
+        Returns:
+            Dims (pair, output).
+
+        Raises:
+            InputError: The inputs do not fit, or the weights were not kept.
+        """
+        header = self.file.header
+        given = np.atleast_2d(np.asarray(inputs, dtype=np.float64))
+        if given.ndim != 2 or given.shape[1] != len(header.series) or not np.isfinite(given).all():
+            problem = f"an array of shape {np.shape(inputs)}, or with numbers that are not finite"
+            remedy = f"give finite numbers of shape (pairs, {len(header.series)})"
+            raise InputError(Mistake("inputs", problem, remedy))
+        found = self.outputs(given, self.theta(start))
+        if self.categories:
+            found = np.exp(found - found.max(axis=1, keepdims=True))
+            found /= found.sum(axis=1, keepdims=True)
+        return xr.DataArray(found, dims=("pair", "output"), coords={"output": list(header.observed)})
+
+    @cached_property
+    def minima(self) -> tuple[Minimum, ...]:
+        """Distinct minima, lowest first: starts of one action whose networks have the same outputs."""
+        file, outcome = self.file, self.outcome
+        rows = np.flatnonzero(outcome.complete)
+        rows = rows[np.argsort(outcome.action[rows], kind="stable")]
+        if not len(rows):
+            return ()
+        action = outcome.action[rows]
+        floor = 1e-9 * np.sqrt(max(file.header.measured, 1) / 2)
+        groups = action_groups(action, np.maximum(ACTION_TOLERANCE * np.abs(action), floor))
+        kept = np.array([file.has_path(int(start)) for start in outcome.start[rows]])
+        if not kept.all():
+            self._note(
+                f"{int((~kept).sum())} of {counted(len(rows), 'start')} kept no weights: they were compared "
+                "by their actions alone"
+            )
+        found = []
+        for group in range(int(groups[-1]) + 1):
+            for members in self._alike(rows[groups == group], kept[groups == group]):
+                found.append(minimum_of(file, outcome, members[0], members[1]))
+        return tuple(sorted(found, key=lambda minimum: minimum.action))
+
+    def _alike(self, rows: Numbers, kept: Flags) -> Sequence[tuple[Numbers, Flags]]:
+        """Rows of one action, divided into those whose networks have the same outputs."""
+        if len(rows) == 1 or not kept.any():
+            return [(rows, kept)]
+        outputs = {
+            int(row): self.action.states(self.theta(int(self.outcome.start[row])))[-1] for row in rows[kept]
+        }
+        spread = max(float(np.std(next(iter(outputs.values())))), 1e-300)
+        leaders: list[int] = []
+        members: dict[int, list[int]] = {}
+        for row in map(int, [*rows[kept], *rows[~kept]]):
+            own = outputs.get(row)
+            same = (
+                one
+                for one in leaders
+                if own is None or np.sqrt(np.mean((own - outputs[one]) ** 2)) <= ALIKE * spread
+            )
+            leader = next(same, row)
+            if leader == row:
+                leaders.append(row)
+            members.setdefault(leader, []).append(row)
+        return [(rows[np.isin(rows, own)], kept[np.isin(rows, own)]) for own in members.values()]
+
+    @property
+    def candidate(self) -> Minimum | None:
+        """The lowest minimum, None where no start came to the end."""
+        return self.minima[0] if self.minima else None
+
+    @cached_property
+    def expected(self) -> Expected | None:
+        """What noise alone makes of the measurement part; None of Gaussian noise, not known of categories."""
+        output = self.network.output
+        if not isinstance(output, DataLoss):
+            return None
+        if output.loss.joint or self.candidate is None or not self.candidate.has_path:
+            return Expected(0.0, 0.0, known=False)
+        last = self.action.states(self.theta())[-1]
+        options = output.loss.optional(output.options)
+        mean, variance = output.loss.noise(last, np.ones_like(last), options)
+        known = np.isfinite(self.network.outputs)
+        return Expected(float(mean[known].sum()), float(variance[known].sum()))
+
+    @cached_property
+    def band(self) -> Band:
+        """χ² band of the reduced level; empty for categories."""
+        header = self.file.header
+        return Band.of(header.measured, header.trajectory_unknowns, self.expected)
+
+    @cached_property
+    def separation(self) -> Separation:
+        """Distance of the candidate to the other levels."""
+        return separation(self.minima, self.band)
+
+    @cached_property
+    def trained(self) -> Score | None:
+        """How the candidate does on the pairs that were trained."""
+        return self._score(self.pairs.series, self.pairs.data)
+
+    @cached_property
+    def held_back(self) -> Score | None:
+        """How it does on those that were kept back; None where there are none."""
+        pairs = self.pairs
+        return self._score(pairs.beyond_series, pairs.beyond_data) if len(pairs.beyond_t) else None
+
+    def _score(self, inputs: Array, outputs: Array) -> Score | None:
+        if self.candidate is None or not self.candidate.has_path:
+            return None
+        found = self.outputs(inputs, self.theta())
+        return score(found, outputs, self.network.output, self.pairs.data)
+
+    @cached_property
+    def flat(self) -> int | None:
+        """Directions in which weights can move and nothing changes; None where the Hessian was not made."""
+        if self.candidate is None or not self.candidate.has_path:
+            return None
+        eigenvalues = eigh(self.action.derivatives(self.theta())[2], eigvals_only=True)
+        return int((eigenvalues <= FLAT * eigenvalues[-1]).sum())
+
+    @property
+    def verdict(self) -> Conclusion:
+        """What the ensemble says."""
+        return self._concluded[0]
+
+    @property
+    def evidence(self) -> Evidence:
+        """What the verdict rests on."""
+        return self._concluded[1]
+
+    @cached_property
+    def _concluded(self) -> tuple[Conclusion, Evidence]:
+        header, finished = self.file.header, self.file.finished
+        ways, numbers = np.array([*header.ways])[self.file.table("way").astype(int)], self.file.start
+        elders = np.stack([self.file.table("parent"), self.file.table("partner")], axis=1)
+        parents = {
+            int(start): [int(elder) for elder in pair if elder >= 0]
+            for start, pair in zip(numbers, elders, strict=True)
+        }
+        levels, idle = [], np.zeros(len(numbers), dtype=bool)
+        for one in self.minima:
+            back = np.isin(numbers, sorted(fell_back(one.starts, parents)))
+            idle |= back
+            came = dict(Counter(ways[np.isin(numbers, one.starts) & ~back].tolist()))
+            levels.append(
+                Level(one.action, one.measurement, one.count, came, one.prior, converged=one.converged)
+            )
+        probed = self._probed(parents)
+        return judge(
+            self.network,
+            levels,
+            dict(Counter(ways[finished & ~idle].tolist())),
+            probed,
+            set(ways[(elders >= 0).any(axis=1)].tolist()),
+            None if self.held_back is None else self.held_back.excess,
+            float(finished.sum()) / max(header.starts, len(numbers), 1),
+            self.expected,
+        )
+
+    def _probed(self, parents: dict[int, list[int]]) -> int:
+        """How many starts that have ended began from the candidate."""
+        if self.candidate is None:
+            return 0
+        lowest, ended = set(self.candidate.starts), set(self.outcome.start[self.outcome.complete].tolist())
+        return sum(not lowest.isdisjoint(elders) for start, elders in parents.items() if start in ended)
+
+    def _note(self, note: str) -> None:
+        if note not in self.notes:
+            self.notes.append(note)

@@ -1,0 +1,202 @@
+"""The summary of a run that trained a network: what summary.json holds, and the same for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hpcda.analysis.levels import Minimum
+from hpcda.analysis.network import NetworkRun
+from hpcda.analysis.score import Score
+from hpcda.analysis.summary import VERSION, as_record, band_words, ended_record, plain, timing, ways, wrapped
+from hpcda.search.conclusion import Conclusion
+from hpcda.search.evidence import facts
+from hpcda.search.networks import DEVIATIONS
+from hpcda.words import counted
+
+SHOWN = 12
+"""Minima that the table for people shows."""
+SENTENCES = {
+    Conclusion.CONSISTENT_AND_STABLE: (
+        "The lowest level is what noise alone leaves of the data, was found again by starts that know "
+        "nothing of each other, and nothing lower was found from it: take its network as the global minimum."
+    ),
+    Conclusion.STABLE_NOISE_ESTIMATED: (
+        "The lowest level has no rival and was found again, and nothing lower was found from it: take its "
+        "network as the global minimum. Categories have no χ² to test it by: judge it by pairs held back."
+    ),
+    Conclusion.CONSISTENT_RIVALS_REMAIN: (
+        "The lowest level does not contradict the data, but other networks fit nearly as well: the pairs do "
+        "not tell them apart. Give more pairs, and compare what the networks predict."
+    ),
+    Conclusion.CONSISTENT_NOT_CONFIRMED: (
+        "The lowest level does not contradict the data, but too few starts came there to say that nothing "
+        "lower was missed. Give the search more starts or seconds."
+    ),
+    Conclusion.CONSISTENT_PREDICTS_BADLY: (
+        "The lowest level does not contradict the pairs that were trained, but misses those that were kept "
+        "back by far more: it has learnt the noise. Give more pairs, fewer units, or a narrower prior "
+        "(network.weight_std)."
+    ),
+    Conclusion.CONSISTENT_NOT_CONVERGED: (
+        "The lowest level does not contradict the data, but its descent stopped at the limit of iterations. "
+        "Raise solver.max_iterations; where weights grow without end, give them a prior (network.weight_std)."
+    ),
+    Conclusion.NOT_ENOUGH_MEASUREMENTS: (
+        "The lowest level does not contradict the data, but so do others, or there are no more data than "
+        "weights: the pairs do not determine the network. Give more pairs, fewer units, or a prior."
+    ),
+    Conclusion.INCONSISTENT: (
+        "The lowest level lies above what noise leaves: either the search has missed a lower one, or this "
+        "network cannot make these outputs, or noise_std is too small. Give the search more starts; if they "
+        "end no lower, give the network more units, and doubt noise_std."
+    ),
+    Conclusion.BELOW_NOISE: (
+        "The lowest level lies below what noise leaves: the network follows the noise, or noise_std is too "
+        "large. Give more pairs or fewer units; otherwise check noise_std."
+    ),
+    Conclusion.INCOMPLETE: (
+        "Starts that were asked for have not ended: the lowest level may be one of theirs. Run the job "
+        "again, to its end, before judging."
+    ),
+    Conclusion.FAILED: (
+        "No start came to an end: look at the reasons, the range of first weights, and the inputs."
+    ),
+}
+"""What conclusions say of networks."""
+_APART = ("depends on Rf", "equations", "time step", "first prediction")
+"""Evidence that networks at Rf = ∞ have no need of, or that is told in other words."""
+
+
+def summarize_network(run: NetworkRun) -> dict[str, Any]:
+    """All that the analysis found, as plain values for JSON.
+
+    Args:
+        run: The run.
+
+    Returns:
+        Keys: version, run, model, starts, asked, complete, stopped, failed, failed_reasons, stopped_reasons,
+            data, pairs, weights, band, minima, candidate, verdict, timing, ways, provenance, notes.
+    """
+    header = run.file.header
+    summary = {
+        "version": VERSION,
+        "run": str(run.file.run_dir),
+        "model": header.model,
+        **ended_record(run),
+        "data": header.measured,
+        "pairs": len(run.pairs.t),
+        "pairs_held_back": len(run.pairs.beyond_t),
+        "weights": header.trajectory_unknowns,
+        "band": {"low": run.band.low, "high": run.band.high, "scale": run.band.scale},
+        "minima": [as_record(minimum) for minimum in run.minima],
+        "candidate": _candidate_record(run),
+        "verdict": {
+            "code": run.verdict.code,
+            "stable": run.verdict.stable,
+            "sentence": SENTENCES.get(run.verdict, run.verdict.sentence),
+            "evidence": run.evidence.record(),
+        },
+        "timing": timing(run),
+        "ways": ways(run),
+        "provenance": header.provenance,
+        "notes": run.notes,
+    }
+    return {key: plain(value) for key, value in summary.items()}
+
+
+def _candidate_record(run: NetworkRun) -> dict[str, Any] | None:
+    minimum: Minimum | None = run.candidate
+    if minimum is None:
+        return None
+    apart = run.separation
+    scores = {"trained": run.trained, "held_back": run.held_back}
+    return {
+        **as_record(minimum),
+        "within_band": None if run.band.high == 0 else run.band.low <= minimum.reduced <= run.band.high,
+        "separation": {"gap": apart.gap, "deviations": apart.deviations, "rivals": apart.rivals},
+        "flat_directions": run.flat,
+        **{name: one.record() for name, one in scores.items() if one is not None},
+    }
+
+
+def network_facts(record: dict[str, Any], candidate: dict[str, Any] | None) -> dict[str, str]:
+    """Evidence for people: title -> what was found."""
+    found = {title: fact for title, fact in facts(record).items() if title not in _APART}
+    if "noise" in found and record["z"] is not None:
+        found["noise"] = (
+            f"{record['whole']:+.2f} χ² deviations (up to {DEVIATIONS:g}: noise alone; "
+            f"{counted(record['freedom'], 'degree')} of freedom)"
+        )
+    if "noise" in found and not record["tested"]:
+        found["noise"] = "categories have no χ²: judge by pairs held back"
+    for title, name in (("pairs trained", "trained"), ("pairs held back", "held_back")):
+        if candidate is not None and name in candidate:
+            found[title] = score_words(candidate[name])
+    if candidate is not None and candidate["flat_directions"]:
+        flat = counted(candidate["flat_directions"], "direction")
+        found["flat"] = f"weights can move in {flat} and nothing changes: compare networks by their outputs"
+    return found
+
+
+def score_words(record: dict[str, Any]) -> str:
+    """A score, for people."""
+    one = Score(**record)
+    told = f"{counted(one.pairs, 'pair')}: "
+    if one.accuracy is not None:
+        nats = f"{one.loss:.4g} nats a pair (frequencies alone {one.constant:.4g})"
+        return f"{told}{one.accuracy:.2%} right, {nats}"
+    over = "" if one.rmse_over_noise is None else f", {one.rmse_over_noise:.4g} times the noise"
+    nats = f"{one.loss:.4g} nats a value (their mean alone {one.constant:.4g})"
+    return f"{told}RMSE {one.rmse:.4g}{over}, {nats}"
+
+
+def format_network_summary(summary: dict[str, Any]) -> str:
+    """The table of minima, the candidate and the verdict, for a terminal.
+
+    Args:
+        summary: What `summarize_network` returned, or summary.json read back.
+    """
+    timing_, minima, candidate = summary["timing"], summary["minima"], summary["candidate"]
+    parts = [f"{summary['complete']} complete"]
+    for key in ("stopped", "failed"):
+        if summary[key]:
+            why = ", ".join(f"{count} {name}" for name, count in summary[f"{key}_reasons"].items())
+            parts.append(f"{summary[key]} {key} ({why})")
+    lines = [
+        f"{summary['model']}: {counted(summary['weights'], 'weight')}, {counted(summary['pairs'], 'pair')}; "
+        f"{counted(summary['starts'], 'start')}, {'; '.join(parts)}; "
+        f"{counted(timing_['core_seconds'], 'core-second')} on {counted(timing_['ranks'], 'rank')}"
+    ]
+    if minima:
+        heads = ["", "action", "measurement", "prior", "reduced", "count", "start"]
+        rows = [heads]
+        for place, one in enumerate(minima[:SHOWN]):
+            cells = [f"{one[key]:.7g}" for key in ("action", "measurement", "prior")]
+            rows.append(
+                [str(place + 1), *cells, f"{one['reduced']:.4f}", str(one["count"]), str(one["start"])]
+            )
+        widths = [max(len(row[column]) for row in rows) for column in range(len(heads))]
+        lines.append("")
+        lines += ["  " + "  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) for row in rows]
+        if len(minima) > SHOWN:
+            lines.append(f"  … and {len(minima) - SHOWN} more, all in summary.json")
+    if candidate is not None:
+        lines += [
+            "",
+            f"Candidate: start {candidate['start']}, reached by {candidate['count']} of "
+            f"{counted(summary['complete'], 'start')}",
+        ]
+        if summary["band"]["high"]:
+            lines.append(
+                f"  reduced level   {candidate['reduced']:.4f}, {band_words(candidate, summary['band'])}"
+            )
+    evidence = network_facts(summary["verdict"]["evidence"], candidate)
+    lines += ["", "Evidence"]
+    for title, fact in evidence.items():
+        lines += wrapped(fact, f"  {title:<16} ")
+    lines += ["", f"Verdict: {summary['verdict']['code']}", *wrapped(summary["verdict"]["sentence"])]
+    for note in summary["notes"]:
+        lines += wrapped(f"Note: {note}")
+    if summary.get("report"):
+        lines += ["", f"Report: {summary['report']}"]
+    return "\n".join(lines)

@@ -1,0 +1,100 @@
+"""How a network does on pairs: errors of outputs, or right and wrong categories, and how sure it was."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from hpcda.action.factors import DataLoss
+from hpcda.problem import Array
+
+BINS = 10
+"""Bins of probability in which it is compared with how often a category was right."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """How a network does on pairs.
+
+    Attributes:
+        pairs: Number of pairs.
+        loss: Mean share of the measurement part, in nats: of a value, or of a pair of categories.
+        constant: The same of what always gives the mean of the trained outputs, or the frequencies of the
+            trained categories.
+        rmse: Root mean square error of the outputs; None of categories.
+        rmse_over_noise: The same over the noise; None where the noise has no width.
+        accuracy: Share of pairs whose most probable category is right; None of outputs.
+        confusion: How many pairs of category i (row) were taken for j (column).
+        reliability: Mean probability of the category that was chosen, share that was right, and number of
+            pairs, of bins of that probability which hold any.
+    """
+
+    pairs: int
+    loss: float
+    constant: float
+    rmse: float | None = None
+    rmse_over_noise: float | None = None
+    accuracy: float | None = None
+    confusion: tuple[tuple[int, ...], ...] = ()
+    reliability: tuple[tuple[float, float, int], ...] = field(default=())
+
+    @property
+    def excess(self) -> float | None:
+        """Error of outputs over the noise; of categories infinite where the frequencies alone do better."""
+        if self.rmse_over_noise is not None:
+            return self.rmse_over_noise
+        return float("inf") if self.loss > self.constant else None
+
+    def record(self) -> dict[str, Any]:
+        """As plain values, without what does not apply."""
+        return {key: value for key, value in vars(self).items() if value not in (None, ())}
+
+
+def score(found: Array, outputs: Array, output: DataLoss | float, trained: Array) -> Score:
+    """Compare outputs with measured ones.
+
+    Args:
+        found: Outputs of the network, of categories their logits, shape (pairs, outputs).
+        outputs: Measured ones, NaN where there is none.
+        output: The loss, or the standard deviation of Gaussian noise.
+        trained: Outputs of the pairs that were trained, by which the constant is known.
+    """
+    if isinstance(output, DataLoss) and output.loss.joint:
+        return _of_categories(found, outputs, trained)
+    known = np.isfinite(outputs)
+    error = (found - outputs)[known]
+    rmse = float(np.sqrt(np.mean(error**2)))
+    mean = np.broadcast_to(np.nanmean(trained, axis=0), outputs.shape)
+    if not isinstance(output, DataLoss):
+        half = 0.5 / output**2
+        constant = float(half * np.mean((mean - outputs)[known] ** 2))
+        return Score(len(outputs), float(half * np.mean(error**2)), constant, rmse, rmse / output)
+    options = output.loss.optional(output.options)
+
+    def share(h: Array) -> float:
+        return float(np.mean(output.loss.share(h, outputs[known], np.ones(known.sum()), options)))
+
+    return Score(len(outputs), share(found[known]), share(output.loss.guess(mean[known])), rmse)
+
+
+def _of_categories(logits: Array, outputs: Array, trained: Array) -> Score:
+    top = logits.max(axis=1, keepdims=True)
+    logarithm = logits - top - np.log(np.exp(logits - top).sum(axis=1, keepdims=True))
+    truth, chosen = outputs.argmax(axis=1), logits.argmax(axis=1)
+    count = outputs.shape[1]
+    confusion = np.zeros((count, count), dtype=int)
+    np.add.at(confusion, (truth, chosen), 1)
+    sure, right = np.exp(logarithm.max(axis=1)), truth == chosen
+    place = np.minimum((sure * BINS).astype(int), BINS - 1)
+    bins = [place == k for k in range(BINS) if (place == k).any()]
+    frequency = np.log(np.maximum(trained.mean(axis=0), 1e-300))
+    return Score(
+        len(outputs),
+        float(-(outputs * logarithm).sum(axis=1).mean()),
+        float(-(outputs @ frequency).mean()),
+        accuracy=float(right.mean()),
+        confusion=tuple(map(tuple, confusion.tolist())),
+        reliability=tuple((float(sure[b].mean()), float(right[b].mean()), int(b.sum())) for b in bins),
+    )

@@ -1,0 +1,46 @@
+"""Descents at Rf = ∞ as a minimiser of the annealing, for weights of a network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from hpcda.action.exact_network import ExactNetwork
+from hpcda.annealing.exact import ExactSettings, descend
+from hpcda.annealing.outcome import Outcome
+from hpcda.problem import Array
+
+
+class ExactMinimiser:
+    """Minimises the action of a network at Rf = ∞; see `hpcda.annealing.outcome.Minimiser`.
+
+    Args:
+        action: The network.
+        settings: Limits.
+        canonical: (weights) -> the same network in a form of its own.
+        watch: Called with (iteration, action) after a descent.
+    """
+
+    def __init__(
+        self,
+        action: ExactNetwork,
+        settings: ExactSettings,
+        canonical: Callable[[Array], Array],
+        watch: Callable[[int, float], None],
+    ) -> None:
+        self._action, self._settings = action, settings
+        self._canonical, self._watch = canonical, watch
+
+    @property
+    def linear(self) -> str:
+        """See `Minimiser`."""
+        return "Cholesky factorizations of the Hessian by the weights"
+
+    def minimise(self, path: Array, rf: float, fresh: bool = False) -> Outcome:
+        """See `Minimiser`."""
+        found = descend(self._action, path, self._settings)
+        self._watch(found.iterations, found.parts.total)
+        return replace(found, path=self._canonical(found.path))
+
+    def destroy(self) -> None:
+        """See `Minimiser`; there is nothing to free."""

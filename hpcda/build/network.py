@@ -1,0 +1,163 @@
+"""The network that a job describes, and its pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hpcda.action.activations import ACTIVATIONS
+from hpcda.action.exact_network import MATRICES, memory_of
+from hpcda.action.factors import DataLoss
+from hpcda.action.losses import LOSSES
+from hpcda.action.network import Network
+from hpcda.build.pairs import Pairs, divided, read_pairs, taught
+from hpcda.errors import InputError, Mistake
+from hpcda.job.networks import NetworkJob, PairsTable
+from hpcda.problem import Array
+from hpcda.words import counted
+
+MOST_MEMORY = 8e9
+"""Bytes that they may take."""
+DEAD = 1.0
+"""A teacher whose outputs spread by less than this part of the noise tells nothing of its inputs."""
+
+
+@dataclass(frozen=True)
+class BuiltNetwork:
+    """What a job describes that trains a network.
+
+    Attributes:
+        network: The network and the pairs that are trained, inputs shifted and scaled.
+        activations: Name of the activation of every layer after the input.
+        loss: Name of the loss of outputs, and its options.
+        pairs: The pairs that are trained, as they were given.
+        held_back: Those that are kept back, likewise; None where there are none.
+        shift: What was subtracted from each input, shape (inputs,).
+        scale: What each was then divided by.
+        teacher: Weights that made the pairs; None where they are not known.
+        notes: What the user should know, one sentence each.
+    """
+
+    network: Network
+    activations: tuple[str, ...]
+    loss: tuple[str, dict[str, float]]
+    pairs: Pairs
+    held_back: Pairs | None
+    shift: Array
+    scale: Array
+    teacher: Array | None
+    notes: tuple[str, ...]
+
+
+def build_network(job: NetworkJob) -> BuiltNetwork:
+    """Read the pairs of a job, or let its teacher make them.
+
+    Raises:
+        InputError: What is wrong with the job and its data.
+    """
+    table, teacher, spread = job.network, None, None
+    if job.twin is not None:
+        hidden = table.hidden if job.twin.hidden is None else job.twin.hidden
+        widths = (job.twin.inputs, *hidden, job.twin.outputs)
+        names = _activations(job, len(widths) - 1)
+        functions = [ACTIVATIONS[name].function for name in names]
+        trained, back, teacher, spread = taught(job.twin, widths, functions)
+        loss, standardize = ("gaussian", dict[str, float]()), False
+        noise: float | None = job.twin.noise_std
+    else:
+        assert job.data is not None
+        whole = read_pairs(job.data, job.path)
+        trained, back = divided(whole, job.data.hold_back, job.data.pairs, job.data.seed)
+        loss, noise, standardize = _loss(job.data, trained), job.data.noise_std, job.data.standardize
+    shift, scale = _scales(trained.inputs, standardize)
+    widths = (trained.inputs.shape[1], *table.hidden, trained.outputs.shape[1])
+    names = _activations(job, len(widths) - 1)
+    network = Network(
+        widths,
+        [ACTIVATIONS[name].function for name in names],
+        (trained.inputs - shift) / scale,
+        trained.outputs,
+        DataLoss(LOSSES[loss[0]], loss[1]) if noise is None else noise,
+        weight_std=table.weight_std,
+        start=table.start,
+    )
+    _refuse_undetermined(network)
+    _refuse_large(network)
+    notes = [*_constant_inputs(trained, standardize), *_dead_teacher(spread, noise)]
+    return BuiltNetwork(network, names, loss, trained, back, shift, scale, teacher, tuple(notes))
+
+
+def _activations(job: NetworkJob, layers: int) -> tuple[str, ...]:
+    return (*(job.network.activation,) * (layers - 1), job.network.output_activation)
+
+
+def _loss(table: PairsTable, pairs: Pairs) -> tuple[str, dict[str, float]]:
+    """Name of the loss, and its options; refused where the outputs cannot be data of it."""
+    name, options = ("softmax", dict[str, float]()) if pairs.labels is not None else table.kind
+    if name == "gaussian":
+        return name, options
+    loss = LOSSES[name]
+    unknown = sorted(set(options) - set(loss.options))
+    if unknown:
+        known = ", ".join(loss.options) or "none"
+        problem, remedy = f"{unknown[0]!r} is no option of {name!r}", f"its options: {known}"
+        raise InputError(Mistake("data.loss", problem, remedy))
+    y = pairs.outputs
+    wrong = np.isfinite(y) & ~np.broadcast_to(loss.accepts(y), y.shape)
+    if wrong.any():
+        row, column = np.argwhere(wrong)[0]
+        problem = f"{y[row, column]:g} of {pairs.output_names[column]}, pair {pairs.numbers[row]}, is none"
+        raise InputError(Mistake("data.loss", problem, f"{name!r} asks for {loss.possible}"))
+    return name, options
+
+
+def _scales(inputs: Array, standardize: bool) -> tuple[Array, Array]:
+    """What is subtracted from each input, and what it is then divided by."""
+    width = inputs.shape[1]
+    if not standardize:
+        return np.zeros(width), np.ones(width)
+    spread = inputs.std(axis=0)
+    return inputs.mean(axis=0), np.where(spread > 0.0, spread, 1.0)
+
+
+def _refuse_undetermined(network: Network) -> None:
+    data = int(np.isfinite(network.outputs).sum())
+    if network.weight_std is None and network.weights > data:
+        problem = (
+            f"has {counted(network.weights, 'weight and bias', 'weights and biases')}, but there are "
+            f"{counted(data, 'output value')}, and no prior"
+        )
+        remedy = "give weight_std, fewer units, or more pairs"
+        raise InputError(Mistake("network", problem, remedy))
+
+
+def _refuse_large(network: Network) -> None:
+    memory = memory_of(network)
+    if memory > MOST_MEMORY:
+        problem = (
+            f"has {network.weights} weights and biases, whose Hessian would take {memory / 1e9:.3g} GB "
+            f"({MATRICES} matrices)"
+        )
+        most = int((MOST_MEMORY / (8.0 * MATRICES)) ** 0.5)
+        raise InputError(Mistake("network.hidden", problem, f"give fewer units: at most {most} weights"))
+
+
+def _constant_inputs(pairs: Pairs, standardize: bool) -> Sequence[str]:
+    constant = np.ptp(pairs.inputs, axis=0) == 0.0
+    if not standardize or not constant.any():
+        return ()
+    names = [pairs.input_names[k] for k in np.flatnonzero(constant)[:3]]
+    told = ", ".join(names) + (", …" if constant.sum() > 3 else "")
+    return (f"{counted(int(constant.sum()), 'input')} of the pairs that are trained never change ({told}).",)
+
+
+def _dead_teacher(spread: Array | None, noise: float | None) -> Sequence[str]:
+    """Whether a teacher's outputs depend on its inputs."""
+    if spread is None or noise is None or spread.max() > DEAD * noise:
+        return ()
+    return (
+        f"The teacher is dead: over the inputs its outputs spread by at most {spread.max():.2g}, the noise "
+        f"is {noise:g}. Any network that gives their mean fits as well: take larger weights or fewer layers.",
+    )

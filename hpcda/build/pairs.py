@@ -1,0 +1,291 @@
+"""Pairs of input and output: from a file, from scikit-learn, or made by a teacher; which are kept back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from hpcda.action.activation import Function
+from hpcda.action.exact_network import ExactNetwork
+from hpcda.action.network import Network
+from hpcda.data.files import read_table
+from hpcda.data.table import Table
+from hpcda.errors import InputError, Mistake
+from hpcda.job.networks import PairsTable, TeacherTable
+from hpcda.problem import Array, Numbers
+from hpcda.words import counted
+
+SHOWN = 5
+"""Categories that a message names."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs of input and output.
+
+    Attributes:
+        inputs: Shape (pairs, inputs).
+        outputs: Shape (pairs, outputs); of categories 1 for the one that was found, else 0; NaN where nothing
+            was measured.
+        input_names: Names of the inputs.
+        output_names: Names of the outputs, or of the categories.
+        numbers: Number of each pair in its source, shape (pairs,).
+        labels: Category of each pair, shape (pairs,); None where outputs are no categories.
+        source: Where they come from, as a sentence.
+    """
+
+    inputs: Array
+    outputs: Array
+    input_names: tuple[str, ...]
+    output_names: tuple[str, ...]
+    numbers: Numbers
+    labels: Numbers | None
+    source: str
+
+    def some(self, places: Numbers) -> Pairs:
+        """Some of them."""
+        labels = None if self.labels is None else self.labels[places]
+        return replace(
+            self, inputs=self.inputs[places], outputs=self.outputs[places], numbers=self.numbers[places],
+            labels=labels,
+        )  # fmt: skip
+
+
+def read_pairs(table: PairsTable, path: Any) -> Pairs:
+    """The pairs that a job's [data] names.
+
+    Args:
+        table: The table.
+        path: (name) -> the file, looked up in the job's folder.
+
+    Raises:
+        InputError: There are none, or they hold what cannot be used; every mistake at once.
+    """
+    if table.source is not None:
+        return _sklearn(table)
+    assert table.file is not None
+    measured = [table.label] if table.label is not None else list(table.outputs or ())
+    wanted = [*(table.inputs or ()), *measured]
+    file = read_table(path(table.file), "data.file", None, wanted, table.header)
+    outputs = _columns(file, measured, "data.label" if table.label is not None else "data.outputs")
+    given = table.inputs if table.inputs is not None else _others(file, outputs)
+    inputs = _columns(file, given, "data.inputs")
+    twice = sorted({name for name in inputs if name in outputs or inputs.count(name) > 1})
+    if twice:
+        problem = f"{twice[0]!r} is named twice, or is an output as well"
+        raise InputError(Mistake("data.inputs", problem, "name every column once"))
+    x = _values(file, inputs, "data.inputs", ())
+    numbers = np.arange(len(x), dtype=np.int64)
+    source = f"{table.file}, {counted(len(x), 'pair')}"
+    if table.label is not None:
+        column = _values(file, outputs, "data.label", ())[:, 0]
+        labels = _categories(column, "data.label")
+        return _labelled(x, tuple(inputs), labels, (), numbers, source)
+    y = _values(file, outputs, "data.outputs", table.missing)
+    return Pairs(x, y, tuple(inputs), tuple(outputs), numbers, None, source)
+
+
+def _columns(file: Table, names: Sequence[str | int], place: str) -> list[str]:
+    """Names of columns; an array of several columns stands for all of them."""
+    found: list[str] = []
+    for name in names:
+        if isinstance(name, str) and name in file.matrices:
+            found += _all_of(file, name)
+        else:
+            found.append(file.key(name, place))
+    return found
+
+
+def _all_of(file: Table, matrix: str) -> list[str]:
+    return [f"{matrix}[:,{k}]" for k in range(np.asarray(file.matrices[matrix].stored).shape[1])]
+
+
+def _others(file: Table, outputs: Sequence[str]) -> list[str]:
+    """All columns that are no outputs."""
+    parts = {f"{name}[" for name in file.matrices}
+    plain = [name for name in file.columns if not any(name.startswith(part) for part in parts)]
+    every = [*plain, *(column for name in file.matrices for column in _all_of(file, name))]
+    return [name for name in every if name not in outputs]
+
+
+def _values(file: Table, names: Sequence[str], place: str, missing: Sequence[Any] | None) -> Array:
+    """Columns side by side, shape (pairs, columns), NaN where one may be missing.
+
+    Args:
+        file: The file.
+        names: Names of the columns.
+        place: Key of the job.
+        missing: What stands for a missing value; () where none may be missing.
+    """
+    found, lengths = [], set()
+    for name in names:
+        values = file.values(name, place, missing or (), needed=missing == ())
+        if missing == () and np.isnan(values.numbers).any():
+            row = int(np.argmax(np.isnan(values.numbers)))
+            remedy = "write a number, or leave the pair out"
+            raise InputError(Mistake(file.where(row, name), "holds no number", remedy))
+        found.append(values.numbers)
+        lengths.add(len(values.numbers))
+    if not found:
+        raise InputError(Mistake(place, "names no column", 'name the columns, such as inputs = ["x0"]'))
+    if len(lengths) > 1:
+        problem = f"its columns have {min(lengths)} to {max(lengths)} values"
+        raise InputError(Mistake(place, problem, "give columns of one length: a row is a pair"))
+    return np.column_stack(found)
+
+
+def _categories(column: Array, place: str) -> Numbers:
+    """Categories 0 … K-1.
+
+    Raises:
+        InputError: They are others, or one has no pair.
+    """
+    labels = column.astype(np.int64)
+    wrong = np.flatnonzero((labels != column) | (labels < 0))
+    if len(wrong):
+        problem = f"{column[wrong[0]]:g} is no category"
+        raise InputError(Mistake(place, problem, "number the categories 0, 1, 2, …"))
+    count = int(labels.max()) + 1
+    if count > len(labels):
+        problem = f"{count - 1} is a category, but there are {counted(len(labels), 'pair')}"
+        raise InputError(Mistake(place, problem, "number the categories 0, 1, 2, … without gaps"))
+    if count < 2:
+        raise InputError(Mistake(place, "all pairs are of one category", "give pairs of two at least"))
+    return labels
+
+
+def _labelled(
+    x: Array,
+    names: tuple[str, ...],
+    labels: Numbers,
+    categories: Sequence[str],
+    numbers: Numbers,
+    source: str,
+) -> Pairs:
+    count = max(len(categories), int(labels.max()) + 1)
+    known = tuple(map(str, categories)) or tuple(map(str, range(count)))
+    return Pairs(x, np.eye(count)[labels], names, known, numbers, labels, source)
+
+
+def _sklearn(table: PairsTable) -> Pairs:
+    """A set that comes with scikit-learn."""
+    assert table.source is not None
+    name = table.source.removeprefix("sklearn:")
+    try:
+        from sklearn import datasets
+    except ImportError:
+        remedy = "install scikit-learn, or give file"
+        raise InputError(Mistake("data.source", "needs scikit-learn, which is not here", remedy)) from None
+    known = ["breast_cancer", "diabetes", "digits", "iris", "linnerud", "wine"]
+    if name not in known:
+        remedy = f"use one of: {', '.join(f'sklearn:{one}' for one in known)}"
+        raise InputError(Mistake("data.source", f"{table.source!r} is not known", remedy))
+    found = getattr(datasets, f"load_{name}")()
+    x, target = np.asarray(found.data, dtype=np.float64), np.asarray(found.target)
+    names = tuple(map(str, getattr(found, "feature_names", None) or (f"x{k}" for k in range(x.shape[1]))))
+    numbers, source = np.arange(len(x), dtype=np.int64), f"{name} of scikit-learn, {counted(len(x), 'pair')}"
+    if name not in ("diabetes", "linnerud"):
+        if table.noise_std is not None:
+            problem = f"has no effect: the outputs of {table.source} are categories"
+            raise InputError(Mistake("data.noise_std", problem, "remove noise_std"))
+        return _labelled(x, names, target.astype(np.int64), tuple(found.target_names), numbers, source)
+    if table.noise_std is None:
+        remedy = "give the standard deviation of the noise, above 0, such as noise_std = 50.0"
+        raise InputError(Mistake("data.noise_std", "is missing", remedy))
+    outputs = np.reshape(np.asarray(target, dtype=np.float64), (len(x), -1))
+    columns = tuple(map(str, getattr(found, "target_names", None) or ("progression",)))
+    return Pairs(x, outputs, names, columns, numbers, None, source)
+
+
+def divided(pairs: Pairs, hold_back: float, most: int | None, seed: int) -> tuple[Pairs, Pairs | None]:
+    """The pairs that are trained, and those that are kept back, each in the order of their source.
+
+    Of categories the same part of each is kept back.
+
+    Args:
+        pairs: All pairs.
+        hold_back: How many are kept back, or, below 1, what part of them.
+        most: How many are trained; None for all.
+        seed: Which they are follows from it.
+
+    Raises:
+        InputError: There are not so many.
+    """
+    total = len(pairs.inputs)
+    count = round(hold_back * total) if hold_back < 1.0 else int(hold_back)
+    if hold_back >= 1.0 and count != hold_back:
+        remedy = "give a whole number of pairs, or a part below 1"
+        raise InputError(Mistake("data.hold_back", f"{hold_back:g} is no number of pairs", remedy))
+    if count >= total:
+        problem = f"{count} of {counted(total, 'pair')} would be kept back"
+        raise InputError(Mistake("data.hold_back", problem, f"keep back fewer than {total}"))
+    order = _dealt(pairs.labels, total, np.random.default_rng(seed))
+    back, trained = order[:count], order[count:]
+    if most is not None:
+        if most > len(trained):
+            problem = f"asks for {most}, but {len(trained)} are left to train"
+            raise InputError(Mistake("data.pairs", problem, f"give at most {len(trained)}, or leave it out"))
+        trained = trained[:most]
+    left = pairs.some(np.sort(trained))
+    if left.labels is not None:
+        missing = [name for k, name in enumerate(left.output_names) if not (left.labels == k).any()]
+        if missing:
+            names = ", ".join(missing[:SHOWN]) + (", …" if len(missing) > SHOWN else "")
+            problem = f"category {names} has no pair among those that are trained"
+            remedy = "train more pairs, or number the categories without gaps"
+            raise InputError(Mistake("data", problem, remedy))
+    return left, pairs.some(np.sort(back)) if count else None
+
+
+def _dealt(labels: Numbers | None, total: int, rng: np.random.Generator) -> Numbers:
+    """All pairs in a random order, any part of which holds each category in its proportion."""
+    order = rng.permutation(total)
+    if labels is None:
+        return order
+    rank = np.empty(total)
+    for category in np.unique(labels):
+        own = order[labels[order] == category]
+        rank[own] = (np.arange(len(own)) + rng.random()) / len(own)
+    return order[np.argsort(rank[order], kind="stable")]
+
+
+def taught(
+    table: TeacherTable, widths: Sequence[int], activations: Sequence[Function]
+) -> tuple[Pairs, Pairs | None, Array, Array]:
+    """Pairs that a teacher makes of inputs of a standard normal distribution.
+
+    Args:
+        table: The teacher.
+        widths: Units of its layers.
+        activations: g of each layer after the input.
+
+    Returns:
+        The pairs that are trained, those kept back, the teacher's weights, flat, and the spread of each of
+        its outputs over the inputs, without noise.
+    """
+    rng = np.random.default_rng(table.seed)
+    parts = []
+    for before, after in pairwise(widths):
+        if table.weight_range is not None:
+            matrix = rng.uniform(*table.weight_range, size=(after, before))
+        else:
+            matrix = (table.weight_std or 1.0) * rng.standard_normal((after, before))
+        parts += [matrix.ravel(), table.bias_std * rng.standard_normal(after)]
+    theta, total = np.concatenate(parts), table.pairs + table.hold_back
+    inputs = rng.standard_normal((total, widths[0]))
+    blank = np.zeros((total, widths[-1]))
+    clean = ExactNetwork(Network(tuple(widths), activations, inputs, blank, table.noise_std)).states(theta)[
+        -1
+    ]
+    outputs = clean + table.noise_std * rng.standard_normal(clean.shape)
+    made = Pairs(
+        inputs, outputs, tuple(f"x{k}" for k in range(widths[0])), tuple(f"y{k}" for k in range(widths[-1])),
+        np.arange(total, dtype=np.int64), None, f"a teacher of layers {'-'.join(map(str, widths))}",
+    )  # fmt: skip
+    back = np.arange(table.pairs, total)
+    kept = made.some(back) if len(back) else None
+    return made.some(np.arange(table.pairs)), kept, theta, clean.std(axis=0)

@@ -1,0 +1,197 @@
+"""``hpcda check`` of a job that trains a network: what it is, whether its derivatives are right, its cost.
+
+The cost is that of a trial: the first start descends for about `SECONDS` at most. Starts that begin wider
+and are pruned take several times as long.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from hpcda.action import Verification, verify
+from hpcda.action.exact_network import ExactNetwork
+from hpcda.action.verify import Total
+from hpcda.annealing.exact import ExactSettings, descend
+from hpcda.build import BuiltNetwork, build_network, refuse_used
+from hpcda.errors import InputError, Mistake
+from hpcda.job import NetworkJob
+from hpcda.problem import Array, Numbers
+from hpcda.progress import duration
+from hpcda.search.training import NetworkScene
+from hpcda.words import counted, short_time, size_of
+
+SECONDS = 10.0
+BASE_MEMORY = 1.5e8
+"""Bytes that Python and MPI take on every rank."""
+MOST_VERIFIED = 3000
+"""Weights up to which derivatives are checked."""
+TRIED = 5
+"""Iterations of a first trial, which tells how many fit into `SECONDS`."""
+
+
+@dataclass(frozen=True)
+class CheckedNetwork:
+    """What the check found.
+
+    Attributes:
+        built: The network.
+        verification: The derivative check where a start begins; None where the network is too large for it.
+        step: Seconds of an iteration.
+        start: Seconds of a small start.
+        iterations: Its iterations, as far as it came.
+        total: Core-seconds of all starts, if each took as long.
+        memory: Bytes on every rank.
+        disk: Bytes of the results.
+        notes: What the user should know, one sentence each.
+    """
+
+    built: BuiltNetwork
+    verification: Verification | None
+    step: float
+    start: float
+    iterations: int
+    total: float
+    memory: float
+    disk: float
+    notes: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether the derivatives are right, as far as they were checked."""
+        return self.verification is None or self.verification.ok
+
+
+class _Dense:
+    """An exact network as `verify` sees an action."""
+
+    def __init__(self, action: ExactNetwork) -> None:
+        self._action, self.size = action, action.size
+
+    def gradient(self, path: Array, rf: float) -> tuple[Total, Array]:
+        value, gradient = self._action.gradient(path)
+        return _Value(value), gradient
+
+    def hessian(self, path: Array, rf: float) -> tuple[Numbers, Numbers, Array]:
+        size = self.size
+        return (
+            size * np.arange(size + 1),
+            np.tile(np.arange(size), size),
+            self._action.derivatives(path)[2].ravel(),
+        )
+
+    def sizes(self, path: Array) -> Array:
+        return np.full(self.size, max(float(np.abs(path).max()), 1e-3))
+
+
+@dataclass(frozen=True)
+class _Value:
+    total: float
+
+
+def check_network(job: NetworkJob, fresh: bool = True) -> CheckedNetwork:
+    """Build the network of a job, check its derivatives and estimate its cost.
+
+    Args:
+        job: The job.
+        fresh: Refuse an output directory that holds a run.
+
+    Raises:
+        InputError: The job or its data hold mistakes, or its output directory holds a run.
+    """
+    mistakes: list[Mistake] = []
+    try:
+        if fresh:
+            refuse_used(job.output_directory)
+    except InputError as error:
+        mistakes += error.mistakes
+    try:
+        built = build_network(job)
+        scene = NetworkScene(built.network)
+        scene.refuse(job.ensemble.way, job.ensemble.seed)
+    except InputError as error:
+        raise InputError([*error.mistakes, *mistakes]) from None
+    if mistakes:
+        raise InputError(mistakes)
+    action, notes = scene.action, list(built.notes)
+    theta = scene.first_weights(action, np.random.default_rng([job.ensemble.seed, 0]))
+    verification = None
+    if action.size <= MOST_VERIFIED:
+        verification = verify(_Dense(action), theta, np.inf)
+    else:
+        notes.append(
+            f"The derivatives were not checked: {action.size} weights are more than {MOST_VERIFIED}."
+        )
+    first, step = _timed(action, theta, TRIED)
+    more = int(min(job.solver.max_iterations, (SECONDS - first) / step))
+    seconds, _ = _timed(action, theta, max(more, 1))
+    starts = job.ensemble.starts
+    kept = job.output.keep_paths
+    paths = min(int(kept[5:]), starts) if kept.startswith("best:") else starts
+    pairs = built.network.inputs.size + built.network.outputs.size
+    return CheckedNetwork(
+        built,
+        verification,
+        step,
+        seconds,
+        round(seconds / step),
+        min(starts * seconds, job.ensemble.core_seconds or np.inf),
+        BASE_MEMORY + action.memory,
+        8.0 * (paths * action.size + pairs),
+        tuple(notes),
+    )
+
+
+def _timed(action: ExactNetwork, theta: Array, iterations: int) -> tuple[float, float]:
+    """Seconds of a descent, and of one of its iterations."""
+    began = time.perf_counter()
+    found = descend(action, theta, ExactSettings(iterations))
+    seconds = time.perf_counter() - began
+    return seconds, seconds / max(found.factorizations, 1)
+
+
+def report_network(job: NetworkJob, checked: CheckedNetwork) -> str:
+    """The findings for people."""
+    built, network = checked.built, checked.built.network
+    data = int(np.isfinite(network.outputs).sum())
+    kept = f", {counted(len(built.held_back.inputs), 'pair')} kept back" if built.held_back else ""
+    prior = (
+        "no prior" if network.weight_std is None else f"prior of standard deviation {network.weight_std:g}"
+    )
+    noise = f"standard deviation {network.output:g}" if isinstance(network.output, float) else built.loss[0]
+    until = "" if job.ensemble.way != "auto" else f", {_until(job)}"
+    lines = [
+        f"network      layers {'-'.join(map(str, network.widths))}, {', '.join(built.activations)}",
+        f"unknowns     {counted(network.weights, 'weight and bias', 'weights and biases')}, {prior}",
+        f"data         {counted(network.pairs, 'pair')}, {counted(data, 'output value')}{kept}; "
+        f"{built.pairs.source}; noise: {noise}",
+        "ladder       Rf = ∞: the layers are obeyed exactly",
+        f"ensemble     {counted(job.ensemble.starts, 'start')}, {job.ensemble.way}{until}, "
+        f"seed {job.ensemble.seed}",
+    ]
+    if checked.verification is not None:
+        one = checked.verification
+        lines.append(
+            f"derivatives  {'right' if one.ok else 'WRONG'}: Taylor order {one.taylor_gradient:.2f} of the "
+            f"gradient, {one.taylor_hessian:.2f} of the Hessian, asymmetry {one.symmetry:.1e}"
+        )
+    lines += [
+        f"measured     {short_time(checked.step)} an iteration; the first start, "
+        f"{counted(checked.iterations, 'iteration')} of it: {short_time(checked.start)}",
+        f"estimate     {duration(checked.total)} of one core in all if every start took as long; "
+        f"{size_of(checked.memory)} of memory a rank, {size_of(checked.disk)} on disk",
+        f"output       {job.output_directory}",
+    ]
+    return "\n".join(lines + [f"note         {note}" for note in checked.notes])
+
+
+def _until(job: NetworkJob) -> str:
+    """What ends a search."""
+    ends = []
+    if job.ensemble.ends == "verdict":
+        ends.append("its lowest level is consistent and stable")
+    if job.ensemble.core_seconds:
+        ends.append(counted(job.ensemble.core_seconds, "core-second is over", "core-seconds are over"))
+    return f"until {' or '.join(ends)}" if ends else "all of them"

@@ -1,0 +1,69 @@
+"""What all kinds of jobs have: a folder, files outside the package, a directory of results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from hpcda.extensions import KEY, Extension, load
+from hpcda.job.kinds import FileName, FileNames, Section
+
+
+class OutputTable(Section):
+    """[output]: where the results go and which paths are kept."""
+
+    directory: FileName = Field(default="run", description='the directory of the results, such as "run"')
+    keep_paths: str = Field(
+        default="final",
+        pattern=r"^(final|all|best:[1-9][0-9]{0,8})$",
+        description='which paths are stored: "final" (the last rung), "all" (every rung), or "best:10"',
+    )
+
+
+class BaseJob(Section):
+    """What a job has, whatever it is about."""
+
+    folder: FileName = Field(
+        default_factory=lambda: str(Path.cwd()),
+        description="the folder in which relative files are looked up; by default that of the job file",
+    )
+    extensions: FileNames = Field(
+        default=(),
+        description="Python files that define ways, escapes, discretizations, losses, minimizers, "
+        'eliminations, activations or trainings, such as ["my_way.py"]',
+    )
+    output: OutputTable = Field(default_factory=OutputTable, description="a table [output]")
+
+    def path(self, name: str) -> Path:
+        """The file `name`, looked up in the job's folder where it is relative."""
+        return Path(self.folder) / Path(name).expanduser()
+
+    @property
+    def chosen(self) -> set[str]:
+        """Names of registered objects that the job may use."""
+        raise NotImplementedError
+
+    @property
+    def extension_files(self) -> tuple[Extension, ...]:
+        """The files named under `extensions`, loaded.
+
+        Raises:
+            InputError: One has gone, or raises an exception.
+        """
+        names = (self.path(name).resolve() for name in self.extensions)
+        return tuple(load(file, f"{KEY}[{number}]") for number, file in enumerate(names))
+
+    @property
+    def output_directory(self) -> Path:
+        """Where the results go."""
+        return self.path(self.output.directory)
+
+    def resolved_toml(self) -> str:
+        """The job with every default filled in, as TOML; loading it gives an equal job."""
+        from hpcda.job.text import to_toml
+
+        tables = self.model_dump(by_alias=True, exclude_none=True, mode="python")
+        tables = {key: table for key, table in tables.items() if key not in ("data", "twin") or table}
+        output = tables.pop("output")
+        return to_toml({**tables, "output": output})

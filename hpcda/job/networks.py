@@ -1,0 +1,319 @@
+"""The tables of a job that trains a layered network: [network], pairs of input and output, or a teacher.
+
+Keys that mean the same as in other jobs ([ensemble], [output], …) are those of `hpcda.job.schema`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from hpcda.action.activations import ACTIVATIONS
+from hpcda.action.losses import LOSSES
+from hpcda.job.base import BaseJob
+from hpcda.job.kinds import (
+    Column,
+    FileName,
+    LossOne,
+    LossTable,
+    Marks,
+    Positive,
+    Range,
+    Section,
+    Seed,
+    Squared,
+    complain,
+    one_of,
+)
+from hpcda.search.trainings import TRAININGS
+
+MOST_WIDTH, MOST_PAIRS = 1_000_000, 10_000_000
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+Widths = Annotated[
+    tuple[Annotated[int, Field(ge=1, le=MOST_WIDTH)], ...], BeforeValidator(_as_tuple), Field(max_length=1000)
+]
+Columns = Annotated[tuple[Column, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+ActivationName = Annotated[str, one_of(ACTIVATIONS, auto=False)]
+
+
+class NetworkTable(Section):
+    """[network]: the layers between the inputs and the outputs that the data give."""
+
+    hidden: Widths = Field(
+        default=(), description="the units of every hidden layer, such as [30] or [10, 10, 10]; [] for none"
+    )
+    activation: ActivationName = Field(
+        default="tanh", description='the activation of hidden layers, one that "hpcda list" names'
+    )
+    output_activation: ActivationName = Field(
+        default="identity", description='the activation of the last layer, one that "hpcda list" names'
+    )
+    weight_std: Squared | None = Field(
+        default=None,
+        description="the standard deviation of a Gaussian prior of mean 0 on weights and biases, such as 3.0",
+    )
+    start: Range = Field(
+        default=(-0.1, 0.1),
+        description="the range in which weights and biases start, such as [-0.1, 0.1]",
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> NetworkTable:
+        wide = self.start[0] < self.start[1]
+        wrong = [("start", f"{list(self.start)} leaves all weights alike", "give two numbers that differ")]
+        return complain(self, [] if wide else wrong)
+
+
+HOLD_BACK = (
+    "how many pairs are kept back to test the network: a whole number of them, or a part below 1, such as 0.2"
+)
+
+
+class PairsTable(Section):
+    """[data]: pairs of input and output, a row each."""
+
+    rows: Literal["pairs"] = Field(
+        default="pairs", description='"pairs": every row is a pair of input and output'
+    )
+    file: FileName | None = Field(
+        default=None, description='the file of the pairs (.csv, .npz, .npy, .h5, .nc), such as "pairs.csv"'
+    )
+    source: str | None = Field(
+        default=None,
+        pattern=r"^sklearn:[a-z_]+$",
+        description='a set that comes with scikit-learn, such as "sklearn:digits", in place of file',
+    )
+    inputs: Columns | None = Field(
+        default=None,
+        description='the columns of the inputs, such as ["x0", "x1"] (default: all that are no outputs)',
+    )
+    outputs: Columns | None = Field(
+        default=None, description='the columns of measured outputs, such as ["y0", "y1"]'
+    )
+    label: Column | None = Field(
+        default=None,
+        description='the column of categories 0, 1, 2, …, such as "digit", in place of outputs',
+    )
+    noise_std: Squared | None = Field(
+        default=None, description="the standard deviation of the outputs' noise, above 0, such as 0.1"
+    )
+    loss: LossOne = Field(
+        default="gaussian", description='the noise of outputs: "gaussian", or a loss without a scale'
+    )
+    standardize: bool = Field(
+        default=False, description="true to shift and scale every input to mean 0 and standard deviation 1"
+    )
+    pairs: int | None = Field(
+        default=None,
+        ge=1,
+        le=MOST_PAIRS,
+        description="how many pairs are trained, drawn from those that are not kept back, such as 1000 "
+        "(default: all)",
+    )
+    hold_back: Annotated[float, BeforeValidator(lambda value: _whole_or_part(value))] = Field(
+        default=0.0, ge=0.0, le=MOST_PAIRS, description=HOLD_BACK
+    )
+    seed: Seed = Field(
+        default=1, description="the seed by which pairs are drawn that are kept back, a whole number from 0"
+    )
+    header: bool | None = Field(
+        default=None,
+        description="true if the first row of a text file holds names, false if it holds data "
+        "(default: told from the file)",
+    )
+    missing: Marks | None = Field(
+        default=None,
+        description='what stands for a missing output, cells or numbers, such as [-999, "<LOD"]',
+    )
+
+    @property
+    def kind(self) -> tuple[str, dict[str, float]]:
+        """Name of the loss of outputs, and its options."""
+        if self.label is not None:
+            return "softmax", {}
+        if isinstance(self.loss, LossTable):
+            return self.loss.name, self.loss.options
+        return self.loss, {}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> PairsTable:
+        wrong: list[tuple[str, str, str]] = []
+        if self.file is None and self.source is None:
+            wrong.append(("file", "is missing, and so is source", 'give file = "pairs.csv"'))
+        elif self.file is not None and self.source is not None:
+            wrong.append(("source", "stands beside file", "keep exactly one of file and source"))
+        if self.source is not None:
+            idle = [k for k in ("inputs", "outputs", "label", "header", "missing") if getattr(self, k)]
+            wrong += [(key, "has no effect, as source tells it", f"remove {key}") for key in idle]
+        elif self.outputs is None and self.label is None:
+            wrong.append(("outputs", "is missing, and so is label", 'give outputs = ["y"], or label = "y"'))
+        elif self.outputs is not None and self.label is not None:
+            wrong.append(("label", "stands beside outputs", "keep exactly one of outputs and label"))
+        wrong += self._noise()
+        return complain(self, wrong)
+
+    def _noise(self) -> list[tuple[str, str, str]]:
+        """What is wrong with the noise, as far as it can be told without the data."""
+        name, _ = self.kind
+        if self.label is not None and self.loss not in ("gaussian", "softmax"):
+            return [("loss", f"is {name!r} beside label", "leave loss out: categories are told by label")]
+        if self.label is not None:
+            problem = "has no effect: categories have no standard deviation"
+            return [("noise_std", problem, "remove noise_std")] if self.noise_std is not None else []
+        if self.source is not None or name not in LOSSES:
+            return []
+        if name == "gaussian":
+            remedy = "give the standard deviation of the noise, above 0, such as noise_std = 0.1"
+            return [("noise_std", "is missing", remedy)] if self.noise_std is None else []
+        if LOSSES[name].scaled or LOSSES[name].joint:
+            problem = f"{name!r} is not for the outputs of networks"
+            return [("loss", problem, 'use "gaussian", "poisson" or "bernoulli", or give label')]
+        problem = f"has no effect: the noise of {name!r} has no scale"
+        return [("noise_std", problem, "remove noise_std")] if self.noise_std is not None else []
+
+
+def _whole_or_part(value: Any) -> Any:
+    """A number of pairs as a float."""
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+class TeacherTable(Section):
+    """[twin]: pairs that a network with known weights makes, in place of [data]."""
+
+    inputs: int = Field(ge=1, le=MOST_WIDTH, description="how many inputs there are, such as 10")
+    outputs: int = Field(ge=1, le=MOST_WIDTH, description="how many outputs there are, such as 10")
+    hidden: Widths | None = Field(
+        default=None, description="the units of the teacher's hidden layers (default: those of the network)"
+    )
+    weight_std: Positive | None = Field(
+        default=None, description="the standard deviation of the teacher's weights, such as 1.0 (the default)"
+    )
+    weight_range: Range | None = Field(
+        default=None,
+        description="the range in which the teacher's weights lie evenly, such as [-0.1, 0.1], in place of "
+        "weight_std",
+    )
+    bias_std: float = Field(
+        default=1.0, ge=0.0, description="the standard deviation of the teacher's biases, 0 for none"
+    )
+    pairs: int = Field(ge=1, le=MOST_PAIRS, description="how many pairs are trained, such as 1000")
+    hold_back: int = Field(
+        default=0,
+        ge=0,
+        le=MOST_PAIRS,
+        description="how many further pairs are kept back to test the network, such as 1000",
+    )
+    noise_std: Squared = Field(
+        description="the standard deviation of the outputs' noise, above 0, such as 0.005"
+    )
+    seed: Seed = Field(
+        default=1, description="the seed of the teacher, the inputs and the noise, a whole number from 0"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TeacherTable:
+        both = self.weight_std is not None and self.weight_range is not None
+        remedy = "keep one of weight_std and weight_range"
+        return complain(self, [("weight_range", "stands beside weight_std", remedy)] if both else [])
+
+
+class ExactLadder(Section):
+    """[ladder]: the rule of the layers is obeyed exactly, at Rf = ∞."""
+
+    end: Literal["infinity"] = Field(
+        default="infinity", description='"infinity": the rule of the layers is obeyed exactly'
+    )
+
+
+class TrainingTable(Section):
+    """[ensemble]: how many networks start, and how."""
+
+    starts: int = Field(
+        default=100,
+        ge=1,
+        le=100_000_000,
+        description="how many networks start at most, a whole number from 1, such as 100",
+    )
+    seed: Seed = Field(
+        default=1, description="the seed of the random starts, a whole number from 0, such as 1"
+    )
+    way: Annotated[str, one_of(TRAININGS)] = Field(
+        default="auto",
+        description='how a network begins: a training that "hpcda list" names, or "auto" to search with all',
+    )
+    core_seconds: float | None = Field(
+        default=None,
+        gt=0.0,
+        allow_inf_nan=False,
+        description='how long cores may work, together, before a search with way = "auto" ends, in s, '
+        "such as 60",
+    )
+    budget: Literal["starts", "core-seconds", "verdict"] | None = Field(
+        default=None,
+        description='what ends a search with way = "auto": "verdict" (its lowest level is that of the noise, '
+        'and was found again; the default), "core-seconds", or "starts" (all were run)',
+    )
+
+    @model_validator(mode="after")
+    def _budgeted(self) -> TrainingTable:
+        wrong = []
+        if self.way != "auto" and self.ends != "starts":
+            remedy = 'set way = "auto", or leave it out'
+            wrong.append(("budget", f"is {self.budget!r} with way = {self.way!r}", remedy))
+        if self.budget == "core-seconds" and self.core_seconds is None:
+            wrong.append(("core_seconds", "is missing", "say how many, such as core_seconds = 60"))
+        if self.ends == "starts" and self.core_seconds is not None:
+            problem = f"{self.core_seconds:g} has no effect with budget = {self.ends!r}"
+            remedy = 'set budget = "core-seconds" or "verdict", or leave it out'
+            wrong.append(("core_seconds", problem, remedy))
+        return complain(self, wrong)
+
+    @property
+    def ranks_per_start(self) -> int:
+        """Ranks that work on one start: one."""
+        return 1
+
+    @property
+    def merge(self) -> bool:
+        """Whether starts that have become the same go on as one: all rungs are one descent, none goes on."""
+        return False
+
+    @property
+    def ends(self) -> str:
+        """What ends the search: "starts", "core-seconds" or "verdict"."""
+        return self.budget or ("verdict" if self.way == "auto" else "starts")
+
+
+class DescentTable(Section):
+    """[solver]: limits of a descent."""
+
+    max_iterations: int = Field(
+        default=500,
+        ge=1,
+        le=1_000_000_000,
+        description="how many iterations the last descent of a start may take, a whole number from 1",
+    )
+
+
+class NetworkJob(BaseJob):
+    """A job that trains a network."""
+
+    network: NetworkTable = Field(description="a table [network] with hidden = [10, 10]")
+    data: PairsTable | None = Field(default=None, description="a table [data] with pairs")
+    twin: TeacherTable | None = Field(default=None, description="a table [twin] that describes a teacher")
+    ladder: ExactLadder = Field(default_factory=ExactLadder, description="a table [ladder]")
+    ensemble: TrainingTable = Field(default_factory=TrainingTable, description="a table [ensemble]")
+    solver: DescentTable = Field(default_factory=DescentTable, description="a table [solver]")
+
+    @property
+    def chosen(self) -> set[str]:
+        """Names of registered objects that the job may use."""
+        search = set(TRAININGS) if self.ensemble.way == "auto" else {self.ensemble.way}
+        losses = {self.data.kind[0]} if self.data is not None else set[str]()
+        return {self.network.activation, self.network.output_activation, *losses, *search}

@@ -1,0 +1,116 @@
+"""A run that trains a network: weights descend at Rf = ∞, a search decides how they begin."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from hpcda.annealing import Reason, Team
+from hpcda.annealing.exact import ExactSettings
+from hpcda.annealing.exact_minimiser import ExactMinimiser
+from hpcda.annealing.team import OneByOne
+from hpcda.build import build_network
+from hpcda.build.pairs import Pairs
+from hpcda.job import AnyJob, NetworkJob
+from hpcda.mpi import all_agree
+from hpcda.problem import Array, Beyond, Window
+from hpcda.run.provenance import files_of, provenance
+from hpcda.search import Plain, Plan, Share
+from hpcda.search.networks import NetworkBudget, NetworkSearch
+from hpcda.search.training import NetworkScene
+from hpcda.search.trainings import TRAININGS
+from hpcda.store import NetworkLayout, RunLayout
+
+ROUND = 256
+"""Starts of one training that are run side by side."""
+
+
+class NetworkStudy:
+    """See `hpcda.run.study.Study`.
+
+    Args:
+        job: The job.
+        comm: The ranks that make it together.
+    """
+
+    max_seconds = 0.0
+
+    def __init__(self, job: NetworkJob, comm: Any) -> None:
+        self._job = job
+        self._built = all_agree(comm, lambda: build_network(job))
+        self.scene = all_agree(comm, lambda: NetworkScene(self._built.network))
+        self.notes = self._built.notes
+
+    def options(self) -> contextlib.AbstractContextManager[object]:
+        """See `Study`: none."""
+        return contextlib.nullcontext()
+
+    def try_once(self, world: Any, share: Share) -> str:
+        """See `Study`: the training fits the network, and the first weights have a finite action."""
+        self.scene.refuse(self._job.ensemble.way, self._job.ensemble.seed)
+        return self._minimiser(lambda iteration, value: None).linear
+
+    def layout(self, world: Any, solver: str, whole: AnyJob) -> RunLayout:
+        """See `Study`."""
+        job, built, ladder = self._job, self._built, self.scene.ladder
+        searches, trained = job.ensemble.way == "auto", built.pairs
+        weight_std = built.network.weight_std
+        return NetworkLayout(
+            rf=ladder.rf,
+            beta=ladder.beta,
+            alpha=ladder.alpha,
+            starts=job.ensemble.starts if job.ensemble.ends == "starts" else 0,
+            seed=job.ensemble.seed,
+            keep_paths=job.output.keep_paths,
+            reasons=Reason.table(),
+            job_toml=whole.resolved_toml(),
+            provenance=provenance(world) | {"linear_solver": solver},
+            extensions=files_of(job),
+            sketch=len(self.scene.sketch(np.zeros(self.scene.size))) if searches else 0,
+            minima=searches and job.output.keep_paths.startswith("best"),
+            widths=built.network.widths,
+            activations=built.activations,
+            loss=built.loss,
+            weight_std=np.inf if weight_std is None else weight_std,
+            start=built.network.start,
+            inputs=trained.input_names,
+            outputs=trained.output_names,
+            pairs=_window(trained, built.network.output),
+            held_back=None if built.held_back is None else _beyond(built.held_back),
+            shift=built.shift,
+            scale=built.scale,
+            source=trained.source,
+            teacher=built.teacher,
+        )
+
+    def team(self, world: Any, share: Share, watch: Callable[[int, float], None]) -> Team:
+        """See `Study`."""
+        return OneByOne(self._minimiser(watch), self.scene.ladder)
+
+    def plan(self, world: Any, share: Share) -> Plan:
+        """See `Study`."""
+        ensemble, network = self._job.ensemble, self.scene.network
+        starts = share.count(ensemble.starts)
+        if ensemble.way != "auto":
+            return Plain(ensemble.way, self.scene.ladder, starts, ROUND, share)
+        seconds = (ensemble.core_seconds or np.inf) / share.parts
+        files = [one.sha256 for one in self._job.extension_files]
+        budget = NetworkBudget(starts, seconds, ensemble.ends == "verdict")
+        return NetworkSearch(network, budget, share, TRAININGS.known(files))
+
+    def _minimiser(self, watch: Callable[[int, float], None]) -> ExactMinimiser:
+        settings = ExactSettings(self._job.solver.max_iterations)
+        return ExactMinimiser(self.scene.action, settings, self.scene.canonical, watch)
+
+
+def _window(pairs: Pairs, output: Any) -> Window:
+    """Pairs as the files of a run hold them: outputs are data, inputs series, numbers times."""
+    spread: Array = np.full(pairs.outputs.shape, output if isinstance(output, float) else np.nan)
+    return Window(pairs.numbers, pairs.outputs, spread, pairs.inputs)
+
+
+def _beyond(pairs: Pairs) -> Beyond:
+    return Beyond(pairs.numbers, pairs.outputs, pairs.inputs)

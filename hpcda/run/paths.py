@@ -1,0 +1,119 @@
+"""A run that assimilates windows of data: paths climb a ladder, PETSc solves what is not done in lockstep."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from hpcda.action import Action, unused
+from hpcda.annealing import Ladder, Reason, Team
+from hpcda.build import build_problem
+from hpcda.errors import InputError, Mistake
+from hpcda.job import AnyJob, Job
+from hpcda.mpi import all_agree
+from hpcda.petsc import SolverOptions, make_team
+from hpcda.run.layout import layout_of
+from hpcda.run.plan import plan_of
+from hpcda.search import WAYS, Plan, Scene, Share, at_once, begin
+from hpcda.store import RunLayout
+
+TRIED = 20
+"""Paths of which one at least must have a finite action."""
+
+
+class PathStudy:
+    """See `hpcda.run.study.Study`.
+
+    Args:
+        job: The job, its steps from sample to sample chosen.
+        comm: The ranks that make it together.
+        petsc_options: Options of the command line.
+    """
+
+    def __init__(self, job: Job, comm: Any, petsc_options: Sequence[str]) -> None:
+        self._job, self._petsc_options = job, petsc_options
+        self._built = all_agree(comm, lambda: build_problem(job))
+        action = all_agree(comm, lambda: Action(self._built.problem))
+        table = job.ladder
+        ladder = Ladder(table.rf0, table.alpha, table.count, tuple(table.first_rungs))
+        self._options = SolverOptions(job.solver.petsc, petsc_options)
+        self.scene = Scene(self._built.problem, ladder, action)
+        self.notes = (*self._built.notes, *unused(action.equations))
+        self.max_seconds = job.solver.max_seconds
+
+    def options(self) -> contextlib.AbstractContextManager[object]:
+        """See `Study`: PETSc's options."""
+        return self._options
+
+    def try_once(self, world: Any, share: Share) -> str:
+        """See `Study`: one iteration from the first path whose action is finite; is every option used?"""
+        job, scene = self._job, self.scene
+        way = at_once() if job.ensemble.way == "auto" else WAYS[job.ensemble.way]
+        tried = min(job.ensemble.starts, TRIED)
+        for start in range(tried):
+            climb = begin(scene, way, job.ensemble.seed, start)
+            rf = float(scene.ladder.rf[climb.next])
+            if np.isfinite(scene.action.value(climb.path, rf).total):
+                break
+        else:
+            which = "the first path" if tried == 1 else f"each of the first {tried} paths"
+            raise InputError(
+                Mistake(
+                    "ensemble",
+                    f"the action of {which} is not finite at Rf = {rf:g}",
+                    "narrow the ranges of states and parameters, or look for a logarithm, root or division "
+                    "that fails there",
+                )
+            )
+        team = all_agree(
+            world.comm,
+            lambda: make_team(
+                scene.action,
+                scene.ladder,
+                job.solver.minimizer,
+                comm=world.group,
+                max_iterations=1,
+                elimination=job.solver.elimination,
+                share=share.count(job.ensemble.starts) / world.groups,
+            ),
+        )
+        try:
+            team.take(climb)
+            tried_out = team.work()
+            self._options.check()
+            unsolved = any(one.rung.outcome.reason is Reason.FAILED_LINEAR for one in tried_out)
+            if unsolved and np.isfinite(scene.action.derivatives(climb.path, rf)[2]).all():
+                problem = f"no linear system of the first path can be solved: {team.linear or 'no word how'}"
+                remedy = "check solver.elimination, solver.petsc and the options after --"
+                raise InputError(Mistake("solver", problem, remedy))
+            return team.linear
+        finally:
+            team.destroy()
+
+    def layout(self, world: Any, solver: str, whole: AnyJob) -> RunLayout:
+        """See `Study`."""
+        assert isinstance(whole, Job)
+        return layout_of(whole, self._built, self.scene, world, self._petsc_options, solver)
+
+    def team(self, world: Any, share: Share, watch: Callable[[int, float], None]) -> Team:
+        """See `Study`."""
+        solver = self._job.solver
+        return make_team(
+            self.scene.action,
+            self.scene.ladder,
+            solver.minimizer,
+            comm=world.group,
+            max_iterations=solver.max_iterations,
+            barrier=solver.barrier,
+            rung_tolerance=solver.rung_tolerance,
+            elimination=solver.elimination,
+            watch=watch,
+            share=share.count(self._job.ensemble.starts) / world.groups,
+        )
+
+    def plan(self, world: Any, share: Share) -> Plan:
+        """See `Study`."""
+        return plan_of(self._job, self.scene, world, share)

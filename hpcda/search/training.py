@@ -1,0 +1,176 @@
+"""A training: how the weights of a network begin, for the descent at Rf = ∞ that follows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from hpcda.action.exact_network import ExactNetwork
+from hpcda.action.network import Network
+from hpcda.annealing.exact import ExactSettings, descend
+from hpcda.annealing.ladder import Ladder
+from hpcda.errors import InputError, Mistake
+from hpcda.problem import Array
+from hpcda.search.canonical import canonical
+from hpcda.search.merge import RandomSums
+from hpcda.search.plan import Task
+from hpcda.search.pruning import pruned
+from hpcda.search.streams import narrowable
+from hpcda.userfile import called
+
+FIRST, BETWEEN = ExactSettings(200), ExactSettings(25)
+"""Limits of the descent of a wider network, and of one between two units that are taken out of it."""
+STEPS = 100
+"""Steps of a descent from far away, where nothing is known of it."""
+
+
+class NetworkScene:
+    """What trainings may use, and what an ensemble asks of the networks that it trains.
+
+    Args:
+        network: The network and its pairs.
+        ladder: The ladder, whose last rung is at infinity.
+
+    Attributes:
+        network: The network.
+        ladder: The ladder.
+        action: Its action at Rf = ∞.
+        meanwhile: Called now and then while a network begins; it changes nothing of it.
+    """
+
+    meanwhile: Callable[[], object]
+
+    def __init__(self, network: Network, ladder: Ladder | None = None) -> None:
+        self.network = network
+        self.ladder = ladder or Ladder.at_infinity()
+        self.action = ExactNetwork(network)
+        self.meanwhile = lambda: None
+        spread = np.std(self.network.outputs, axis=0)
+        scale = np.where(spread > 0.0, spread, 1.0) * np.ones(self.network.outputs.shape)
+        self._sums = RandomSums(scale.ravel())
+
+    @property
+    def size(self) -> int:
+        """Number of weights and biases."""
+        return self.action.size
+
+    def draw(self, task: Task, minima: Sequence[Array], rng: np.random.Generator) -> tuple[Array, int]:
+        """First weights of a start, shape (size,), and its first rung.
+
+        Raises:
+            InputError: What the training gives are no weights of this network, or it raises an exception.
+        """
+        from hpcda.search.trainings import TRAININGS
+
+        place, training = f"training {task.way!r}", TRAININGS[task.way]
+        theta = np.asarray(called(training.weights, place, self, minima, rng), dtype=np.float64)
+        if theta.shape != (self.size,) or not np.isfinite(theta).all():
+            problem = f"gives an array of shape {theta.shape}, or numbers that are not finite"
+            raise InputError(Mistake(place, problem, f"return {self.size} finite numbers"))
+        return theta, 0
+
+    def refuse(self, way: str, seed: int) -> None:
+        """Refuse a training that does not fit the network, and first weights from which none can descend.
+
+        Args:
+            way: Name of the training, or "auto".
+            seed: Seed of the ensemble.
+
+        Raises:
+            InputError: It does not fit, or the action there is not finite or does not depend on the weights.
+        """
+        from hpcda.search.trainings import TRAININGS
+
+        names = [one.name for one in TRAININGS.values() if one.fits(self.network) and not one.parents]
+        if way != "auto" and way not in names:
+            needs = (
+                "begins from networks that others found" if TRAININGS[way].parents else "needs hidden layers"
+            )
+            remedy = f'use "auto", or one of: {", ".join(names)}'
+            raise InputError(Mistake("ensemble.way", f"{way!r} {needs}", remedy))
+        first = self.first_weights(self.action, np.random.default_rng([seed, 0]))
+        value, gradient = self.action.gradient(first)
+        if not np.isfinite(value):
+            problem = "the action of the first weights is not finite"
+            raise InputError(Mistake("network.start", problem, "narrow it, or standardize the inputs"))
+        if not np.any(gradient):
+            problem = "the action does not depend on the weights where they begin: the start is dead"
+            raise InputError(Mistake("network.start", problem, "give a wider range, or another activation"))
+
+    def sketch(self, theta: Array) -> Array:
+        """What is kept of weights, by which networks are compared: random sums of their outputs."""
+        return self._sums(self.action.states(theta)[-1].ravel())
+
+    def told(self, theta: Array) -> Array:
+        """What is stored of weights at every rung: the norm of each W and of each b, shape (2 layers,)."""
+        layers = self.action.weights(theta)
+        return np.array([float(np.linalg.norm(part)) for layer in layers for part in layer])
+
+    def canonical(self, theta: Array) -> Array:
+        """The canonical form of weights."""
+        return canonical(self.action, theta)
+
+    def first_weights(self, action: ExactNetwork, rng: np.random.Generator) -> Array:
+        """Weights and biases drawn evenly from `Network.start`, after noisy inputs at their data."""
+        return action.first(rng.uniform(*self.network.start, action.size - action.inputs))
+
+    def wider(self, inner: Sequence[int]) -> ExactNetwork:
+        """The same network with other hidden layers."""
+        widths = self.network.widths
+        return ExactNetwork(replace(self.network, widths=(widths[0], *inner, widths[-1])))
+
+    def narrowed(self, wider: ExactNetwork, theta: Array) -> Array:
+        """The weights that are left of a wider network, whose units are taken out one after the other."""
+        self.meanwhile()
+        fitted = descend(wider, theta, FIRST).path
+
+        def fit(action: ExactNetwork, theta: Array) -> Array:
+            self.meanwhile()
+            return descend(action, theta, BETWEEN).path
+
+        return pruned(wider, fitted, self.network.widths, fit)[1]
+
+
+@dataclass(frozen=True)
+class Training:
+    """One way in which a network begins.
+
+    Attributes:
+        name: As the job file names it.
+        sentence: What it does.
+        weights: (scene, weights of the networks it begins from, rng) -> first weights, shape (size,).
+        parents: Networks it needs: the lowest that was found where it is 1.
+        fits: Whether it can be used for a network.
+        work: Operations that it takes with the descent that follows; a search leaves out what takes too many
+            unless it is all that fits.
+        place: Where it stands among others; a search takes them in this order, in turn.
+    """
+
+    name: str
+    sentence: str
+    weights: Callable[[NetworkScene, Sequence[Array], np.random.Generator], Array]
+    parents: int = 0
+    fits: Callable[[Network], bool] = lambda network: True
+    work: Callable[[Network], float] = lambda network: 0.0
+    place: int = 100
+
+
+def step_work(network: Network) -> float:
+    """Operations of a Gauss-Newton step: a product over the pairs, and a Cholesky factorization."""
+    size = float(network.weights)
+    return 2.0 * network.pairs * size**2 + size**3 / 3.0
+
+
+def narrowing_work(network: Network, inner: Sequence[int]) -> float:
+    """Operations of `NetworkScene.narrowed` from hidden layers of these widths."""
+    widths = (network.widths[0], *inner, network.widths[-1])
+    out = sum(widths) - sum(network.widths)
+    return (STEPS + BETWEEN.max_iterations * out) * step_work(replace(network, widths=widths))
+
+
+def narrows(network: Network, inner: Sequence[int]) -> bool:
+    """Whether there are hidden layers, to which those of the widths `inner` can be narrowed."""
+    wider = replace(network, widths=(network.widths[0], *inner, network.widths[-1]))
+    return len(network.widths) > 2 and narrowable(wider, network.widths)

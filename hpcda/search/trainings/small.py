@@ -1,0 +1,23 @@
+"""Weights and biases near 0, drawn evenly from the range in which they start."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hpcda.problem import Array
+from hpcda.search.training import STEPS, NetworkScene, Training, step_work
+
+
+def _weights(scene: NetworkScene, minima: Sequence[Array], rng: np.random.Generator) -> Array:
+    return scene.first_weights(scene.action, rng)
+
+
+TRAINING = Training(
+    "small",
+    "weights drawn from the range in which they start",
+    _weights,
+    work=lambda network: STEPS * step_work(network),
+    place=0,
+)

@@ -1,0 +1,106 @@
+"""What the files of a run say that trains a network: its layers, its weights, its pairs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import h5py
+import numpy as np
+
+from hpcda.store.schema import Array, NetworkLayout
+from hpcda.store.texts import write_names, write_series
+
+KIND = "network"
+"""The attribute model_kind of a run that trains a network."""
+
+
+@dataclass(frozen=True)
+class StoredNetwork:
+    """A network as a run has stored it; see `NetworkLayout`."""
+
+    widths: tuple[int, ...]
+    activations: tuple[str, ...]
+    loss: tuple[str, dict[str, float]]
+    weight_std: float
+    start: tuple[float, float]
+    shift: Array
+    scale: Array
+    source: str
+    teacher: Array | None
+
+
+def read_network(file: h5py.File) -> StoredNetwork:
+    """The network of a run, from its index or from a shard of it."""
+    group = file["network"]
+    low, high = map(float, group.attrs["start"])
+    return StoredNetwork(
+        widths=tuple(int(width) for width in group["widths"][:]),
+        activations=tuple(str(name) for name in group["activation"].asstr()[:]),
+        loss=(str(group.attrs["loss"]), json.loads(group.attrs["loss_options"])),
+        weight_std=float(group.attrs["weight_std"]),
+        start=(low, high),
+        shift=group["shift"][:],
+        scale=group["scale"][:],
+        source=str(group.attrs["source"]),
+        teacher=group["teacher"][:] if "teacher" in group else None,
+    )
+
+
+def write_network(file: h5py.File, layout: NetworkLayout) -> None:
+    """Write them into a new file, which has the axes of the ladder already."""
+    widths = "-".join(str(width) for width in layout.widths)
+    bounded = np.isfinite(layout.weight_std)
+    file.attrs.update(
+        model=f"network {widths}",
+        model_title=f"a network of layers {widths}, {', '.join(layout.activations)}",
+        model_citation="",
+        model_kind=KIND,
+        time_unit="1",
+        discretization="layers",
+        dimension=0,
+        varying=0,
+        windows=1,
+        measured=int(np.isfinite(layout.pairs.data).sum()),
+        prior_terms=layout.size if bounded else 0,
+        trajectory_unknowns=layout.size,
+    )
+    _axes(file["axes"], layout)
+    _network(file.create_group("network"), layout)
+    write_series(file.create_group("windows"), (layout.pairs,), ("data", "noise_std", "series"))
+    if layout.held_back is not None:
+        write_series(file.create_group("beyond"), (layout.held_back,), ("data", "series"))
+
+
+def _axes(axes: h5py.Group, layout: NetworkLayout) -> None:
+    norms = layout.told
+    write_names(axes, "unknown", layout.labels)
+    write_names(axes, "state", ())
+    parameter = write_names(axes, "parameter", norms)
+    parameter.attrs["unit"] = ["1"] * len(norms)
+    parameter.attrs["meaning"] = "norms of the weights and of the biases of each layer"
+    parameter.attrs["bounds"] = np.tile([0.0, np.inf], (len(norms), 1))
+    parameter.attrs["start"] = np.tile(np.asarray(layout.start, dtype="f8"), (len(norms), 1))
+    observed = write_names(axes, "observed", layout.outputs)
+    observed.attrs["meaning"] = "outputs of the network"
+    if layout.loss[0] != "gaussian":
+        observed.attrs["loss"] = [layout.loss[0]] * len(layout.outputs)
+    write_names(axes, "expression", layout.outputs)
+    series = write_names(axes, "series", layout.inputs)
+    series.attrs["meaning"] = "inputs of the network"
+
+
+def _network(group: h5py.Group, layout: NetworkLayout) -> None:
+    name, options = layout.loss
+    group.create_dataset("widths", data=np.asarray(layout.widths, dtype="i8"))
+    write_names(group, "activation", layout.activations)
+    group.attrs["loss"], group.attrs["loss_options"] = name, json.dumps(options, sort_keys=True)
+    group.attrs["weight_std"] = float(layout.weight_std)
+    group.attrs["start"] = np.asarray(layout.start, dtype="f8")
+    group.attrs["source"] = layout.source
+    for key in ("shift", "scale"):
+        group.create_dataset(key, data=np.asarray(getattr(layout, key), dtype="f8"))
+    group["scale"].attrs["meaning"] = "inputs are (given - shift) / scale"
+    if layout.teacher is not None:
+        teacher = group.create_dataset("teacher", data=np.asarray(layout.teacher, dtype="f8"))
+        teacher.attrs["meaning"] = "weights that made the pairs, of the teacher's own layers"

@@ -1,0 +1,317 @@
+"""Jobs that train networks: what they accept, the pairs that they read, and what they refuse."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+
+from hpcda.build import build_network
+from hpcda.build.pairs import divided, read_pairs
+from hpcda.check_network import check_network, report_network
+from hpcda.errors import InputError
+from hpcda.job import Job, NetworkJob, load_job, refuse_changed
+from hpcda.job.networks import PairsTable
+from tests.chance import generator, number
+from tests.unit.test_job import SMALL
+
+TWIN = {
+    "network": {"hidden": [4], "weight_std": 3.0},
+    "twin": {"inputs": 3, "outputs": 2, "pairs": 60, "hold_back": 20, "noise_std": 0.05, "seed": number(1)},
+    "ensemble": {"starts": 6, "seed": number(2)},
+}
+DATA = {"network": {"hidden": [3]}, "data": {"file": "pairs.csv", "outputs": ["y"], "noise_std": 0.1}}
+
+UNKNOWN = {"network": {}, "data": {"source": "sklearn:digits"}}
+
+
+def changed(base, **tables):
+    found = copy.deepcopy(base)
+    for table, values in tables.items():
+        found.setdefault(table, {}).update(values)
+    return found
+
+
+def written(folder, **columns):
+    """A csv file of columns."""
+    names = list(columns)
+    rows = zip(*(np.asarray(values, dtype=object) for values in columns.values()), strict=True)
+    lines = [",".join(names), *(",".join(str(cell) for cell in row) for row in rows)]
+    (folder / "pairs.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def refused(tables):
+    with pytest.raises(InputError) as caught:
+        job = load_job(tables)
+        build_network(job)
+    return caught.value.mistakes
+
+
+def test_a_job_is_what_its_tables_say_and_comes_back_from_its_text(tmp_path):
+    job = load_job(TWIN)
+    assert isinstance(job, NetworkJob) and isinstance(load_job(SMALL), Job)
+    (tmp_path / "job.toml").write_text(job.resolved_toml())
+    assert load_job(tmp_path / "job.toml") == job
+    assert list(load_job(tmp_path / "job.toml").resolved_toml().split("[output]"))[-1].startswith(
+        "\ndirectory"
+    )
+    assert job.ensemble.ends == "verdict" and job.ladder.end == "infinity"
+
+
+def test_a_run_may_grow_and_may_not_become_another():
+    old = load_job(TWIN)
+    refuse_changed(old, load_job(changed(TWIN, ensemble={"starts": 60, "core_seconds": 5.0})))
+    for tables, key in (
+        (changed(TWIN, network={"hidden": [5]}), "network.hidden"),
+        (changed(TWIN, twin={"noise_std": 0.1}), "twin.noise_std"),
+        (changed(TWIN, ensemble={"starts": 2}), "ensemble.starts"),
+    ):
+        with pytest.raises(InputError) as caught:
+            refuse_changed(old, load_job(tables))
+        assert [one.place for one in caught.value.mistakes] == [key]
+    with pytest.raises(InputError, match="assimilates data now, and the run trains a network"):
+        refuse_changed(old, load_job(SMALL))
+    with pytest.raises(InputError, match="trains a network now, and the run assimilates data"):
+        refuse_changed(load_job(SMALL), old)
+
+
+@pytest.mark.parametrize(
+    ("tables", "place", "words"),
+    [
+        (changed(TWIN, network={"hidden": [0]}), "network.hidden[0]", ["0 is below 1"]),
+        (changed(TWIN, network={"activation": "tahn"}), "network.activation", ["'tahn'", "tanh"]),
+        (changed(TWIN, network={"weight_std": 0.0}), "network.weight_std", ["0.0 is not above 0"]),
+        (changed(TWIN, network={"start": [0.1, 0.1]}), "network.start", ["alike"]),
+        (changed(TWIN, network={"layers": 3}), "network.layers", ["is not a key"]),
+        (changed(TWIN, twin={"weight_std": 1.0, "weight_range": [0, 1]}), "twin.weight_range", ["beside"]),
+        (changed(TWIN, twin={"noise_std": -1.0}), "twin.noise_std", ["-1.0"]),
+        (changed(TWIN, ladder={"rf0": 1.0}), "ladder.rf0", ["is not a key"]),
+        (changed(TWIN, ladder={"end": "top"}), "ladder.end", ["'top' is not accepted"]),
+        (changed(TWIN, ensemble={"way": "uniform"}), "ensemble.way", ["'uniform'", "small"]),
+        (changed(TWIN, ensemble={"way": "small", "budget": "verdict"}), "ensemble.budget", ["verdict"]),
+        (changed(TWIN, ensemble={"budget": "core-seconds"}), "ensemble.core_seconds", ["is missing"]),
+        (changed(TWIN, model={"name": "lorenz63"}), "model", ["is not a key of the job"]),
+        (changed(TWIN, data=DATA["data"]), "twin", ["stands beside [data]"]),
+        ({"network": {}}, "data", ["is missing, and so is twin"]),
+        (changed(UNKNOWN, data={"file": "a.csv"}), "data.source", ["beside file"]),
+        (changed(UNKNOWN, data={"label": "y"}), "data.label", ["has no effect"]),
+        (changed(DATA, data={"label": "y", "noise_std": None}), "data.label", ["beside outputs"]),
+        (changed(DATA, data={"noise_std": None}), "data.noise_std", []),
+        (changed(DATA, data={"loss": "student-t"}), "data.loss", ["not for the outputs"]),
+        (changed(DATA, data={"loss": "poisson"}), "data.noise_std", ["has no effect"]),
+        (changed(DATA, data={"rows": "times"}), "data.rows", ["'times'"]),
+        (changed(DATA, data={"hold_back": -1}), "data.hold_back", ["-1"]),
+    ],
+)  # fmt: skip
+def test_what_a_job_cannot_be(tables, place, words):
+    with pytest.raises(InputError) as caught:
+        load_job(tables)
+    (mistake,) = caught.value.mistakes
+    assert mistake.place == place and mistake.remedy
+    assert all(word in str(mistake) for word in words), mistake
+
+
+def test_several_mistakes_are_told_at_once():
+    tables = changed(TWIN, network={"activation": "relux", "hidden": ["a"]}, twin={"pairs": 0})
+    with pytest.raises(InputError) as caught:
+        load_job(tables)
+    assert {one.place for one in caught.value.mistakes} == {
+        "network.activation", "network.hidden[0]", "twin.pairs",
+    }  # fmt: skip
+
+
+def test_categories_have_no_standard_deviation(tmp_path):
+    tables = {"network": {}, "data": {"file": "pairs.csv", "label": "y", "noise_std": 0.1}}
+    with pytest.raises(InputError) as caught:
+        load_job(tables)
+    (mistake,) = caught.value.mistakes
+    assert mistake.place == "data.noise_std" and "categories" in mistake.problem
+
+
+def test_pairs_of_a_file(tmp_path):
+    rng = generator(120)
+    x, y = rng.normal(size=(50, 2)), rng.normal(size=50)
+    written(tmp_path, a=x[:, 0], y=y, b=x[:, 1])
+    built = build_network(load_job(changed(DATA, data={"hold_back": 0.2}) | {"folder": str(tmp_path)}))
+    network = built.network
+    assert network.widths == (2, 3, 1) and network.pairs == 40 and len(built.held_back.inputs) == 10
+    assert built.pairs.input_names == ("a", "b") and built.pairs.output_names == ("y",)
+    where = np.concatenate([built.pairs.numbers, built.held_back.numbers])
+    assert sorted(where) == list(range(50))
+    np.testing.assert_allclose(built.pairs.inputs, x[built.pairs.numbers], rtol=1e-12)
+    np.testing.assert_allclose(network.outputs[:, 0], y[built.pairs.numbers], rtol=1e-12)
+    assert network.output == 0.1
+
+
+def test_arrays_stand_for_their_columns(tmp_path):
+    rng = generator(121)
+    x, y = rng.normal(size=(30, 4)), rng.normal(size=(30, 2))
+    np.savez(tmp_path / "pairs.npz", x=x, y=y)
+    data = {"file": "pairs.npz", "outputs": ["y"], "noise_std": 0.1}
+    for more in ({}, {"inputs": ["x"]}):
+        job = load_job({"network": {}, "data": data | more, "folder": str(tmp_path)})
+        built = build_network(job)
+        assert built.network.widths == (4, 2)
+        np.testing.assert_array_equal(built.network.inputs, x)
+        np.testing.assert_array_equal(built.network.outputs, y)
+    assert built.pairs.input_names == ("x[:,0]", "x[:,1]", "x[:,2]", "x[:,3]")
+
+
+def test_inputs_of_mean_0_and_deviation_1(tmp_path):
+    rng = generator(122)
+    written(tmp_path, a=5.0 + 3.0 * rng.normal(size=40), c=np.full(40, 7.0), y=rng.normal(size=40))
+    tables = changed(DATA, data={"standardize": True}) | {"folder": str(tmp_path)}
+    built = build_network(load_job(tables))
+    np.testing.assert_allclose(built.network.inputs.mean(axis=0), 0.0, atol=1e-12)
+    np.testing.assert_allclose(built.network.inputs.std(axis=0), [1.0, 0.0], atol=1e-12)
+    np.testing.assert_allclose(
+        built.network.inputs * built.scale + built.shift, built.pairs.inputs, rtol=1e-12
+    )
+    assert any("1 input of the pairs that are trained never change" in note for note in built.notes)
+
+
+def test_missing_outputs_are_left_out_and_missing_inputs_refused(tmp_path):
+    written(tmp_path, a=np.arange(20.0), y=[*range(18), -999, ""])
+    tables = changed(DATA, network={"hidden": []}, data={"missing": [-999]}) | {"folder": str(tmp_path)}
+    built = build_network(load_job(tables))
+    assert np.isnan(built.network.outputs[18:]).all() and np.isfinite(built.network.outputs[:18]).all()
+    written(tmp_path, a=[*range(19), ""], y=np.arange(20.0))
+    (mistake,) = refused(changed(DATA) | {"folder": str(tmp_path)})
+    assert "line 21" in mistake.place and "'a'" in mistake.place
+
+
+@pytest.mark.parametrize(
+    ("columns", "data", "place", "words"),
+    [
+        ({"a": [1, 2], "y": [1, "x"]}, {}, "pairs.csv, line 3, column 'y'", ["'x'"]),
+        ({"a": [1, 2], "y": [1, 2]}, {"inputs": ["b"]}, "data.inputs", ["no column 'b'"]),
+        ({"a": [1, 2], "y": [1, 2]}, {"inputs": ["y"]}, "data.inputs", ["'y' is named twice"]),
+        ({"y": [1, 2]}, {}, "data.inputs", ["names no column"]),
+        ({"a": range(9), "y": range(9)}, {"hold_back": 9}, "data.hold_back", ["9 of 9 pairs"]),
+        ({"a": range(9), "y": range(9)}, {"hold_back": 1.5}, "data.hold_back", ["1.5"]),
+        ({"a": range(9), "y": range(9)}, {"hold_back": 4, "pairs": 6}, "data.pairs", ["asks for 6, but 5"]),
+        ({"a": range(9), "y": range(9)}, {}, "network", ["10 weights and biases", "9 output values"]),
+    ],
+)
+def test_what_pairs_cannot_be(tmp_path, columns, data, place, words):
+    written(tmp_path, **columns)
+    mistake = refused(changed(DATA, data=data) | {"folder": str(tmp_path)})[0]
+    assert mistake.place == place and mistake.remedy
+    assert all(word in str(mistake) for word in words), mistake
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        ([0, 1, 2.5, 1], ["2.5 is no category"]),
+        ([0, 1, -1, 1], ["-1 is no category"]),
+        ([1, 1, 2, 2], ["category 0 has no pair"]),
+        ([0, 0, 0, 0], ["all pairs are of one category"]),
+        ([0, 1, 2, 9], ["9 is a category, but there are 4 pairs"]),
+        ([0, 1, "", 1], ["holds no number"]),
+    ],
+)
+def test_what_labels_cannot_be(tmp_path, labels, words):
+    written(tmp_path, a=range(4), digit=labels)
+    tables = {"network": {"weight_std": 1.0}, "data": {"file": "pairs.csv", "label": "digit"}}
+    mistake = refused(tables | {"folder": str(tmp_path)})[0]
+    assert all(word in str(mistake) for word in words), mistake
+
+
+def test_pairs_of_all_categories_are_kept_back_in_proportion(tmp_path):
+    rng = generator(123)
+    labels = np.repeat([0, 1, 2], [60, 30, 10])
+    written(tmp_path, a=rng.normal(size=100), digit=labels)
+    table = PairsTable(file="pairs.csv", label="digit")
+    pairs = read_pairs(table, lambda name: tmp_path / name)
+    left, back = divided(pairs, 0.3, None, number(3))
+    assert np.abs(np.bincount(back.labels) - [18, 9, 3]).max() <= 1
+    assert sorted([*left.numbers, *back.numbers]) == list(range(100))
+    np.testing.assert_array_equal(left.outputs.argmax(axis=1), labels[left.numbers])
+    again, _ = divided(pairs, 0.3, None, number(3))
+    np.testing.assert_array_equal(again.numbers, left.numbers)
+    some, _ = divided(pairs, 0.3, 20, number(3))
+    assert set(some.numbers) <= set(left.numbers) and len(some.numbers) == 20
+
+
+def test_a_category_that_only_pairs_kept_back_have_is_refused(tmp_path):
+    written(tmp_path, a=range(12), digit=[0] * 6 + [1] * 5 + [2])
+    for seed in range(40):
+        data = {"file": "pairs.csv", "label": "digit", "hold_back": 6, "seed": seed}
+        tables = {"network": {"weight_std": 1.0}, "data": data, "folder": str(tmp_path)}
+        try:
+            built = build_network(load_job(tables))
+        except InputError as error:
+            assert "category 2 has no pair among those that are trained" in str(error)
+            break
+        assert 2 in built.pairs.labels
+    else:
+        pytest.fail("the only pair of a category was never kept back")
+
+
+def test_sets_of_scikit_learn():
+    pytest.importorskip("sklearn")
+    from sklearn.datasets import load_digits
+
+    job = load_job({"network": {}, "data": {"source": "sklearn:digits", "hold_back": 540}})
+    built = build_network(changed_prior(job))
+    assert built.network.widths == (64, 10) and built.network.pairs == 1257
+    known = load_digits()
+    np.testing.assert_array_equal(built.pairs.inputs, known.data[built.pairs.numbers])
+    np.testing.assert_array_equal(built.held_back.labels, known.target[built.held_back.numbers])
+    for source, words in (("sklearn:olivetti_faces", "is not known"), ("sklearn:diabetes", "is missing")):
+        mistakes = refused({"network": {"weight_std": 1.0}, "data": {"source": source}})
+        assert words in mistakes[0].problem
+    mistakes = refused({"network": {"weight_std": 1.0}, "data": {"source": "sklearn:iris", "noise_std": 1.0}})
+    assert mistakes[0].place == "data.noise_std"
+
+
+def changed_prior(job):
+    return job.model_copy(update={"network": job.network.model_copy(update={"weight_std": 1.0})})
+
+
+def test_a_dead_teacher_is_told_with_numbers():
+    tables = changed(TWIN, network={"hidden": [4] * 12, "weight_std": None}, twin={
+        "weight_range": [-0.1, 0.1], "bias_std": 0.0, "pairs": 300,
+    })  # fmt: skip
+    built = build_network(load_job(tables))
+    (note,) = built.notes
+    assert "The teacher is dead" in note and "the noise is 0.05" in note
+    assert build_network(load_job(TWIN)).notes == ()
+
+
+def test_a_network_too_large_for_the_memory_is_refused():
+    tables = changed(TWIN, network={"hidden": [200, 200]})
+    (mistake,) = refused(tables)
+    assert mistake.place == "network.hidden" and "GB" in mistake.problem and "at most" in mistake.remedy
+
+
+def test_the_check_tells_what_it_is_and_costs():
+    job = load_job(TWIN)
+    checked = check_network(job)
+    assert checked.ok and checked.verification.taylor_hessian > 1.9
+    text = report_network(job, checked)
+    told = (
+        "layers 3-4-2, tanh, identity", "26 weights and biases", "60 pairs", "20 pairs kept back",
+        "derivatives  right", "Rf = ∞", "until its lowest level is consistent and stable",
+    )  # fmt: skip
+    assert all(words in text for words in told)
+
+
+@pytest.mark.parametrize(
+    ("tables", "words"),
+    [
+        (changed(TWIN, ensemble={"way": "widened"}), "begins from networks that others found"),
+        (changed(TWIN, network={"hidden": []}, ensemble={"way": "wide"}), "needs hidden layers"),
+        (
+            changed(TWIN, network={"activation": "relu", "output_activation": "relu", "weight_std": None,
+                                   "start": [-1e-300, -1e-301]}),
+            "the start is dead",
+        ),
+    ],
+)  # fmt: skip
+def test_the_check_refuses_starts_that_lead_nowhere(tables, words):
+    with pytest.raises(InputError, match=words):
+        check_network(load_job(tables))
