@@ -1,19 +1,15 @@
-"""A layered network whose rule is obeyed exactly: the action at Rf = ∞, a function of the weights alone.
+"""A layered network whose rule is obeyed exactly: the action at Rf = ∞, of weights, and of inputs if noisy.
 
-    x(0) = input,    z(n) = W(n) x(n) + b(n),    x(n+1) = g_n(z(n)),    A(θ) = Σ over pairs φ(x(N); y) + prior
+    x(0) = input,    z(n) = W(n) x(n) + b(n),    x(n+1) = g_n(z(n))  (+ x(n) in residual layers),
+
+    A(θ) = Σ over pairs φ(x(N); y) + prior,    A(x(0), θ) = the same + Σ over pairs ½ |x(0) - data|² / σ²
 
 The multipliers of the rule are what back-propagation computes (Abarbanel, Rozdeba, Shirman, Neural
 Computation 30, 2025 (2018)): with D = diag g'(z),
 
-    λ(N) = ∂φ/∂x,    q(n) = D(n) λ(n+1),    λ(n) = W(n)ᵀ q(n),    ∂A/∂W(n) = Σ q(n) x(n)ᵀ
+    λ(N) = ∂φ/∂x,    q(n) = D(n) λ(n+1),    λ(n) = W(n)ᵀ q(n)  (+ λ(n+1)),    ∂A/∂W(n) = Σ q(n) x(n)ᵀ
 
-The second derivatives S(n) of a pair's loss by z(n) go back through the layers as well,
-
-    S(N-1) = D φ'' D + diag(λ(N) g''),    S(n) = D W(n+1)ᵀ S(n+1) W(n+1) D + diag(λ(n+1) g''),
-
-and the Hessian by the weights of two layers, n > k, is one matrix product over the pairs (Khatri-Rao):
-Σ (∂z(n)/∂z(k)ᵀ S(n)) ⊗ (x(k) x(n)ᵀ), and for the product W(n) x(n) itself Σ q(n) ⊗ ∂x(n)/∂z(k) ⊗ x(k).
-Without g'' and this last term it is the Gauss-Newton matrix (C. Bishop, Neural Computation 4, 494 (1992)).
+Second derivatives: `hpcda.action.khatri_rao`; products with them: `hpcda.action.passes`.
 
 At a minimum at a large Rf, A(∞) = A + (its model part) + O(Rf⁻²), as dA/dRf there is the model part over Rf.
 """
@@ -21,18 +17,19 @@ At a minimum at a large Rf, A(∞) = A + (its model part) + O(Rf⁻²), as dA/dR
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
+from hpcda.action import khatri_rao
 from hpcda.action.activation import Function
-from hpcda.action.factors import DataLoss
+from hpcda.action.bordered import Bordered
+from hpcda.action.end_loss import EndLoss
 from hpcda.action.instances import Instances
 from hpcda.action.network import Network
-from hpcda.errors import InputError, Mistake
+from hpcda.action.passes import Passed, flat
 from hpcda.models.traced import Traced, trace
-from hpcda.problem import Array, Numbers
+from hpcda.problem import Array
 
 MATRICES = 4
 """Matrices of the size of the Hessian that a descent holds."""
@@ -45,46 +42,40 @@ def memory_of(network: Network) -> float:
     return 8.0 * (MATRICES * float(network.weights) ** 2 + pairs)
 
 
-@dataclass(frozen=True)
-class _Passed:
-    """What a pass through the network leaves: x(n), shape (pairs, width); z(n), g'(z(n))."""
-
-    x: list[Array]
-    z: list[Array]
-    slope: list[Array]
-
-
 class ExactNetwork:
-    """The action of a network at Rf = ∞; unknowns are W(0), b(0), W(1), b(1), …, flat, shape (size,).
+    """The action of a network at Rf = ∞.
+
+    Unknowns, flat, shape (size,): where inputs are noisy x(0) of every pair; then W(0), b(0), W(1), b(1), …
 
     Args:
-        network: The network and its pairs; its inputs are exact.
+        network: The network and its pairs.
 
     Attributes:
-        size: Number of weights and biases.
+        size: Number of unknowns.
+        inputs: Number of inputs among them, 0 where they are exact.
+        data: Number of measurements.
+        shapes: (rows, columns + 1) of W of every layer.
+        loss: The loss of the outputs.
+        priors: Precisions of noisy inputs (0 where exact) and of the prior of weights (0 for none).
 
     Raises:
-        InputError: Inputs are noisy, or an activation cannot be differentiated.
+        InputError: An activation cannot be differentiated.
         CompilerError: No C compiler, or no place for compiled code.
     """
 
     def __init__(self, network: Network) -> None:
-        if network.input_std is not None:
-            problem = "the rule can be obeyed exactly for exact inputs alone"
-            raise InputError(Mistake("input_std", problem, "leave it out, or use a finite Rf"))
         self.network = network
         self.shapes = [(after, before + 1) for before, after in pairwise(network.widths)]
-        self.size = sum(rows * columns for rows, columns in self.shapes)
-        self._activations = [Instances(_traced(g), 1) for g in network.activations]
         self._inputs = np.asarray(network.inputs, dtype=np.float64)
-        self._outputs = np.asarray(network.outputs, dtype=np.float64)
-        width = network.widths[-1]
-        self._loss: Instances | None = None
-        if isinstance(network.output, DataLoss):
-            self._loss = Instances(network.output.traced(width), width, 2 * width)
-            scale = np.ones_like(self._outputs)
-            self._constants = np.concatenate([self._outputs, scale], axis=1).T
-        self._precision = 0.0 if network.weight_std is None else 1.0 / network.weight_std**2
+        free = network.input_std is not None
+        self.inputs = self._inputs.size if free else 0
+        self.size = self.inputs + sum(rows * columns for rows, columns in self.shapes)
+        self.loss = EndLoss(network)
+        self.data = int(network.measured.sum()) + self.inputs
+        self.priors = tuple(
+            0.0 if std is None else std**-2.0 for std in (network.input_std, network.weight_std)
+        )
+        self._activations = [Instances(_traced(g), 1) for g in network.activations]
 
     @property
     def memory(self) -> float:
@@ -93,177 +84,118 @@ class ExactNetwork:
 
     def weights(self, theta: Array) -> list[tuple[Array, Array]]:
         """(W, b) of every layer."""
-        found, first = [], 0
+        found, first = [], self.inputs
         for rows, columns in self.shapes:
             matrix = theta[first : first + rows * (columns - 1)].reshape(rows, columns - 1)
             first += rows * columns
             found.append((matrix, theta[first - rows : first]))
         return found
 
+    def first(self, weights: Array) -> Array:
+        """All unknowns, noisy inputs at their data, of flat weights."""
+        return np.concatenate([self._inputs.ravel(), weights]) if self.inputs else weights
+
+    def replaced(self, theta: Array, layers: Iterable[tuple[Array, Array]]) -> Array:
+        """All unknowns, with other (W, b) of every layer."""
+        return np.concatenate([theta[: self.inputs], flat(layers)])
+
     def states(self, theta: Array) -> list[Array]:
         """Units of every layer, each of shape (pairs, width)."""
-        return self._forward(theta, False).x
+        return list(self.passed(theta, False).x)
 
     def path(self, theta: Array) -> Array:
         """The point of `Network.action()` at which the rule is obeyed, flat."""
-        units = np.concatenate(self.states(theta)[1:], axis=1)
-        return np.concatenate([units.ravel(), theta])
+        units = np.concatenate(self.states(theta)[0 if self.inputs else 1 :], axis=1)
+        return np.concatenate([units.ravel(), theta[self.inputs :]])
 
     def prior(self, theta: Array) -> float:
-        """Share of the prior."""
-        return 0.5 * self._precision * float(theta @ theta)
+        """Share of the prior of the weights."""
+        weights = theta[self.inputs :]
+        return 0.5 * self.priors[1] * float(weights @ weights)
 
     def value(self, theta: Array) -> float:
         """The action; may be non-finite."""
-        return self._loss_of(self.states(theta)[-1]) + self.prior(theta)
+        return self._value(theta, self.states(theta)[-1])
 
     def gradient(self, theta: Array) -> tuple[float, Array]:
         """The action and its gradient, shape (size,)."""
-        passed = self._forward(theta)
-        return self._first(theta, passed, self._backward(theta, passed))
+        return self.first_derivatives(theta, self.passed(theta))[:2]
 
     def gauss_newton(self, theta: Array) -> tuple[float, Array, Array]:
         """The action, its gradient, and its Hessian, the network taken as linear, shape (size, size)."""
-        return self._second(theta, exact=False)
+        value, gradient, blocks = self.blocks(theta, exact=False)
+        return value, gradient, blocks.dense()
 
     def derivatives(self, theta: Array) -> tuple[float, Array, Array]:
         """The action, its gradient, and its exact Hessian, shape (size, size)."""
-        return self._second(theta, exact=True)
+        value, gradient, blocks = self.blocks(theta, exact=True)
+        return value, gradient, blocks.dense()
 
-    def _second(self, theta: Array, exact: bool) -> tuple[float, Array, Array]:
-        passed, weights = self._forward(theta), self.weights(theta)
-        multipliers = self._backward(theta, passed)
-        value, gradient = self._first(theta, passed, multipliers)
-        forces = _forces(passed, multipliers)
-        curved = self._curved(passed, weights, multipliers if exact else None)
-        pairs, last = self.network.pairs, len(weights)
-        wide = [np.concatenate([x, np.ones((pairs, 1))], axis=1) for x in passed.x[:-1]]
-        begins = np.cumsum([0, *(rows * columns for rows, columns in self.shapes)])
-        places = [_places(*shape) for shape in self.shapes]
-        matrix = np.empty((self.size, self.size))
-        for k in range(last):
-            reach = np.eye(self.shapes[k][0])[None]  # ∂z(n)/∂z(k), a matrix for each pair
-            for n in range(k, last):
-                if n > k:
-                    units = passed.slope[n - 1][:, :, None] * reach
-                    reach = weights[n][0] @ units
-                between = reach.transpose(0, 2, 1) @ curved[n]
-                block = _product(between, wide[k], wide[n])
-                if exact and n > k:
-                    moved = (forces[n][:, :, None, None] * wide[k][:, None, None, :]).reshape(pairs, -1)
-                    mixed = units.transpose(0, 2, 1).reshape(pairs, -1).T @ moved
-                    sizes = self.shapes[k][0], self.shapes[n][1] - 1, self.shapes[n][0], self.shapes[k][1]
-                    block[:, :, :, :-1] += mixed.reshape(sizes).transpose(0, 3, 2, 1)
-                block = block.reshape(begins[k + 1] - begins[k], -1)[np.ix_(places[k], places[n])]
-                matrix[begins[k] : begins[k + 1], begins[n] : begins[n + 1]] = block
-                matrix[begins[n] : begins[n + 1], begins[k] : begins[k + 1]] = block.T
-        matrix[np.diag_indices(self.size)] += self._precision
-        return value, gradient, matrix
-
-    def _curved(
-        self, passed: _Passed, weights: list[tuple[Array, Array]], multipliers: list[Array] | None
-    ) -> list[Array]:
-        """S(n), shape (pairs, width, width); without g'' where no multipliers are given."""
-        later = self._curvature(passed.x[-1])
-        found: list[Array] = []
-        for n in reversed(range(len(weights))):
-            own = passed.slope[n][:, :, None] * later * passed.slope[n][:, None, :]
-            if multipliers is not None:
-                diagonal = np.arange(own.shape[1])
-                own[:, diagonal, diagonal] += self._bent(n, passed.z[n], multipliers[n])
-            found.insert(0, own)
-            later = weights[n][0].T @ own @ weights[n][0] if n else own
-        return found
+    def blocks(self, theta: Array, exact: bool) -> tuple[float, Array, Bordered]:
+        """The action, its gradient, and its Hessian, exact or that of Gauss and Newton."""
+        passed = self.passed(theta)
+        value, gradient, forces = self.first_derivatives(theta, passed)
+        free = self.inputs > 0
+        if exact:
+            pulls = [force * slope for force, slope in zip(forces, passed.slope, strict=True)]
+            curvature, bent = self.loss.curvature(passed.x[-1]), self.bent(passed, forces)
+            found = khatri_rao.exact(passed, curvature, bent, pulls, free)
+        else:
+            found = khatri_rao.gauss_newton(passed, self.loss.root(passed.x[-1]), free)
+        found.weights[np.diag_indices(len(found.weights))] += self.priors[1]
+        width = found.corner.shape[1]
+        found.corner[:, np.arange(width), np.arange(width)] += self.priors[0]
+        return value, gradient, found
 
     def multipliers(self, theta: Array) -> list[Array]:
         """λ(1) … λ(N), the forces on the units of every layer but the inputs, shapes (pairs, width)."""
-        return self._backward(theta, self._forward(theta))
+        passed = self.passed(theta)
+        return passed.back(self.loss.slope(passed.x[-1]))
 
-    def _forward(self, theta: Array, slopes: bool = True) -> _Passed:
-        passed = _Passed([self._inputs], [], [])
-        for (matrix, bias), g in zip(self.weights(theta), self._activations, strict=True):
-            z = passed.x[-1] @ matrix.T + bias
-            flat = z.reshape(1, -1)
-            passed.z.append(z)
-            passed.x.append(g.values(flat).reshape(z.shape))
+    def passed(self, theta: Array, slopes: bool = True) -> Passed:
+        """The pass forward, with g' if wanted."""
+        network, weights = self.network, self.weights(theta)
+        x = [theta[: self.inputs].reshape(self._inputs.shape) if self.inputs else self._inputs]
+        z, slope = list[Array](), list[Array]()
+        for (matrix, bias), g, skip in zip(weights, self._activations, network.skips, strict=True):
+            z.append(x[-1] @ matrix.T + bias)
+            row = z[-1].reshape(1, -1)
+            after = g.values(row).reshape(z[-1].shape)
             if slopes:
-                passed.slope.append(g.slopes(flat).reshape(z.shape))
-        return passed
+                slope.append(g.slopes(row).reshape(after.shape))
+            x.append(after + x[-1] if skip else after)
+        return Passed(weights, network.skips, x, z, slope)
 
-    def _backward(self, theta: Array, passed: _Passed) -> list[Array]:
-        """λ(1) … λ(N)."""
-        found = [self._slope_of_loss(passed.x[-1])]
-        for (matrix, _), slope in zip(self.weights(theta)[:0:-1], passed.slope[:0:-1], strict=True):
-            found.insert(0, (found[0] * slope) @ matrix)
+    def first_derivatives(self, theta: Array, passed: Passed) -> tuple[float, Array, list[Array]]:
+        """The action, its gradient, and λ(1) … λ(N)."""
+        forces = passed.back(self.loss.slope(passed.x[-1]), self.inputs > 0)
+        gradient = np.empty(self.size)
+        if self.inputs:
+            gradient[: self.inputs] = (forces.pop(0) + self.priors[0] * self._away(passed.x[0])).ravel()
+        gradient[self.inputs :] = passed.by_weights(forces) + self.priors[1] * theta[self.inputs :]
+        return self._value(theta, passed.x[-1]), gradient, forces
+
+    def bent(self, passed: Passed, forces: list[Array]) -> list[Array]:
+        """λ(n+1) g''(z(n)) of every layer, shapes (pairs, width)."""
+        found = []
+        for g, z, force in zip(self._activations, passed.z, forces, strict=True):
+            if g.traced.hessian:
+                found.append(g.curvature(z.reshape(1, -1), force.reshape(1, -1)).reshape(z.shape))
+            else:
+                found.append(np.zeros_like(z))
         return found
 
-    def _first(self, theta: Array, passed: _Passed, multipliers: list[Array]) -> tuple[float, Array]:
-        """The action and its gradient."""
-        pulls = zip(_forces(passed, multipliers), passed.x[:-1], strict=True)
-        gradient = flat([(q.T @ before, q.sum(axis=0)) for q, before in pulls])
-        return self._loss_of(passed.x[-1]) + self.prior(theta), gradient + self._precision * theta
-
-    def _bent(self, layer: int, z: Array, force: Array) -> Array:
-        """Second derivative of the activation, times a force."""
-        g = self._activations[layer]
-        if not g.traced.hessian:
-            return np.zeros_like(z)
-        return g.curvature(z.reshape(1, -1), force.reshape(1, -1)).reshape(z.shape)
-
-    def _loss_of(self, last: Array) -> float:
-        if self._loss is None:
-            return 0.5 * float(np.sum((last - self._outputs) ** 2)) / self._variance
-        return float(self._loss.values(last.T, self._constants).sum())
-
-    @property
-    def _variance(self) -> float:
-        assert not isinstance(self.network.output, DataLoss)
-        return self.network.output**2
-
-    def _slope_of_loss(self, last: Array) -> Array:
-        if self._loss is None:
-            return (last - self._outputs) / self._variance
-        found = np.zeros_like(last)
-        entries = self._loss.slopes(last.T, self._constants)
-        for (_, variable), own in zip(self._loss.traced.jacobian, entries, strict=True):
-            found[:, variable] = own
+    def _value(self, theta: Array, last: Array) -> float:
+        found = self.loss.value(last) + self.prior(theta)
+        if self.inputs:
+            misses = self._away(theta[: self.inputs].reshape(self._inputs.shape))
+            found += 0.5 * self.priors[0] * float(np.sum(misses**2))
         return found
 
-    def _curvature(self, last: Array) -> Array:
-        """Second derivatives of the loss by the outputs, shape (pairs, width, width)."""
-        pairs, width = last.shape
-        if self._loss is None:
-            return np.broadcast_to(np.eye(width) / self._variance, (pairs, width, width))
-        found = np.zeros((pairs, width, width))
-        entries = self._loss.curvature(last.T, np.ones((1, pairs)), self._constants)
-        for (k, l), own in zip(self._loss.traced.hessian, entries, strict=True):  # noqa: E741
-            found[:, k, l] = found[:, l, k] = own
-        return found
-
-
-def flat(layers: Iterable[tuple[Array, Array]]) -> Array:
-    """(W, b) of every layer, flat."""
-    return np.concatenate([part for matrix, bias in layers for part in (matrix.ravel(), bias)])
-
-
-def _forces(passed: _Passed, multipliers: list[Array]) -> list[Array]:
-    """Forces q(n) on z(n), each of shape (pairs, width)."""
-    return [force * slope for force, slope in zip(multipliers, passed.slope, strict=True)]
+    def _away(self, inputs: Array) -> Array:
+        """Noisy inputs less their data."""
+        return inputs - self._inputs
 
 
 def _traced(activation: Function) -> Traced:
     return trace(lambda given: [activation(given("v", 0))])
-
-
-def _product(between: Array, left: Array, right: Array) -> Array:
-    """Σ over pairs of between[p, i, j] left[p, a] right[p, b], shape (i, a, j, b)."""
-    pairs, rows, columns = between.shape
-    outer = (left[:, :, None] * right[:, None, :]).reshape(pairs, -1)
-    found = between.reshape(pairs, -1).T @ outer
-    return found.reshape(rows, columns, left.shape[1], right.shape[1]).transpose(0, 2, 1, 3).copy()
-
-
-def _places(rows: int, columns: int) -> Numbers:
-    """Where [W | b], row after row, stands in W, then b."""
-    grid = np.arange(rows * columns).reshape(rows, columns)
-    return np.concatenate([grid[:, :-1].ravel(), grid[:, -1]])

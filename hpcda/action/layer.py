@@ -1,4 +1,7 @@
-"""A dense layer as a kernel: h_i = x'_i - g(Σ_j W_ij x_j + b_i), in loops over units (native/layer.c)."""
+"""A dense layer as a kernel: h_i = x'_i - g(Σ_j W_ij x_j + b_i), in loops over units (native/layer.c).
+
+A residual layer, x' = x + g(W x + b), has h_i less by x_i (native/residual.c).
+"""
 
 from __future__ import annotations
 
@@ -15,19 +18,25 @@ static const Layer {name}_layer = {{
 }};
 static void {name}_values({arguments}) {{
   (void)s; (void)t; (void)mu;
-  layer_values(&{name}_layer, v, c, out);
+  {kind}_values(&{name}_layer, v, c, out);
 }}
 static void {name}_jacobian({arguments}) {{
   (void)s; (void)t; (void)mu;
-  layer_jacobian(&{name}_layer, v, c, out);
+  {kind}_jacobian(&{name}_layer, v, c, out);
 }}
 static void {name}_curvature(const vd *v, const vd *c, const vd *w, const vd *mu, vd *local) {{
-  layer_curvature(&{name}_layer, v, c, w, mu, local);
+  {kind}_curvature(&{name}_layer, v, c, w, mu, local);
 }}
 """
 
 
-def dense_layer(inputs: int, outputs: int, activation: Callable[[Any], Any], given: bool = False) -> Kernel:
+def dense_layer(
+    inputs: int,
+    outputs: int,
+    activation: Callable[[Any], Any],
+    given: bool = False,
+    residual: bool = False,
+) -> Kernel:
     """The kernel of a layer.
 
     Args:
@@ -35,6 +44,7 @@ def dense_layer(inputs: int, outputs: int, activation: Callable[[Any], Any], giv
         outputs: Length of x'.
         activation: g, plain Python of one number.
         given: Whether x are constants, not unknowns.
+        residual: Whether x are added to the activation; there are then as many x' as x.
 
     Returns:
         A kernel of the unknowns x (unless given), W row after row, b, x'; x are its constants where given.
@@ -42,6 +52,8 @@ def dense_layer(inputs: int, outputs: int, activation: Callable[[Any], Any], giv
     Raises:
         InputError: The activation cannot be differentiated.
     """
+    if residual and inputs != outputs:
+        raise ValueError(f"a residual layer from {inputs} to {outputs} units")
     traced = trace(lambda given: [activation(given("v", 0))])
     first = 0 if given else inputs
     weight = [[first + i * inputs + j for j in range(inputs)] for i in range(outputs)]
@@ -53,11 +65,13 @@ def dense_layer(inputs: int, outputs: int, activation: Callable[[Any], Any], giv
         for place in (*range(first), *weight[i], bias[i], after[i])
     ]  # fmt: skip
 
+    kind = "residual" if residual else "layer"
+
     def code(name: str) -> str:
         bend = f"{name}_g_hessian" if traced.hessian else "0"
         return _FUNCTIONS.format(
             arguments=ARGUMENTS, name=name, activation=source(traced, f"{name}_g"), inputs=inputs,
-            outputs=outputs, given=int(given), bend=bend,
+            outputs=outputs, given=int(given), bend=bend, kind=kind,
         )  # fmt: skip
 
     if not traced.jacobian:
@@ -70,7 +84,7 @@ def dense_layer(inputs: int, outputs: int, activation: Callable[[Any], Any], giv
         (),
         code,
         curvature=_curvature(first, weight, bias, after),
-        files=("layer.c",),
+        files=("layer.c", "residual.c") if residual else ("layer.c",),
         room=4 * outputs,
     )
 

@@ -2,7 +2,9 @@
 
     x(n+1) = g_n(W(n) x(n) + b(n)) + model error,    n = 0 … N-1
 
-Weights W(n), b(n) belong to one layer and are shared by all pairs; x(n) belong to one layer of one pair.
+or, where layers are residual, x(n+1) = x(n) + g_n(W(n) x(n) + b(n)) + model error (K. He, X. Zhang, S. Ren,
+J. Sun, Proc. CVPR, 770 (2016)). Weights W(n), b(n) belong to one layer and are shared by all pairs; x(n)
+belong to one layer of one pair.
 (Abarbanel, Rozdeba, Shirman, Neural Computation 30, 2025 (2018).)
 """
 
@@ -15,11 +17,13 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hpcda.action.activation import Function
 from hpcda.action.factors import DataLoss, Factors, gaussian, identity
 from hpcda.action.graph import GraphAction
 from hpcda.action.layer import dense_layer
+from hpcda.errors import InputError, Mistake
 from hpcda.problem import Array, Variable, Variables
 
 
@@ -31,21 +35,62 @@ class Network:
         widths: Units of the layers, from input to output.
         activations: g of each layer after the input, plain Python of one number.
         inputs: Shape (pairs, widths[0]).
-        outputs: What is measured at the last layer, shape (pairs, widths[-1]).
-        output: Loss of the outputs, such as softmax, or the standard deviation of their Gaussian noise.
+        outputs: What is measured at the last layer, shape (pairs, widths[-1]); NaN where nothing is.
+        output: Loss of the outputs, such as softmax, or the standard deviation of their Gaussian noise: one,
+            or one of each unit, shape (widths[-1],).
         input_std: Standard deviation of the inputs' Gaussian noise; None where they are exact.
         weight_std: Standard deviation of a Gaussian prior of mean 0 on weights and biases; None for none.
         start: Range in which weights and biases start.
+        residual: Whether layers of as many units as the one before add to it what they compute, but the last.
+
+    Raises:
+        InputError: Standard deviations do not fit, or a loss cannot be used with these outputs.
     """
 
     widths: tuple[int, ...]
     activations: Sequence[Function]
     inputs: Array
     outputs: Array
-    output: DataLoss | float
+    output: DataLoss | float | Array
     input_std: float | None = None
     weight_std: float | None = None
     start: tuple[float, float] = (-1.0, 1.0)
+    residual: bool = False
+
+    def __post_init__(self) -> None:
+        output = self.output
+        if isinstance(output, DataLoss):
+            if output.unknown_scale:
+                problem = "the noise of a network's outputs has a scale that is known"
+                raise InputError(Mistake("output", problem, "leave unknown_scale out"))
+            if output.loss.joint and not self.measured.all():
+                pair = int(np.argmin(self.measured.all(axis=1)))
+                problem = f"pair {pair} is measured in part, and the loss {output.loss.name!r} takes all"
+                raise InputError(Mistake("outputs", problem, "leave the pair out, or fill it in"))
+            return
+        std = np.asarray(output, dtype=np.float64)
+        if std.shape not in ((), (self.widths[-1],)):
+            problem = f"standard deviations of shape {std.shape} for {self.widths[-1]} units"
+            raise InputError(Mistake("output", problem, "give one, or one of each unit"))
+        if not (np.isfinite(std).all() and (std > 0.0).all()):
+            problem = f"standard deviations of {std.tolist()}"
+            raise InputError(Mistake("output", problem, "give numbers above 0"))
+
+    @cached_property
+    def measured(self) -> npt.NDArray[np.bool_]:
+        """Which outputs are measured, shape (pairs, widths[-1])."""
+        return ~np.isnan(np.asarray(self.outputs, dtype=np.float64))
+
+    @property
+    def precision(self) -> Array:
+        """One over the variance of Gaussian outputs, 0 where nothing is measured, (pairs, widths[-1])."""
+        return self.measured / np.asarray(self.output, dtype=np.float64) ** 2
+
+    @property
+    def skips(self) -> tuple[bool, ...]:
+        """Of each layer after the input, whether it adds to the one before."""
+        pairs = list(pairwise(self.widths))
+        return tuple(self.residual and a == b and n < len(pairs) - 1 for n, (a, b) in enumerate(pairs))
 
     @property
     def pairs(self) -> int:
@@ -94,19 +139,20 @@ class Network:
                     weight=1.0 / self.input_std**2, data=self.inputs,
                 )
             )  # fmt: skip
-        squares = not isinstance(self.output, DataLoss)
-        found.append(
-            Factors(
-                "outputs",
-                "measurement",
-                identity(self.widths[-1]),
-                self._units(last),
-                self.output if isinstance(self.output, DataLoss) else "squares",
-                weight=1.0 / self.output**2 if squares else 1.0,  # type: ignore[operator]
-                data=self.outputs,
-            )
-        )
+        found.append(self._measurement(last))
         return found
+
+    def _measurement(self, last: int) -> Factors:
+        """The factors of the outputs: one a pair, or one a unit where not all are measured."""
+        name, group, units, measured = "outputs", "measurement", self._units(last), self.measured
+        size = self.widths[-1]
+        if not isinstance(self.output, DataLoss):
+            data = np.where(measured, self.outputs, 0.0)
+            return Factors(name, group, identity(size), units, weight=self.precision, data=data)
+        if measured.all():
+            return Factors(name, group, identity(size), units, self.output, data=self.outputs)
+        one = units[measured][:, None]
+        return Factors(name, group, identity(1), one, self.output, data=self.outputs[measured][:, None])
 
     def _layers(self) -> list[Factors]:
         found = []
@@ -120,7 +166,7 @@ class Network:
                 Factors(
                     f"layer {n}",
                     "model",
-                    dense_layer(before, after, self.activations[n], given=exact),
+                    dense_layer(before, after, self.activations[n], exact, self.skips[n]),
                     self.variables.index(pieces),
                     constants=self.inputs if exact else (),
                     scaled=True,

@@ -1,9 +1,10 @@
-"""The rung at infinity of a layered network: shifted Newton steps on the weights.
+"""The rung at infinity of a layered network: shifted Newton steps on the weights, and on noisy inputs.
 
 First with the Gauss-Newton matrix (Levenberg-Marquardt), which leads down from far away; where such steps
-bring or promise little, with the exact Hessian, to a minimum; from a saddle point the weights are led away
-along the direction in which the action falls most. The shift follows how well each step was predicted (H.
-Nielsen, Damping Parameter in Marquardt's Method, IMM-REP-1999-05, Technical University of Denmark 1999).
+bring or promise little, with the exact Hessian, to a minimum; from a saddle point they are led away along a
+direction in which the Hessian is negative. The shift follows how well each step was predicted (H. Nielsen,
+Damping Parameter in Marquardt's Method, IMM-REP-1999-05, Technical University of Denmark 1999). How a step is
+computed is the elimination's (`hpcda.annealing.layered`).
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigh
 
 from hpcda.action import Parts
 from hpcda.action.exact_network import ExactNetwork
+from hpcda.annealing.layered import Model, chosen
 from hpcda.annealing.outcome import Outcome
 from hpcda.annealing.reasons import Reason
 from hpcda.problem import Array
@@ -41,20 +42,27 @@ class ExactSettings:
     Attributes:
         max_iterations: Of factorizations.
         decrement: Part of the action that a Newton step may still promise at a minimum.
+        elimination: How steps are computed: "states", "data", "krylov", or "auto" for the cheapest.
     """
 
     max_iterations: int = 500
     decrement: float = 1e-12
+    elimination: str = "auto"
 
 
 def descend(action: ExactNetwork, theta: Array, settings: ExactSettings | None = None) -> Outcome:
-    """The minimum downhill of the weights `theta`, shape (size,), at Rf = ∞."""
+    """The minimum downhill of the unknowns `theta`, shape (size,), at Rf = ∞.
+
+    Raises:
+        InputError: There is no such elimination.
+    """
     return _Descent(action, settings or ExactSettings()).run(np.array(theta, dtype=np.float64))
 
 
 class _Descent:
     def __init__(self, action: ExactNetwork, settings: ExactSettings) -> None:
         self.action, self.settings = action, settings
+        self.elimination = chosen(action, settings.elimination)
         self.factorizations = self.iterations = 0
 
     def run(self, theta: Array) -> Outcome:
@@ -77,26 +85,36 @@ class _Descent:
 
     def _down(self, theta: Array, exact: bool) -> tuple[Array, Reason | None]:
         """Shifted steps; without a reason, exact ones are to go on from there."""
-        model = self.action.derivatives if exact else self.action.gauss_newton
-        value, gradient, matrix = model(theta)
+        made = self.elimination.exact if exact else self.elimination.gauss_newton
+        value = self.action.value(theta)
         if not np.isfinite(value):
             return theta, Reason.FAILED_NON_FINITE
-        size = float(np.abs(matrix[np.diag_indices(len(theta))]).mean())
+        model = made(theta)
+        size = model.scale
         least, slow, little = LEAST * size, 0, False
         shift, raised = 0.0 if exact else FIRST * size, 2.0
+        if not np.isfinite(size):
+            return theta, Reason.FAILED_NON_FINITE
         while self.factorizations < self.settings.max_iterations:
             self.factorizations += 1
-            step = _solved(matrix, shift, gradient)
+            step = model.solve(shift)
             if step is None:
-                if little or (exact and shift == 0.0 and np.abs(gradient).max() <= FLAT * size):
-                    return self._away(theta, value, gradient, matrix)
+                if little or (exact and shift == 0.0 and np.abs(model.gradient).max() <= FLAT * size):
+                    direction = model.negative()
+                    if direction is not None:
+                        return self._away(theta, model, direction)
+                    if little:
+                        return theta, Reason.CONVERGED_DECREMENT
                 shift = max(10.0 * shift, least)
                 continue
-            promise = float(0.5 * step @ (shift * step - gradient))
+            promise = float(0.5 * step @ (shift * step - model.gradient))
             if not exact and promise <= NEAR * abs(value):
                 return theta, None
             if exact and promise <= self.settings.decrement * abs(value):
                 if shift == 0.0:
+                    direction = model.negative()
+                    if direction is not None:
+                        return self._away(theta, model, direction)
                     return theta, Reason.CONVERGED_DECREMENT
                 shift, little = 0.0, True  # a minimum, or a saddle point: the matrix itself tells
                 continue
@@ -109,7 +127,8 @@ class _Descent:
                 theta = theta + step
                 if slow >= PATIENCE and not exact:
                     return theta, None
-                value, gradient, matrix = model(theta)
+                model = made(theta)
+                value = model.value
                 shift, raised = shift * max(1.0 / 3.0, 1.0 - (2.0 * ratio - 1.0) ** 3), 2.0
                 shift = 0.0 if exact and shift < least else shift
             elif promise <= ROUNDING * abs(value):
@@ -120,32 +139,18 @@ class _Descent:
                     return theta, Reason.FAILED_TRUST_REGION
         return theta, Reason.STOPPED_ITERATIONS
 
-    def _away(
-        self, theta: Array, value: float, gradient: Array, hessian: Array
-    ) -> tuple[Array, Reason | None]:
-        """Along the eigenvector of the lowest eigenvalue, as far as the action falls."""
-        lowest, vector = eigh(hessian, subset_by_index=[0, 0])
-        direction = vector[:, 0] * (-1.0 if gradient @ vector[:, 0] > 0 else 1.0)
-        best, length = (value, theta), 1e-3
+    def _away(self, theta: Array, model: Model, direction: Array) -> tuple[Array, Reason | None]:
+        """Along a direction in which the Hessian is negative, as far as the action falls."""
+        if model.gradient @ direction > 0.0:
+            direction = -direction
+        best, length = (model.value, theta), 1e-3
         while length < 1e3:
             point = theta + length * direction
             moved = self.action.value(point)
             if not moved < best[0]:
                 break
             best, length = (moved, point), 2.0 * length
-        if best[0] < value:
+        if best[0] < model.value:
             self.iterations += 1
             return best[1], None
-        flat = -lowest[0] <= ROUNDING * np.abs(hessian).max()
-        return theta, Reason.CONVERGED_DECREMENT if flat else Reason.FAILED_LINE_SEARCH
-
-
-def _solved(matrix: Array, shift: float, gradient: Array) -> Array | None:
-    """Minus (matrix + shift)⁻¹ gradient; None where the sum is not positive definite."""
-    own = matrix.copy()
-    own[np.diag_indices(len(own))] += shift
-    try:
-        factor = cho_factor(own, lower=True, overwrite_a=True, check_finite=False)
-    except LinAlgError:
-        return None
-    return np.asarray(-cho_solve(factor, gradient, check_finite=False))
+        return theta, Reason.FAILED_LINE_SEARCH

@@ -3,8 +3,10 @@
 Exchanging hidden units of a layer leaves a network as it is; so does reversing one where its activation is
 symmetric: odd, g(-z) = -g(z); even, g(-z) = g(z); or odd about a value, g(-z) = c - g(z), as the logistic
 function, where the next layer's biases take the difference (V. Kůrková, P. Kainen, Neural Computation 6, 543
-(1994)). In the canonical form the incoming weights of every hidden unit have a sum that is not negative, and
-units are sorted by their mean over the data.
+(1994)). Units that residual layers carry on (`hpcda.search.streams`) are exchanged in all of them at once,
+and reversed where all these layers are odd; where they are the inputs they stay as they are. In the canonical
+form the incoming weights of every hidden unit have a sum that is not negative, and units are sorted by their
+mean over the data, at the first layer where they are.
 """
 
 from __future__ import annotations
@@ -14,8 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpcda.action.activation import Function
-from hpcda.action.exact_network import ExactNetwork, flat
+from hpcda.action.exact_network import ExactNetwork
 from hpcda.problem import Array
+from hpcda.search.streams import Layers, reordered, streams
 
 PROBES = np.array([0.137, 0.71, 1.9, 3.3])
 """Arguments at which an activation is tried for symmetry."""
@@ -28,6 +31,9 @@ class Symmetry:
 
     sign: float
     shift: float
+
+
+ODD, EVEN = Symmetry(-1.0, 0.0), Symmetry(1.0, 0.0)
 
 
 def symmetry(activation: Function) -> Symmetry | None:
@@ -46,21 +52,44 @@ def canonical(action: ExactNetwork, theta: Array) -> Array:
 
     Args:
         action: The network and its pairs.
-        theta: Weights and biases.
+        theta: Weights and biases, after the inputs where these are noisy.
     """
     layers = [(matrix.copy(), bias.copy()) for matrix, bias in action.weights(theta)]
-    for n, activation in enumerate(action.network.activations[:-1]):
-        (matrix, bias), (after, after_bias) = layers[n], layers[n + 1]
-        known = symmetry(activation)
-        if known is not None:
-            turned = matrix.sum(axis=1) < 0.0
-            matrix[turned] *= -1.0
-            bias[turned] *= -1.0
-            # g(z) = sign (g(-z) - shift)
-            after_bias -= known.sign * known.shift * after[:, turned].sum(axis=1)
-            after[:, turned] *= known.sign
-        units = action.states(flat(layers))[n + 1]
-        order = np.argsort(units.mean(axis=0), kind="stable")
-        layers[n] = matrix[order], bias[order]
-        layers[n + 1] = after[:, order], after_bias
-    return flat(layers)
+    known = [symmetry(activation) for activation in action.network.activations]
+    for stream in streams(action.network):
+        first = stream[0]
+        through = known[first - 1 : stream[-1]]
+        if len(stream) == 1 or all(own == ODD for own in through):
+            _turn(layers, stream, through[0])
+        units = action.states(action.replaced(theta, layers))[first]
+        reordered(layers, stream, np.argsort(units.mean(axis=0), kind="stable"))
+    for n in range(len(layers) - 1):
+        if known[n] == EVEN:
+            _turn_even(layers[n])
+    return action.replaced(theta, layers)
+
+
+def _turn(layers: Layers, stream: range, known: Symmetry | None) -> None:
+    """Reverse the units of a stream whose incoming weights have a sum below 0."""
+    if known is None or known == EVEN:
+        return
+    matrix, bias = layers[stream[0] - 1]
+    turned = matrix.sum(axis=1) < 0.0
+    matrix[turned] *= -1.0
+    bias[turned] *= -1.0
+    for n in stream:
+        matrix, bias = layers[n]
+        # g(z) = sign (g(-z) - shift)
+        bias -= known.sign * known.shift * matrix[:, turned].sum(axis=1)
+        matrix[:, turned] *= known.sign
+        if n < stream[-1]:
+            matrix[turned] *= known.sign
+            bias[turned] *= known.sign
+
+
+def _turn_even(layer: tuple[Array, Array]) -> None:
+    """Reverse the sums of an even layer whose weights have a sum below 0: nothing after it changes."""
+    matrix, bias = layer
+    turned = matrix.sum(axis=1) < 0.0
+    matrix[turned] *= -1.0
+    bias[turned] *= -1.0

@@ -2,7 +2,8 @@
 
 Optimal brain surgeon (B. Hassibi, D. Stork, Advances in Neural Information Processing Systems 5, 164 (1993)),
 for all weights w that go out of a unit at once: with H the Gauss-Newton matrix, setting them to 0 costs
-½ wᵀ (H⁻¹_ww)⁻¹ w and moves all others by -H⁻¹_·w (H⁻¹_ww)⁻¹ w.
+½ wᵀ (H⁻¹_ww)⁻¹ w and moves all others by -H⁻¹_·w (H⁻¹_ww)⁻¹ w. A unit that residual layers carry on is taken
+out of all of them. Noisy inputs are eliminated first, and moved along.
 """
 
 from __future__ import annotations
@@ -11,10 +12,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, solve
+from scipy.linalg import solve
 
-from hpcda.action.exact_network import ExactNetwork, flat
+from hpcda.action.exact_network import ExactNetwork
+from hpcda.action.network import Network
+from hpcda.errors import InputError, Mistake
 from hpcda.problem import Array, Numbers
+from hpcda.search.streams import narrowable, reordered, streams
 
 RIDGE = 1e-6
 """Added to the diagonal, as a part of its mean."""
@@ -29,10 +33,16 @@ def pruned(
 
     Args:
         action: The network and its pairs.
-        theta: Its weights, flat, at a minimum.
+        theta: Its unknowns, flat, at a minimum.
         widths: Units of all layers that are to be left.
-        fit: (network, weights) -> weights, called after each unit that was taken out.
+        fit: (network, unknowns) -> unknowns, called after each unit that was taken out.
+
+    Raises:
+        InputError: Layers would become residual on the way, or no longer be; see `narrowable`.
     """
+    if not narrowable(action.network, widths):
+        problem = f"from {action.network.widths} to {widths} other layers would be residual"
+        raise InputError(Mistake("widths", problem, "keep which of two layers is the wider"))
     while action.network.widths != widths:
         action, theta = _without_one(action, theta, widths)
         theta = fit(action, theta)
@@ -41,46 +51,52 @@ def pruned(
 
 def _without_one(action: ExactNetwork, theta: Array, widths: tuple[int, ...]) -> tuple[ExactNetwork, Array]:
     """Without the unit that costs least, of layers that are too wide."""
-    _, _, matrix = action.gauss_newton(theta)
-    diagonal = np.diag_indices(action.size)
-    matrix[diagonal] += RIDGE * matrix[diagonal].mean()
-    inverse = cho_solve(cho_factor(matrix, lower=True), np.eye(action.size))
-    best: tuple[float, int, int, Array] | None = None
-    for layer in range(1, len(widths) - 1):
-        width = action.network.widths[layer]
-        for unit in range(width if width > widths[layer] else 0):
-            gone = _outgoing(action, layer, unit)
-            pull = solve(inverse[np.ix_(gone, gone)], theta[gone], assume_a="pos")
-            cost = float(0.5 * theta[gone] @ pull)
+    inverse, border = _inverse(action, theta)
+    weights = theta[action.inputs :]
+    best: tuple[float, range, int, Array] | None = None
+    for stream in streams(action.network):
+        width = action.network.widths[stream[0]]
+        if width <= widths[stream[0]] or not narrowable(_narrower(action.network, stream), widths):
+            continue
+        for unit in range(width):
+            gone = _outgoing(action, stream, unit)
+            pull = solve(inverse[np.ix_(gone, gone)], weights[gone], assume_a="pos")
+            cost = float(0.5 * weights[gone] @ pull)
             if best is None or cost < best[0]:
-                best = cost, layer, unit, theta - inverse[:, gone] @ pull
+                best = cost, stream, unit, -inverse[:, gone] @ pull
     assert best is not None
-    _, layer, unit, moved = best
-    if action.value(moved) > action.value(_cut(action, theta, layer, unit)):
+    _, stream, unit, step = best
+    moved = theta + np.concatenate([-(border @ step).ravel(), step])
+    if action.value(moved) > action.value(_cut(action, theta, stream, unit)):
         moved = theta  # far from where the matrix holds: nothing makes up for it
-    return _narrower(action, moved, layer, unit)
+    layers = list(action.weights(moved))
+    reordered(layers, stream, np.delete(np.arange(len(layers[stream[0] - 1][1])), unit))
+    return ExactNetwork(_narrower(action.network, stream)), action.replaced(moved, layers)
 
 
-def _outgoing(action: ExactNetwork, layer: int, unit: int) -> Numbers:
-    """Places of the weights that go out of a unit of a hidden layer."""
-    first = sum(rows * columns for rows, columns in action.shapes[:layer])
-    rows, columns = action.shapes[layer]
-    return first + np.arange(rows) * (columns - 1) + unit
+def _inverse(action: ExactNetwork, theta: Array) -> tuple[Array, Array]:
+    """Inverse of the Gauss-Newton matrix by the weights, and X⁻¹ C, by which inputs follow them."""
+    _, _, blocks = action.blocks(theta, exact=False)
+    ridge = RIDGE * float(blocks.weights[np.diag_indices(len(blocks.weights))].mean())
+    factor = blocks.factor(ridge)
+    assert factor is not None, "a Gauss-Newton matrix has no negative eigenvalue"
+    return factor.inverse, np.linalg.solve(blocks.shifted(ridge), blocks.border)
 
 
-def _cut(action: ExactNetwork, theta: Array, layer: int, unit: int) -> Array:
+def _outgoing(action: ExactNetwork, stream: range, unit: int) -> Numbers:
+    """Places, among the weights, of those that go out of a unit of a stream."""
+    begins = np.cumsum([0, *(rows * columns for rows, columns in action.shapes)])
+    return np.concatenate(
+        [begins[n] + np.arange(action.shapes[n][0]) * (action.shapes[n][1] - 1) + unit for n in stream]
+    )
+
+
+def _cut(action: ExactNetwork, theta: Array, stream: range, unit: int) -> Array:
     found = theta.copy()
-    found[_outgoing(action, layer, unit)] = 0.0
+    found[action.inputs + _outgoing(action, stream, unit)] = 0.0
     return found
 
 
-def _narrower(action: ExactNetwork, theta: Array, layer: int, unit: int) -> tuple[ExactNetwork, Array]:
-    layers = list(action.weights(theta))
-    matrix, bias = layers[layer - 1]
-    layers[layer - 1] = np.delete(matrix, unit, axis=0), np.delete(bias, unit)
-    matrix, bias = layers[layer]
-    layers[layer] = np.delete(matrix, unit, axis=1), bias
-    widths = list(action.network.widths)
-    widths[layer] -= 1
-    narrower = ExactNetwork(replace(action.network, widths=tuple(widths)))
-    return narrower, flat(layers)
+def _narrower(network: Network, stream: range) -> Network:
+    """With one unit less in a stream."""
+    return replace(network, widths=tuple(width - (n in stream) for n, width in enumerate(network.widths)))

@@ -17,6 +17,7 @@ from hpcda.search.canonical import canonical
 from hpcda.search.merge import RandomSums
 from hpcda.search.plan import Task
 from hpcda.search.pruning import pruned
+from hpcda.search.streams import narrowable
 from hpcda.userfile import called
 
 FIRST, BETWEEN = ExactSettings(200), ExactSettings(25)
@@ -112,8 +113,8 @@ class NetworkScene:
         return canonical(self.action, theta)
 
     def first_weights(self, action: ExactNetwork, rng: np.random.Generator) -> Array:
-        """Weights and biases drawn evenly from `Network.start`."""
-        return rng.uniform(*self.network.start, action.size)
+        """Weights and biases drawn evenly from `Network.start`, after noisy inputs at their data."""
+        return action.first(rng.uniform(*self.network.start, action.size - action.inputs))
 
     def wider(self, inner: Sequence[int]) -> ExactNetwork:
         """The same network with other hidden layers."""
@@ -169,6 +170,7 @@ def narrowing_work(network: Network, inner: Sequence[int]) -> float:
     return (STEPS + BETWEEN.max_iterations * out) * step_work(replace(network, widths=widths))
 
 
-def has_hidden_layers(network: Network) -> bool:
-    """Whether there are layers between the inputs and the outputs."""
-    return len(network.widths) > 2
+def narrows(network: Network, inner: Sequence[int]) -> bool:
+    """Whether there are hidden layers, to which those of the widths `inner` can be narrowed."""
+    wider = replace(network, widths=(network.widths[0], *inner, network.widths[-1]))
+    return len(network.widths) > 2 and narrowable(wider, network.widths)

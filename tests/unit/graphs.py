@@ -60,6 +60,10 @@ def network(kind, pairs=4, widths=WIDTHS):
         )
     outputs = rng.normal(size=(pairs, widths[-1]))
     activations = (lambda z: 1 / (1 + np.exp(-z)), np.tanh)
+    if kind == "residual":
+        outputs[0, 0] = np.nan
+        layers = (*activations, np.tanh)
+        return Network((3, *widths), layers, inputs, outputs, 0.3, 0.5, 2.0, residual=True)
     return Network(widths, activations, inputs, outputs, 0.3, 0.5, 2.0)
 
 
@@ -106,5 +110,6 @@ GRAPHS = {
         counts("poisson", False)[0].variables,
         list(counts("poisson", False)[0].graph.factors),
     ),
+    "residual": lambda: (network("residual").variables, network("residual").factors()),
     "gaussian": lambda: (network("gaussian").variables, network("gaussian").factors()),
 }

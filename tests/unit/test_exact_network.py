@@ -8,6 +8,7 @@ import casadi as ca
 import numpy as np
 import pytest
 
+from hpcda.action import khatri_rao
 from hpcda.action.exact_network import ExactNetwork
 from hpcda.action.factors import DataLoss
 from hpcda.action.losses import LOSSES
@@ -32,53 +33,60 @@ ACTIVATIONS = {
 WIDTHS = (3, 4, 5, 2)
 
 
-def example(activation="tanh", output=0.3, widths=WIDTHS, pairs=6, weight_std=2.0):
-    """Random pairs; one category of each where the output is a softmax."""
+def example(activation="tanh", output=0.3, widths=WIDTHS, pairs=6, weight_std=2.0, missing=0.0, **more):
+    """Random pairs; one category of each where the output is a softmax; some outputs not measured."""
     rng = generator(81)
     inputs = rng.normal(size=(pairs, widths[0]))
     outputs = rng.normal(size=(pairs, widths[-1]))
     loss = output
-    if output == "softmax":
+    if isinstance(output, str) and output == "softmax":
         outputs, loss = np.eye(widths[-1])[rng.integers(0, widths[-1], pairs)], DataLoss(LOSSES["softmax"])
     elif isinstance(output, str):
         loss = DataLoss(LOSSES[output])
+    if missing:
+        outputs = np.where(rng.random(outputs.shape) < missing, np.nan, outputs)
+        outputs[0, 0], outputs[-1] = np.nan, np.nan
     g = ACTIVATIONS[activation][0]
     layers = (*(g for _ in widths[2:]), lambda z: z)
-    return Network(widths, layers, inputs, outputs, loss, None, weight_std)
+    return Network(widths, layers, inputs, outputs, loss, weight_std=weight_std, **more)
 
 
 def written(net, activation, output):
-    """The same in CasADi: value, gradient, Hessian as a function of the weights."""
-    g, first, x = ACTIVATIONS[activation][1], 0, ca.DM(net.inputs.T)
+    """The same in CasADi: value, gradient, Hessian as a function of the unknowns."""
+    g, first, x, inputs = ACTIVATIONS[activation][1], 0, ca.DM(net.inputs.T), net.inputs.size
     size = sum(after * (before + 1) for before, after in zip(net.widths, net.widths[1:], strict=False))
-    theta = ca.SX.sym("theta", size)
+    unknown = ca.SX.sym("unknown", size + (inputs if net.input_std is not None else 0))
+    theta = unknown[-size:]
+    if net.input_std is not None:
+        x = ca.reshape(unknown[:inputs], *net.inputs.T.shape)
     for n, (before, after) in enumerate(zip(net.widths, net.widths[1:], strict=False)):
         matrix = ca.reshape(theta[first : first + before * after], before, after).T
         bias = theta[first + before * after : first + (before + 1) * after]
         first += (before + 1) * after
         z = matrix @ x + ca.repmat(bias, 1, net.pairs)
-        x = z if n == len(net.widths) - 2 else g(z)
-    data = ca.DM(net.outputs.T)
-    if output == "softmax":
+        last = n == len(net.widths) - 2
+        x = (x if net.residual and before == after and not last else 0) + (z if last else g(z))
+    seen, data = ca.DM(~np.isnan(net.outputs.T) * 1.0), ca.DM(np.nan_to_num(net.outputs.T))
+    if isinstance(output, str) and output == "softmax":
         total = ca.sum2(ca.log(ca.sum1(ca.exp(x)))) - ca.sum2(ca.sum1(data * x))
-    elif output == "huber":
+    elif isinstance(output, str):
         r = x - data
         total = ca.sum1(
-            ca.sum2(ca.if_else(ca.fabs(r) < 1.345, 0.5 * r**2, 1.345 * ca.fabs(r) - 0.5 * 1.345**2))
+            ca.sum2(seen * ca.if_else(ca.fabs(r) < 1.345, 0.5 * r**2, 1.345 * ca.fabs(r) - 0.5 * 1.345**2))
         )
     else:
-        total = 0.5 * ca.sumsqr((x - data) / output)
+        std = np.broadcast_to(output, net.outputs.shape).T
+        total = 0.5 * ca.sumsqr(seen * (x - data) / ca.DM(std))
     if net.weight_std is not None:
         total += 0.5 * ca.sumsqr(theta) / net.weight_std**2
-    hessian, gradient = ca.hessian(total, theta)
-    return ca.Function("written", [theta], [total, gradient, hessian])
+    if net.input_std is not None:
+        total += 0.5 * ca.sumsqr(unknown[:inputs] - ca.DM(net.inputs.ravel())) / net.input_std**2
+    hessian, gradient = ca.hessian(total, unknown)
+    return ca.Function("written", [unknown], [total, gradient, hessian])
 
 
-@pytest.mark.parametrize("output", [0.3, "softmax", "huber"])
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_derivatives_are_those_of_automatic_differentiation(activation, output):
-    """The gradient is what back-propagation computes."""
-    net = example(activation, output)
+def check(net, activation, output):
+    """Value, gradient and exact Hessian are those of automatic differentiation."""
     action = ExactNetwork(net)
     theta = generator(82).normal(size=action.size)
     total, gradient, hessian = (np.array(one) for one in written(net, activation, output)(theta))
@@ -89,6 +97,90 @@ def test_derivatives_are_those_of_automatic_differentiation(activation, output):
     np.testing.assert_allclose(
         action.derivatives(theta)[2], hessian, rtol=1e-10, atol=1e-10 * np.abs(hessian).max()
     )
+
+
+@pytest.mark.parametrize("output", [0.3, "softmax", "huber"])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_derivatives_are_those_of_automatic_differentiation(activation, output):
+    """The gradient is what back-propagation computes."""
+    check(example(activation, output), activation, output)
+
+
+STDS = np.array([0.3, 2.0])
+
+
+@pytest.mark.parametrize("output", [0.3, "each", "huber"])
+def test_outputs_that_are_not_measured_are_left_out(output):
+    """One number of a pair, and all of another."""
+    if output == "each":
+        output = STDS
+    net = example("tanh", output, missing=0.3)
+    check(net, "tanh", output)
+    action = ExactNetwork(net)
+    assert action.data == np.isfinite(net.outputs).sum() < net.outputs.size
+    theta = generator(87).normal(size=action.size)
+    parts = net.action().value(action.path(theta), 1e6).parts
+    assert parts.model < 1e-15 and parts.total == pytest.approx(action.value(theta), rel=1e-12)
+    filled = replace(net, outputs=np.nan_to_num(net.outputs, nan=0.1))
+    assert ExactNetwork(filled).value(theta) != pytest.approx(action.value(theta), rel=1e-6)
+
+
+RESIDUAL = (3, 3, 3, 4, 4, 4, 2)
+
+
+@pytest.mark.parametrize("output", [0.3, "softmax"])
+@pytest.mark.parametrize("activation", ["tanh", "softplus"])
+@pytest.mark.parametrize("input_std", [None, 0.5])
+def test_residual_layers(activation, output, input_std):
+    net = example(activation, output, RESIDUAL, residual=True, input_std=input_std)
+    assert net.skips == (True, True, False, True, True, False)
+    check(net, activation, output)
+
+
+@pytest.mark.parametrize("output", [0.3, "softmax", "huber"])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_noisy_inputs_are_unknowns(activation, output):
+    check(example(activation, output, input_std=0.4), activation, output)
+
+
+@pytest.mark.parametrize("input_std", [None, 0.5])
+def test_many_pairs_are_added_up_in_parts(input_std, monkeypatch):
+    net = example("tanh", STDS, (3, 3, 4, 2), 40, missing=0.3, residual=True, input_std=input_std)
+    action = ExactNetwork(net)
+    theta = generator(89).normal(size=action.size)
+    whole = [action.derivatives(theta), action.gauss_newton(theta)]
+    monkeypatch.setattr(khatri_rao, "NUMBERS", 1)
+    parts = [action.derivatives(theta), action.gauss_newton(theta)]
+    for one, other in zip(whole, parts, strict=True):
+        np.testing.assert_allclose(one[2], other[2], rtol=1e-11, atol=1e-12 * np.abs(one[2]).max())
+
+
+@pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.parametrize("input_std", [None, 0.5])
+def test_the_factor_graph_is_the_same_action_where_the_rule_is_obeyed(residual, input_std):
+    net = example("tanh", 0.3, RESIDUAL, 5, missing=0.3, residual=residual, input_std=input_std)
+    action, graph = ExactNetwork(net), net.action()
+    theta = generator(88).normal(size=action.size)
+    point = action.path(theta)
+    assert len(point) == graph.size
+    parts = graph.value(point, 1e6).parts
+    assert parts.model < 1e-15
+    assert parts.total == pytest.approx(action.value(theta), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"output": np.ones(3)}, "output: .*shape \\(3,\\) for 2 units"),
+        ({"output": np.array([0.1, 0.0])}, "output: "),
+        ({"output": -0.1}, "output: "),
+        ({"output": DataLoss(LOSSES["huber"], unknown_scale=True)}, "output: .*scale"),
+        ({"output": DataLoss(LOSSES["softmax"])}, "outputs: pair 0 .*softmax"),
+    ],
+)
+def test_outputs_that_cannot_be_used_are_refused(changes, word):
+    with pytest.raises(InputError, match=word):
+        replace(example(missing=0.3), **changes)
 
 
 @pytest.mark.parametrize("output", [0.3, "softmax"])
@@ -116,12 +208,13 @@ def test_gauss_newton_is_the_hessian_of_the_linear_network(output):
     np.testing.assert_allclose(matrix, wanted, rtol=1e-6, atol=1e-6 * np.abs(wanted).max())
 
 
-@pytest.mark.parametrize("kind", ["softmax", "gaussian"])
-def test_it_is_the_limit_of_large_rf(kind):
+@pytest.mark.parametrize(("kind", "input_std"), [("softmax", None), ("gaussian", None), ("gaussian", 0.5)])
+def test_it_is_the_limit_of_large_rf(kind, input_std):
     """A(∞) = A + (model part) + O(Rf⁻²); the multipliers of the rule are the forces of back-propagation."""
-    net = replace(network(kind), input_std=None)
+    net = replace(network(kind), input_std=input_std)
     graph, action = net.action(), ExactNetwork(net)
-    limit = descend(action, generator(84).uniform(-1.0, 1.0, action.size))
+    start = generator(84).uniform(-1.0, 1.0, action.size - action.inputs)
+    limit = descend(action, action.first(start))
     assert limit.reason is Reason.CONVERGED_DECREMENT
     point, misses = action.path(limit.path), []
     assert graph.value(point, 1e6).parts.total == pytest.approx(limit.parts.total, rel=1e-12)
@@ -132,15 +225,15 @@ def test_it_is_the_limit_of_large_rf(kind):
         misses.append(abs(parts.total + parts.model - limit.parts.total))
         assert misses[-1] < max(0.1 * parts.model, 1e-9 * parts.total)
     assert misses[2] < max(1e-3 * misses[0], 1e-9 * limit.parts.total)
-    units = np.split(
-        near.path[: graph.size - action.size].reshape(net.pairs, -1), np.cumsum(net.widths[1:-1]), axis=1
-    )
-    weights = action.weights(near.path[graph.size - action.size :])
+    count = graph.size - (action.size - action.inputs)
+    widths = net.widths if input_std is not None else net.widths[1:]
+    units = np.split(near.path[:count].reshape(net.pairs, -1), np.cumsum(widths[:-1]), axis=1)
+    units = units if input_std is not None else [net.inputs, *units]
+    weights = action.weights(np.concatenate([limit.path[: action.inputs], near.path[count:]]))
     for n, force in enumerate(action.multipliers(limit.path)):
-        before = net.inputs if n == 0 else units[n - 1]
-        rule = net.activations[n](before @ weights[n][0].T + weights[n][1])
+        rule = net.activations[n](units[n] @ weights[n][0].T + weights[n][1])
         scale = np.abs(force).max()
-        np.testing.assert_allclose(1e6 * (rule - units[n]), force, atol=1e-3 * scale)
+        np.testing.assert_allclose(1e6 * (rule - units[n + 1]), force, atol=1e-3 * scale)
 
 
 def test_it_finds_a_live_teacher():
@@ -184,5 +277,3 @@ def test_limits_and_what_is_refused():
     few = descend(action, generator(86).normal(size=action.size), ExactSettings(max_iterations=2))
     assert few.reason is Reason.STOPPED_ITERATIONS and few.factorizations == 2
     assert descend(action, np.full(action.size, np.nan)).reason is Reason.FAILED_NON_FINITE
-    with pytest.raises(InputError, match="input_std: .*exact inputs"):
-        ExactNetwork(replace(example(), input_std=0.1))

@@ -156,9 +156,10 @@ def test_a_discrete_lagrangian():
     assert action.noise(path) == {"measurement": (1.0, 1.0)}
 
 
+@pytest.mark.parametrize("residual", [False, True])
 @pytest.mark.parametrize("given", [False, True])
-def test_layers_in_loops_are_what_straight_line_code_computes(given):
-    d, m, pairs = 4, 3, 5
+def test_layers_in_loops_are_what_straight_line_code_computes(given, residual):
+    d, m, pairs = 4, 4 if residual else 3, 5
     rng = generator(81)
     variables = Variables(
         (
@@ -173,7 +174,7 @@ def test_layers_in_loops_are_what_straight_line_code_computes(given):
     index = variables.index([[(name, pair, None) for name in names] for pair in range(pairs)])
     shapes = {"x": (d,), "W": (m, d), "b": (m,), "y": (m,)}
     straight = traced_kernel(
-        lambda x, W, b, y: y - np.tanh(W @ x + b),
+        lambda x, W, b, y: y - np.tanh(W @ x + b) - (x if residual else 0.0),
         {name: shapes[name] for name in names},
         {"x": (d,)} if given else {},
     )
@@ -186,7 +187,7 @@ def test_layers_in_loops_are_what_straight_line_code_computes(given):
             [Factors("layer", "model", kernel, index, constants=inputs, weight=weight, scaled=True),
              gaussian("all", "prior", places, 0.0, 1.0)],
         )
-        for kernel in (straight, dense_layer(d, m, np.tanh, given))
+        for kernel in (straight, dense_layer(d, m, np.tanh, given, residual))
     ]  # fmt: skip
     path = rng.normal(size=variables.size)
     (parts, slopes), (wanted, gradient) = (action.gradient(path, RF) for action in actions)

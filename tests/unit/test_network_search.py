@@ -11,10 +11,13 @@ from hpcda.action.exact_network import ExactNetwork
 from hpcda.action.factors import DataLoss
 from hpcda.action.losses import LOSSES
 from hpcda.action.network import Network
+from hpcda.action.passes import flat
 from hpcda.annealing.exact import descend
+from hpcda.errors import InputError
 from hpcda.search.canonical import canonical
 from hpcda.search.networks import levels, train
 from hpcda.search.pruning import pruned
+from hpcda.search.streams import narrowable
 from tests.chance import generator, number
 
 NOISE = 0.01
@@ -101,3 +104,59 @@ def test_others_make_up_for_a_unit_that_is_one_of_two_alike():
     narrow, left = pruned(wider, theta, (4, 5, 4), lambda own, theta: theta)
     assert narrow.value(left) == pytest.approx(best.parts.total, rel=1e-3)
     np.testing.assert_allclose(canonical(narrow, left), canonical(action, best.path), atol=1e-2)
+
+
+def test_a_unit_goes_out_of_all_residual_layers_that_carry_it_on():
+    """Units that go nowhere cost nothing; what residual layers are stays so."""
+    rng = generator(97)
+    widths = (3, 6, 6, 6, 4, 2)
+    net = Network(
+        widths, (np.tanh,) * 5, rng.normal(size=(200, 3)), np.zeros((200, 2)), NOISE, None, 1.0, residual=True
+    )
+    small = ExactNetwork(net)
+    truth = rng.normal(size=small.size)
+    net = replace(net, outputs=small.states(truth)[-1])
+    layers = [(matrix.copy(), bias.copy()) for matrix, bias in small.weights(truth)]
+    for n in range(4):
+        matrix, bias = layers[n]
+        if n:
+            matrix = np.insert(matrix, [2], 0.0, axis=1)
+        if n < 3:
+            matrix, bias = np.insert(matrix, [2], rng.normal(), axis=0), np.insert(bias, [2], 0.3)
+        layers[n] = matrix, bias
+    wider = ExactNetwork(replace(net, widths=(3, 7, 7, 7, 4, 2)))
+    narrow, left = pruned(wider, flat(layers), widths, lambda action, theta: theta)
+    assert narrow.network.widths == widths
+    np.testing.assert_allclose(left, truth, rtol=1e-6, atol=1e-6)
+    assert narrowable(replace(net, widths=(3, 9, 9, 9, 5, 2)), widths)
+    for wide in ((3, 7, 7, 8, 4, 2), (3, 7, 7, 7, 7, 2), (3, 3, 3, 3, 2, 2)):
+        assert not narrowable(replace(net, widths=wide), widths)
+        assert narrowable(replace(net, widths=wide, residual=False), widths)
+    with pytest.raises(InputError, match="widths: .*residual"):
+        pruned(ExactNetwork(replace(net, widths=(3, 7, 7, 8, 4, 2))), np.zeros(0), widths, None)
+
+
+def test_streams_are_narrowed_in_an_order_that_keeps_them_apart():
+    """From 6 and 5 units to 4 and 3: the narrower one goes first."""
+    rng = generator(98)
+    inputs, outputs = rng.normal(size=(50, 2)), rng.normal(size=(50, 2))
+    net = Network((2, 6, 6, 5, 2), (np.tanh,) * 4, inputs, outputs, NOISE, None, 1.0, residual=True)
+    action, passed = ExactNetwork(net), []
+    fit = lambda action, theta: passed.append(action.network.widths) or theta  # noqa: E731
+    narrow, left = pruned(action, rng.normal(size=action.size), (2, 4, 4, 3, 2), fit)
+    assert narrow.network.widths == (2, 4, 4, 3, 2) and left.shape == (narrow.size,)
+    assert all(widths[1] == widths[2] > widths[3] for widths in passed) and len(passed) == 4
+
+
+@pytest.mark.parametrize("more", [{"residual": True}, {"input_std": 0.05}])
+def test_the_search_takes_residual_layers_and_noisy_inputs(more):
+    network, truth = taught((3, 4, 4, 2), 60, (np.tanh,) * 3)
+    network = replace(network, weight_std=2.0, **more)
+    action = ExactNetwork(network)
+    best = descend(action, action.first(truth))
+    found = train(network, seconds=20.0, starts=3, seed=number(1))
+    assert [one.way for one in sorted(found, key=lambda one: one.way)] == ["small", "wide", "widened"]
+    for one in found:
+        assert one.theta.shape == (action.size,) and np.isfinite(one.parts.total)
+        assert action.value(one.theta) == pytest.approx(one.parts.total, rel=1e-9)
+    assert best.reason.converged

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.optimize import minimize
 
-from hpcda.action.exact_network import flat
+from hpcda.action.passes import flat
 from hpcda.problem import Array
 from hpcda.search.training import NetworkScene, Training, step_work
 
@@ -30,7 +30,7 @@ def _weights(scene: NetworkScene, minima: Sequence[Array], rng: np.random.Genera
         layers.append((rng.uniform(-width, width, (rows, columns - 1)), np.zeros(rows)))
     found = minimize(
         scene.action.gradient,
-        flat(layers),
+        scene.action.first(flat(layers)),
         jac=True,
         method="L-BFGS-B",
         callback=lambda theta: scene.meanwhile() and None,

@@ -11,7 +11,7 @@ import numpy as np
 
 from hpcda.action.network import Network
 from hpcda.problem import Array
-from hpcda.search.training import NetworkScene, Training, has_hidden_layers, narrowing_work
+from hpcda.search.training import NetworkScene, Training, narrowing_work, narrows
 
 WIDER = 1.4
 
@@ -29,7 +29,7 @@ TRAINING = Training(
     "wide",
     "hidden layers 1.4 times as wide, of which unit after unit is taken out",
     _weights,
-    fits=has_hidden_layers,
+    fits=lambda network: narrows(network, _inner(network)),
     work=lambda network: narrowing_work(network, _inner(network)),
     place=1,
 )

@@ -9,10 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hpcda.action.exact_network import flat
 from hpcda.action.network import Network
 from hpcda.problem import Array
-from hpcda.search.training import NetworkScene, Training, has_hidden_layers, narrowing_work
+from hpcda.search.training import NetworkScene, Training, narrowing_work, narrows
 
 NEW = 2
 """New units of each hidden layer."""
@@ -33,7 +32,7 @@ def _weights(scene: NetworkScene, minima: Sequence[Array], rng: np.random.Genera
         faint = FAINT * np.std(after) * rng.standard_normal((len(after), NEW))
         layers[n + 1] = np.hstack([after, faint]), after_bias
     wider = scene.wider(_inner(scene.network))
-    return scene.narrowed(wider, flat(layers))
+    return scene.narrowed(wider, wider.replaced(minima[0], layers))
 
 
 TRAINING = Training(
@@ -41,7 +40,7 @@ TRAINING = Training(
     "the lowest network so far with two more units a hidden layer, pruned again",
     _weights,
     parents=1,
-    fits=has_hidden_layers,
+    fits=lambda network: narrows(network, _inner(network)),
     work=lambda network: narrowing_work(network, _inner(network)),
     place=2,
 )

@@ -1,0 +1,153 @@
+"""The Hessian of a layered network whose inputs are unknown too: a block of each pair, and the weights.
+
+    H = [[X, C], [Cᵀ, K]],    X block-diagonal, a block of each pair's inputs
+
+Inputs first: with the Schur complement S = K - Σ Cᵀ X⁻¹ C, summed in the order of the pairs,
+
+    S δθ = -(g_θ - Σ Cᵀ X⁻¹ g_x),    δx = -X⁻¹ (g_x + C δθ),
+
+and H is positive definite where all blocks of X and S are. Where inputs are exact S is K.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import eigh
+from scipy.linalg.lapack import dpotrf, dpotrs
+
+from hpcda.problem import Array
+
+ROOM = 1 << 20
+"""Numbers of C that are worked on at once."""
+
+
+@dataclass(frozen=True)
+class Factor:
+    """Cholesky factor of H + shift.
+
+    Attributes:
+        matrix: The Hessian.
+        shift: What was added to its diagonal.
+        lower: Factor of the Schur complement, shape (weights, weights), its other triangle of no meaning.
+    """
+
+    matrix: Bordered
+    shift: float
+    lower: Array
+
+    def solve(self, right: Array) -> Array:
+        """(H + shift)⁻¹ right."""
+        inputs, weights = self.matrix.split(right)
+        if not inputs.size:
+            return self._weights(weights)
+        corner, border = self.matrix.shifted(self.shift), self.matrix.border
+        own = np.linalg.solve(corner, inputs[:, :, None])[:, :, 0]
+        moved = self._weights(weights - np.tensordot(own, border, 2))
+        own = np.linalg.solve(corner, (inputs - border @ moved)[:, :, None])[:, :, 0]
+        return np.concatenate([own.ravel(), moved])
+
+    @property
+    def inverse(self) -> Array:
+        """The block of (H + shift)⁻¹ by the weights."""
+        return self._weights(np.eye(len(self.lower)))
+
+    def _weights(self, right: Array) -> Array:
+        return np.asarray(dpotrs(self.lower, right, lower=1)[0])
+
+
+@dataclass(frozen=True)
+class Bordered:
+    """The matrix; flat vectors hold the inputs, pair after pair, then the weights.
+
+    Attributes:
+        corner: X, shape (pairs, inputs, inputs); inputs are 0 where they are exact.
+        border: C, shape (pairs, inputs, weights).
+        weights: K, shape (weights, weights).
+    """
+
+    corner: Array
+    border: Array
+    weights: Array
+
+    @property
+    def size(self) -> int:
+        """Number of unknowns."""
+        return self.corner.shape[0] * self.corner.shape[1] + len(self.weights)
+
+    def split(self, vector: Array) -> tuple[Array, Array]:
+        """Inputs, shape (pairs, inputs), and weights."""
+        pairs, width, _ = self.corner.shape
+        return vector[: pairs * width].reshape(pairs, width), vector[pairs * width :]
+
+    def shifted(self, shift: float) -> Array:
+        """X + shift."""
+        return self.corner + shift * np.eye(self.corner.shape[1])
+
+    def schur(self, shift: float = 0.0) -> Array | None:
+        """S of H + shift, a new array; None where X + shift is not positive definite."""
+        found = self.weights.copy()
+        found[np.diag_indices(len(found))] += shift
+        pairs, width, size = self.border.shape
+        if width == 0:
+            return found
+        try:
+            inverse = np.linalg.inv(np.linalg.cholesky(self.shifted(shift)))
+        except np.linalg.LinAlgError:
+            return None
+        step = max(1, ROOM // (width * size))
+        for first in range(0, pairs, step):
+            some = slice(first, first + step)
+            half = (inverse[some] @ self.border[some]).reshape(-1, size)
+            found -= half.T @ half
+        return found
+
+    def factor(self, shift: float = 0.0) -> Factor | None:
+        """The Cholesky factor of H + shift; None where that is not positive definite."""
+        schur = self.schur(shift)
+        if schur is None or not np.isfinite(schur).all():
+            return None
+        lower, failed = dpotrf(schur.T, lower=1, overwrite_a=1, clean=0)
+        return None if failed else Factor(self, shift, lower)
+
+    @property
+    def largest(self) -> float:
+        """Largest entry of the blocks X and K."""
+        return max(float(np.abs(self.weights).max()), float(np.abs(self.corner).max(initial=0.0)))
+
+    def lowest(self) -> tuple[float, Array]:
+        """A direction of length 1 along which H is negative where it is so along any, and vᵀHv.
+
+        It is the eigenvector of the lowest eigenvalue of a block of X, where that is negative, else of S, for
+        which the inputs follow, δx = -X⁻¹ C δθ, so that vᵀHv = δθᵀ S δθ.
+        """
+        pairs, width, _ = self.corner.shape
+        values, vectors = np.linalg.eigh(self.corner)
+        lowest = values[:, 0] if width else np.zeros(0)
+        if width and lowest.min() <= 0.0:
+            pair = int(np.argmin(lowest))
+            found = np.zeros(self.size)
+            found[pair * width : (pair + 1) * width] = vectors[pair, :, 0]
+            return float(lowest[pair]), found
+        schur = self.schur()
+        assert schur is not None
+        (curvature,), vector = eigh(schur, subset_by_index=[0, 0])
+        weights = vector[:, 0]
+        inputs = -np.linalg.solve(self.corner, (self.border @ weights)[:, :, None])
+        found = np.concatenate([inputs.ravel(), weights])
+        length = float(np.linalg.norm(found))
+        return float(curvature) / length**2, found / length
+
+    def dense(self) -> Array:
+        """H, shape (size, size)."""
+        pairs, width, _ = self.corner.shape
+        first = pairs * width
+        found = np.zeros((self.size, self.size))
+        for pair in range(pairs):
+            own = slice(pair * width, (pair + 1) * width)
+            found[own, own] = self.corner[pair]
+        found[:first, first:] = self.border.reshape(first, self.border.shape[2])
+        found[first:, :first] = found[:first, first:].T
+        found[first:, first:] = self.weights
+        return found

@@ -1,0 +1,254 @@
+"""The Hessian of a layered network by its weights, and by its inputs, as matrix products over the pairs.
+
+With x̃ = (x, 1) and w(n) the weights and biases of layer n, z(n) = w(n) x̃(n). Two layers k ≤ n meet in
+
+    Σ over pairs ∂²A/∂z(k)∂z(n) ⊗ x̃(k) x̃(n)ᵀ,
+
+one matrix product (Khatri-Rao). Gauss-Newton: with U(n) = Rᵀ ∂x(N)/∂z(n), R Rᵀ the second derivatives of
+the loss, that is U(k)ᵀ U(n) (C. Bishop, Neural Computation 4, 494 (1992)). Exactly: from the second
+derivatives G(n) of a pair's loss by x(n), which go back through the layers,
+
+    S(n) = D G(n+1) D + diag(λ(n+1) g''),    T(n) = S(n) W(n) + r D G(n+1),
+    G(n) = W(n)ᵀ T(n) + r G(n+1) (1 + D W(n)),    G(N) = φ'',
+
+it is S(n) for k = n and (∂x(n)/∂z(k))ᵀ T(n)ᵀ for k < n, where W(n) x(n) itself adds
+Σ q(n) ⊗ ∂x(n)/∂z(k) ⊗ x̃(k). Inputs that are unknown are what stands before z(0), without x̃.
+(Symbols: `hpcda.action.passes`.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from hpcda.action.bordered import Bordered
+from hpcda.action.end_loss import PairMatrices
+from hpcda.action.passes import Passed
+from hpcda.problem import Array
+
+NUMBERS = 1 << 17
+"""Numbers of the largest stack of matrices that is worked on at once."""
+
+
+def gauss_newton(passed: Passed, root: PairMatrices, inputs: bool) -> Bordered:
+    """JᵀR RᵀJ.
+
+    Args:
+        passed: The pass forward.
+        root: R of all pairs.
+        inputs: Whether the inputs are unknown.
+    """
+
+    def add(found: _Sums, some: slice) -> None:
+        ends = np.ascontiguousarray(root.part(some).transposed().full())
+        slopes = np.concatenate(passed.part(some).sensitivities(ends, inputs), axis=2)
+        back = slopes.transpose(0, 2, 1)
+        if inputs:
+            found.corner[some] = back[:, : found.free] @ slopes[:, :, : found.free]
+        for n, own in enumerate(found.columns):
+            found.add(some, n, back[:, : own.stop] @ slopes[:, :, own])
+
+    return _summed(passed, inputs, add)
+
+
+def exact(
+    passed: Passed, curvature: PairMatrices, bent: Sequence[Array], forces: Sequence[Array], inputs: bool
+) -> Bordered:
+    """The second derivatives.
+
+    Args:
+        passed: The pass forward.
+        curvature: φ'' of all pairs.
+        bent: λ(n+1) g''(z(n)) of the layers, each of shape (pairs, width).
+        forces: q(n), likewise.
+        inputs: Whether the inputs are unknown.
+    """
+
+    def add(found: _Sums, some: slice) -> None:
+        own = passed.part(some)
+        direct, through, corner = _curved(
+            own, curvature.part(some).full(), [one[some] for one in bent], inputs
+        )
+        if inputs:
+            found.corner[some] = corner
+        pairs, before = own.x[0].shape
+        reach = np.broadcast_to(np.eye(found.free, before), (pairs, found.free, before))
+        for n, columns in enumerate(found.columns):
+            between = np.empty((pairs, columns.stop, columns.stop - columns.start))
+            if columns.start:
+                np.matmul(
+                    reach, through[n - len(found.columns)].transpose(0, 2, 1), out=between[:, : columns.start]
+                )
+            between[:, columns.start :] = direct[n]
+            found.add(some, n, between, forces[n][some], reach)
+            if n + 1 < len(found.columns):
+                reach = _further(own, n, reach)
+
+    return _summed(passed, inputs, add)
+
+
+def _curved(
+    passed: Passed, later: Array, bent: Sequence[Array], inputs: bool
+) -> tuple[list[Array], list[Array], Array]:
+    """S(n) of all layers; T(n), and G(0), of those whose x(n) depend on what is unknown."""
+    direct, through = list[Array](), list[Array]()
+    for n in reversed(range(len(passed.weights))):
+        matrix, slope = passed.weights[n][0], passed.slope[n]
+        half = slope[:, :, None] * later
+        own = half * slope[:, None, :]
+        diagonal = np.arange(own.shape[1])
+        own[:, diagonal, diagonal] += bent[n]
+        direct.append(own)
+        if n == 0 and not inputs:
+            break
+        moved = (own.reshape(-1, own.shape[2]) @ matrix).reshape(*own.shape[:2], -1)
+        if passed.skips[n]:
+            moved += half
+        through.append(moved)
+        before = matrix.T @ moved
+        if passed.skips[n]:
+            before += later + half.transpose(0, 2, 1) @ matrix
+        later = before
+    return direct[::-1], through[::-1], later
+
+
+def _further(passed: Passed, n: int, reach: Array) -> Array:
+    """∂x(n+1) from ∂x(n) by all that stands before, shape (pairs, columns, width), and by z(n)."""
+    pairs, columns, before = reach.shape
+    slope = passed.slope[n]
+    width = slope.shape[1]
+    found = np.empty((pairs, columns + width, width))
+    moved = (reach.reshape(pairs * columns, before) @ passed.weights[n][0].T).reshape(pairs, columns, width)
+    np.multiply(moved, slope[:, None, :], out=found[:, :columns])
+    if passed.skips[n]:
+        found[:, :columns] += reach
+    found[:, columns:] = slope[:, :, None] * np.eye(width)
+    return found
+
+
+def _summed(passed: Passed, inputs: bool, add: Callable[[_Sums, slice], None]) -> Bordered:
+    found = _Sums(passed, inputs)
+    pairs = len(passed.x[0])
+    for first in range(0, pairs, found.step):
+        add(found, slice(first, min(first + found.step, pairs)))
+    return Bordered(found.corner, found.border, found.matrix())
+
+
+class _Sums:
+    """Sums over the pairs, a block of each pair of layers k ≤ n, of shape (z(k) z(n), x̃(k) x̃(n)).
+
+    Attributes:
+        columns: Where z(n) stands among all that second derivatives are by.
+        free: How many inputs stand before.
+        step: Pairs that are added at once.
+    """
+
+    def __init__(self, passed: Passed, inputs: bool) -> None:
+        pairs, first = passed.x[0].shape
+        self.shapes = [(matrix.shape[0], matrix.shape[1] + 1) for matrix, _ in passed.weights]
+        self.size = sum(rows * columns for rows, columns in self.shapes)
+        self.free = first if inputs else 0
+        ends = np.cumsum([self.free, *(rows for rows, _ in self.shapes)]).tolist()
+        self.columns = [slice(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+        self.corner = np.zeros((pairs, self.free, self.free))
+        self.border = np.zeros((pairs, self.free, self.size))
+        largest = max(max(ends[-1] * rows, columns**2) for rows, columns in self.shapes)
+        self.step = max(16, NUMBERS // largest)
+        ones = np.ones((pairs, 1))
+        self._wide = [np.concatenate([x, ones], axis=1) for x in passed.x[:-1]]
+        self._halves = [[np.triu_indices(count) for count in shape] for shape in self.shapes]
+        last = len(self.shapes)
+        self._blocks: list[list[Array | None]] = [[None] * last for _ in range(last)]
+
+    def add(
+        self, some: slice, n: int, between: Array, force: Array | None = None, reach: Array | None = None
+    ) -> None:
+        """Add the blocks of layer n with all before.
+
+        Args:
+            some: The pairs.
+            n: The layer.
+            between: Second derivatives by all up to z(n), and by z(n), shape (pairs, columns, width).
+            force: q(n), for exact ones.
+            reach: ∂x(n) by all that stands before, shape (pairs, columns, width before), for exact ones.
+        """
+        pairs, _, width = between.shape
+        wide = [x[some] for x in self._wide[: n + 1]]
+        upper, lower = self._halves[n]
+        if self.free:
+            self._add_border(some, n, between[:, : self.free], wide[n], force, reach)
+        for k, own in enumerate(self.columns[:n]):
+            outer = (wide[k][:, :, None] * wide[n][:, None, :]).reshape(pairs, -1)
+            block = between[:, own].reshape(pairs, -1).T @ outer
+            if force is not None and reach is not None:
+                rows, before = own.stop - own.start, reach.shape[2]
+                moved = (wide[k][:, :, None] * force[:, None, :]).reshape(pairs, -1)
+                mixed = (reach[:, own].reshape(pairs, -1).T @ moved).reshape(rows, before, -1, width)
+                whole = block.reshape(rows, width, -1, before + 1)
+                whole[:, :, :, :-1] += mixed.transpose(0, 3, 2, 1)
+            self._keep(k, n, block)
+        outer = wide[n][:, lower[0]] * wide[n][:, lower[1]]
+        self._keep(n, n, between[:, self.columns[n]][:, upper[0], upper[1]].T @ outer)
+
+    def _keep(self, k: int, n: int, block: Array) -> None:
+        known = self._blocks[k][n]
+        if known is None:
+            self._blocks[k][n] = block
+        else:
+            known += block
+
+    def _add_border(
+        self, some: slice, n: int, between: Array, wide: Array, force: Array | None, reach: Array | None
+    ) -> None:
+        pairs, free, width = between.shape
+        first = sum(rows * columns for rows, columns in self.shapes[:n])
+        middle, last = first + width * (wide.shape[1] - 1), first + width * wide.shape[1]
+        own = self.border[some]
+        matrix = own[:, :, first:middle].reshape(pairs, free, width, -1)
+        matrix[...] = between[:, :, :, None] * wide[:, None, None, :-1]
+        if force is not None and reach is not None:
+            matrix += force[:, None, :, None] * reach[:, :free, None, :]
+        own[:, :, middle:last] = between
+
+    def matrix(self) -> Array:
+        """The sum, symmetric, shape (weights, weights): W(0), b(0), W(1), b(1), …, flat."""
+        found = np.empty((self.size, self.size))
+        begins = np.cumsum([0, *(rows * columns for rows, columns in self.shapes)])
+        for n, (rows, columns) in enumerate(self.shapes):
+            for k in range(n + 1):
+                block = self._blocks[k][n]
+                assert block is not None
+                before = self.shapes[k]
+                whole = (
+                    block.reshape(before[0], rows, before[1], columns)
+                    if k < n
+                    else _whole(block, rows, columns)
+                )
+                across = slice(begins[k], begins[k + 1]), slice(begins[n], begins[n + 1])
+                _place(found[across], whole, before, (rows, columns))
+                if k < n:
+                    found[across[::-1]] = found[across].T
+        return found
+
+
+def _whole(block: Array, rows: int, columns: int) -> Array:
+    """All of a block of a layer with itself, of which one half of each pair of indices is given."""
+    i, j = np.triu_indices(rows)
+    a, b = np.triu_indices(columns)
+    half = np.empty((len(i), columns, columns))
+    half[:, a, b] = half[:, b, a] = block
+    found = np.empty((rows, rows, columns, columns))
+    found[i, j] = found[j, i] = half
+    return found
+
+
+def _place(target: Array, block: Array, left: tuple[int, int], right: tuple[int, int]) -> None:
+    """Write a block of indices (i, j, a, b) to where [W | b], row i after row i, stands as W, then b."""
+    (rows, wide), (columns, long) = left, right
+    first, last = rows * (wide - 1), columns * (long - 1)
+    own = block.transpose(0, 2, 1, 3)
+    target[:first, :last].reshape(rows, wide - 1, columns, long - 1)[...] = own[:, :-1, :, :-1]
+    target[:first, last:].reshape(rows, wide - 1, columns)[...] = own[:, :-1, :, -1]
+    target[first:, :last].reshape(rows, columns, long - 1)[...] = own[:, -1, :, :-1]
+    target[first:, last:] = own[:, -1, :, -1]

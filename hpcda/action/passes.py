@@ -1,0 +1,102 @@
+"""A pass through a layered network at some weights: forward, back, and along directions.
+
+    z(n) = W(n) x(n) + b(n),    x(n+1) = r x(n) + g(z(n)),    D(n) = diag g'(z(n))
+
+    along δ    δz(n) = W(n) δx(n) + δW(n) x(n) + δb(n),    δx(n+1) = r δx(n) + D(n) δz(n)
+    back       q(n) = D(n) λ(n+1),    λ(n) = r λ(n+1) + W(n)ᵀ q(n)
+               gradient by W(n): Σ q(n) x(n)ᵀ, by b(n): Σ q(n)
+
+with r = 1 in residual layers, else 0.
+Products with the network's Jacobian J and with Jᵀ cost a pass each and no matrix. Second derivatives times a
+direction are what the backward pass changes by along it (B. Pearlmutter, Neural Computation 6, 147 (1994)).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hpcda.problem import Array
+
+Layers = Sequence[tuple[Array, Array]]
+"""(W, b) of every layer."""
+
+
+@dataclass(frozen=True)
+class Passed:
+    """What a pass forward leaves.
+
+    Attributes:
+        weights: (W(n), b(n)) of the layers n = 0 … N-1.
+        skips: Whether r is 1.
+        x: Units x(0) … x(N), each of shape (pairs, width).
+        z: z(0) … z(N-1), likewise.
+        slope: g'(z(n)), likewise.
+    """
+
+    weights: Layers
+    skips: tuple[bool, ...]
+    x: Sequence[Array]
+    z: Sequence[Array]
+    slope: Sequence[Array]
+
+    def part(self, pairs: slice) -> Passed:
+        """Of some pairs alone."""
+        x, z, slope = ([one[pairs] for one in many] for many in (self.x, self.z, self.slope))
+        return Passed(self.weights, self.skips, x, z, slope)
+
+    def back(self, end: Array, whole: bool = False) -> list[Array]:
+        """λ(1) … λ(N) of a force λ(N) on the outputs, shape (pairs, width); from λ(0) on if `whole`."""
+        found = [end]
+        for n in reversed(range(0 if whole else 1, len(self.weights))):
+            later = found[-1]
+            own = (later * self.slope[n]) @ self.weights[n][0]
+            found.append(own + later if self.skips[n] else own)
+        return found[::-1]
+
+    def by_weights(self, forces: Sequence[Array]) -> Array:
+        """The gradient by all weights, flat, of the forces λ(1) … λ(N)."""
+        pulls = [(force * slope, x) for force, slope, x in zip(forces, self.slope, self.x[:-1], strict=True)]
+        return flat([(q.T @ x, q.sum(axis=0)) for q, x in pulls])
+
+    def along(self, layers: Layers, inputs: Array | None) -> tuple[list[Array], list[Array]]:
+        """δx(0) … δx(N) and δz(0) … δz(N-1) along a direction of the weights and of the inputs, if any."""
+        moved = [np.zeros_like(self.x[0]) if inputs is None else inputs]
+        sums = []
+        for n, (matrix, bias) in enumerate(layers):
+            own = self.x[n] @ matrix.T + bias
+            if n or inputs is not None:
+                own += moved[-1] @ self.weights[n][0].T
+            after = self.slope[n] * own
+            sums.append(own)
+            moved.append(after + moved[-1] if self.skips[n] else after)
+        return moved, sums
+
+    def sensitivities(self, ends: Array, whole: bool = False) -> list[Array]:
+        """Slopes of E linear functions of the outputs by z(0) … z(N-1), each (pairs, E, width).
+
+        Args:
+            ends: Their slopes by x(N), shape (pairs, E, width).
+            whole: Whether those by x(0) stand before.
+        """
+        found, later = [], ends
+        for n in reversed(range(len(self.weights))):
+            own = later * self.slope[n][:, None, :]
+            found.append(own)
+            if n or whole:
+                before = _product(own, self.weights[n][0])
+                later = before + later if self.skips[n] else before
+        return [later, *found[::-1]] if whole else found[::-1]
+
+
+def flat(layers: Iterable[tuple[Array, Array]]) -> Array:
+    """(W, b) of every layer, flat."""
+    return np.concatenate([part for matrix, bias in layers for part in (matrix.ravel(), bias)])
+
+
+def _product(stack: Array, matrix: Array) -> Array:
+    """One product of a stack of matrices, shape (pairs, rows, columns), with a matrix."""
+    pairs, rows, columns = stack.shape
+    return (stack.reshape(-1, columns) @ matrix).reshape(pairs, rows, -1)

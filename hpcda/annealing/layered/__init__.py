@@ -1,0 +1,13 @@
+"""How the unknowns of a Newton step of a layered network at Rf = ∞ are eliminated; one way a module.
+
+    states first      the Hessian by the weights, inputs eliminated first, Cholesky     (`states`)
+    data space        Woodbury's identity, for fewer data than weights                   (`data`)
+    Krylov            conjugate gradients with products, without a matrix                (`krylov`)
+
+`hpcda.annealing.layered.choice` counts what each costs and takes the cheapest.
+"""
+
+from hpcda.annealing.layered.choice import ELIMINATIONS, cheapest, chosen
+from hpcda.annealing.layered.model import Cost, Elimination, Model
+
+__all__ = ["ELIMINATIONS", "Cost", "Elimination", "Model", "cheapest", "chosen"]

@@ -1,0 +1,43 @@
+"""Which elimination a layered network takes: the one of least counted time whose memory there is room for.
+
+Operations are counted and the rates are the same on every machine, so that a choice is too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from hpcda.action.exact_network import ExactNetwork
+from hpcda.annealing.layered.data import Data
+from hpcda.annealing.layered.krylov import Krylov
+from hpcda.annealing.layered.model import Elimination
+from hpcda.annealing.layered.states import States
+from hpcda.errors import InputError, Mistake
+
+ELIMINATIONS: Mapping[str, Callable[[ExactNetwork], Elimination]] = {
+    way.__name__.lower(): way for way in (States, Data, Krylov)
+}
+"""Name -> elimination of an action."""
+
+
+def cheapest(action: ExactNetwork) -> Elimination:
+    """The elimination of least counted time, of those that there is room for; the last needs least."""
+    found = [make(action) for make in ELIMINATIONS.values()]
+    small = [one for one in found if one.cost.fits]
+    return min(small or found[-1:], key=lambda one: one.cost.seconds)
+
+
+def chosen(action: ExactNetwork, name: str) -> Elimination:
+    """The elimination of a name; the cheapest for "auto".
+
+    Raises:
+        InputError: There is none of this name.
+    """
+    if name == "auto":
+        return cheapest(action)
+    if name not in ELIMINATIONS:
+        known = ", ".join(repr(own) for own in ("auto", *ELIMINATIONS))
+        raise InputError(
+            Mistake("elimination", f"{name!r} is none of a layered network", f"choose of {known}")
+        )
+    return ELIMINATIONS[name](action)

@@ -1,0 +1,66 @@
+"""A preconditioner of layered networks: layer by layer, a product of what comes in and what goes out.
+
+The Gauss-Newton matrix of [W(n) | b(n)] is Σ over pairs U(n)ᵀU(n) ⊗ x̃(n) x̃(n)ᵀ, with U(n) the slopes of the
+outputs by z(n) and x̃ = (x, 1). With the mean of the product taken for the product of the means,
+
+    B(n) ⊗ A(n),    B(n) = Σ U(n)ᵀU(n),    A(n) = mean of x̃(n) x̃(n)ᵀ
+
+(T. Heskes, Neural Computation 12, 881 (2000); J. Martens, R. Grosse, Proc. ICML 37, 2408 (2015)).
+Eigenvectors of A and B are those of the product, so that powers for any shift cost two products a layer.
+Inputs that are unknown have a block of each pair. (Blocks of single rows of W, without the mean, took more
+products than no preconditioner on random networks of 700 to 8,000 weights.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from hpcda.action.exact_network import ExactNetwork
+from hpcda.action.passes import Passed, flat
+from hpcda.annealing.layered.products import split
+from hpcda.problem import Array
+
+
+class Kronecker:
+    """The preconditioner K.
+
+    Args:
+        action: The network and its pairs.
+        passed: The pass forward.
+        sensitivities: U(n), each of shape (pairs, outputs, width); before them those by unknown inputs.
+    """
+
+    def __init__(self, action: ExactNetwork, passed: Passed, sensitivities: list[Array]) -> None:
+        self.action = action
+        layers = list(sensitivities)
+        if action.inputs:
+            first = layers.pop(0)
+            self._inputs = np.linalg.eigh(first.transpose(0, 2, 1) @ first)
+        self._layers = []
+        for own, x in zip(layers, passed.x[:-1], strict=True):
+            wide = np.concatenate([x, np.ones((len(x), 1))], axis=1)
+            rows = own.reshape(-1, own.shape[2])
+            self._layers.append((np.linalg.eigh(rows.T @ rows), np.linalg.eigh(wide.T @ wide / len(x))))
+
+    def power(self, exponent: float, shift: float) -> Callable[[Array], Array]:
+        """The product with (K + priors + shift) to a power."""
+        by_inputs, by_weights = (prior + shift for prior in self.action.priors)
+
+        def product(vector: Array) -> Array:
+            layers, inputs = split(self.action, vector)
+            found = []
+            for (matrix, bias), ((out, left), (in_, right)) in zip(layers, self._layers, strict=True):
+                turned = left.T @ np.column_stack([matrix, bias]) @ right
+                turned *= (np.maximum(np.outer(out, in_), 0.0) + by_weights) ** exponent
+                own = left @ turned @ right.T
+                found.append((own[:, :-1], own[:, -1]))
+            if inputs is None:
+                return flat(found)
+            values, vectors = self._inputs
+            across = np.einsum("pji,pj->pi", vectors, inputs)
+            across *= (np.maximum(values, 0.0) + by_inputs) ** exponent
+            return np.concatenate([np.einsum("pij,pj->pi", vectors, across).ravel(), flat(found)])
+
+        return product

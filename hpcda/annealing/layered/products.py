@@ -1,0 +1,117 @@
+"""Products of a network's Gauss-Newton matrix and exact Hessian with a direction: a pass along it, one back.
+
+    Gauss-Newton   Jᵀ φ'' J v + Λ v        exact   what the gradient changes by along v
+
+Λ is the diagonal of the priors. Forward, δx and δz; back, with λ the multipliers (B. Pearlmutter, Neural
+Computation 6, 147 (1994)),
+
+    μ(N) = φ'' δx(N),    δq(n) = D(n) μ(n+1) + λ(n+1) g'' δz(n),
+    μ(n) = W(n)ᵀ δq(n) + δW(n)ᵀ q(n)  (+ μ(n+1) in residual layers),
+
+and the product is Σ δq x(n)ᵀ + q δx(n)ᵀ by W(n), Σ δq by b(n), μ(0) by the inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from hpcda.action.exact_network import ExactNetwork
+from hpcda.action.passes import Passed, flat
+from hpcda.problem import Array
+
+Product = Callable[[Array], Array]
+
+
+class Slopes:
+    """RᵀJ and its transpose, with R Rᵀ the part of φ'' that is not negative; nothing of it is stored.
+
+    Args:
+        action: The network and its pairs.
+        passed: The pass forward.
+    """
+
+    def __init__(self, action: ExactNetwork, passed: Passed) -> None:
+        self.action, self.passed = action, passed
+        self.root = action.loss.root(passed.x[-1])
+        self._turned = self.root.transposed()
+
+    def ahead(self, direction: Array) -> Array:
+        """RᵀJ v, shape (pairs, outputs)."""
+        moved = self.passed.along(*split(self.action, direction))[0][-1]
+        return self._turned.times(moved)
+
+    def back(self, ends: Array) -> Array:
+        """JᵀR u of u, shape (pairs, outputs)."""
+        free = self.action.inputs > 0
+        forces = self.passed.back(self.root.times(ends), free)
+        first = [forces.pop(0).ravel()] if free else []
+        return np.concatenate([*first, self.passed.by_weights(forces)])
+
+    def sensitivities(self, most: int | None = None) -> list[Array]:
+        """RᵀJ by z(n), shapes (pairs, outputs, width); before them by x(0) where inputs are unknown.
+
+        Args:
+            most: Most outputs; where there are more, this number of sums with random signs, whose squares
+                have the expectation of those of all (M. Hutchinson, Commun. Stat. Simul. 19, 433 (1990)).
+        """
+        outputs = self.passed.x[-1].shape[1]
+        rows = np.eye(outputs)
+        if most is not None and outputs > most:
+            signs = np.random.default_rng(0).choice([-1.0, 1.0], (most, outputs))
+            rows = signs / np.sqrt(most)
+        return self.passed.sensitivities(self._turned.combined(rows), self.action.inputs > 0)
+
+
+def exact_product(action: ExactNetwork, passed: Passed, forces: list[Array]) -> Product:
+    """The product with the exact Hessian.
+
+    Args:
+        action: The network and its pairs.
+        passed: The pass forward.
+        forces: λ(1) … λ(N).
+    """
+    curvature, bent = action.loss.curvature(passed.x[-1]), action.bent(passed, forces)
+    pulls = [force * slope for force, slope in zip(forces, passed.slope, strict=True)]
+    free, priors = action.inputs > 0, precisions(action)
+
+    def product(direction: Array) -> Array:
+        layers, inputs = split(action, direction)
+        moved, sums = passed.along(layers, inputs)
+        later = curvature.times(moved[-1])
+        found: list[tuple[Array, Array]] = []
+        for n in reversed(range(len(layers))):
+            own = passed.slope[n] * later + bent[n] * sums[n]
+            by_matrix = own.T @ passed.x[n]
+            if n or free:
+                by_matrix += pulls[n].T @ moved[n]
+                before = own @ passed.weights[n][0] + pulls[n] @ layers[n][0]
+                later = before + later if passed.skips[n] else before
+            found.append((by_matrix, own.sum(axis=0)))
+        first = [later.ravel()] if free else []
+        return np.concatenate([*first, flat(found[::-1])]) + priors * direction
+
+    return product
+
+
+def split(action: ExactNetwork, direction: Array) -> tuple[list[tuple[Array, Array]], Array | None]:
+    """(δW, δb) of every layer, and δx(0), shape (pairs, width), None where inputs are exact."""
+    pairs = action.network.pairs
+    inputs = direction[: action.inputs].reshape(pairs, -1) if action.inputs else None
+    return action.weights(direction), inputs
+
+
+def precisions(action: ExactNetwork) -> Array:
+    """Λ, shape (size,)."""
+    found = np.full(action.size, action.priors[1])
+    found[: action.inputs] = action.priors[0]
+    return found
+
+
+def weights_scale(action: ExactNetwork, passed: Passed, sensitivities: list[Array]) -> float:
+    """Mean of the diagonal of the Gauss-Newton matrix by the weights."""
+    total = 0.0
+    for own, x in zip(sensitivities[-len(action.shapes) :], passed.x, strict=False):
+        total += float(np.einsum("poi,poi->p", own, own) @ (1.0 + np.einsum("pj,pj->p", x, x)))
+    return total / (action.size - action.inputs) + action.priors[1]
