@@ -7,7 +7,7 @@ and are pruned take several times as long.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from hpcda.action import Verification, verify
 from hpcda.action.exact_network import ExactNetwork
 from hpcda.action.verify import Total
 from hpcda.annealing.exact import ExactSettings, descend
+from hpcda.annealing.layered import chosen
 from hpcda.build import BuiltNetwork, build_network, refuse_used
 from hpcda.errors import InputError, Mistake
 from hpcda.job import NetworkJob
@@ -45,6 +46,7 @@ class CheckedNetwork:
         total: Core-seconds of all starts, if each took as long.
         memory: Bytes on every rank.
         disk: Bytes of the results.
+        elimination: How steps are computed, as a sentence.
         notes: What the user should know, one sentence each.
     """
 
@@ -56,6 +58,7 @@ class CheckedNetwork:
     total: float
     memory: float
     disk: float
+    elimination: str
     notes: tuple[str, ...] = ()
 
     @property
@@ -117,6 +120,7 @@ def check_network(job: NetworkJob, fresh: bool = True) -> CheckedNetwork:
         raise InputError(mistakes)
     action, notes = scene.action, list(built.notes)
     theta = scene.first_weights(action, np.random.default_rng([job.ensemble.seed, 0]))
+    elimination = chosen(action, job.solver.elimination)
     verification = None
     if action.size <= MOST_VERIFIED:
         verification = verify(_Dense(action), theta, np.inf)
@@ -124,9 +128,10 @@ def check_network(job: NetworkJob, fresh: bool = True) -> CheckedNetwork:
         notes.append(
             f"The derivatives were not checked: {action.size} weights are more than {MOST_VERIFIED}."
         )
-    first, step = _timed(action, theta, TRIED)
+    settings = ExactSettings(TRIED, elimination=job.solver.elimination)
+    first, step = _timed(action, theta, settings)
     more = int(min(job.solver.max_iterations, (SECONDS - first) / step))
-    seconds, _ = _timed(action, theta, max(more, 1))
+    seconds, _ = _timed(action, theta, replace(settings, max_iterations=max(more, 1)))
     starts = job.ensemble.starts
     kept = job.output.keep_paths
     paths = min(int(kept[5:]), starts) if kept.startswith("best:") else starts
@@ -138,16 +143,17 @@ def check_network(job: NetworkJob, fresh: bool = True) -> CheckedNetwork:
         seconds,
         round(seconds / step),
         min(starts * seconds, job.ensemble.core_seconds or np.inf),
-        BASE_MEMORY + action.memory,
+        BASE_MEMORY + elimination.cost.memory,
         8.0 * (paths * action.size + pairs),
+        elimination.sentence,
         tuple(notes),
     )
 
 
-def _timed(action: ExactNetwork, theta: Array, iterations: int) -> tuple[float, float]:
+def _timed(action: ExactNetwork, theta: Array, settings: ExactSettings) -> tuple[float, float]:
     """Seconds of a descent, and of one of its iterations."""
     began = time.perf_counter()
-    found = descend(action, theta, ExactSettings(iterations))
+    found = descend(action, theta, settings)
     seconds = time.perf_counter() - began
     return seconds, seconds / max(found.factorizations, 1)
 
@@ -161,12 +167,13 @@ def report_network(job: NetworkJob, checked: CheckedNetwork) -> str:
         "no prior" if network.weight_std is None else f"prior of standard deviation {network.weight_std:g}"
     )
     noise = f"standard deviation {network.output:g}" if isinstance(network.output, float) else built.loss[0]
+    inputs = "" if network.input_std is None else f"; inputs of standard deviation {network.input_std:g}"
     until = "" if job.ensemble.way != "auto" else f", {_until(job)}"
     lines = [
         f"network      layers {'-'.join(map(str, network.widths))}, {', '.join(built.activations)}",
         f"unknowns     {counted(network.weights, 'weight and bias', 'weights and biases')}, {prior}",
         f"data         {counted(network.pairs, 'pair')}, {counted(data, 'output value')}{kept}; "
-        f"{built.pairs.source}; noise: {noise}",
+        f"{built.pairs.source}; noise: {noise}{inputs}",
         "ladder       Rf = ∞: the layers are obeyed exactly",
         f"ensemble     {counted(job.ensemble.starts, 'start')}, {job.ensemble.way}{until}, "
         f"seed {job.ensemble.seed}",
@@ -180,6 +187,7 @@ def report_network(job: NetworkJob, checked: CheckedNetwork) -> str:
     lines += [
         f"measured     {short_time(checked.step)} an iteration; the first start, "
         f"{counted(checked.iterations, 'iteration')} of it: {short_time(checked.start)}",
+        f"elimination  {checked.elimination}",
         f"estimate     {duration(checked.total)} of one core in all if every start took as long; "
         f"{size_of(checked.memory)} of memory a rank, {size_of(checked.disk)} on disk",
         f"output       {job.output_directory}",

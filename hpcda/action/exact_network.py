@@ -31,16 +31,6 @@ from hpcda.action.passes import Passed, flat
 from hpcda.models.traced import Traced, trace
 from hpcda.problem import Array
 
-MATRICES = 4
-"""Matrices of the size of the Hessian that a descent holds."""
-
-
-def memory_of(network: Network) -> float:
-    """Bytes that a descent takes: matrices of the weights' Hessian, and what a pair leaves in every layer."""
-    wide = max(network.widths)
-    pairs = network.pairs * (4.0 * sum(network.widths) + 2.0 * wide**2 + (wide + 1.0) ** 2)
-    return 8.0 * (MATRICES * float(network.weights) ** 2 + pairs)
-
 
 class ExactNetwork:
     """The action of a network at Rf = ∞.
@@ -76,11 +66,6 @@ class ExactNetwork:
             0.0 if std is None else std**-2.0 for std in (network.input_std, network.weight_std)
         )
         self._activations = [Instances(_traced(g), 1) for g in network.activations]
-
-    @property
-    def memory(self) -> float:
-        """Bytes that a descent takes."""
-        return memory_of(self.network)
 
     def weights(self, theta: Array) -> list[tuple[Array, Array]]:
         """(W, b) of every layer."""

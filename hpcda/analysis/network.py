@@ -41,6 +41,8 @@ from hpcda.words import counted
 Flags = npt.NDArray[np.bool_]
 ALIKE = 1e-2
 """Largest root mean square difference of two networks' outputs, in units of their spread, of one minimum."""
+MOST_EIGENVALUES = 3000
+"""Weights up to which the eigenvalues of the Hessian are computed."""
 FLAT = 1e-10
 """Part of the largest eigenvalue of the Hessian below which a direction is flat."""
 
@@ -84,15 +86,17 @@ class NetworkRun:
         stored, (loss, options) = self.stored, self.stored.loss
         if not set(stored.activations) <= set(ACTIVATIONS) or (loss != "gaussian" and loss not in LOSSES):
             job_as_it_was(self.file.run_dir)  # its files define them
-        spread = float(np.nanmax(self.pairs.noise_std)) if loss == "gaussian" else 0.0
+        spread = self.pairs.noise_std.max(axis=0) if loss == "gaussian" else None
         return Network(
             stored.widths,
             [ACTIVATIONS[name].function for name in stored.activations],
             self._scaled(self.pairs.series),
             self.pairs.data,
-            spread if loss == "gaussian" else DataLoss(LOSSES[loss], options),
+            DataLoss(LOSSES[loss], options) if spread is None else spread,
+            input_std=stored.input_std or None,
             weight_std=stored.weight_std if np.isfinite(stored.weight_std) else None,
             start=stored.start,
+            residual=stored.residual,
         )
 
     @cached_property
@@ -124,7 +128,7 @@ class NetworkRun:
         return joined(self._mapping(collect, jobs))
 
     def theta(self, start: int | None = None) -> Array:
-        """Weights of a start, flat, shape (size,); by default the candidate's.
+        """Weights of a start, flat, shape (size,), after inputs that are noisy; by default the candidate's.
 
         Raises:
             InputError: They were not kept, or there is no candidate.
@@ -176,11 +180,10 @@ class NetworkRun:
 
     def outputs(self, inputs: Array, theta: Array) -> Array:
         """Outputs of weights for inputs as they are given, shape (pairs, outputs); logits of categories."""
-        return ExactNetwork(self._with(inputs)).states(theta)[-1]
-
-    def _with(self, inputs: Array) -> Network:
         given = self._scaled(np.atleast_2d(np.asarray(inputs, dtype=np.float64)))
-        return replace(self.network, inputs=given, outputs=np.zeros((len(given), self.network.widths[-1])))
+        blank = np.zeros((len(given), self.network.widths[-1]))
+        network = replace(self.network, inputs=given, outputs=blank, input_std=None)
+        return ExactNetwork(network).states(theta[-network.weights :])[-1]
 
     def predict(self, inputs: Any, start: int | None = None) -> xr.DataArray:
         """What the network gives for new inputs: outputs, or the probability of every category.
@@ -303,7 +306,8 @@ class NetworkRun:
     @cached_property
     def flat(self) -> int | None:
         """Directions in which weights can move and nothing changes; None where the Hessian was not made."""
-        if self.candidate is None or not self.candidate.has_path:
+        kept = self.candidate is not None and self.candidate.has_path
+        if not kept or self.network.input_std is not None or self.network.weights > MOST_EIGENVALUES:
             return None
         eigenvalues = eigh(self.action.derivatives(self.theta())[2], eigvals_only=True)
         return int((eigenvalues <= FLAT * eigenvalues[-1]).sum())

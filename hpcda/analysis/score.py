@@ -52,13 +52,13 @@ class Score:
         return {key: value for key, value in vars(self).items() if value not in (None, ())}
 
 
-def score(found: Array, outputs: Array, output: DataLoss | float, trained: Array) -> Score:
+def score(found: Array, outputs: Array, output: DataLoss | float | Array, trained: Array) -> Score:
     """Compare outputs with measured ones.
 
     Args:
         found: Outputs of the network, of categories their logits, shape (pairs, outputs).
         outputs: Measured ones, NaN where there is none.
-        output: The loss, or the standard deviation of Gaussian noise.
+        output: The loss, or the standard deviation of Gaussian noise: one, or one of each output.
         trained: Outputs of the pairs that were trained, by which the constant is known.
     """
     if isinstance(output, DataLoss) and output.loss.joint:
@@ -68,9 +68,9 @@ def score(found: Array, outputs: Array, output: DataLoss | float, trained: Array
     rmse = float(np.sqrt(np.mean(error**2)))
     mean = np.broadcast_to(np.nanmean(trained, axis=0), outputs.shape)
     if not isinstance(output, DataLoss):
-        half = 0.5 / output**2
-        constant = float(half * np.mean((mean - outputs)[known] ** 2))
-        return Score(len(outputs), float(half * np.mean(error**2)), constant, rmse, rmse / output)
+        scaled, constant = (((one - outputs) / output)[known] for one in (found, mean))
+        loss = 0.5 * float(np.mean(scaled**2))
+        return Score(len(outputs), loss, 0.5 * float(np.mean(constant**2)), rmse, float(np.sqrt(2.0 * loss)))
     options = output.loss.optional(output.options)
 
     def share(h: Array) -> float:

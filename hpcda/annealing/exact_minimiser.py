@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from hpcda.action.exact_network import ExactNetwork
 from hpcda.annealing.exact import ExactSettings, descend
+from hpcda.annealing.layered import chosen
 from hpcda.annealing.outcome import Outcome
 from hpcda.problem import Array
 
@@ -34,7 +35,7 @@ class ExactMinimiser:
     @property
     def linear(self) -> str:
         """See `Minimiser`."""
-        return "Cholesky factorizations of the Hessian by the weights"
+        return chosen(self._action, self._settings.elimination).sentence
 
     def minimise(self, path: Array, rf: float, fresh: bool = False) -> Outcome:
         """See `Minimiser`."""

@@ -8,18 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpcda.action.activations import ACTIVATIONS
-from hpcda.action.exact_network import MATRICES, memory_of
+from hpcda.action.exact_network import ExactNetwork
 from hpcda.action.factors import DataLoss
 from hpcda.action.losses import LOSSES
 from hpcda.action.network import Network
+from hpcda.annealing.layered import chosen
+from hpcda.annealing.layered.model import ROOM
 from hpcda.build.pairs import Pairs, divided, read_pairs, taught
 from hpcda.errors import InputError, Mistake
 from hpcda.job.networks import NetworkJob, PairsTable
+from hpcda.job.text import quoted
+from hpcda.names import nearest
 from hpcda.problem import Array
-from hpcda.words import counted
+from hpcda.words import counted, size_of
 
-MOST_MEMORY = 8e9
-"""Bytes that they may take."""
 DEAD = 1.0
 """A teacher whose outputs spread by less than this part of the noise tells nothing of its inputs."""
 
@@ -63,14 +65,16 @@ def build_network(job: NetworkJob) -> BuiltNetwork:
         widths = (job.twin.inputs, *hidden, job.twin.outputs)
         names = _activations(job, len(widths) - 1)
         functions = [ACTIVATIONS[name].function for name in names]
-        trained, back, teacher, spread = taught(job.twin, widths, functions)
+        trained, back, teacher, spread = taught(job.twin, widths, functions, table.residual)
         loss, standardize = ("gaussian", dict[str, float]()), False
-        noise: float | None = job.twin.noise_std
+        noise: float | Array | None = job.twin.noise_std
+        input_std = job.twin.input_std
     else:
         assert job.data is not None
         whole = read_pairs(job.data, job.path)
         trained, back = divided(whole, job.data.hold_back, job.data.pairs, job.data.seed)
-        loss, noise, standardize = _loss(job.data, trained), job.data.noise_std, job.data.standardize
+        loss, noise, standardize = _loss(job.data, trained), _noise(job.data, trained), job.data.standardize
+        input_std = job.data.input_std
     shift, scale = _scales(trained.inputs, standardize)
     widths = (trained.inputs.shape[1], *table.hidden, trained.outputs.shape[1])
     names = _activations(job, len(widths) - 1)
@@ -80,11 +84,13 @@ def build_network(job: NetworkJob) -> BuiltNetwork:
         (trained.inputs - shift) / scale,
         trained.outputs,
         DataLoss(LOSSES[loss[0]], loss[1]) if noise is None else noise,
+        input_std=input_std,
         weight_std=table.weight_std,
         start=table.start,
+        residual=table.residual,
     )
     _refuse_undetermined(network)
-    _refuse_large(network)
+    _refuse_large(network, job.solver.elimination)
     notes = [*_constant_inputs(trained, standardize), *_dead_teacher(spread, noise)]
     return BuiltNetwork(network, names, loss, trained, back, shift, scale, teacher, tuple(notes))
 
@@ -113,6 +119,25 @@ def _loss(table: PairsTable, pairs: Pairs) -> tuple[str, dict[str, float]]:
     return name, options
 
 
+def _noise(table: PairsTable, pairs: Pairs) -> float | Array | None:
+    """The standard deviation of Gaussian outputs: one, or one of each, shape (outputs,)."""
+    if not isinstance(table.noise_std, dict):
+        return table.noise_std
+    names, given = pairs.output_names, table.noise_std
+    mistakes = [
+        Mistake(f"data.noise_std.{quoted(key)}", "is no output", nearest(key, list(names)))
+        for key in given
+        if key not in names
+    ]
+    missing = [name for name in names if name not in given]
+    if missing:
+        problem = f"names no noise for {missing[0]}"
+        mistakes.append(Mistake("data.noise_std", problem, f"give one value for each of {', '.join(names)}"))
+    if mistakes:
+        raise InputError(mistakes)
+    return np.array([given[name] for name in names])
+
+
 def _scales(inputs: Array, standardize: bool) -> tuple[Array, Array]:
     """What is subtracted from each input, and what it is then divided by."""
     width = inputs.shape[1]
@@ -133,15 +158,12 @@ def _refuse_undetermined(network: Network) -> None:
         raise InputError(Mistake("network", problem, remedy))
 
 
-def _refuse_large(network: Network) -> None:
-    memory = memory_of(network)
-    if memory > MOST_MEMORY:
-        problem = (
-            f"has {network.weights} weights and biases, whose Hessian would take {memory / 1e9:.3g} GB "
-            f"({MATRICES} matrices)"
-        )
-        most = int((MOST_MEMORY / (8.0 * MATRICES)) ** 0.5)
-        raise InputError(Mistake("network.hidden", problem, f"give fewer units: at most {most} weights"))
+def _refuse_large(network: Network, elimination: str) -> None:
+    cost = chosen(ExactNetwork(network), elimination).cost
+    if not cost.fits:
+        problem = f"would take {size_of(cost.memory)}, and there is room for {size_of(ROOM)}"
+        key = "solver.elimination" if elimination != "auto" else "network.hidden"
+        raise InputError(Mistake(key, problem, 'give fewer units or pairs, or elimination = "krylov"'))
 
 
 def _constant_inputs(pairs: Pairs, standardize: bool) -> Sequence[str]:
@@ -153,9 +175,9 @@ def _constant_inputs(pairs: Pairs, standardize: bool) -> Sequence[str]:
     return (f"{counted(int(constant.sum()), 'input')} of the pairs that are trained never change ({told}).",)
 
 
-def _dead_teacher(spread: Array | None, noise: float | None) -> Sequence[str]:
+def _dead_teacher(spread: Array | None, noise: float | Array | None) -> Sequence[str]:
     """Whether a teacher's outputs depend on its inputs."""
-    if spread is None or noise is None or spread.max() > DEAD * noise:
+    if spread is None or not isinstance(noise, float) or spread.max() > DEAD * noise:
         return ()
     return (
         f"The teacher is dead: over the inputs its outputs spread by at most {spread.max():.2g}, the noise "

@@ -254,7 +254,7 @@ def _dealt(labels: Numbers | None, total: int, rng: np.random.Generator) -> Numb
 
 
 def taught(
-    table: TeacherTable, widths: Sequence[int], activations: Sequence[Function]
+    table: TeacherTable, widths: Sequence[int], activations: Sequence[Function], residual: bool = False
 ) -> tuple[Pairs, Pairs | None, Array, Array]:
     """Pairs that a teacher makes of inputs of a standard normal distribution.
 
@@ -262,6 +262,7 @@ def taught(
         table: The teacher.
         widths: Units of its layers.
         activations: g of each layer after the input.
+        residual: Whether its layers are residual.
 
     Returns:
         The pairs that are trained, those kept back, the teacher's weights, flat, and the spread of each of
@@ -278,10 +279,11 @@ def taught(
     theta, total = np.concatenate(parts), table.pairs + table.hold_back
     inputs = rng.standard_normal((total, widths[0]))
     blank = np.zeros((total, widths[-1]))
-    clean = ExactNetwork(Network(tuple(widths), activations, inputs, blank, table.noise_std)).states(theta)[
-        -1
-    ]
+    teacher = Network(tuple(widths), activations, inputs, blank, table.noise_std, residual=residual)
+    clean = ExactNetwork(teacher).states(theta)[-1]
     outputs = clean + table.noise_std * rng.standard_normal(clean.shape)
+    if table.input_std is not None:
+        inputs = inputs + table.input_std * rng.standard_normal(inputs.shape)
     made = Pairs(
         inputs, outputs, tuple(f"x{k}" for k in range(widths[0])), tuple(f"y{k}" for k in range(widths[-1])),
         np.arange(total, dtype=np.int64), None, f"a teacher of layers {'-'.join(map(str, widths))}",

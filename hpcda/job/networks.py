@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from hpcda.action.activations import ACTIVATIONS
 from hpcda.action.losses import LOSSES
 from hpcda.job.base import BaseJob
 from hpcda.job.kinds import (
+    MARK,
     Column,
     FileName,
     LossOne,
@@ -39,6 +40,11 @@ Widths = Annotated[
     tuple[Annotated[int, Field(ge=1, le=MOST_WIDTH)], ...], BeforeValidator(_as_tuple), Field(max_length=1000)
 ]
 Columns = Annotated[tuple[Column, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+OutputStd = Annotated[
+    Annotated[Squared, Tag(MARK + "number")]
+    | Annotated[dict[str, Squared], Field(min_length=1), Tag(MARK + "table")],
+    Discriminator(lambda value: MARK + ("table" if isinstance(value, dict) else "number")),
+]
 ActivationName = Annotated[str, one_of(ACTIVATIONS, auto=False)]
 
 
@@ -53,6 +59,10 @@ class NetworkTable(Section):
     )
     output_activation: ActivationName = Field(
         default="identity", description='the activation of the last layer, one that "hpcda list" names'
+    )
+    residual: bool = Field(
+        default=False,
+        description="true if layers of as many units as the one before add to it what they compute",
     )
     weight_std: Squared | None = Field(
         default=None,
@@ -100,8 +110,15 @@ class PairsTable(Section):
         default=None,
         description='the column of categories 0, 1, 2, …, such as "digit", in place of outputs',
     )
-    noise_std: Squared | None = Field(
-        default=None, description="the standard deviation of the outputs' noise, above 0, such as 0.1"
+    noise_std: OutputStd | None = Field(
+        default=None,
+        description="the standard deviation of the outputs' noise, above 0, such as 0.1, or a table with one "
+        "for each output",
+    )
+    input_std: Squared | None = Field(
+        default=None,
+        description="the standard deviation of the inputs' noise, above 0, in the unit in which they enter "
+        "the network (default: they are exact)",
     )
     loss: LossOne = Field(
         default="gaussian", description='the noise of outputs: "gaussian", or a loss without a scale'
@@ -212,6 +229,10 @@ class TeacherTable(Section):
     noise_std: Squared = Field(
         description="the standard deviation of the outputs' noise, above 0, such as 0.005"
     )
+    input_std: Squared | None = Field(
+        default=None,
+        description="the standard deviation of the inputs' noise, above 0, such as 0.005 (default: none)",
+    )
     seed: Seed = Field(
         default=1, description="the seed of the teacher, the inputs and the noise, a whole number from 0"
     )
@@ -293,6 +314,11 @@ class TrainingTable(Section):
 class DescentTable(Section):
     """[solver]: limits of a descent."""
 
+    elimination: Literal["auto", "states", "data", "krylov"] = Field(
+        default="auto",
+        description='how steps are computed: "states" (states first, a matrix of all weights), "data" (a '
+        'matrix of all outputs), "krylov" (no matrix), or "auto" for what takes least time',
+    )
     max_iterations: int = Field(
         default=500,
         ge=1,

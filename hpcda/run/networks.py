@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from hpcda.action.factors import DataLoss
 from hpcda.annealing import Reason, Team
 from hpcda.annealing.exact import ExactSettings
 from hpcda.annealing.exact_minimiser import ExactMinimiser
@@ -16,7 +17,7 @@ from hpcda.build import build_network
 from hpcda.build.pairs import Pairs
 from hpcda.job import AnyJob, NetworkJob
 from hpcda.mpi import all_agree
-from hpcda.problem import Array, Beyond, Window
+from hpcda.problem import Beyond, Window
 from hpcda.run.provenance import files_of, provenance
 from hpcda.search import Plain, Plan, Share
 from hpcda.search.networks import NetworkBudget, NetworkSearch
@@ -76,6 +77,8 @@ class NetworkStudy:
             loss=built.loss,
             weight_std=np.inf if weight_std is None else weight_std,
             start=built.network.start,
+            residual=built.network.residual,
+            input_std=built.network.input_std or 0.0,
             inputs=trained.input_names,
             outputs=trained.output_names,
             pairs=_window(trained, built.network.output),
@@ -102,13 +105,14 @@ class NetworkStudy:
         return NetworkSearch(network, budget, share, TRAININGS.known(files))
 
     def _minimiser(self, watch: Callable[[int, float], None]) -> ExactMinimiser:
-        settings = ExactSettings(self._job.solver.max_iterations)
+        solver = self._job.solver
+        settings = ExactSettings(solver.max_iterations, elimination=solver.elimination)
         return ExactMinimiser(self.scene.action, settings, self.scene.canonical, watch)
 
 
 def _window(pairs: Pairs, output: Any) -> Window:
     """Pairs as the files of a run hold them: outputs are data, inputs series, numbers times."""
-    spread: Array = np.full(pairs.outputs.shape, output if isinstance(output, float) else np.nan)
+    spread = np.full(pairs.outputs.shape, np.nan if isinstance(output, DataLoss) else output)
     return Window(pairs.numbers, pairs.outputs, spread, pairs.inputs)
 
 

@@ -184,14 +184,15 @@ def judge(
     """
     if isinstance(network.output, DataLoss):
         expected = expected or Expected(0.0, 0.0, known=False)
+    inputs = 0 if network.input_std is None else network.inputs.size
     return conclude(
         levels,
         tried,
-        int(np.isfinite(network.outputs).sum()),
+        int(network.measured.sum()) + inputs,
         True,
         predicted,
         complete,
-        absorbed=network.weights,
+        absorbed=network.weights + inputs,
         priors=network.weights if network.weight_std is not None else 0,
         probed=probed,
         expected=expected,

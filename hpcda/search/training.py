@@ -47,7 +47,7 @@ class NetworkScene:
         self.ladder = ladder or Ladder.at_infinity()
         self.action = ExactNetwork(network)
         self.meanwhile = lambda: None
-        spread = np.std(self.network.outputs, axis=0)
+        spread = np.nanstd(self.network.outputs, axis=0)
         scale = np.where(spread > 0.0, spread, 1.0) * np.ones(self.network.outputs.shape)
         self._sums = RandomSums(scale.ravel())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from itertools import pairwise
 
 import h5py
 import numpy as np
@@ -24,6 +25,8 @@ class StoredNetwork:
     loss: tuple[str, dict[str, float]]
     weight_std: float
     start: tuple[float, float]
+    residual: bool
+    input_std: float
     shift: Array
     scale: Array
     source: str
@@ -40,6 +43,8 @@ def read_network(file: h5py.File) -> StoredNetwork:
         loss=(str(group.attrs["loss"]), json.loads(group.attrs["loss_options"])),
         weight_std=float(group.attrs["weight_std"]),
         start=(low, high),
+        residual=bool(group.attrs["residual"]),
+        input_std=float(group.attrs["input_std"]),
         shift=group["shift"][:],
         scale=group["scale"][:],
         source=str(group.attrs["source"]),
@@ -51,6 +56,7 @@ def write_network(file: h5py.File, layout: NetworkLayout) -> None:
     """Write them into a new file, which has the axes of the ladder already."""
     widths = "-".join(str(width) for width in layout.widths)
     bounded = np.isfinite(layout.weight_std)
+    weights = sum(after * (before + 1) for before, after in pairwise(layout.widths))
     file.attrs.update(
         model=f"network {widths}",
         model_title=f"a network of layers {widths}, {', '.join(layout.activations)}",
@@ -61,8 +67,9 @@ def write_network(file: h5py.File, layout: NetworkLayout) -> None:
         dimension=0,
         varying=0,
         windows=1,
-        measured=int(np.isfinite(layout.pairs.data).sum()),
-        prior_terms=layout.size if bounded else 0,
+        measured=int(np.isfinite(layout.pairs.data).sum())
+        + (layout.pairs.series.size if layout.input_std else 0),
+        prior_terms=weights if bounded else 0,
         trajectory_unknowns=layout.size,
     )
     _axes(file["axes"], layout)
@@ -97,6 +104,7 @@ def _network(group: h5py.Group, layout: NetworkLayout) -> None:
     group.attrs["loss"], group.attrs["loss_options"] = name, json.dumps(options, sort_keys=True)
     group.attrs["weight_std"] = float(layout.weight_std)
     group.attrs["start"] = np.asarray(layout.start, dtype="f8")
+    group.attrs["residual"], group.attrs["input_std"] = int(layout.residual), float(layout.input_std)
     group.attrs["source"] = layout.source
     for key in ("shift", "scale"):
         group.create_dataset(key, data=np.asarray(getattr(layout, key), dtype="f8"))

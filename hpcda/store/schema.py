@@ -304,6 +304,9 @@ class NetworkLayout(RunLayout):
         loss: Name of the loss of outputs, and its options.
         weight_std: Standard deviation of the prior on weights and biases, infinite for none.
         start: Range in which weights start.
+        residual: Whether layers are residual.
+        input_std: Standard deviation of the inputs' noise, 0 where they are exact; where they are not, a path
+            holds them before the weights.
         inputs: Names of the inputs.
         outputs: Names of the outputs.
         pairs: The pairs that are trained: outputs as `data`, inputs as `series`, `t` their numbers in the
@@ -320,6 +323,8 @@ class NetworkLayout(RunLayout):
     loss: tuple[str, dict[str, float]]
     weight_std: float
     start: tuple[float, float]
+    residual: bool
+    input_std: float
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     pairs: Window
@@ -346,8 +351,10 @@ class NetworkLayout(RunLayout):
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
-        """Label of every weight and bias: W0[i,j], b0[i], W1[i,j] and so on."""
+        """Label of every weight and bias: W0[i,j], b0[i], W1[i,j] and so on; x[pair,i] of noisy inputs."""
         found: list[str] = []
+        if self.input_std:
+            found += [f"x[{int(m)},{i}]" for m in self.pairs.t for i in range(self.widths[0])]
         for n, (before, after) in enumerate(pairwise(self.widths)):
             found += [f"W{n}[{i},{j}]" for i in range(after) for j in range(before)]
             found += [f"b{n}[{i}]" for i in range(after)]
@@ -359,7 +366,8 @@ class NetworkLayout(RunLayout):
         name, options = self.loss
         return [
             VERSION, "network", self.seed, self.keep_paths, self.widths, self.activations, name,
-            sorted(options.items()), self.weight_std, self.start, self.inputs, self.outputs,
+            sorted(options.items()), self.weight_std, self.start, self.residual, self.input_std,
+            self.inputs, self.outputs,
             [(file.name, file.sha256) for file in self.extensions],
         ]  # fmt: skip
 

@@ -129,6 +129,35 @@ def test_weights_predict_what_the_network_gives(shared_path):
         run.predict(np.zeros((2, 3)))
 
 
+def test_noisy_inputs_are_unknowns_of_their_own(shared_path):
+    """Inputs move to where the outputs want them; weights predict as those of exact inputs do."""
+    tables = job(
+        network={"hidden": [3, 3], "residual": True, "weight_std": 3.0, "output_activation": "identity"},
+        twin={"input_std": 0.05, "pairs": 60},
+        ensemble={"starts": 4, "way": "small"},
+    )
+    folder = hpcda.run(tables, output=shared_path / "noisy", quiet=True)
+    if COMM.rank:
+        return
+    run = hpcda.open_run(folder)
+    theta, given = run.theta(), run.pairs.series
+    assert len(theta) == 60 * 3 + run.network.weights and run.file.header.unknown[4] == "x[1,1]"
+    inputs = theta[: given.size].reshape(given.shape)
+    moved = inputs - given
+    assert 0.0 < np.sqrt(np.mean(moved**2)) < 0.15
+    w = run.weights()
+    x = inputs
+    for n in (0, 1):
+        x = x + np.tanh(x @ w[f"W{n}"].values.T + w[f"b{n}"].values)
+    x = x @ w["W2"].values.T + w["b2"].values
+    np.testing.assert_allclose(run.predict(inputs).values, x, rtol=1e-9, atol=1e-12)
+    misfit = 0.5 * np.sum((x - run.pairs.data) ** 2) / 0.02**2 + 0.5 * np.sum(moved**2) / 0.05**2
+    assert run.candidate.measurement == pytest.approx(misfit, rel=1e-9)
+    assert run.file.header.measured == 60 * 3 * 2
+    text = format_summary(analyze(folder, processes=0))
+    assert "Verdict: " in text
+
+
 def test_parts_make_one_run(shared_path):
     for part in ("1/2", "2/2"):
         hpcda.run(job(ensemble={"way": "small"}), output=shared_path / "parts", quiet=True, part=part)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import copy
+from typing import get_args
 
 import numpy as np
 import pytest
 
+from hpcda.annealing.layered import ELIMINATIONS
 from hpcda.build import build_network
 from hpcda.build.pairs import divided, read_pairs
 from hpcda.check_network import check_network, report_network
 from hpcda.errors import InputError
 from hpcda.job import Job, NetworkJob, load_job, refuse_changed
-from hpcda.job.networks import PairsTable
+from hpcda.job.networks import DescentTable, PairsTable
 from tests.chance import generator, number
 from tests.unit.test_job import SMALL
 
@@ -283,9 +285,45 @@ def test_a_dead_teacher_is_told_with_numbers():
 
 
 def test_a_network_too_large_for_the_memory_is_refused():
-    tables = changed(TWIN, network={"hidden": [200, 200]})
-    (mistake,) = refused(tables)
-    assert mistake.place == "network.hidden" and "GB" in mistake.problem and "at most" in mistake.remedy
+    """By the elimination that was asked for; without a matrix there is room for it."""
+    large = changed(TWIN, network={"hidden": [200, 200]})
+    assert build_network(load_job(large)).network.weights == 41402
+    for name in ("states", "data"):
+        (mistake,) = refused(changed(large, twin={"pairs": 60_000}, solver={"elimination": name}))
+        assert (
+            mistake.place == "solver.elimination" and "GB" in mistake.problem and "krylov" in mistake.remedy
+        )
+
+
+def test_names_of_eliminations_are_those_there_are():
+    field = DescentTable.model_fields["elimination"]
+    assert get_args(field.annotation) == ("auto", *ELIMINATIONS)
+    job = load_job(changed(TWIN, solver={"elimination": "krylov"}))
+    assert "conjugate gradients" in report_network(job, check_network(job))
+
+
+def test_noise_of_each_output(tmp_path):
+    rng = generator(124)
+    written(tmp_path, a=rng.normal(size=20), y=rng.normal(size=20), z=rng.normal(size=20))
+    data = {"outputs": ["y", "z"], "noise_std": {"z": 0.2, "y": 0.1}}
+    tables = changed(DATA, network={"hidden": []}, data=data) | {"folder": str(tmp_path)}
+    np.testing.assert_array_equal(build_network(load_job(tables)).network.output, [0.1, 0.2])
+    for noise, words in (
+        ({"y": 0.1}, "names no noise for z"),
+        ({"y": 0.1, "z": 0.1, "x": 1.0}, "is no output"),
+    ):
+        tables["data"]["noise_std"] = noise
+        mistakes = refused(tables)
+        assert words in mistakes[0].problem and mistakes[0].place.startswith("data.noise_std")
+
+
+def test_residual_layers_and_noisy_inputs():
+    tables = changed(TWIN, network={"hidden": [3, 3], "residual": True}, twin={"input_std": 0.1})
+    built = build_network(load_job(tables))
+    assert built.network.skips == (True, True, False) and built.network.input_std == 0.1
+    plain = build_network(load_job(changed(tables, network={"residual": False}, twin={"input_std": None})))
+    away = built.pairs.inputs - plain.pairs.inputs
+    assert 0.05 < away.std() < 0.2 and not np.allclose(built.pairs.outputs, plain.pairs.outputs, atol=0.3)
 
 
 def test_the_check_tells_what_it_is_and_costs():
