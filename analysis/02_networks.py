@@ -39,7 +39,7 @@ from hpcda.action.exact_network import ExactNetwork
 from hpcda.action.network import Network
 from hpcda.analysis.analyze import format_summary
 from hpcda.annealing import Ladder
-from hpcda.annealing.climbs import climb
+from hpcda.annealing.climbs import Settings, climb
 from hpcda.annealing.exact import descend
 from hpcda.annealing.graph import GraphLockstep
 
@@ -69,7 +69,9 @@ print(f"{network.weights} weights and biases, {pairs} pairs")
 graph = network.action()
 ladder = Ladder(1.0, 4.0, 13)
 start = np.concatenate([np.zeros(graph.size - network.weights), rng.uniform(-1, 1, network.weights)])
-(rungs,) = (outcomes for outcomes in climb(GraphLockstep(graph, ladder, 1), [start]))
+(rungs,) = (
+    outcomes for outcomes in climb(GraphLockstep(graph, ladder, 1, Settings(rung_tolerance=1e-12)), [start])
+)
 action = np.array([rung.parts.total for rung in rungs])
 model = np.array([rung.parts.model for rung in rungs])
 print(f"{graph.size} unknowns; action at the last rung, Rf = {ladder.rf[-1]:.3g}: {action[-1]:.6f}")
@@ -85,7 +87,9 @@ exact = ExactNetwork(network)
 weights = rungs[-1].path[-network.weights :]
 trained = minimize(exact.gradient, weights, jac=True, method="L-BFGS-B", options={"maxiter": 5000, "ftol": 0})
 limit = descend(exact, weights)
-print(f"L-BFGS {trained.fun:.6f}, Newton {limit.parts.total:.6f}, A + model part {action[-1] + model[-1]:.6f}")
+print(
+    f"L-BFGS {trained.fun:.6f}, Newton {limit.parts.total:.6f}, A + model part {action[-1] + model[-1]:.6f}"
+)
 
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
@@ -104,6 +108,10 @@ right.legend(frameon=False)
 plt.show()
 
 # %% [markdown]
+# Around $R_f = 10^3$ the minimum that the path has followed ends, and the path falls into another. From
+# there on $A$ comes to the limit like $1/R_f$, and with its model part added like $1/R_f^2$, since
+# $dA/dR_f$ at a minimum is the model part over $R_f$.
+#
 # ## Momentum is back-propagation
 #
 # The multiplier of a layer's rule, $\lambda_{n+1} = R_f\,(x_{n+1} - g(W_n x_n + b_n))$ with the opposite sign,

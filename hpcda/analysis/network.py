@@ -21,6 +21,7 @@ from hpcda.action.losses import LOSSES
 from hpcda.action.network import Network
 from hpcda.analysis.candidate import Band, Separation, separation
 from hpcda.analysis.levels import ACTION_TOLERANCE, Minimum, action_groups, minimum_of
+from hpcda.analysis.network_laplace import DRAWS, Tempered, WeightDistribution, distribution, tempered
 from hpcda.analysis.outcome import Outcome, collect, joined
 from hpcda.analysis.parallel import Mapping
 from hpcda.analysis.rundata import in_turn
@@ -185,18 +186,28 @@ class NetworkRun:
         network = replace(self.network, inputs=given, outputs=blank, input_std=None)
         return ExactNetwork(network).states(theta[-network.weights :])[-1]
 
-    def predict(self, inputs: Any, start: int | None = None) -> xr.DataArray:
+    def predict(
+        self,
+        inputs: Any,
+        start: int | None = None,
+        temperature: float = 0.0,
+        draws: int = DRAWS,
+        seed: int = 0,
+    ) -> xr.DataArray:
         """What the network gives for new inputs: outputs, or the probability of every category.
 
         Args:
             inputs: As they were given in the data, shape (pairs, inputs) or (inputs,).
             start: The start whose weights are used; by default the candidate's.
+            temperature: Above 0 the mean over weights drawn from the candidate's `distribution` is taken.
+            draws: How many are drawn.
+            seed: Seed of the draws.
 
         Returns:
             Dims (pair, output).
 
         Raises:
-            InputError: The inputs do not fit, or the weights were not kept.
+            InputError: The inputs do not fit, the weights were not kept, or they have no distribution.
         """
         header = self.file.header
         given = np.atleast_2d(np.asarray(inputs, dtype=np.float64))
@@ -204,11 +215,53 @@ class NetworkRun:
             problem = f"an array of shape {np.shape(inputs)}, or with numbers that are not finite"
             remedy = f"give finite numbers of shape (pairs, {len(header.series)})"
             raise InputError(Mistake("inputs", problem, remedy))
-        found = self.outputs(given, self.theta(start))
-        if self.categories:
-            found = np.exp(found - found.max(axis=1, keepdims=True))
-            found /= found.sum(axis=1, keepdims=True)
+        if temperature > 0.0:
+            known = self.distribution
+            if start is not None or isinstance(known, str):
+                problem = known if isinstance(known, str) else "only the candidate has a distribution"
+                raise InputError(Mistake("temperature", problem, "leave it out"))
+            weights = known.draw(np.random.default_rng(seed), draws, temperature)
+        else:
+            weights = self.theta(start)[None]
+        found = self._mean(given, weights)
         return xr.DataArray(found, dims=("pair", "output"), coords={"output": list(header.observed)})
+
+    def _mean(self, inputs: Array, weights: Array) -> Array:
+        """Mean of what weights, shape (count, size), predict: outputs, or probabilities of categories."""
+        total = np.zeros((len(inputs), self.network.widths[-1]))
+        for theta in weights:
+            found = self.outputs(inputs, theta)
+            if self.categories:
+                found = np.exp(found - found.max(axis=1, keepdims=True))
+                found /= found.sum(axis=1, keepdims=True)
+            total += found
+        return total / len(weights)
+
+    @cached_property
+    def distribution(self) -> WeightDistribution | str:
+        """The distribution of weights about the candidate, or why there is none."""
+        if self.candidate is None or not self.candidate.has_path:
+            return "the candidate's weights were not kept"
+        return distribution(self.action, self.theta())
+
+    @cached_property
+    def tempered(self) -> Tempered | None:
+        """How well the distribution predicts pairs kept back, by its temperature; None where that is open."""
+        known, pairs = self.distribution, self.pairs
+        if isinstance(known, str) or len(pairs.beyond_t) < 4:
+            return None
+        return tempered(known, self._loss_of_half)
+
+    def _loss_of_half(self, weights: Array, second: bool) -> float:
+        """Mean loss of predictions for every other pair kept back: cross-entropy, or half a square."""
+        half = slice(int(second), None, 2)
+        inputs, outputs = self.pairs.beyond_series[half], self.pairs.beyond_data[half]
+        found = self._mean(inputs, weights)
+        if self.categories:
+            return float(-np.log(np.maximum(found[outputs > 0.5], 1e-300)).mean())
+        output = self.network.output
+        scale = 1.0 if isinstance(output, DataLoss) else output
+        return 0.5 * float(np.nanmean(((found - outputs) / scale) ** 2))
 
     @cached_property
     def minima(self) -> tuple[Minimum, ...]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hpcda.analysis.network import NetworkRun
-from hpcda.analysis.network_summary import network_facts, score_words
+from hpcda.analysis.network_summary import distribution_words, network_facts, score_words
 from hpcda.analysis.page import end_of, escaped, figure, head_of, listing, number, page, table
 from hpcda.words import counted
 
@@ -84,5 +84,6 @@ def _candidate(summary: dict[str, Any]) -> str:
         "next level": "" if apart["gap"] is None else f"{number(apart['gap'], 4)} above",
         "pairs trained": score_words(candidate["trained"]) if "trained" in candidate else "",
         "pairs held back": score_words(candidate["held_back"]) if "held_back" in candidate else "",
+        "distribution of weights": distribution_words(summary["distribution"]),
     }
     return listing(told)

@@ -75,7 +75,8 @@ def summarize_network(run: NetworkRun) -> dict[str, Any]:
 
     Returns:
         Keys: version, run, model, starts, asked, complete, stopped, failed, failed_reasons, stopped_reasons,
-            data, pairs, weights, band, minima, candidate, verdict, timing, ways, provenance, notes.
+            data, pairs, pairs_held_back, weights, band, minima, candidate, verdict, distribution, timing,
+            ways, provenance, notes.
     """
     header = run.file.header
     summary = {
@@ -96,6 +97,7 @@ def summarize_network(run: NetworkRun) -> dict[str, Any]:
             "sentence": SENTENCES.get(run.verdict, run.verdict.sentence),
             "evidence": run.evidence.record(),
         },
+        "distribution": _distribution_record(run),
         "timing": timing(run),
         "ways": ways(run),
         "provenance": header.provenance,
@@ -119,6 +121,20 @@ def _candidate_record(run: NetworkRun) -> dict[str, Any] | None:
     }
 
 
+def _distribution_record(run: NetworkRun) -> dict[str, Any]:
+    """Standard deviations of weights, and the temperature that predicts best."""
+    known, by_temperature = run.distribution, run.tempered
+    if isinstance(known, str):
+        return {"none": known}
+    record: dict[str, Any] = {
+        "std": dict(zip(run.file.header.unknown, known.std.tolist(), strict=True)),
+    }
+    if by_temperature is not None:
+        losses = [{"temperature": t, "loss": loss} for t, loss in by_temperature.losses.items()]
+        record |= {"temperature": by_temperature.temperature, "held_back": losses}
+    return record
+
+
 def network_facts(record: dict[str, Any], candidate: dict[str, Any] | None) -> dict[str, str]:
     """Evidence for people: title -> what was found."""
     found = {title: fact for title, fact in facts(record).items() if title not in _APART}
@@ -129,6 +145,12 @@ def network_facts(record: dict[str, Any], candidate: dict[str, Any] | None) -> d
         )
     if "noise" in found and not record["tested"]:
         found["noise"] = "categories have no χ²: judge by pairs held back"
+        if record["gap"] is not None:
+            rivals = record["rivals"]
+            more = f"; {rivals} nearly as probable" if rivals else ""
+            found["next level"] = (
+                f"{candidate['separation']['gap']:.3g} nats above{more}" if candidate else ""
+            )
     for title, name in (("pairs trained", "trained"), ("pairs held back", "held_back")):
         if candidate is not None and name in candidate:
             found[title] = score_words(candidate[name])
@@ -136,6 +158,20 @@ def network_facts(record: dict[str, Any], candidate: dict[str, Any] | None) -> d
         flat = counted(candidate["flat_directions"], "direction")
         found["flat"] = f"weights can move in {flat} and nothing changes: compare networks by their outputs"
     return found
+
+
+def distribution_words(record: dict[str, Any]) -> str:
+    """What the distribution of weights is worth, for people."""
+    if "none" in record:
+        return f"none: {record['none']}"
+    if "temperature" not in record:
+        return "standard deviations in summary.json"
+    losses = {one["temperature"]: one["loss"] for one in record["held_back"]}
+    best = record["temperature"]
+    told = f"{losses[0.0]:.4g} nats by the minimum alone, {losses[1.0]:.4g} by Laplace's distribution"
+    if 0.0 < best < 1.0:
+        told += f", {losses[best]:.4g} at temperature {best:g}"
+    return f"{told}; the temperature that half of the pairs kept back choose: {best:g} (losses of the others)"
 
 
 def score_words(record: dict[str, Any]) -> str:
@@ -190,6 +226,8 @@ def format_network_summary(summary: dict[str, Any]) -> str:
             lines.append(
                 f"  reduced level   {candidate['reduced']:.4f}, {band_words(candidate, summary['band'])}"
             )
+    if candidate is not None:
+        lines += wrapped(distribution_words(summary["distribution"]), "  distribution    ")
     evidence = network_facts(summary["verdict"]["evidence"], candidate)
     lines += ["", "Evidence"]
     for title, fact in evidence.items():
