@@ -114,8 +114,8 @@ plt.show()
 #
 # ## Momentum is back-propagation
 #
-# The multiplier of a layer's rule, $\lambda_{n+1} = R_f\,(x_{n+1} - g(W_n x_n + b_n))$ with the opposite sign,
-# is the discrete momentum of the path. Back-propagation computes the same numbers from the last layer
+# The multiplier of a layer's rule, $\lambda_{n+1} = R_f\,(x_{n+1} - g(W_n x_n + b_n))$ with the opposite
+# sign, is the discrete momentum of the path. Back-propagation computes the same numbers from the last layer
 # backwards: $\lambda_N = \partial\phi/\partial x_N$, $\lambda_n = W_n^T D_n \lambda_{n+1}$.
 
 # %%
@@ -137,7 +137,7 @@ axes.legend(frameon=False)
 plt.show()
 scale = max(np.abs(f).max() for f in forces)
 worst = max(np.abs(m - f).max() for m, f in zip(momenta, forces, strict=True)) / scale
-print(f"largest difference {worst:.1e} of the largest force at Rf = {ladder.rf[-1]:.3g}")
+print(f"largest difference {worst:.1e} of the largest force")
 
 # %% [markdown]
 # ## Is the level global?
@@ -163,7 +163,8 @@ display(Image(folder / "analysis" / "outputs.png", width=420))
 run.weights()
 
 # %% [markdown]
-# `run.predict` gives outputs for new inputs, `run.held_back` how well it did on pairs that were never trained.
+# `run.predict` gives outputs for new inputs, `run.held_back` how well it did on pairs that were never
+# trained.
 
 # %%
 print(run.predict(np.zeros(3)).values, run.held_back)

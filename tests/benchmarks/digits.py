@@ -78,8 +78,8 @@ def main() -> None:
             above = np.median(levels) / levels.min() - 1
             best, right = scores[low], np.mean([one.accuracy for one in scores])
             print(
-                f"  {name:12} {seconds:6.2f} s a start; levels {levels.min():.3f} … {levels.max():.3f}, median "
-                f"{above:.2%} above",
+                f"  {name:12} {seconds:6.2f} s a start; levels {levels.min():.3f} … {levels.max():.3f}, "
+                f"median {above:.2%} above",
                 f"    the lowest: {best.accuracy:.2%} right, {best.loss:.4f} nats a pair; all: {right:.2%}",
                 sep="\n",
                 flush=True,

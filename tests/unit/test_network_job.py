@@ -8,6 +8,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
+from hpcda import cli
 from hpcda.annealing.layered import ELIMINATIONS
 from hpcda.build import build_network
 from hpcda.build.pairs import divided, read_pairs
@@ -353,3 +354,19 @@ def test_the_check_tells_what_it_is_and_costs():
 def test_the_check_refuses_starts_that_lead_nowhere(tables, words):
     with pytest.raises(InputError, match=words):
         check_network(load_job(tables))
+
+
+def test_the_commands_know_networks(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["init", "--network", "net"]) == 0
+    job = load_job(tmp_path / "net" / "job.toml")
+    assert isinstance(job, NetworkJob) and job.twin.noise_std == 0.01
+    assert cli.main(["check", "net/job.toml"]) == 0
+    assert "derivatives  right" in capsys.readouterr().out
+    assert cli.main(["submit", "net/job.toml", "--dry-run"]) == 0
+    assert "hpcda run" in capsys.readouterr().out
+    assert cli.main(["twin", "net/job.toml"]) == 2
+    assert "a teacher of a network" in capsys.readouterr().err
+    assert cli.main(["list"]) == 0
+    listed = capsys.readouterr().out
+    assert "activations (network.activation)" in listed and "trainings (ensemble.way)" in listed
