@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 from scipy.linalg import eigh
+from scipy.special import logsumexp
 
 from hpcda.action.activations import ACTIVATIONS
 from hpcda.action.exact_network import ExactNetwork
@@ -25,7 +26,7 @@ from hpcda.analysis.network_laplace import DRAWS, Tempered, WeightDistribution, 
 from hpcda.analysis.outcome import Outcome, collect, joined
 from hpcda.analysis.parallel import Mapping
 from hpcda.analysis.rundata import in_turn
-from hpcda.analysis.score import Score, score
+from hpcda.analysis.score import Score, score, shares
 from hpcda.errors import InputError, Mistake
 from hpcda.job.stored import job_as_it_was
 from hpcda.problem import Array, Numbers
@@ -253,15 +254,11 @@ class NetworkRun:
         return tempered(known, self._loss_of_half)
 
     def _loss_of_half(self, weights: Array, second: bool) -> float:
-        """Mean loss of predictions for every other pair kept back: cross-entropy, or half a square."""
+        """-log of the mean likelihood that weights give to every other pair kept back, a value or a pair."""
         half = slice(int(second), None, 2)
         inputs, outputs = self.pairs.beyond_series[half], self.pairs.beyond_data[half]
-        found = self._mean(inputs, weights)
-        if self.categories:
-            return float(-np.log(np.maximum(found[outputs > 0.5], 1e-300)).mean())
-        output = self.network.output
-        scale = 1.0 if isinstance(output, DataLoss) else output
-        return 0.5 * float(np.nanmean(((found - outputs) / scale) ** 2))
+        found = [shares(self.outputs(inputs, theta), outputs, self.network.output) for theta in weights]
+        return float(np.mean(np.log(len(weights)) - logsumexp(-np.stack(found), axis=0)))
 
     @cached_property
     def minima(self) -> tuple[Minimum, ...]:

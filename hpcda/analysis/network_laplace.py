@@ -72,7 +72,7 @@ class Tempered:
 
     Attributes:
         temperature: The one that does best on the first half of the pairs kept back.
-        losses: Temperature -> mean loss of the predictions on the other half.
+        losses: Temperature -> -log of the mean likelihood on the other half, a value or a pair.
     """
 
     temperature: float
@@ -84,8 +84,8 @@ def tempered(found: WeightDistribution, loss: Callable[[Array, bool], float], se
 
     Args:
         found: The distribution.
-        loss: (drawn weights, shape (count, size), whether of the second half) -> mean loss of what they
-            predict together on a half of the pairs kept back.
+        loss: (drawn weights, shape (count, size), whether of the second half) -> -log of the mean likelihood
+            that they give to a half of the pairs kept back.
         seed: Seed of the draws: the same at every temperature.
     """
     first, second = {}, {}

@@ -183,6 +183,8 @@ def score_words(record: dict[str, Any]) -> str:
         return f"{told}{one.accuracy:.2%} right, {nats}"
     over = "" if one.rmse_over_noise is None else f", {one.rmse_over_noise:.4g} times the noise"
     nats = f"{one.loss:.4g} nats a value (their mean alone {one.constant:.4g})"
+    if one.rmse is None:
+        return told + nats
     return f"{told}RMSE {one.rmse:.4g}{over}, {nats}"
 
 

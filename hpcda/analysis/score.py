@@ -23,8 +23,8 @@ class Score:
         loss: Mean share of the measurement part, in nats: of a value, or of a pair of categories.
         constant: The same of what always gives the mean of the trained outputs, or the frequencies of the
             trained categories.
-        rmse: Root mean square error of the outputs; None of categories.
-        rmse_over_noise: The same over the noise; None where the noise has no width.
+        rmse: Root mean square error of Gaussian outputs; None of others.
+        rmse_over_noise: The same, each over its noise.
         accuracy: Share of pairs whose most probable category is right; None of outputs.
         confusion: How many pairs of category i (row) were taken for j (column).
         reliability: Mean probability of the category that was chosen, share that was right, and number of
@@ -42,7 +42,7 @@ class Score:
 
     @property
     def excess(self) -> float | None:
-        """Error of outputs over the noise; of categories infinite where the frequencies alone do better."""
+        """Error of outputs over their noise; of others infinite where the constant does better."""
         if self.rmse_over_noise is not None:
             return self.rmse_over_noise
         return float("inf") if self.loss > self.constant else None
@@ -64,19 +64,47 @@ def score(found: Array, outputs: Array, output: DataLoss | float | Array, traine
     if isinstance(output, DataLoss) and output.loss.joint:
         return _of_categories(found, outputs, trained)
     known = np.isfinite(outputs)
-    error = (found - outputs)[known]
-    rmse = float(np.sqrt(np.mean(error**2)))
-    mean = np.broadcast_to(np.nanmean(trained, axis=0), outputs.shape)
+    usual = np.broadcast_to(_usual(trained, output), outputs.shape)
+    loss, constant = (float(shares(one, outputs, output).mean()) for one in (found, usual))
+    if isinstance(output, DataLoss):
+        return Score(len(outputs), loss, constant)
+    rmse = float(np.sqrt(np.mean((found - outputs)[known] ** 2)))
+    return Score(len(outputs), loss, constant, rmse, float(np.sqrt(2.0 * loss)))
+
+
+def shares(found: Array, outputs: Array, output: DataLoss | float | Array) -> Array:
+    """Share of the measurement part of each measured value, or of each pair of categories, flat.
+
+    Args:
+        found: Outputs of the network, shape (pairs, outputs).
+        outputs: Measured ones, NaN where there is none.
+        output: The loss, or the standard deviation of Gaussian noise: one, or one of each output.
+    """
     if not isinstance(output, DataLoss):
-        scaled, constant = (((one - outputs) / output)[known] for one in (found, mean))
-        loss = 0.5 * float(np.mean(scaled**2))
-        return Score(len(outputs), loss, 0.5 * float(np.mean(constant**2)), rmse, float(np.sqrt(2.0 * loss)))
+        return np.asarray(0.5 * (((found - outputs) / output) ** 2)[np.isfinite(outputs)])
+    options = output.loss.optional(output.options)
+    if output.loss.joint:
+        return np.asarray(output.loss.share(found, outputs, 1.0, options))
+    known = np.isfinite(outputs)
+    return np.asarray(output.loss.share(found[known], outputs[known], np.ones(known.sum()), options))
+
+
+def _usual(trained: Array, output: DataLoss | float | Array) -> Array:
+    """What a network gives that always gives the same, shape (outputs,)."""
+    mean = np.nanmean(trained, axis=0)
+    if not isinstance(output, DataLoss):
+        return mean
+    tried = [mean, output.loss.guess(mean), np.log(np.maximum(mean, 1e-9) / np.maximum(1.0 - mean, 1e-9))]
     options = output.loss.optional(output.options)
 
-    def share(h: Array) -> float:
-        return float(np.mean(output.loss.share(h, outputs[known], np.ones(known.sum()), options)))
+    def loss(column: int, h: float) -> float:
+        y = trained[np.isfinite(trained[:, column]), column]
+        with np.errstate(all="ignore"):
+            value = float(np.mean(output.loss.share(np.full_like(y, h), y, np.ones_like(y), options)))
+        return value if np.isfinite(value) else np.inf
 
-    return Score(len(outputs), share(found[known]), share(output.loss.guess(mean[known])), rmse)
+    columns = range(trained.shape[1])
+    return np.array([min((float(one[k]) for one in tried), key=lambda h: loss(k, h)) for k in columns])
 
 
 def _of_categories(logits: Array, outputs: Array, trained: Array) -> Score:

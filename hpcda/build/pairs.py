@@ -12,6 +12,7 @@ import numpy as np
 from hpcda.action.activation import Function
 from hpcda.action.exact_network import ExactNetwork
 from hpcda.action.network import Network
+from hpcda.data.cells import begins_as_number
 from hpcda.data.files import read_table
 from hpcda.data.table import Table
 from hpcda.errors import InputError, Mistake
@@ -72,7 +73,7 @@ def read_pairs(table: PairsTable, path: Any) -> Pairs:
     wanted = [*(table.inputs or ()), *measured]
     file = read_table(path(table.file), "data.file", None, wanted, table.header)
     outputs = _columns(file, measured, "data.label" if table.label is not None else "data.outputs")
-    given = table.inputs if table.inputs is not None else _others(file, outputs)
+    given = list(table.inputs) if table.inputs is not None else _others(file, outputs)
     inputs = _columns(file, given, "data.inputs")
     twice = sorted({name for name in inputs if name in outputs or inputs.count(name) > 1})
     if twice:
@@ -82,8 +83,11 @@ def read_pairs(table: PairsTable, path: Any) -> Pairs:
     numbers = np.arange(len(x), dtype=np.int64)
     source = f"{table.file}, {counted(len(x), 'pair')}"
     if table.label is not None:
-        column = _values(file, outputs, "data.label", ())[:, 0]
-        labels = _categories(column, "data.label")
+        words = _words(file, outputs[0])
+        if words is not None:
+            names, labels = np.unique(words, return_inverse=True)
+            return _labelled(x, tuple(inputs), labels.astype(np.int64), names.tolist(), numbers, source)
+        labels = _categories(_values(file, outputs, "data.label", ())[:, 0], "data.label")
         return _labelled(x, tuple(inputs), labels, (), numbers, source)
     y = _values(file, outputs, "data.outputs", table.missing)
     return Pairs(x, y, tuple(inputs), tuple(outputs), numbers, None, source)
@@ -104,8 +108,19 @@ def _all_of(file: Table, matrix: str) -> list[str]:
     return [f"{matrix}[:,{k}]" for k in range(np.asarray(file.matrices[matrix].stored).shape[1])]
 
 
-def _others(file: Table, outputs: Sequence[str]) -> list[str]:
-    """All columns that are no outputs."""
+def _words(file: Table, name: str) -> list[str] | None:
+    """The cells of a column that names categories by words, none of which is a number; None of any other."""
+    cells = file.column(name).stored
+    if isinstance(cells, np.ndarray):
+        return None
+    words = [cell.strip() for cell in cells]
+    return None if any(not word or begins_as_number(word) for word in words) else words
+
+
+def _others(file: Table, outputs: Sequence[str]) -> list[str | int]:
+    """All columns that are no outputs; by their positions where they have no names."""
+    if not file.named:
+        return [position for position, name in enumerate(file.columns) if name not in outputs]
     parts = {f"{name}[" for name in file.matrices}
     plain = [name for name in file.columns if not any(name.startswith(part) for part in parts)]
     every = [*plain, *(column for name in file.matrices for column in _all_of(file, name))]
@@ -123,7 +138,8 @@ def _values(file: Table, names: Sequence[str], place: str, missing: Sequence[Any
     """
     found, lengths = [], set()
     for name in names:
-        values = file.values(name, place, missing or (), needed=missing == ())
+        column = name if file.named else list(file.columns).index(name)
+        values = file.values(column, place, missing or (), needed=missing == ())
         if missing == () and np.isnan(values.numbers).any():
             row = int(np.argmax(np.isnan(values.numbers)))
             remedy = "write a number, or leave the pair out"

@@ -108,7 +108,7 @@ class PairsTable(Section):
     )
     label: Column | None = Field(
         default=None,
-        description='the column of categories 0, 1, 2, …, such as "digit", in place of outputs',
+        description='the column of categories, words or numbers 0, 1, 2, …, such as "digit", for outputs',
     )
     noise_std: OutputStd | None = Field(
         default=None,

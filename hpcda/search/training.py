@@ -94,7 +94,9 @@ class NetworkScene:
         value, gradient = self.action.gradient(first)
         if not np.isfinite(value):
             problem = "the action of the first weights is not finite"
-            raise InputError(Mistake("network.start", problem, "narrow it, or standardize the inputs"))
+            remedy = "narrow it, standardize the inputs, or give an output_activation whose values the loss "
+            remedy += 'takes, such as "softplus" for counts'
+            raise InputError(Mistake("network.start", problem, remedy))
         if not np.any(gradient):
             problem = "the action does not depend on the weights where they begin: the start is dead"
             raise InputError(Mistake("network.start", problem, "give a wider range, or another activation"))

@@ -223,6 +223,25 @@ def test_what_labels_cannot_be(tmp_path, labels, words):
     assert all(word in str(mistake) for word in words), mistake
 
 
+def test_categories_may_be_words_and_columns_may_lack_names(tmp_path):
+    """The same pairs by words and names, and by numbers and positions."""
+    rng = generator(125)
+    x, labels = rng.normal(size=(30, 2)), np.arange(30) % 3
+    words = np.array(["ant", "bee", "cow"])[labels]
+    written(tmp_path, a=x[:, 0], b=x[:, 1], kind=words)
+    tables = {"network": {"weight_std": 1.0}, "folder": str(tmp_path)}
+    named = build_network(load_job(tables | {"data": {"file": "pairs.csv", "label": "kind"}}))
+    rows = [f"{a},{b},{label}" for (a, b), label in zip(x, labels, strict=True)]
+    (tmp_path / "plain.csv").write_text("\n".join(rows) + "\n")
+    plain = build_network(load_job(tables | {"data": {"file": "plain.csv", "label": 2}}))
+    assert named.pairs.output_names == ("ant", "bee", "cow") and plain.pairs.output_names == ("0", "1", "2")
+    np.testing.assert_array_equal(named.network.outputs, plain.network.outputs)
+    np.testing.assert_array_equal(named.network.inputs, plain.network.inputs)
+    written(tmp_path, a=range(4), kind=["ant", "bee", "3", "ant"])
+    (first, *_) = refused(tables | {"data": {"file": "pairs.csv", "label": "kind"}})
+    assert "'ant' is not a finite number" in first.problem
+
+
 def test_pairs_of_all_categories_are_kept_back_in_proportion(tmp_path):
     rng = generator(123)
     labels = np.repeat([0, 1, 2], [60, 30, 10])
