@@ -33,6 +33,8 @@ ROUNDING = 1e-10
 """Part of the action below which a step may fail for rounding errors."""
 SADDLES = 8
 """Saddle points that the weights are led away from."""
+SHORTEST, LONGEST = 1e-6, 1e3
+"""Lengths of steps away from a saddle point."""
 
 
 @dataclass(frozen=True)
@@ -140,17 +142,22 @@ class _Descent:
         return theta, Reason.STOPPED_ITERATIONS
 
     def _away(self, theta: Array, model: Model, direction: Array) -> tuple[Array, Reason | None]:
-        """Along a direction in which the Hessian is negative, as far as the action falls."""
+        """Along a direction in which the Hessian is negative, as far as the action falls.
+
+        Where it falls nowhere, the Hessian is negative there by what cannot be told from 0: a minimum.
+        """
         if model.gradient @ direction > 0.0:
             direction = -direction
-        best, length = (model.value, theta), 1e-3
-        while length < 1e3:
+        best, length = (model.value, theta), SHORTEST
+        while length < LONGEST:
             point = theta + length * direction
             moved = self.action.value(point)
-            if not moved < best[0]:
+            if moved < best[0]:
+                best = moved, point
+            elif best[0] < model.value:
                 break
-            best, length = (moved, point), 2.0 * length
+            length *= 2.0
         if best[0] < model.value:
             self.iterations += 1
             return best[1], None
-        return theta, Reason.FAILED_LINE_SEARCH
+        return theta, Reason.CONVERGED_DECREMENT

@@ -272,6 +272,21 @@ def test_it_leaves_a_saddle_point():
     assert found.parts.total < value and found.gradient_norm < 1e-6 * np.abs(gradient).max()
 
 
+def test_a_network_too_deep_to_feel_its_inputs_ends_at_the_mean():
+    """Nearly all directions are flat there, to rounding: that is no failure (the published twin)."""
+    rng = generator(86)
+    widths, noise, pairs = (3,) * 12, 0.005, 5
+    inputs, outputs = rng.normal(size=(pairs, 3)), 0.4 + noise * rng.normal(size=(pairs, 3))
+    sigmoid = ACTIVATIONS["sigmoid"][0]
+    net = Network(widths, (sigmoid,) * 11, inputs, outputs, noise, noise, 100.0)
+    action = ExactNetwork(net)
+    mean = 0.5 * np.sum((outputs - outputs.mean(axis=0)) ** 2) / noise**2
+    for _ in range(4):
+        found = descend(action, action.first(rng.uniform(-0.1, 0.1, net.weights)))
+        assert found.reason.converged
+        assert found.parts.total <= mean * (1.0 + 1e-3)
+
+
 def test_limits_and_what_is_refused():
     action = ExactNetwork(example())
     few = descend(action, generator(86).normal(size=action.size), ExactSettings(max_iterations=2))
