@@ -1,4 +1,4 @@
-"""The search for the lowest action of a layered network at Rf = ∞: starts of several kinds, in turn.
+"""The search for the lowest action of a layered network at Rf = ∞: starts of several kinds in turn.
 
 The search ends where starts that know nothing of each other came to the lowest level, that level is what
 noise alone makes of the data, and beginning anew from its network found nothing lower; else where its starts
@@ -74,8 +74,25 @@ class NetworkBudget:
     verdict: bool = True
 
 
+def turns(trainings: Sequence[Training], network: Network) -> Iterator[Training]:
+    """Trainings without end: each in proportion to one over the root of its work.
+
+    Where the one that succeeds is not known, that wastes little on those that take long, and does not leave
+    them out; one that needs a network comes after one that does not.
+    """
+    weight = [max(one.work(network), 1.0) ** 0.5 for one in trainings]
+    count = [0] * len(trainings)
+    ready = [not one.parents for one in trainings]
+    while True:
+        places = [k for k in range(len(trainings)) if ready[k]]
+        k = min(places, key=lambda k: ((count[k] + 1) * weight[k], k))
+        count[k] += 1
+        ready = [True] * len(trainings)
+        yield trainings[k]
+
+
 class NetworkSearch:
-    """The starts of a search, a `Plan`: all trainings in turn, those that need a network from the lowest.
+    """The starts of a search, a `Plan`: trainings in turn, those that need a network from the lowest.
 
     Args:
         network: The network and its pairs.
@@ -95,7 +112,8 @@ class NetworkSearch:
         trainings: Collection[Training] | None = None,
     ) -> None:
         self._network, self._budget, self._share = network, budget, share or Share()
-        self._trainings = searched(network, trainings)
+        self._turns = turns(searched(network, trainings), network)
+        self._order: list[Training] = []
         self._given = self._rounds = 0
 
     def recall(self, starts: int, cap: float) -> None:
@@ -119,11 +137,13 @@ class NetworkSearch:
 
     def _task(self, position: int, ended: Sequence[Found]) -> Task:
         number = self._share.number(position)
-        training = self._trainings[position % len(self._trainings)]
+        while len(self._order) <= position:
+            self._order.append(next(self._turns))
+        training = self._order[position]
+        if training.parents and not ended:
+            training = next(one for one in self._order if not one.parents)
         if not training.parents:
             return Task(number, training.name)
-        if not ended:
-            return Task(number, next(one.name for one in self._trainings if not one.parents))
         lowest = distinct(ended)[0]  # the first start that came there: its weights are kept on every world
         return Task(number, training.name, parents=(lowest.start,) * training.parents)
 

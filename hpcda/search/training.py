@@ -165,6 +165,11 @@ def step_work(network: Network) -> float:
     return 2.0 * network.pairs * size**2 + size**3 / 3.0
 
 
+def pass_work(network: Network) -> float:
+    """Operations of a gradient, a pass forward and back, counted as slow as they are beside products."""
+    return 12.0 * network.pairs * float(network.weights)
+
+
 def narrowing_work(network: Network, inner: Sequence[int]) -> float:
     """Operations of `NetworkScene.narrowed` from hidden layers of these widths."""
     widths = (network.widths[0], *inner, network.widths[-1])

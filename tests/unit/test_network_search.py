@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -15,9 +16,11 @@ from hpcda.action.passes import flat
 from hpcda.annealing.exact import descend
 from hpcda.errors import InputError
 from hpcda.search.canonical import canonical
-from hpcda.search.networks import levels, train
+from hpcda.search.networks import levels, train, turns
 from hpcda.search.pruning import pruned
 from hpcda.search.streams import narrowable
+from hpcda.search.training import Training
+from hpcda.search.trainings import TRAININGS
 from tests.chance import generator, number
 
 NOISE = 0.01
@@ -154,9 +157,25 @@ def test_the_search_takes_residual_layers_and_noisy_inputs(more):
     network = replace(network, weight_std=2.0, **more)
     action = ExactNetwork(network)
     best = descend(action, action.first(truth))
-    found = train(network, seconds=20.0, starts=3, seed=number(1))
-    assert [one.way for one in sorted(found, key=lambda one: one.way)] == ["small", "wide", "widened"]
+    found = train(network, seconds=60.0, starts=8, seed=number(1))
+    assert {one.way for one in found} == set(TRAININGS)
     for one in found:
         assert one.theta.shape == (action.size,) and np.isfinite(one.parts.total)
         assert action.value(one.theta) == pytest.approx(one.parts.total, rel=1e-9)
     assert best.reason.converged
+
+
+def test_trainings_take_turns_by_the_root_of_their_work():
+    """What takes a hundred times as long comes a tenth as often; what needs a network is never first."""
+    network, _ = taught()
+    work = {"quick": 1.0, "slow": 100.0, "from": 4.0}
+    made = [
+        Training(name, name, lambda scene, minima, rng: rng, int(name == "from"), work=lambda _, w=w: w)
+        for name, w in work.items()
+    ]
+    order = [one.name for one in islice(turns(made, network), 1600)]
+    count = {name: order.count(name) for name in work}
+    assert count == {"quick": 1000, "slow": 100, "from": 500}
+    assert order[0] == "quick"
+    (only,) = islice(turns([made[2], made[1]], network), 1)
+    assert only.name == "slow"

@@ -15,10 +15,12 @@ from scipy.optimize import minimize
 
 from hpcda.action.passes import flat
 from hpcda.problem import Array
-from hpcda.search.training import NetworkScene, Training, step_work
+from hpcda.search.training import NetworkScene, Training, pass_work, step_work
 
 ITERATIONS, PAIRS = 2000, 20
 """Most iterations, and the pairs of steps that L-BFGS remembers."""
+NEWTON = 10.0
+"""Newton steps that are left."""
 ENOUGH = 1e-9
 """Part of the action that an iteration brings where L-BFGS ends."""
 
@@ -49,6 +51,6 @@ TRAINING = Training(
     "scaled",
     "weights drawn by the widths of their layers, then L-BFGS",
     _weights,
-    work=lambda network: 10.0 * step_work(network),
+    work=lambda network: ITERATIONS * pass_work(network) + NEWTON * step_work(network),
     place=3,
 )
