@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-from scipy.linalg import solve
+from scipy.linalg import LinAlgError, solve
 
 from hpcda.action.exact_network import ExactNetwork
 from hpcda.action.network import Network
@@ -39,6 +39,7 @@ def pruned(
 
     Raises:
         InputError: Layers would become residual on the way, or no longer be; see `narrowable`.
+        LinAlgError: The Gauss-Newton matrix is not finite.
     """
     if not narrowable(action.network, widths):
         problem = f"from {action.network.widths} to {widths} other layers would be residual"
@@ -77,10 +78,12 @@ def _without_one(action: ExactNetwork, theta: Array, widths: tuple[int, ...]) ->
 def _inverse(action: ExactNetwork, theta: Array) -> tuple[Array, Array]:
     """Inverse of the Gauss-Newton matrix by the weights, and X⁻¹ C, by which inputs follow them."""
     _, _, blocks = action.blocks(theta, exact=False)
-    ridge = RIDGE * float(blocks.weights[np.diag_indices(len(blocks.weights))].mean())
-    factor = blocks.factor(ridge)
-    assert factor is not None, "a Gauss-Newton matrix has no negative eigenvalue"
-    return factor.inverse, np.linalg.solve(blocks.shifted(ridge), blocks.border)
+    mean = float(blocks.weights[np.diag_indices(len(blocks.weights))].mean())
+    for ridge in (RIDGE * mean, 1e3 * RIDGE * mean):
+        factor = blocks.factor(ridge)
+        if factor is not None:
+            return factor.inverse, np.linalg.solve(blocks.shifted(ridge), blocks.border)
+    raise LinAlgError("the Gauss-Newton matrix is not finite")
 
 
 def _outgoing(action: ExactNetwork, stream: range, unit: int) -> Numbers:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.linalg import LinAlgError
 
 from hpcda.action.exact_network import ExactNetwork
 from hpcda.action.network import Network
@@ -66,9 +67,9 @@ class NetworkScene:
 
         place, training = f"training {task.way!r}", TRAININGS[task.way]
         theta = np.asarray(called(training.weights, place, self, minima, rng), dtype=np.float64)
-        if theta.shape != (self.size,) or not np.isfinite(theta).all():
-            problem = f"gives an array of shape {theta.shape}, or numbers that are not finite"
-            raise InputError(Mistake(place, problem, f"return {self.size} finite numbers"))
+        if theta.shape != (self.size,):
+            problem = f"gives an array of shape {theta.shape}"
+            raise InputError(Mistake(place, problem, f"return {self.size} numbers"))
         return theta, 0
 
     def refuse(self, way: str, seed: int) -> None:
@@ -124,7 +125,10 @@ class NetworkScene:
         return ExactNetwork(replace(self.network, widths=(widths[0], *inner, widths[-1])))
 
     def narrowed(self, wider: ExactNetwork, theta: Array) -> Array:
-        """The weights that are left of a wider network, whose units are taken out one after the other."""
+        """The weights that are left of a wider network, whose units are taken out one after the other.
+
+        They are NaN, with which a start fails, where the wider network's matrix is not finite.
+        """
         self.meanwhile()
         fitted = descend(wider, theta, FIRST).path
 
@@ -132,7 +136,10 @@ class NetworkScene:
             self.meanwhile()
             return descend(action, theta, BETWEEN).path
 
-        return pruned(wider, fitted, self.network.widths, fit)[1]
+        try:
+            return pruned(wider, fitted, self.network.widths, fit)[1]
+        except LinAlgError:
+            return np.full(self.size, np.nan)
 
 
 @dataclass(frozen=True)

@@ -158,6 +158,27 @@ def test_noisy_inputs_are_unknowns_of_their_own(shared_path):
     assert "Verdict: " in text
 
 
+def test_a_start_that_fails_is_a_result_with_a_reason(shared_path):
+    """A training whose weights are not finite in every other start."""
+    if COMM.rank == 0:
+        text = extending.TRAINING.replace("0.5 *", "(0.5 if rng.random() < 0.5 else np.nan) *")
+        (shared_path / "half.py").write_text(text.replace("from hpcda", "import numpy as np\nfrom hpcda", 1))
+    COMM.Barrier()
+    tables = job(ensemble={"starts": 16, "way": "normal"}) | {
+        "extensions": ["half.py"], "folder": str(shared_path),
+    }  # fmt: skip
+    tables["ensemble"]["budget"] = "starts"
+    with extending.forgotten():
+        folder = hpcda.run(tables, output=shared_path / "run", quiet=True)
+        if COMM.rank:
+            return
+        summary = analyze(folder, processes=0)
+    assert summary["failed"] > 0 and summary["complete"] > 0
+    assert summary["failed_reasons"] == {"FAILED_NON_FINITE": summary["failed"]}
+    assert summary["starts"] == 16 == summary["failed"] + summary["complete"]
+    assert np.isfinite(summary["minima"][0]["action"])
+
+
 def test_parts_make_one_run(shared_path):
     for part in ("1/2", "2/2"):
         hpcda.run(job(ensemble={"way": "small"}), output=shared_path / "parts", quiet=True, part=part)
