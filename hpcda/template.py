@@ -133,6 +133,7 @@ NETWORK = """\
 hidden = [6, 6]                   # units of every hidden layer
 activation = "tanh"               {activations}
 output_activation = "identity"    # of the last layer
+# residual = true                 # layers of as many units as the one before add to it what they compute
 # weight_std = 3.0                # a Gaussian prior of mean 0 on weights and biases; default: none
 # start = [-0.1, 0.1]             # range of the first weights of trainings that begin near 0
 
@@ -145,7 +146,8 @@ weight_std = 1.0                  # of the teacher; or weight_range = [-0.1, 0.1
 bias_std = 1.0
 pairs = 500                       # that are trained
 hold_back = 500                   # further pairs, kept back to test the network
-noise_std = 0.01
+noise_std = 0.01                  # of the outputs
+# input_std = 0.01                # of the inputs; default: they are exact
 seed = 1
 
 # Pairs of your own: remove [twin] above and the marks below.
@@ -153,9 +155,10 @@ seed = 1
 # file = "pairs.csv"              # csv, npy, npz, h5, nc: a row is a pair; or source = "sklearn:digits"
 # inputs = ["x0", "x1"]           # columns; default: all that are no outputs; an array stands for its columns
 # outputs = ["y0"]                # measured outputs, with noise_std
-# noise_std = 0.1
+# noise_std = 0.1                 # or a table: {{ y0 = 0.1, y1 = 0.2 }}
+# input_std = 0.1                 # noise of the inputs, which are unknown then; default: they are exact
 # loss = "gaussian"               # or a loss without a scale, such as "poisson" or "bernoulli"
-# label = "digit"                 # in place of outputs: a column of categories 0, 1, 2, … (softmax)
+# label = "digit"                 # in place of outputs: a column of categories, words or 0, 1, 2, … (softmax)
 # standardize = true              # inputs of mean 0 and standard deviation 1
 # pairs = 1000                    # how many are trained; default: all that are not kept back
 # hold_back = 0.3                 # pairs kept back to test the network: a number, or a part
@@ -173,6 +176,7 @@ way = "auto"                      {trainings}
                                   # or "starts" (when all were run), or "core-seconds" with core_seconds = 60
 
 [solver]
+# elimination = "states"          # how steps are computed: "states", "data", "krylov"; default: the cheapest
 max_iterations = 500              # of the last descent of a start
 
 [output]

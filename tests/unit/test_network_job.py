@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import re
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -15,7 +17,16 @@ from hpcda.build.pairs import divided, read_pairs
 from hpcda.check_network import check_network, report_network
 from hpcda.errors import InputError
 from hpcda.job import Job, NetworkJob, load_job, refuse_changed
-from hpcda.job.networks import DescentTable, PairsTable
+from hpcda.job.base import OutputTable
+from hpcda.job.networks import (
+    DescentTable,
+    ExactLadder,
+    NetworkTable,
+    PairsTable,
+    TeacherTable,
+    TrainingTable,
+)
+from hpcda.template import network_template
 from tests.chance import generator, number
 from tests.unit.test_job import SMALL
 
@@ -373,6 +384,17 @@ def test_the_check_tells_what_it_is_and_costs():
 def test_the_check_refuses_starts_that_lead_nowhere(tables, words):
     with pytest.raises(InputError, match=words):
         check_network(load_job(tables))
+
+
+def test_the_job_that_init_writes_names_every_key():
+    text = network_template(Path("net/job.toml"))
+    tables = {"network": NetworkTable, "data": PairsTable, "twin": TeacherTable, "ensemble": TrainingTable,
+              "solver": DescentTable, "ladder": ExactLadder, "output": OutputTable}  # fmt: skip
+    told = {"rows", "header", "seed"}  # written with others, or seldom needed
+    for table, kind in tables.items():
+        assert f"[{table}]" in text
+        for key in set(kind.model_fields) - told:
+            assert re.search(rf"(^|[ #(]){key}( =|\b)", text, re.MULTILINE), (table, key)
 
 
 def test_the_commands_know_networks(tmp_path, capsys, monkeypatch):
