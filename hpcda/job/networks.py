@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from hpcda.action.activations import ACTIVATIONS
 from hpcda.action.losses import LOSSES
+from hpcda.annealing.layered import ELIMINATIONS
 from hpcda.job.base import BaseJob
 from hpcda.job.kinds import (
     MARK,
@@ -26,7 +27,10 @@ from hpcda.job.kinds import (
     Squared,
     complain,
     one_of,
+    refuse,
+    short,
 )
+from hpcda.names import nearest
 from hpcda.search.trainings import TRAININGS
 
 MOST_WIDTH, MOST_PAIRS = 1_000_000, 10_000_000
@@ -46,6 +50,17 @@ OutputStd = Annotated[
     Discriminator(lambda value: MARK + ("table" if isinstance(value, dict) else "number")),
 ]
 ActivationName = Annotated[str, one_of(ACTIVATIONS, auto=False)]
+
+
+def _elimination(value: str) -> str:
+    """The name of an elimination of networks, or "auto"."""
+    known = ["auto", *ELIMINATIONS]
+    if value not in known:
+        raise refuse(f"{short(value)} is not accepted", nearest(value, known))
+    return value
+
+
+EliminationName = Annotated[str, AfterValidator(_elimination)]
 
 
 class NetworkTable(Section):
@@ -314,7 +329,7 @@ class TrainingTable(Section):
 class DescentTable(Section):
     """[solver]: limits of a descent."""
 
-    elimination: Literal["auto", "states", "data", "krylov"] = Field(
+    elimination: EliminationName = Field(
         default="auto",
         description='how steps are computed: "states" (states first, a matrix of all weights), "data" (a '
         'matrix of all outputs), "krylov" (no matrix), or "auto" for what takes least time',
