@@ -376,11 +376,7 @@ class NetworkRun:
     def _concluded(self) -> tuple[Conclusion, Evidence]:
         header, finished = self.file.header, self.file.finished
         ways, numbers = np.array([*header.ways])[self.file.table("way").astype(int)], self.file.start
-        elders = np.stack([self.file.table("parent"), self.file.table("partner")], axis=1)
-        parents = {
-            int(start): [int(elder) for elder in pair if elder >= 0]
-            for start, pair in zip(numbers, elders, strict=True)
-        }
+        parents = self.file.parents()
         levels, idle = [], np.zeros(len(numbers), dtype=bool)
         for one in self.minima:
             back = np.isin(numbers, sorted(fell_back(one.starts, parents)))
@@ -395,7 +391,7 @@ class NetworkRun:
             levels,
             dict(Counter(ways[finished & ~idle].tolist())),
             probed,
-            set(ways[(elders >= 0).any(axis=1)].tolist()),
+            set(ways[[bool(parents[int(start)]) for start in numbers]].tolist()),
             None if self.held_back is None else self.held_back.excess,
             float(finished.sum()) / max(header.starts, len(numbers), 1),
             self.expected,

@@ -241,11 +241,7 @@ class Run:
         header, finished = self.file.header, self.file.finished
         ways = np.array([*header.ways])[self.file.table("way").astype(int)]
         numbers = self.file.start
-        elders = np.stack([self.file.table("parent"), self.file.table("partner")], axis=1)
-        parents = {
-            int(start): [int(elder) for elder in pair if elder >= 0]
-            for start, pair in zip(numbers, elders, strict=True)
-        }
+        parents = self.file.parents()
         levels, idle = [], np.zeros(len(numbers), dtype=bool)
         for minimum in self.minima:
             back = np.isin(numbers, sorted(fell_back(minimum.starts, parents)))
@@ -278,7 +274,7 @@ class Run:
             obedience=self.obedience,
             step=self.time_step,
             expected=self.noise_alone,
-            escapes=set(ways[(elders >= 0).any(axis=1)].tolist()),
+            escapes=set(ways[[bool(parents[int(start)]) for start in numbers]].tolist()),
         )
 
     @cached_property

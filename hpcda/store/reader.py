@@ -180,6 +180,14 @@ class RunFile:
             values: npt.NDArray[Any] = dataset[first:end][rows - first]
         return ways_of(values, self.header.ways) if name == "way" else values
 
+    def parents(self) -> dict[int, list[int]]:
+        """Start -> the starts from whose minima it began, none where it began anew."""
+        elders = np.stack([self.table("parent"), self.table("partner")], axis=1)
+        return {
+            int(start): [int(elder) for elder in pair if elder >= 0]
+            for start, pair in zip(self.start, elders, strict=True)
+        }
+
     def parts(self, count: int) -> list[npt.NDArray[np.int64]]:
         """Positions of all starts, cut into `count` parts whose rows lie together in the shards."""
         by_row = np.argsort(self._rows, kind="stable")
