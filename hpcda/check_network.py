@@ -1,7 +1,8 @@
 """``hpcda check`` of a job that trains a network: what it is, whether its derivatives are right, its cost.
 
-The cost is that of a trial: the first start descends for about `SECONDS` at most. Starts that begin wider
-and are pruned take several times as long.
+The cost is that of a trial on one rank: the first start descends for about `SECONDS` at most. Of ranks that
+share the pairs of a start it is what their shares are by the counts. Starts that begin wider and are pruned
+take several times as long.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hpcda.action import Verification, verify
+from hpcda.action.dealt import refuse_ranks
 from hpcda.action.exact_network import ExactNetwork
 from hpcda.action.verify import Total
 from hpcda.annealing.exact import ExactSettings, descend
-from hpcda.annealing.layered import chosen
+from hpcda.annealing.layered import chosen, sentence
 from hpcda.build import BuiltNetwork, build_network, refuse_used
 from hpcda.errors import InputError, Mistake
 from hpcda.job import NetworkJob
@@ -43,6 +45,7 @@ class CheckedNetwork:
         step: Seconds of an iteration.
         start: Seconds of a small start.
         iterations: Its iterations, as far as it came.
+        shared: What one of the ranks that share the pairs of a start takes of these seconds, by the counts.
         total: Core-seconds of all starts, if each took as long.
         memory: Bytes on every rank.
         disk: Bytes of the results.
@@ -55,6 +58,7 @@ class CheckedNetwork:
     step: float
     start: float
     iterations: int
+    shared: float
     total: float
     memory: float
     disk: float
@@ -112,6 +116,7 @@ def check_network(job: NetworkJob, fresh: bool = True) -> CheckedNetwork:
         mistakes += error.mistakes
     try:
         built = build_network(job)
+        refuse_ranks(built.network.pairs, job.ensemble.ranks_per_start)
         scene = NetworkScene(built.network)
         scene.refuse(job.ensemble.way, job.ensemble.seed)
     except InputError as error:
@@ -120,7 +125,8 @@ def check_network(job: NetworkJob, fresh: bool = True) -> CheckedNetwork:
         raise InputError(mistakes)
     action, notes = scene.action, list(built.notes)
     theta = scene.first_weights(action, np.random.default_rng([job.ensemble.seed, 0]))
-    elimination = chosen(action, job.solver.elimination)
+    elimination, ranks = chosen(action, job.solver.elimination), job.ensemble.ranks_per_start
+    cost = elimination.cost.on(action.deal.pairs, ranks)
     verification = None
     if action.size <= MOST_VERIFIED:
         verification = verify(_Dense(action), theta, np.inf)
@@ -132,7 +138,7 @@ def check_network(job: NetworkJob, fresh: bool = True) -> CheckedNetwork:
     first, step = _timed(action, theta, settings)
     more = int(min(job.solver.max_iterations, (SECONDS - first) / step))
     seconds, _ = _timed(action, theta, replace(settings, max_iterations=max(more, 1)))
-    starts = job.ensemble.starts
+    starts, shared = job.ensemble.starts, cost.seconds / elimination.cost.seconds
     kept = job.output.keep_paths
     paths = min(int(kept[5:]), starts) if kept.startswith("best:") else starts
     pairs = built.network.inputs.size + built.network.outputs.size
@@ -142,10 +148,11 @@ def check_network(job: NetworkJob, fresh: bool = True) -> CheckedNetwork:
         step,
         seconds,
         round(seconds / step),
-        min(starts * seconds, job.ensemble.core_seconds or np.inf),
-        BASE_MEMORY + elimination.cost.memory,
+        shared,
+        min(starts * ranks * shared * seconds, job.ensemble.core_seconds or np.inf),
+        BASE_MEMORY + cost.bytes,
         8.0 * (paths * action.size + pairs),
-        elimination.sentence,
+        sentence(elimination, action.deal.pairs, ranks),
         tuple(notes),
     )
 
@@ -184,9 +191,12 @@ def report_network(job: NetworkJob, checked: CheckedNetwork) -> str:
             f"derivatives  {'right' if one.ok else 'WRONG'}: Taylor order {one.taylor_gradient:.2f} of the "
             f"gradient, {one.taylor_hessian:.2f} of the Hessian, asymmetry {one.symmetry:.1e}"
         )
+    ranks, each = job.ensemble.ranks_per_start, ""
+    if ranks > 1:
+        each = f"; on each of {ranks} ranks, by the counts, {short_time(checked.shared * checked.step)} an iteration"
     lines += [
         f"measured     {short_time(checked.step)} an iteration; the first start, "
-        f"{counted(checked.iterations, 'iteration')} of it: {short_time(checked.start)}",
+        f"{counted(checked.iterations, 'iteration')} of it: {short_time(checked.start)}{each}",
         f"elimination  {checked.elimination}",
         f"estimate     {duration(checked.total)} of one core in all if every start took as long; "
         f"{size_of(checked.memory)} of memory a rank, {size_of(checked.disk)} on disk",

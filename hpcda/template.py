@@ -174,6 +174,7 @@ seed = 1
 way = "auto"                      {trainings}
 # budget = "verdict"              # a search ends when its lowest level is consistent and stable;
                                   # or "starts" (when all were run), or "core-seconds" with core_seconds = 60
+ranks_per_start = 1               # MPI ranks that share the pairs of one start
 
 [solver]
 # elimination = "states"          # how steps are computed: "states", "data", "krylov"; default: the cheapest

@@ -2,7 +2,7 @@
 
     H = [[X, C], [Cᵀ, K]],    X block-diagonal, a block of each pair's inputs
 
-Inputs first: with the Schur complement S = K - Σ Cᵀ X⁻¹ C, summed in the order of the pairs,
+Inputs first: with the Schur complement S = K - Σ Cᵀ X⁻¹ C, summed over the pairs that ranks share,
 
     S δθ = -(g_θ - Σ Cᵀ X⁻¹ g_x),    δx = -X⁻¹ (g_x + C δθ),
 
@@ -11,12 +11,14 @@ and H is positive definite where all blocks of X and S are. Where inputs are exa
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import eigh
 from scipy.linalg.lapack import dpotrf, dpotrs
 
+from hpcda.action.dealt import Deal
 from hpcda.problem import Array
 
 ROOM = 1 << 20
@@ -42,11 +44,13 @@ class Factor:
         inputs, weights = self.matrix.split(right)
         if not inputs.size:
             return self._weights(weights)
-        corner, border = self.matrix.shifted(self.shift), self.matrix.border
-        own = np.linalg.solve(corner, inputs[:, :, None])[:, :, 0]
-        moved = self._weights(weights - np.tensordot(own, border, 2))
+        corner, border, deal = self.matrix.shifted(self.shift), self.matrix.border, self.matrix.deal
+        size = border.shape[2]
+        own = np.linalg.solve(corner, inputs[:, :, None])
+        pulled = deal.total(deal.blocks.sums([(own, border)]))
+        moved = self._weights(weights - pulled.reshape(size))
         own = np.linalg.solve(corner, (inputs - border @ moved)[:, :, None])[:, :, 0]
-        return np.concatenate([own.ravel(), moved])
+        return np.concatenate([deal.gathered(own).ravel(), moved])
 
     @property
     def inverse(self) -> Array:
@@ -59,27 +63,29 @@ class Factor:
 
 @dataclass(frozen=True)
 class Bordered:
-    """The matrix; flat vectors hold the inputs, pair after pair, then the weights.
+    """The matrix; flat vectors hold the inputs of all pairs, pair after pair, then the weights.
 
     Attributes:
-        corner: X, shape (pairs, inputs, inputs); inputs are 0 where they are exact.
-        border: C, shape (pairs, inputs, weights).
+        corner: X of this rank's pairs, shape (pairs, inputs, inputs); inputs are 0 where they are exact.
+        border: C of them, shape (pairs, inputs, weights).
         weights: K, shape (weights, weights).
+        deal: Which rank has which pairs.
     """
 
     corner: Array
     border: Array
     weights: Array
+    deal: Deal
 
     @property
     def size(self) -> int:
         """Number of unknowns."""
-        return self.corner.shape[0] * self.corner.shape[1] + len(self.weights)
+        return self.deal.pairs * self.corner.shape[1] + len(self.weights)
 
     def split(self, vector: Array) -> tuple[Array, Array]:
-        """Inputs, shape (pairs, inputs), and weights."""
-        pairs, width, _ = self.corner.shape
-        return vector[: pairs * width].reshape(pairs, width), vector[pairs * width :]
+        """Inputs of this rank's pairs, shape (pairs, inputs), and weights."""
+        pairs, width = self.deal.pairs, self.corner.shape[1]
+        return vector[: pairs * width].reshape(pairs, width)[self.deal.own], vector[pairs * width :]
 
     def shifted(self, shift: float) -> Array:
         """X + shift."""
@@ -89,19 +95,27 @@ class Bordered:
         """S of H + shift, a new array; None where X + shift is not positive definite."""
         found = self.weights.copy()
         found[np.diag_indices(len(found))] += shift
-        pairs, width, size = self.border.shape
+        _, width, size = self.border.shape
         if width == 0:
             return found
-        try:
-            inverse = np.linalg.inv(np.linalg.cholesky(self.shifted(shift)))
-        except np.linalg.LinAlgError:
+        inverse = _inverse_root(self.shifted(shift))
+        if self.deal.largest(float(inverse is None)):
             return None
-        step = max(1, ROOM // (width * size))
-        for first in range(0, pairs, step):
-            some = slice(first, first + step)
-            half = (inverse[some] @ self.border[some]).reshape(-1, size)
-            found -= half.T @ half
+        assert inverse is not None
+        found -= self.deal.total(self._eliminated(inverse)).reshape(size, size)
         return found
+
+    def _eliminated(self, inverse: Array) -> Iterator[Array]:
+        """Cᵀ X⁻¹ C of each block of pairs, flat, of the inverses of the Cholesky factors of X."""
+        _, width, size = self.border.shape
+        step = max(1, ROOM // (width * size))
+        for block in self.deal.blocks.slices:
+            found = np.zeros((0, 0))
+            for first in range(block.start, block.stop, step):
+                some = slice(first, min(first + step, block.stop))
+                half = (inverse[some] @ self.border[some]).reshape(-1, size)
+                found = found + half.T @ half if found.size else half.T @ half
+            yield found.ravel()
 
     def factor(self, shift: float = 0.0) -> Factor | None:
         """The Cholesky factor of H + shift; None where that is not positive definite."""
@@ -114,7 +128,8 @@ class Bordered:
     @property
     def largest(self) -> float:
         """Largest entry of the blocks X and K."""
-        return max(float(np.abs(self.weights).max()), float(np.abs(self.corner).max(initial=0.0)))
+        inputs = self.deal.largest(float(np.abs(self.corner).max(initial=0.0)))
+        return max(float(np.abs(self.weights).max()), inputs)
 
     def lowest(self) -> tuple[float, Array]:
         """A direction of length 1 along which H is negative where it is so along any, and vᵀHv.
@@ -122,32 +137,42 @@ class Bordered:
         It is the eigenvector of the lowest eigenvalue of a block of X, where that is negative, else of S, for
         which the inputs follow, δx = -X⁻¹ C δθ, so that vᵀHv = δθᵀ S δθ.
         """
-        pairs, width, _ = self.corner.shape
+        width = self.corner.shape[1]
         values, vectors = np.linalg.eigh(self.corner)
-        lowest = values[:, 0] if width else np.zeros(0)
-        if width and lowest.min() <= 0.0:
+        if width:
+            lowest = self.deal.gathered(values[:, 0])
             pair = int(np.argmin(lowest))
-            found = np.zeros(self.size)
-            found[pair * width : (pair + 1) * width] = vectors[pair, :, 0]
-            return float(lowest[pair]), found
+            if lowest[pair] <= 0.0:
+                found = np.zeros(self.size)
+                found[pair * width : (pair + 1) * width] = self.deal.gathered(vectors[:, :, 0])[pair]
+                return float(lowest[pair]), found
         schur = self.schur()
         assert schur is not None
         (curvature,), vector = eigh(schur, subset_by_index=[0, 0])
         weights = vector[:, 0]
         inputs = -np.linalg.solve(self.corner, (self.border @ weights)[:, :, None])
-        found = np.concatenate([inputs.ravel(), weights])
+        found = np.concatenate([self.deal.gathered(inputs).ravel(), weights])
         length = float(np.linalg.norm(found))
         return float(curvature) / length**2, found / length
 
     def dense(self) -> Array:
         """H, shape (size, size)."""
-        pairs, width, _ = self.corner.shape
+        corner, border = self.deal.gathered(self.corner), self.deal.gathered(self.border)
+        pairs, width, _ = corner.shape
         first = pairs * width
         found = np.zeros((self.size, self.size))
         for pair in range(pairs):
             own = slice(pair * width, (pair + 1) * width)
-            found[own, own] = self.corner[pair]
-        found[:first, first:] = self.border.reshape(first, self.border.shape[2])
+            found[own, own] = corner[pair]
+        found[:first, first:] = border.reshape(first, border.shape[2])
         found[first:, :first] = found[:first, first:].T
         found[first:, first:] = self.weights
         return found
+
+
+def _inverse_root(matrices: Array) -> Array | None:
+    """Inverses of the Cholesky factors of matrices; None where one is not positive definite."""
+    try:
+        return np.asarray(np.linalg.inv(np.linalg.cholesky(matrices)))
+    except np.linalg.LinAlgError:
+        return None

@@ -83,11 +83,16 @@ class EndLoss:
         data = outputs if self.joint else outputs[self.measured][:, None]
         self._constants = np.concatenate([data, np.ones_like(data)], axis=1).T
 
-    def value(self, x: Array) -> float:
-        """Σ φ."""
+    def values(self, x: Array) -> Array:
+        """Numbers whose sum is φ of a pair, shape (pairs, 1) of a joint loss, else (pairs, width)."""
         if self.loss is None:
-            return 0.5 * float(np.sum(self._precision * (x - self._data) ** 2))
-        return float(self.loss.values(self._columns(x), self._constants).sum())
+            return np.asarray(0.5 * self._precision * (x - self._data) ** 2)
+        entries = self.loss.values(self._columns(x), self._constants)[0]
+        if self.joint:
+            return np.asarray(entries[:, None])
+        found = np.zeros_like(x)
+        found[self.measured] = entries
+        return found
 
     def slope(self, x: Array) -> Array:
         """∂φ/∂x, shape (pairs, width)."""

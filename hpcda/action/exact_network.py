@@ -9,7 +9,8 @@ Computation 30, 2025 (2018)): with D = diag g'(z),
 
     λ(N) = ∂φ/∂x,    q(n) = D(n) λ(n+1),    λ(n) = W(n)ᵀ q(n)  (+ λ(n+1)),    ∂A/∂W(n) = Σ q(n) x(n)ᵀ
 
-Second derivatives: `hpcda.action.khatri_rao`; products with them: `hpcda.action.passes`.
+Second derivatives: `hpcda.action.khatri_rao`; products with them: `hpcda.action.passes`. Ranks may share the
+pairs (`hpcda.action.dealt`); all of them then call the same, and get the same bits.
 
 At a minimum at a large Rf, A(∞) = A + (its model part) + O(Rf⁻²), as dA/dRf there is the model part over Rf.
 """
@@ -24,6 +25,7 @@ import numpy as np
 from hpcda.action import khatri_rao
 from hpcda.action.activation import Function
 from hpcda.action.bordered import Bordered
+from hpcda.action.dealt import ALONE, Deal, Ranks
 from hpcda.action.end_loss import EndLoss
 from hpcda.action.instances import Instances
 from hpcda.action.network import Network
@@ -39,28 +41,31 @@ class ExactNetwork:
 
     Args:
         network: The network and its pairs.
+        ranks: The ranks that share the pairs.
 
     Attributes:
+        deal: Which rank has which pairs; passes are of this rank's.
         size: Number of unknowns.
         inputs: Number of inputs among them, 0 where they are exact.
         data: Number of measurements.
         shapes: (rows, columns + 1) of W of every layer.
-        loss: The loss of the outputs.
+        loss: The loss of the outputs of this rank's pairs.
         priors: Precisions of noisy inputs (0 where exact) and of the prior of weights (0 for none).
 
     Raises:
-        InputError: An activation cannot be differentiated.
+        InputError: An activation cannot be differentiated, or there are more ranks than blocks of pairs.
         CompilerError: No C compiler, or no place for compiled code.
     """
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, ranks: Ranks = ALONE) -> None:
         self.network = network
+        self.deal = Deal(network.pairs, ranks)
         self.shapes = [(after, before + 1) for before, after in pairwise(network.widths)]
         self._inputs = np.asarray(network.inputs, dtype=np.float64)
         free = network.input_std is not None
         self.inputs = self._inputs.size if free else 0
         self.size = self.inputs + sum(rows * columns for rows, columns in self.shapes)
-        self.loss = EndLoss(network)
+        self.loss = EndLoss(network.part(self.deal.own))
         self.data = int(network.measured.sum()) + self.inputs
         self.priors = tuple(
             0.0 if std is None else std**-2.0 for std in (network.input_std, network.weight_std)
@@ -76,6 +81,10 @@ class ExactNetwork:
             found.append((matrix, theta[first - rows : first]))
         return found
 
+    def of(self, network: Network) -> ExactNetwork:
+        """The action of another network, over the same ranks."""
+        return ExactNetwork(network, self.deal.ranks)
+
     def first(self, weights: Array) -> Array:
         """All unknowns, noisy inputs at their data, of flat weights."""
         return np.concatenate([self._inputs.ravel(), weights]) if self.inputs else weights
@@ -84,9 +93,28 @@ class ExactNetwork:
         """All unknowns, with other (W, b) of every layer."""
         return np.concatenate([theta[: self.inputs], flat(layers)])
 
+    def own(self, vector: Array) -> Array | None:
+        """The inputs of this rank's pairs in a vector of all unknowns, (pairs, width); None if exact."""
+        return vector[: self.inputs].reshape(self._inputs.shape)[self.deal.own] if self.inputs else None
+
+    def joined(self, inputs: Array | None, weights: Array) -> Array:
+        """A vector of all unknowns, of the inputs of this rank's pairs, (pairs, width), and of weights."""
+        return weights if inputs is None else np.concatenate([self.deal.gathered(inputs).ravel(), weights])
+
     def states(self, theta: Array) -> list[Array]:
         """Units of every layer, each of shape (pairs, width)."""
-        return list(self.passed(theta, False).x)
+        return [self.deal.gathered(x) for x in self.passed(theta, False).x]
+
+    def outputs(self, theta: Array) -> Array:
+        """Units of the last layer, shape (pairs, width)."""
+        return self.deal.gathered(self.passed(theta, False).x[-1])
+
+    def means(self, theta: Array) -> list[Array]:
+        """The mean over the pairs of the units of every layer, each of shape (width,)."""
+        x = self.passed(theta, False).x
+        sums = self.deal.total(self.deal.blocks.sums([(own, None) for own in x]))
+        ends = np.cumsum([own.shape[1] for own in x])[:-1]
+        return np.split(sums / self.network.pairs, ends)
 
     def path(self, theta: Array) -> Array:
         """The point of `Network.action()` at which the rule is obeyed, flat."""
@@ -100,7 +128,7 @@ class ExactNetwork:
 
     def value(self, theta: Array) -> float:
         """The action; may be non-finite."""
-        return self._value(theta, self.states(theta)[-1])
+        return self.deal.added(self._values(self.passed(theta, False))) + self.prior(theta)
 
     def gradient(self, theta: Array) -> tuple[float, Array]:
         """The action and its gradient, shape (size,)."""
@@ -124,9 +152,9 @@ class ExactNetwork:
         if exact:
             pulls = [force * slope for force, slope in zip(forces, passed.slope, strict=True)]
             curvature, bent = self.loss.curvature(passed.x[-1]), self.bent(passed, forces)
-            found = khatri_rao.exact(passed, curvature, bent, pulls, free)
+            found = khatri_rao.exact(passed, curvature, bent, pulls, free, self.deal)
         else:
-            found = khatri_rao.gauss_newton(passed, self.loss.root(passed.x[-1]), free)
+            found = khatri_rao.gauss_newton(passed, self.loss.root(passed.x[-1]), free, self.deal)
         found.weights[np.diag_indices(len(found.weights))] += self.priors[1]
         width = found.corner.shape[1]
         found.corner[:, np.arange(width), np.arange(width)] += self.priors[0]
@@ -135,30 +163,33 @@ class ExactNetwork:
     def multipliers(self, theta: Array) -> list[Array]:
         """λ(1) … λ(N), the forces on the units of every layer but the inputs, shapes (pairs, width)."""
         passed = self.passed(theta)
-        return passed.back(self.loss.slope(passed.x[-1]))
+        return [self.deal.gathered(own) for own in passed.back(self.loss.slope(passed.x[-1]))]
 
     def passed(self, theta: Array, slopes: bool = True) -> Passed:
-        """The pass forward, with g' if wanted."""
-        network, weights = self.network, self.weights(theta)
-        x = [theta[: self.inputs].reshape(self._inputs.shape) if self.inputs else self._inputs]
+        """The pass forward of this rank's pairs, with g' if wanted."""
+        network, weights, blocks = self.network, self.weights(theta), self.deal.blocks
+        free = self.own(theta)
+        x = [self._inputs[self.deal.own] if free is None else free]
         z, slope = list[Array](), list[Array]()
         for (matrix, bias), g, skip in zip(weights, self._activations, network.skips, strict=True):
-            z.append(x[-1] @ matrix.T + bias)
+            z.append(blocks.product(x[-1], matrix.T) + bias)
             row = z[-1].reshape(1, -1)
             after = g.values(row).reshape(z[-1].shape)
             if slopes:
                 slope.append(g.slopes(row).reshape(after.shape))
             x.append(after + x[-1] if skip else after)
-        return Passed(weights, network.skips, x, z, slope)
+        return Passed(weights, network.skips, x, z, slope, blocks)
 
     def first_derivatives(self, theta: Array, passed: Passed) -> tuple[float, Array, list[Array]]:
-        """The action, its gradient, and λ(1) … λ(N)."""
+        """The action, its gradient, and λ(1) … λ(N) of this rank's pairs."""
         forces = passed.back(self.loss.slope(passed.x[-1]), self.inputs > 0)
-        gradient = np.empty(self.size)
-        if self.inputs:
-            gradient[: self.inputs] = (forces.pop(0) + self.priors[0] * self._away(passed.x[0])).ravel()
-        gradient[self.inputs :] = passed.by_weights(forces) + self.priors[1] * theta[self.inputs :]
-        return self._value(theta, passed.x[-1]), gradient, forces
+        by_inputs = forces.pop(0) + self.priors[0] * self._away(passed) if self.inputs else None
+        factors = [*passed.by_weights(forces), (self._values(passed), None)]
+        found = self.deal.total(self.deal.blocks.sums(factors))
+        weights = self.size - self.inputs
+        by_weights = found[:weights] + self.priors[1] * theta[self.inputs :]
+        value = float(found[weights:].sum()) + self.prior(theta)
+        return value, self.joined(by_inputs, by_weights), forces
 
     def bent(self, passed: Passed, forces: list[Array]) -> list[Array]:
         """λ(n+1) g''(z(n)) of every layer, shapes (pairs, width)."""
@@ -170,16 +201,16 @@ class ExactNetwork:
                 found.append(np.zeros_like(z))
         return found
 
-    def _value(self, theta: Array, last: Array) -> float:
-        found = self.loss.value(last) + self.prior(theta)
+    def _values(self, passed: Passed) -> Array:
+        """Numbers whose sum is what a pair adds to the action, for this rank's pairs, shape (pairs, n)."""
+        found = self.loss.values(passed.x[-1])
         if self.inputs:
-            misses = self._away(theta[: self.inputs].reshape(self._inputs.shape))
-            found += 0.5 * self.priors[0] * float(np.sum(misses**2))
+            found = np.concatenate([found, 0.5 * self.priors[0] * self._away(passed) ** 2], axis=1)
         return found
 
-    def _away(self, inputs: Array) -> Array:
-        """Noisy inputs less their data."""
-        return inputs - self._inputs
+    def _away(self, passed: Passed) -> Array:
+        """Noisy inputs of this rank's pairs less their data."""
+        return passed.x[0] - self._inputs[self.deal.own]
 
 
 def _traced(activation: Function) -> Traced:

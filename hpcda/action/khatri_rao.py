@@ -18,26 +18,29 @@ it is S(n) for k = n and (∂x(n)/∂z(k))ᵀ T(n)ᵀ for k < n, where W(n) x(n)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 
 from hpcda.action.bordered import Bordered
+from hpcda.action.dealt import Deal
 from hpcda.action.end_loss import PairMatrices
 from hpcda.action.passes import Passed
 from hpcda.problem import Array
 
-NUMBERS = 1 << 17
+NUMBERS = 1 << 19
 """Numbers of the largest stack of matrices that is worked on at once."""
 
 
-def gauss_newton(passed: Passed, root: PairMatrices, inputs: bool) -> Bordered:
+def gauss_newton(passed: Passed, root: PairMatrices, inputs: bool, deal: Deal) -> Bordered:
     """JᵀR RᵀJ.
 
     Args:
-        passed: The pass forward.
-        root: R of all pairs.
+        passed: The pass forward of this rank's pairs.
+        root: R of its pairs.
         inputs: Whether the inputs are unknown.
+        deal: Which rank has which pairs.
     """
 
     def add(found: _Sums, some: slice) -> None:
@@ -49,20 +52,26 @@ def gauss_newton(passed: Passed, root: PairMatrices, inputs: bool) -> Bordered:
         for n, own in enumerate(found.columns):
             found.add(some, n, back[:, : own.stop] @ slopes[:, :, own])
 
-    return _summed(passed, inputs, add)
+    return _summed(passed, inputs, deal, add)
 
 
 def exact(
-    passed: Passed, curvature: PairMatrices, bent: Sequence[Array], forces: Sequence[Array], inputs: bool
+    passed: Passed,
+    curvature: PairMatrices,
+    bent: Sequence[Array],
+    forces: Sequence[Array],
+    inputs: bool,
+    deal: Deal,
 ) -> Bordered:
     """The second derivatives.
 
     Args:
-        passed: The pass forward.
-        curvature: φ'' of all pairs.
+        passed: The pass forward of this rank's pairs.
+        curvature: φ'' of its pairs.
         bent: λ(n+1) g''(z(n)) of the layers, each of shape (pairs, width).
         forces: q(n), likewise.
         inputs: Whether the inputs are unknown.
+        deal: Which rank has which pairs.
     """
 
     def add(found: _Sums, some: slice) -> None:
@@ -85,7 +94,7 @@ def exact(
             if n + 1 < len(found.columns):
                 reach = _further(own, n, reach)
 
-    return _summed(passed, inputs, add)
+    return _summed(passed, inputs, deal, add)
 
 
 def _curved(
@@ -127,39 +136,63 @@ def _further(passed: Passed, n: int, reach: Array) -> Array:
     return found
 
 
-def _summed(passed: Passed, inputs: bool, add: Callable[[_Sums, slice], None]) -> Bordered:
+def _summed(passed: Passed, inputs: bool, deal: Deal, add: Callable[[_Sums, slice], None]) -> Bordered:
     found = _Sums(passed, inputs)
-    pairs = len(passed.x[0])
-    for first in range(0, pairs, found.step):
-        add(found, slice(first, min(first + found.step, pairs)))
-    return Bordered(found.corner, found.border, found.matrix())
+
+    def sums() -> Iterator[Array]:
+        for block in deal.blocks.slices:
+            found.begin(deal.room(found.size))
+            pairs = block.stop - block.start
+            parts = -(-pairs // found.step)
+            cuts = [block.start + pairs * k // parts for k in range(parts + 1)]
+            for first, last in pairwise(cuts):
+                add(found, slice(first, last))
+            yield found.sum
+
+    total = deal.total(sums(), rooms=True)
+    matrix = found.matrix(total)
+    deal.spare([total])
+    return Bordered(found.corner, found.border, matrix, deal)
 
 
 class _Sums:
-    """Sums over the pairs, a block of each pair of layers k ≤ n, of shape (z(k) z(n), x̃(k) x̃(n)).
+    """Sums over a block of pairs: of each two layers k ≤ n a matrix of shape (z(k) z(n), x̃(k) x̃(n)).
 
     Attributes:
+        sum: All of them, flat.
+        size: Their length.
         columns: Where z(n) stands among all that second derivatives are by.
         free: How many inputs stand before.
-        step: Pairs that are added at once.
+        step: Most pairs that are added at once.
     """
 
     def __init__(self, passed: Passed, inputs: bool) -> None:
         pairs, first = passed.x[0].shape
         self.shapes = [(matrix.shape[0], matrix.shape[1] + 1) for matrix, _ in passed.weights]
-        self.size = sum(rows * columns for rows, columns in self.shapes)
+        self.weights = sum(rows * columns for rows, columns in self.shapes)
         self.free = first if inputs else 0
         ends = np.cumsum([self.free, *(rows for rows, _ in self.shapes)]).tolist()
         self.columns = [slice(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True)]
         self.corner = np.zeros((pairs, self.free, self.free))
-        self.border = np.zeros((pairs, self.free, self.size))
+        self.border = np.zeros((pairs, self.free, self.weights))
         largest = max(max(ends[-1] * rows, columns**2) for rows, columns in self.shapes)
         self.step = max(16, NUMBERS // largest)
         ones = np.ones((pairs, 1))
         self._wide = [np.concatenate([x, ones], axis=1) for x in passed.x[:-1]]
         self._halves = [[np.triu_indices(count) for count in shape] for shape in self.shapes]
-        last = len(self.shapes)
-        self._blocks: list[list[Array | None]] = [[None] * last for _ in range(last)]
+        self._places, length = dict[tuple[int, int], tuple[int, int, int]](), 0
+        for n, after in enumerate(self.shapes):
+            for k, before in enumerate(self.shapes[: n + 1]):
+                rows, columns = (
+                    a * b if k < n else a * (a + 1) // 2 for a, b in zip(before, after, strict=True)
+                )
+                self._places[k, n] = length, rows, columns
+                length += rows * columns
+        self.size = length
+
+    def begin(self, room: Array) -> None:
+        """Begin a block, of shape (size,)."""
+        self.sum, self._empty = room, set(self._places)
 
     def add(
         self, some: slice, n: int, between: Array, force: Array | None = None, reach: Array | None = None
@@ -180,23 +213,28 @@ class _Sums:
             self._add_border(some, n, between[:, : self.free], wide[n], force, reach)
         for k, own in enumerate(self.columns[:n]):
             outer = (wide[k][:, :, None] * wide[n][:, None, :]).reshape(pairs, -1)
-            block = between[:, own].reshape(pairs, -1).T @ outer
+            block = self._add(k, n, between[:, own].reshape(pairs, -1), outer)
             if force is not None and reach is not None:
                 rows, before = own.stop - own.start, reach.shape[2]
                 moved = (wide[k][:, :, None] * force[:, None, :]).reshape(pairs, -1)
                 mixed = (reach[:, own].reshape(pairs, -1).T @ moved).reshape(rows, before, -1, width)
                 whole = block.reshape(rows, width, -1, before + 1)
                 whole[:, :, :, :-1] += mixed.transpose(0, 3, 2, 1)
-            self._keep(k, n, block)
         outer = wide[n][:, lower[0]] * wide[n][:, lower[1]]
-        self._keep(n, n, between[:, self.columns[n]][:, upper[0], upper[1]].T @ outer)
+        self._add(n, n, between[:, self.columns[n]][:, upper[0], upper[1]], outer)
 
-    def _keep(self, k: int, n: int, block: Array) -> None:
-        known = self._blocks[k][n]
-        if known is None:
-            self._blocks[k][n] = block
-        else:
-            known += block
+    def _add(self, k: int, n: int, left: Array, right: Array) -> Array:
+        """Add leftᵀ right to a matrix, and return that."""
+        found = self._matrix(self.sum, k, n)
+        if (k, n) in self._empty:
+            self._empty.discard((k, n))
+            return np.matmul(left.T, right, out=found)
+        found += left.T @ right
+        return found
+
+    def _matrix(self, sums: Array, k: int, n: int) -> Array:
+        first, rows, columns = self._places[k, n]
+        return sums[first : first + rows * columns].reshape(rows, columns)
 
     def _add_border(
         self, some: slice, n: int, between: Array, wide: Array, force: Array | None, reach: Array | None
@@ -211,14 +249,13 @@ class _Sums:
             matrix += force[:, None, :, None] * reach[:, :free, None, :]
         own[:, :, middle:last] = between
 
-    def matrix(self) -> Array:
-        """The sum, symmetric, shape (weights, weights): W(0), b(0), W(1), b(1), …, flat."""
-        found = np.empty((self.size, self.size))
+    def matrix(self, total: Array) -> Array:
+        """Of all sums, flat, the symmetric matrix, (weights, weights): W(0), b(0), W(1), b(1), …, flat."""
+        found = np.empty((self.weights, self.weights))
         begins = np.cumsum([0, *(rows * columns for rows, columns in self.shapes)])
         for n, (rows, columns) in enumerate(self.shapes):
             for k in range(n + 1):
-                block = self._blocks[k][n]
-                assert block is not None
+                block = self._matrix(total, k, n)
                 before = self.shapes[k]
                 whole = (
                     block.reshape(before[0], rows, before[1], columns)

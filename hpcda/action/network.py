@@ -11,7 +11,7 @@ belong to one layer of one pair.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -75,6 +75,10 @@ class Network:
         if not (np.isfinite(std).all() and (std > 0.0).all()):
             problem = f"standard deviations of {std.tolist()}"
             raise InputError(Mistake("output", problem, "give numbers above 0"))
+
+    def part(self, pairs: slice) -> Network:
+        """The network of some pairs alone."""
+        return replace(self, inputs=self.inputs[pairs], outputs=self.outputs[pairs])
 
     @cached_property
     def measured(self) -> npt.NDArray[np.bool_]:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hpcda.action.dealt import Blocks, Factor
 from hpcda.problem import Array
 
 Layers = Sequence[tuple[Array, Array]]
@@ -34,6 +35,7 @@ class Passed:
         x: Units x(0) … x(N), each of shape (pairs, width).
         z: z(0) … z(N-1), likewise.
         slope: g'(z(n)), likewise.
+        blocks: The blocks of the pairs.
     """
 
     weights: Layers
@@ -41,34 +43,35 @@ class Passed:
     x: Sequence[Array]
     z: Sequence[Array]
     slope: Sequence[Array]
+    blocks: Blocks
 
     def part(self, pairs: slice) -> Passed:
-        """Of some pairs alone."""
+        """Of some pairs alone, as one block."""
         x, z, slope = ([one[pairs] for one in many] for many in (self.x, self.z, self.slope))
-        return Passed(self.weights, self.skips, x, z, slope)
+        return Passed(self.weights, self.skips, x, z, slope, Blocks((len(x[0]),)))
 
     def back(self, end: Array, whole: bool = False) -> list[Array]:
         """λ(1) … λ(N) of a force λ(N) on the outputs, shape (pairs, width); from λ(0) on if `whole`."""
         found = [end]
         for n in reversed(range(0 if whole else 1, len(self.weights))):
             later = found[-1]
-            own = (later * self.slope[n]) @ self.weights[n][0]
+            own = self.blocks.product(later * self.slope[n], self.weights[n][0])
             found.append(own + later if self.skips[n] else own)
         return found[::-1]
 
-    def by_weights(self, forces: Sequence[Array]) -> Array:
-        """The gradient by all weights, flat, of the forces λ(1) … λ(N)."""
-        pulls = [(force * slope, x) for force, slope, x in zip(forces, self.slope, self.x[:-1], strict=True)]
-        return flat([(q.T @ x, q.sum(axis=0)) for q, x in pulls])
+    def by_weights(self, forces: Sequence[Array]) -> list[Factor]:
+        """The gradient by all weights, flat, of the forces λ(1) … λ(N), as sums over the pairs."""
+        pulls = [force * slope for force, slope in zip(forces, self.slope, strict=True)]
+        return by_layers(pulls, self.x)
 
     def along(self, layers: Layers, inputs: Array | None) -> tuple[list[Array], list[Array]]:
         """δx(0) … δx(N) and δz(0) … δz(N-1) along a direction of the weights and of the inputs, if any."""
         moved = [np.zeros_like(self.x[0]) if inputs is None else inputs]
         sums = []
         for n, (matrix, bias) in enumerate(layers):
-            own = self.x[n] @ matrix.T + bias
+            own = self.blocks.product(self.x[n], matrix.T) + bias
             if n or inputs is not None:
-                own += moved[-1] @ self.weights[n][0].T
+                own += self.blocks.product(moved[-1], self.weights[n][0].T)
             after = self.slope[n] * own
             sums.append(own)
             moved.append(after + moved[-1] if self.skips[n] else after)
@@ -86,7 +89,7 @@ class Passed:
             own = later * self.slope[n][:, None, :]
             found.append(own)
             if n or whole:
-                before = _product(own, self.weights[n][0])
+                before = self.blocks.product(own, self.weights[n][0])
                 later = before + later if self.skips[n] else before
         return [later, *found[::-1]] if whole else found[::-1]
 
@@ -96,7 +99,6 @@ def flat(layers: Iterable[tuple[Array, Array]]) -> Array:
     return np.concatenate([part for matrix, bias in layers for part in (matrix.ravel(), bias)])
 
 
-def _product(stack: Array, matrix: Array) -> Array:
-    """One product of a stack of matrices, shape (pairs, rows, columns), with a matrix."""
-    pairs, rows, columns = stack.shape
-    return (stack.reshape(-1, columns) @ matrix).reshape(pairs, rows, -1)
+def by_layers(pulls: Sequence[Array], x: Sequence[Array]) -> list[Factor]:
+    """Σ q(n) x(n)ᵀ, and Σ q(n), of every layer, as sums over the pairs."""
+    return [part for q, own in zip(pulls, x, strict=False) for part in ((q, own), (q, None))]

@@ -185,7 +185,7 @@ class NetworkRun:
         given = self._scaled(np.atleast_2d(np.asarray(inputs, dtype=np.float64)))
         blank = np.zeros((len(given), self.network.widths[-1]))
         network = replace(self.network, inputs=given, outputs=blank, input_std=None)
-        return ExactNetwork(network).states(theta[-network.weights :])[-1]
+        return ExactNetwork(network).outputs(theta[-network.weights :])
 
     def predict(
         self,
@@ -288,7 +288,7 @@ class NetworkRun:
         if len(rows) == 1 or not kept.any():
             return [(rows, kept)]
         outputs = {
-            int(row): self.action.states(self.theta(int(self.outcome.start[row])))[-1] for row in rows[kept]
+            int(row): self.action.outputs(self.theta(int(self.outcome.start[row]))) for row in rows[kept]
         }
         spread = max(float(np.std(next(iter(outputs.values())))), 1e-300)
         leaders: list[int] = []
@@ -319,7 +319,7 @@ class NetworkRun:
             return None
         if output.loss.joint or self.candidate is None or not self.candidate.has_path:
             return Expected(0.0, 0.0, known=False)
-        last = self.action.states(self.theta())[-1]
+        last = self.action.outputs(self.theta())
         options = output.loss.optional(output.options)
         mean, variance = output.loss.noise(last, np.ones_like(last), options)
         known = np.isfinite(self.network.outputs)

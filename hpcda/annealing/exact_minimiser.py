@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from hpcda.action.exact_network import ExactNetwork
 from hpcda.annealing.exact import ExactSettings, descend
-from hpcda.annealing.layered import chosen
+from hpcda.annealing.layered import chosen, sentence
 from hpcda.annealing.outcome import Outcome
 from hpcda.problem import Array
 
@@ -35,7 +35,8 @@ class ExactMinimiser:
     @property
     def linear(self) -> str:
         """See `Minimiser`."""
-        return chosen(self._action, self._settings.elimination).sentence
+        deal = self._action.deal
+        return sentence(chosen(self._action, self._settings.elimination), deal.pairs, deal.ranks.size)
 
     def minimise(self, path: Array, rf: float, fresh: bool = False) -> Outcome:
         """See `Minimiser`."""

@@ -296,7 +296,7 @@ def taught(
     inputs = rng.standard_normal((total, widths[0]))
     blank = np.zeros((total, widths[-1]))
     teacher = Network(tuple(widths), activations, inputs, blank, table.noise_std, residual=residual)
-    clean = ExactNetwork(teacher).states(theta)[-1]
+    clean = ExactNetwork(teacher).outputs(theta)
     outputs = clean + table.noise_std * rng.standard_normal(clean.shape)
     if table.input_std is not None:
         inputs = inputs + table.input_std * rng.standard_normal(inputs.shape)

@@ -1,7 +1,8 @@
 """What differs between two jobs, and whether a run of the one may go on as a run of the other.
 
 A run grows by more starts, a larger budget, more rungs; where its files lie and how long a start may take do
-not change what it has found. Anything else makes it another run.
+not change what it has found, nor does it change a network how many ranks share its pairs. Anything else makes
+it another run.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ FREE = (
     "folder", "output.directory", "solver.max_seconds", "ensemble.budget", "ensemble.core_seconds",
     "twin.max_seconds",
 )  # fmt: skip
+FREE_OF_NETWORKS = ("ensemble.ranks_per_start",)
 GROWS = ("ensemble.starts", "ladder.rungs", "ladder.rf_max")
 CHOSEN = "action.steps_per_sample"
 """Where "auto" stands for what the run has chosen when it began."""
@@ -54,10 +56,11 @@ def refuse_changed(old: AnyJob, new: AnyJob) -> None:
         problem = "{} now, and the run {}".format(*words if isinstance(new, NetworkJob) else words[::-1])
         raise InputError(Mistake("the job", problem, ANEW))
     before, after = _flat(old), _flat(new)
+    free = FREE + FREE_OF_NETWORKS if isinstance(new, NetworkJob) else FREE
     mistakes = []
     for key in [*before, *(key for key in after if key not in before)]:
         was, now = before.get(key), after.get(key)
-        if was == now or _NUMBER.sub(r"\1", key) in FREE or key in GROWS:
+        if was == now or _NUMBER.sub(r"\1", key) in free or key in GROWS:
             continue
         if key == CHOSEN and now == "auto":
             continue

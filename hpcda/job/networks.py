@@ -295,6 +295,12 @@ class TrainingTable(Section):
         description='what ends a search with way = "auto": "verdict" (its lowest level is that of the noise, '
         'and was found again; the default), "core-seconds", or "starts" (all were run)',
     )
+    ranks_per_start: int = Field(
+        default=1,
+        ge=1,
+        le=1_000_000,
+        description="how many MPI ranks share the pairs of one start, a whole number from 1",
+    )
 
     @model_validator(mode="after")
     def _budgeted(self) -> TrainingTable:
@@ -309,11 +315,6 @@ class TrainingTable(Section):
             remedy = 'set budget = "core-seconds" or "verdict", or leave it out'
             wrong.append(("core_seconds", problem, remedy))
         return complain(self, wrong)
-
-    @property
-    def ranks_per_start(self) -> int:
-        """Ranks that work on one start: one."""
-        return 1
 
     @property
     def merge(self) -> bool:

@@ -151,7 +151,7 @@ def _live(job: AnyJob, directory: Path, wish: _Wish) -> Path:
                 given = job
                 steps = comm.bcast(all_or_none(comm, lambda: chosen_steps(given, directory, wish.quiet)))
                 job, whole = job.with_steps(steps), whole.with_steps(steps)
-            study, share = study_of(job, comm, wish.petsc_options), share_of(job, part)
+            study, share = study_of(job, world, wish.petsc_options), share_of(job, part)
             with study.options():
                 if world.rank == 0 and not wish.quiet:
                     for note in study.notes:

@@ -16,7 +16,7 @@ from hpcda.annealing.team import OneByOne
 from hpcda.build import build_network
 from hpcda.build.pairs import Pairs
 from hpcda.job import AnyJob, NetworkJob
-from hpcda.mpi import all_agree
+from hpcda.mpi import Shared, all_agree
 from hpcda.problem import Beyond, Window
 from hpcda.run.provenance import files_of, provenance
 from hpcda.search import Plain, Plan, Share
@@ -34,15 +34,16 @@ class NetworkStudy:
 
     Args:
         job: The job.
-        comm: The ranks that make it together.
+        world: The ranks, in groups that share the pairs of a start.
     """
 
     max_seconds = 0.0
 
-    def __init__(self, job: NetworkJob, comm: Any) -> None:
+    def __init__(self, job: NetworkJob, world: Any) -> None:
         self._job = job
-        self._built = all_agree(comm, lambda: build_network(job))
-        self.scene = all_agree(comm, lambda: NetworkScene(self._built.network))
+        self._built = all_agree(world.comm, lambda: build_network(job))
+        ranks = Shared(world.group)
+        self.scene = all_agree(world.comm, lambda: NetworkScene(self._built.network, ranks=ranks))
         self.notes = self._built.notes
 
     def options(self) -> contextlib.AbstractContextManager[object]:

@@ -62,8 +62,8 @@ class Study(Protocol):
         ...
 
 
-def study_of(job: AnyJob, comm: Any, petsc_options: Sequence[str]) -> Study:
-    """The subject of a job, made on all ranks of `comm`, or on none.
+def study_of(job: AnyJob, world: Any, petsc_options: Sequence[str]) -> Study:
+    """The subject of a job, made on all ranks of a world, or on none.
 
     Raises:
         InputError: What is wrong with the job, its data or the options.
@@ -71,10 +71,10 @@ def study_of(job: AnyJob, comm: Any, petsc_options: Sequence[str]) -> Study:
     if isinstance(job, NetworkJob):
         from hpcda.run.networks import NetworkStudy
 
-        return NetworkStudy(job, comm)
+        return NetworkStudy(job, world)
     from hpcda.run.paths import PathStudy
 
-    return PathStudy(job, comm, petsc_options)
+    return PathStudy(job, world.comm, petsc_options)
 
 
 def share_of(job: AnyJob, part: Part) -> Share:

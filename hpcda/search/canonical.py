@@ -61,8 +61,8 @@ def canonical(action: ExactNetwork, theta: Array) -> Array:
         through = known[first - 1 : stream[-1]]
         if len(stream) == 1 or all(own == ODD for own in through):
             _turn(layers, stream, through[0])
-        units = action.states(action.replaced(theta, layers))[first]
-        reordered(layers, stream, np.argsort(units.mean(axis=0), kind="stable"))
+        means = action.means(action.replaced(theta, layers))[first]
+        reordered(layers, stream, np.argsort(means, kind="stable"))
     for n in range(len(layers) - 1):
         if known[n] == EVEN:
             _turn_even(layers[n])

@@ -67,12 +67,13 @@ def _without_one(action: ExactNetwork, theta: Array, widths: tuple[int, ...]) ->
                 best = cost, stream, unit, -inverse[:, gone] @ pull
     assert best is not None
     _, stream, unit, step = best
-    moved = theta + np.concatenate([-(border @ step).ravel(), step])
+    inputs = -(border @ step) if action.inputs else None
+    moved = theta + action.joined(inputs, step)
     if action.value(moved) > action.value(_cut(action, theta, stream, unit)):
         moved = theta  # far from where the matrix holds: nothing makes up for it
     layers = list(action.weights(moved))
     reordered(layers, stream, np.delete(np.arange(len(layers[stream[0] - 1][1])), unit))
-    return ExactNetwork(_narrower(action.network, stream)), action.replaced(moved, layers)
+    return action.of(_narrower(action.network, stream)), action.replaced(moved, layers)
 
 
 def _inverse(action: ExactNetwork, theta: Array) -> tuple[Array, Array]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.linalg import LinAlgError
 
+from hpcda.action.dealt import ALONE, Ranks
 from hpcda.action.exact_network import ExactNetwork
 from hpcda.action.network import Network
 from hpcda.annealing.exact import ExactSettings, descend
@@ -33,6 +34,7 @@ class NetworkScene:
     Args:
         network: The network and its pairs.
         ladder: The ladder, whose last rung is at infinity.
+        ranks: The ranks that share the pairs.
 
     Attributes:
         network: The network.
@@ -43,10 +45,10 @@ class NetworkScene:
 
     meanwhile: Callable[[], object]
 
-    def __init__(self, network: Network, ladder: Ladder | None = None) -> None:
+    def __init__(self, network: Network, ladder: Ladder | None = None, ranks: Ranks = ALONE) -> None:
         self.network = network
         self.ladder = ladder or Ladder.at_infinity()
-        self.action = ExactNetwork(network)
+        self.action = ExactNetwork(network, ranks)
         self.meanwhile = lambda: None
         spread = np.nanstd(self.network.outputs, axis=0)
         scale = np.where(spread > 0.0, spread, 1.0) * np.ones(self.network.outputs.shape)
@@ -104,7 +106,7 @@ class NetworkScene:
 
     def sketch(self, theta: Array) -> Array:
         """What is kept of weights, by which networks are compared: random sums of their outputs."""
-        return self._sums(self.action.states(theta)[-1].ravel())
+        return self._sums(self.action.outputs(theta).ravel())
 
     def told(self, theta: Array) -> Array:
         """What is stored of weights at every rung: the norm of each W and of each b, shape (2 layers,)."""
@@ -122,7 +124,7 @@ class NetworkScene:
     def wider(self, inner: Sequence[int]) -> ExactNetwork:
         """The same network with other hidden layers."""
         widths = self.network.widths
-        return ExactNetwork(replace(self.network, widths=(widths[0], *inner, widths[-1])))
+        return self.action.of(replace(self.network, widths=(widths[0], *inner, widths[-1])))
 
     def narrowed(self, wider: ExactNetwork, theta: Array) -> Array:
         """The weights that are left of a wider network, whose units are taken out one after the other.

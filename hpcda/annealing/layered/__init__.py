@@ -8,6 +8,6 @@
 """
 
 from hpcda.annealing.layered.choice import ELIMINATIONS, cheapest, chosen
-from hpcda.annealing.layered.model import Cost, Elimination, Model
+from hpcda.annealing.layered.model import Cost, Elimination, Model, sentence
 
-__all__ = ["ELIMINATIONS", "Cost", "Elimination", "Model", "cheapest", "chosen"]
+__all__ = ["ELIMINATIONS", "Cost", "Elimination", "Model", "cheapest", "chosen", "sentence"]

@@ -4,10 +4,13 @@
 
 (M. Woodbury, Memorandum Rept. 42, Statistical Research Group, Princeton (1950)), and one refinement. J is not
 stored: with U(n) = RᵀJ by z(n), RᵀJJᵀR = Σ over layers U(n) U(n)ᵀ times x̃(n)·x̃(n)', number by number; inputs
-add blocks on the diagonal. (M d_out)³/3 + 2 (M d_out)² Σd operations, 16 (M d_out)² bytes.
+add blocks on the diagonal. (M d_out)³/3 + 2 (M d_out)² Σd operations, 16 (M d_out)² bytes. Ranks share the
+rows of the products; the Cholesky factorization is every rank's own.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotrs
@@ -35,17 +38,12 @@ class DataModel:
         self._slopes = Slopes(action, passed)
         sensitivities = self._slopes.sensitivities()
         self.scale = weights_scale(action, passed, sensitivities)
-        pairs, outputs = passed.x[-1].shape
+        pairs, outputs = action.deal.pairs, passed.x[-1].shape[1]
         self._by_inputs = np.zeros((pairs, outputs, outputs))
         if action.inputs:
             first = sensitivities.pop(0)
-            self._by_inputs = first @ first.transpose(0, 2, 1)
-        self._by_weights = np.zeros((pairs * outputs, pairs * outputs))
-        for own, x in zip(sensitivities, passed.x[:-1], strict=True):
-            rows = own.reshape(pairs * outputs, -1)
-            part = (rows @ rows.T).reshape(pairs, outputs, pairs, outputs)
-            part *= (x @ x.T + 1.0)[:, None, :, None]
-            self._by_weights += part.reshape(self._by_weights.shape)
+            self._by_inputs = action.deal.gathered(first @ first.transpose(0, 2, 1))
+        self._by_weights = _products(action, sensitivities, passed.x[:-1])
 
     def solve(self, shift: float) -> Array | None:
         """-(H + shift)⁻¹ gradient; None where H + shift is not positive definite."""
@@ -67,8 +65,9 @@ class DataModel:
 
         def inverse(right: Array) -> Array:
             scaled = right / diagonal
-            ends = dpotrs(lower, self._slopes.ahead(scaled).ravel(), lower=1)[0]
-            return scaled - self._slopes.back(ends.reshape(pairs, outputs)) / diagonal
+            ahead = action.deal.gathered(self._slopes.ahead(scaled))
+            ends = dpotrs(lower, ahead.ravel(), lower=1)[0].reshape(pairs, outputs)
+            return scaled - self._slopes.back(ends[action.deal.own]) / diagonal
 
         step = inverse(-self.gradient)
         left = -self.gradient - diagonal * step - self._slopes.back(self._slopes.ahead(step))
@@ -79,6 +78,58 @@ class DataModel:
         return
 
 
+def _products(action: ExactNetwork, sensitivities: list[Array], units: Sequence[Array]) -> Array:
+    """Σ over layers of U(n) U(n)ᵀ times x̃(n)·x̃(n)', upper triangle.
+
+    Each block of pairs is multiplied with itself and with the half of the others that follow it in a circle.
+    """
+    deal, outputs = action.deal, sensitivities[0].shape[1]
+    layers = [(deal.gathered(own), deal.gathered(x)) for own, x in zip(sensitivities, units, strict=True)]
+    blocks = len(deal.slices)
+    every = np.arange(deal.pairs)
+
+    def partners(block: int) -> list[int]:
+        half = blocks // 2
+        return [(block + k) % blocks for k in range(half + (block < half or not half))]
+
+    def product(block: int) -> Array:
+        rows = deal.slices[block]
+        columns = np.concatenate([every[deal.slices[other]] for other in partners(block)])
+        found = np.zeros((rows.stop - rows.start, outputs, len(columns), outputs))
+        for own, x in layers:
+            left, right = own[rows], own[columns]
+            part = left.reshape(-1, left.shape[2]) @ right.reshape(-1, left.shape[2]).T
+            part = part.reshape(found.shape)
+            part *= (x[rows] @ x[columns].T + 1.0)[:, None, :, None]
+            found += part
+        return found.ravel()
+
+    def length(block: int) -> int:
+        sizes = [
+            some.stop - some.start
+            for some in (deal.slices[block], *map(deal.slices.__getitem__, partners(block)))
+        ]
+        return sizes[0] * sum(sizes[1:]) * outputs**2
+
+    own = np.concatenate([product(block) for block in deal.shares[deal.ranks.rank]])
+    whole = deal.ranks.gather(own, [sum(map(length, share)) for share in deal.shares])
+    found = np.zeros((deal.pairs, outputs, deal.pairs, outputs))
+    first = 0
+    for block, rows in enumerate(deal.slices):
+        pairs = rows.stop - rows.start
+        part = whole[first : first + length(block)].reshape(pairs, outputs, -1, outputs)
+        first, column = first + length(block), 0
+        for other in partners(block):
+            columns = deal.slices[other]
+            last = column + columns.stop - columns.start
+            if other >= block:
+                found[rows, :, columns] = part[:, :, column:last]
+            else:
+                found[columns, :, rows] = part[:, :, column:last].transpose(2, 3, 0, 1)
+            column = last
+    return found.reshape(deal.pairs * outputs, -1)
+
+
 class Data:
     """Data space; the exact Hessian has no such form: states first, or conjugate gradients without the room.
 
@@ -86,16 +137,17 @@ class Data:
         action: The network and its pairs.
     """
 
+    name = "data space"
+
     def __init__(self, action: ExactNetwork) -> None:
         self.action = action
         states = States(action)
         self._exact: Elimination = states if states.cost.fits else Krylov(action)
         network = action.network
         rows = network.pairs * network.widths[-1]
-        products = rows**3 / 3.0 + 2.0 * rows**2 * sum(network.widths)
         passes = 60.0 * network.pairs * (action.size - action.inputs)
-        self.cost = Cost(products, passes, 16.0 * rows**2)
-        self.sentence = self.cost.sentence("data space")
+        memory = 16.0 * rows**2 + 8.0 * rows * sum(network.widths)
+        self.cost = Cost(2.0 * rows**2 * sum(network.widths), passes, memory, alone=rows**3 / 3.0)
 
     def gauss_newton(self, point: Array) -> DataModel:
         """The model with the Gauss-Newton matrix."""

@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from hpcda.action.dealt import Factor
 from hpcda.action.exact_network import ExactNetwork
 from hpcda.action.passes import Passed, flat
 from hpcda.annealing.layered.products import split
@@ -37,11 +38,18 @@ class Kronecker:
         if action.inputs:
             first = layers.pop(0)
             self._inputs = np.linalg.eigh(first.transpose(0, 2, 1) @ first)
-        self._layers = []
-        for own, x in zip(layers, passed.x[:-1], strict=True):
-            wide = np.concatenate([x, np.ones((len(x), 1))], axis=1)
-            rows = own.reshape(-1, own.shape[2])
-            self._layers.append((np.linalg.eigh(rows.T @ rows), np.linalg.eigh(wide.T @ wide / len(x))))
+        pairs, wide = action.deal.pairs, [np.column_stack([x, np.ones(len(x))]) for x in passed.x[:-1]]
+        factors: list[Factor] = [(own, own) for own in [*layers, *wide]]
+        total = action.deal.total(action.deal.blocks.sums(factors))
+        matrices, begin = list[Array](), 0
+        for own, _ in factors:
+            width = own.shape[-1]
+            matrices.append(total[begin : begin + width**2].reshape(width, width))
+            begin += width**2
+        self._layers = [
+            (np.linalg.eigh(out), np.linalg.eigh(in_ / pairs))
+            for out, in_ in zip(matrices[: len(layers)], matrices[len(layers) :], strict=True)
+        ]
 
     def power(self, exponent: float, shift: float) -> Callable[[Array], Array]:
         """The product with (K + priors + shift) to a power."""
@@ -60,6 +68,6 @@ class Kronecker:
             values, vectors = self._inputs
             across = np.einsum("pji,pj->pi", vectors, inputs)
             across *= (np.maximum(values, 0.0) + by_inputs) ** exponent
-            return np.concatenate([np.einsum("pij,pj->pi", vectors, across).ravel(), flat(found)])
+            return self.action.joined(np.einsum("pij,pj->pi", vectors, across), flat(found))
 
         return product

@@ -103,15 +103,16 @@ class Krylov:
         action: The network and its pairs.
     """
 
+    name = "conjugate gradients"
+
     def __init__(self, action: ExactNetwork) -> None:
         self.action = action
         network = action.network
         pairs, outputs = network.pairs, min(network.widths[-1], OUTPUTS)
         factors = 10.0 * sum(width**3 for width in network.widths)
         passes = (MOST + outputs) * 12.0 * pairs * (action.size - action.inputs)
-        memory = 8.0 * (pairs * (outputs + 5) * sum(network.widths) + 10 * action.size)
-        self.cost = Cost(factors, passes, memory)
-        self.sentence = self.cost.sentence("conjugate gradients")
+        shared = 8.0 * pairs * (outputs + 5) * sum(network.widths)
+        self.cost = Cost(0.0, passes, 80.0 * action.size, alone=factors, shared=shared)
 
     def gauss_newton(self, point: Array) -> KrylovModel:
         """The model with the Gauss-Newton matrix."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
+from hpcda.action.dealt import blocks_of
 from hpcda.problem import Array
 
 PRODUCTS, PASSES = 20e9, 10e9
@@ -15,32 +16,44 @@ ROOM = 4e9
 
 @dataclass(frozen=True)
 class Cost:
-    """What a step costs.
+    """What a step costs, but for what ranks send each other.
 
     Attributes:
-        products: Additions and multiplications in matrix products.
+        products: Additions and multiplications in matrix products over the pairs, which ranks share.
         passes: The same in passes through the layers.
-        memory: Bytes.
+        memory: Bytes that every rank takes.
+        alone: Additions and multiplications that every rank does by itself.
+        shared: Bytes that ranks share.
     """
 
     products: float
     passes: float
     memory: float
+    alone: float = 0.0
+    shared: float = 0.0
 
     @property
     def fits(self) -> bool:
         """Whether there is room for it."""
-        return self.memory <= ROOM
+        return self.bytes <= ROOM
+
+    @property
+    def bytes(self) -> float:
+        """Memory of one rank."""
+        return self.memory + self.shared
 
     @property
     def seconds(self) -> float:
         """Estimate for one core."""
-        return self.products / PRODUCTS + self.passes / PASSES
+        return (self.products + self.alone) / PRODUCTS + self.passes / PASSES
 
-    def sentence(self, what: str) -> str:
-        """Of what it is the cost, and what that is."""
-        megabytes = 1e-6 * self.memory
-        return f"{what}, {self.seconds:.2g} s a step, {megabytes:.{0 if megabytes >= 10.0 else 1}f} MB"
+    def on(self, pairs: int, ranks: int) -> Cost:
+        """What it costs a rank, of several that share so many pairs; of that which has most of them."""
+        blocks = blocks_of(pairs)
+        part = -(-blocks // ranks) / blocks
+        return replace(
+            self, products=part * self.products, passes=part * self.passes, shared=part * self.shared
+        )
 
 
 class Model(Protocol):
@@ -87,6 +100,15 @@ class Elimination(Protocol):
         ...
 
     @property
-    def sentence(self) -> str:
-        """What it is, and what a step costs."""
+    def name(self) -> str:
+        """What it is, in words."""
         ...
+
+
+def sentence(elimination: Elimination, pairs: int, ranks: int = 1) -> str:
+    """What an elimination is, and what its steps cost on so many ranks that share so many pairs."""
+    cost = elimination.cost.on(pairs, ranks)
+    megabytes = 1e-6 * cost.bytes
+    each = f" on each of {ranks} ranks" if ranks > 1 else ""
+    size = f"{megabytes:.{0 if megabytes >= 10.0 else 1}f} MB"
+    return f"{elimination.name}, {cost.seconds:.2g} s a step{each}, {size}"

@@ -8,7 +8,8 @@ Computation 6, 147 (1994)),
     μ(N) = φ'' δx(N),    δq(n) = D(n) μ(n+1) + λ(n+1) g'' δz(n),
     μ(n) = W(n)ᵀ δq(n) + δW(n)ᵀ q(n)  (+ μ(n+1) in residual layers),
 
-and the product is Σ δq x(n)ᵀ + q δx(n)ᵀ by W(n), Σ δq by b(n), μ(0) by the inputs.
+and the product is Σ δq x(n)ᵀ + q δx(n)ᵀ by W(n), Σ δq by b(n), μ(0) by the inputs. Vectors of all unknowns
+are on every rank; passes are of its own pairs.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from hpcda.action.dealt import Factor
 from hpcda.action.exact_network import ExactNetwork
-from hpcda.action.passes import Passed, flat
+from hpcda.action.passes import Passed
 from hpcda.problem import Array
 
 Product = Callable[[Array], Array]
@@ -38,16 +40,17 @@ class Slopes:
         self._turned = self.root.transposed()
 
     def ahead(self, direction: Array) -> Array:
-        """RᵀJ v, shape (pairs, outputs)."""
+        """RᵀJ v of this rank's pairs, shape (pairs, outputs)."""
         moved = self.passed.along(*split(self.action, direction))[0][-1]
         return self._turned.times(moved)
 
     def back(self, ends: Array) -> Array:
-        """JᵀR u of u, shape (pairs, outputs)."""
-        free = self.action.inputs > 0
+        """JᵀR u of u of this rank's pairs, shape (pairs, outputs)."""
+        action, free = self.action, self.action.inputs > 0
         forces = self.passed.back(self.root.times(ends), free)
-        first = [forces.pop(0).ravel()] if free else []
-        return np.concatenate([*first, self.passed.by_weights(forces)])
+        first = forces.pop(0) if free else None
+        by_weights = action.deal.total(action.deal.blocks.sums(self.passed.by_weights(forces)))
+        return action.joined(first, by_weights)
 
     def sensitivities(self, most: int | None = None) -> list[Array]:
         """RᵀJ by z(n), shapes (pairs, outputs, width); before them by x(0) where inputs are unknown.
@@ -74,32 +77,31 @@ def exact_product(action: ExactNetwork, passed: Passed, forces: list[Array]) -> 
     """
     curvature, bent = action.loss.curvature(passed.x[-1]), action.bent(passed, forces)
     pulls = [force * slope for force, slope in zip(forces, passed.slope, strict=True)]
-    free, priors = action.inputs > 0, precisions(action)
+    free, priors, blocks = action.inputs > 0, precisions(action), action.deal.blocks
 
     def product(direction: Array) -> Array:
         layers, inputs = split(action, direction)
         moved, sums = passed.along(layers, inputs)
         later = curvature.times(moved[-1])
-        found: list[tuple[Array, Array]] = []
+        found: list[list[Factor]] = []
         for n in reversed(range(len(layers))):
             own = passed.slope[n] * later + bent[n] * sums[n]
-            by_matrix = own.T @ passed.x[n]
+            by_matrix: Factor = own, passed.x[n]
             if n or free:
-                by_matrix += pulls[n].T @ moved[n]
-                before = own @ passed.weights[n][0] + pulls[n] @ layers[n][0]
+                by_matrix = np.stack([own, pulls[n]], axis=1), np.stack([passed.x[n], moved[n]], axis=1)
+                before = blocks.product(own, passed.weights[n][0]) + blocks.product(pulls[n], layers[n][0])
                 later = before + later if passed.skips[n] else before
-            found.append((by_matrix, own.sum(axis=0)))
-        first = [later.ravel()] if free else []
-        return np.concatenate([*first, flat(found[::-1])]) + priors * direction
+            found.append([by_matrix, (own, None)])
+        factors = [part for layer in reversed(found) for part in layer]
+        first = later if free else None
+        return action.joined(first, action.deal.total(blocks.sums(factors))) + priors * direction
 
     return product
 
 
 def split(action: ExactNetwork, direction: Array) -> tuple[list[tuple[Array, Array]], Array | None]:
-    """(δW, δb) of every layer, and δx(0), shape (pairs, width), None where inputs are exact."""
-    pairs = action.network.pairs
-    inputs = direction[: action.inputs].reshape(pairs, -1) if action.inputs else None
-    return action.weights(direction), inputs
+    """(δW, δb) of every layer, and δx(0) of this rank's pairs, shape (pairs, width), None if exact."""
+    return action.weights(direction), action.own(direction)
 
 
 def precisions(action: ExactNetwork) -> Array:
@@ -111,7 +113,7 @@ def precisions(action: ExactNetwork) -> Array:
 
 def weights_scale(action: ExactNetwork, passed: Passed, sensitivities: list[Array]) -> float:
     """Mean of the diagonal of the Gauss-Newton matrix by the weights."""
-    total = 0.0
+    every = np.zeros(len(passed.x[0]))
     for own, x in zip(sensitivities[-len(action.shapes) :], passed.x, strict=False):
-        total += float(np.einsum("poi,poi->p", own, own) @ (1.0 + np.einsum("pj,pj->p", x, x)))
-    return total / (action.size - action.inputs) + action.priors[1]
+        every += np.einsum("poi,poi->p", own, own) * (1.0 + np.einsum("pj,pj->p", x, x))
+    return action.deal.added(every[:, None]) / (action.size - action.inputs) + action.priors[1]

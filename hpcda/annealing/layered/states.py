@@ -1,8 +1,9 @@
 """States first: units are eliminated by the rule, noisy inputs pair by pair, and the weights by Cholesky.
 
-    M [(Σd)² d_out + P²] + M d_in P² (noisy inputs) + P³/3 operations, 16 P² bytes,
+    M [(Σd)² d_out + P²] + M d_in P² (noisy inputs) + P³/3 operations, (20 + 4 L) P² bytes,
 
-with M pairs and P weights (`hpcda.action.khatri_rao`, `hpcda.action.bordered`).
+with M pairs in 2^L blocks, and P weights (`hpcda.action.khatri_rao`, `hpcda.action.bordered`). Ranks share
+the pairs; the Cholesky factorization is every rank's own.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from hpcda.action.bordered import Bordered, Factor
+from hpcda.action.dealt import blocks_of
 from hpcda.action.exact_network import ExactNetwork
 from hpcda.annealing.layered.model import Cost
 from hpcda.problem import Array
@@ -58,15 +60,22 @@ class States:
         action: The network and its pairs.
     """
 
+    name = "states first"
+
     def __init__(self, action: ExactNetwork) -> None:
         self.action = action
         network, weights = action.network, action.size - action.inputs
         free = action.inputs // network.pairs
         between = network.pairs * (free + sum(network.widths[1:])) ** 2 * network.widths[-1]
-        products = between + (1.0 + free) * network.pairs * weights**2 + weights**3 / 3.0
-        memory = 16.0 * weights**2 + 8.0 * action.inputs * weights
-        self.cost = Cost(products, 12.0 * network.pairs * weights, memory)
-        self.sentence = self.cost.sentence("states first")
+        products = between + (1.0 + free) * network.pairs * weights**2
+        sums = np.log2(blocks_of(network.pairs)) + 1.0
+        self.cost = Cost(
+            products,
+            12.0 * network.pairs * weights,
+            (16.0 + 4.0 * sums) * weights**2,
+            alone=weights**3 / 3.0,
+            shared=8.0 * action.inputs * weights,
+        )
 
     def gauss_newton(self, point: Array) -> StatesModel:
         """The model with the Gauss-Newton matrix."""
