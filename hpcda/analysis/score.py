@@ -47,6 +47,11 @@ class Score:
             return self.rmse_over_noise
         return float("inf") if self.loss > self.constant else None
 
+    @property
+    def error(self) -> float:
+        """Error of outputs over their noise; of others the loss, in nats."""
+        return self.loss if self.rmse_over_noise is None else self.rmse_over_noise
+
     def record(self) -> dict[str, Any]:
         """As plain values, without what does not apply."""
         return {key: value for key, value in vars(self).items() if value not in (None, ())}

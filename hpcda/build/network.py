@@ -14,7 +14,8 @@ from hpcda.action.losses import LOSSES
 from hpcda.action.network import Network
 from hpcda.annealing.layered import chosen
 from hpcda.annealing.layered.model import ROOM
-from hpcda.build.pairs import Pairs, divided, read_pairs, taught
+from hpcda.build.bundled import Pairs
+from hpcda.build.pairs import divided, read_pairs, taught
 from hpcda.errors import InputError, Mistake
 from hpcda.job.networks import NetworkJob, PairsTable
 from hpcda.job.text import quoted

@@ -1,9 +1,8 @@
-"""Pairs of input and output: from a file, from scikit-learn, or made by a teacher; which are kept back."""
+"""Pairs of input and output: from a file, or made by a teacher; which are kept back."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 from hpcda.action.activation import Function
 from hpcda.action.exact_network import ExactNetwork
 from hpcda.action.network import Network
+from hpcda.build.bundled import Pairs, bundled, labelled
 from hpcda.data.cells import begins_as_number
 from hpcda.data.files import read_table
 from hpcda.data.table import Table
@@ -22,38 +22,6 @@ from hpcda.words import counted
 
 SHOWN = 5
 """Categories that a message names."""
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """Pairs of input and output.
-
-    Attributes:
-        inputs: Shape (pairs, inputs).
-        outputs: Shape (pairs, outputs); of categories 1 for the one that was found, else 0; NaN where nothing
-            was measured.
-        input_names: Names of the inputs.
-        output_names: Names of the outputs, or of the categories.
-        numbers: Number of each pair in its source, shape (pairs,).
-        labels: Category of each pair, shape (pairs,); None where outputs are no categories.
-        source: Where they come from, as a sentence.
-    """
-
-    inputs: Array
-    outputs: Array
-    input_names: tuple[str, ...]
-    output_names: tuple[str, ...]
-    numbers: Numbers
-    labels: Numbers | None
-    source: str
-
-    def some(self, places: Numbers) -> Pairs:
-        """Some of them."""
-        labels = None if self.labels is None else self.labels[places]
-        return replace(
-            self, inputs=self.inputs[places], outputs=self.outputs[places], numbers=self.numbers[places],
-            labels=labels,
-        )  # fmt: skip
 
 
 def read_pairs(table: PairsTable, path: Any) -> Pairs:
@@ -67,7 +35,7 @@ def read_pairs(table: PairsTable, path: Any) -> Pairs:
         InputError: There are none, or they hold what cannot be used; every mistake at once.
     """
     if table.source is not None:
-        return _sklearn(table)
+        return bundled(table)
     assert table.file is not None
     measured = [table.label] if table.label is not None else list(table.outputs or ())
     wanted = [*(table.inputs or ()), *measured]
@@ -86,9 +54,9 @@ def read_pairs(table: PairsTable, path: Any) -> Pairs:
         words = _words(file, outputs[0])
         if words is not None:
             names, labels = np.unique(words, return_inverse=True)
-            return _labelled(x, tuple(inputs), labels.astype(np.int64), names.tolist(), numbers, source)
+            return labelled(x, tuple(inputs), labels.astype(np.int64), names.tolist(), numbers, source)
         labels = _categories(_values(file, outputs, "data.label", ())[:, 0], "data.label")
-        return _labelled(x, tuple(inputs), labels, (), numbers, source)
+        return labelled(x, tuple(inputs), labels, (), numbers, source)
     y = _values(file, outputs, "data.outputs", table.missing)
     return Pairs(x, y, tuple(inputs), tuple(outputs), numbers, None, source)
 
@@ -172,49 +140,6 @@ def _categories(column: Array, place: str) -> Numbers:
     if count < 2:
         raise InputError(Mistake(place, "all pairs are of one category", "give pairs of two at least"))
     return labels
-
-
-def _labelled(
-    x: Array,
-    names: tuple[str, ...],
-    labels: Numbers,
-    categories: Sequence[str],
-    numbers: Numbers,
-    source: str,
-) -> Pairs:
-    count = max(len(categories), int(labels.max()) + 1)
-    known = tuple(map(str, categories)) or tuple(map(str, range(count)))
-    return Pairs(x, np.eye(count)[labels], names, known, numbers, labels, source)
-
-
-def _sklearn(table: PairsTable) -> Pairs:
-    """A set that comes with scikit-learn."""
-    assert table.source is not None
-    name = table.source.removeprefix("sklearn:")
-    try:
-        from sklearn import datasets
-    except ImportError:
-        remedy = "install scikit-learn, or give file"
-        raise InputError(Mistake("data.source", "needs scikit-learn, which is not here", remedy)) from None
-    known = ["breast_cancer", "diabetes", "digits", "iris", "linnerud", "wine"]
-    if name not in known:
-        remedy = f"use one of: {', '.join(f'sklearn:{one}' for one in known)}"
-        raise InputError(Mistake("data.source", f"{table.source!r} is not known", remedy))
-    found = getattr(datasets, f"load_{name}")()
-    x, target = np.asarray(found.data, dtype=np.float64), np.asarray(found.target)
-    names = tuple(map(str, getattr(found, "feature_names", None) or (f"x{k}" for k in range(x.shape[1]))))
-    numbers, source = np.arange(len(x), dtype=np.int64), f"{name} of scikit-learn, {counted(len(x), 'pair')}"
-    if name not in ("diabetes", "linnerud"):
-        if table.noise_std is not None:
-            problem = f"has no effect: the outputs of {table.source} are categories"
-            raise InputError(Mistake("data.noise_std", problem, "remove noise_std"))
-        return _labelled(x, names, target.astype(np.int64), tuple(found.target_names), numbers, source)
-    if table.noise_std is None:
-        remedy = "give the standard deviation of the noise, above 0, such as noise_std = 50.0"
-        raise InputError(Mistake("data.noise_std", "is missing", remedy))
-    outputs = np.reshape(np.asarray(target, dtype=np.float64), (len(x), -1))
-    columns = tuple(map(str, getattr(found, "target_names", None) or ("progression",)))
-    return Pairs(x, outputs, names, columns, numbers, None, source)
 
 
 def divided(pairs: Pairs, hold_back: float, most: int | None, seed: int) -> tuple[Pairs, Pairs | None]:

@@ -53,7 +53,7 @@ def refuse_changed(old: AnyJob, new: AnyJob) -> None:
         words = "trains a network", "assimilates data"
         problem = "{} now, and the run {}".format(*words if isinstance(new, NetworkJob) else words[::-1])
         raise InputError(Mistake("the job", problem, ANEW))
-    before, after = _flat(old), _flat(new)
+    before, after = flat(old), flat(new)
     mistakes = []
     for key in [*before, *(key for key in after if key not in before)]:
         was, now = before.get(key), after.get(key)
@@ -97,7 +97,7 @@ def _same(value: Any) -> Any:
         return str(value)
 
 
-def _flat(job: AnyJob) -> dict[str, Any]:
+def flat(job: AnyJob) -> dict[str, Any]:
     """Dotted keys and plain values."""
     found: dict[str, Any] = {}
 

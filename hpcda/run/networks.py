@@ -14,7 +14,7 @@ from hpcda.annealing.exact import ExactSettings
 from hpcda.annealing.exact_minimiser import ExactMinimiser
 from hpcda.annealing.team import OneByOne
 from hpcda.build import build_network
-from hpcda.build.pairs import Pairs
+from hpcda.build.bundled import Pairs
 from hpcda.job import AnyJob, NetworkJob
 from hpcda.mpi import all_agree
 from hpcda.problem import Beyond, Window
