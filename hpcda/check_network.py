@@ -24,7 +24,7 @@ from hpcda.job import NetworkJob
 from hpcda.problem import Array, Numbers
 from hpcda.progress import duration
 from hpcda.search.training import NetworkScene
-from hpcda.words import counted, short_time, size_of
+from hpcda.words import counted, run_lengths, short_time, size_of
 
 SECONDS = 10.0
 BASE_MEMORY = 1.5e8
@@ -173,11 +173,16 @@ def report_network(job: NetworkJob, checked: CheckedNetwork) -> str:
     prior = (
         "no prior" if network.weight_std is None else f"prior of standard deviation {network.weight_std:g}"
     )
+    if network.bias_std is not None:
+        prior += f", of biases {network.bias_std:g}" if np.isfinite(network.bias_std) else ", none of biases"
     noise = f"standard deviation {network.output:g}" if isinstance(network.output, float) else built.loss[0]
     inputs = "" if network.input_std is None else f"; inputs of standard deviation {network.input_std:g}"
+    absent = int((~network.known).sum())
+    if absent:
+        inputs += f", {counted(absent, 'value')} of them missing: unknown, about 0 by {network.missing_std:g}"
     until = "" if job.ensemble.way != "auto" else f", {_until(job)}"
     lines = [
-        f"network      layers {'-'.join(map(str, network.widths))}, {', '.join(built.activations)}",
+        f"network      layers {run_lengths(network.widths, '-')}, {run_lengths(built.activations, ', ')}",
         f"unknowns     {counted(network.weights, 'weight and bias', 'weights and biases')}, {prior}",
         f"data         {counted(network.pairs, 'pair')}, {counted(data, 'output value')}{kept}; "
         f"{built.pairs.source}; noise: {noise}{inputs}",
@@ -193,7 +198,8 @@ def report_network(job: NetworkJob, checked: CheckedNetwork) -> str:
         )
     ranks, each = job.ensemble.ranks_per_start, ""
     if ranks > 1:
-        each = f"; on each of {ranks} ranks, by the counts, {short_time(checked.shared * checked.step)} an iteration"
+        step = short_time(checked.shared * checked.step)
+        each = f"; on each of {ranks} ranks, by the counts, {step} an iteration"
     lines += [
         f"measured     {short_time(checked.step)} an iteration; the first start, "
         f"{counted(checked.iterations, 'iteration')} of it: {short_time(checked.start)}{each}",

@@ -135,6 +135,7 @@ activation = "tanh"               {activations}
 output_activation = "identity"    # of the last layer
 # residual = true                 # layers of as many units as the one before add to it what they compute
 # weight_std = 3.0                # a Gaussian prior of mean 0 on weights and biases; default: none
+# bias_std = 10.0                 # that of biases, inf for none; default: weight_std
 # start = [-0.1, 0.1]             # range of the first weights of trainings that begin near 0
 
 # Pairs made by a network whose weights are known, with inputs of a standard normal distribution.
@@ -148,6 +149,7 @@ pairs = 500                       # that are trained
 hold_back = 500                   # further pairs, kept back to test the network
 noise_std = 0.01                  # of the outputs
 # input_std = 0.01                # of the inputs; default: they are exact
+# measured = 2                    # how many inputs and outputs, the first of each; default: all
 seed = 1
 
 # Pairs of your own: remove [twin] above and the marks below.
@@ -157,13 +159,14 @@ seed = 1
 # outputs = ["y0"]                # measured outputs, with noise_std
 # noise_std = 0.1                 # or a table: {{ y0 = 0.1, y1 = 0.2 }}
 # input_std = 0.1                 # noise of the inputs, which are unknown then; default: they are exact
+# missing_input_std = 1.0         # inputs that are missing are unknown, by so much about 0
 # loss = "gaussian"               # or a loss without a scale, such as "poisson" or "bernoulli"
 # label = "digit"                 # in place of outputs: a column of categories, words or 0, 1, 2, … (softmax)
 # standardize = true              # inputs of mean 0 and standard deviation 1
 # pairs = 1000                    # how many are trained; default: all that are not kept back
 # hold_back = 0.3                 # pairs kept back to test the network: a number, or a part
 # seed = 1                        # by which these are drawn
-# missing = [-999]                # what stands for a missing output
+# missing = [-999]                # what stands for a missing value
 
 [ladder]
 end = "infinity"                  # the layers are obeyed exactly

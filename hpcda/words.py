@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import groupby
 
 
 def counted(count: float, one: str, several: str = "") -> str:
@@ -26,6 +27,15 @@ def either(names: Iterable[str]) -> str:
 def short_time(seconds: float) -> str:
     """A time for people: "3.2 ms", "41 s"."""
     return f"{seconds * 1e3:.3g} ms" if seconds < 1.0 else f"{seconds:.3g} s"
+
+
+def run_lengths(words: Iterable[object], mark: str) -> str:
+    """Words with a mark between them; the same one four times or more in a row as "4×10"."""
+    found = []
+    for word, own in groupby(map(str, words)):
+        count = len(list(own))
+        found += [f"{count}×{word}"] if count > 3 else [word] * count
+    return mark.join(found)
 
 
 def size_of(count: float) -> str:

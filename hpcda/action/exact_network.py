@@ -4,6 +4,8 @@
 
     A(θ) = Σ over pairs φ(x(N); y) + prior,    A(x(0), θ) = the same + Σ over pairs ½ |x(0) - data|² / σ²
 
+where an input that is not measured has a prior in place of the data.
+
 The multipliers of the rule are what back-propagation computes (Abarbanel, Rozdeba, Shirman, Neural
 Computation 30, 2025 (2018)): with D = diag g'(z),
 
@@ -48,9 +50,11 @@ class ExactNetwork:
         size: Number of unknowns.
         inputs: Number of inputs among them, 0 where they are exact.
         data: Number of measurements.
+        absent: Number of inputs that are not measured.
         shapes: (rows, columns + 1) of W of every layer.
         loss: The loss of the outputs of this rank's pairs.
-        priors: Precisions of noisy inputs (0 where exact) and of the prior of weights (0 for none).
+        precision: Λ, of noisy inputs or their prior, and of the prior of weights and biases (0 for none),
+            shape (size,).
 
     Raises:
         InputError: An activation cannot be differentiated, or there are more ranks than blocks of pairs.
@@ -61,15 +65,17 @@ class ExactNetwork:
         self.network = network
         self.deal = Deal(network.pairs, ranks)
         self.shapes = [(after, before + 1) for before, after in pairwise(network.widths)]
-        self._inputs = np.asarray(network.inputs, dtype=np.float64)
+        self._inputs = network.means
         free = network.input_std is not None
         self.inputs = self._inputs.size if free else 0
         self.size = self.inputs + sum(rows * columns for rows, columns in self.shapes)
         self.loss = EndLoss(network.part(self.deal.own))
-        self.data = int(network.measured.sum()) + self.inputs
-        self.priors = tuple(
-            0.0 if std is None else std**-2.0 for std in (network.input_std, network.weight_std)
-        )
+        self.absent = int((~network.known).sum()) if free else 0
+        self.data = int(network.measured.sum()) + self.inputs - self.absent
+        self.precision = network.prior_std**-2.0
+        if network.input_std is not None:
+            own = np.where(network.known, network.input_std, network.missing_std)
+            self.precision = np.concatenate([own.ravel() ** -2.0, self.precision])
         self._activations = [Instances(_traced(g), 1) for g in network.activations]
 
     def weights(self, theta: Array) -> list[tuple[Array, Array]]:
@@ -122,13 +128,19 @@ class ExactNetwork:
         return np.concatenate([units.ravel(), theta[self.inputs :]])
 
     def prior(self, theta: Array) -> float:
-        """Share of the prior of the weights."""
-        weights = theta[self.inputs :]
-        return 0.5 * self.priors[1] * float(weights @ weights)
+        """Share of the priors: of weights and biases, and of inputs that are not measured."""
+        found = self._weights_prior(theta)
+        if self.absent:
+            absent = ~self.network.known.ravel()
+            found += 0.5 * float(self.precision[: self.inputs][absent] @ theta[: self.inputs][absent] ** 2)
+        return found
+
+    def _weights_prior(self, theta: Array) -> float:
+        return 0.5 * float(self.precision[self.inputs :] @ theta[self.inputs :] ** 2)
 
     def value(self, theta: Array) -> float:
         """The action; may be non-finite."""
-        return self.deal.added(self._values(self.passed(theta, False))) + self.prior(theta)
+        return self.deal.added(self._values(self.passed(theta, False))) + self._weights_prior(theta)
 
     def gradient(self, theta: Array) -> tuple[float, Array]:
         """The action and its gradient, shape (size,)."""
@@ -155,9 +167,10 @@ class ExactNetwork:
             found = khatri_rao.exact(passed, curvature, bent, pulls, free, self.deal)
         else:
             found = khatri_rao.gauss_newton(passed, self.loss.root(passed.x[-1]), free, self.deal)
-        found.weights[np.diag_indices(len(found.weights))] += self.priors[1]
-        width = found.corner.shape[1]
-        found.corner[:, np.arange(width), np.arange(width)] += self.priors[0]
+        found.weights[np.diag_indices(len(found.weights))] += self.precision[self.inputs :]
+        width, own = found.corner.shape[1], self.own(self.precision)
+        if own is not None:
+            found.corner[:, np.arange(width), np.arange(width)] += own
         return value, gradient, found
 
     def multipliers(self, theta: Array) -> list[Array]:
@@ -183,12 +196,13 @@ class ExactNetwork:
     def first_derivatives(self, theta: Array, passed: Passed) -> tuple[float, Array, list[Array]]:
         """The action, its gradient, and λ(1) … λ(N) of this rank's pairs."""
         forces = passed.back(self.loss.slope(passed.x[-1]), self.inputs > 0)
-        by_inputs = forces.pop(0) + self.priors[0] * self._away(passed) if self.inputs else None
+        own = self.own(self.precision)
+        by_inputs = None if own is None else forces.pop(0) + own * self._away(passed)
         factors = [*passed.by_weights(forces), (self._values(passed), None)]
         found = self.deal.total(self.deal.blocks.sums(factors))
         weights = self.size - self.inputs
-        by_weights = found[:weights] + self.priors[1] * theta[self.inputs :]
-        value = float(found[weights:].sum()) + self.prior(theta)
+        by_weights = found[:weights] + self.precision[self.inputs :] * theta[self.inputs :]
+        value = float(found[weights:].sum()) + self._weights_prior(theta)
         return value, self.joined(by_inputs, by_weights), forces
 
     def bent(self, passed: Passed, forces: list[Array]) -> list[Array]:
@@ -204,12 +218,13 @@ class ExactNetwork:
     def _values(self, passed: Passed) -> Array:
         """Numbers whose sum is what a pair adds to the action, for this rank's pairs, shape (pairs, n)."""
         found = self.loss.values(passed.x[-1])
-        if self.inputs:
-            found = np.concatenate([found, 0.5 * self.priors[0] * self._away(passed) ** 2], axis=1)
+        own = self.own(self.precision)
+        if own is not None:
+            found = np.concatenate([found, 0.5 * own * self._away(passed) ** 2], axis=1)
         return found
 
     def _away(self, passed: Passed) -> Array:
-        """Noisy inputs of this rank's pairs less their data."""
+        """Noisy inputs of this rank's pairs less their data, or the mean of their prior."""
         return passed.x[0] - self._inputs[self.deal.own]
 
 

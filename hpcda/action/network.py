@@ -34,12 +34,15 @@ class Network:
     Attributes:
         widths: Units of the layers, from input to output.
         activations: g of each layer after the input, plain Python of one number.
-        inputs: Shape (pairs, widths[0]).
+        inputs: Shape (pairs, widths[0]); NaN where nothing is measured.
         outputs: What is measured at the last layer, shape (pairs, widths[-1]); NaN where nothing is.
         output: Loss of the outputs, such as softmax, or the standard deviation of their Gaussian noise: one,
             or one of each unit, shape (widths[-1],).
         input_std: Standard deviation of the inputs' Gaussian noise; None where they are exact.
-        weight_std: Standard deviation of a Gaussian prior of mean 0 on weights and biases; None for none.
+        missing_std: Standard deviation of a Gaussian prior of mean 0 on inputs that are not measured.
+        weight_std: Standard deviation of a Gaussian prior of mean 0 on weights, and on biases unless
+            `bias_std` is given; None for none.
+        bias_std: Standard deviation of that on biases, infinite for none; None for that of the weights.
         start: Range in which weights and biases start.
         residual: Whether layers of as many units as the one before add to it what they compute, but the last.
 
@@ -56,8 +59,14 @@ class Network:
     weight_std: float | None = None
     start: tuple[float, float] = (-1.0, 1.0)
     residual: bool = False
+    missing_std: float = 1.0
+    bias_std: float | None = None
 
     def __post_init__(self) -> None:
+        if self.input_std is None and not self.known.all():
+            pair, unit = np.argwhere(~self.known)[0]
+            problem, remedy = f"input {unit} of pair {pair} is not measured", "give input_std, or fill it in"
+            raise InputError(Mistake("inputs", problem, remedy))
         output = self.output
         if isinstance(output, DataLoss):
             if output.unknown_scale:
@@ -84,6 +93,26 @@ class Network:
     def measured(self) -> npt.NDArray[np.bool_]:
         """Which outputs are measured, shape (pairs, widths[-1])."""
         return ~np.isnan(np.asarray(self.outputs, dtype=np.float64))
+
+    @cached_property
+    def known(self) -> npt.NDArray[np.bool_]:
+        """Which inputs are measured, shape (pairs, widths[0])."""
+        return ~np.isnan(np.asarray(self.inputs, dtype=np.float64))
+
+    @property
+    def means(self) -> Array:
+        """Inputs where they are measured, and the mean 0 of their prior, shape (pairs, widths[0])."""
+        return np.where(self.known, self.inputs, 0.0)
+
+    @cached_property
+    def prior_std(self) -> Array:
+        """Standard deviation of the prior of every weight and bias, infinite for none, shape (weights,)."""
+        weights = np.inf if self.weight_std is None else self.weight_std
+        biases = weights if self.bias_std is None else self.bias_std
+        found = [
+            np.repeat([weights, biases], [after * before, after]) for before, after in pairwise(self.widths)
+        ]
+        return np.concatenate(found)
 
     @property
     def precision(self) -> Array:
@@ -140,7 +169,7 @@ class Network:
             found.append(
                 Factors(
                     "inputs", "measurement", identity(self.widths[0]), self._units(0),
-                    weight=1.0 / self.input_std**2, data=self.inputs,
+                    weight=self.known / self.input_std**2, data=self.means,
                 )
             )  # fmt: skip
         found.append(self._measurement(last))
@@ -179,8 +208,15 @@ class Network:
         return found
 
     def _priors(self) -> list[Factors]:
-        if self.weight_std is None:
-            return []
-        first = self.variables.part("W", None, 0).first
-        places = np.arange(first, self.variables.size)
-        return [gaussian("weights and biases", "prior", places, 0.0, self.weight_std)]
+        found, first = [], self.variables.part("W", None, 0).first
+        held = np.isfinite(self.prior_std)
+        if held.any():
+            std = self.prior_std[held]
+            found.append(
+                gaussian("weights and biases", "prior", first + np.flatnonzero(held), np.zeros_like(std), std)
+            )
+        if not self.known.all():
+            places = self._units(0)[~self.known]
+            std = np.full(len(places), self.missing_std)
+            found.append(gaussian("inputs not measured", "prior", places, np.zeros_like(std), std))
+        return found

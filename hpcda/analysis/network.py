@@ -97,6 +97,8 @@ class NetworkRun:
             DataLoss(LOSSES[loss], options) if spread is None else spread,
             input_std=stored.input_std or None,
             weight_std=stored.weight_std if np.isfinite(stored.weight_std) else None,
+            bias_std=stored.bias_std,
+            missing_std=stored.missing_std,
             start=stored.start,
             residual=stored.residual,
         )
@@ -181,8 +183,11 @@ class NetworkRun:
         return xr.Dataset(found, coords=coords, attrs={"model": header.model, "title": header.model_title})
 
     def outputs(self, inputs: Array, theta: Array) -> Array:
-        """Outputs of weights for inputs as they are given, shape (pairs, outputs); logits of categories."""
-        given = self._scaled(np.atleast_2d(np.asarray(inputs, dtype=np.float64)))
+        """Outputs of weights for inputs as they are given, shape (pairs, outputs); logits of categories.
+
+        An input that is missing is taken for its mean.
+        """
+        given = np.nan_to_num(self._scaled(np.atleast_2d(np.asarray(inputs, dtype=np.float64))), nan=0.0)
         blank = np.zeros((len(given), self.network.widths[-1]))
         network = replace(self.network, inputs=given, outputs=blank, input_std=None)
         return ExactNetwork(network).outputs(theta[-network.weights :])

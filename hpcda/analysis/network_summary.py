@@ -87,7 +87,7 @@ def summarize_network(run: NetworkRun) -> dict[str, Any]:
         "data": header.measured,
         "pairs": len(run.pairs.t),
         "pairs_held_back": len(run.pairs.beyond_t),
-        "weights": header.trajectory_unknowns,
+        "weights": run.network.weights,
         "band": {"low": run.band.low, "high": run.band.high, "scale": run.band.scale},
         "minima": [as_record(minimum) for minimum in run.minima],
         "candidate": _candidate_record(run),

@@ -47,6 +47,11 @@ class Score:
             return self.rmse_over_noise
         return float("inf") if self.loss > self.constant else None
 
+    @property
+    def error(self) -> float:
+        """Error of outputs over their noise; of others the loss, in nats."""
+        return self.loss if self.rmse_over_noise is None else self.rmse_over_noise
+
     def record(self) -> dict[str, Any]:
         """As plain values, without what does not apply."""
         return {key: value for key, value in vars(self).items() if value not in (None, ())}
@@ -90,15 +95,18 @@ def shares(found: Array, outputs: Array, output: DataLoss | float | Array) -> Ar
 
 
 def _usual(trained: Array, output: DataLoss | float | Array) -> Array:
-    """What a network gives that always gives the same, shape (outputs,)."""
-    mean = np.nanmean(trained, axis=0)
+    """What a network gives that always gives the same, shape (outputs,); 0 where nothing was measured."""
+    known = np.isfinite(trained)
+    mean = np.where(known, trained, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
     if not isinstance(output, DataLoss):
         return mean
     tried = [mean, output.loss.guess(mean), np.log(np.maximum(mean, 1e-9) / np.maximum(1.0 - mean, 1e-9))]
     options = output.loss.optional(output.options)
 
     def loss(column: int, h: float) -> float:
-        y = trained[np.isfinite(trained[:, column]), column]
+        y = trained[known[:, column], column]
+        if not len(y):
+            return 0.0
         with np.errstate(all="ignore"):
             value = float(np.mean(output.loss.share(np.full_like(y, h), y, np.ones_like(y), options)))
         return value if np.isfinite(value) else np.inf

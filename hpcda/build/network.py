@@ -14,7 +14,8 @@ from hpcda.action.losses import LOSSES
 from hpcda.action.network import Network
 from hpcda.annealing.layered import chosen
 from hpcda.annealing.layered.model import ROOM
-from hpcda.build.pairs import Pairs, divided, read_pairs, taught
+from hpcda.build.bundled import Pairs
+from hpcda.build.pairs import divided, read_pairs, taught
 from hpcda.errors import InputError, Mistake
 from hpcda.job.networks import NetworkJob, PairsTable
 from hpcda.job.text import quoted
@@ -68,13 +69,13 @@ def build_network(job: NetworkJob) -> BuiltNetwork:
         trained, back, teacher, spread = taught(job.twin, widths, functions, table.residual)
         loss, standardize = ("gaussian", dict[str, float]()), False
         noise: float | Array | None = job.twin.noise_std
-        input_std = job.twin.input_std
+        input_std, missing_std = job.twin.input_std, None
     else:
         assert job.data is not None
         whole = read_pairs(job.data, job.path)
         trained, back = divided(whole, job.data.hold_back, job.data.pairs, job.data.seed)
         loss, noise, standardize = _loss(job.data, trained), _noise(job.data, trained), job.data.standardize
-        input_std = job.data.input_std
+        input_std, missing_std = job.data.input_std, job.data.missing_input_std
     shift, scale = _scales(trained.inputs, standardize)
     widths = (trained.inputs.shape[1], *table.hidden, trained.outputs.shape[1])
     names = _activations(job, len(widths) - 1)
@@ -88,6 +89,8 @@ def build_network(job: NetworkJob) -> BuiltNetwork:
         weight_std=table.weight_std,
         start=table.start,
         residual=table.residual,
+        missing_std=missing_std or 1.0,
+        bias_std=table.bias_std,
     )
     _refuse_undetermined(network)
     _refuse_large(network, job.solver.elimination)
@@ -143,15 +146,15 @@ def _scales(inputs: Array, standardize: bool) -> tuple[Array, Array]:
     width = inputs.shape[1]
     if not standardize:
         return np.zeros(width), np.ones(width)
-    spread = inputs.std(axis=0)
-    return inputs.mean(axis=0), np.where(spread > 0.0, spread, 1.0)
+    spread = np.nanstd(inputs, axis=0)
+    return np.nanmean(inputs, axis=0), np.where(spread > 0.0, spread, 1.0)
 
 
 def _refuse_undetermined(network: Network) -> None:
-    data = int(np.isfinite(network.outputs).sum())
-    if network.weight_std is None and network.weights > data:
+    data, free = int(np.isfinite(network.outputs).sum()), int(np.isinf(network.prior_std).sum())
+    if free > data:
         problem = (
-            f"has {counted(network.weights, 'weight and bias', 'weights and biases')}, but there are "
+            f"has {counted(free, 'weight and bias', 'weights and biases')}, but there are "
             f"{counted(data, 'output value')}, and no prior"
         )
         remedy = "give weight_std, fewer units, or more pairs"
@@ -167,8 +170,10 @@ def _refuse_large(network: Network, elimination: str) -> None:
 
 
 def _constant_inputs(pairs: Pairs, standardize: bool) -> Sequence[str]:
-    constant = np.ptp(pairs.inputs, axis=0) == 0.0
-    if not standardize or not constant.any():
+    if not standardize:
+        return ()
+    constant = np.nanmax(pairs.inputs, axis=0) == np.nanmin(pairs.inputs, axis=0)
+    if not constant.any():
         return ()
     names = [pairs.input_names[k] for k in np.flatnonzero(constant)[:3]]
     told = ", ".join(names) + (", …" if constant.sum() > 3 else "")

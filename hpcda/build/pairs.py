@@ -1,9 +1,8 @@
-"""Pairs of input and output: from a file, from scikit-learn, or made by a teacher; which are kept back."""
+"""Pairs of input and output: from a file, or made by a teacher; which are kept back."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -12,48 +11,17 @@ import numpy as np
 from hpcda.action.activation import Function
 from hpcda.action.exact_network import ExactNetwork
 from hpcda.action.network import Network
+from hpcda.build.bundled import Pairs, bundled, labelled
 from hpcda.data.cells import begins_as_number
 from hpcda.data.files import read_table
 from hpcda.data.table import Table
 from hpcda.errors import InputError, Mistake
 from hpcda.job.networks import PairsTable, TeacherTable
 from hpcda.problem import Array, Numbers
-from hpcda.words import counted
+from hpcda.words import counted, run_lengths
 
 SHOWN = 5
 """Categories that a message names."""
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """Pairs of input and output.
-
-    Attributes:
-        inputs: Shape (pairs, inputs).
-        outputs: Shape (pairs, outputs); of categories 1 for the one that was found, else 0; NaN where nothing
-            was measured.
-        input_names: Names of the inputs.
-        output_names: Names of the outputs, or of the categories.
-        numbers: Number of each pair in its source, shape (pairs,).
-        labels: Category of each pair, shape (pairs,); None where outputs are no categories.
-        source: Where they come from, as a sentence.
-    """
-
-    inputs: Array
-    outputs: Array
-    input_names: tuple[str, ...]
-    output_names: tuple[str, ...]
-    numbers: Numbers
-    labels: Numbers | None
-    source: str
-
-    def some(self, places: Numbers) -> Pairs:
-        """Some of them."""
-        labels = None if self.labels is None else self.labels[places]
-        return replace(
-            self, inputs=self.inputs[places], outputs=self.outputs[places], numbers=self.numbers[places],
-            labels=labels,
-        )  # fmt: skip
 
 
 def read_pairs(table: PairsTable, path: Any) -> Pairs:
@@ -67,7 +35,7 @@ def read_pairs(table: PairsTable, path: Any) -> Pairs:
         InputError: There are none, or they hold what cannot be used; every mistake at once.
     """
     if table.source is not None:
-        return _sklearn(table)
+        return bundled(table)
     assert table.file is not None
     measured = [table.label] if table.label is not None else list(table.outputs or ())
     wanted = [*(table.inputs or ()), *measured]
@@ -79,16 +47,20 @@ def read_pairs(table: PairsTable, path: Any) -> Pairs:
     if twice:
         problem = f"{twice[0]!r} is named twice, or is an output as well"
         raise InputError(Mistake("data.inputs", problem, "name every column once"))
-    x = _values(file, inputs, "data.inputs", ())
+    x = _values(file, inputs, "data.inputs", () if table.missing_input_std is None else table.missing)
+    empty = np.flatnonzero(np.isnan(x).all(axis=0))
+    if len(empty):
+        remedy = "leave it out of the inputs"
+        raise InputError(Mistake(f"data.inputs {inputs[empty[0]]!r}", "holds no number at all", remedy))
     numbers = np.arange(len(x), dtype=np.int64)
     source = f"{table.file}, {counted(len(x), 'pair')}"
     if table.label is not None:
         words = _words(file, outputs[0])
         if words is not None:
             names, labels = np.unique(words, return_inverse=True)
-            return _labelled(x, tuple(inputs), labels.astype(np.int64), names.tolist(), numbers, source)
+            return labelled(x, tuple(inputs), labels.astype(np.int64), names.tolist(), numbers, source)
         labels = _categories(_values(file, outputs, "data.label", ())[:, 0], "data.label")
-        return _labelled(x, tuple(inputs), labels, (), numbers, source)
+        return labelled(x, tuple(inputs), labels, (), numbers, source)
     y = _values(file, outputs, "data.outputs", table.missing)
     return Pairs(x, y, tuple(inputs), tuple(outputs), numbers, None, source)
 
@@ -174,49 +146,6 @@ def _categories(column: Array, place: str) -> Numbers:
     return labels
 
 
-def _labelled(
-    x: Array,
-    names: tuple[str, ...],
-    labels: Numbers,
-    categories: Sequence[str],
-    numbers: Numbers,
-    source: str,
-) -> Pairs:
-    count = max(len(categories), int(labels.max()) + 1)
-    known = tuple(map(str, categories)) or tuple(map(str, range(count)))
-    return Pairs(x, np.eye(count)[labels], names, known, numbers, labels, source)
-
-
-def _sklearn(table: PairsTable) -> Pairs:
-    """A set that comes with scikit-learn."""
-    assert table.source is not None
-    name = table.source.removeprefix("sklearn:")
-    try:
-        from sklearn import datasets
-    except ImportError:
-        remedy = "install scikit-learn, or give file"
-        raise InputError(Mistake("data.source", "needs scikit-learn, which is not here", remedy)) from None
-    known = ["breast_cancer", "diabetes", "digits", "iris", "linnerud", "wine"]
-    if name not in known:
-        remedy = f"use one of: {', '.join(f'sklearn:{one}' for one in known)}"
-        raise InputError(Mistake("data.source", f"{table.source!r} is not known", remedy))
-    found = getattr(datasets, f"load_{name}")()
-    x, target = np.asarray(found.data, dtype=np.float64), np.asarray(found.target)
-    names = tuple(map(str, getattr(found, "feature_names", None) or (f"x{k}" for k in range(x.shape[1]))))
-    numbers, source = np.arange(len(x), dtype=np.int64), f"{name} of scikit-learn, {counted(len(x), 'pair')}"
-    if name not in ("diabetes", "linnerud"):
-        if table.noise_std is not None:
-            problem = f"has no effect: the outputs of {table.source} are categories"
-            raise InputError(Mistake("data.noise_std", problem, "remove noise_std"))
-        return _labelled(x, names, target.astype(np.int64), tuple(found.target_names), numbers, source)
-    if table.noise_std is None:
-        remedy = "give the standard deviation of the noise, above 0, such as noise_std = 50.0"
-        raise InputError(Mistake("data.noise_std", "is missing", remedy))
-    outputs = np.reshape(np.asarray(target, dtype=np.float64), (len(x), -1))
-    columns = tuple(map(str, getattr(found, "target_names", None) or ("progression",)))
-    return Pairs(x, outputs, names, columns, numbers, None, source)
-
-
 def divided(pairs: Pairs, hold_back: float, most: int | None, seed: int) -> tuple[Pairs, Pairs | None]:
     """The pairs that are trained, and those that are kept back, each in the order of their source.
 
@@ -300,9 +229,11 @@ def taught(
     outputs = clean + table.noise_std * rng.standard_normal(clean.shape)
     if table.input_std is not None:
         inputs = inputs + table.input_std * rng.standard_normal(inputs.shape)
+    if table.measured is not None:
+        inputs[:, table.measured :] = outputs[:, table.measured :] = np.nan
     made = Pairs(
         inputs, outputs, tuple(f"x{k}" for k in range(widths[0])), tuple(f"y{k}" for k in range(widths[-1])),
-        np.arange(total, dtype=np.int64), None, f"a teacher of layers {'-'.join(map(str, widths))}",
+        np.arange(total, dtype=np.int64), None, f"a teacher of layers {run_lengths(widths, '-')}",
     )  # fmt: skip
     back = np.arange(table.pairs, total)
     kept = made.some(back) if len(back) else None

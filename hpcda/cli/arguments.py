@@ -11,6 +11,7 @@ from hpcda.cli.commands import (
     DONE,
     analyze_command,
     check_command,
+    compare_command,
     init_command,
     list_command,
     models_command,
@@ -122,6 +123,23 @@ def command_parser() -> argparse.ArgumentParser:
         metavar="N",
         help="how many processes of this machine do the work (0: this one)",
     )
+
+    one = add(
+        "compare",
+        compare_command,
+        "put several runs side by side: what their jobs differ in, what came of each",
+        "examples:\n  hpcda compare runs/*\n  hpcda compare runs/pairs-* --over data_per_unknown\n\n"
+        "Table and picture are written into a folder: levels, and errors of what was held back, over\n"
+        "the key in which the jobs differ most.",
+    )
+    one.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="directories of runs")
+    one.add_argument(
+        "--over", metavar="KEY", help="the key of the jobs, or the result, on the horizontal axis"
+    )
+    one.add_argument(
+        "--output", type=Path, metavar="DIR", default=Path("comparison"),
+        help="the folder of table and picture (default: comparison)",
+    )  # fmt: skip
 
     one = add(
         "check",

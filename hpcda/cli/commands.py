@@ -80,6 +80,27 @@ def analyze_command(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def compare_command(arguments: argparse.Namespace) -> int:
+    """Put runs side by side."""
+    from hpcda.analysis.comparison import compare, format_comparison, write_comparison
+    from hpcda.analysis.figures.comparison import draw_comparison
+
+    table = compare(arguments.runs)
+    folder = arguments.output
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_comparison(table, folder / "comparison.csv")
+        picture = draw_comparison(table, folder / "comparison.png", arguments.over)
+    except OSError as error:
+        place = str(error.filename or folder)
+        raise InputError(
+            Mistake(place, f"cannot be written: {error.strerror or error}", "give --output DIR")
+        ) from error
+    say(format_comparison(table))
+    say(f"Table and picture: {folder / 'comparison.csv'}, {picture}")
+    return DONE
+
+
 def check_command(arguments: argparse.Namespace) -> int:
     """Check a job."""
     from hpcda.job import NetworkJob, load_job

@@ -55,7 +55,7 @@ def refuse_changed(old: AnyJob, new: AnyJob) -> None:
         words = "trains a network", "assimilates data"
         problem = "{} now, and the run {}".format(*words if isinstance(new, NetworkJob) else words[::-1])
         raise InputError(Mistake("the job", problem, ANEW))
-    before, after = _flat(old), _flat(new)
+    before, after = flat(old), flat(new)
     free = FREE + FREE_OF_NETWORKS if isinstance(new, NetworkJob) else FREE
     mistakes = []
     for key in [*before, *(key for key in after if key not in before)]:
@@ -100,7 +100,7 @@ def _same(value: Any) -> Any:
         return str(value)
 
 
-def _flat(job: AnyJob) -> dict[str, Any]:
+def flat(job: AnyJob) -> dict[str, Any]:
     """Dotted keys and plain values."""
     found: dict[str, Any] = {}
 

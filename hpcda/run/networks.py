@@ -14,7 +14,7 @@ from hpcda.annealing.exact import ExactSettings
 from hpcda.annealing.exact_minimiser import ExactMinimiser
 from hpcda.annealing.team import OneByOne
 from hpcda.build import build_network
-from hpcda.build.pairs import Pairs
+from hpcda.build.bundled import Pairs
 from hpcda.job import AnyJob, NetworkJob
 from hpcda.mpi import Shared, all_agree
 from hpcda.problem import Beyond, Window
@@ -77,6 +77,8 @@ class NetworkStudy:
             activations=built.activations,
             loss=built.loss,
             weight_std=np.inf if weight_std is None else weight_std,
+            bias_std=np.inf if weight_std is None else built.network.bias_std or weight_std,
+            missing_std=built.network.missing_std,
             start=built.network.start,
             residual=built.network.residual,
             input_std=built.network.input_std or 0.0,

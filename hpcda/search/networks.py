@@ -205,15 +205,16 @@ def judge(
     if isinstance(network.output, DataLoss):
         expected = expected or Expected(0.0, 0.0, known=False)
     inputs = 0 if network.input_std is None else network.inputs.size
+    absent = int((~network.known).sum())
     return conclude(
         levels,
         tried,
-        int(network.measured.sum()) + inputs,
+        int(network.measured.sum()) + inputs - absent,
         True,
         predicted,
         complete,
         absorbed=network.weights + inputs,
-        priors=network.weights if network.weight_std is not None else 0,
+        priors=int(np.isfinite(network.prior_std).sum()) + absent,
         probed=probed,
         expected=expected,
         escapes=escapes,

@@ -50,8 +50,9 @@ class NetworkScene:
         self.ladder = ladder or Ladder.at_infinity()
         self.action = ExactNetwork(network, ranks)
         self.meanwhile = lambda: None
-        spread = np.nanstd(self.network.outputs, axis=0)
-        scale = np.where(spread > 0.0, spread, 1.0) * np.ones(self.network.outputs.shape)
+        measured = [own[np.isfinite(own)] for own in network.outputs.T]
+        spread = np.array([np.std(own) if len(own) else 0.0 for own in measured])
+        scale = np.where(spread > 0.0, spread, 1.0) * np.ones(network.outputs.shape)
         self._sums = RandomSums(scale.ravel())
 
     @property

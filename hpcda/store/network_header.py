@@ -11,6 +11,7 @@ import numpy as np
 
 from hpcda.store.schema import Array, NetworkLayout
 from hpcda.store.texts import write_names, write_series
+from hpcda.words import run_lengths
 
 KIND = "network"
 """The attribute model_kind of a run that trains a network."""
@@ -24,9 +25,11 @@ class StoredNetwork:
     activations: tuple[str, ...]
     loss: tuple[str, dict[str, float]]
     weight_std: float
+    bias_std: float
     start: tuple[float, float]
     residual: bool
     input_std: float
+    missing_std: float
     shift: Array
     scale: Array
     source: str
@@ -42,9 +45,11 @@ def read_network(file: h5py.File) -> StoredNetwork:
         activations=tuple(str(name) for name in group["activation"].asstr()[:]),
         loss=(str(group.attrs["loss"]), json.loads(group.attrs["loss_options"])),
         weight_std=float(group.attrs["weight_std"]),
+        bias_std=float(group.attrs.get("bias_std", group.attrs["weight_std"])),
         start=(low, high),
         residual=bool(group.attrs["residual"]),
         input_std=float(group.attrs["input_std"]),
+        missing_std=float(group.attrs.get("missing_std", 1.0)),
         shift=group["shift"][:],
         scale=group["scale"][:],
         source=str(group.attrs["source"]),
@@ -54,12 +59,13 @@ def read_network(file: h5py.File) -> StoredNetwork:
 
 def write_network(file: h5py.File, layout: NetworkLayout) -> None:
     """Write them into a new file, which has the axes of the ladder already."""
-    widths = "-".join(str(width) for width in layout.widths)
-    bounded = np.isfinite(layout.weight_std)
-    weights = sum(after * (before + 1) for before, after in pairwise(layout.widths))
+    widths = run_lengths(layout.widths, "-")
+    known = np.isfinite(layout.pairs.series)
+    held = np.isfinite([layout.weight_std, layout.bias_std])
+    priors = sum(int(held @ [after * before, after]) for before, after in pairwise(layout.widths))
     file.attrs.update(
         model=f"network {widths}",
-        model_title=f"a network of layers {widths}, {', '.join(layout.activations)}",
+        model_title=f"a network of layers {widths}, {run_lengths(layout.activations, ', ')}",
         model_citation="",
         model_kind=KIND,
         time_unit="1",
@@ -67,9 +73,8 @@ def write_network(file: h5py.File, layout: NetworkLayout) -> None:
         dimension=0,
         varying=0,
         windows=1,
-        measured=int(np.isfinite(layout.pairs.data).sum())
-        + (layout.pairs.series.size if layout.input_std else 0),
-        prior_terms=weights if bounded else 0,
+        measured=int(np.isfinite(layout.pairs.data).sum()) + (int(known.sum()) if layout.input_std else 0),
+        prior_terms=priors + int((~known).sum()),
         trajectory_unknowns=layout.size,
     )
     _axes(file["axes"], layout)
@@ -102,7 +107,8 @@ def _network(group: h5py.Group, layout: NetworkLayout) -> None:
     group.create_dataset("widths", data=np.asarray(layout.widths, dtype="i8"))
     write_names(group, "activation", layout.activations)
     group.attrs["loss"], group.attrs["loss_options"] = name, json.dumps(options, sort_keys=True)
-    group.attrs["weight_std"] = float(layout.weight_std)
+    group.attrs["weight_std"], group.attrs["bias_std"] = float(layout.weight_std), float(layout.bias_std)
+    group.attrs["missing_std"] = float(layout.missing_std)
     group.attrs["start"] = np.asarray(layout.start, dtype="f8")
     group.attrs["residual"], group.attrs["input_std"] = int(layout.residual), float(layout.input_std)
     group.attrs["source"] = layout.source

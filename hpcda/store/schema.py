@@ -302,11 +302,13 @@ class NetworkLayout(RunLayout):
         widths: Units of the layers.
         activations: Name of the activation of every layer after the input.
         loss: Name of the loss of outputs, and its options.
-        weight_std: Standard deviation of the prior on weights and biases, infinite for none.
+        weight_std: Standard deviation of the prior on weights, infinite for none.
+        bias_std: Likewise on biases.
         start: Range in which weights start.
         residual: Whether layers are residual.
         input_std: Standard deviation of the inputs' noise, 0 where they are exact; where they are not, a path
             holds them before the weights.
+        missing_std: Standard deviation of the prior on inputs that are not measured.
         inputs: Names of the inputs.
         outputs: Names of the outputs.
         pairs: The pairs that are trained: outputs as `data`, inputs as `series`, `t` their numbers in the
@@ -322,9 +324,11 @@ class NetworkLayout(RunLayout):
     activations: tuple[str, ...]
     loss: tuple[str, dict[str, float]]
     weight_std: float
+    bias_std: float
     start: tuple[float, float]
     residual: bool
     input_std: float
+    missing_std: float
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     pairs: Window
@@ -366,8 +370,8 @@ class NetworkLayout(RunLayout):
         name, options = self.loss
         return [
             VERSION, "network", self.seed, self.keep_paths, self.widths, self.activations, name,
-            sorted(options.items()), self.weight_std, self.start, self.residual, self.input_std,
-            self.inputs, self.outputs,
+            sorted(options.items()), self.weight_std, self.bias_std, self.start, self.residual,
+            self.input_std, self.missing_std, self.inputs, self.outputs,
             [(file.name, file.sha256) for file in self.extensions],
         ]  # fmt: skip
 

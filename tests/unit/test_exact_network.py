@@ -33,7 +33,16 @@ ACTIVATIONS = {
 WIDTHS = (3, 4, 5, 2)
 
 
-def example(activation="tanh", output=0.3, widths=WIDTHS, pairs=6, weight_std=2.0, missing=0.0, **more):
+def example(
+    activation="tanh",
+    output=0.3,
+    widths=WIDTHS,
+    pairs=6,
+    weight_std=2.0,
+    missing=0.0,
+    inputs_missing=0.0,
+    **more,
+):
     """Random pairs; one category of each where the output is a softmax; some outputs not measured."""
     rng = generator(81)
     inputs = rng.normal(size=(pairs, widths[0]))
@@ -46,6 +55,8 @@ def example(activation="tanh", output=0.3, widths=WIDTHS, pairs=6, weight_std=2.
     if missing:
         outputs = np.where(rng.random(outputs.shape) < missing, np.nan, outputs)
         outputs[0, 0], outputs[-1] = np.nan, np.nan
+    if inputs_missing:
+        inputs[rng.random(inputs.shape) < inputs_missing] = np.nan
     g = ACTIVATIONS[activation][0]
     layers = (*(g for _ in widths[2:]), lambda z: z)
     return Network(widths, layers, inputs, outputs, loss, weight_std=weight_std, **more)
@@ -79,8 +90,16 @@ def written(net, activation, output):
         total = 0.5 * ca.sumsqr(seen * (x - data) / ca.DM(std))
     if net.weight_std is not None:
         total += 0.5 * ca.sumsqr(theta) / net.weight_std**2
+    if net.bias_std is not None:
+        last = np.cumsum(
+            [after * (before + 1) for before, after in zip(net.widths, net.widths[1:], strict=False)]
+        )
+        biases = [k for end, after in zip(last, net.widths[1:], strict=True) for k in range(end - after, end)]
+        total += 0.5 * ca.sumsqr(theta[biases]) * (net.bias_std**-2 - net.weight_std**-2)
     if net.input_std is not None:
-        total += 0.5 * ca.sumsqr(unknown[:inputs] - ca.DM(net.inputs.ravel())) / net.input_std**2
+        away = (unknown[:inputs] - ca.DM(np.nan_to_num(net.inputs).ravel())) ** 2
+        std = np.where(np.isnan(net.inputs), net.missing_std, net.input_std)
+        total += 0.5 * ca.sum1(away / ca.DM(std.ravel()) ** 2)
     hessian, gradient = ca.hessian(total, unknown)
     return ca.Function("written", [unknown], [total, gradient, hessian])
 
@@ -141,6 +160,30 @@ def test_residual_layers(activation, output, input_std):
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_noisy_inputs_are_unknowns(activation, output):
     check(example(activation, output, input_std=0.4), activation, output)
+
+
+@pytest.mark.parametrize("output", [0.3, "softmax"])
+@pytest.mark.parametrize("bias_std", [0.7, np.inf])
+def test_biases_may_have_a_prior_of_their_own(bias_std, output):
+    check(example("tanh", output, bias_std=bias_std), "tanh", output)
+
+
+@pytest.mark.parametrize("output", [0.3, "softmax"])
+def test_inputs_that_are_not_measured_have_a_prior(output):
+    net = example("tanh", output, input_std=0.5, missing_std=2.0)
+    given = net.inputs.copy()
+    given[:, 1], given[2, 0] = np.nan, np.nan
+    absent = replace(net, inputs=given)
+    check(absent, "tanh", output)
+    action = ExactNetwork(absent)
+    assert action.absent == net.pairs + 1 and action.data == ExactNetwork(net).data - action.absent
+    theta = generator(84).normal(size=action.size)
+    unmeasured = theta[: action.inputs].reshape(given.shape)[np.isnan(given)]
+    weights = theta[action.inputs :]
+    wanted = 0.5 * (unmeasured @ unmeasured / 4.0 + weights @ weights / net.weight_std**2)
+    assert action.prior(theta) == pytest.approx(wanted, rel=1e-13)
+    with pytest.raises(InputError, match="input 1 of pair 0 is not measured"):
+        replace(absent, input_std=None)
 
 
 @pytest.mark.parametrize("input_std", [None, 0.5])

@@ -26,6 +26,8 @@ NETWORKS = {
     "residual": {"widths": (3, 3, 4, 4, 2), "residual": True},
     "noisy": {"input_std": 0.4},
     "missing": {"missing": 0.3},
+    "biases apart": {"bias_std": 0.6},
+    "inputs missing": {"input_std": 0.4, "inputs_missing": 0.4},
     "noisy residual": {"widths": (3, 3, 4, 4, 2), "residual": True, "input_std": 0.4},
 }
 CASES = [

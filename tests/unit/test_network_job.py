@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -348,6 +349,37 @@ def test_noise_of_each_output(tmp_path):
         tables["data"]["noise_std"] = noise
         mistakes = refused(tables)
         assert words in mistakes[0].problem and mistakes[0].place.startswith("data.noise_std")
+
+
+def test_inputs_may_be_missing_where_they_have_a_prior(tmp_path):
+    written(tmp_path, a=[-999, *range(18), ""], b=np.arange(20.0), y=np.arange(20.0))
+    data = {"missing": [-999], "input_std": 0.1, "missing_input_std": 2.0, "standardize": True}
+    tables = changed(DATA, network={"hidden": []}, data=data) | {"folder": str(tmp_path)}
+    built = build_network(load_job(tables))
+    np.testing.assert_array_equal(np.argwhere(~built.network.known), [[0, 0], [19, 0]])
+    assert built.network.missing_std == 2.0 and built.shift[0] == pytest.approx(8.5)
+    assert "2 values of them missing" in report_network(load_job(tables), check_network(load_job(tables)))
+
+
+def test_a_teacher_may_be_measured_in_part():
+    tables = changed(TWIN, twin={"measured": 1, "input_std": 0.1})
+    built, whole = (
+        build_network(load_job(one)) for one in (tables, changed(tables, twin={"measured": None}))
+    )
+    np.testing.assert_array_equal(built.network.inputs[:, 0], whole.network.inputs[:, 0])
+    assert np.isnan(built.network.inputs[:, 1:]).all() and np.isnan(built.network.outputs[:, 1:]).all()
+    (mistake,) = refused(changed(TWIN, twin={"measured": 1}))
+    assert mistake.place == "twin.input_std" and "not measured" in mistake.problem
+
+
+def test_biases_may_have_a_prior_of_their_own():
+    tables = changed(TWIN, network={"weight_std": 2.0, "bias_std": float("inf")})
+    job = load_job(tables)
+    network = build_network(job).network
+    assert np.isinf(network.prior_std).sum() == sum(network.widths[1:])
+    assert load_job(tomllib.loads(job.resolved_toml())).network.bias_std == np.inf
+    (mistake,) = refused(changed(TWIN, network={"weight_std": None, "bias_std": 1.0}))
+    assert mistake.place == "network.bias_std"
 
 
 def test_residual_layers_and_noisy_inputs():

@@ -3,7 +3,7 @@
 import pytest
 
 from hpcda.show import list_models
-from hpcda.words import counted
+from hpcda.words import counted, run_lengths
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,9 @@ def test_counts(given, text):
 def test_models_with_one_parameter():
     lines = list_models()
     assert ", 1 parameter\n" in lines and "1 parameters" not in lines
+
+
+def test_many_alike_in_a_row_are_counted():
+    assert run_lengths([3, 10, 10, 10, 2], "-") == "3-10-10-10-2"
+    assert run_lengths([3, *[10] * 20, 2], "-") == "3-20×10-2"
+    assert run_lengths(["tanh"] * 5 + ["identity"], ", ") == "5×tanh, identity"

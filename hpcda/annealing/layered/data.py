@@ -18,7 +18,7 @@ from scipy.linalg.lapack import dpotrf, dpotrs
 from hpcda.action.exact_network import ExactNetwork
 from hpcda.annealing.layered.krylov import Krylov
 from hpcda.annealing.layered.model import Cost, Elimination, Model
-from hpcda.annealing.layered.products import Slopes, precisions, weights_scale
+from hpcda.annealing.layered.products import Slopes, weights_scale
 from hpcda.annealing.layered.states import States
 from hpcda.problem import Array
 
@@ -38,30 +38,34 @@ class DataModel:
         self._slopes = Slopes(action, passed)
         sensitivities = self._slopes.sensitivities()
         self.scale = weights_scale(action, passed, sensitivities)
-        pairs, outputs = action.deal.pairs, passed.x[-1].shape[1]
-        self._by_inputs = np.zeros((pairs, outputs, outputs))
-        if action.inputs:
-            first = sensitivities.pop(0)
-            self._by_inputs = action.deal.gathered(first @ first.transpose(0, 2, 1))
-        self._by_weights = _products(action, sensitivities, passed.x[:-1])
+        self._pairs = action.deal.pairs, passed.x[-1].shape[1]
+        self._by_inputs = sensitivities.pop(0) if action.inputs else None
+        weights = action.precision[action.inputs :]
+        one, other = float(weights[0]), float(weights[-1])  # of weights, and of biases
+        kinds = [(one, 1.0, 1.0)] if one == other else [(one, 1.0, 0.0), (other, 0.0, 1.0)]
+        self._by_weights = [
+            (prior, _products(action, sensitivities, passed.x[:-1], *parts)) for prior, *parts in kinds
+        ]
 
     def solve(self, shift: float) -> Array | None:
         """-(H + shift)⁻¹ gradient; None where H + shift is not positive definite."""
-        action = self.action
-        inputs, weights = (own + shift for own in action.priors)
-        if weights <= 0.0 or (action.inputs and inputs <= 0.0):
+        action, (pairs, outputs) = self.action, self._pairs
+        diagonal = action.precision + shift
+        if diagonal.min() <= 0.0:
             return None
-        matrix = self._by_weights / weights
-        pairs, outputs, _ = self._by_inputs.shape
-        blocks = matrix.reshape(pairs, outputs, pairs, outputs)
-        every = np.arange(pairs)
-        if action.inputs:
-            blocks[every, :, every, :] += self._by_inputs / inputs
+        (prior, first), *others = self._by_weights
+        matrix = first / (prior + shift)
+        for prior, own in others:
+            matrix += own / (prior + shift)
+        inputs = action.own(diagonal)
+        if inputs is not None and self._by_inputs is not None:
+            every = np.arange(pairs)
+            blocks = (self._by_inputs / inputs[:, None, :]) @ self._by_inputs.transpose(0, 2, 1)
+            matrix.reshape(pairs, outputs, pairs, outputs)[every, :, every, :] += action.deal.gathered(blocks)
         matrix[np.diag_indices(len(matrix))] += 1.0
         lower, failed = dpotrf(matrix.T, lower=1, overwrite_a=1, clean=0)
         if failed:
             return None
-        diagonal = precisions(action) + shift
 
         def inverse(right: Array) -> Array:
             scaled = right / diagonal
@@ -78,8 +82,10 @@ class DataModel:
         return
 
 
-def _products(action: ExactNetwork, sensitivities: list[Array], units: Sequence[Array]) -> Array:
-    """Σ over layers of U(n) U(n)ᵀ times x̃(n)·x̃(n)', upper triangle.
+def _products(
+    action: ExactNetwork, sensitivities: list[Array], units: Sequence[Array], weights: float, biases: float
+) -> Array:
+    """Σ over layers of U(n) U(n)ᵀ times weights · x(n)·x(n)' + biases, upper triangle.
 
     Each block of pairs is multiplied with itself and with the half of the others that follow it in a circle.
     """
@@ -100,7 +106,7 @@ def _products(action: ExactNetwork, sensitivities: list[Array], units: Sequence[
             left, right = own[rows], own[columns]
             part = left.reshape(-1, left.shape[2]) @ right.reshape(-1, left.shape[2]).T
             part = part.reshape(found.shape)
-            part *= (x[rows] @ x[columns].T + 1.0)[:, None, :, None]
+            part *= (weights * (x[rows] @ x[columns].T) + biases)[:, None, :, None]
             found += part
         return found.ravel()
 

@@ -7,7 +7,7 @@ outputs by z(n) and x̃ = (x, 1). With the mean of the product taken for the pro
 
 (T. Heskes, Neural Computation 12, 881 (2000); J. Martens, R. Grosse, Proc. ICML 37, 2408 (2015)).
 Eigenvectors of A and B are those of the product, so that powers for any shift cost two products a layer.
-Inputs that are unknown have a block of each pair.
+Inputs that are unknown have a block of each pair. Of the prior of weights and biases a layer takes the mean.
 """
 
 from __future__ import annotations
@@ -36,8 +36,12 @@ class Kronecker:
         self.action = action
         layers = list(sensitivities)
         if action.inputs:
-            first = layers.pop(0)
-            self._inputs = np.linalg.eigh(first.transpose(0, 2, 1) @ first)
+            first, own = layers.pop(0), action.own(action.precision)
+            assert own is not None
+            blocks = first.transpose(0, 2, 1) @ first
+            diagonal = np.arange(blocks.shape[1])
+            blocks[:, diagonal, diagonal] += own
+            self._inputs = np.linalg.eigh(blocks)
         pairs, wide = action.deal.pairs, [np.column_stack([x, np.ones(len(x))]) for x in passed.x[:-1]]
         factors: list[Factor] = [(own, own) for own in [*layers, *wide]]
         total = action.deal.total(action.deal.blocks.sums(factors))
@@ -53,21 +57,26 @@ class Kronecker:
 
     def power(self, exponent: float, shift: float) -> Callable[[Array], Array]:
         """The product with (K + priors + shift) to a power."""
-        by_inputs, by_weights = (prior + shift for prior in self.action.priors)
+        by_weights = [
+            float(np.concatenate([matrix.ravel(), bias]).mean()) + shift
+            for matrix, bias in self.action.weights(self.action.precision)
+        ]
 
         def product(vector: Array) -> Array:
             layers, inputs = split(self.action, vector)
             found = []
-            for (matrix, bias), ((out, left), (in_, right)) in zip(layers, self._layers, strict=True):
+            for (matrix, bias), ((out, left), (in_, right)), prior in zip(
+                layers, self._layers, by_weights, strict=True
+            ):
                 turned = left.T @ np.column_stack([matrix, bias]) @ right
-                turned *= (np.maximum(np.outer(out, in_), 0.0) + by_weights) ** exponent
+                turned *= (np.maximum(np.outer(out, in_), 0.0) + prior) ** exponent
                 own = left @ turned @ right.T
                 found.append((own[:, :-1], own[:, -1]))
             if inputs is None:
                 return flat(found)
             values, vectors = self._inputs
             across = np.einsum("pji,pj->pi", vectors, inputs)
-            across *= (np.maximum(values, 0.0) + by_inputs) ** exponent
+            across *= (np.maximum(values, 0.0) + shift) ** exponent
             return self.action.joined(np.einsum("pij,pj->pi", vectors, across), flat(found))
 
         return product

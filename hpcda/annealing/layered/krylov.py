@@ -17,7 +17,7 @@ from hpcda.action.exact_network import ExactNetwork
 from hpcda.annealing.layered.kronecker import Kronecker
 from hpcda.annealing.layered.lanczos import lowest
 from hpcda.annealing.layered.model import Cost
-from hpcda.annealing.layered.products import Slopes, exact_product, precisions, weights_scale
+from hpcda.annealing.layered.products import Slopes, exact_product, weights_scale
 from hpcda.problem import Array
 
 TOLERANCE, MOST = 1e-4, 300
@@ -51,7 +51,7 @@ class KrylovModel:
         if exact:
             self.product = exact_product(action, passed, forces)
         else:
-            priors = precisions(action)
+            priors = action.precision
             self.product = lambda v: slopes.back(slopes.ahead(v)) + priors * v
 
     @cached_property

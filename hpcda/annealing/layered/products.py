@@ -77,7 +77,7 @@ def exact_product(action: ExactNetwork, passed: Passed, forces: list[Array]) -> 
     """
     curvature, bent = action.loss.curvature(passed.x[-1]), action.bent(passed, forces)
     pulls = [force * slope for force, slope in zip(forces, passed.slope, strict=True)]
-    free, priors, blocks = action.inputs > 0, precisions(action), action.deal.blocks
+    free, priors, blocks = action.inputs > 0, action.precision, action.deal.blocks
 
     def product(direction: Array) -> Array:
         layers, inputs = split(action, direction)
@@ -104,16 +104,10 @@ def split(action: ExactNetwork, direction: Array) -> tuple[list[tuple[Array, Arr
     return action.weights(direction), action.own(direction)
 
 
-def precisions(action: ExactNetwork) -> Array:
-    """Λ, shape (size,)."""
-    found = np.full(action.size, action.priors[1])
-    found[: action.inputs] = action.priors[0]
-    return found
-
-
 def weights_scale(action: ExactNetwork, passed: Passed, sensitivities: list[Array]) -> float:
     """Mean of the diagonal of the Gauss-Newton matrix by the weights."""
     every = np.zeros(len(passed.x[0]))
     for own, x in zip(sensitivities[-len(action.shapes) :], passed.x, strict=False):
         every += np.einsum("poi,poi->p", own, own) * (1.0 + np.einsum("pj,pj->p", x, x))
-    return action.deal.added(every[:, None]) / (action.size - action.inputs) + action.priors[1]
+    weights = action.precision[action.inputs :]
+    return action.deal.added(every[:, None]) / len(weights) + float(weights.mean())

@@ -1,0 +1,114 @@
+"""Runs side by side: levels, and errors of what was held back, over a key in which their jobs differ."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from hpcda.analysis.comparison import RESULTS
+from hpcda.analysis.figures.style import BAND, INK, PAGE, colour, figure, save, short, unit_label
+from hpcda.errors import InputError, Mistake
+from hpcda.names import nearest
+from hpcda.problem import Array
+
+WIDE = 20.0
+"""Ratio of the largest and the smallest value from which an axis is logarithmic."""
+
+
+def draw_comparison(table: xr.Dataset, path: Path, over: str | None = None) -> Path:
+    """Draw levels, and errors of pairs held back or their accuracy, over a key.
+
+    Lines are runs alike in the other keys that vary; runs that differ in `seed` alone are points of a line.
+
+    Args:
+        table: What `hpcda.analysis.comparison.compare` returned.
+        path: The PNG file.
+        over: The key or result on the horizontal axis; by default the key of numbers with most values.
+
+    Raises:
+        InputError: There is no such key, or it holds no numbers.
+    """
+    keys = [key for key in table.attrs["varied"] if key in table]
+    over = _over(table, keys, over)
+    others = [key for key in keys if key != over and not key.endswith("seed") and not _tied(table, over, key)]
+    rows = [key for key in ("reduced", "action", "held_back", "accuracy") if key in table]
+    if "reduced" in rows:
+        rows.remove("action")
+    groups = _groups(table, others)
+    with figure(0.8 * PAGE, 0.38 * PAGE * len(rows)) as made:
+        axes = np.atleast_1d(made.subplots(len(rows), 1, sharex=True))
+        for axis, row in zip(axes, rows, strict=True):
+            _lines(axis, table, over, row, groups)
+        axes[-1].set_xlabel(RESULTS.get(over, over))
+        _scale(axes[-1].xaxis, table[over].values)
+        if len(groups) > 1:
+            axes[0].legend(title=", ".join(others), fontsize=7, title_fontsize=7, ncols=1 + len(groups) // 8)
+        return save(made, path)
+
+
+def _over(table: xr.Dataset, keys: Sequence[str], over: str | None) -> str:
+    numbers = [key for key in table.data_vars if table[key].dtype.kind == "f"]
+    if over is not None:
+        if over not in numbers:
+            problem = "holds no numbers" if over in table else "is no key in which jobs differ, nor a result"
+            raise InputError(Mistake(f"--over {over}", problem, nearest(over, list(map(str, numbers)))))
+        return over
+    known = [key for key in keys if key in numbers and not key.endswith("seed")]
+    known = known or [key for key in keys if key in numbers]
+    if not known:
+        problem = "the jobs differ in no key of numbers"
+        raise InputError(Mistake("runs", problem, "choose a result: --over core_seconds"))
+    return max(known, key=lambda key: len(np.unique(table[key].values)))
+
+
+def _tied(table: xr.Dataset, over: str, key: str) -> bool:
+    """Whether a key follows from the one on the axis."""
+    values = {(str(x), str(y)) for x, y in zip(table[over].values, table[key].values, strict=True)}
+    return len(values) == len(np.unique(table[over].values.astype(str)))
+
+
+def _groups(table: xr.Dataset, keys: Sequence[str]) -> dict[str, list[int]]:
+    """Runs that are alike in keys: label -> their places."""
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for place in range(table.sizes["run"]):
+        groups.setdefault(tuple(table[key].values[place] for key in keys), []).append(place)
+    ordered = sorted(groups.items(), key=lambda group: tuple(map(_sortable, group[0])))
+    return {", ".join(map(_words, values)): places for values, places in ordered}
+
+
+def _sortable(value: Any) -> tuple[bool, float, str]:
+    return (True, 0.0, value) if isinstance(value, str) else (False, float(value), "")
+
+
+def _words(value: Any) -> str:
+    return value if isinstance(value, str) else short(float(value))
+
+
+def _lines(axis: Any, table: xr.Dataset, over: str, row: str, groups: dict[str, list[int]]) -> None:
+    x, y = table[over].values, table[row].values
+    for number, (label, places) in enumerate(groups.items()):
+        order = np.array(places)[np.argsort(x[places], kind="stable")]
+        at = np.unique(x[order])
+        middle = [np.nanmedian(y[order][x[order] == one]) for one in at]
+        axis.plot(at, middle, color=colour(number), lw=1.1, label=label)
+        axis.plot(x[order], y[order], "o", ms=3.2, mew=0, color=colour(number))
+    if row == "held_back":
+        constant = float(np.nanmedian(table["constant"].values))
+        axis.axhline(constant, color=INK, lw=0.7, ls=":")
+        axis.annotate("mean of the trained", (1.0, constant), xycoords=("axes fraction", "data"), fontsize=7,
+                      ha="right", va="bottom")  # fmt: skip
+    if row == "reduced":
+        axis.axhline(1.0, color=BAND, lw=3.0, zorder=0)
+    _scale(axis.yaxis, y)
+    axis.set_ylabel(unit_label(RESULTS[row], table[row].attrs.get("units", "")))
+
+
+def _scale(axis: Any, values: Array) -> None:
+    """A logarithmic scale where values are above 0 and far apart."""
+    known = values[np.isfinite(values)]
+    if len(known) and known.min() > 0.0 and known.max() > WIDE * known.min():
+        axis.axes.set(**{f"{axis.axis_name}scale": "log"})

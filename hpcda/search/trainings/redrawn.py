@@ -1,0 +1,44 @@
+"""The lowest network so far with a few units of one hidden layer drawn anew, downhill again.
+
+A minimum that is wrong is often so by a few units, whose weights the others keep from changing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hpcda.action.network import Network
+from hpcda.problem import Array
+from hpcda.search.training import STEPS, NetworkScene, Training, step_work
+
+MOST = 5
+"""Units that are drawn anew, at most."""
+
+
+def _weights(scene: NetworkScene, minima: Sequence[Array], rng: np.random.Generator) -> Array:
+    layers = [(matrix.copy(), bias.copy()) for matrix, bias in scene.action.weights(minima[0])]
+    n = int(rng.integers(len(layers) - 1))
+    (matrix, bias), (after, _) = layers[n], layers[n + 1]
+    units = rng.permutation(len(bias))[: int(rng.integers(1, MOST + 1))]
+    size, size_after = np.std(matrix), np.std(after)
+    matrix[units] = size * rng.standard_normal((len(units), matrix.shape[1]))
+    bias[units] = np.std(bias) * rng.standard_normal(len(units))
+    after[:, units] = size_after * rng.standard_normal((len(after), len(units)))
+    return scene.action.replaced(minima[0], layers)
+
+
+def _fits(network: Network) -> bool:
+    return len(network.widths) > 2
+
+
+TRAINING = Training(
+    "redrawn",
+    "the lowest network so far with up to five units of a hidden layer drawn anew",
+    _weights,
+    parents=1,
+    fits=_fits,
+    work=lambda network: STEPS * step_work(network),
+    place=3,
+)
