@@ -186,10 +186,13 @@ class ExactNetwork:
         z, slope = list[Array](), list[Array]()
         for (matrix, bias), g, skip in zip(weights, self._activations, network.skips, strict=True):
             z.append(blocks.product(x[-1], matrix.T) + bias)
-            row = z[-1].reshape(1, -1)
-            after = g.values(row).reshape(z[-1].shape)
+            row, shape = z[-1].reshape(1, -1), z[-1].shape
             if slopes:
-                slope.append(g.slopes(row).reshape(after.shape))
+                values, steep = g.with_slopes(row)
+                slope.append(steep.reshape(shape))
+            else:
+                values = g.values(row)
+            after = values.reshape(shape)
             x.append(after + x[-1] if skip else after)
         return Passed(weights, network.skips, x, z, slope, blocks)
 

@@ -9,7 +9,7 @@ import numpy as np
 from hpcda.models.traced import Traced
 from hpcda.native.compile import library, vector_lanes
 from hpcda.native.declared import enumeration
-from hpcda.native.kernels import source
+from hpcda.native.kernels import source, with_slopes
 from hpcda.native.unit import unit
 from hpcda.problem import Array
 
@@ -31,7 +31,11 @@ class Instances:
     def __init__(self, traced: Traced, variables: int, constants: int = 0) -> None:
         self.traced, self.variables, self.constants = traced, variables, constants
         self._lanes = vector_lanes()
-        self._library: Any = library(unit(self._lanes, "instances.c", generated=[source(traced, "given")]))
+        self._library: Any = library(
+            unit(
+                self._lanes, "instances.c", generated=[source(traced, "given"), with_slopes(traced, "given")]
+            )
+        )
 
     def values(self, v: Array, c: Array | None = None) -> Array:
         """F, shape (rows, instances), of v, shape (variables, instances), and c, (constants, instances)."""
@@ -40,6 +44,12 @@ class Instances:
     def slopes(self, v: Array, c: Array | None = None) -> Array:
         """Entries of ∂f/∂v in the order of `Traced.jacobian`, shape (entries, instances)."""
         return self._call("SLOPES", len(self.traced.jacobian), v, c, None)
+
+    def with_slopes(self, v: Array, c: Array | None = None) -> tuple[Array, Array]:
+        """Values and slopes at once."""
+        rows = self.traced.rows
+        found = self._call("WITH_SLOPES", rows + len(self.traced.jacobian), v, c, None)
+        return found[:rows], found[rows:]
 
     def curvature(self, v: Array, weights: Array, c: Array | None = None) -> Array:
         """Entries of ∂²(μ·f)/∂v² in the order of `Traced.hessian`, μ the weights, shape (rows, instances)."""

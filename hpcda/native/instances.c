@@ -3,17 +3,22 @@
 
 #include "kernel.h"
 
-enum Wanted { VALUES, SLOPES, CURVATURE };
+enum Wanted { VALUES, SLOPES, CURVATURE, WITH_SLOPES };
 
 static void lanes_in(vd *room, const double *rows, int numbers, size_t count, size_t begin, int wide) {
-  for (int k = 0; k < numbers; k++)
-    for (int l = 0; l < W; l++) room[k][l] = rows[k * count + begin + (size_t)(l < wide ? l : wide - 1)];
+  for (int k = 0; k < numbers; k++) {
+    const double *from = rows + k * count + begin;
+    if (wide == W) memcpy(room + k, from, sizeof(vd));
+    else
+      for (int l = 0; l < W; l++) room[k][l] = from[l < wide ? l : wide - 1];
+  }
 }
 
 /* room: [variables + constants + weights + outputs] */
 ENTRY void instances(int wanted, int count, int variables, int constants, int weights, int outputs, const double *variable,
                      const double *constant, const double *weight, double *out, vd *room) {
-  const Kernel kernel = wanted == VALUES ? given_values : wanted == SLOPES ? given_jacobian : given_hessian;
+  const Kernel kernels[] = {given_values, given_jacobian, given_hessian, given_with_slopes};
+  const Kernel kernel = kernels[wanted];
   vd *c = room + variables, *mu = c + constants, *found = mu + weights;
   const size_t columns = (size_t)count;
   for (int begin = 0; begin < count; begin += W) {
@@ -22,7 +27,6 @@ ENTRY void instances(int wanted, int count, int variables, int constants, int we
     lanes_in(c, constant, constants, columns, (size_t)begin, wide);
     lanes_in(mu, weight, weights, columns, (size_t)begin, wide);
     kernel(room, c, 0, 0, mu, found);
-    for (int k = 0; k < outputs; k++)
-      for (int l = 0; l < wide; l++) out[k * columns + (size_t)(begin + l)] = found[k][l];
+    for (int k = 0; k < outputs; k++) memcpy(out + k * columns + (size_t)begin, found + k, sizeof(double) * (size_t)wide);
   }
 }

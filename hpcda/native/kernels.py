@@ -23,6 +23,11 @@ _NUMBER = {"inf": "INFINITY", "-inf": "-INFINITY", "nan": "NAN"}
 _TEST = {"lt": "<", "le": "<=", "eq": "=="}
 
 
+def with_slopes(traced: Traced, prefix: str) -> str:
+    """A C function ``{prefix}_with_slopes``: the values, then the Jacobian's entries; else as `source`."""
+    return _function(traced.graph, [*traced.values, *traced.jacobian_nodes], f"{prefix}_with_slopes")
+
+
 def source(traced: Traced, prefix: str) -> str:
     """C functions ``{prefix}_values``, ``{prefix}_jacobian`` and ``{prefix}_hessian`` of one traced function.
 

@@ -32,7 +32,7 @@ def draw_comparison(table: xr.Dataset, path: Path, over: str | None = None) -> P
     Raises:
         InputError: There is no such key, or it holds no numbers.
     """
-    keys = [key for key in table.attrs["varied"] if key in table]
+    keys = [key for key in table.attrs["varied"] if len(np.unique(table[key].values.astype(str))) > 1]
     over = _over(table, keys, over)
     others = [key for key in keys if key != over and not key.endswith("seed") and not _tied(table, over, key)]
     rows = [key for key in ("reduced", "action", "held_back", "accuracy") if key in table]
