@@ -193,7 +193,8 @@ def report_network(job: NetworkJob, checked: CheckedNetwork) -> str:
         )
     ranks, each = job.ensemble.ranks_per_start, ""
     if ranks > 1:
-        each = f"; on each of {ranks} ranks, by the counts, {short_time(checked.shared * checked.step)} an iteration"
+        own = short_time(checked.shared * checked.step)
+        each = f"; on each of {ranks} ranks, by the counts, {own} an iteration"
     lines += [
         f"measured     {short_time(checked.step)} an iteration; the first start, "
         f"{counted(checked.iterations, 'iteration')} of it: {short_time(checked.start)}{each}",

@@ -18,6 +18,7 @@ from hpcda.build.pairs import Pairs
 from hpcda.job import AnyJob, NetworkJob
 from hpcda.mpi import Shared, all_agree
 from hpcda.problem import Beyond, Window
+from hpcda.run.alike import refuse_unlike
 from hpcda.run.provenance import files_of, provenance
 from hpcda.search import Plain, Plan, Share
 from hpcda.search.networks import NetworkBudget, NetworkSearch
@@ -51,7 +52,8 @@ class NetworkStudy:
         return contextlib.nullcontext()
 
     def try_once(self, world: Any, share: Share) -> str:
-        """See `Study`: the training fits the network, and the first weights have a finite action."""
+        """See `Study`: ranks are alike, the training fits, and the first weights have a finite action."""
+        all_agree(world.comm, lambda: refuse_unlike(world.group))
         self.scene.refuse(self._job.ensemble.way, self._job.ensemble.seed)
         return self._minimiser(lambda iteration, value: None).linear
 
