@@ -1,4 +1,4 @@
-"""Ranks that are threads of this process: what ranks share can be tested without MPI, on any number of them."""
+"""Ranks that are threads of this process: what ranks share is tested without MPI, on any number of them."""
 
 from __future__ import annotations
 
