@@ -14,7 +14,7 @@ import numpy as np
 from hpcda.action.exact_network import ExactNetwork
 from hpcda.annealing.layered.kronecker import Kronecker
 from hpcda.annealing.layered.lanczos import lowest
-from hpcda.annealing.layered.model import Cost
+from hpcda.annealing.layered.model import Cost, Unheld
 from hpcda.annealing.layered.products import Product, Slopes, exact_product, precisions, weights_scale
 from hpcda.problem import Array
 
@@ -97,7 +97,7 @@ class KrylovModel:
         return direction / np.linalg.norm(direction)
 
 
-class Krylov:
+class Krylov(Unheld):
     """Conjugate gradients.
 
     Args:

@@ -13,7 +13,7 @@ import numpy as np
 from hpcda.action.bordered import Bordered, Factor
 from hpcda.action.dealt import blocks_of
 from hpcda.action.exact_network import ExactNetwork
-from hpcda.annealing.layered.model import Cost
+from hpcda.annealing.layered.model import Cost, Unheld
 from hpcda.problem import Array
 
 ROUNDING = 1e-10
@@ -53,7 +53,7 @@ class StatesModel:
         return self._last[1]
 
 
-class States:
+class States(Unheld):
     """States first.
 
     Args:
