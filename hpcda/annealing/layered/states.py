@@ -1,6 +1,6 @@
 """States first: units are eliminated by the rule, noisy inputs pair by pair, and the weights by Cholesky.
 
-    M [(Σd)² d_out + P²] + M d_in P² (noisy inputs) + P³/3 operations, (20 + 4 L) P² bytes,
+    M [(Σd)² d_out + P²] + M d_in P² (noisy inputs) + P³/3 operations, (20 + 4 L) P² bytes (24 + 8 L, noisy inputs),
 
 with M pairs in 2^L blocks, and P weights (`hpcda.action.khatri_rao`, `hpcda.action.bordered`). Ranks share
 the pairs; the Cholesky factorization is every rank's own.
@@ -72,7 +72,7 @@ class States(Unheld):
         self.cost = Cost(
             products,
             12.0 * network.pairs * weights,
-            (16.0 + 4.0 * sums) * weights**2,
+            (16.0 + (8.0 if free else 4.0) * sums) * weights**2,
             alone=weights**3 / 3.0,
             shared=8.0 * action.inputs * weights,
         )
