@@ -180,7 +180,8 @@ way = "auto"                      {trainings}
 ranks_per_start = 1               # MPI ranks that share the pairs of one start
 
 [solver]
-# elimination = "states"          # how steps are computed: "states", "data", "krylov"; default: the cheapest
+# elimination = "states"          # how steps are computed: "states", "data", "krylov", or "petsc", where
+                                  # petsc = {{ ksp_rtol = 1e-6 }} are options of it; default: the cheapest
 max_iterations = 500              # of the last descent of a start
 
 [output]

@@ -49,22 +49,24 @@ class Ranks(Protocol):
         """How many there are."""
         ...
 
-    def gather(self, own: Array, counts: Sequence[int]) -> Array:
+    def gather(self, own: Array, counts: Sequence[int], room: Array | None = None) -> Array:
         """The numbers of all ranks, one rank's after another's.
 
         Args:
             own: Those of this rank, flat.
             counts: How many each has.
+            room: Where to write them; by default a new array. Of one rank it is `own`.
         """
         ...
 
-    def exchange(self, own: Array, counts: Sequence[int], theirs: Sequence[int]) -> Array:
-        """What all ranks send to this one, one rank's after another's.
+    def exchange(self, own: Array, counts: Sequence[int], theirs: Sequence[int], room: Array) -> None:
+        """Bring what all ranks send to this one, one rank's after another's.
 
         Args:
             own: What this rank sends, flat, to one rank after another.
             counts: How many numbers it sends to each.
             theirs: How many it receives from each.
+            room: Where to write them.
         """
         ...
 
@@ -74,13 +76,13 @@ class Alone:
 
     rank, size = 0, 1
 
-    def gather(self, own: Array, counts: Sequence[int]) -> Array:
+    def gather(self, own: Array, counts: Sequence[int], room: Array | None = None) -> Array:
         """See `Ranks`."""
         return own
 
-    def exchange(self, own: Array, counts: Sequence[int], theirs: Sequence[int]) -> Array:
+    def exchange(self, own: Array, counts: Sequence[int], theirs: Sequence[int], room: Array) -> None:
         """See `Ranks`."""
-        return own
+        room[:] = own
 
 
 ALONE = Alone()
@@ -212,17 +214,17 @@ class Deal:
         self._rows = [some.stop - some.start for some in rows]
         mine = self.shares[ranks.rank]
         self.blocks, self.own = Blocks(every.sizes[mine.start : mine.stop]), rows[ranks.rank]
-        self._spare: list[Array] = []
+        self._spare: dict[int, list[Array]] = {}
 
     def room(self, size: int) -> Array:
         """An array for the sum of a block: one that is `spared`, as the system hands out new ones slowly."""
-        if self._spare and len(self._spare[-1]) != size:
-            self._spare.clear()
-        return self._spare.pop() if self._spare else np.empty(size)
+        known = self._spare.get(size)
+        return known.pop() if known else np.empty(size)
 
     def spare(self, rooms: Iterable[Array]) -> None:
         """Take arrays back."""
-        self._spare += rooms
+        for room in rooms:
+            self._spare.setdefault(len(room), []).append(room)
 
     def total(self, sums: Iterable[Array], rooms: bool = False) -> Array:
         """The sum over all blocks.
@@ -236,8 +238,6 @@ class Deal:
             left = tree.add((0, number), own)
             if rooms:
                 self.spare(left)
-        if rooms:
-            self.spare(tree.arrays[1:])
         ranks = self.ranks
         if ranks.size == 1:
             return tree.arrays[0]
@@ -247,13 +247,19 @@ class Deal:
             flat = np.concatenate(tree.arrays)
             return _folded(every, ranks.gather(flat, [count * size for count in counts]).reshape(-1, size))
         cuts = [size * rank // ranks.size for rank in range(ranks.size + 1)]
-        widths = [b - a for a, b in pairwise(cuts)]
-        sent = np.concatenate([own[a:b] for a, b in pairwise(cuts) for own in tree.arrays])
-        mine = widths[ranks.rank]
-        received = ranks.exchange(
-            sent, [len(tree.arrays) * width for width in widths], [count * mine for count in counts]
+        widths, mine = [b - a for a, b in pairwise(cuts)], cuts[ranks.rank + 1] - cuts[ranks.rank]
+        sent, count = tree.arrays[0], len(tree.arrays)
+        if count > 1:
+            sent = np.concatenate([own[a:b] for a, b in pairwise(cuts) for own in tree.arrays])
+        room = self.room(sum(counts) * mine)
+        ranks.exchange(sent, [count * width for width in widths], [own * mine for own in counts], room)
+        if rooms:
+            self.spare(tree.arrays)
+        found = ranks.gather(
+            _folded(every, room.reshape(-1, mine)), widths, self.room(size) if rooms else None
         )
-        return ranks.gather(_folded(every, received.reshape(-1, mine)), widths)
+        self.spare([room])
+        return found
 
     def added(self, values: Array) -> float:
         """The sum of numbers of each of this rank's pairs, shape (pairs, n), over all."""

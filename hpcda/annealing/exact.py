@@ -15,7 +15,7 @@ import numpy as np
 
 from hpcda.action import Parts
 from hpcda.action.exact_network import ExactNetwork
-from hpcda.annealing.layered import Model, chosen
+from hpcda.annealing.layered import Elimination, Model, chosen
 from hpcda.annealing.outcome import Outcome
 from hpcda.annealing.reasons import Reason
 from hpcda.problem import Array
@@ -44,12 +44,13 @@ class ExactSettings:
     Attributes:
         max_iterations: Of factorizations.
         decrement: Part of the action that a Newton step may still promise at a minimum.
-        elimination: How steps are computed: "states", "data", "krylov", or "auto" for the cheapest.
+        elimination: How steps are computed: "states", "data", "krylov", or "auto" for the cheapest; or an
+            elimination of the action that descends.
     """
 
     max_iterations: int = 500
     decrement: float = 1e-12
-    elimination: str = "auto"
+    elimination: str | Elimination = "auto"
 
 
 def descend(action: ExactNetwork, theta: Array, settings: ExactSettings | None = None) -> Outcome:
@@ -64,7 +65,8 @@ def descend(action: ExactNetwork, theta: Array, settings: ExactSettings | None =
 class _Descent:
     def __init__(self, action: ExactNetwork, settings: ExactSettings) -> None:
         self.action, self.settings = action, settings
-        self.elimination = chosen(action, settings.elimination)
+        known = settings.elimination
+        self.elimination = chosen(action, known) if isinstance(known, str) else known
         self.factorizations = self.iterations = 0
 
     def run(self, theta: Array) -> Outcome:

@@ -17,9 +17,12 @@ class ExactMinimiser:
 
     Args:
         action: The network.
-        settings: Limits.
+        settings: Limits; where they hold an elimination, it is freed in the end.
         canonical: (weights) -> the same network in a form of its own.
         watch: Called with (iteration, action) after a descent.
+
+    Attributes:
+        elimination: How steps are computed.
     """
 
     def __init__(
@@ -29,14 +32,16 @@ class ExactMinimiser:
         canonical: Callable[[Array], Array],
         watch: Callable[[int, float], None],
     ) -> None:
-        self._action, self._settings = action, settings
+        known = settings.elimination
+        self.elimination = chosen(action, known) if isinstance(known, str) else known
+        self._action, self._settings = action, replace(settings, elimination=self.elimination)
         self._canonical, self._watch = canonical, watch
 
     @property
     def linear(self) -> str:
         """See `Minimiser`."""
         deal = self._action.deal
-        return sentence(chosen(self._action, self._settings.elimination), deal.pairs, deal.ranks.size)
+        return sentence(self.elimination, deal.pairs, deal.ranks.size)
 
     def minimise(self, path: Array, rf: float, fresh: bool = False) -> Outcome:
         """See `Minimiser`."""
@@ -45,4 +50,5 @@ class ExactMinimiser:
         return replace(found, path=self._canonical(found.path))
 
     def destroy(self) -> None:
-        """See `Minimiser`; there is nothing to free."""
+        """See `Minimiser`."""
+        self.elimination.destroy()

@@ -12,7 +12,7 @@ from hpcda.action.exact_network import ExactNetwork
 from hpcda.action.factors import DataLoss
 from hpcda.action.losses import LOSSES
 from hpcda.action.network import Network
-from hpcda.annealing.layered import chosen
+from hpcda.annealing.layered import chosen, of_package
 from hpcda.annealing.layered.model import ROOM
 from hpcda.build.bundled import Pairs
 from hpcda.build.pairs import divided, read_pairs, taught
@@ -162,7 +162,7 @@ def _refuse_undetermined(network: Network) -> None:
 
 
 def _refuse_large(network: Network, elimination: str) -> None:
-    cost = chosen(ExactNetwork(network), elimination).cost
+    cost = chosen(ExactNetwork(network), of_package(elimination)).cost
     if not cost.fits:
         problem = f"would take {size_of(cost.memory)}, and there is room for {size_of(ROOM)}"
         key = "solver.elimination" if elimination != "auto" else "network.hidden"

@@ -32,7 +32,7 @@ ANEW = "begin a new run with --output DIR"
 _NUMBER = re.compile(r"^(\w+)\[\d+\](?=\.)")
 
 
-def settled(job: Job, options: Mapping[str, str]) -> Job:
+def settled(job: AnyJob, options: Mapping[str, str]) -> AnyJob:
     """The job with the PETSc options of a command line in it, but for those that only show something."""
     kept = {name: value for name, value in options.items() if not any(part in name for part in SHOWN)}
     if not kept:

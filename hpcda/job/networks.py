@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag,
 
 from hpcda.action.activations import ACTIVATIONS
 from hpcda.action.losses import LOSSES
-from hpcda.annealing.layered import ELIMINATIONS
+from hpcda.annealing.layered import NAMES, PETSC
 from hpcda.job.base import BaseJob
 from hpcda.job.kinds import (
     MARK,
@@ -20,6 +20,8 @@ from hpcda.job.kinds import (
     LossOne,
     LossTable,
     Marks,
+    OptionName,
+    OptionValue,
     Positive,
     Range,
     Section,
@@ -54,9 +56,8 @@ ActivationName = Annotated[str, one_of(ACTIVATIONS, auto=False)]
 
 def _elimination(value: str) -> str:
     """The name of an elimination of networks, or "auto"."""
-    known = ["auto", *ELIMINATIONS]
-    if value not in known:
-        raise refuse(f"{short(value)} is not accepted", nearest(value, known))
+    if value not in NAMES:
+        raise refuse(f"{short(value)} is not accepted", nearest(value, NAMES))
     return value
 
 
@@ -361,7 +362,13 @@ class DescentTable(Section):
     elimination: EliminationName = Field(
         default="auto",
         description='how steps are computed: "states" (states first, a matrix of all weights), "data" (a '
-        'matrix of all outputs), "krylov" (no matrix), or "auto" for what takes least time',
+        'matrix of all outputs), "krylov" (no matrix), "petsc" (no matrix, by PETSc), or "auto" for what '
+        "takes least time",
+    )
+    petsc: dict[OptionName, OptionValue] = Field(
+        default_factory=dict,
+        description='PETSc options without the leading dash for elimination = "petsc", such as '
+        "{ ksp_rtol = 1e-6 }",
     )
     max_iterations: int = Field(
         default=500,
@@ -369,6 +376,13 @@ class DescentTable(Section):
         le=1_000_000_000,
         description="how many iterations the last descent of a start may take, a whole number from 1",
     )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> DescentTable:
+        idle = bool(self.petsc) and self.elimination != PETSC
+        problem = f"has no effect with elimination = {self.elimination!r}"
+        remedy = 'set elimination = "petsc", or remove petsc'
+        return complain(self, [("petsc", problem, remedy)] if idle else [])
 
 
 class NetworkJob(BaseJob):

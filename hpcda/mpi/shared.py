@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+Numbers = npt.NDArray[np.float64]
+
 
 class Shared:
     """See `hpcda.action.dealt.Ranks`; every method is collective.
@@ -20,18 +22,14 @@ class Shared:
         self._comm = comm
         self.rank, self.size = int(comm.rank), int(comm.size)
 
-    def gather(self, own: npt.NDArray[np.float64], counts: Sequence[int]) -> npt.NDArray[np.float64]:
+    def gather(self, own: Numbers, counts: Sequence[int], room: Numbers | None = None) -> Numbers:
         """See `Ranks`."""
         if self.size == 1:
             return own
-        found = np.empty(sum(counts))
+        found = np.empty(sum(counts)) if room is None else room
         self._comm.Allgatherv(np.ascontiguousarray(own), [found, counts])
         return found
 
-    def exchange(
-        self, own: npt.NDArray[np.float64], counts: Sequence[int], theirs: Sequence[int]
-    ) -> npt.NDArray[np.float64]:
+    def exchange(self, own: Numbers, counts: Sequence[int], theirs: Sequence[int], room: Numbers) -> None:
         """See `Ranks`."""
-        found = np.empty(sum(theirs))
-        self._comm.Alltoallv([np.ascontiguousarray(own), counts], [found, theirs])
-        return found
+        self._comm.Alltoallv([np.ascontiguousarray(own), counts], [room, theirs])

@@ -17,6 +17,8 @@ from hpcda.errors import InputError, Mistake, StorageError
 from hpcda.words import counted
 
 T = TypeVar("T")
+PATIENCE = 5.0
+"""Seconds after which a mistake that not all ranks have found ends them all."""
 LEAST_OWN_STEP = 0xFFFFFFF0
 """Slurm counts its own steps (the batch script, the shell of salloc) down from 2³²; srun's count from 0."""
 
@@ -25,7 +27,7 @@ class World:
     """The ranks of a run, in groups of equal size; free it with `close`, best in a `with`.
 
     An error that leaves the `with` on one of several ranks is printed and ends all of them at once. Mistakes
-    in the input, which every rank finds alike, are passed on.
+    in the input that every rank finds are passed on; one that others have not found soon ends all too.
 
     Args:
         ranks_per_start: Ranks in a group.
@@ -49,6 +51,7 @@ class World:
         self.groups = self.size // ranks_per_start
         self.group_number = self.rank // ranks_per_start
         self.group = self.comm.Split(self.group_number, self.rank)
+        self._mistaken = self.comm.Dup()
 
     @property
     def leads(self) -> bool:
@@ -61,18 +64,28 @@ class World:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None and not isinstance(error, InputError) and self.size > 1:
+        if error is not None and self.size > 1 and not (isinstance(error, InputError) and self._all_found()):
             sys.stderr.write(f"hpcda: rank {self.rank} failed, all ranks end.\n")
-            if isinstance(error, StorageError):
+            if isinstance(error, StorageError | InputError):
                 sys.stderr.write(f"{error}\n")
             else:
                 traceback.print_exception(error)
             sys.stderr.flush()
-            self.comm.Abort(1)
+            self.comm.Abort(2 if isinstance(error, InputError) else 1)
         self.close()
+
+    def _all_found(self) -> bool:
+        """Whether all ranks come here, with a mistake, within `PATIENCE` seconds."""
+        request, end = self._mistaken.Ibarrier(), time.monotonic() + PATIENCE
+        while not request.Test():
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.002)
+        return True
 
     def close(self) -> None:
         """Free the communicators; collective."""
+        self._mistaken.Free()
         self.group.Free()
         self.comm.Free()
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hpcda.annealing.layered import PETSC
 from hpcda.ensemble import Earlier, Ensemble, Lives
 from hpcda.errors import InputError, Mistake, StoppedError
 from hpcda.job import AnyJob, Job, NetworkJob, load_job, settled
@@ -176,19 +177,25 @@ def _with_options(job: AnyJob, petsc_options: Sequence[str]) -> AnyJob:
     Raises:
         InputError: It is trained without PETSc.
     """
-    if isinstance(job, NetworkJob):
+    if not _takes_options(job):
         if petsc_options:
-            problem = f"{shlex.join(petsc_options)} has no effect: networks are trained without PETSc"
-            raise InputError(Mistake("--", problem, "leave out what follows --"))
+            problem = f"{shlex.join(petsc_options)} has no effect: this network is trained without PETSc"
+            remedy = 'leave out what follows --, or set solver.elimination = "petsc"'
+            raise InputError(Mistake("--", problem, remedy))
         return job
     from hpcda.petsc import given_options
 
     return settled(job, given_options(petsc_options))
 
 
+def _takes_options(job: AnyJob) -> bool:
+    """Whether PETSc works for a job."""
+    return isinstance(job, Job) or job.solver.elimination == PETSC
+
+
 def _announce(job: AnyJob, petsc_options: Sequence[str]) -> None:
     """PETSc reads options such as -log_view once, when it is loaded: from its environment variable."""
-    if isinstance(job, Job) and "petsc4py.PETSc" not in sys.modules:
+    if _takes_options(job) and "petsc4py.PETSc" not in sys.modules:
         words = [word for name, value in job.solver.petsc.items() for word in (f"-{name}", str(value))]
         # A signal asks a run to stop; PETSc's own handlers would end it.
         words.append("-no_signal_handler")

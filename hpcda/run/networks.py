@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,18 +12,24 @@ from hpcda.action.factors import DataLoss
 from hpcda.annealing import Reason, Team
 from hpcda.annealing.exact import ExactSettings
 from hpcda.annealing.exact_minimiser import ExactMinimiser
+from hpcda.annealing.layered import PETSC, Elimination
 from hpcda.annealing.team import OneByOne
 from hpcda.build import build_network
 from hpcda.build.bundled import Pairs
+from hpcda.errors import InputError, Mistake
 from hpcda.job import AnyJob, NetworkJob
 from hpcda.mpi import Shared, all_agree
 from hpcda.problem import Beyond, Window
+from hpcda.run.alike import refuse_unlike
 from hpcda.run.provenance import files_of, provenance
 from hpcda.search import Plain, Plan, Share
 from hpcda.search.networks import NetworkBudget, NetworkSearch
 from hpcda.search.training import NetworkScene
 from hpcda.search.trainings import TRAININGS
 from hpcda.store import NetworkLayout, RunLayout
+
+if TYPE_CHECKING:
+    from hpcda.petsc import SolverOptions
 
 ROUND = 256
 """Starts of one training that are run side by side."""
@@ -35,25 +41,43 @@ class NetworkStudy:
     Args:
         job: The job.
         world: The ranks, in groups that share the pairs of a start.
+        petsc_options: Options of the command line.
     """
 
     max_seconds = 0.0
 
-    def __init__(self, job: NetworkJob, world: Any) -> None:
+    def __init__(self, job: NetworkJob, world: Any, petsc_options: Sequence[str]) -> None:
         self._job = job
+        self._options: SolverOptions | None = None
+        if job.solver.elimination == PETSC:
+            from hpcda.petsc import SolverOptions
+
+            self._options = SolverOptions(job.solver.petsc, petsc_options)
         self._built = all_agree(world.comm, lambda: build_network(job))
         ranks = Shared(world.group)
         self.scene = all_agree(world.comm, lambda: NetworkScene(self._built.network, ranks=ranks))
         self.notes = self._built.notes
 
     def options(self) -> contextlib.AbstractContextManager[object]:
-        """See `Study`: none."""
-        return contextlib.nullcontext()
+        """See `Study`: PETSc's, where it solves for steps."""
+        return self._options or contextlib.nullcontext()
 
     def try_once(self, world: Any, share: Share) -> str:
-        """See `Study`: the training fits the network, and the first weights have a finite action."""
+        """See `Study`: ranks are alike, the training fits, and the first weights have a finite action."""
+        all_agree(world.comm, lambda: refuse_unlike(world.group))
         self.scene.refuse(self._job.ensemble.way, self._job.ensemble.seed)
-        return self._minimiser(lambda iteration, value: None).linear
+        minimiser = self._minimiser(lambda iteration, value: None)
+        try:
+            if self._options is not None:
+                first = self.scene.first_weights(self.scene.action, np.random.default_rng(0))
+                model = minimiser.elimination.gauss_newton(first)
+                if np.isfinite(model.scale) and model.solve(model.scale) is None:
+                    remedy = "check solver.petsc and the options after --"
+                    raise InputError(Mistake("solver", "PETSc cannot solve for the first step", remedy))
+                self._options.check()
+            return minimiser.linear
+        finally:
+            minimiser.destroy()
 
     def layout(self, world: Any, solver: str, whole: AnyJob) -> RunLayout:
         """See `Study`."""
@@ -109,8 +133,16 @@ class NetworkStudy:
 
     def _minimiser(self, watch: Callable[[int, float], None]) -> ExactMinimiser:
         solver = self._job.solver
-        settings = ExactSettings(solver.max_iterations, elimination=solver.elimination)
+        settings = ExactSettings(solver.max_iterations, elimination=self._elimination())
         return ExactMinimiser(self.scene.action, settings, self.scene.canonical, watch)
+
+    def _elimination(self) -> str | Elimination:
+        """How steps are computed: its name, or PETSc's own, which is made here."""
+        if self._options is None:
+            return self._job.solver.elimination
+        from hpcda.petsc.layered import PetscKrylov
+
+        return PetscKrylov(self.scene.action)
 
 
 def _window(pairs: Pairs, output: Any) -> Window:

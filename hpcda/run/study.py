@@ -71,7 +71,7 @@ def study_of(job: AnyJob, world: Any, petsc_options: Sequence[str]) -> Study:
     if isinstance(job, NetworkJob):
         from hpcda.run.networks import NetworkStudy
 
-        return NetworkStudy(job, world)
+        return NetworkStudy(job, world, petsc_options)
     from hpcda.run.paths import PathStudy
 
     return PathStudy(job, world.comm, petsc_options)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hpcda import cli
-from hpcda.annealing.layered import ELIMINATIONS
+from hpcda.annealing.layered import ELIMINATIONS, NAMES
 from hpcda.build import build_network
 from hpcda.build.pairs import divided, read_pairs
 from hpcda.check_network import check_network, report_network
@@ -327,7 +327,8 @@ def test_a_network_too_large_for_the_memory_is_refused():
 
 
 def test_names_of_eliminations_are_those_there_are():
-    for name in ("auto", *ELIMINATIONS):
+    assert NAMES == ("auto", *ELIMINATIONS, "petsc")
+    for name in NAMES:
         assert load_job(changed(TWIN, solver={"elimination": name})).solver.elimination == name
         assert name == "auto" or name in network_template(Path("net/job.toml"))
     with pytest.raises(InputError, match=r"solver\.elimination: 'state' is not accepted"):

@@ -17,7 +17,7 @@ from scipy.linalg.lapack import dpotrf, dpotrs
 
 from hpcda.action.exact_network import ExactNetwork
 from hpcda.annealing.layered.krylov import Krylov
-from hpcda.annealing.layered.model import Cost, Elimination, Model
+from hpcda.annealing.layered.model import Cost, Elimination, Model, Unheld
 from hpcda.annealing.layered.products import Slopes, weights_scale
 from hpcda.annealing.layered.states import States
 from hpcda.problem import Array
@@ -136,7 +136,7 @@ def _products(
     return found.reshape(deal.pairs * outputs, -1)
 
 
-class Data:
+class Data(Unheld):
     """Data space; the exact Hessian has no such form: states first, or conjugate gradients without the room.
 
     Args:

@@ -57,26 +57,30 @@ class Kronecker:
 
     def power(self, exponent: float, shift: float) -> Callable[[Array], Array]:
         """The product with (K + priors + shift) to a power."""
-        by_weights = [
-            float(np.concatenate([matrix.ravel(), bias]).mean()) + shift
+        priors = [
+            float(np.concatenate([matrix.ravel(), bias]).mean())
             for matrix, bias in self.action.weights(self.action.precision)
         ]
+        layers = [
+            (left, right, (np.maximum(np.outer(out, in_), 0.0) + prior + shift) ** exponent)
+            for ((out, left), (in_, right)), prior in zip(self._layers, priors, strict=True)
+        ]
+        across = None
+        if self.action.inputs:
+            values, vectors = self._inputs
+            across = (np.maximum(values, 0.0) + shift) ** exponent
 
         def product(vector: Array) -> Array:
-            layers, inputs = split(self.action, vector)
+            weights, inputs = split(self.action, vector)
             found = []
-            for (matrix, bias), ((out, left), (in_, right)), prior in zip(
-                layers, self._layers, by_weights, strict=True
-            ):
+            for (matrix, bias), (left, right, scale) in zip(weights, layers, strict=True):
                 turned = left.T @ np.column_stack([matrix, bias]) @ right
-                turned *= (np.maximum(np.outer(out, in_), 0.0) + prior) ** exponent
+                turned *= scale
                 own = left @ turned @ right.T
                 found.append((own[:, :-1], own[:, -1]))
             if inputs is None:
                 return flat(found)
-            values, vectors = self._inputs
-            across = np.einsum("pji,pj->pi", vectors, inputs)
-            across *= (np.maximum(values, 0.0) + shift) ** exponent
-            return self.action.joined(np.einsum("pij,pj->pi", vectors, across), flat(found))
+            turned = across * np.einsum("pji,pj->pi", vectors, inputs)
+            return self.action.joined(np.einsum("pij,pj->pi", vectors, turned), flat(found))
 
         return product

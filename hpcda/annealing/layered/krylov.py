@@ -9,15 +9,13 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import numpy as np
 
 from hpcda.action.exact_network import ExactNetwork
 from hpcda.annealing.layered.kronecker import Kronecker
 from hpcda.annealing.layered.lanczos import lowest
-from hpcda.annealing.layered.model import Cost
-from hpcda.annealing.layered.products import Slopes, exact_product, weights_scale
+from hpcda.annealing.layered.model import Cost, Unheld
+from hpcda.annealing.layered.products import Product, Slopes, exact_product, weights_scale
 from hpcda.problem import Array
 
 TOLERANCE, MOST = 1e-4, 300
@@ -48,15 +46,18 @@ class KrylovModel:
         sensitivities = slopes.sensitivities(OUTPUTS)
         self.scale = weights_scale(action, passed, sensitivities)
         self._made_of = action, passed, sensitivities
+        self._near: Kronecker | None = None
         if exact:
             self.product = exact_product(action, passed, forces)
         else:
             priors = action.precision
             self.product = lambda v: slopes.back(slopes.ahead(v)) + priors * v
 
-    @cached_property
-    def _near(self) -> Kronecker:
-        return Kronecker(*self._made_of)
+    def power(self, exponent: float, shift: float) -> Product:
+        """The product with the preconditioner and a shift to a power."""
+        if self._near is None:
+            self._near = Kronecker(*self._made_of)
+        return self._near.power(exponent, shift)
 
     def solve(self, shift: float, tolerance: float = TOLERANCE, most: int = MOST) -> Array | None:
         """-(H + shift)⁻¹ gradient, to a tolerance; None where H + shift is found not positive definite.
@@ -66,7 +67,7 @@ class KrylovModel:
             tolerance: Part of the gradient that may be left, in the norm of the preconditioner.
             most: Products that it may take.
         """
-        near = self._near.power(-1.0, max(shift, FLOOR * self.scale))
+        near = self.power(-1.0, max(shift, FLOOR * self.scale))
         step, left = np.zeros_like(self.gradient), -self.gradient
         scaled = near(left)
         direction, length = scaled, float(left @ scaled)
@@ -87,7 +88,7 @@ class KrylovModel:
 
     def negative(self) -> Array | None:
         """A direction along which H is negative by more than rounding; None where none is found."""
-        half = self._near.power(-0.5, FLOOR * self.scale)
+        half = self.power(-0.5, FLOOR * self.scale)
         first = np.random.default_rng(0).standard_normal(len(self.gradient))
         curvature, vector = lowest(lambda v: half(self.product(half(v))), first, VECTORS)
         if curvature >= -ROUNDING:
@@ -96,7 +97,7 @@ class KrylovModel:
         return direction / np.linalg.norm(direction)
 
 
-class Krylov:
+class Krylov(Unheld):
     """Conjugate gradients.
 
     Args:

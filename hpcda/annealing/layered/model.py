@@ -104,6 +104,17 @@ class Elimination(Protocol):
         """What it is, in words."""
         ...
 
+    def destroy(self) -> None:
+        """Free what it holds."""
+        ...
+
+
+class Unheld:
+    """An elimination that holds nothing."""
+
+    def destroy(self) -> None:
+        """See `Elimination`."""
+
 
 def sentence(elimination: Elimination, pairs: int, ranks: int = 1) -> str:
     """What an elimination is, and what its steps cost on so many ranks that share so many pairs."""

@@ -1,6 +1,6 @@
 """States first: units are eliminated by the rule, noisy inputs pair by pair, and the weights by Cholesky.
 
-    M [(Σd)² d_out + P²] + M d_in P² (noisy inputs) + P³/3 operations, (20 + 4 L) P² bytes,
+    M [(Σd)² d_out + P²] + M d_in P² (noisy inputs) + P³/3 operations, (20 + 4 L) P² bytes (24 + 8 L, noisy inputs),
 
 with M pairs in 2^L blocks, and P weights (`hpcda.action.khatri_rao`, `hpcda.action.bordered`). Ranks share
 the pairs; the Cholesky factorization is every rank's own.
@@ -13,7 +13,7 @@ import numpy as np
 from hpcda.action.bordered import Bordered, Factor
 from hpcda.action.dealt import blocks_of
 from hpcda.action.exact_network import ExactNetwork
-from hpcda.annealing.layered.model import Cost
+from hpcda.annealing.layered.model import Cost, Unheld
 from hpcda.problem import Array
 
 ROUNDING = 1e-10
@@ -53,7 +53,7 @@ class StatesModel:
         return self._last[1]
 
 
-class States:
+class States(Unheld):
     """States first.
 
     Args:
@@ -72,7 +72,7 @@ class States:
         self.cost = Cost(
             products,
             12.0 * network.pairs * weights,
-            (16.0 + 4.0 * sums) * weights**2,
+            (16.0 + (8.0 if free else 4.0) * sums) * weights**2,
             alone=weights**3 / 3.0,
             shared=8.0 * action.inputs * weights,
         )
