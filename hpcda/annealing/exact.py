@@ -16,6 +16,7 @@ import numpy as np
 from hpcda.action import Parts
 from hpcda.action.exact_network import ExactNetwork
 from hpcda.annealing.layered import Elimination, Model, chosen
+from hpcda.annealing.layered.products import promised
 from hpcda.annealing.outcome import Outcome
 from hpcda.annealing.reasons import Reason
 from hpcda.problem import Array
@@ -31,6 +32,10 @@ FLAT = 1e-6
 """A gradient smaller than this part of the Hessian's size, where that is indefinite, is a saddle point's."""
 ROUNDING = 1e-10
 """Part of the action below which a step may fail for rounding errors."""
+CLOSE = 1e-6
+"""Part of the action that a step promises, about, up to which the exact Hessian is taken from the first."""
+GOOD = 0.9
+"""Part of its promise that a step keeps where the Hessian has hardly changed."""
 SADDLES = 8
 """Saddle points that the weights are led away from."""
 SHORTEST, LONGEST = 1e-6, 1e3
@@ -72,7 +77,8 @@ class _Descent:
     def run(self, theta: Array) -> Outcome:
         """Down with the Gauss-Newton matrix, then with the exact one, away from saddle points."""
         reason = None
-        for exact in (False, *[True] * (SADDLES + 1)):
+        far = not promised(self.action, theta) <= CLOSE
+        for exact in (*[False] * far, *[True] * (SADDLES + 1)):
             theta, reason = self._down(theta, exact)
             if reason is not None:
                 break
@@ -129,6 +135,8 @@ class _Descent:
                 self.iterations += 1
                 slow = slow + 1 if value - moved <= SLOW * abs(value) else 0
                 theta = theta + step
+                if exact and shift == 0.0 and ratio >= GOOD and self._ended(model, theta):
+                    return theta, Reason.CONVERGED_DECREMENT
                 if slow >= PATIENCE and not exact:
                     return theta, None
                 model = made(theta)
@@ -142,6 +150,12 @@ class _Descent:
                 if shift > LARGEST * size:
                     return theta, Reason.FAILED_TRUST_REGION
         return theta, Reason.STOPPED_ITERATIONS
+
+    def _ended(self, model: Model, theta: Array) -> bool:
+        """Whether the step that the Hessian of the step before makes from here promises too little."""
+        value, gradient = self.action.gradient(theta)
+        step = model.again(gradient)
+        return step is not None and float(-0.5 * step @ gradient) <= self.settings.decrement * abs(value)
 
     def _away(self, theta: Array, model: Model, direction: Array) -> tuple[Array, Reason | None]:
         """Along a direction in which the Hessian is negative, as far as the action falls.

@@ -77,6 +77,9 @@ class DataModel:
         left = -self.gradient - diagonal * step - self._slopes.back(self._slopes.ahead(step))
         return step + inverse(left)
 
+    def again(self, gradient: Array) -> None:
+        """No step: there is no factor of H at hand."""
+
     def negative(self) -> None:
         """No direction: a Gauss-Newton matrix is nowhere negative."""
         return

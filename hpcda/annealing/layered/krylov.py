@@ -15,13 +15,11 @@ from hpcda.action.exact_network import ExactNetwork
 from hpcda.annealing.layered.kronecker import Kronecker
 from hpcda.annealing.layered.lanczos import lowest
 from hpcda.annealing.layered.model import Cost, Unheld
-from hpcda.annealing.layered.products import Product, Slopes, exact_product, weights_scale
+from hpcda.annealing.layered.products import OUTPUTS, Product, Slopes, exact_product, weights_scale
 from hpcda.problem import Array
 
 TOLERANCE, MOST = 1e-4, 300
 """Part of the gradient that a step may leave, in the preconditioner's norm; products that it may take."""
-OUTPUTS = 32
-"""Outputs of which the preconditioner takes all; of more it takes random sums."""
 VECTORS = 100
 """Lanczos vectors that look for a direction along which the Hessian is negative."""
 FLOOR = 1e-6
@@ -85,6 +83,9 @@ class KrylovModel:
             length, before = float(left @ scaled), length
             direction = scaled + (length / before) * direction
         return step
+
+    def again(self, gradient: Array) -> None:
+        """No step: there is no factor of H at hand."""
 
     def negative(self) -> Array | None:
         """A direction along which H is negative by more than rounding; None where none is found."""

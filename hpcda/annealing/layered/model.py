@@ -78,6 +78,10 @@ class Model(Protocol):
         """-(H + shift)⁻¹ gradient; None where H + shift is not positive definite."""
         ...
 
+    def again(self, gradient: Array) -> Array | None:
+        """-H⁻¹ of another gradient, where that costs little: a factor of H is at hand; else None."""
+        ...
+
     def negative(self) -> Array | None:
         """A direction of length 1 along which H is negative beyond rounding; None where there is none."""
         ...

@@ -23,6 +23,8 @@ from hpcda.action.exact_network import ExactNetwork
 from hpcda.action.passes import Passed
 from hpcda.problem import Array
 
+OUTPUTS = 32
+"""Outputs of which all are taken; of more, random sums."""
 Product = Callable[[Array], Array]
 
 
@@ -102,6 +104,23 @@ def exact_product(action: ExactNetwork, passed: Passed, forces: list[Array]) -> 
 def split(action: ExactNetwork, direction: Array) -> tuple[list[tuple[Array, Array]], Array | None]:
     """(δW, δb) of every layer, and δx(0) of this rank's pairs, shape (pairs, width), None if exact."""
     return action.weights(direction), action.own(direction)
+
+
+def promised(action: ExactNetwork, theta: Array) -> float:
+    """About what a Gauss-Newton step promises, as a part of the action: ½ Σ g²/d, d the matrix's diagonal."""
+    passed = action.passed(theta)
+    value, gradient, _ = action.first_derivatives(theta, passed)
+    sensitivities = Slopes(action, passed).sensitivities(OUTPUTS)
+    squares = [np.einsum("poi,poi->pi", own, own) for own in sensitivities]
+    by_inputs = squares.pop(0) if action.inputs else None
+    factors: list[Factor] = []
+    for own, x in zip(squares, passed.x, strict=False):
+        factors += [(own, x**2), (own, None)]
+    diagonal = (
+        action.joined(by_inputs, action.deal.total(action.deal.blocks.sums(factors))) + action.precision
+    )
+    known = diagonal > 0.0
+    return float(0.5 * np.sum(gradient[known] ** 2 / diagonal[known]) / abs(value))
 
 
 def weights_scale(action: ExactNetwork, passed: Passed, sensitivities: list[Array]) -> float:

@@ -1,6 +1,6 @@
 """States first: units are eliminated by the rule, noisy inputs pair by pair, and the weights by Cholesky.
 
-    M [(Σd)² d_out + P²] + M d_in P² (noisy inputs) + P³/3 operations, (20 + 4 L) P² bytes (24 + 8 L, noisy inputs),
+    M [(Σd)² d_out + P²] + M d_in P² (noisy inputs) + P³/3 operations, (20 + 4 L) P² bytes (noisy: 24 + 8 L),
 
 with M pairs in 2^L blocks, and P weights (`hpcda.action.khatri_rao`, `hpcda.action.bordered`). Ranks share
 the pairs; the Cholesky factorization is every rank's own.
@@ -39,6 +39,11 @@ class StatesModel:
         """-(H + shift)⁻¹ gradient; None where H + shift is not positive definite."""
         factor = self._factor(shift)
         return None if factor is None else -factor.solve(self.gradient)
+
+    def again(self, gradient: Array) -> Array | None:
+        """-H⁻¹ gradient by the factor at hand; None where that is of another matrix."""
+        shift, factor = self._last if self._last is not None else (0.0, None)
+        return None if factor is None or shift else -factor.solve(gradient)
 
     def negative(self) -> Array | None:
         """A direction along which H is negative by more than rounding; None where there is none."""
