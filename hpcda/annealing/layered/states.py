@@ -2,8 +2,8 @@
 
     M [(Σd)² d_out + P²] + M d_in P² (noisy inputs) + P³/3 operations, (20 + 4 L) P² bytes
 
-(noisy inputs: 24 + 8 L), with M pairs in 2^L blocks, and P weights (`hpcda.action.khatri_rao`, `hpcda.action.bordered`). Ranks share
-the pairs; the Cholesky factorization is every rank's own.
+(noisy inputs: 24 + 8 L), with M pairs in 2^L blocks, and P weights (`hpcda.action.khatri_rao`,
+`hpcda.action.bordered`). Ranks share the pairs; the Cholesky factorization is every rank's own.
 """
 
 from __future__ import annotations
