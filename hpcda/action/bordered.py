@@ -68,7 +68,7 @@ class Bordered:
     Attributes:
         corner: X of this rank's pairs, shape (pairs, inputs, inputs); inputs are 0 where they are exact.
         border: C of them, shape (pairs, inputs, weights).
-        weights: K, shape (weights, weights).
+        weights: K, shape (weights, weights), of which the upper triangle is read.
         deal: Which rank has which pairs.
     """
 
@@ -92,7 +92,7 @@ class Bordered:
         return self.corner + shift * np.eye(self.corner.shape[1])
 
     def schur(self, shift: float = 0.0) -> Array | None:
-        """S of H + shift, a new array; None where X + shift is not positive definite."""
+        """S of H + shift, a new array, its upper triangle; None where X + shift is not positive definite."""
         found = self.weights.copy()
         found[np.diag_indices(len(found))] += shift
         _, width, size = self.border.shape
@@ -148,7 +148,7 @@ class Bordered:
                 return float(lowest[pair]), found
         schur = self.schur()
         assert schur is not None
-        (curvature,), vector = eigh(schur, subset_by_index=[0, 0])
+        (curvature,), vector = eigh(schur, lower=False, subset_by_index=[0, 0])
         weights = vector[:, 0]
         inputs = -np.linalg.solve(self.corner, (self.border @ weights)[:, :, None])
         found = np.concatenate([self.deal.gathered(inputs).ravel(), weights])
@@ -166,7 +166,8 @@ class Bordered:
             found[own, own] = corner[pair]
         found[:first, first:] = border.reshape(first, border.shape[2])
         found[first:, :first] = found[:first, first:].T
-        found[first:, first:] = self.weights
+        upper = np.triu(self.weights)
+        found[first:, first:] = upper + np.triu(upper, 1).T
         return found
 
 

@@ -19,6 +19,7 @@ it is S(n) for k = n and (∂x(n)/∂z(k))ᵀ T(n)ᵀ for k < n, where W(n) x(n)
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -27,7 +28,7 @@ from hpcda.action.bordered import Bordered
 from hpcda.action.dealt import Deal
 from hpcda.action.end_loss import PairMatrices
 from hpcda.action.passes import Passed
-from hpcda.problem import Array
+from hpcda.problem import Array, Numbers
 
 NUMBERS = 1 << 19
 """Numbers of the largest stack of matrices that is worked on at once."""
@@ -179,7 +180,7 @@ class _Sums:
         self.step = max(16, NUMBERS // largest)
         ones = np.ones((pairs, 1))
         self._wide = [np.concatenate([x, ones], axis=1) for x in passed.x[:-1]]
-        self._halves = [[np.triu_indices(count) for count in shape] for shape in self.shapes]
+        self._halves = [[_upper(count) for count in shape] for shape in self.shapes]
         self._places, length = dict[tuple[int, int], tuple[int, int, int]](), 0
         for n, after in enumerate(self.shapes):
             for k, before in enumerate(self.shapes[: n + 1]):
@@ -250,8 +251,8 @@ class _Sums:
         own[:, :, middle:last] = between
 
     def matrix(self, total: Array) -> Array:
-        """Of all sums, flat, the symmetric matrix, (weights, weights): W(0), b(0), W(1), b(1), …, flat."""
-        found = np.empty((self.weights, self.weights))
+        """Of all sums, flat, the matrix by W(0), b(0), W(1), b(1), …, flat: its upper triangle, at least."""
+        found = np.zeros((self.weights, self.weights))
         begins = np.cumsum([0, *(rows * columns for rows, columns in self.shapes)])
         for n, (rows, columns) in enumerate(self.shapes):
             for k in range(n + 1):
@@ -264,15 +265,19 @@ class _Sums:
                 )
                 across = slice(begins[k], begins[k + 1]), slice(begins[n], begins[n + 1])
                 _place(found[across], whole, before, (rows, columns))
-                if k < n:
-                    found[across[::-1]] = found[across].T
         return found
+
+
+@lru_cache
+def _upper(size: int) -> tuple[Numbers, Numbers]:
+    """Rows and columns of the upper triangle of a matrix."""
+    i, j = np.triu_indices(size)
+    return i, j
 
 
 def _whole(block: Array, rows: int, columns: int) -> Array:
     """All of a block of a layer with itself, of which one half of each pair of indices is given."""
-    i, j = np.triu_indices(rows)
-    a, b = np.triu_indices(columns)
+    (i, j), (a, b) = _upper(rows), _upper(columns)
     half = np.empty((len(i), columns, columns))
     half[:, a, b] = half[:, b, a] = block
     found = np.empty((rows, rows, columns, columns))

@@ -42,6 +42,7 @@ JOBS = {
         "ensemble": {"starts": 2, "way": "wide"},
     },
     "krylov": {"ensemble": SMALL, "solver": {"elimination": "krylov"}},
+    "petsc": {"ensemble": SMALL, "solver": {"elimination": "petsc", "petsc": {"ksp_rtol": 1e-5}}},
     "data": {
         "network": {"weight_std": 3.0}, "twin": {"pairs": 70}, "ensemble": SMALL,
         "solver": {"elimination": "data"},

@@ -337,6 +337,22 @@ def test_names_of_eliminations_are_those_there_are():
     assert "conjugate gradients" in report_network(job, check_network(job))
 
 
+def test_ranks_that_share_the_pairs_of_a_start():
+    """The check tells what each takes; a run goes on with another number of them."""
+    job = load_job(changed(TWIN, twin={"pairs": 300}, ensemble={"ranks_per_start": 3}))
+    text = report_network(job, check_network(job))
+    assert "on each of 3 ranks, by the counts, " in text and "s a step on each of 3 ranks, " in text
+    alone = load_job(changed(TWIN, twin={"pairs": 300}))
+    assert "ranks" not in report_network(alone, check_network(alone))
+    refuse_changed(alone, job)
+    with pytest.raises(InputError, match=r"ensemble\.ranks_per_start: is 3 now, and was 1"):
+        ranks = {"ensemble": {"ranks_per_start": 3}}
+        refuse_changed(load_job(SMALL), load_job(changed(SMALL, **ranks)))
+    with pytest.raises(InputError, match=r"ranks_per_start: 3 ranks share 60 pairs.*2 blocks\n.*at most 2"):
+        check_network(load_job(changed(TWIN, ensemble={"ranks_per_start": 3})))
+    assert refused(changed(TWIN, ensemble={"ranks_per_start": 0}))
+
+
 def test_noise_of_each_output(tmp_path):
     rng = generator(124)
     written(tmp_path, a=rng.normal(size=20), y=rng.normal(size=20), z=rng.normal(size=20))

@@ -19,14 +19,14 @@ ELIMINATIONS: Mapping[str, Callable[[ExactNetwork], Elimination]] = {
 }
 """Name -> elimination of an action."""
 PETSC = "petsc"
-"""Name of the one that is PETSc's, `hpcda.petsc.layered`: counted as "krylov", whose work it does."""
+"""Name of the one that is PETSc's, `hpcda.petsc.layered`; it is counted as `Krylov`, whose work it does."""
 NAMES = ("auto", *ELIMINATIONS, PETSC)
 """All that a job may name."""
 
 
 def of_package(name: str) -> str:
     """The elimination of this package that does the work of one of a name."""
-    return "krylov" if name == PETSC else name
+    return Krylov.__name__.lower() if name == PETSC else name
 
 
 def cheapest(action: ExactNetwork) -> Elimination:

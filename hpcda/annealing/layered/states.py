@@ -1,9 +1,9 @@
 """States first: units are eliminated by the rule, noisy inputs pair by pair, and the weights by Cholesky.
 
-    M [(Σd)² d_out + P²] + M d_in P² (noisy inputs) + P³/3 operations, (20 + 4 L) P² bytes (noisy: 24 + 8 L),
+    M [(Σd)² d_out + P²] + M d_in P² (noisy inputs) + P³/3 operations, (20 + 4 L) P² bytes
 
-with M pairs in 2^L blocks, and P weights (`hpcda.action.khatri_rao`, `hpcda.action.bordered`). Ranks share
-the pairs; the Cholesky factorization is every rank's own.
+(noisy inputs: 24 + 8 L), with M pairs in 2^L blocks, and P weights (`hpcda.action.khatri_rao`,
+`hpcda.action.bordered`). Ranks share the pairs; the Cholesky factorization is every rank's own.
 """
 
 from __future__ import annotations
