@@ -44,7 +44,7 @@ class DistributedSystem:
         self.comm, self.rf, self.size = comm, 0.0, action.size
         self.block, self.shared = problem.layout.block, problem.layout.tail.start
         part = _Part(problem, action.structure.scheme.span, comm.rank, comm.size)
-        self.part = part
+        self.part, self.places = part, part.places
         self.local = Action(part.problem, part.priors)
         petsc = PETSc.Comm(comm)
         own = len(part.owned)

@@ -40,9 +40,10 @@ from typing import Any
 
 import numpy as np
 
-from hpcda.annealing.elimination import Linear
+from hpcda.annealing.elimination import FRONTS, Linear
 from hpcda.annealing.eliminations import ELIMINATIONS
 from hpcda.errors import InputError, Mistake
+from hpcda.petsc.fronts import Fronts
 from hpcda.petsc.options import PREFIX, house_defaults
 from hpcda.petsc.start import PETSc
 from hpcda.petsc.system import System
@@ -73,7 +74,7 @@ class Choice:
     Attributes:
         sentence: What it does.
         levels: Levels of fill of an incomplete factor, with conjugate gradients; None for a direct solver.
-        package: PETSc's name of who factorizes; empty for its own.
+        package: PETSc's name of who factorizes; empty for its own; `FRONTS` for this package.
         order: PETSc's name of the order of elimination; empty for the package's own.
         redundant: Whether every rank factorizes the whole matrix.
     """
@@ -99,12 +100,14 @@ def chain(system: System, elimination: str = "auto") -> list[Choice]:
         InputError: This PETSc was built without the package that is asked for.
     """
     database = PETSc.Options()
-    last = direct(system)
+    last = direct(system) if system.x.comm.size == 1 else _fronts(system)
     if any(database.hasName(f"{PREFIX}{name}") for name in NAMING):
-        return [replace(last, sentence="as the PETSc options say")]
+        return [replace(direct(system), sentence="as the PETSc options say")]
     if elimination != "auto":
-        linear = ELIMINATIONS[elimination].how
-        assert isinstance(linear, Linear)
+        linear = ELIMINATIONS[elimination].linear
+        assert linear is not None
+        if linear.package == FRONTS:
+            return [_fronts(system)]
         if not linear.levels:
             return [_exact(elimination, linear)]
         return [*_iterative(system, linear.levels), last]
@@ -117,6 +120,13 @@ def _iterative(system: System, levels: tuple[int, ...]) -> list[Choice]:
     ranks = system.x.comm.size
     parts = f", additive Schwarz over {ranks} stretches of time" if ranks > 1 else ""
     return [Choice(f"conjugate gradients, ICC with {counted(n, 'level')}{parts}", levels=n) for n in levels]
+
+
+def _fronts(system: System) -> Choice:
+    """Trees of fronts."""
+    ranks = system.x.comm.size
+    parts = f", subtrees on {ranks} ranks" if ranks > 1 else ""
+    return Choice(f"Cholesky in a tree of fronts{parts}", package=FRONTS)
 
 
 def _exact(name: str, linear: Linear) -> Choice:
@@ -198,6 +208,10 @@ def configure(ksp: Any, choice: Choice, system: System) -> None:
             _default(f"{prefix}sub_pc_factor_levels", choice.levels)
         return
     ksp.setType(PETSc.KSP.Type.PREONLY)
+    if choice.package == FRONTS:
+        pc.setType(PETSc.PC.Type.PYTHON)
+        pc.setPythonContext(Fronts(system))
+        return
     pc.setType(PETSc.PC.Type.REDUNDANT if choice.redundant else PETSc.PC.Type.CHOLESKY)
     if choice.package:
         pc.setFactorSolverType(choice.package)
@@ -250,6 +264,8 @@ def positive_definite(ksp: Any, matrix: Any, step: Any, work: Any) -> bool:
     and CHOLMOD has ended with an error.
     """
     pc = ksp.getPC()
+    if pc.getType() == PETSc.PC.Type.PYTHON and isinstance(fronts := pc.getPythonContext(), Fronts):
+        return fronts.positive_definite
     if pc.getType() == PETSc.PC.Type.CHOLESKY and pc.getFactorSolverType() != CHOLMOD:
         negative, zero, _ = pc.getFactorMatrix().getInertia()
         return bool(negative == 0 and zero == 0)
