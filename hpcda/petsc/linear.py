@@ -192,8 +192,14 @@ def direct(system: System) -> Choice:
     return Choice("Cholesky, nested dissection", order=PETSc.Mat.OrderingType.ND)
 
 
-def configure(ksp: Any, choice: Choice, system: System) -> None:
-    """Make `ksp` the solver of a choice; options may change it still. Collective."""
+def configure(ksp: Any, choice: Choice, system: System | None = None) -> None:
+    """Make `ksp` the solver of a choice; options may change it still. Collective.
+
+    Args:
+        ksp: The solver.
+        choice: What it is to be.
+        system: Of which it solves the linear systems; one rank's package needs none.
+    """
     pc, prefix = ksp.getPC(), ksp.getOptionsPrefix() or ""
     if choice.levels is not None:
         ksp.setType(PETSc.KSP.Type.CG)
@@ -203,12 +209,14 @@ def configure(ksp: Any, choice: Choice, system: System) -> None:
             pc.setType(PETSc.PC.Type.ICC)
             pc.setFactorLevels(choice.levels)
         else:
+            assert system is not None
             _stretches(pc, system)
             _default(f"{prefix}sub_pc_type", "icc")
             _default(f"{prefix}sub_pc_factor_levels", choice.levels)
         return
     ksp.setType(PETSc.KSP.Type.PREONLY)
     if choice.package == FRONTS:
+        assert system is not None
         pc.setType(PETSc.PC.Type.PYTHON)
         pc.setPythonContext(Fronts(system))
         return
