@@ -35,7 +35,7 @@ class Part:
     """What one rank holds of a matrix.
 
     Attributes:
-        pattern: Sparsity of its unknowns; their layers, -1 for those that many layers share, which need not
+        pattern: Sparsity of its unknowns, with the layer of each; those that many layers share, -1, need not
             come last here. A rank's sparsity has every entry of the whole matrix between two of its unknowns.
         numbers: Number of each of its unknowns in the whole matrix, ascending, shape (n,).
         low: First rank that holds each of them, shape (n,).
@@ -277,8 +277,6 @@ def permuted(pattern: Pattern, order: Index, shared: int) -> tuple[Pattern, Inde
     entries = np.arange(1, len(pattern.indices) + 1)
     matrix = csr_array((entries, pattern.indices, pattern.indptr), shape=(pattern.size,) * 2)[order][:, order]
     matrix.sort_indices()
-    layer = pattern.layer[order] if len(pattern.layer) else pattern.layer
-    if len(layer):
-        layer = np.where(np.arange(pattern.size) < pattern.size - shared, layer, -1)
+    layer = np.where(np.arange(pattern.size) < pattern.size - shared, pattern.layer[order], -1)
     indptr: Ints = matrix.indptr.astype(np.int32)
     return Pattern(indptr, matrix.indices.astype(np.int32), layer), np.asarray(matrix.data - 1)

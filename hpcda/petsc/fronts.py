@@ -54,9 +54,7 @@ class Fronts:
         self._objects = [self._near, self._scatter, rows]
         self._rows = rows
         indptr, indices, _ = self._entries(matrix)
-        layer = np.empty(0, dtype=np.int64)
-        if system.block:
-            layer = np.where(places < system.shared, places // system.block, -1)
+        layer = np.where(places < system.shared, places // (system.block or system.shared), -1)
         alone = x.comm.size == 1
         comm = None if alone else x.comm.tompi4py()
         low, high = held_by(comm, places, x.getSize())

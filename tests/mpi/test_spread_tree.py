@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -20,11 +22,13 @@ from hpcda.petsc.distributed import DistributedSystem  # noqa: E402
 from hpcda.petsc.linear import chain, configure, positive_definite  # noqa: E402
 from hpcda.petsc.newton import hold  # noqa: E402
 from hpcda.petsc.start import PETSc  # noqa: E402
+from hpcda.problem import Estimated, Window  # noqa: E402
 from hpcda.search import WAYS, Scene, begin  # noqa: E402
 from tests.chance import generator, number  # noqa: E402
 
 pytestmark = pytest.mark.mpi(min_size=1)
 COMM = MPI.COMM_WORLD
+FREE = (-np.inf, np.inf)
 FLOWS = [name for name, scheme in SCHEMES.items() if scheme.kind == "flow"]
 VARIANTS = ("states alone", "nonlinear and gaps", "walk", "independent and series", "priors and sparse data")
 
@@ -170,3 +174,39 @@ def test_the_minimum_is_that_of_one_rank(scheme, bounded):
     bounds = (20.0, 27.0) if bounded else (-np.inf, np.inf)
     action = Action(lorenz_problem(times=21, discretization=scheme, bounded=bounded, rho_bounds=bounds))
     agree(action, (1e-1, 1.0, 10.0, 1e3))
+
+
+def windows(bounded):
+    """Three experiments with a parameter each and one of all; rho may end at a bound."""
+    whole = lorenz_problem(times=34, bounded=bounded, rho_bounds=(20.0, 27.0) if bounded else FREE)
+    (one,) = whole.windows
+    parts = [slice(0, 12), slice(12, 20), slice(20, 34)]
+    return replace(
+        whole,
+        windows=tuple(
+            Window(all_times.t[p], all_times.data[p], all_times.noise_std[p], all_times.series[p])
+            for p in parts
+        ),
+        parameters=(*whole.parameters, Estimated("sigma", (5.0, 15.0), prior=(10.0, 1.0), per_window=True)),
+        fixed={"beta": 8.0 / 3.0},
+    )
+
+
+@pytest.mark.parametrize("bounded", [False, True])
+def test_windows_with_parameters_of_their_own_and_of_all(bounded):
+    agree(Action(windows(bounded)), (1e-1, 1.0, 10.0))
+
+
+def test_the_matrix_at_a_first_path_is_indefinite_and_shifted():
+    """More factorizations than iterations: some shifts were too small, on whichever rank that was seen."""
+    problem, path = example("lorenz63", "trapezoid", "nonlinear and gaps")
+    with make_minimiser(Action(problem), "newton", comm=COMM, elimination="tree") as minimiser:
+        found = minimiser.minimise(path, 10.0)
+    assert found.reason.converged and found.factorizations > found.iterations
+    assert len(set(COMM.allgather(found.factorizations))) == 1
+
+
+def test_the_choice_of_several_ranks_is_a_tree():
+    action = Action(lorenz_problem(times=21))
+    with make_minimiser(action, "newton", comm=COMM) as minimiser:
+        assert ("tree of fronts" in minimiser.linear) == (COMM.size > 1)
