@@ -183,10 +183,7 @@ def windows(bounded):
     parts = [slice(0, 12), slice(12, 20), slice(20, 34)]
     return replace(
         whole,
-        windows=tuple(
-            Window(all_times.t[p], all_times.data[p], all_times.noise_std[p], all_times.series[p])
-            for p in parts
-        ),
+        windows=tuple(Window(one.t[p], one.data[p], one.noise_std[p], one.series[p]) for p in parts),
         parameters=(*whole.parameters, Estimated("sigma", (5.0, 15.0), prior=(10.0, 1.0), per_window=True)),
         fixed={"beta": 8.0 / 3.0},
     )
