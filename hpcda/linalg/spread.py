@@ -120,6 +120,29 @@ def meetings(part: Part, comm: Any) -> tuple[list[Meeting], int]:
         step *= 2
 
 
+@dataclass(frozen=True)
+class Planner:
+    """In the place of a communicator: plans what ranks do, one after the other, those behind first.
+
+    Attributes:
+        rank: Whose turn it is.
+        size: Number of ranks.
+        sent: What has been sent, by (rank, to whom).
+    """
+
+    rank: int
+    size: int
+    sent: dict[tuple[int, int], Any]
+
+    def send(self, what: Any, to: int, tag: int) -> None:
+        """Keep it."""
+        self.sent[self.rank, to] = what
+
+    def recv(self, room: None, other: int, tag: int) -> Any:
+        """What has been kept."""
+        return self.sent.pop((other, self.rank))
+
+
 class SpreadElimination:
     """Elimination of a matrix whose parts several ranks hold; every call is collective.
 

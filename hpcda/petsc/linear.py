@@ -1,10 +1,11 @@
 """Which linear solver fits a path: direct where its times are narrow, conjugate gradients where wide.
 
 The natural order, time after time, fills the band of an exact factor: size · block² operations. Where the
-model couples each state with few others, as on a lattice, most of that fill is small, and an incomplete
-factor in the same order that keeps some of it (ICC with levels) is almost the exact one. Over ranks each has
-the incomplete factor of its own stretch of time and of some times more (additive Schwarz; Dryja & Widlund, in
-Iterative Methods for Large Linear Systems, Academic Press 1990, 273-291).
+model couples each state with few others, as on a lattice, most of that fill is small. A tree of fronts
+(`hpcda.petsc.fronts`) avoids it by its order, on one rank or on several. An incomplete factor in the natural
+order that keeps some of it (ICC with levels) is almost the exact one; over ranks each has that of its own
+stretch of time and of some times more (additive Schwarz; Dryja & Widlund, in Iterative Methods for Large
+Linear Systems, Academic Press 1990, 273-291).
 
 CPU seconds of one factorization and one solution, Lorenz 1996, 500 times, trapezoid, one rank, PETSc 3.18
 with the reference BLAS, the first analysis left out; and megabytes of the factor for 1000 states:
@@ -15,12 +16,16 @@ with the reference BLAS, the first analysis left out; and megabytes of the facto
 | Cholesky, nested dissection (PETSc)   |  0.01 | 0.10 | 0.63 |  4.9 |    - |       |
 | Cholesky, MUMPS (its choice: PORD)    |  0.02 | 0.09 | 0.31 |  4.0 |   42 | 760   |
 | Cholesky, MUMPS (QAMD)                |  0.02 | 0.15 | 0.43 |  7.0 |  110 | 970   |
+| Cholesky, tree of fronts (AVX-512)    | 0.006 | 0.02 | 0.06 | 0.29 |  2.0 | 750   |
 | conjugate gradients, ICC, 3 levels    | 0.004 | 0.02 | 0.04 | 0.13 | 0.52 | 180   |
 | conjugate gradients, ICC, 12 levels   | 0.005 | 0.05 | 0.18 | 0.54 |  1.6 | 500   |
 
 An incomplete factor breaks down all at once where the model error's precision is large: with 3 levels beyond
 Rf = 1e3, with 12 beyond 1e5, for 100 states. Where conjugate gradients have reached their limit a few times,
 the next of the `chain` takes over for the rest of that minimisation: more levels, then a direct one.
+
+On two ranks (161 times, tests/benchmarks/eliminations.py --ranks 2, a loaded machine): 40, 100, 400 states
+take a tree of fronts 14, 17, 82 CPU milliseconds a rank, MUMPS 190, 610, 2300.
 
 Iterations (100 states, 200 times, tolerance 1e-6) over stretches of time that overlap by so many times:
 
@@ -49,10 +54,13 @@ from hpcda.petsc.start import PETSc
 from hpcda.petsc.system import System
 from hpcda.words import counted
 
-WIDE = 100
-"""From so many unknowns of one time on, conjugate gradients; below, a direct factorization."""
+WIDE = 500
+"""From so many unknowns of one time on, conjugate gradients; below, a direct factorization. At 300 a climb to
+Rf = 0.1, where an incomplete factor does best, takes 119 s by conjugate gradients, 87 by a tree (big_path.py)."""
+NARROW = 30
+"""Below so many unknowns of one time, one rank takes PETSc's Cholesky in the order of time, above a tree."""
 REORDERED = 200
-"""From so many unknowns of one time on, a direct factorization has an order that reduces fill."""
+"""From so many unknowns of one time on, PETSc's direct factorizations have an order that reduces fill."""
 SPARSE = 0.5
 """Rows of the Hessian that fill more than this part of a time leave no fill to be saved."""
 LEVELS = (3, 12)
@@ -90,7 +98,8 @@ def chain(system: System, elimination: str = "auto") -> list[Choice]:
     """The solvers that fit a Hessian, each the next one's stand-in; collective.
 
     From `WIDE` unknowns of one time on, if rows are sparse, conjugate gradients with few levels, with many,
-    and a direct solver; else a direct solver alone, and alone too where one of the options `NAMING` is given.
+    and a tree of fronts; else the tree alone, or, on one rank and where times are `NARROW`, Cholesky in the
+    order of time. Where one of the options `NAMING` is given they say the rest.
 
     Args:
         system: The action.
@@ -100,7 +109,7 @@ def chain(system: System, elimination: str = "auto") -> list[Choice]:
         InputError: This PETSc was built without the package that is asked for.
     """
     database = PETSc.Options()
-    last = direct(system) if system.x.comm.size == 1 else _fronts(system)
+    last = direct(system) if system.x.comm.size == 1 and 0 < system.block < NARROW else _fronts(system)
     if any(database.hasName(f"{PREFIX}{name}") for name in NAMING):
         return [replace(direct(system), sentence="as the PETSc options say")]
     if elimination != "auto":

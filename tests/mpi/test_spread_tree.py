@@ -15,6 +15,7 @@ from problems import example  # noqa: E402
 
 from hpcda.action import SCHEMES, Action  # noqa: E402
 from hpcda.annealing import Ladder  # noqa: E402
+from hpcda.annealing.stretch import spread_cost  # noqa: E402
 from hpcda.linalg.elimination import Pattern  # noqa: E402
 from hpcda.linalg.spread import Part, SpreadElimination  # noqa: E402
 from hpcda.petsc import make_minimiser  # noqa: E402
@@ -207,3 +208,22 @@ def test_the_choice_of_several_ranks_is_a_tree():
     action = Action(lorenz_problem(times=21))
     with make_minimiser(action, "newton", comm=COMM) as minimiser:
         assert ("tree of fronts" in minimiser.linear) == (COMM.size > 1)
+
+
+@pytest.mark.parametrize("problem", [windows(False), lorenz_problem(times=21)])
+def test_the_cost_is_known_without_the_ranks(problem):
+    action = Action(problem)
+    system = DistributedSystem(action, COMM)
+    ksp, step = PETSc.KSP().create(comm=system.x.comm), system.x.duplicate()
+    try:
+        system.load(np.ones(action.size))
+        system.assemble(None, system.x, None, None)
+        configure(ksp, chain(system, "tree")[0], system)
+        ksp.setOperators(system.hessian, system.hessian)
+        ksp.setUp()
+        elimination = ksp.getPC().getPythonContext().elimination
+        most = COMM.allreduce(elimination.flops, MPI.MAX), COMM.allreduce(elimination.memory, MPI.MAX)
+        assert spread_cost(action, COMM.size) == most
+    finally:
+        for thing in (ksp, step, system):
+            thing.destroy()
