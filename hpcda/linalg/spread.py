@@ -28,6 +28,8 @@ from hpcda.linalg.order import Order, counted, least_work
 from hpcda.linalg.tree import Tree, aligned, applied, factor_into
 
 TAG = 7141
+FULL = 0.25
+"""Part of a rank's unknowns from which on a shared one that meets so many is eliminated after all others."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,10 @@ class Part:
 
     @property
     def kept(self) -> Index:
-        """Unknowns that the rank does not eliminate in its own tree."""
-        return np.flatnonzero((self.low < self.high) | (self.pattern.layer < 0))
+        """Unknowns that the rank does not eliminate in its own tree: others hold them, or they meet most."""
+        met = np.diff(self.pattern.indptr)
+        full = (self.pattern.layer < 0) & (met >= FULL * self.pattern.size)
+        return np.flatnonzero((self.low < self.high) | full)
 
 
 @dataclass(frozen=True)
@@ -169,7 +173,7 @@ class SpreadElimination:
         low = part.low[self._order]
         self._mine = np.maximum(low[pattern.rows], low[pattern.indices]) == rank
         self._right = low == rank
-        parameters = int((part.pattern.layer < 0).sum())
+        parameters = int((part.pattern.layer[kept] < 0).sum())
         self.tree = Tree.of(pattern, _order(pattern, parameters), keep_shared=True)
         self.meetings, self._above = meetings(part, comm)
         tables = self.tree.tables
@@ -295,11 +299,13 @@ def permuted(pattern: Pattern, order: Index, shared: int) -> tuple[Pattern, Inde
     Args:
         pattern: The sparsity.
         order: Unknown at each place, shape (n,).
-        shared: How many of the last count as shared; their layers become -1.
+        shared: How many of the last count as shared: their layers become -1, those of others that were -1 a
+            last layer.
     """
     entries = np.arange(1, len(pattern.indices) + 1)
     matrix = csr_array((entries, pattern.indices, pattern.indptr), shape=(pattern.size,) * 2)[order][:, order]
     matrix.sort_indices()
-    layer = np.where(np.arange(pattern.size) < pattern.size - shared, pattern.layer[order], -1)
+    layer = np.where(pattern.layer < 0, pattern.layer.max(initial=0) + 1, pattern.layer)[order]
+    layer[pattern.size - shared :] = -1
     indptr: Ints = matrix.indptr.astype(np.int32)
     return Pattern(indptr, matrix.indices.astype(np.int32), layer), np.asarray(matrix.data - 1)

@@ -345,8 +345,6 @@ class _System:
         ksp = self._solvers[0]
         try:
             ksp.setUp()
-            self._right.set(1.0)
-            ksp.solve(self._right, self._found)
             reason = ksp.getConvergedReason()
         except PETSc.Error:
             reason = -1

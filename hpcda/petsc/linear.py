@@ -54,9 +54,10 @@ from hpcda.petsc.start import PETSc
 from hpcda.petsc.system import System
 from hpcda.words import counted
 
-WIDE = 500
-"""From so many unknowns of one time on, conjugate gradients; below, a direct factorization. At 300 a climb to
-Rf = 0.1, where an incomplete factor does best, takes 119 s by conjugate gradients, 87 by a tree (big_path.py)."""
+WIDE = 400
+"""From so many unknowns of one time on, conjugate gradients; below, a direct factorization. At small Rf,
+where incomplete factors do best, a climb takes 119 s by conjugate gradients and 87 by a tree at 300 unknowns,
+97 and 193 at 500 (big_path.py, on a loaded machine)."""
 NARROW = 30
 """Below so many unknowns of one time, one rank takes PETSc's Cholesky in the order of time, above a tree."""
 REORDERED = 200

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from problems import VARIANTS, cases, example
@@ -72,6 +74,25 @@ def test_solutions_are_those_of_dense_linear_algebra(scheme, variant):
             close = {"rtol": 1e-10, "atol": 1e-10 * np.abs(wanted).max()}
             np.testing.assert_allclose(elimination.solve(right), wanted, **close)
             np.testing.assert_allclose(elimination.solve(right[:, 1]), wanted[:, 1], **close)
+
+
+def test_parameters_of_few_of_many_windows_stay_in_their_subtrees():
+    """Else what comes last, all of them, would be one large dense block."""
+    problem, path = example("lorenz63", "trapezoid", "nonlinear and gaps")
+    first, *others = problem.parameters
+    windows = tuple(replace(problem.windows[1], t=problem.windows[1].t + 2.0 * n) for n in range(9))
+    problem = replace(problem, windows=windows, parameters=(replace(first, per_window=True), *others))
+    action = Action(problem)
+    indptr, indices, values = action.hessian(generator(5).uniform(1.0, 2.0, problem.size), 10.0)
+    dense = csr_array((values, indices, indptr), shape=(problem.size,) * 2).toarray()
+    shift = 1.0 - min(float(np.linalg.eigvalsh(dense)[0]), 0.0)
+    pattern = pattern_of(problem, action.sparsity)
+    elimination = SpreadElimination(alone(pattern))
+    assert [one.size for one in elimination.meetings] == [len(others)] and pattern.shared == 9 + len(others)
+    assert elimination.factor(values + shift * (pattern.rows == pattern.indices))
+    right = np.arange(1.0, problem.size + 1)
+    wanted = np.linalg.solve(dense + shift * np.eye(problem.size), right)
+    np.testing.assert_allclose(elimination.solve(right), wanted, rtol=1e-9, atol=1e-9 * np.abs(wanted).max())
 
 
 def test_nothing_shared_and_nothing_but_shared():
