@@ -27,8 +27,10 @@ from hpcda.action import Action, Verification, unused, verify
 from hpcda.action.blocks import in_time
 from hpcda.annealing import Ladder
 from hpcda.annealing.choice import chosen
+from hpcda.annealing.elimination import FRONTS
 from hpcda.annealing.eliminations import ELIMINATIONS, plan
 from hpcda.annealing.lockstep import Settings, climbs_of, code_of, lanes_that_fit, memory
+from hpcda.annealing.stretch import spread_cost
 from hpcda.build import Built, build_problem, refuse_used
 from hpcda.build.weights import unlike
 from hpcda.errors import InputError, Mistake
@@ -270,8 +272,18 @@ def _cost(
             )
     else:
         trial = _Trial(rung, ITERATIONS, _timed_draw(scene, _way(job), job.ensemble.seed))
-        elimination = ELIMINATIONS[name].sentence if (name := solver.elimination) != "auto" else ""
         own = 3.0 * 12.0 * len(values) + 8.0 * problem.size * (1.5 * band + len(problem.constants))
+        elimination, linear = "", None
+        if solver.elimination != "auto":
+            spec = ELIMINATIONS[solver.elimination]
+            elimination, linear = spec.sentence, spec.linear
+        if linear is not None and linear.package == FRONTS:
+            operations, factor = spread_cost(action, ranks)
+            own = 3.0 * 12.0 * len(values) + factor
+            elimination = (
+                f"in trees of fronts on {counted(ranks, 'rank')}, {operations:.2g} operations a step "
+            )
+            elimination += f"and {size_of(factor)} of the rank that has most"
     total = ranks * (rung * rungs if trial is None else trial.rung * rungs + _drawing(job, scene, trial))
     keep = job.output.keep_paths
     paths = float(

@@ -49,7 +49,8 @@ def chosen(action: Action, name: str, elimination: str, ranks: int, options: Ite
         raise InputError(Mistake("solver.minimizer", problem, "leave one of the two out"))
     refuse_shared_times(action.problem, ranks)
     if name == "auto":
-        if named and not of_petsc(elimination):
+        many = named and not of_petsc(elimination)
+        if many and (ranks == 1 or ELIMINATIONS[elimination].linear is None):
             name = "lockstep"
             ELIMINATIONS[elimination].refuse(name, ranks)
             _refuse_large(action, elimination)

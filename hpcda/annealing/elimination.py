@@ -81,12 +81,16 @@ MOST_LEVELS = 8
 """Solvers with incomplete factors that may follow one another."""
 
 
+FRONTS = "tree"
+"""Who factorizes in trees of fronts: `hpcda.linalg.spread`."""
+
+
 @dataclass(frozen=True)
 class Linear:
-    """A linear solver of PETSc.
+    """A linear solver of PETSc, or one that works on PETSc's matrices.
 
     Attributes:
-        package: PETSc's name of who factorizes: "petsc", "mumps", "cholmod".
+        package: PETSc's name of who factorizes: "petsc", "mumps", "cholmod"; or `FRONTS`.
         order: PETSc's name of the order of elimination, such as "nd"; empty for the package's own.
         levels: Levels of fill of incomplete factors, PETSc's own, with conjugate gradients: those of the
             first solver, and of each further one that takes over where the one before has given up. None for
@@ -125,12 +129,20 @@ class EliminationSpec:
         sentence: What it is, in one line.
         how: Plans it for an action, for `lockstep`; or the linear solver of PETSc, for `newton`.
         place: Where it stands among the others.
+        alone: Where `how` plans it for `lockstep`: the linear solver that eliminates in the same way for
+            `newton`; None where there is none.
     """
 
     name: str
     sentence: str
     how: Callable[[Action], Plan] | Linear
     place: int = 100
+    alone: Linear | None = None
+
+    @property
+    def linear(self) -> Linear | None:
+        """The linear solver of `newton`, or None."""
+        return self.how if isinstance(self.how, Linear) else self.alone
 
     def refuse(self, minimizer: str, ranks: int) -> None:
         """Refuse a minimizer that does not eliminate in this way.
@@ -142,12 +154,14 @@ class EliminationSpec:
         Raises:
             InputError: It does not.
         """
-        wanted = "newton" if isinstance(self.how, Linear) else "lockstep"
-        if minimizer != wanted:
-            problem = f"{self.name!r} is a way of {wanted!r}, but the minimizer is {minimizer!r}"
-            remedy = f'leave it out, or write solver.minimizer = "{wanted}"'
-            raise InputError(Mistake("solver.elimination", problem, remedy))
-        if ranks > 1 and not (isinstance(self.how, Linear) and self.how.spread):
+        spread = self.linear is not None and self.linear.spread
+        ways = [*([] if isinstance(self.how, Linear) else ["lockstep"]), *(["newton"] if self.linear else [])]
+        if minimizer not in ways:
+            named = " and ".join(map(repr, ways))
+            problem = f"{self.name!r} is a way of {named}, but the minimizer is {minimizer!r}"
+            remedy = " or ".join(f'solver.minimizer = "{way}"' for way in ways)
+            raise InputError(Mistake("solver.elimination", problem, f"leave it out, or write {remedy}"))
+        if ranks > 1 and not (minimizer == "newton" and spread):
             problem = f"{self.name!r} works on one rank a start, and {ranks} are asked for"
             remedy = "set ensemble.ranks_per_start = 1, or leave it out"
             raise InputError(Mistake("solver.elimination", problem, remedy))

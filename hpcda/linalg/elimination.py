@@ -4,10 +4,11 @@ An elimination is planned once for a sparsity; it then factors any number of mat
 
     A + shift I = L Lᵀ
 
-up to a permutation. There are two: `hpcda.linalg.blocktridiagonal.ChainElimination`, dense blocks in time
-with a border of shared unknowns, and `hpcda.linalg.tree.TreeElimination`, a fill-reducing order and a tree of
-dense fronts. Ordering (`hpcda.linalg.order`), symbolic and numerical elimination (`hpcda.linalg.tree`) are
-apart.
+up to a permutation. There are `hpcda.linalg.blocktridiagonal.ChainElimination`, dense blocks in time with a
+border of shared unknowns, `hpcda.linalg.tree.TreeElimination`, a fill-reducing order and a tree of dense
+fronts, and `hpcda.petsc.elimination.PetscElimination`, the packages of PETSc, which do not give all. Where
+several ranks hold a matrix, `hpcda.linalg.spread` solves with it. Ordering (`hpcda.linalg.order`), symbolic
+and numerical elimination (`hpcda.linalg.tree`) are apart.
 """
 
 from __future__ import annotations
@@ -33,6 +34,20 @@ class NotPositiveDefiniteError(Exception):
     def __init__(self, place: str) -> None:
         self.place = place
         super().__init__(f"the matrix is not positive definite: the factorization breaks down in {place}")
+
+
+class NotOfferedError(Exception):
+    """An elimination does not give a quantity exactly.
+
+    Attributes:
+        who: Who eliminates.
+        quantity: What it does not give.
+        others: Who does.
+    """
+
+    def __init__(self, who: str, quantity: str, others: str) -> None:
+        self.who, self.quantity, self.others = who, quantity, others
+        super().__init__(f"{who} does not tell {quantity}: {others} do")
 
 
 @dataclass(frozen=True)
@@ -119,7 +134,10 @@ class EliminatedMatrix(Protocol):
         ...
 
     def sample(self, normal: Array) -> Array:
-        """L⁻ᵀ z, which for standard normal z, shape (n,) or (n, m), has the covariance A⁻¹."""
+        """L⁻ᵀ z, which for standard normal z, shape (n,) or (n, m), has the covariance A⁻¹.
+
+        So has A^{-1/2} z, which is given where L itself cannot be reached.
+        """
         ...
 
     def inverse_on_pattern(self) -> Array:

@@ -154,6 +154,13 @@ class Tree:
         """The tables of tree.c."""
         return Tables.of(self)
 
+    def place(self, number: int) -> str:
+        """A front, as messages name it."""
+        front = self.fronts[number]
+        unknowns = np.sort(self.order[front.begin : front.begin + front.pivots])
+        shown = ", ".join(map(str, unknowns[:6])) + (" …" if len(unknowns) > 6 else "")
+        return f"the front of unknowns {shown}"
+
 
 def _lower(pattern: Pattern, order: Ints) -> tuple[Index, Index, Index]:
     """Places (row, column) of the permuted matrix's lower triangle, column by column, and their entries."""
@@ -383,19 +390,11 @@ class TreeElimination:
         """
         lanes, tables = values.shape[1], self.tree.tables
         factor, left = aligned(tables.factor, lanes), aligned(tables.left, lanes)
-        entries, diagonal = aligned(len(values), lanes), aligned(self.pattern.size, lanes)
-        entries[:], diagonal[:] = values, shift
-        where = np.full(lanes, -1, dtype=np.int32)
-        rows = tables.room
-        arrays = map(address, (entries, diagonal, factor, left, where, rows))
-        _compiled(lanes).tree_factor(ctypes.byref(tables.structure), *arrays)
+        where = factor_into(self.tree, values, shift, factor, left)
         for lane in np.flatnonzero(where >= 0):
-            front = self.tree.fronts[where[lane]]
-            unknowns = np.sort(self.tree.order[front.begin : front.begin + front.pivots])
-            shown = ", ".join(map(str, unknowns[:6])) + (" …" if len(unknowns) > 6 else "")
             matrix = f" of matrix {lane}" if lanes > 1 else ""
-            raise NotPositiveDefiniteError(f"the front of unknowns {shown}{matrix}")
-        return [TreeFactor(self.tree, factor[:, lane].copy()) for lane in range(lanes)]
+            raise NotPositiveDefiniteError(f"{self.tree.place(where[lane])}{matrix}")
+        return [TreeFactor(self.tree, np.ascontiguousarray(factor[:, lane])) for lane in range(lanes)]
 
     def inertia(self, values: Array, shift: float = 0.0) -> Inertia:
         """Signs of the eigenvalues of any symmetric matrix of this sparsity; arguments as of `factor`.
@@ -430,6 +429,31 @@ class TreeElimination:
                 of(front.parent)[np.ix_(there, there)] += z[p:, p:] - taken
             del whole[number]
         return found
+
+
+def factor_into(tree: Tree, values: Array, shift: float, factor: Array, left: Array) -> Ints:
+    """Factor 1, 2, 4 or 8 matrices at once; the front where each one breaks down, or -1.
+
+    Args:
+        tree: The plan.
+        values: The matrices, shape (nnz, matrices).
+        shift: Added to their diagonals.
+        factor: Room for the factors, `aligned`, shape (tree.tables.factor, matrices).
+        left: Room for what fronts leave, shape (tree.tables.left, matrices).
+    """
+    lanes, tables = values.shape[1], tree.tables
+    entries, diagonal = aligned(len(values), lanes), aligned(tree.pattern.size, lanes)
+    entries[:], diagonal[:] = values, shift
+    where, rows = np.full(lanes, -1, dtype=np.int32), tables.room
+    arrays = map(address, (entries, diagonal, factor, left, where, rows))
+    _compiled(lanes).tree_factor(ctypes.byref(tables.structure), *arrays)
+    return where
+
+
+def applied(tree: Tree, numbers: Array, y: Array, forward: bool, backward: bool) -> None:
+    """L⁻¹ and then L⁻ᵀ, as asked for, of a vector in the order of elimination, shape (n,), in place."""
+    table, rows = ctypes.byref(tree.tables.structure), tree.tables.room
+    _compiled(1).tree_solve(table, address(numbers), address(y), int(forward), int(backward), address(rows))
 
 
 def aligned(count: int, lanes: int) -> Array:
@@ -472,11 +496,10 @@ class TreeFactor:
     def _applied(self, vectors: Array, forward: bool) -> Array:
         """L⁻ᵀ of vectors, after L⁻¹ where `forward` is set."""
         given = np.asarray(vectors, dtype=np.float64).reshape(len(vectors), -1)
-        order, table = self.tree.order, ctypes.byref(self.tree.tables.structure)
-        found, rows = np.empty_like(given), self.tree.tables.room
+        order, found = self.tree.order, np.empty_like(given)
         for column in range(given.shape[1]):
             y = np.ascontiguousarray(given[order, column] if forward else given[:, column])
-            _compiled(1).tree_solve(table, address(self.numbers), address(y), int(forward), address(rows))
+            applied(self.tree, self.numbers, y, forward, True)
             found[order, column] = y
         return found.reshape(np.shape(vectors))
 

@@ -21,6 +21,7 @@
 #define ONE_LOAD(x)
 #endif
 #define PANEL 64
+#define WIDE_PIVOTS 4                 /* columns from which one path alone has them in vectors (front_wide.c) */
 #define DEPTH 64
 #define WIDTH 64                      /* rows of the other side in a piece of a Schur complement */
 #if defined(__AVX512F__)
@@ -157,6 +158,10 @@ static inline int start_of(const int *first, int row, int count) {
   return start;
 }
 
+#if W == 1
+#include "front_wide.c"
+#endif
+
 /* Take the columns before `panel` out of rows `begin` to `end`, columns panel to panel + wide. */
 static void front_earlier(vd *const *row, vd *const *from, const int *first, int begin, int end, int panel, int wide) {
   for (int piece = 0; piece < panel; piece += DEPTH) {
@@ -190,6 +195,12 @@ static inline void eliminate_full(vd *const *row, vd *const *from, int pivots, i
    rest rows hold before is in `from`, which may be `row`. */
 STAGE void front_eliminate(vd *const *row, vd *const *from, const int *first, int pivots, int rest, vl *bad) {
   const int all = pivots + rest;
+#if W == 1
+  if (from == row && pivots >= WIDE_PIVOTS) {
+    wide_eliminate(row, first, pivots, rest, bad);
+    return;
+  }
+#endif
   if (!first && pivots <= PANEL) {
     eliminate_full(row, from, pivots, all, bad);
     return;
@@ -237,6 +248,12 @@ static inline void update_full(vd *const *a, int high, vd *const *b, int wide, i
    part. `first_a`, `first_b`: the columns where these rows begin, or null. */
 STAGE void front_update(vd *const *a, const int *first_a, int high, vd *const *b, const int *first_b, int wide, int pivots,
                         int add, vd *const *out) {
+#if W == 1
+  if (wide >= WIDE_PIVOTS) {
+    wide_update(a, first_a, high, b, first_b, wide, pivots, add, out);
+    return;
+  }
+#endif
   const int own = a == b;
   if (!first_a && !first_b && pivots <= DEPTH && wide <= WIDTH) {
     update_full(a, high, b, wide, pivots, add, out);

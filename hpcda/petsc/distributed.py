@@ -10,21 +10,18 @@ share the parameters, which the last rank owns, those of one window too.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from hpcda.action import Action, Parts
-from hpcda.action.native import priors
 from hpcda.annealing.choice import refuse_shared_times
 from hpcda.annealing.scale import scales
-from hpcda.errors import InputError, Mistake
+from hpcda.annealing.stretch import Stretch
 from hpcda.petsc.options import PREFIX
 from hpcda.petsc.start import PETSc
 from hpcda.petsc.system import petsc_bounds
-from hpcda.problem import Array, Problem, Window
-from hpcda.words import counted
+from hpcda.problem import Array, Problem
 
 
 class DistributedSystem:
@@ -43,8 +40,8 @@ class DistributedSystem:
         refuse_shared_times(problem, comm.size)
         self.comm, self.rf, self.size = comm, 0.0, action.size
         self.block, self.shared = problem.layout.block, problem.layout.tail.start
-        part = _Part(problem, action.structure.scheme.span, comm.rank, comm.size)
-        self.part = part
+        part = Stretch(problem, action.structure.scheme.span, comm.rank, comm.size)
+        self.part, self.places = part, part.places
         self.local = Action(part.problem, part.priors)
         petsc = PETSc.Comm(comm)
         own = len(part.owned)
@@ -123,73 +120,3 @@ class DistributedSystem:
             thing.destroy()
         for thing in (self.x, self.gradient, self.lower, self.upper, self.scale):
             thing.destroy()
-
-
-class _Part:
-    """The stretch of a problem that one rank holds.
-
-    Attributes:
-        problem: The shorter problem: windows cut to the rank's intervals, data of its own times, no priors.
-        places: Index in the whole path of each of its unknowns.
-        owned: Indices of the unknowns that it owns, a contiguous range.
-        priors: Indices in the shorter path, means and weights of the priors on unknowns that it owns.
-    """
-
-    def __init__(self, problem: Problem, span: int, rank: int, ranks: int) -> None:
-        intervals = [(window.times - 1) // span for window in problem.windows]
-        if sum(intervals) < ranks:
-            raise InputError(
-                Mistake(
-                    "ensemble.ranks_per_start",
-                    f"{ranks} ranks share {counted(sum(intervals), 'interval')} of time",
-                    f"use at most {sum(intervals)}",
-                )
-            )
-        first, last = (sum(intervals) * r // ranks for r in (rank, rank + 1))
-        layout, tail = problem.layout, problem.layout.tail
-        constants = np.arange(tail.start, tail.stop)
-        windows, numbers, places, owned, passed = [], [], [], [], 0
-        opened = np.zeros(problem.size, dtype=bool)
-        for number, window in enumerate(problem.windows):
-            begin, end = (int(np.clip(cut - passed, 0, intervals[number])) for cut in (first, last))
-            passed += intervals[number]
-            if begin == end:
-                continue
-            low, high = begin * span, end * span
-            closing = end == intervals[number]
-            windows.append(_cut(window, low, high, closing))
-            numbers.append(number)
-            points = layout.points(number)
-            places.append(points[low : high + 1].ravel())
-            owned.append(points[low : high + closing].ravel())
-            if begin == 0:
-                opened[tail.start + layout.seen(number)[: len(layout.own)]] = True
-        own = [layout.seen(number)[: len(layout.own)] for number in numbers]
-        shared = constants[len(constants) - len(layout.shared) :]
-        self.places = np.concatenate([*places, *(tail.start + seen for seen in own), shared])
-        self.owned = np.concatenate([*owned, constants] if rank == ranks - 1 else owned)
-        self.problem = replace(
-            problem,
-            windows=tuple(windows),
-            parameters=tuple(replace(p, prior=None) for p in problem.parameters),
-            varying=tuple(replace(q, prior=None) for q in problem.varying),
-            initial_prior={},
-        )
-        indices, means, weights = priors(problem)
-        counted_here = opened.copy()
-        counted_here[np.concatenate(owned)] = True
-        counted_here[shared] = rank == ranks - 1
-        mine = counted_here[indices]
-        self.priors = np.searchsorted(self.places, indices[mine]), means[mine], weights[mine]
-
-
-def _cut(window: Window, low: int, high: int, closing: bool) -> Window:
-    data = np.array(window.data[low : high + 1])
-    if not closing:
-        data[-1] = np.nan
-    return Window(
-        t=window.t[low : high + 1],
-        data=data,
-        noise_std=window.noise_std[low : high + 1],
-        series=window.series[low : high + 1],
-    )

@@ -1,10 +1,11 @@
 """Which linear solver fits a path: direct where its times are narrow, conjugate gradients where wide.
 
 The natural order, time after time, fills the band of an exact factor: size · block² operations. Where the
-model couples each state with few others, as on a lattice, most of that fill is small, and an incomplete
-factor in the same order that keeps some of it (ICC with levels) is almost the exact one. Over ranks each has
-the incomplete factor of its own stretch of time and of some times more (additive Schwarz; Dryja & Widlund, in
-Iterative Methods for Large Linear Systems, Academic Press 1990, 273-291).
+model couples each state with few others, as on a lattice, most of that fill is small. A tree of fronts
+(`hpcda.petsc.fronts`) avoids it by its order, on one rank or on several. An incomplete factor in the natural
+order that keeps some of it (ICC with levels) is almost the exact one; over ranks each has that of its own
+stretch of time and of some times more (additive Schwarz; Dryja & Widlund, in Iterative Methods for Large
+Linear Systems, Academic Press 1990, 273-291).
 
 CPU seconds of one factorization and one solution, Lorenz 1996, 500 times, trapezoid, one rank, PETSc 3.18
 with the reference BLAS, the first analysis left out; and megabytes of the factor for 1000 states:
@@ -15,12 +16,16 @@ with the reference BLAS, the first analysis left out; and megabytes of the facto
 | Cholesky, nested dissection (PETSc)   |  0.01 | 0.10 | 0.63 |  4.9 |    - |       |
 | Cholesky, MUMPS (its choice: PORD)    |  0.02 | 0.09 | 0.31 |  4.0 |   42 | 760   |
 | Cholesky, MUMPS (QAMD)                |  0.02 | 0.15 | 0.43 |  7.0 |  110 | 970   |
+| Cholesky, tree of fronts (AVX-512)    | 0.006 | 0.02 | 0.06 | 0.29 |  2.0 | 750   |
 | conjugate gradients, ICC, 3 levels    | 0.004 | 0.02 | 0.04 | 0.13 | 0.52 | 180   |
 | conjugate gradients, ICC, 12 levels   | 0.005 | 0.05 | 0.18 | 0.54 |  1.6 | 500   |
 
 An incomplete factor breaks down all at once where the model error's precision is large: with 3 levels beyond
 Rf = 1e3, with 12 beyond 1e5, for 100 states. Where conjugate gradients have reached their limit a few times,
 the next of the `chain` takes over for the rest of that minimisation: more levels, then a direct one.
+
+On two ranks (161 times, tests/benchmarks/eliminations.py --ranks 2, a loaded machine): 40, 100, 400 states
+take a tree of fronts 14, 17, 82 CPU milliseconds a rank, MUMPS 190, 610, 2300.
 
 Iterations (100 states, 200 times, tolerance 1e-6) over stretches of time that overlap by so many times:
 
@@ -40,18 +45,23 @@ from typing import Any
 
 import numpy as np
 
-from hpcda.annealing.elimination import Linear
+from hpcda.annealing.elimination import FRONTS, Linear
 from hpcda.annealing.eliminations import ELIMINATIONS
 from hpcda.errors import InputError, Mistake
+from hpcda.petsc.fronts import Fronts
 from hpcda.petsc.options import PREFIX, house_defaults
 from hpcda.petsc.start import PETSc
 from hpcda.petsc.system import System
 from hpcda.words import counted
 
-WIDE = 100
-"""From so many unknowns of one time on, conjugate gradients; below, a direct factorization."""
+WIDE = 400
+"""From so many unknowns of one time on, conjugate gradients; below, a direct factorization. At small Rf,
+where incomplete factors do best, a climb takes 119 s by conjugate gradients and 87 by a tree at 300 unknowns,
+97 and 193 at 500 (big_path.py, on a loaded machine)."""
+NARROW = 30
+"""Below so many unknowns of one time, one rank takes PETSc's Cholesky in the order of time, above a tree."""
 REORDERED = 200
-"""From so many unknowns of one time on, a direct factorization has an order that reduces fill."""
+"""From so many unknowns of one time on, PETSc's direct factorizations have an order that reduces fill."""
 SPARSE = 0.5
 """Rows of the Hessian that fill more than this part of a time leave no fill to be saved."""
 LEVELS = (3, 12)
@@ -73,7 +83,7 @@ class Choice:
     Attributes:
         sentence: What it does.
         levels: Levels of fill of an incomplete factor, with conjugate gradients; None for a direct solver.
-        package: PETSc's name of who factorizes; empty for its own.
+        package: PETSc's name of who factorizes; empty for its own; `FRONTS` for this package.
         order: PETSc's name of the order of elimination; empty for the package's own.
         redundant: Whether every rank factorizes the whole matrix.
     """
@@ -89,7 +99,8 @@ def chain(system: System, elimination: str = "auto") -> list[Choice]:
     """The solvers that fit a Hessian, each the next one's stand-in; collective.
 
     From `WIDE` unknowns of one time on, if rows are sparse, conjugate gradients with few levels, with many,
-    and a direct solver; else a direct solver alone, and alone too where one of the options `NAMING` is given.
+    and a tree of fronts; else the tree alone, or, on one rank and where times are `NARROW`, Cholesky in the
+    order of time. Where one of the options `NAMING` is given they say the rest.
 
     Args:
         system: The action.
@@ -99,12 +110,14 @@ def chain(system: System, elimination: str = "auto") -> list[Choice]:
         InputError: This PETSc was built without the package that is asked for.
     """
     database = PETSc.Options()
-    last = direct(system)
+    last = direct(system) if system.x.comm.size == 1 and 0 < system.block < NARROW else _fronts(system)
     if any(database.hasName(f"{PREFIX}{name}") for name in NAMING):
-        return [replace(last, sentence="as the PETSc options say")]
+        return [replace(direct(system), sentence="as the PETSc options say")]
     if elimination != "auto":
-        linear = ELIMINATIONS[elimination].how
-        assert isinstance(linear, Linear)
+        linear = ELIMINATIONS[elimination].linear
+        assert linear is not None
+        if linear.package == FRONTS:
+            return [_fronts(system)]
         if not linear.levels:
             return [_exact(elimination, linear)]
         return [*_iterative(system, linear.levels), last]
@@ -117,6 +130,13 @@ def _iterative(system: System, levels: tuple[int, ...]) -> list[Choice]:
     ranks = system.x.comm.size
     parts = f", additive Schwarz over {ranks} stretches of time" if ranks > 1 else ""
     return [Choice(f"conjugate gradients, ICC with {counted(n, 'level')}{parts}", levels=n) for n in levels]
+
+
+def _fronts(system: System) -> Choice:
+    """Trees of fronts."""
+    ranks = system.x.comm.size
+    parts = f", subtrees on {ranks} ranks" if ranks > 1 else ""
+    return Choice(f"Cholesky in a tree of fronts{parts}", package=FRONTS)
 
 
 def _exact(name: str, linear: Linear) -> Choice:
@@ -182,8 +202,14 @@ def direct(system: System) -> Choice:
     return Choice("Cholesky, nested dissection", order=PETSc.Mat.OrderingType.ND)
 
 
-def configure(ksp: Any, choice: Choice, system: System) -> None:
-    """Make `ksp` the solver of a choice; options may change it still. Collective."""
+def configure(ksp: Any, choice: Choice, system: System | None = None) -> None:
+    """Make `ksp` the solver of a choice; options may change it still. Collective.
+
+    Args:
+        ksp: The solver.
+        choice: What it is to be.
+        system: Of which it solves the linear systems; one rank's package needs none.
+    """
     pc, prefix = ksp.getPC(), ksp.getOptionsPrefix() or ""
     if choice.levels is not None:
         ksp.setType(PETSc.KSP.Type.CG)
@@ -193,11 +219,17 @@ def configure(ksp: Any, choice: Choice, system: System) -> None:
             pc.setType(PETSc.PC.Type.ICC)
             pc.setFactorLevels(choice.levels)
         else:
+            assert system is not None
             _stretches(pc, system)
             _default(f"{prefix}sub_pc_type", "icc")
             _default(f"{prefix}sub_pc_factor_levels", choice.levels)
         return
     ksp.setType(PETSc.KSP.Type.PREONLY)
+    if choice.package == FRONTS:
+        assert system is not None
+        pc.setType(PETSc.PC.Type.PYTHON)
+        pc.setPythonContext(Fronts(system))
+        return
     pc.setType(PETSc.PC.Type.REDUNDANT if choice.redundant else PETSc.PC.Type.CHOLESKY)
     if choice.package:
         pc.setFactorSolverType(choice.package)
@@ -250,6 +282,8 @@ def positive_definite(ksp: Any, matrix: Any, step: Any, work: Any) -> bool:
     and CHOLMOD has ended with an error.
     """
     pc = ksp.getPC()
+    if pc.getType() == PETSc.PC.Type.PYTHON and isinstance(fronts := pc.getPythonContext(), Fronts):
+        return fronts.positive_definite
     if pc.getType() == PETSc.PC.Type.CHOLESKY and pc.getFactorSolverType() != CHOLMOD:
         negative, zero, _ = pc.getFactorMatrix().getInertia()
         return bool(negative == 0 and zero == 0)

@@ -10,19 +10,21 @@ from hpcda.action import Action, GraphAction, Parts
 from hpcda.annealing.scale import scales
 from hpcda.petsc.options import PREFIX
 from hpcda.petsc.start import PETSc
-from hpcda.problem import Array, Ties
+from hpcda.problem import Array, Numbers, Ties
 
 
 class System(Protocol):
     """What a minimiser needs of one path, on one rank or on several.
 
     `block` is the number of unknowns of one time, `shared` the place where the parameters of all times begin;
-    of a graph, which knows no times, 0 and the number of all unknowns.
+    of a graph, which knows no times, 0 and the number of all unknowns. `places` are the unknowns, ascending,
+    that this rank's part of the action depends on.
     """
 
     rf: float
     block: int
     shared: int
+    places: Numbers
     x: Any
     gradient: Any
     hessian: Any
@@ -66,6 +68,7 @@ class SerialSystem:
         self.action = action
         self.rf = 0.0
         size, sparsity = action.size, action.sparsity
+        self.places = np.arange(size)
         self._ties: Ties | None = None
         if isinstance(action, GraphAction):
             self.block, self.shared = 0, size

@@ -1,7 +1,7 @@
 """One big path over ranks: seconds of every phase, memory, Newton iterations and linear solutions.
 
     .venv/bin/python tests/benchmarks/big_path.py [--dimension 1000] [--times 500] [--ranks 2] [--rungs 3]
-        [--rf0 1e-2] [--alpha 10] [--way quiet] [--out FOLDER] [-- -pc_type cholesky]
+        [--rf0 1e-2] [--alpha 10] [--way quiet] [--elimination auto] [--out FOLDER] [-- -pc_type cholesky]
 
 Lorenz 1996, 2 of 5 sites measured with noise 0.5 every 0.025, forcing estimated, trapezoid, a short ladder.
 Calls mpirun itself, prints a table and writes big_path.json. PETSc options after -- go to the minimiser.
@@ -117,7 +117,7 @@ def measure(arguments: argparse.Namespace) -> None:
     climb = begin(Scene(problem, ladder), WAYS[arguments.way], 1, 0)
     with SolverOptions(line=arguments.petsc) as options:
         with clock.phase("system"):
-            minimiser = make_minimiser(action, comm=comm)
+            minimiser = make_minimiser(action, comm=comm, elimination=arguments.elimination)
         system = minimiser.system
         minimiser.tao.setObjectiveGradient(
             clock.watched("action, gradient", system.objective_gradient), system.gradient
@@ -197,6 +197,7 @@ def main() -> None:
     parser.add_argument("--rf0", type=float, default=1e-2)
     parser.add_argument("--alpha", type=float, default=10.0)
     parser.add_argument("--way", choices=list(WAYS), default="quiet")
+    parser.add_argument("--elimination", default="auto", help="auto, tree, mumps or krylov")
     parser.add_argument("--out", type=Path, default=Path())
     own, petsc = sys.argv[1:], []
     if "--" in own:

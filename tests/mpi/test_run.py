@@ -150,8 +150,10 @@ def test_fewer_starts_than_ranks(shared_path):
 
 
 @pytest.mark.parametrize("ranks", [pytest.param(n, marks=pytest.mark.worlds(multiple=n)) for n in (2, 4)])
-def test_ranks_that_share_a_start_find_the_same_minima(shared_path, ranks):
-    found = run(shared_path, job(ensemble={"ranks_per_start": ranks}))
+@pytest.mark.parametrize("elimination", ["auto", "tree"])
+def test_ranks_that_share_a_start_find_the_same_minima(shared_path, ranks, elimination):
+    tables = job(ensemble={"ranks_per_start": ranks}, solver={"elimination": elimination})
+    found = run(shared_path, tables)
     compare(found, exact=False)
     if COMM.rank == 0:
         shards = list((shared_path / "run" / "shards").glob("*.h5"))

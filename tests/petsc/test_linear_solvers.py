@@ -13,7 +13,7 @@ from hpcda import cli
 from hpcda.action import Action
 from hpcda.annealing import Ladder, step
 from hpcda.annealing.choice import chosen
-from hpcda.annealing.eliminations import ELIMINATIONS, of_petsc
+from hpcda.annealing.eliminations import ELIMINATIONS
 from hpcda.build import build_problem
 from hpcda.errors import InputError
 from hpcda.job import load_job
@@ -88,14 +88,14 @@ def test_newton_finds_the_same_minimum_with_any_linear_solver(action, expected, 
     np.testing.assert_allclose(found, expected[:starts], rtol=1e-9)
 
 
-@pytest.mark.parametrize("name", [name for name in ELIMINATIONS if of_petsc(name)])
-def test_newton_finds_the_same_minimum_with_any_elimination_of_petsc(action, expected, name):
+@pytest.mark.parametrize("name", [name for name in ELIMINATIONS if ELIMINATIONS[name].linear])
+def test_newton_finds_the_same_minimum_with_any_elimination_of_its_own(action, expected, name):
     if not PETSc.Sys.hasExternalPackage(PACKAGES.get(name, "mpi")):
         pytest.skip(f"this PETSc was built without {name}")
     np.testing.assert_allclose(final_actions(action, "newton", {}, elimination=name), expected, rtol=1e-9)
 
 
-@pytest.mark.parametrize("name", ["auto", *PACKAGES])
+@pytest.mark.parametrize("name", ["auto", "tree", *PACKAGES])
 def test_a_matrix_is_called_definite_where_all_its_eigenvalues_are_positive(action, name, monkeypatch):
     """PETSc lets CHOLMOD factorize narrow matrices whatever their inertia, unless it is told otherwise."""
     if not PETSc.Sys.hasExternalPackage(PACKAGES.get(name, "mpi")):
@@ -132,7 +132,14 @@ def test_a_matrix_is_called_definite_where_all_its_eigenvalues_are_positive(acti
             (),
             "solver.elimination: 'mumps' is a way of 'newton', but the minimizer is",
         ),
-        ("newton", "tree", 1, (), "solver.elimination: 'tree' is a way of 'lockstep', but the minimizer is"),
+        (
+            "newton",
+            "chain",
+            1,
+            (),
+            "solver.elimination: 'chain' is a way of 'lockstep', but the minimizer is",
+        ),
+        ("bnls", "tree", 2, (), "solver.elimination: 'tree' is a way of 'lockstep' and 'newton', but the"),
         ("bnls", "krylov", 1, (), "solver.elimination: 'krylov' is a way of 'newton', but the minimizer is"),
         (
             "auto",
@@ -156,6 +163,8 @@ def test_what_does_not_go_together_is_refused(action, minimizer, elimination, ra
 
 def test_options_that_say_how_a_package_works_go_with_it(action):
     assert chosen(action, "auto", "mumps", 2, ("mat_mumps_icntl_14", "tao_gatol")) == "newton"
+    assert chosen(action, "auto", "tree", 2, ("tao_gatol",)) == "newton"
+    assert chosen(action, "auto", "tree", 1) == "lockstep"
     assert chosen(action, "auto", "chain", 1, ("tao_gatol", "log_view")) == "lockstep"
     assert chosen(action, "auto", "auto", 1, ("tao_gatol",)) == "lockstep"
     assert chosen(action, "auto", "auto", 1, ("ksp_type",)) == "newton"

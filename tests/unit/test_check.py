@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from hpcda import check as module
+from hpcda.action import Action
 from hpcda.annealing import Ladder
+from hpcda.annealing.stretch import spread_cost
 from hpcda.build import build_problem
 from hpcda.check import check, report
 from hpcda.job import load_job
@@ -91,6 +93,18 @@ def sized(tmp_path, dimension=5):
 def test_nothing_is_left_out_where_there_is_time(tmp_path):
     checked = check(sized(tmp_path))
     assert len(checked.verifications) == 2 and checked.ok and not checked.notes
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_a_tree_over_ranks_is_told_with_its_cost(tmp_path, ranks):
+    one = sized(tmp_path)
+    solver = one.solver.model_copy(update={"minimizer": "newton", "elimination": "tree"})
+    ensemble = one.ensemble.model_copy(update={"ranks_per_start": ranks})
+    checked = check(one.model_copy(update={"solver": solver, "ensemble": ensemble}))
+    operations, memory = spread_cost(Action(build_problem(one).problem), ranks)
+    assert f"on {ranks} rank" in checked.cost.elimination
+    assert f"{operations:.2g} operations a step" in checked.cost.elimination and memory > 0
+    assert checked.cost.memory > memory
 
 
 def test_what_would_take_too_long_is_left_out_with_a_word(tmp_path, monkeypatch):

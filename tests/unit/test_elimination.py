@@ -125,13 +125,15 @@ def test_hessians_of_every_model_and_discretization(name, scheme, variant):
 
 
 @pytest.mark.parametrize("lanes", [1, 2, 4, 8])
-def test_every_number_of_lanes_gives_the_same_bits(lanes):
-    _, pattern, _ = sparse(150, 2, 0.05, 3)
+@pytest.mark.parametrize(("size", "density"), [(150, 0.05), (300, 1.0), (530, 0.02)])
+def test_every_number_of_lanes_gives_the_same_bits(lanes, size, density):
+    """One matrix alone has its columns in vectors, several have one another."""
+    _, pattern, _ = sparse(size, 2, density, 3)
     elimination = TreeElimination(pattern)
     diagonal = pattern.rows == pattern.indices
     symmetric = generator(7).random(pattern.size)
     values = np.stack(
-        [np.where(diagonal, 60.0 + k, 1.0 / (1.0 + symmetric[pattern.rows] + symmetric[pattern.indices]))
+        [np.where(diagonal, size + k, 1.0 / (1.0 + symmetric[pattern.rows] + symmetric[pattern.indices]))
          for k in range(lanes)], axis=1,
     )  # fmt: skip
     for lane, factor in enumerate(elimination.factor_all(values)):

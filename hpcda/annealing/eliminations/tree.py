@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from hpcda.action import Action
 from hpcda.action.blocks import pattern_of
-from hpcda.annealing.elimination import EliminationSpec, Plan
+from hpcda.annealing.elimination import FRONTS, EliminationSpec, Linear, Plan
 from hpcda.linalg.elimination import Pattern
 from hpcda.linalg.order import Order
 from hpcda.linalg.tree import Tree
@@ -26,5 +26,9 @@ def plan(action: Action, order: Callable[[Pattern], Order] | None = None) -> Pla
 
 
 ELIMINATION = EliminationSpec(
-    "tree", "many starts at once: a fill-reducing order, in a tree of dense fronts", plan, place=1
+    "tree",
+    "a fill-reducing order, in a tree of dense fronts: of many starts at once, or of one path over its ranks",
+    plan,
+    place=1,
+    alone=Linear(FRONTS, spread=True),
 )
