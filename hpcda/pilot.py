@@ -169,8 +169,8 @@ class _Pilot:
 
     def __init__(self, job: Job, end: float) -> None:
         self._job, self._end = job, end
-        table = job.ladder
-        self._ladder = Ladder(table.rf0, table.alpha, table.count)
+        table = job.ladder.ladder.finite
+        self._ladder = Ladder(table.rf0, table.alpha, table.rungs)
         self._settings = Settings(
             max_iterations=min(job.solver.max_iterations, ITERATIONS),
             barrier=job.solver.barrier,
