@@ -37,6 +37,7 @@ enum Reason {
 #define EPSILON 2.2e-16
 #define OBEYED 1e-13    /* gap up to which the model is obeyed; NEARLY: the same where rounding lets it fall no further */
 #define NEARLY 1e-9
+#define CLOSE 1e-3      /* part of the action that a step may promise, and y changes after it */
 #define SLOW 0.25       /* part of a gap, left by a change of y, above which the penalty is raised, RAISE times */
 #define STEEPEST 1e12   /* penalty, in units of the first one, above which a lane gives up */
 
@@ -94,14 +95,14 @@ STAGE void take(const Batch *B, const int *accepted) {
 }
 
 /* At Rf = infinity, after a step of lane l that is close to a minimum for its y: whether it obeys the model and has come to
-   the minimum, or gives up; else the penalty may be raised. within, whole: whether the action is that of the minimum, and
-   what the terms of the model errors still add to it is nothing. */
-static int approach(const Batch *B, int l, int within, int whole) {
+   the minimum, or gives up; else the penalty may be raised. within: whether the action is that of the minimum; whole: whether
+   the terms of the model errors add nothing to it; undamped: whether the penalty alone tells how the gap falls. */
+static int approach(const Batch *B, int l, int within, int whole, int undamped) {
   const double gap = B->gap[l], slack = B->slack[l], first = B->before[l] > 0 ? B->before[l] : B->first_penalty;
   const int stays = !(gap <= SLOW * slack);
   B->slack[l] = gap;
-  if (within && ((gap <= OBEYED && whole) || (gap <= NEARLY && stays))) return CONVERGED_DECREMENT;
-  if (stays && gap > NEARLY) B->penalty[l] *= RAISE;
+  if (within && undamped && ((gap <= OBEYED && whole) || (gap <= NEARLY && stays))) return CONVERGED_DECREMENT;
+  if (undamped && stays && gap > NEARLY) B->penalty[l] *= RAISE;
   return B->penalty[l] > STEEPEST * first ? FAILED_MODEL : 0;
 }
 
@@ -141,9 +142,9 @@ static int judge(const Batch *B, int l, double value, double moved, double work,
   const int near = promise <= enough || (whole && fabs(value - moved - promise) <= enough);
   B->still[l] = promise <= enough && ratio > 0.75 && a == 1 && !held ? B->still[l] + 1 : 0;
   if (exact) {
-    *adopted = *accepted && !held && promise <= B->loose * fmin(fabs(value), fabs(moved)) + noise;
-    const int within = promise <= enough + noise && shift * length <= 1e-2 * promise + noise;
-    const int reason = *adopted ? approach(B, l, within, fabs(errors) <= enough + noise) : 0;
+    const int undamped = shift * length <= 1e-2 * promise + noise && a == 1;
+    *adopted = *accepted && !held && promise <= CLOSE * fmin(fabs(value), fabs(moved)) + noise;
+    const int reason = *adopted ? approach(B, l, promise <= enough + noise, fabs(errors) <= enough + noise, undamped) : 0;
     if (reason) return reason;
   } else if ((near && !held && shift * length <= 1e-2 * promise && a == 1) || B->still[l] >= STILL) {
     if (B->weight[l] == 0) return part > B->decrement ? CONVERGED_ESTIMATE : CONVERGED_DECREMENT;
