@@ -54,12 +54,8 @@ class Ladder:
 
     @property
     def finite(self) -> Ladder:
-        """The ladder without its rung at infinity; of that rung alone, one rung at Rf0."""
-        if not self.infinity:
-            return self
-        rungs = max(self.rungs - 1, 1)
-        firsts = tuple(dict.fromkeys(min(first, rungs - 1) for first in self.first_rungs))
-        return Ladder(self.rf0, self.alpha, rungs, firsts)
+        """Its rungs at finite Rf, all of which a start climbs; where there are none, one at Rf0."""
+        return Ladder(self.rf0, self.alpha, max(self.rungs - self.infinity, 1))
 
     @property
     def largest(self) -> float:

@@ -2,10 +2,10 @@
 
     .venv/bin/python tests/benchmarks/infinity.py [JOB …]
 
-Of every job (by default some of jobs/) eight starts climb its ladder to the end, twice: with finite rungs alone,
-and with one more at infinity. Told are the Newton steps of the last rung of each, the largest relative
-difference of A(∞) from the limit A + M that the last finite rung tells, the largest model error in units of the
-largest state, and how many starts came to a minimum.
+Of every job (by default some of jobs/) eight starts climb its ladder to the end, twice: with finite rungs
+alone, and with one more at infinity. Told are the Newton steps of the last rung of each, the largest relative
+difference of A(∞) from the limit A + M that the last finite rung tells, the largest model error in units of
+the largest state, and how many starts came to a minimum.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def tell(file: Path) -> None:
         job = job.with_steps(1)
     problem = build_problem(job).problem
     action = Action(problem)
-    ladder = replace(job.ladder.ladder.finite, first_rungs=(0,))
+    ladder = job.ladder.ladder.finite
     scene = Scene(problem, ladder, action)
     way = WAYS["noise" if job.ensemble.way == "auto" else job.ensemble.way]
     paths = [begin(scene, way, 1, start).path for start in range(STARTS)]
@@ -54,8 +54,8 @@ def tell(file: Path) -> None:
     error = max((_error(action, other.path) for _, other in done), default=np.nan)
     reasons = {other.reason.name for _, other in ends if not other.reason.converged}
     print(
-        f"{file.parent.name}/{file.name} Rf to {ladder.largest:.1e}: {steps[0]:.1f} steps at the last finite rung, "
-        f"{steps[1]:.1f} at infinity; limit off by {max(away, default=np.nan):.1e} at most, "
+        f"{file.parent.name}/{file.name} Rf to {ladder.largest:.1e}: {steps[0]:.1f} steps at the last finite "
+        f"rung, {steps[1]:.1f} at infinity; limit off by {max(away, default=np.nan):.1e} at most, "
         f"model error {error:.0e}; {len(done)} of {STARTS} {' '.join(sorted(reasons))}",
         flush=True,
     )
