@@ -168,6 +168,9 @@ seed = 1
 
 [ladder]
 end = "infinity"                  # the layers are obeyed exactly
+# rungs = 8                       # before it, of way = "annealed": Rf = rf0 · alpha^β
+# rf0 = 1.0
+# alpha = 10.0
 
 [ensemble]
 starts = 100                      # at most, with way = "auto"

@@ -42,7 +42,7 @@ class NetworkStudy:
     def __init__(self, job: NetworkJob, comm: Any) -> None:
         self._job = job
         self._built = all_agree(comm, lambda: build_network(job))
-        self.scene = all_agree(comm, lambda: NetworkScene(self._built.network))
+        self.scene = all_agree(comm, lambda: NetworkScene(self._built.network, finite=job.ladder.finite))
         self.notes = self._built.notes
 
     def options(self) -> contextlib.AbstractContextManager[object]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from scipy.linalg import LinAlgError
 
 from hpcda.action.exact_network import ExactNetwork
+from hpcda.action.graph import GraphAction
 from hpcda.action.network import Network
 from hpcda.annealing.exact import ExactSettings, descend
 from hpcda.annealing.ladder import Ladder
@@ -23,6 +25,8 @@ from hpcda.userfile import called
 
 FIRST, BETWEEN = ExactSettings(200), ExactSettings(25)
 """Limits of the descent of a wider network, and of one between two units that are taken out of it."""
+FINITE = Ladder(1.0, 10.0, 8)
+"""Rungs of finite Rf where a job names none."""
 STEPS = 100
 """Steps of a descent from far away, where nothing is known of it."""
 
@@ -33,24 +37,31 @@ class NetworkScene:
     Args:
         network: The network and its pairs.
         ladder: The ladder, whose last rung is at infinity.
+        finite: Rungs of finite Rf that a training may climb before.
 
     Attributes:
         network: The network.
         ladder: The ladder.
+        finite: Rungs of finite Rf.
         action: Its action at Rf = ∞.
         meanwhile: Called now and then while a network begins; it changes nothing of it.
     """
 
     meanwhile: Callable[[], object]
 
-    def __init__(self, network: Network, ladder: Ladder | None = None) -> None:
-        self.network = network
+    def __init__(self, network: Network, ladder: Ladder | None = None, finite: Ladder = FINITE) -> None:
+        self.network, self.finite = network, finite
         self.ladder = ladder or Ladder.at_infinity()
         self.action = ExactNetwork(network)
         self.meanwhile = lambda: None
         spread = np.nanstd(self.network.outputs, axis=0)
         scale = np.where(spread > 0.0, spread, 1.0) * np.ones(self.network.outputs.shape)
         self._sums = RandomSums(scale.ravel())
+
+    @cached_property
+    def graph(self) -> GraphAction:
+        """The action at finite Rf, of units and weights."""
+        return self.network.action()
 
     @property
     def size(self) -> int:
