@@ -160,7 +160,7 @@ def _timed(action: ExactNetwork, theta: Array, settings: ExactSettings) -> tuple
 
 def _rungs(job: NetworkJob) -> str:
     exact = "Rf = ∞: the layers are obeyed exactly"
-    if job.ensemble.way != "annealed":
+    if not job.climbs:
         return exact
     ladder = job.ladder.finite
     return f"{counted(ladder.rungs, 'rung')}, Rf from {ladder.rf0:.3g} to {ladder.largest:.3g}, then {exact}"

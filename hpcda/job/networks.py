@@ -34,6 +34,7 @@ from hpcda.job.kinds import (
 from hpcda.names import nearest
 from hpcda.search.training import FINITE
 from hpcda.search.trainings import TRAININGS
+from hpcda.words import either
 
 MOST_WIDTH, MOST_PAIRS = 1_000_000, 10_000_000
 MOST_RUNGS, LARGEST = 1000, 1e100
@@ -377,18 +378,19 @@ class NetworkJob(BaseJob):
 
     @model_validator(mode="after")
     def _climbed(self) -> NetworkJob:
-        way, finite = self.ensemble.way, ("rf0", "alpha", "rungs")
-        problem, remedy = (
-            f"has no effect with ensemble.way = {way!r}",
-            'leave it out, or set way = "annealed"',
-        )
-        given = [key for key in finite if way != "annealed" and getattr(self.ladder, key) is not None]
-        wrong = [(f"ladder.{key}", problem, remedy) for key in given]
+        problem = f"has no effect with ensemble.way = {self.ensemble.way!r}"
+        remedy = f"leave it out, or set way = {either(one.name for one in TRAININGS.values() if one.climbs)}"
+        given = [key for key in ("rf0", "alpha", "rungs") if getattr(self.ladder, key) is not None]
+        wrong = [(f"ladder.{key}", problem, remedy) for key in given if not self.climbs]
         if not wrong and not self.ladder.finite.largest <= LARGEST:
-            wrong.append(
-                ("ladder.rungs", f"they end above Rf = {LARGEST:g}", "give fewer, or a smaller alpha")
-            )
+            problem = f"they end above Rf = {LARGEST:g}"
+            wrong.append(("ladder.rungs", problem, "give fewer, or a smaller alpha"))
         return complain(self, wrong)
+
+    @property
+    def climbs(self) -> bool:
+        """Whether networks climb finite rungs first."""
+        return self.ensemble.way in TRAININGS and TRAININGS[self.ensemble.way].climbs
 
     @property
     def chosen(self) -> set[str]:

@@ -165,6 +165,7 @@ class Training:
         fits: Whether it can be used for a network.
         work: Operations that it takes with the descent that follows; a search leaves out what takes too many
             unless it is all that fits.
+        climbs: Whether it climbs the finite rungs that a job names, `NetworkScene.finite`.
         place: Where it stands among others; a search takes them in this order, in turn.
     """
 
@@ -174,6 +175,7 @@ class Training:
     parents: int = 0
     fits: Callable[[Network], bool] = lambda network: True
     work: Callable[[Network], float] = lambda network: 0.0
+    climbs: bool = False
     place: int = 100
 
 

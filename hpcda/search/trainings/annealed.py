@@ -57,5 +57,6 @@ TRAINING = Training(
     "random units and weights up a ladder of finite Rf ([ladder] rf0, alpha, rungs)",
     _weights,
     work=lambda network: math.inf,
+    climbs=True,
     place=4,
 )
