@@ -60,6 +60,32 @@ STAGE Terms newton(const Batch *B, const Tick *tick, vl *bad) {
 /* Gradient at x. */
 STAGE void slope_at(const Batch *B, const Tick *tick) { graph_terms(B, B->x, tick, 1); }
 
+/* The largest error of lifted families at x, each in units of what it is the difference of: scale: [size] of unknowns. */
+STAGE vd factors_gap(const Factors *F, const Desk *d, const vd *x, const double *scale) {
+  vd gap = v_all(0);
+  for (int n = 0; n < F->families; n++) {
+    const Family *f = F->family + n;
+    for (int i = 0; f->lifted && i < f->instances; i++) {
+      const int *index = f->index + (size_t)i * f->unknowns;
+      const double *weight = f->weight + (size_t)i * f->rows, *datum = f->datum + (size_t)i * f->rows;
+      factor_gather(f, d, x, i);
+      kernel_values[f->kernel](d->unknowns, d->constants, 0, 0, 0, d->values);
+      kernel_jacobian[f->kernel](d->unknowns, d->constants, 0, 0, 0, d->slopes);
+      memset(d->force, 0, sizeof(vd) * f->rows);
+      for (int e = 0; e < f->slopes; e++) {
+        const int at = index[f->unknown[e]];
+        const vd part = d->slopes[e] * (v_if(x[at] < 0, -x[at], x[at]) + scale[at]);
+        d->force[f->row[e]] += v_if(part < 0, -part, part);
+      }
+      for (int r = 0; r < f->rows; r++) {
+        const vd miss = weight[r] != 0 ? d->values[r] - datum[r] : v_all(0);
+        gap = larger(v_if(miss == 0, v_all(0), v_if(miss < 0, -miss, miss) / d->force[r]), gap);
+      }
+    }
+  }
+  return gap;
+}
+
 /* Action at the trial, and the multipliers y + Rf w (r + J d) that the linear model has there. */
 STAGE Terms probe(const Batch *B, const Tick *tick) {
   Terms sum = graph_terms(B, B->trial, tick, 0);
