@@ -177,6 +177,16 @@ def test_the_rung_at_infinity_alone_comes_to_the_same_level(name, rf0):
     assert alone.outcome.parts.total == pytest.approx(wanted.parts.total, rel=1e-9)
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_the_level_does_not_depend_on_where_the_finite_rungs_end(name):
+    """Not at Rf = 1, where the penalty is raised; nor at 1e14, where Rf times a model error has no digits."""
+    problem = made(name)
+    action, path = Action(problem), near(problem, name)
+    levels = [end(action, path, Ladder(0.1, 10.0, top, infinity=True))[-1].outcome for top in (3, 8, 17)]
+    assert all(one.reason.converged for one in levels)
+    np.testing.assert_allclose([one.parts.total for one in levels], levels[-1].parts.total, rtol=1e-10)
+
+
 PROBLEMS = [
     ("lorenz63", "trapezoid", "walk", False),
     ("lorenz63", "hermite-simpson", "walk", True),
