@@ -138,13 +138,13 @@ def check(job: Job, fresh: bool = True) -> Checked:
     if mistakes:
         raise InputError(mistakes)
     action = Action(built.problem)
-    ladder = _ladder(job)
-    scene = Scene(built.problem, ladder, action)
+    scene = Scene(built.problem, job.ladder.ladder, action)
     patience = Patience("the check", SECONDS)
     left_out: list[str] = []
     path = _first_path(job, scene, patience, left_out)
-    rungs = job.ladder.rf[sorted({min(job.ladder.first_rungs), -1 % job.ladder.count})]
-    if not np.isfinite(action.value(path, float(rungs[0])).total):
+    ends = {scene.ladder.near(rung) for rung in (min(job.ladder.first_rungs), -1)}
+    rungs = sorted(ends)
+    if not np.isfinite(action.value(path, rungs[0]).total):
         raise InputError(
             Mistake(
                 "ensemble",
@@ -152,15 +152,15 @@ def check(job: Job, fresh: bool = True) -> Checked:
                 "narrow the ranges of states and parameters, or look for a logarithm or division by zero",
             )
         )
-    evaluation = _evaluation(action, path, float(rungs[-1]))
+    evaluation = _evaluation(action, path, rungs[-1])
     checks = []
     for rf in rungs:
         if EVALUATIONS * evaluation > patience.left / 2.0:
             left_out.append(f"the derivatives at Rf = {rf:.3g} were not checked: {_too_long(evaluation)}")
         else:
-            checks.append((float(rf), verify(action, path, float(rf))))
-    cost = _cost(job, scene, path, float(rungs[-1]), evaluation, patience, left_out)
-    loose = unlike(built.problem, float(rungs[-1]))
+            checks.append((rf, verify(action, path, rf)))
+    cost = _cost(job, scene, path, rungs[-1], evaluation, patience, left_out)
+    loose = unlike(built.problem, rungs[-1])
     notes = (*built.notes, *unused(action.equations), *([loose] if loose else []), *left_out)
     return Checked(built, tuple(checks), cost, notes, chosen)
 
@@ -218,12 +218,18 @@ def _chosen(job: Job, fresh: bool) -> tuple[Job, str]:
     return job.with_steps(chosen.steps), str(chosen)
 
 
+def _rungs(ladder: Ladder) -> str:
+    """A ladder, for people."""
+    if not ladder.infinity:
+        return f"{counted(ladder.rungs, 'rung')}, Rf from {ladder.rf[0]:.3g} to {ladder.rf[-1]:.3g}"
+    if ladder.rungs == 1:
+        return f"1 rung, at infinity: the model is obeyed exactly (penalty from {ladder.rf0:.3g} on)"
+    finite = _rungs(ladder.finite)
+    return f"{finite}, and one at infinity, where the model is obeyed exactly"
+
+
 def _way(job: Job) -> Way:
     return at_once() if job.ensemble.way == "auto" else WAYS[job.ensemble.way]
-
-
-def _ladder(job: Job) -> Ladder:
-    return Ladder(job.ladder.rf0, job.ladder.alpha, job.ladder.count, tuple(job.ladder.first_rungs))
 
 
 @dataclass(frozen=True)
@@ -258,7 +264,10 @@ def _cost(
     rung = ITERATIONS * (evaluation + factorization) / ranks
     solver = job.solver
     options = [name.lstrip("-") for name in solver.petsc]
-    if chosen(action, solver.minimizer, solver.elimination, ranks, options) == "lockstep":
+    if (
+        chosen(action, solver.minimizer, solver.elimination, ranks, options, job.ladder.infinity)
+        == "lockstep"
+    ):
         lanes = lanes_that_fit(action, job.solver.elimination)
         own = memory(action, lanes, job.solver.elimination)
         elimination = plan(action, job.solver.elimination).sentence
@@ -437,8 +446,7 @@ def report(job: Job, checked: Checked) -> str:
         f"action       {problem.discretization}, step {problem.windows[0].dt:.6g} {unit}".rstrip(),
         *_weights(job, problem),
         *([f"steps        {checked.steps}"] if checked.steps else []),
-        f"ladder       {counted(job.ladder.count, 'rung')}, Rf from {job.ladder.rf[0]:.3g} to "
-        f"{job.ladder.rf[-1]:.3g}",
+        f"ladder       {_rungs(job.ladder.ladder)}",
         f"ensemble     {_ensemble(job)}",
     ]
     for rf, one in checked.verifications:

@@ -117,7 +117,7 @@ def check_network(job: NetworkJob, fresh: bool = True) -> CheckedNetwork:
     try:
         built = build_network(job)
         refuse_ranks(built.network.pairs, job.ensemble.ranks_per_start)
-        scene = NetworkScene(built.network)
+        scene = NetworkScene(built.network, finite=job.ladder.finite)
         scene.refuse(job.ensemble.way, job.ensemble.seed)
     except InputError as error:
         raise InputError([*error.mistakes, *mistakes]) from None
@@ -168,6 +168,14 @@ def _timed(action: ExactNetwork, theta: Array, settings: ExactSettings) -> tuple
     return seconds, seconds / max(found.factorizations, 1)
 
 
+def _rungs(job: NetworkJob) -> str:
+    exact = "Rf = ∞: the layers are obeyed exactly"
+    if not job.climbs:
+        return exact
+    ladder = job.ladder.finite
+    return f"{counted(ladder.rungs, 'rung')}, Rf from {ladder.rf0:.3g} to {ladder.largest:.3g}, then {exact}"
+
+
 def report_network(job: NetworkJob, checked: CheckedNetwork) -> str:
     """The findings for people."""
     built, network = checked.built, checked.built.network
@@ -189,7 +197,7 @@ def report_network(job: NetworkJob, checked: CheckedNetwork) -> str:
         f"unknowns     {counted(network.weights, 'weight and bias', 'weights and biases')}, {prior}",
         f"data         {counted(network.pairs, 'pair')}, {counted(data, 'output value')}{kept}; "
         f"{built.pairs.source}; noise: {noise}{inputs}",
-        "ladder       Rf = ∞: the layers are obeyed exactly",
+        f"ladder       {_rungs(job)}",
         f"ensemble     {counted(job.ensemble.starts, 'start')}, {job.ensemble.way}{until}, "
         f"seed {job.ensemble.seed}",
     ]

@@ -19,7 +19,6 @@ from itertools import groupby
 import numpy as np
 
 from hpcda.action import SCHEMES
-from hpcda.annealing import Ladder
 from hpcda.annealing.eliminations import of_petsc
 from hpcda.annealing.lockstep import MOST_MEMORY, Settings, climbs_of, lanes_that_fit, memory
 from hpcda.build import build_problem
@@ -169,8 +168,7 @@ class _Pilot:
 
     def __init__(self, job: Job, end: float) -> None:
         self._job, self._end = job, end
-        table = job.ladder
-        self._ladder = Ladder(table.rf0, table.alpha, table.count)
+        self._ladder = job.ladder.ladder.finite
         self._settings = Settings(
             max_iterations=min(job.solver.max_iterations, ITERATIONS),
             barrier=job.solver.barrier,

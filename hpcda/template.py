@@ -93,6 +93,7 @@ model_error_weight = "auto"       # (4 / spread)² of each state: Rf binds all a
 rf0 = 1e-2
 alpha = 2.0
 rf_max = 1e6                      # or rungs = 27
+# end = "infinity"                # and one rung more, at which the model is obeyed exactly
 first_rungs = [0]                 # the starts are spread over ladders that begin at these rungs
 
 [ensemble]
@@ -170,6 +171,9 @@ seed = 1
 
 [ladder]
 end = "infinity"                  # the layers are obeyed exactly
+# rungs = 8                       # before it, of way = "annealed": Rf = rf0 · alpha^β
+# rf0 = 1.0
+# alpha = 10.0
 
 [ensemble]
 starts = 100                      # at most, with way = "auto"

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -139,6 +139,12 @@ class Gaussian:
     flats: tuple[Flat, ...] = ()
     downward: bool = False
     lost: float = 0.0
+
+    def moved(self, path: Array) -> Gaussian:
+        """The same around another point close by, shape (size,); ends at bounds stay."""
+        inner = self.kinds == Bar.GAUSSIAN
+        away = np.where(inner, path - self.path, 0.0)
+        return replace(self, path=path, low=self.low + away, high=self.high + away)
 
     @property
     def is_lost(self) -> bool:

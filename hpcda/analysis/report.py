@@ -100,7 +100,9 @@ def _candidate(summary: dict[str, Any]) -> str:
         "reduced level": f"{candidate['reduced']:.4f}, {band_words(candidate, band)}, "
         f"{counted(summary['data'], 'data value')}",
         "next level": gap,
-        "change with Rf": "the ladder is too short to tell"
+        "change with Rf": "none: the model is obeyed exactly"
+        if plateau.get("exact")
+        else "the ladder is too short to tell"
         if plateau.get("change") is None
         else f"{plateau['rise']:.2g} nats to A(∞); {plateau['change'] * candidate['action']:.2g} nats per "
         f"decade over the last {plateau['decades']:.2g} decades",

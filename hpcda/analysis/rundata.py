@@ -48,8 +48,10 @@ from hpcda.search.descent import fell_back, probes
 from hpcda.search.evidence import DEVIATIONS, Evidence, Level
 from hpcda.search.expected import Expected
 from hpcda.search.finer import time_step
+from hpcda.search.local_errors import StepUnknownError
 from hpcda.search.obeyed import Obedience
 from hpcda.search.plateau import Plateau, plateau_of_level
+from hpcda.search.relaxed import precision, relaxed
 from hpcda.search.time_step import TimeStep
 from hpcda.store.reader import RunFile
 from hpcda.store.windows import StoredWindow
@@ -91,6 +93,8 @@ class Run:
         self._walks = 0
         self._places: dict[int, Array] = {}
         self._unit: Array | None = None
+        self._nearby: dict[int, Array] = {}
+        self._lowest: Minimum | None = None
 
     def __repr__(self) -> str:
         header = self.file.header
@@ -142,6 +146,7 @@ class Run:
         """Distinct minima at the last Rf, lowest first; the points of one flat valley are one."""
         minima, note = distinct_minima(self.file, self.outcome, self._mapping, self._parts)
         self._note(note)
+        self._lowest = next((one for one in minima if one.has_path), None)
         try:
             found = in_valleys(minima, self._one_valley, self._place)
             near = [m for m in found[1:] if not m.has_path and m.action - found[0].action <= VALLEY]
@@ -166,12 +171,12 @@ class Run:
         """
         if not any(self._is_loose(minimum) for minimum in (valley[0], other)):
             return False
-        rf, two = float(self.file.header.rf[-1]), self._flat_path(other)
+        rf, two = self._rf, self._smooth_path(other)
         here = self._place(other)
         near = sorted(valley, key=lambda point: float(np.linalg.norm(self._place(point) - here)))[:NEAREST]
-        if any(straight_valley(self._action, self._flat_path(point), two, rf) for point in near):
+        if any(straight_valley(self._action, self._smooth_path(point), two, rf) for point in near):
             return True
-        one = self._flat_path(near[0])
+        one = self._smooth_path(near[0])
         if self._walks >= WALKS:
             self._note(
                 f"more than {WALKS} pairs of minima may lie in one flat valley: those asked last are counted "
@@ -279,8 +284,11 @@ class Run:
 
     @cached_property
     def obedience(self) -> Obedience | None:
-        """How the candidate obeys the equations; None, with a note, where that cannot be told."""
-        if self.candidate is None or not self.candidate.has_path:
+        """How the candidate obeys the equations; None, with a note, where that cannot be told.
+
+        None too at Rf = ∞, where all are obeyed.
+        """
+        if self.candidate is None or not self.candidate.has_path or self._exact:
             return None
         try:
             problem = self.problem
@@ -292,17 +300,13 @@ class Run:
     @cached_property
     def time_step(self) -> TimeStep | None:
         """Whether the time step is fine enough for the candidate; None of maps, and without a candidate."""
-        from hpcda.action import Action
-
         if self.candidate is None or self.file.header.model_kind == "map":
             return None
         if not self.candidate.has_path:
             return TimeStep(unknown="the candidate's path was not kept")
         try:
-            action = Action(self.problem)
-            path = self.problem.join(*self.path())
-            return time_step(action, path, float(self.file.header.rf[-1]))
-        except (InputError, CompilerError) as error:
+            return time_step(self._action, self._smooth_path(self.candidate), self._rf)
+        except (InputError, CompilerError, StepUnknownError) as error:
             return TimeStep(unknown=str(error).splitlines()[0])
 
     def _distance(self, minimum: Minimum) -> float:
@@ -445,6 +449,33 @@ class Run:
     def _flat_path(self, minimum: Minimum) -> Array:
         return self.problem.join(*self.file.path(minimum.start))
 
+    @property
+    def _exact(self) -> bool:
+        """Whether the ladder ends at Rf = ∞."""
+        return bool(np.isinf(self.file.header.rf[-1]))
+
+    @cached_property
+    def _rf(self) -> float:
+        """Rf at which Hessians are computed: the last one, in place of infinity one that comes close."""
+        rf = self.file.header.rf
+        if not self._exact:
+            return float(rf[-1])
+        if self._lowest is None:
+            raise StepUnknownError("no path was kept")
+        return precision(self._action, self._flat_path(self._lowest), float(rf[-2]) if len(rf) > 1 else 1.0)
+
+    def _smooth_path(self, minimum: Minimum) -> Array:
+        """The minimum at that Rf.
+
+        Raises:
+            StepUnknownError: There is none near an exact one.
+        """
+        if not self._exact:
+            return self._flat_path(minimum)
+        if minimum.start not in self._nearby:
+            self._nearby[minimum.start] = relaxed(self._action, self._flat_path(minimum), self._rf)
+        return self._nearby[minimum.start]
+
     def _gaussian(self, minimum: Minimum) -> Gaussian | str:
         """The Gaussian at a minimum, or why there is none.
 
@@ -455,13 +486,17 @@ class Run:
         if not minimum.has_path:
             return "its path was not kept"
         if minimum.start not in self._gaussians:
-            action, path = self._action, self._flat_path(minimum)
-            _, gradient, values = action.derivatives(path, float(self.file.header.rf[-1]))
-            csr = (action.sparsity.indptr, action.sparsity.indices, values)
+            action = self._action
             made: Gaussian | str
             try:
+                path = self._smooth_path(minimum)
+                _, gradient, values = action.derivatives(path, self._rf)
+                csr = (action.sparsity.indptr, action.sparsity.indices, values)
                 made = gaussian(self.problem, path, csr, gradient)
-            except (NotAMinimumError, NotPositiveDefiniteError, NotBlockTridiagonalError) as error:
+                made = made.moved(self._flat_path(minimum)) if self._exact else made
+            except (
+                NotAMinimumError, NotPositiveDefiniteError, NotBlockTridiagonalError, StepUnknownError,
+            ) as error:  # fmt: skip
                 made = str(error)
             self._gaussians[minimum.start] = made
         return self._gaussians[minimum.start]

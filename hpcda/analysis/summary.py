@@ -443,7 +443,9 @@ def _candidate(summary: dict[str, Any]) -> list[str]:
         f"({counted(summary['data'], 'data value')})",
     ]
     plateau = candidate["plateau"]
-    if plateau and plateau["change"] is not None:
+    if plateau and plateau["exact"]:
+        lines.append("  change with Rf  none: the model is obeyed exactly")
+    elif plateau and plateau["change"] is not None:
         nats = plateau["change"] * candidate["action"]
         lines.append(f"  change with Rf  {_to_the_limit(plateau)}; so far {nats:.2g} nats per decade")
     if candidate.get("rmse_prediction") is not None:

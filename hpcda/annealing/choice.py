@@ -23,7 +23,14 @@ def asking(options: Iterable[str], beginnings: tuple[str, ...] = OWN_SOLVER) -> 
     return next((name for name in sorted(options) if name.startswith(beginnings)), "")
 
 
-def chosen(action: Action, name: str, elimination: str, ranks: int, options: Iterable[str] = ()) -> str:
+def chosen(
+    action: Action,
+    name: str,
+    elimination: str,
+    ranks: int,
+    options: Iterable[str] = (),
+    infinity: bool = False,
+) -> str:
     """The minimizer of a job.
 
     "auto" is "lockstep" where one rank works on a start, the factors of all lanes fit into memory, and
@@ -35,6 +42,7 @@ def chosen(action: Action, name: str, elimination: str, ranks: int, options: Ite
         elimination: One of `hpcda.annealing.eliminations.ELIMINATIONS`, or "auto".
         ranks: Ranks that work on one start.
         options: Names of PETSc's options, without dash and prefix.
+        infinity: Whether the ladder ends at Rf = ∞, to which "lockstep" alone comes.
 
     Raises:
         InputError: The minimizer is unknown, cannot do the job, does not eliminate in this way, or an option
@@ -60,6 +68,12 @@ def chosen(action: Action, name: str, elimination: str, ranks: int, options: Ite
     minimizer(name, action.problem.bounded, ranks)
     if named:
         ELIMINATIONS[elimination].refuse(name, ranks)
+    if infinity and name != "lockstep":
+        problem = f"'infinity' is reached by the minimizer 'lockstep' alone, and this job runs with {name!r}"
+        remedy = (
+            "leave it out; or leave out solver, PETSc's options and ranks_per_start, or see what is too large"
+        )
+        raise InputError(Mistake("ladder.end", problem, remedy))
     return name
 
 

@@ -24,7 +24,10 @@ from hpcda.problem import Array, Numbers
 EMPTY, ACTIVE, ENDED = enumeration("climb.c", "Lane").values()
 _Record = structures("record.h")["Record"]
 _COUNTERS = "start state rung until iterations factorizations holds still"
-_NUMBERS = "value shift low high weight before length slope norm taken crossed closed radius bend wait pause"
+_NUMBERS = (
+    "value shift low high weight before length slope norm taken crossed closed radius bend wait pause "
+    "penalty gap slack"
+)
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,8 @@ class Midway:
     Attributes:
         path: Flat path, shape (size,).
         held: Bounds that it is held at, -1 or 1 or 0, shape (size,).
-        multipliers: Of the model errors, for each window, flat.
+        multipliers: Of the model errors, for each window, flat; where the ladder ends at infinity, each
+            followed by those that the action has there.
         numbers: What is counted and kept of its step control, by name.
     """
 
@@ -166,6 +170,7 @@ class Climbs:
             "longest": settings.longest,
             "longest_pause": self.usual_pause if settings.longest_pause is None else settings.longest_pause,
             "cap": np.inf,
+            "first_penalty": self.ladder.largest,
             "records": ctypes.addressof(self._records),
             "paths": self._paths.ctypes.data,
             **{name: place for name, (_, place) in vectors.items()},

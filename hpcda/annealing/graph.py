@@ -98,6 +98,9 @@ class GraphLockstep(Climbs):
         }  # fmt: skip
         vectors = {name: compiled.vectors(count) for name, count in counts.items()}
         self._multipliers = [vectors["multipliers"][0]]
+        if self.ladder.infinity:
+            vectors["dual"] = compiled.vectors(graph.multipliers)
+            self._multipliers.append(vectors["dual"][0])
         row, column = tables.entries
         integers = {
             "entry_row": row,

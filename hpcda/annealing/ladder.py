@@ -52,6 +52,20 @@ class Ladder:
         finite = precisions(self.rf0, self.alpha, self.rungs - self.infinity)
         return np.append(finite, np.inf) if self.infinity else finite
 
+    @property
+    def finite(self) -> Ladder:
+        """Its rungs at finite Rf, all of which a start climbs; where there are none, one at Rf0."""
+        return Ladder(self.rf0, self.alpha, max(self.rungs - self.infinity, 1))
+
+    @property
+    def largest(self) -> float:
+        """The largest finite Rf; Rf0 where the only rung is at infinity."""
+        return float(self.finite.rf[-1])
+
+    def near(self, rung: int) -> float:
+        """Rf of a rung; at infinity the largest finite one, for what needs a number."""
+        return min(float(self.rf[rung]), self.largest)
+
     def first(self, start: int) -> int:
         """Rung at which start number `start` begins."""
         return self.first_rungs[start % len(self.first_rungs)]

@@ -152,6 +152,9 @@ class Lockstep(Climbs):
             self._works.append(work)
             errors = intervals * structure.scheme.errors * tables.D
             self._multipliers.append(native.seen(getattr(work, "lambda"), errors))
+            if self.ladder.infinity:
+                dual, work.dual = native.vectors(errors)
+                self._multipliers.append(dual)
             evaluations = window.times if tables.nodal else intervals * structure.scheme.stages
             places = {
                 "fronts": 0 if whole else (intervals + 1) * front,

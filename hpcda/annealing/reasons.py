@@ -20,6 +20,7 @@ class Reason(enum.Enum):
     FAILED_TRUST_REGION = "the trust region shrank to nothing"
     FAILED_LINEAR = "the linear system could not be solved"
     FAILED_NON_FINITE = "the action or its derivatives became infinite or not a number"
+    FAILED_MODEL = "the path could not be made to obey the model exactly"
     FAILED_OTHER = "the minimiser gave up for a reason of its own"
 
     @property

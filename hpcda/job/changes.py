@@ -14,7 +14,7 @@ from typing import Any
 from hpcda.errors import InputError, Mistake
 from hpcda.job.any import AnyJob
 from hpcda.job.networks import NetworkJob
-from hpcda.job.schema import Job
+from hpcda.job.schema import Job, LadderTable
 from hpcda.job.text import inline, quoted
 from hpcda.words import counted
 
@@ -23,7 +23,7 @@ FREE = (
     "twin.max_seconds",
 )  # fmt: skip
 FREE_OF_NETWORKS = ("ensemble.ranks_per_start",)
-GROWS = ("ensemble.starts", "ladder.rungs", "ladder.rf_max")
+GROWS = ("ensemble.starts", "ladder.rungs", "ladder.rf_max", "ladder.end")
 CHOSEN = "action.steps_per_sample"
 """Where "auto" stands for what the run has chosen when it began."""
 SHOWN = ("monitor", "view", "log_", "info")
@@ -73,11 +73,24 @@ def refuse_changed(old: AnyJob, new: AnyJob) -> None:
         )
     if new.ensemble.starts < old.ensemble.starts:
         mistakes.append(_fewer("ensemble.starts", old.ensemble.starts, new.ensemble.starts))
-    if isinstance(old, Job) and isinstance(new, Job) and new.ladder.count < old.ladder.count:
-        key = "ladder.rungs" if new.ladder.rungs is not None else "ladder.rf_max"
-        mistakes.append(_fewer(key, old.ladder.count, new.ladder.count))
+    if isinstance(old, Job) and isinstance(new, Job):
+        mistakes += _ladders(old.ladder, new.ladder)
     if mistakes:
         raise InputError(mistakes)
+
+
+def _ladders(old: LadderTable, new: LadderTable) -> list[Mistake]:
+    """What is wrong with another ladder: it has lost rungs, or has new ones below that at infinity."""
+    key = "ladder.rungs" if new.rungs is not None else "ladder.rf_max"
+    if old.infinity and not new.infinity:
+        problem = f"is {new.end!r} now, and was {old.end!r} when this run began"
+        return [Mistake("ladder.end", problem, f"put it back, or {ANEW}")]
+    if old.infinity and new.finite != old.finite:
+        problem = (
+            f"asks for {counted(new.finite, 'rung')} below that at infinity, and this run has {old.finite}"
+        )
+        return [Mistake(key, problem, f"put it back, or {ANEW}")]
+    return [_fewer(key, old.finite, new.finite)] if new.finite < old.finite else []
 
 
 def _fewer(key: str, old: int, new: int) -> Mistake:

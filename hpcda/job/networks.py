@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag,
 
 from hpcda.action.activations import ACTIVATIONS
 from hpcda.action.losses import LOSSES
+from hpcda.annealing.ladder import Ladder
 from hpcda.annealing.layered import NAMES, PETSC
 from hpcda.job.base import BaseJob
 from hpcda.job.kinds import (
@@ -33,9 +34,12 @@ from hpcda.job.kinds import (
     short,
 )
 from hpcda.names import nearest
+from hpcda.search.training import FINITE
 from hpcda.search.trainings import TRAININGS
+from hpcda.words import either
 
 MOST_WIDTH, MOST_PAIRS = 1_000_000, 10_000_000
+MOST_RUNGS, LARGEST = 1000, 1e100
 
 
 def _as_tuple(value: Any) -> Any:
@@ -289,11 +293,31 @@ class TeacherTable(Section):
 
 
 class ExactLadder(Section):
-    """[ladder]: the rule of the layers is obeyed exactly, at Rf = ∞."""
+    """[ladder]: the rule of the layers is obeyed exactly, at Rf = ∞; finite rungs are those of "annealed"."""
 
+    rf0: Positive | None = Field(
+        default=None, description='the first Rf of way = "annealed", above 0, such as 1.0 (the default)'
+    )
+    alpha: float | None = Field(
+        default=None,
+        gt=1.0,
+        le=1e6,
+        description="the factor from one of its rungs to the next, above 1, such as 10.0 (the default)",
+    )
+    rungs: int | None = Field(
+        default=None,
+        ge=1,
+        le=MOST_RUNGS,
+        description="how many finite rungs it has, a whole number from 1, such as 8 (the default)",
+    )
     end: Literal["infinity"] = Field(
         default="infinity", description='"infinity": the rule of the layers is obeyed exactly'
     )
+
+    @property
+    def finite(self) -> Ladder:
+        """The rungs of finite Rf."""
+        return Ladder(self.rf0 or FINITE.rf0, self.alpha or FINITE.alpha, self.rungs or FINITE.rungs)
 
 
 class TrainingTable(Section):
@@ -394,6 +418,22 @@ class NetworkJob(BaseJob):
     ladder: ExactLadder = Field(default_factory=ExactLadder, description="a table [ladder]")
     ensemble: TrainingTable = Field(default_factory=TrainingTable, description="a table [ensemble]")
     solver: DescentTable = Field(default_factory=DescentTable, description="a table [solver]")
+
+    @model_validator(mode="after")
+    def _climbed(self) -> NetworkJob:
+        problem = f"has no effect with ensemble.way = {self.ensemble.way!r}"
+        remedy = f"leave it out, or set way = {either(one.name for one in TRAININGS.values() if one.climbs)}"
+        given = [key for key in ("rf0", "alpha", "rungs") if getattr(self.ladder, key) is not None]
+        wrong = [(f"ladder.{key}", problem, remedy) for key in given if not self.climbs]
+        if not wrong and not self.ladder.finite.largest <= LARGEST:
+            problem = f"they end above Rf = {LARGEST:g}"
+            wrong.append(("ladder.rungs", problem, "give fewer, or a smaller alpha"))
+        return complain(self, wrong)
+
+    @property
+    def climbs(self) -> bool:
+        """Whether networks climb finite rungs first."""
+        return self.ensemble.way in TRAININGS and TRAININGS[self.ensemble.way].climbs
 
     @property
     def chosen(self) -> set[str]:

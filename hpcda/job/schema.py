@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from hpcda.action.discretizations import SCHEMES
 from hpcda.annealing.eliminations import ELIMINATIONS
-from hpcda.annealing.ladder import precisions
+from hpcda.annealing.ladder import Ladder
 from hpcda.annealing.minimizers import MINIMIZERS
 from hpcda.errors import InputError, Mistake
 from hpcda.job.base import BaseJob
@@ -61,7 +61,7 @@ class ActionTable(Section):
 
 
 class LadderTable(Section):
-    """[ladder]: Rf at rung β is rf0 · alpha^β."""
+    """[ladder]: Rf at rung β is rf0 · alpha^β; a last rung may be at Rf = ∞."""
 
     rf0: Positive = Field(default=1e-2, description="the first Rf, above 0, such as 1e-2")
     alpha: float = Field(
@@ -75,9 +75,13 @@ class LadderTable(Section):
     )
     rungs: int | None = Field(
         default=None,
-        ge=1,
+        ge=0,
         le=RUNGS_MOST,
-        description="how many rungs the ladder has, a whole number from 1, such as 40",
+        description="how many rungs the ladder has at finite Rf, a whole number from 1, such as 40",
+    )
+    end: Literal["finite", "infinity"] = Field(
+        default="finite",
+        description='"finite", or "infinity" for one more rung, at which the model is obeyed exactly',
     )
     first_rungs: RungNumbers = Field(
         default=(0,), description="the rungs at which ladders begin, such as [0, 12, 16]"
@@ -86,7 +90,9 @@ class LadderTable(Section):
     @model_validator(mode="after")
     def _consistent(self) -> LadderTable:
         wrong: list[tuple[str, str, str]] = []
-        if self.rungs is not None and self.rf_max is not None:
+        if self.rungs == 0 and self.end == "finite":
+            wrong.append(("rungs", "0 rungs are none", 'give rungs = 40, or end = "infinity"'))
+        elif self.rungs is not None and self.rf_max is not None:
             wrong.append(("rungs", "stands beside rf_max", "keep exactly one of rf_max and rungs"))
         elif self.rungs is None and self.rf_max is None:
             wrong.append(("rf_max", "is missing, and so is rungs", "give rf_max = 1e6, or rungs = 40"))
@@ -100,11 +106,11 @@ class LadderTable(Section):
                     f"give a larger alpha (at most {RUNGS_MOST} rungs)",
                 )
             )
-        elif math.log(self.rf0) + (self.count - 1) * math.log(self.alpha) > math.log(1e300):
+        elif math.log(self.rf0) + (self.finite - 1) * math.log(self.alpha) > math.log(1e300):
             wrong.append(
                 (
                     "rungs" if self.rungs is not None else "rf_max",
-                    f"{counted(self.count, 'rung ends', 'rungs end')} above Rf = 1e300",
+                    f"{counted(self.finite, 'rung ends', 'rungs end')} above Rf = 1e300",
                     "give fewer rungs, a smaller alpha or a smaller rf_max",
                 )
             )
@@ -126,7 +132,17 @@ class LadderTable(Section):
 
     @property
     def count(self) -> int:
-        """R, the number of rungs."""
+        """R, the number of rungs, with that at infinity."""
+        return self.finite + self.infinity
+
+    @property
+    def infinity(self) -> bool:
+        """Whether the last rung is at Rf = ∞."""
+        return self.end == "infinity"
+
+    @property
+    def finite(self) -> int:
+        """The number of rungs at finite Rf."""
         if self.rungs is not None:
             return self.rungs
         if self.rf_max is None:
@@ -142,7 +158,12 @@ class LadderTable(Section):
     @property
     def rf(self) -> npt.NDArray[np.float64]:
         """Rf of every rung, shape (R,)."""
-        return precisions(self.rf0, self.alpha, self.count)
+        return self.ladder.rf
+
+    @property
+    def ladder(self) -> Ladder:
+        """The ladder itself."""
+        return Ladder(self.rf0, self.alpha, self.count, tuple(self.first_rungs), self.infinity)
 
 
 class EnsembleTable(Section):

@@ -54,6 +54,7 @@ typedef struct {
 typedef struct {                      /* scratch of one window, each aligned by its maker */
   vd *rates, *slopes;                 /* [evaluations][D], [evaluations][nj] */
   vd *lambda;                         /* [intervals][K*D] Rf s r, or the multipliers that the maker put there */
+  vd *dual;                           /* [intervals][K*D] y of the terms y r of a model that is to be obeyed exactly, or null */
   vd *errors, *entries;               /* [intervals][K*D], [intervals][entries]: kept where errors is not null */
   vd *local;                          /* see `scratch` */
 } Work;
@@ -71,6 +72,7 @@ typedef struct {                      /* one evaluation on its way through a win
   double *misfit, *slopes;            /* scaled residuals of data and their derivatives, or null; lane 0 */
   vl anew;                            /* lifted: lanes whose multipliers are Rf s r at rf_before */
   vd rf_before, bend;                 /* bend: factor of the model's second derivatives */
+  vl exact;                           /* lanes at Rf = infinity: new multipliers are duals too */
   vd *v, *s, *t, *c, *mu, *second, *weight, *force, *r, *g, *gw, *dense;
   int cursor, some_anew;              /* next prior; whether `anew` holds in any lane */
 } Pass;
@@ -282,6 +284,19 @@ STAGE void table_entries(const Pass *a, const vd *const *slopes, const vd *given
 }
 #endif
 
+/* The terms y r of the model errors of an interval, and new y where there are none yet. */
+static void bind(Pass *a, int i) {
+  const int rows = a->T->K * a->T->D;
+  vd *dual = a->k->dual + (size_t)i * rows, sum = v_all(0);
+  for (int row = 0; row < rows; row++) {
+    const vd first = v_if(a->exact, a->rf_before * a->T->weight[row % a->T->D] * a->r[row], v_all(0));
+    if (a->want > 0 && a->some_anew) dual[row] = v_if(a->anew, first, dual[row]);
+    a->force[row] += dual[row];
+    sum = v_fma(dual[row], a->r[row], sum);
+  }
+  a->model += sum;
+}
+
 /* Model errors of one interval and, where wanted, what they add to gradient and Hessian by first derivatives. */
 STAGE void interval(Pass *a, int i, const vd *rates, const vd *given) {
   const Tables *T = a->T;
@@ -300,6 +315,7 @@ STAGE void interval(Pass *a, int i, const vd *rates, const vd *given) {
     sum = v_fma(a->force[row], r[row], sum);
   }
   a->model += 0.5 * sum;
+  if (a->k->dual) bind(a, i);
   if (a->want < 1) return;
   if (a->k->errors) {
     g = a->k->entries + (size_t)i * T->entry[rows];

@@ -2,8 +2,9 @@
    lockstep.c and graph_steps.c, after the structure `Batch` of their own, of which it uses x, grad, step, open, hold, lower,
    upper, scale and metric. */
 
-/* Terms of the action of every lane; work: of the forces of bounds that a step meets. */
-typedef struct { vd measurement, model, prior, barrier, work; } Terms;
+/* Terms of the action of every lane; work: of the forces of bounds that a step meets; gap: the largest model error in units
+   of what it is the difference of, where the model is to be obeyed exactly. */
+typedef struct { vd measurement, model, prior, barrier, work, gap; } Terms;
 
 static inline vd load(const double *values) {
   vd r;
@@ -42,7 +43,8 @@ static inline vd way(const Batch *B, int i, vd held) {
   return v_if(held < 0, B->lower[i] - B->x[i], v_if(held > 0, B->upper[i] - B->x[i], v_all(0)));
 }
 
-typedef struct { vd rf, shift, weight; vl anew; vd before, bend; int barrier; } Tick;   /* weight: of the barrier */
+typedef struct { vd rf, shift, weight; vl anew, exact; vd before, bend; int barrier; } Tick;
+/* weight: of the barrier; exact: lanes at Rf = infinity, whose rf is that of the penalty */
 
 static void fence_gradient(const Batch *B, int from, int end, const Tick *tick) {
   for (int i = from; tick->barrier && i < end; i++)

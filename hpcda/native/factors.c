@@ -45,17 +45,32 @@ typedef struct {                      /* scratch of an instance, as much as the 
 typedef struct {                      /* how the path is seen: model-error precision, and multipliers of lifted families */
   vd rf;
   int want, lifted;                   /* 0 value, 1 gradient, 2 Hessian; whether the multipliers are given */
-  vl anew;                            /* lanes whose multipliers become rf_before w r */
+  vl anew, exact;                     /* lanes whose multipliers become rf_before w r; those at Rf = infinity, whose y do too */
   vd rf_before, bend;                 /* bend: factor of second derivatives of lifted families */
 } View;
 
-typedef struct { vd *groups, *grad, *triangle, *multipliers; } Sums;
+/* dual: y of the terms y r of model errors that are to be exactly 0, in the order of multipliers, or null. */
+typedef struct { vd *groups, *grad, *triangle, *multipliers, *dual; } Sums;
 
 static void factor_gather(const Family *f, const Desk *d, const vd *x, int i) {
   const int *index = f->index + (size_t)i * f->unknowns;
   const double *constant = f->constant + (size_t)i * f->constants;
   for (int k = 0; k < f->unknowns; k++) d->unknowns[k] = x[index[k]];
   for (int k = 0; k < f->constants; k++) d->constants[k] = v_all(constant[k]);
+}
+
+/* The terms y r of an instance of a lifted family; new y where there are none yet. */
+static vd factor_bind(const Family *f, const Desk *d, int i, const View *view, vd *dual) {
+  const double *weight = f->weight + (size_t)i * f->rows, *datum = f->datum + (size_t)i * f->rows;
+  vd share = v_all(0);
+  for (int r = 0; r < f->rows; r++) {
+    const vd miss = weight[r] != 0 ? d->values[r] - datum[r] : v_all(0);
+    const vd first = v_if(view->exact, view->rf_before * weight[r] * miss, v_all(0));
+    if (view->want > 0) dual[r] = v_if(view->anew, first, dual[r]);
+    d->force[r] += dual[r];
+    share = v_fma(dual[r], miss, share);
+  }
+  return share;
 }
 
 /* Share of an instance; force: derivatives by h; bend: second derivatives by h. */
@@ -144,6 +159,7 @@ STAGE void factors_at(const Factors *F, const Desk *d, const vd *x, const View *
       factor_gather(f, d, x, i);
       kernel_values[f->kernel](d->unknowns, d->constants, 0, 0, 0, d->values);
       sum += factor_share(f, d, i, view);
+      if (to->dual && f->lifted) sum += factor_bind(f, d, i, view, to->dual + f->multiplier + (size_t)i * f->rows);
       if (view->want < 1) continue;
       kernel_jacobian[f->kernel](d->unknowns, d->constants, 0, 0, 0, d->slopes);
       factor_gradient(f, d, f->index + (size_t)i * f->unknowns, to->grad);

@@ -12,7 +12,7 @@ INLINE vd graph_load(const double *values) {
 ENTRY void graph_action(const Factors *F, const Desk *desk, const vd *x, const double *rf, int want, int given, vd *groups,
                         vd *grad, vd *triangle, vd *multipliers) {
   const View view = {.rf = graph_load(rf), .want = want, .lifted = given, .rf_before = graph_load(rf), .bend = v_all(1)};
-  const Sums sums = {groups, grad, triangle, multipliers};
+  const Sums sums = {groups, grad, triangle, multipliers, 0};
   memset(groups, 0, sizeof(vd) * F->groups);
   if (want > 0) memset(grad, 0, sizeof(vd) * F->size);
   if (want > 1) memset(triangle, 0, sizeof(vd) * F->triangle);

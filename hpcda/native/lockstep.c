@@ -37,6 +37,7 @@ typedef struct {
   const int *prior;
   const double *prior_mean, *prior_weight;        /* [shared] */
   double curvature, tolerance, decrement, loose, barrier, longest, cap;   /* cap: action above which a start ends */
+  double first_penalty;               /* of a rung at Rf = infinity that no other precedes */
   int longest_pause;                  /* steps without second derivatives of the model, after they made the matrix indefinite */
   vd *x, *trial, *grad, *step, *open, *hold;      /* [size]; hold: bound that a step was found to cross, -1 or 1 */
   vd *triangle, *corner, *dense, *scratch, *coupling;   /* constants; fronts in passing */
@@ -45,7 +46,7 @@ typedef struct {
   vd **rows;                          /* [3][all rows of a front] and [border + 1], at least [shared] or [2 most] of the tree: where they are */
   int *start, *state, *rung, *until, *iterations, *factorizations, *holds, *still;   /* [W]; until: rung before which it ends */
   double *value, *shift, *low, *high, *weight, *before, *length, *slope, *norm;           /* [W] */
-  double *taken, *crossed, *closed, *radius, *bend, *wait, *pause;                        /* [W] */
+  double *taken, *crossed, *closed, *radius, *bend, *wait, *pause, *penalty, *gap, *slack;   /* [W] */
   Record *records;                    /* [capacity] */
   double *paths;                      /* [capacity][size] */
   int recorded;
@@ -91,6 +92,7 @@ static Pass pass_of(const Batch *B, const Stretch *s, const Near *near, const vd
   Pass a = {.T = s->T, .w = s->w, .k = s->k, .path = x + s->first, .p = near->values, .rf = tick->rf};
   a.grad = B->grad + s->first, a.gradp = near->grad, a.shared = near->triangle;
   a.want = want, a.lifted = 1, a.anew = tick->anew, a.some_anew = any(tick->anew), a.rf_before = tick->before, a.bend = tick->bend;
+  a.exact = tick->exact;
   return a;
 }
 
@@ -285,7 +287,7 @@ static vd shared_priors(const Batch *B, const vd *x, int want) {
 /* Action, gradient, factor and Newton step of all lanes at x; `bad`: lanes whose matrix is not positive definite. */
 STAGE Terms newton(const Batch *B, const Tick *tick, vl *bad) {
   const int b = B->block, m = B->span, P = B->shared;
-  Terms sum = {v_all(0), v_all(0), v_all(0), v_all(0), v_all(0)};
+  Terms sum = {v_all(0), v_all(0), v_all(0), v_all(0), v_all(0), v_all(0)};
   memset(B->grad, 0, sizeof(vd) * B->size);
   memset(B->triangle, 0, sizeof(vd) * P * (P + 1) / 2);
   memset(B->corner, 0, sizeof(vd) * P * P);
@@ -372,9 +374,21 @@ static void tangent(const Batch *B, const Stretch *s, int i, int q, vd *dz, vd *
 #endif
 }
 
-/* Action at the trial, and the multipliers Rf s (r + J d) that the linear model has there. */
+/* Adds y to the multipliers of interval i at the trial; the largest of its model errors there, in units of the state. */
+static vd gap_at(const Batch *B, const Stretch *s, const Pass *a, int i, vd gap) {
+  const Tables *T = s->T;
+  const int D = T->D, rows = T->K * D, first = s->first + i * T->m * (D + T->V);
+  for (int row = 0; row < rows; row++) {
+    const vd x = B->trial[first + row % D], size = v_if(x < 0, -x, x) + B->scale[first + row % D];
+    s->lambda[(size_t)i * rows + row] += s->k->dual[(size_t)i * rows + row];
+    gap = larger(v_if(a->r[row] < 0, -a->r[row], a->r[row]) / size, gap);
+  }
+  return gap;
+}
+
+/* Action at the trial, and the multipliers y + Rf s (r + J d) that the linear model has there. */
 STAGE Terms probe(const Batch *B, const Tick *tick) {
-  Terms sum = {v_all(0), v_all(0), v_all(0), v_all(0), v_all(0)};
+  Terms sum = {v_all(0), v_all(0), v_all(0), v_all(0), v_all(0), v_all(0)};
   for (int n = 0; n < B->windows; n++) {
     const Stretch *s = B->stretch + n;
     const Tables *T = s->T;
@@ -403,6 +417,7 @@ STAGE Terms probe(const Batch *B, const Tick *tick) {
       }
       model_errors(&a, i, stages, r);
       for (int row = 0; row < rows; row++) lambda[row] = tick->rf * T->weight[row % D] * r[row];
+      if (s->k->dual) sum.gap = gap_at(B, s, &a, i, sum.gap);
     }
     finish(&a);
     sum.measurement += a.measurement, sum.model += a.model, sum.prior += a.walk + a.prior;
@@ -418,5 +433,14 @@ static void keep(const Batch *B, vl mask) {
     const Stretch *s = B->stretch + n;
     const size_t count = (size_t)((s->w->N - 1) / s->T->m) * s->T->K * s->T->D;
     for (size_t i = 0; i < count; i++) s->k->lambda[i] = v_if(mask, s->lambda[i], s->k->lambda[i]);
+  }
+}
+
+/* The multipliers of the path become y, in some lanes. */
+static void adopt(const Batch *B, vl mask) {
+  for (int n = 0; n < B->windows; n++) {
+    const Stretch *s = B->stretch + n;
+    const size_t count = (size_t)((s->w->N - 1) / s->T->m) * s->T->K * s->T->D;
+    for (size_t i = 0; s->k->dual && i < count; i++) s->k->dual[i] = v_if(mask, s->k->lambda[i], s->k->dual[i]);
   }
 }

@@ -55,7 +55,7 @@ def make_team(
         InputError: The minimiser is unknown, cannot do this job, or does not eliminate in this way.
     """
     ranks = 1 if comm is None else comm.size
-    name = chosen(action, name, elimination, ranks, options_given())
+    name = chosen(action, name, elimination, ranks, options_given(), ladder.infinity)
     spec = minimizer(name, action.problem.bounded, ranks)
     if spec.how is Own.LOCKSTEP:
         return LockstepTeam(

@@ -54,8 +54,10 @@ class NetworkStudy:
 
             self._options = SolverOptions(job.solver.petsc, petsc_options)
         self._built = all_agree(world.comm, lambda: build_network(job))
-        ranks = Shared(world.group)
-        self.scene = all_agree(world.comm, lambda: NetworkScene(self._built.network, ranks=ranks))
+        ranks, finite = Shared(world.group), job.ladder.finite
+        self.scene = all_agree(
+            world.comm, lambda: NetworkScene(self._built.network, ranks=ranks, finite=finite)
+        )
         self.notes = self._built.notes
 
     def options(self) -> contextlib.AbstractContextManager[object]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hpcda.action import Action, unused
-from hpcda.annealing import Ladder, Reason, Team
+from hpcda.annealing import Reason, Team
 from hpcda.build import build_problem
 from hpcda.errors import InputError, Mistake
 from hpcda.job import AnyJob, Job
@@ -37,10 +37,8 @@ class PathStudy:
         self._job, self._petsc_options = job, petsc_options
         self._built = all_agree(comm, lambda: build_problem(job))
         action = all_agree(comm, lambda: Action(self._built.problem))
-        table = job.ladder
-        ladder = Ladder(table.rf0, table.alpha, table.count, tuple(table.first_rungs))
         self._options = SolverOptions(job.solver.petsc, petsc_options)
-        self.scene = Scene(self._built.problem, ladder, action)
+        self.scene = Scene(self._built.problem, job.ladder.ladder, action)
         self.notes = (*self._built.notes, *unused(action.equations))
         self.max_seconds = job.solver.max_seconds
 
@@ -55,7 +53,7 @@ class PathStudy:
         tried = min(job.ensemble.starts, TRIED)
         for start in range(tried):
             climb = begin(scene, way, job.ensemble.seed, start)
-            rf = float(scene.ladder.rf[climb.next])
+            rf = scene.ladder.near(climb.next)
             if np.isfinite(scene.action.value(climb.path, rf).total):
                 break
         else:

@@ -136,8 +136,8 @@ def lowest(scene: Scene, paths: Sequence[Array], share: float) -> tuple[Array, .
         paths: Flat paths of it, from which the ladder is climbed in few rungs.
         share: Share of the ladder below the first rung.
     """
-    ladder = coarse(scene.ladder)
-    first = int(np.argmin(np.abs(np.log(ladder.rf / scene.ladder.rf[scene.rung(share)]))))
+    ladder = coarse(scene.ladder.finite)
+    first = int(np.argmin(np.abs(np.log(ladder.rf / scene.ladder.near(scene.rung(share))))))
     cap = consistent(scene.problem)
     usable = (Reason.STOPPED_ITERATIONS,)
     ends = [

@@ -321,9 +321,12 @@ def facts(record: Mapping[str, Any]) -> dict[str, str]:
             f"agreement; {record['freedom']} degrees of freedom{few})"
         )
     settled = {True: "no longer", False: "still", None: "not known, the ladder is too short"}
+    exact = record["plateau"] and math.isclose(record["limit"], record["action"], rel_tol=1e-13)
     found["depends on Rf"] = settled[record["plateau"]]
     obedience = record.get("obedience")
-    if record.get("limit") is not None and (obedience is None or obedience["obeyed"]):
+    if exact:
+        found["depends on Rf"] = "no: the model is obeyed exactly"
+    elif record.get("limit") is not None and (obedience is None or obedience["obeyed"]):
         found["depends on Rf"] += f": {record['action']:.7g} now, {record['limit']:.7g} without model error"
     if obedience is not None:
         found["equations"] = sentence(obedience)

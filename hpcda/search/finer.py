@@ -92,21 +92,27 @@ def refined_path(action: Action, path: Array, factor: int) -> Array:
     return np.clip(problem.join(finer, shared), lower, upper)
 
 
-def minimum_at(action: Action, path: Array, rf: float) -> Array:
+def minimum_at(action: Action, path: Array, rf: float, rungs: int = RUNGS) -> Array:
     """The minimum at `rf` that a path near it leads to, flat.
+
+    Args:
+        action: The action.
+        path: The path, flat, shape (size,).
+        rf: The last Rf.
+        rungs: Rungs that it climbs, each at `ALPHA` times the Rf of the one before.
 
     Raises:
         StepUnknownError: The minimiser does not come to it, in the iterations it has.
     """
-    ladder = Ladder(rf / ALPHA ** (RUNGS - 1), ALPHA, RUNGS)
+    ladder = Ladder(rf / ALPHA ** (rungs - 1), ALPHA, rungs)
     lockstep = climbs_of(action, ladder, lanes_that_fit(action), Settings(barrier=0.0, max_iterations=200))
     lockstep.put(0, 0, path, 0, True)
     while lockstep.active:
         lockstep.advance(1000)
         for one in lockstep.reached():
-            if one.rung == RUNGS - 1 and one.outcome.reason.converged:
+            if one.rung == rungs - 1 and one.outcome.reason.converged:
                 return one.outcome.path
-    raise StepUnknownError("no minimum was reached at the finer step")
+    raise StepUnknownError("no minimum was reached from it")
 
 
 def enough(action: Action, path: Array, rf: float, shift: StepShift) -> Enough:

@@ -11,6 +11,7 @@ change, M falls as 1/Rf, and integrating from Rf to infinity gives the level of 
 
 The limit is taken at the last rung. What it is still off by is told by its change from an earlier rung: the
 error falls at least as fast as 1/Rf, so that it is at most |change| / (q - 1), q the ratio of the two Rf.
+A ladder that ends at infinity has come to A(∞) itself.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class Plateau:
         change: Relative rise of A per decade of Rf over `decades`; None where the ladder does not tell.
         decades: Decades of Rf between the rungs that were compared.
         reached: Whether the level no longer depends on Rf; None where the ladder does not tell.
+        exact: Whether the last rung was at infinity.
     """
 
     limit: float | None
@@ -50,6 +52,7 @@ class Plateau:
     change: float | None
     decades: float
     reached: bool | None
+    exact: bool = False
 
 
 NOT_KNOWN = Plateau(None, 0.0, None, None, 0.0, None)
@@ -70,6 +73,8 @@ def plateau(action: Array, model: Array, rf: Array, deviation: float = 0.0) -> P
     known = np.flatnonzero(np.isfinite(action) & np.isfinite(model))
     if not len(known):
         return NOT_KNOWN
+    if np.isinf(rf[known[-1]]):
+        return Plateau(float(action[known[-1]]), 0.0, 0.0, None, 0.0, True, exact=True)
     a, limits, logs = action[known], (action + model)[known], np.log10(rf[known])
     limit, rise = float(limits[-1]), float(model[known[-1]])
     most = max(NATS, PART * deviation)

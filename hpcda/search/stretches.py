@@ -29,7 +29,7 @@ def action_by_time(scene: Scene, path: Array) -> list[Array]:
     An interval's model error is shared evenly among its points.
     """
     problem, residuals = scene.problem, scene.residuals
-    halves = 0.5 * residuals.evaluate(path, float(scene.ladder.rf[-1]))[0] ** 2
+    halves = 0.5 * residuals.evaluate(path, scene.ladder.largest)[0] ** 2
     scheme = scene.action.structure.scheme
     found, at = [], 0
     for number, window in enumerate(problem.windows):

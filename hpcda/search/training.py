@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from scipy.linalg import LinAlgError
 
 from hpcda.action.dealt import ALONE, Ranks
 from hpcda.action.exact_network import ExactNetwork
+from hpcda.action.graph import GraphAction
 from hpcda.action.network import Network
 from hpcda.annealing.exact import ExactSettings, descend
 from hpcda.annealing.ladder import Ladder
@@ -24,6 +26,8 @@ from hpcda.userfile import called
 
 FIRST, BETWEEN = ExactSettings(200), ExactSettings(25)
 """Limits of the descent of a wider network, and of one between two units that are taken out of it."""
+FINITE = Ladder(1.0, 10.0, 8)
+"""Rungs of finite Rf where a job names none."""
 STEPS = 100
 """Steps of a descent from far away, where nothing is known of it."""
 
@@ -35,18 +39,26 @@ class NetworkScene:
         network: The network and its pairs.
         ladder: The ladder, whose last rung is at infinity.
         ranks: The ranks that share the pairs.
+        finite: Rungs of finite Rf that a training may climb before.
 
     Attributes:
         network: The network.
         ladder: The ladder.
+        finite: Rungs of finite Rf.
         action: Its action at Rf = ∞.
         meanwhile: Called now and then while a network begins; it changes nothing of it.
     """
 
     meanwhile: Callable[[], object]
 
-    def __init__(self, network: Network, ladder: Ladder | None = None, ranks: Ranks = ALONE) -> None:
-        self.network = network
+    def __init__(
+        self,
+        network: Network,
+        ladder: Ladder | None = None,
+        ranks: Ranks = ALONE,
+        finite: Ladder = FINITE,
+    ) -> None:
+        self.network, self.finite = network, finite
         self.ladder = ladder or Ladder.at_infinity()
         self.action = ExactNetwork(network, ranks)
         self.meanwhile = lambda: None
@@ -54,6 +66,11 @@ class NetworkScene:
         spread = np.array([np.std(own) if len(own) else 0.0 for own in measured])
         scale = np.where(spread > 0.0, spread, 1.0) * np.ones(network.outputs.shape)
         self._sums = RandomSums(scale.ravel())
+
+    @cached_property
+    def graph(self) -> GraphAction:
+        """The action at finite Rf, of units and weights."""
+        return self.network.action()
 
     @property
     def size(self) -> int:
@@ -157,6 +174,7 @@ class Training:
         fits: Whether it can be used for a network.
         work: Operations that it takes with the descent that follows; a search leaves out what takes too many
             unless it is all that fits.
+        climbs: Whether it climbs the finite rungs that a job names, `NetworkScene.finite`.
         place: Where it stands among others; a search takes them in this order, in turn.
     """
 
@@ -166,6 +184,7 @@ class Training:
     parents: int = 0
     fits: Callable[[Network], bool] = lambda network: True
     work: Callable[[Network], float] = lambda network: 0.0
+    climbs: bool = False
     place: int = 100
 
 

@@ -60,13 +60,13 @@ def run(folder, tables=JOB, name="run", options=()):
 
 
 @cache
-def reference():
+def reference(infinity=False):
     """Every start's outcomes without MPI, the last start first; computed on rank 0."""
     found = {}
     if COMM.rank == 0:
         read = load_job(JOB)
         problem = build_problem(read).problem
-        ladder = Ladder(1e-2, 8.0, 7, (0, 2))
+        ladder = Ladder(1e-2, 8.0, 7 + infinity, (0, 2), infinity)
         team = make_team(Action(problem), ladder, rung_tolerance=read.solver.rung_tolerance)
         for start in reversed(range(STARTS)):
             team.take(begin(Scene(problem, ladder), WAYS["uniform"], number(3), start))
@@ -77,15 +77,15 @@ def reference():
     return COMM.bcast(found, root=0)
 
 
-def compare(found: RunFile, exact: bool):
+def compare(found: RunFile, exact: bool, infinity: bool = False):
     """A run against the reference, on rank 0."""
-    wanted = reference()
+    wanted = reference(infinity)
     if COMM.rank:
         return
     tables, parameters = found.tables(), found.table("parameters")
-    assert tables["action"].shape == (STARTS, 7)
+    assert tables["action"].shape == (STARTS, 7 + infinity)
     for start, outcomes in wanted.items():
-        for rung in range(7):
+        for rung in range(7 + infinity):
             if rung not in outcomes:
                 assert np.isnan(tables["action"][start, rung])
                 continue
@@ -105,6 +105,19 @@ def compare(found: RunFile, exact: bool):
 
 def test_a_run_on_this_world_is_the_serial_one_bit_by_bit(shared_path):
     compare(run(shared_path), exact=True)
+
+
+def test_a_run_to_infinity_is_the_serial_one_bit_by_bit(shared_path):
+    found = run(shared_path, job(ladder={"end": "infinity"}))
+    compare(found, exact=True, infinity=True)
+    assert np.isinf(found.header.rf[-1]) and not found.table("model")[:, -1].any()
+
+
+def test_several_ranks_a_start_do_not_come_to_infinity(shared_path):
+    """The minimizer of one path over several ranks knows finite Rf alone."""
+    if COMM.size % 2 == 0:
+        with pytest.raises(InputError, match="ladder.end"):
+            run(shared_path, job(ladder={"end": "infinity"}, ensemble={"ranks_per_start": 2}))
 
 
 def test_a_run_whose_last_climbs_go_over_to_fewer_lanes_is_the_serial_one_bit_by_bit(

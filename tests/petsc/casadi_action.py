@@ -78,6 +78,7 @@ class Oracle:
     rf: ca.SX
     measurement: ca.SX
     model: ca.SX
+    errors: ca.SX
 
     @classmethod
     def of(cls, field, scheme, dt, data, std, observed, dimension, estimated, fixed=(), stimulus=None):
@@ -108,7 +109,7 @@ class Oracle:
         ]
         measurement = 0.5 * ca.sumsqr(ca.vertcat(*misfits))
         model = 0.5 * rf * ca.sumsqr(ca.vertcat(*errors))
-        return cls(ca.vertcat(ca.vec(path), free), rf, measurement, model)
+        return cls(ca.vertcat(ca.vec(path), free), rf, measurement, model, ca.vertcat(*errors))
 
     @property
     def action(self):
@@ -121,12 +122,23 @@ class Oracle:
 
     def minimizer(self, tolerance=1e-10, **options):
         """IPOPT with exact derivatives: a function of x0, p = Rf and, where there are bounds, lbx and ubx."""
-        settings = {
-            "ipopt.print_level": 0,
-            "ipopt.sb": "yes",
-            "print_time": False,
-            "ipopt.tol": tolerance,
-            "ipopt.max_iter": 3000,
-        }
         problem = {"x": self.variables, "p": self.rf, "f": self.action}
-        return ca.nlpsol("ipopt", "ipopt", problem, settings | options)
+        return ca.nlpsol("ipopt", "ipopt", problem, quiet(tolerance) | options)
+
+    def strong(self, tolerance=1e-11):
+        """IPOPT with the model as equality constraints: a function of x0 and, with bounds, lbx and ubx."""
+        problem = {"x": self.variables, "f": self.measurement, "g": self.errors}
+        options = quiet(tolerance) | {"ipopt.bound_relax_factor": 0.0}
+        solve = ca.nlpsol("ipopt", "ipopt", problem, options)
+        return lambda **given: solve(lbg=0.0, ubg=0.0, **given)
+
+
+def quiet(tolerance):
+    """Options of an IPOPT that says nothing."""
+    return {
+        "ipopt.print_level": 0,
+        "ipopt.sb": "yes",
+        "print_time": False,
+        "ipopt.tol": tolerance,
+        "ipopt.max_iter": 3000,
+    }

@@ -34,6 +34,8 @@ def job(**tables):
         {"ensemble": {"budget": "core-seconds", "core_seconds": 5.0}},
         {"ladder": {"rungs": 9}},
         {"ladder": {"rungs": None, "rf_max": 1e-2 * 8.0**6}},
+        {"ladder": {"end": "infinity"}},
+        {"ladder": {"end": "infinity", "rungs": 8}},
         {"output": {"directory": "elsewhere"}},
         {"solver": {"max_seconds": 3.0}},
         {"solver": {"petsc": {"tao_gatol": "1e-08"}}},
@@ -79,3 +81,27 @@ def test_options_of_the_line_belong_to_the_job():
     with pytest.raises(InputError, match="ksp_type"):
         refuse_changed(job(), whole)
     assert settled(job(), {"tao_monitor": ""}) == job()
+
+
+@pytest.mark.parametrize(
+    ("new", "place", "problem"),
+    [
+        ({}, "ladder.end", "is 'finite' now, and was 'infinity' when this run began"),
+        (
+            {"end": "infinity", "rungs": 8},
+            "ladder.rungs",
+            "8 rungs below that at infinity",
+        ),
+        (
+            {"end": "infinity", "rungs": 6},
+            "ladder.rungs",
+            "6 rungs below that at infinity",
+        ),
+    ],
+)
+def test_a_ladder_that_ends_at_infinity_does_not_grow(new, place, problem):
+    refuse_changed(job(ladder={"end": "infinity"}), job(ladder={"end": "infinity"}))
+    with pytest.raises(InputError) as caught:
+        refuse_changed(job(ladder={"end": "infinity"}), job(ladder=new))
+    (mistake,) = caught.value.mistakes
+    assert mistake.place == place and problem in mistake.problem

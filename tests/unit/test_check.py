@@ -138,3 +138,14 @@ def test_a_way_that_draws_too_long_is_checked_by_another(tmp_path, monkeypatch):
     assert checked.ok and len(checked.verifications) == 2
     assert any(note.startswith("grown takes more than ") and "quiet" in note for note in checked.notes)
     assert not any("quiet" in note for note in check(job(tmp_path, way="noise")).notes)
+
+
+def test_the_ladder_is_told_with_its_end(tmp_path):
+    for ladder, words in [
+        ({"end": "infinity"}, "7 rungs, Rf from 0.01 to 2.62e+03, and one at infinity"),
+        ({"rf0": 5.0, "rungs": 0, "end": "infinity"}, "1 rung, at infinity: the model is obeyed exactly"),
+    ]:
+        one = load_job(
+            {**JOB, "ladder": {**JOB["ladder"], **ladder}, "output": {"directory": str(tmp_path / "run")}}
+        )
+        assert words in report(one, check(one))

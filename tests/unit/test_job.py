@@ -268,6 +268,23 @@ def test_files_may_be_paths():
     assert job.data[0].file == str(Path("a/x.csv"))
 
 
+def test_a_ladder_may_end_at_infinity():
+    table = load_job({**SMALL, "ladder": {"rf0": 1.0, "alpha": 2.0, "rungs": 3, "end": "infinity"}}).ladder
+    assert table.rf.tolist() == [1.0, 2.0, 4.0, np.inf] and table.beta.tolist() == [0, 1, 2, 3]
+    assert (table.count, table.finite, table.ladder.largest) == (4, 3, 4.0)
+    alone = load_job({**SMALL, "ladder": {"rf0": 7.0, "rungs": 0, "end": "infinity"}}).ladder
+    assert alone.rf.tolist() == [np.inf] and alone.ladder.largest == 7.0
+    job = load_job({**SMALL, "ladder": {"rf0": 1.0, "alpha": 2.0, "rungs": 3, "end": "infinity"}})
+    assert load_job(tomllib.loads(job.resolved_toml())).ladder == job.ladder
+    for ladder, place in [({"rungs": 0}, "rungs"), ({"rungs": 3, "end": "never"}, "end")]:
+        with pytest.raises(InputError) as caught:
+            load_job({**SMALL, "ladder": ladder})
+        assert [one.place for one in caught.value.mistakes] == [f"ladder.{place}"]
+    table = {"rungs": 3, "end": "infinity", "first_rungs": [0, 3]}
+    last = load_job({**SMALL, "ladder": table, "ensemble": {"way": "noise"}})
+    assert last.ladder.ladder.first(1) == 3
+
+
 @pytest.mark.parametrize(
     ("ladder", "count", "last"),
     [

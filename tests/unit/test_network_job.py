@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from hpcda import cli
+from hpcda.annealing import Ladder
+from hpcda.annealing.exact import descend
 from hpcda.annealing.layered import ELIMINATIONS, NAMES
 from hpcda.build import build_network
 from hpcda.build.pairs import divided, read_pairs
@@ -26,6 +28,9 @@ from hpcda.job.networks import (
     TeacherTable,
     TrainingTable,
 )
+from hpcda.search.networks import searched
+from hpcda.search.training import NetworkScene
+from hpcda.search.trainings import TRAININGS
 from hpcda.template import network_template
 from tests.chance import generator, number
 from tests.unit.test_job import SMALL
@@ -101,7 +106,10 @@ def test_a_run_may_grow_and_may_not_become_another():
         (changed(TWIN, network={"layers": 3}), "network.layers", ["is not a key"]),
         (changed(TWIN, twin={"weight_std": 1.0, "weight_range": [0, 1]}), "twin.weight_range", ["beside"]),
         (changed(TWIN, twin={"noise_std": -1.0}), "twin.noise_std", ["-1.0"]),
-        (changed(TWIN, ladder={"rf0": 1.0}), "ladder.rf0", ["is not a key"]),
+        (changed(TWIN, ladder={"rf0": 1.0}), "ladder.rf0", ["no effect", "annealed"]),
+        (
+            changed(TWIN, ladder={"rungs": 500}, ensemble={"way": "annealed"}), "ladder.rungs", ["above Rf"],
+        ),
         (changed(TWIN, ladder={"end": "top"}), "ladder.end", ["'top' is not accepted"]),
         (changed(TWIN, ensemble={"way": "uniform"}), "ensemble.way", ["'uniform'", "small"]),
         (changed(TWIN, ensemble={"way": "small", "budget": "verdict"}), "ensemble.budget", ["verdict"]),
@@ -462,3 +470,38 @@ def test_the_commands_know_networks(tmp_path, capsys, monkeypatch):
     assert cli.main(["list"]) == 0
     listed = capsys.readouterr().out
     assert "activations (network.activation)" in listed and "trainings (ensemble.way)" in listed
+
+
+def test_an_annealed_start_is_where_finite_rungs_end(tmp_path):
+    """Units come close to what the weights make of them; the descent at infinity goes on from there."""
+    ladder = {"rf0": 1.0, "alpha": 10.0, "rungs": 7}
+    job = load_job(
+        changed(
+            TWIN, ladder=ladder, ensemble={"way": "annealed"}, output={"directory": str(tmp_path / "run")}
+        )
+    )
+    assert "7 rungs, Rf from 1 to 1e+06, then Rf = ∞" in report_network(job, check_network(job))
+    network = build_network(job).network
+    scene = NetworkScene(network, finite=job.ladder.finite)
+    short = NetworkScene(network, finite=Ladder(1.0, 10.0, 2))
+    for seed in range(3):
+        theta, again, early = (
+            TRAININGS["annealed"].weights(one, [], generator(seed)) for one in (scene, scene, short)
+        )
+        assert theta.shape == (scene.size,) and np.array_equal(theta, again)
+        assert descend(scene.action, theta).reason.converged
+        values, slopes = zip(*(scene.action.gradient(one) for one in (theta, early)), strict=True)
+        assert values[0] < values[1] and abs(slopes[0]).max() < 0.2 * abs(slopes[1]).max()
+
+
+def test_annealed_inputs_may_be_noisy():
+    job = load_job(changed(TWIN, twin={"input_std": 0.05, "pairs": 20}, ensemble={"way": "annealed"}))
+    scene = NetworkScene(build_network(job).network, finite=job.ladder.finite)
+    theta = TRAININGS["annealed"].weights(scene, [], generator(1))
+    inputs = theta[: scene.action.inputs].reshape(scene.network.inputs.shape)
+    assert theta.shape == (scene.size,) and 0.0 < np.std(inputs - scene.network.inputs) < 0.1
+
+
+def test_a_search_leaves_annealing_out():
+    network = build_network(load_job(TWIN)).network
+    assert "annealed" not in [one.name for one in searched(network)]

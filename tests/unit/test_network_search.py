@@ -158,7 +158,7 @@ def test_the_search_takes_residual_layers_and_noisy_inputs(more):
     action = ExactNetwork(network)
     best = descend(action, action.first(truth))
     found = train(network, seconds=60.0, starts=8, seed=number(1))
-    assert {one.way for one in found} == set(TRAININGS)
+    assert {one.way for one in found} == {one.name for one in TRAININGS.values() if not one.climbs}
     for one in found:
         assert one.theta.shape == (action.size,) and np.isfinite(one.parts.total)
         assert action.value(one.theta) == pytest.approx(one.parts.total, rel=1e-9)

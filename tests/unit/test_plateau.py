@@ -178,3 +178,11 @@ def test_the_longest_ladder_that_tells_speaks_for_a_level():
     assert plateau_of_level(rows, np.array([model, model]), RF).reached
     assert plateau_of_level(rows[:1], np.array([model]), RF).reached is None
     assert plateau_of_level(np.zeros((0, 9)), np.zeros((0, 9)), RF).limit is None
+
+
+def test_a_ladder_that_ends_at_infinity_is_there():
+    action, model = linear(RF)
+    found = plateau(np.append(action, 9.0), np.append(model, 0.0), np.append(RF, np.inf))
+    assert found.exact and found.reached and (found.limit, found.rise, found.error) == (9.0, 0.0, 0.0)
+    early = plateau(np.append(action, np.nan), np.append(model, np.nan), np.append(RF, np.inf))
+    assert early == plateau(action, model, RF) and not early.exact

@@ -124,16 +124,21 @@ def _limits(table: Array, run: Run) -> tuple[float, float]:
 
 
 def _precision(axes: Any, run: Run) -> None:
-    """Rf on the top axis, at whole decades."""
+    """Rf on the top axis, at whole decades, and at infinity."""
     rf, beta = run.file.header.rf, run.file.header.beta.astype(float)
+    finite = np.isfinite(rf)
     top = axes.secondary_xaxis("top")
     top.spines["top"].set_visible(True)
-    logs = np.log10(rf)
-    decades = np.arange(np.ceil(logs.min() - 1e-9), np.floor(logs.max() + 1e-9) + 1)
-    step = max(1, int(np.ceil(len(decades) / 8)))
-    chosen = decades[::step]
-    top.set_xticks(np.interp(chosen, logs, beta))
-    top.set_xticklabels([f"$10^{{{int(d)}}}$" for d in chosen])
+    ticks, labels = [*beta[~finite]], [r"$\infty$"] * int((~finite).sum())
+    if finite.any():
+        logs = np.log10(rf[finite])
+        decades = np.arange(np.ceil(logs.min() - 1e-9), np.floor(logs.max() + 1e-9) + 1)
+        step = max(1, int(np.ceil(len(decades) / 8)))
+        chosen = decades[::step]
+        ticks = [*np.interp(chosen, logs, beta[finite]), *ticks]
+        labels = [*(f"$10^{{{int(d)}}}$" for d in chosen), *labels]
+    top.set_xticks(ticks)
+    top.set_xticklabels(labels)
     top.set_xlabel("$R_f$")
 
 

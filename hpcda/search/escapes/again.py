@@ -12,8 +12,8 @@ from hpcda.search.scene import Scene
 
 
 def _path(scene: Scene, minima: Sequence[Array], rng: np.random.Generator) -> tuple[Array, int]:
-    rf = scene.ladder.rf
-    return minima[0], int(np.flatnonzero(rf >= 0.0999 * rf[-1])[0])
+    ladder = scene.ladder
+    return minima[0], int(np.flatnonzero(ladder.rf >= 0.0999 * ladder.largest)[0])
 
 
 ESCAPE = Escape(

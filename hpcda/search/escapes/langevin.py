@@ -57,7 +57,7 @@ def step(
 def _path(scene: Scene, minima: Sequence[Array], rng: np.random.Generator) -> tuple[Array, int]:
     lower, upper = scene.problem.bounds
     rung = scene.rung(rng.uniform(*RUNGS))
-    rf = float(scene.ladder.rf[rung])
+    rf = scene.ladder.near(rung)
     temperature = log_uniform(rng, TEMPERATURES)
     path = minima[0]
     for normal in rng.standard_normal((STEPS, len(path))):

@@ -1,0 +1,62 @@
+"""Units and weights drawn at random, annealed together up a ladder of finite Rf, as was published.
+
+The rule of the layers is obeyed a little at first and more from rung to rung, while units and weights are
+free; from the last rung's weights the descent at Rf = ∞ goes on (H. Abarbanel, P. Rozdeba, S. Shirman, Neural
+Computation 30, 2025 (2018)). Units are drawn evenly from the values of their layer's activation. A search
+leaves it out, as it takes long: it is for those who want to see the published way beside others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from hpcda.annealing.climbs import Settings
+from hpcda.annealing.graph import GraphLockstep
+from hpcda.problem import Array
+from hpcda.search.training import NetworkScene, Training
+
+REACH = 3.0
+"""Arguments of an activation, down to minus this and up to it, whose values units are drawn from."""
+SETTINGS = Settings(max_iterations=200)
+"""Limits of a rung."""
+STEPS = 10
+"""Steps between two looks at who waits."""
+
+
+def _units(scene: NetworkScene, rng: np.random.Generator) -> Array:
+    """Units of all pairs and layers, shape (pairs, units of a pair)."""
+    network = scene.network
+    parts = [] if network.input_std is None else [np.asarray(network.inputs, dtype=np.float64)]
+    for width, activation in zip(network.widths[1:], network.activations, strict=True):
+        ends = [float(activation(reach)) for reach in (-REACH, REACH)]
+        parts.append(rng.uniform(min(ends), max(ends), (network.pairs, width)))
+    return np.concatenate(parts, axis=1)
+
+
+def _weights(scene: NetworkScene, minima: Sequence[Array], rng: np.random.Generator) -> Array:
+    network, action = scene.network, scene.action
+    weights = scene.first_weights(action, rng)[action.inputs :]
+    units = _units(scene, rng)
+    climb = GraphLockstep(scene.graph, scene.finite, 1, SETTINGS)
+    climb.put(0, 0, np.concatenate([units.ravel(), weights]), 0, True)
+    path = climb.stacked[:, 0].copy()
+    while climb.active:
+        scene.meanwhile()
+        climb.advance(STEPS)
+        for one in climb.reached():
+            path = one.outcome.path
+    inputs = path[: units.size].reshape(units.shape)[:, : network.widths[0] if action.inputs else 0]
+    return np.concatenate([inputs.ravel(), path[units.size :]])
+
+
+TRAINING = Training(
+    "annealed",
+    "random units and weights up a ladder of finite Rf ([ladder] rf0, alpha, rungs)",
+    _weights,
+    work=lambda network: math.inf,
+    climbs=True,
+    place=4,
+)
