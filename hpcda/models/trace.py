@@ -209,6 +209,37 @@ def apply(ufunc: np.ufunc, *values: Any) -> Any:
     raise _unsupported(f"np.{ufunc.__name__}")
 
 
+def product(left: Any, right: Any) -> Any:
+    """``left @ right`` of arrays of symbols, each entry one row of a product; None where one holds none.
+
+    Raises:
+        InputError: The shapes do not fit.
+    """
+    arrays = [np.asarray(boxed(side), dtype=object) for side in (left, right)]
+    graph = next((one.graph for one in arrays[0].flat if isinstance(one, Symbol)), None)
+    shapes = [array.shape for array in arrays]
+    if not all(shapes) or max(map(len, shapes)) > 2:
+        return None
+    if shapes[0][-1] != shapes[1][-2:][0]:
+        raise InputError(
+            Mistake(
+                "equations",
+                f"a product of arrays of the shapes {shapes[0]} and {shapes[1]}",
+                f"the last side of the first, {shapes[0][-1]}, must be as long as the first side of the second, "
+                f"{shapes[1][-2:][0]}",
+            )
+        )
+    if graph is None or not any(isinstance(one, Symbol) for one in arrays[1].flat):
+        return None
+    rows, columns = np.atleast_2d(arrays[0]), np.atleast_2d(arrays[1].T)
+    nodes = [[[constant_node(graph, one) for one in vector] for vector in side] for side in (rows, columns)]
+    made = np.empty((len(rows), len(columns)), dtype=object)
+    for i, row in enumerate(nodes[0]):
+        for j, column in enumerate(nodes[1]):
+            made[i, j] = Symbol(graph, graph.dot(row, column))
+    return made.reshape(shapes[0][:-1] + shapes[1][1:])[()]
+
+
 def where(condition: Any, a: Any, b: Any) -> Any:
     """np.where with symbols: `a` where the condition holds, else `b`."""
     if not any(isinstance(value, Symbol) for value in (condition, a, b)):
