@@ -256,7 +256,9 @@ class Structure:
             "members": _ints(sizes.count(size) for size in counts),
             "left": _ints(pair[0] for pair in pairs),
             "right": _ints(pair[1] for pair in pairs),
-            "stretch": _ints(number for stretch in (self.stretches if self.wide else ()) for number in stretch),
+            "stretch": _ints(
+                number for stretch in (self.stretches if self.wide else ()) for number in stretch
+            ),
             "spread": _starts(len(group) for group in groups),
             "spread_h": _ints(item[0] for item in spread),
             "spread_weight": np.array([item[1] for item in spread], dtype=float),

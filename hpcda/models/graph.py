@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -224,15 +225,21 @@ class Graph:
         """
         roots = list(roots)
         found: dict[int, str] = {}
+
+        def combined(op: str, *parts: str) -> str:
+            ordered = sorted(parts) if op in ("add", "mul") else parts
+            return hashlib.sha256(" ".join([op, *ordered]).encode()).hexdigest()
+
         for node in self.reach(roots):
             op, *rest = self.keys[node]
-            if op in ("const", "input"):
-                parts = [repr(one) for one in rest]
-            else:
-                parts = [found[argument] for argument in self.arguments(node)]
-                parts = sorted(parts) if op in ("add", "mul") else parts
-                parts += [repr(rest[1])] if op == "pow" else []
-            found[node] = hashlib.sha256(" ".join([op, *parts]).encode()).hexdigest()
+            parts = [found[argument] for argument in self.arguments(node)]
+            if op == "dot":  # the sum that it stands for
+                terms = [combined("mul", a, b) for a, b in zip(*np.split(np.array(parts), 2), strict=True)]
+                found[node] = reduce(partial(combined, "add"), terms)
+                continue
+            parts += [repr(one) for one in rest] if op in ("const", "input") else []
+            parts += [repr(rest[1])] if op == "pow" else []
+            found[node] = combined(op, *parts)
         return hashlib.sha256(" ".join(found[root] for root in roots).encode()).hexdigest()
 
     def partials(self, node: int) -> list[tuple[int, int]]:

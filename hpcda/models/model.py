@@ -182,9 +182,18 @@ class StateVector(np.ndarray[Any, Any]):
         known = f" (it names: {', '.join(self.names)})" if self.names else ""
         raise AttributeError(f"the model names no state '{name}'{known}")
 
+    def dot(self, other: Any) -> Any:  # type: ignore[override]
+        """The product with another array, as of `np.dot`."""
+        return np.dot(self, other)
+
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         arrays = tuple(map(_plain, inputs))
-        if ufunc is np.matmul and method == "__call__" and not options and (made := product(*arrays)) is not None:
+        if (
+            ufunc is np.matmul
+            and method == "__call__"
+            and not options
+            and (made := product(*inputs)) is not None
+        ):
             return StateVector.of(made, ()) if isinstance(made, np.ndarray) else made
         if out := options.pop("out", None):
             out[0][...] = getattr(ufunc, method)(*inputs, **options)

@@ -268,7 +268,9 @@ class Products:
             Entries; rows times c; and what they are times.
         """
         scaled: list[Run] = []
-        triangles: list[tuple[int, int, int, Ints]] = []  # place of a factor, column, first of a row, its columns
+        triangles: list[
+            tuple[int, int, int, Ints]
+        ] = []  # place of a factor, column, first of a row, its columns
         for u, other, c, same in pairs:
             rows = self._of(u), self._of(other)
             for left, right in (rows,) if same else (rows, rows[::-1]):

@@ -48,9 +48,7 @@ _ARGUMENTS = ", ".join(
 )
 
 
-def _function(
-    graph: Graph, nodes: Sequence[int], name: str, known: Mapping[int, int] | None = None
-) -> str:
+def _function(graph: Graph, nodes: Sequence[int], name: str, known: Mapping[int, int] | None = None) -> str:
     """The nodes as a function; `known`: node -> place in an array `room` of what is computed already."""
     given, arguments, room = known or {}, _ARGUMENTS, ""
     if known is not None:
@@ -74,7 +72,9 @@ def _piece(
 ) -> str:
     first, last = part
     reached = graph.reach(nodes[first:last], known)
-    fused = _fused(graph, [node for node in reached if node not in known], set(nodes[first:last]) | known.keys())
+    fused = _fused(
+        graph, [node for node in reached if node not in known], set(nodes[first:last]) | known.keys()
+    )
     swallowed = set(fused.values())
     lines = [
         f"  const vd n{node} = "
