@@ -15,8 +15,8 @@ the second derivatives of μ·f are
     Σ_{u,u'} T_{uu'} R(u) ⊗ R(u') + Σ_z λ(z) Σ_j [R(w_j) ⊗ R(a_j) + R(a_j) ⊗ R(w_j)]
 
 (the edge-pushing form of second-order adjoints: Griewank, Walther, Evaluating Derivatives, SIAM 2008, ch. 5).
-φ, f and their derivatives by u are straight-line code; all else is loops over stretches of numbers beside each
-other, y[k] += c x[k], whose places are found here once.
+φ, f and their derivatives by u are straight-line code; all else is loops over stretches of numbers that
+stand beside each other, y[k] += c x[k], whose places are found here once.
 """
 
 from __future__ import annotations
@@ -295,7 +295,7 @@ class Products:
 
 
 def _runs(coefficient: int, first: int, places: Ints) -> list[Run]:
-    """c x[k] to places, in stretches of places beside each other."""
+    """A coefficient times numbers, in stretches of places beside each other."""
     ends = [0, *(np.flatnonzero(np.diff(places) != 1) + 1).tolist(), len(places)]
     return [(coefficient, first + a, int(places[a]), b - a) for a, b in pairwise(ends)]
 

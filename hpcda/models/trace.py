@@ -233,8 +233,8 @@ def product(left: Any, right: Any) -> Any:
             Mistake(
                 "equations",
                 f"a product of arrays of the shapes {shapes[0]} and {shapes[1]}",
-                f"the last side of the first, {shapes[0][-1]}, must be as long as the first side of the second, "
-                f"{shapes[1][-2:][0]}",
+                f"the last side of the first, {shapes[0][-1]}, must be as long as the first side of the "
+                f"second, {shapes[1][-2:][0]}",
             )
         )
     if graph is None or not any(isinstance(one, Symbol) for one in arrays[1].flat):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 Run = tuple[int, int, int, int]
 """Places of c, of the first x and of the first y, and how many: y[k] += c x[k]."""
 Segment = tuple[int, int, int, int, int, int, int]
-"""Of a sum z of products w a: place of z, of the first w, its step, of the first a, its step; how many; begins."""
+"""Of z = Σ w a: places of z and of the first w, its step, place of the first a, its step; how many; begins it."""
 ONE = 0
 """Place of the number 1 in the room."""
 

@@ -1,4 +1,4 @@
-"""Functions with products of arrays: derivatives against CasADi and straight-line code, climbs, shapes, limits."""
+"""Functions with products of arrays: derivatives against CasADi and straight-line code, climbs, shapes."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ FUNCTIONS = {
     ),
     "indices": (3, wide(2, 3), lambda x, p: [*np.tanh(p.W @ x[[2, 0, 1]]), x[0] * x[1]]),
     "beside other terms": (3, wide(3, 3), lambda x, p: x * x[::-1] - np.exp(p.W @ x) / (1 + x**2)),
-    "products of one another": (2, {"A": (2, 2), "B": (2, 2)}, lambda x, p: (p.A @ p.B) @ x + p.B @ (p.A @ x)),
+    "of one another": (2, {"A": (2, 2), "B": (2, 2)}, lambda x, p: (p.A @ p.B) @ x + p.B @ (p.A @ x)),
     "squares": (3, wide(3, 3), lambda x, p: x * (x.reshape(1, 3) @ (p.W @ x)) + np.dot(p.W, x**2)),
     "weights of weights": (3, wide(3, 3), lambda x, p: np.exp(-(p.W**2)) @ x + p.W @ np.ones(3)),
     "the same row twice": (2, wide(2, 2), lambda x, p: [(p.W @ x)[0] * (p.W @ x)[1], (p.W @ x)[0] ** 2]),
