@@ -11,7 +11,7 @@ from dataclasses import dataclass
 Run = tuple[int, int, int, int]
 """Places of c, of the first x and of the first y, and how many: y[k] += c x[k]."""
 Segment = tuple[int, int, int, int, int, int, int]
-"""Of z = Σ w a: places of z and of the first w, its step, place of the first a, its step; how many; begins it."""
+"""Of z = Σ w a: places of z, the first w, its step, the first a, its step; how many; whether it begins z."""
 ONE = 0
 """Place of the number 1 in the room."""
 

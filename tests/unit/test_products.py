@@ -13,6 +13,7 @@ from scipy.special import expit, log_expit
 from traced import Compiled, interpreted
 
 from hpcda.action import Action, verify
+from hpcda.action.chain import chain_action
 from hpcda.action.native import Equations
 from hpcda.annealing import Ladder
 from hpcda.annealing.lockstep import Lockstep, Settings
@@ -21,6 +22,7 @@ from hpcda.models import traced as tracing
 from hpcda.models.flow import Flow
 from hpcda.models.model import Model, Parameter, State, StateVector
 from hpcda.models.traced import trace
+from hpcda.native.kernels import source
 from tests.chance import generator
 
 NEAR = 1e-10
@@ -188,6 +190,18 @@ def test_the_action_of_a_model_with_products(name, scheme, variant, as_products,
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=NEAR * np.abs(theirs).max())
 
 
+@pytest.mark.parametrize(
+    ("name", "scheme"), [("recurrent", "map"), ("nested", "hermite-simpson"), ("nested", "rk4")]
+)
+def test_the_same_action_as_a_graph(name, scheme, as_products):
+    action, path = action_of(name, scheme)
+    graph = chain_action(action.problem)
+    ours, theirs = action.gradient(path, RF)[1], graph.gradient(path, RF)[1]
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12 * np.abs(theirs).max())
+    wanted = dense(graph, path, RF)
+    np.testing.assert_allclose(dense(action, path, RF), wanted, rtol=0, atol=1e-12 * np.abs(wanted).max())
+
+
 @pytest.mark.parametrize(("name", "scheme"), SCHEMES[:5])
 def test_the_number_of_lanes_does_not_change_a_bit(name, scheme, as_products):
     action, _ = action_of(name, scheme)
@@ -245,8 +259,6 @@ def network(units):
 
 def test_code_of_products_grows_with_what_is_computed_and_not_with_its_statements():
     """A network of 32 units has 68,112 second derivatives; its code is no longer than its tables."""
-    from hpcda.native.kernels import source
-
     began = time.process_time()
     traced = network(32)
     code = source(traced, "f")
