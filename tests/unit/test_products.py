@@ -10,7 +10,7 @@ import pytest
 from climbing import climb, first_paths, same
 from problems import dense, example
 from scipy.special import expit, log_expit
-from traced import Compiled, interpreted
+from traced import Compiled, interpreted, numbers
 
 from hpcda.action import Action, verify
 from hpcda.action.chain import chain_action
@@ -155,6 +155,19 @@ def test_derivatives_are_those_of_casadi_and_of_straight_line_code(name, as_prod
             size = max(np.abs(theirs).max(), 1.0)
             np.testing.assert_allclose(ours, theirs, rtol=0, atol=NEAR * size)
             np.testing.assert_allclose(ours, other, rtol=0, atol=NEAR * size)
+
+
+@pytest.mark.parametrize("name", ["nested", "gated", "squares"])
+def test_the_gradient_on_the_graph_goes_through_products(name, as_products):
+    made = model(name)
+    traced = traced_model(made)
+    v, mu = generator(22).normal(size=made.dimension + len(made.parameters)), np.zeros(made.dimension)
+    jacobian = Compiled(traced)([v], mu).jacobian[0]
+    for row, value in enumerate(traced.values):
+        slopes = traced.graph.gradient(value)
+        places = [traced.graph.keys[node][2] for node in slopes]
+        found = numbers(traced, list(slopes.values()), {"v": v})
+        np.testing.assert_allclose(found, jacobian[row, places], rtol=0, atol=NEAR)
 
 
 SCHEMES = [
