@@ -2,7 +2,8 @@
 
 The C code works on vectors of W numbers at once, one lane a path, so that the compiler uses the widest
 registers of the machine; with W = 1 it is scalar code. A sum that takes in a product rounds once (lanes.h).
-Long code is cut in pieces, each compiled on its own, because compilers slow down on long functions.
+Long code is cut in pieces, each compiled on its own, because compilers slow down on long functions. Products
+of arrays (`hpcda.models.products`) are loops.
 """
 
 from __future__ import annotations
