@@ -1,7 +1,7 @@
 """Kernels: the functions h(v; c) of a few unknowns v and of constants c that factors are made of.
 
-A kernel is either traced, plain Python that becomes straight-line code, and loops where it multiplies arrays
-(`traced_kernel`), or native, loops in C around traced functions, for what straight-line code would be too long for (`hpcda.action.interval`,
+A kernel is either traced, plain Python that becomes straight-line code (`traced_kernel`), or native, loops in
+C around traced functions, for what straight-line code would be too long for (`hpcda.action.interval`,
 `hpcda.action.layer`). Both give their values, the entries of their Jacobian and those of the Hessian of μ·h
 that are not zero by their form.
 """
