@@ -1,5 +1,7 @@
 """C code of one interval's first derivatives, written out for one problem; assemble.c else does it by tables.
 
+Problems with products of arrays go by tables: written out, a network of 16 units takes minutes to compile.
+
 Every entry of the model errors' Jacobian, and every sum of products of them that is an entry of the
 Gauss–Newton Hessian, becomes one statement whose operands stand at places known to the compiler.
 """

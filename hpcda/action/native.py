@@ -80,7 +80,8 @@ class Equations:
 def code(equations: Equations, lanes: int, *names: str) -> str:
     """What is compiled for a problem, for `lanes` paths at once, with C files of `hpcda.native`."""
     structure = equations.structure
-    derivatives = "" if lanes == 1 or structure.scheme.staged else first_derivatives(structure)
+    by_tables = lanes == 1 or structure.scheme.staged or structure.wide
+    derivatives = "" if by_tables else first_derivatives(structure)
     return unit(lanes, *names, generated=[equations.code, derivatives])
 
 
@@ -174,6 +175,7 @@ class Native:
             "widest": equations.slopes_of_a_time,
             "na": len(tables["active"]),
             "groups": len(tables["group"]),
+            "stretches": len(tables["stretch"]) // 4,
             "slots": equations.structure.slots,
             "staged": int(scheme.staged),
         }

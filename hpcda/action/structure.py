@@ -202,12 +202,39 @@ class Structure:
             first += len(row)
         return products
 
+    @property
+    def wide(self) -> bool:
+        """Whether model errors depend on so many unknowns that sums of their products go by stretches."""
+        return self.model.products is not None
+
+    @cached_property
+    def stretches(self) -> list[tuple[int, int, int, int]]:
+        """The same products in stretches: (entry, first of the entries it is times, destination, how many).
+
+        Entries of a stretch, and where their products go, stand beside each other.
+        """
+        found: list[tuple[int, int, int, int]] = []
+        first = 0
+        for row in self.rows:
+            inner = sum(entry.column < self.local for entry in row)
+            for i, entry in enumerate(row):
+                times = range(i, len(row)) if i < inner else range(inner, i + 1)
+                places = [self.destination(entry.column, row[j].column) for j in times]
+                begin = 0
+                for k in range(1, len(places) + 1):
+                    step = 1 if places[begin] >= 0 else -1
+                    if k == len(places) or places[k] != places[begin] + step * (k - begin):
+                        found.append((first + i, first + times[begin], places[begin], k - begin))
+                        begin = k
+            first += len(row)
+        return found
+
     @cached_property
     def tables(self) -> dict[str, Numbers]:
         """Every index table of assemble.c by its name there."""
         entries = [entry for row in self.rows for entry in row]
         terms = [term for entry in entries for term in entry.terms]
-        products = self.products
+        products = {} if self.wide else self.products
         targets = sorted(products, key=lambda target: (len(products[target]), target))
         sizes = [len(products[target]) for target in targets]
         counts = sorted(set(sizes))
@@ -229,6 +256,9 @@ class Structure:
             "members": _ints(sizes.count(size) for size in counts),
             "left": _ints(pair[0] for pair in pairs),
             "right": _ints(pair[1] for pair in pairs),
+            "stretch": _ints(
+                number for stretch in (self.stretches if self.wide else ()) for number in stretch
+            ),
             "spread": _starts(len(group) for group in groups),
             "spread_h": _ints(item[0] for item in spread),
             "spread_weight": np.array([item[1] for item in spread], dtype=float),

@@ -24,10 +24,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.integrate import DOP853
 
-from hpcda.models.graph import Graph
 from hpcda.models.model import Model
-from hpcda.models.trace import Symbol, constant_node
-from hpcda.models.traced import Traced
+from hpcda.models.trace import Symbol
+from hpcda.models.traced import Traced, differentiated, recorded
 from hpcda.native.declared import enumeration, number, structures
 from hpcda.native.kernels import source
 from hpcda.native.scalar import scalar_library
@@ -110,8 +109,7 @@ class Flow:
         if missing:
             raise ValueError(f"series names no {', '.join(missing)}")
         self._parameters = [name for name in model.parameter_names if name not in self.series]
-        self._graph = Graph()
-        self._values = [constant_node(self._graph, value) for value in self._traced()]
+        self._graph, self._values = recorded(self._rows)
         self._tableau = [np.ascontiguousarray(t, dtype=np.float64) for t in _pair()]
         width = np.array([float(state.range[1]) - float(state.range[0]) for state in model.states])
         self._usual = np.where(width > 0.0, width, 1.0)
@@ -197,12 +195,8 @@ class Flow:
             raise ValueError(f"a path of shape {points.shape} for {self.model.dimension} states")
         return _Follow(self, points[0], points, t, parameters, series, tolerance, np.inf, patience).course()
 
-    def _traced(self) -> list[Any]:
-        graph, model = self._graph, self.model
-
-        def given(kind: str, index: int) -> Symbol:
-            return Symbol(graph, graph.input(kind, index))
-
+    def _rows(self, given: Callable[[str, int], Symbol]) -> list[Any]:
+        model = self.model
         column = {name: given("s", i) for i, name in enumerate(self.series)}
         p = {name: given("c", i) for i, name in enumerate(self._parameters)}
         p.update((name, column[name]) for name in model.parameter_names if name in column)
@@ -213,16 +207,9 @@ class Flow:
         return np.array([float(parameters[name]) for name in self._parameters], dtype=np.float64)
 
     @cached_property
-    def _slopes(self) -> tuple[list[tuple[int, int]], list[int]]:
-        """(row, state) and node of every entry of the derivative by the states."""
-        graph = self._graph
-        found = [
-            (row, graph.keys[node][2], slope)
-            for row, value in enumerate(self._values)
-            for node, slope in graph.gradient(value).items()
-            if graph.keys[node][1] == "v"
-        ]
-        return [(row, state) for row, state, _ in found], [slope for *_, slope in found]
+    def _with_slopes(self) -> Traced:
+        """The equations and their derivative by the states."""
+        return differentiated(self._graph, self._values, 1)
 
     @cached_property
     def _switches(self) -> list[int]:
@@ -241,14 +228,13 @@ class Flow:
 
     @cached_property
     def _explicit(self) -> Any:
-        traced = Traced(self._graph, self._values, [], [], [], [])
+        traced = differentiated(self._graph, self._values, 0)
         return scalar_library([source(traced, "model")], "flow.c")
 
     @cached_property
     def _implicit(self) -> Any:
-        traced = Traced(self._graph, self._values, *self._slopes, [], [])
-        branches = Traced(self._graph, self._switches, [], [], [], [])
-        kernels = [source(traced, "model"), source(branches, "switch")]
+        branches = differentiated(self._graph, self._switches, 0)
+        kernels = [source(self._with_slopes, "model"), source(branches, "switch")]
         return scalar_library(kernels, "stiff.c")
 
 
@@ -374,7 +360,7 @@ class _Follow:
 
     def _become_implicit(self) -> Any:
         flow, run = self._flow, self._run
-        entries = np.array(flow._slopes[0], dtype=np.int32).reshape(-1, 2)
+        entries = np.array(flow._with_slopes.jacobian, dtype=np.int32).reshape(-1, 2)
         self._indices = [np.ascontiguousarray(entries[:, side]) for side in (0, 1)]
         self._sizes.entries, self._sizes.switches = len(entries), len(flow._switches)
         self._sizes.tolerance = max(self._sizes.tolerance, IMPLICIT_TOLERANCE)

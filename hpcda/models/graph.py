@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -38,9 +39,15 @@ def function_value(name: str, x: float) -> float:
 
 
 class Graph:
-    """All nodes of one trace; equal expressions are one node."""
+    """All nodes of one trace; equal expressions are one node.
 
-    def __init__(self) -> None:
+    Args:
+        products: Whether a row of a product of arrays stays one node, ``("dot", (w…), (a…))``; else it is a
+            sum like any other.
+    """
+
+    def __init__(self, products: bool = True) -> None:
+        self.products = products
         self.keys: list[Key] = []
         self._index: dict[Key, int] = {}
         self._guarded: list[bool] = []
@@ -124,6 +131,16 @@ class Graph:
             return self.unary("neg", self.multiply(a, self.keys[b][1]))
         return self.node("mul", *sorted((a, b)))
 
+    def dot(self, left: Sequence[int], right: Sequence[int]) -> int:
+        """Σ left · right, the first term first; terms with a 0 are left out."""
+        pairs = [pair for pair in zip(left, right, strict=True) if 0.0 not in map(self.value, pair)]
+        if self.products and len(pairs) > 1:
+            return self.node("dot", tuple(a for a, _ in pairs), tuple(b for _, b in pairs))
+        total = self.constant(0.0)
+        for a, b in pairs:
+            total = self.add(total, self.multiply(a, b))
+        return total
+
     def divide(self, a: int, b: int) -> int:
         """A / b."""
         y = self.value(b)
@@ -182,17 +199,23 @@ class Graph:
         key = self.keys[node]
         if key[0] in ("const", "input"):
             return ()
+        if key[0] == "dot":
+            return (*key[1], *key[2])
         return (key[1],) if key[0] == "pow" else tuple(key[1:])
 
-    def reach(self, roots: Iterable[int]) -> list[int]:
-        """All nodes that `roots` need, themselves included, in the order of computation."""
+    def reach(self, roots: Iterable[int], given: Collection[int] = ()) -> list[int]:
+        """All nodes that `roots` need, themselves included, in the order of computation.
+
+        What the nodes `given` are computed from is not needed.
+        """
         seen: set[int] = set()
         stack = list(roots)
         while stack:
             node = stack.pop()
             if node not in seen:
                 seen.add(node)
-                stack.extend(self.arguments(node))
+                if node not in given:
+                    stack.extend(self.arguments(node))
         return sorted(seen)
 
     def digest(self, roots: Iterable[int]) -> str:
@@ -202,15 +225,21 @@ class Graph:
         """
         roots = list(roots)
         found: dict[int, str] = {}
+
+        def combined(op: str, *parts: str) -> str:
+            ordered = sorted(parts) if op in ("add", "mul") else parts
+            return hashlib.sha256(" ".join([op, *ordered]).encode()).hexdigest()
+
         for node in self.reach(roots):
             op, *rest = self.keys[node]
-            if op in ("const", "input"):
-                parts = [repr(one) for one in rest]
-            else:
-                parts = [found[argument] for argument in self.arguments(node)]
-                parts = sorted(parts) if op in ("add", "mul") else parts
-                parts += [repr(rest[1])] if op == "pow" else []
-            found[node] = hashlib.sha256(" ".join([op, *parts]).encode()).hexdigest()
+            parts = [found[argument] for argument in self.arguments(node)]
+            if op == "dot":  # the sum that it stands for
+                terms = [combined("mul", a, b) for a, b in zip(*np.split(np.array(parts), 2), strict=True)]
+                found[node] = reduce(partial(combined, "add"), terms)
+                continue
+            parts += [repr(one) for one in rest] if op in ("const", "input") else []
+            parts += [repr(rest[1])] if op == "pow" else []
+            found[node] = combined(op, *parts)
         return hashlib.sha256(" ".join(found[root] for root in roots).encode()).hexdigest()
 
     def partials(self, node: int) -> list[tuple[int, int]]:
@@ -233,6 +262,8 @@ class Graph:
             return [(a, self.multiply(self.constant(y), self.power(a, self.constant(y - 1.0))))]
         if op in COMPARE or op in ("sign", "floor", "held"):
             return []
+        if op == "dot":
+            return [*zip(*rest, strict=True), *zip(*reversed(rest), strict=True)]
         return [(rest[0], self._slope(op, rest[0], node))]
 
     def _slope(self, op: str, a: int, node: int) -> int:
@@ -308,17 +339,20 @@ class Graph:
             return self.select(condition, self._sum(p, r), self._sum(q, s))
         return self.add(a, b)
 
-    def gradient(self, root: int) -> dict[int, int]:
-        """Input node -> derivative of `root` by it, for every input that `root` depends on."""
+    def gradient(self, root: int, given: Collection[int] = ()) -> dict[int, int]:
+        """Input node -> derivative of `root` by it, for every input that `root` depends on.
+
+        Nodes `given` count as inputs.
+        """
         if self.value(root) is not None:
             return {}
         adjoint = {root: self.constant(1.0)}
         found: dict[int, int] = {}
-        for node in reversed(self.reach([root])):
+        for node in reversed(self.reach([root], given)):
             weight = adjoint.pop(node, None)
             if weight is None:
                 continue
-            if self.keys[node][0] == "input":
+            if self.keys[node][0] == "input" or node in given:
                 found[node] = weight
                 continue
             for argument, term in self._terms(node, weight):

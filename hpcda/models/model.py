@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 from hpcda.errors import InputError, Mistake
-from hpcda.models.trace import apply, boxed, where
+from hpcda.models.trace import apply, boxed, product, where
 from hpcda.words import counted
 
 Equations = Callable[..., Any]
@@ -151,7 +151,7 @@ class Named:
 
 
 class StateVector(np.ndarray[Any, Any]):
-    """The states as a one-dimensional array that also knows their names.
+    """The states as a one-dimensional array that also knows their names; also what is computed from them.
 
     ``x[0]``, ``np.roll(x, 1)``, ``V, m, h, n = x``, ``x.V`` and ``x["V"]`` all work; a state whose name is an
     attribute of NumPy arrays (``T``) is reached by unpacking, index or ``x["T"]``.
@@ -182,8 +182,19 @@ class StateVector(np.ndarray[Any, Any]):
         known = f" (it names: {', '.join(self.names)})" if self.names else ""
         raise AttributeError(f"the model names no state '{name}'{known}")
 
+    def dot(self, other: Any) -> Any:  # type: ignore[override]
+        """The product with another array, as of `np.dot`."""
+        return np.dot(self, other)
+
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         arrays = tuple(map(_plain, inputs))
+        if (
+            ufunc is np.matmul
+            and method == "__call__"
+            and not options
+            and (made := product(*inputs)) is not None
+        ):
+            return StateVector.of(made, ()) if isinstance(made, np.ndarray) else made
         if out := options.pop("out", None):
             out[0][...] = getattr(ufunc, method)(*inputs, **options)
             return out[0]
@@ -199,6 +210,8 @@ class StateVector(np.ndarray[Any, Any]):
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if self.dtype == np.dtype(object) and function is np.where and len(args) == 3:
             return StateVector.of(np.frompyfunc(where, 3, 1)(*map(_plain, args)), ())
+        if function is np.dot and len(args) == 2 and not kwargs:
+            return np.matmul(*args) if all(map(np.ndim, args)) else np.multiply(*args)
         return super().__array_function__(function, types, args, kwargs)
 
 
@@ -358,7 +371,7 @@ class Model:
             plain = all(isinstance(value, float | np.floating) for value in values)
             array = np.empty(len(values), dtype=np.float64 if plain else object)
             array[:] = values
-            made[name] = array.reshape(shape)
+            made[name] = array.reshape(shape) if plain else StateVector.of(array.reshape(shape), ())
         return made
 
     def __call__(self, x: Any, p: dict[str, Any], u: dict[str, Any] | None = None, t: Any = 0.0) -> list[Any]:

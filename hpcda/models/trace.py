@@ -175,7 +175,13 @@ _BINARY: dict[str, Callable[[Any, Any], Any]] = {
     "fmax": lambda a, b: maximum(a, b),
     "fmin": lambda a, b: minimum(a, b),
     "hypot": lambda a, b: (a * a + b * b) ** 0.5,
+    "logaddexp": lambda a, b: _log_of_sum(a, b),
 }
+_ACTIVATION: dict[str, Callable[[Any], Any]] = {
+    "expit": lambda z: 0.5 + 0.5 * np.tanh(0.5 * z),
+    "log_expit": lambda z: -_log_of_sum(0.0, -z),
+}
+"""Functions of scipy.special."""
 _ALIAS = {"negative": "neg", "absolute": "abs", "fabs": "abs"}
 
 
@@ -198,6 +204,8 @@ def apply(ufunc: np.ufunc, *values: Any) -> Any:
             return symbol
         if name == "square":
             return symbol * symbol
+        if name in _ACTIVATION:
+            return _ACTIVATION[name](symbol)
         if name not in UNARY:
             raise _unsupported(f"np.{ufunc.__name__}")
         return getattr(symbol, name)()
@@ -207,6 +215,37 @@ def apply(ufunc: np.ufunc, *values: Any) -> Any:
         value, low, high = values
         return minimum(maximum(value, low), high)
     raise _unsupported(f"np.{ufunc.__name__}")
+
+
+def product(left: Any, right: Any) -> Any:
+    """``left @ right`` of arrays of symbols, each entry one row of a product; None where one holds none.
+
+    Raises:
+        InputError: The shapes do not fit.
+    """
+    arrays = [np.asarray(side, dtype=object) for side in (left, right)]
+    graph = next((one.graph for one in arrays[0].flat if isinstance(one, Symbol)), None)
+    shapes = [array.shape for array in arrays]
+    if not all(shapes) or max(map(len, shapes)) > 2:
+        return None
+    if shapes[0][-1] != shapes[1][-2:][0]:
+        raise InputError(
+            Mistake(
+                "equations",
+                f"a product of arrays of the shapes {shapes[0]} and {shapes[1]}",
+                f"the last side of the first, {shapes[0][-1]}, must be as long as the first side of the "
+                f"second, {shapes[1][-2:][0]}",
+            )
+        )
+    if graph is None or not any(isinstance(one, Symbol) for one in arrays[1].flat):
+        return None
+    rows, columns = np.atleast_2d(arrays[0]), np.atleast_2d(arrays[1].T)
+    nodes = [[[constant_node(graph, one) for one in vector] for vector in side] for side in (rows, columns)]
+    made = np.empty((len(rows), len(columns)), dtype=object)
+    for i, row in enumerate(nodes[0]):
+        for j, column in enumerate(nodes[1]):
+            made[i, j] = Symbol(graph, graph.dot(row, column))
+    return made.reshape(shapes[0][:-1] + shapes[1][1:])[()]
 
 
 def where(condition: Any, a: Any, b: Any) -> Any:
@@ -225,6 +264,12 @@ def held(value: Any) -> Any:
     if not isinstance(value, Symbol):
         return value
     return Symbol(value.graph, value.graph.unary("held", value.node))
+
+
+def _log_of_sum(a: Any, b: Any) -> Any:
+    """log(exp a + exp b), which a shift of both does not change; the larger one is taken out, as it is."""
+    top = held(maximum(a, b))
+    return top + np.log(np.exp(a - top) + np.exp(b - top))
 
 
 def maximum(a: Any, b: Any) -> Any:

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from hpcda.models.graph import Graph
+from hpcda.models.products import Products
 from hpcda.models.trace import Symbol, constant_node
+
+FEWEST = 50
+"""Multiplications in products of arrays from which on these stay products; fewer are straight-line code."""
 
 
 @dataclass(frozen=True)
@@ -18,9 +22,10 @@ class Traced:
         graph: The graph that holds all expressions.
         values: One node a row.
         jacobian: (row, variable) of every entry of ∂f/∂v that is not zero by its form, row by row.
-        jacobian_nodes: One node an entry.
+        jacobian_nodes: One node an entry; none where there are products.
         hessian: (variable k, variable l ≤ k) of every entry of ∂²(μ·f)/∂v² that is not zero by its form.
-        hessian_nodes: One node an entry; they depend on the input μ.
+        hessian_nodes: One node an entry; they depend on the input μ; none where there are products.
+        products: How they are computed where the function has products of arrays.
     """
 
     graph: Graph
@@ -29,6 +34,7 @@ class Traced:
     jacobian_nodes: list[int]
     hessian: list[tuple[int, int]]
     hessian_nodes: list[int]
+    products: Products | None = None
 
     @property
     def rows(self) -> int:
@@ -36,7 +42,10 @@ class Traced:
         return len(self.values)
 
 
-def trace(function: Callable[[Callable[[str, int], Symbol]], Sequence[Any]]) -> Traced:
+Given = Callable[[str, int], Symbol]
+
+
+def trace(function: Callable[[Given], Sequence[Any]]) -> Traced:
     """Trace ``function(input)``, where ``input("v", k)`` is variable k, and differentiate it.
 
     Args:
@@ -46,22 +55,44 @@ def trace(function: Callable[[Callable[[str, int], Symbol]], Sequence[Any]]) -> 
     Raises:
         InputError: The function does what cannot be differentiated, or returns what is not a number.
     """
-    graph = Graph()
+    return differentiated(*recorded(function), 2)
 
-    def given(kind: str, index: int) -> Symbol:
-        return Symbol(graph, graph.input(kind, index))
 
-    values = [constant_node(graph, value) for value in function(given)]
+def recorded(function: Callable[[Given], Sequence[Any]]) -> tuple[Graph, list[int]]:
+    """The graph of a function as `trace` takes it, and the nodes of its values.
+
+    Raises:
+        InputError: The function does what cannot be differentiated, or returns what is not a number.
+    """
+    for products in (True, False):
+        graph = Graph(products)
+
+        def given(kind: str, index: int, graph: Graph = graph) -> Symbol:
+            return Symbol(graph, graph.input(kind, index))
+
+        values = [constant_node(graph, value) for value in function(given)]
+        rows = [key for key in map(graph.keys.__getitem__, graph.reach(values)) if key[0] == "dot"]
+        if not rows or sum(len(key[1]) for key in rows) >= FEWEST:
+            break
+    return graph, values
+
+
+def differentiated(graph: Graph, values: list[int], order: int) -> Traced:
+    """Nodes of a graph as a function, with derivatives up to an order of 0, 1 or 2."""
+    if any(graph.keys[node][0] == "dot" for node in graph.reach(values)):
+        products = Products(graph, values, order)
+        return Traced(graph, values, products.jacobian, [], products.hessian, [], products)
     jacobian: list[tuple[int, int]] = []
     jacobian_nodes: list[int] = []
+    hessian: list[tuple[int, int]] = []
+    hessian_nodes: list[int] = []
     total = graph.constant(0.0)
-    for row, value in enumerate(values):
+    for row, value in enumerate(values if order else ()):
         for variable, node in _by_variable(graph, value):
             jacobian.append((row, variable))
             jacobian_nodes.append(node)
-        total = graph.add(total, graph.multiply(graph.input("mu", row), value))
-    hessian: list[tuple[int, int]] = []
-    hessian_nodes: list[int] = []
+        if order > 1:
+            total = graph.add(total, graph.multiply(graph.input("mu", row), value))
     for k, slope in _by_variable(graph, total):
         for l, node in _by_variable(graph, slope):  # noqa: E741
             if l <= k:

@@ -24,6 +24,8 @@ typedef struct {
   int groups;                         /* slots that are sums of equally many products */
   const int *group, *members;         /* [groups] products of a slot, [groups] slots */
   const int *target, *left, *right;   /* [slots], [pairs]: slot, and the entries whose products it sums */
+  int stretches;                      /* instead of them, where rows are wide: an entry times entries beside each other */
+  const int *stretch;                 /* [stretches][4] entry, first of the others, first slot, how many */
   const int *spread, *spread_h, *spread_dest;
   const double *spread_weight;        /* by phase (nodal) or stage: where second derivatives go */
   const int *diagonal;                /* [m][b][b] slot of a time's own block, or -1 */
@@ -257,6 +259,11 @@ STAGE void table_products(const Pass *a, const vd *g) {
     } else {
       SUM_OF(n)
     }
+  }
+  for (const int *n = T->stretch, *end = n + 4 * (size_t)T->stretches; n < end; n += 4) {
+    const vd one = gw[n[0]], *other = g + n[1];
+    vd *to = slot(a, n[2]);
+    for (int k = 0; k < n[3]; k++) to[k] = v_fma(one, other[k], to[k]);
   }
 }
 

@@ -25,6 +25,7 @@ _OPERATION = {
     "le": lambda a, b: float(a <= b),
     "eq": lambda a, b: float(a == b),
     "select": lambda c, a, b: a if c else b,
+    "dot": lambda *terms: float(np.dot(*np.split(np.array(terms), 2))),
 }
 
 
@@ -51,7 +52,7 @@ def numbers(traced: Traced, nodes, inputs):
             known[node] = float(np.power(known[rest[0]], rest[1]))
         else:
             function = _OPERATION.get(op) or getattr(np, op)
-            known[node] = float(function(*(known[argument] for argument in rest)))
+            known[node] = float(function(*(known[argument] for argument in graph.arguments(node))))
     return np.array([known[node] for node in nodes])
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from hpcda.action.chain import chain_factors
 from hpcda.action.families import Graph
 from hpcda.action.native import Equations, code
+from hpcda.models.model import Model, Parameter, State
 from hpcda.models.traced import trace
 from hpcda.native.kernels import source
 from hpcda.native.scalar import scalar_unit
@@ -17,13 +18,25 @@ from .problems import example
 from .test_losses import with_noise
 
 WIDTHS = (1, 2, 4, 8)
+NETWORK = Model(
+    "network",
+    tuple(State(f"x{k}", range=(-1.0, 1.0)) for k in range(3)),
+    tuple(
+        Parameter(name, 0.1, range=(-0.8, 0.8), shape=shape)
+        for name, shape in (("W", (9, 3)), ("b", (9,)), ("V", (3, 9)))
+    ),
+    lambda x, p: p.V @ np.tanh(p.W @ x + p.b) - x,
+)
+"""With enough multiplications for its products to stay products."""
 PROBLEMS = {
+    "products": lambda: example(NETWORK, "trapezoid", "nonlinear and gaps"),
     "trapezoid": lambda: with_noise("student-t", "trapezoid", True),
     "rk4": lambda: example("lorenz96", "rk4", "walk"),
     "hermite-simpson": lambda: example("lorenz96", "hermite-simpson", "nonlinear and gaps"),
     "implicit-midpoint": lambda: example("lorenz96", "implicit-midpoint", "priors and sparse data"),
 }
-"""Stages that neighbours share, chained ones, those of two steps, those inside a step; noise of all kinds."""
+"""Stages that neighbours share, chained ones, those of two steps, those inside a step; noise of all kinds;
+products of arrays."""
 
 
 def units():
