@@ -9,7 +9,7 @@ from hpcda.action.families import Graph
 from hpcda.action.native import Equations, code
 from hpcda.models.model import Model, Parameter, State
 from hpcda.models.traced import trace
-from hpcda.native.kernels import source
+from hpcda.native.kernels import source, with_slopes
 from hpcda.native.scalar import scalar_unit
 from hpcda.native.unit import unit
 
@@ -49,8 +49,9 @@ def units():
             found[f"climb.c {scheme} {lanes}"] = code(equations, lanes, "lockstep.c", "climb.c")
     for lanes in WIDTHS:
         found[f"tree_single.c {lanes}"] = unit(lanes, "tree_single.c")
-        sigmoid = source(trace(lambda given: [1.0 / (1.0 + np.exp(-given("v", 0)))]), "given")
-        found[f"instances.c {lanes}"] = unit(lanes, "instances.c", generated=[sigmoid])
+        sigmoid = trace(lambda given: [1.0 / (1.0 + np.exp(-given("v", 0)))])
+        generated = [source(sigmoid, "given"), with_slopes(sigmoid, "given")]
+        found[f"instances.c {lanes}"] = unit(lanes, "instances.c", generated=generated)
         for name in ("smoother.c", "rates.c"):
             found[f"{name} {lanes}"] = unit(lanes, name, generated=[equations.code])
     for name, make in GRAPHS.items():

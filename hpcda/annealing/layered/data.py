@@ -140,7 +140,7 @@ def _products(
 
 
 class Data(Unheld):
-    """Data space; the exact Hessian has no such form: states first, or conjugate gradients without the room.
+    """Data space; the exact Hessian has no such form: states first, or conjugate gradients if quicker.
 
     Args:
         action: The network and its pairs.
@@ -150,8 +150,9 @@ class Data(Unheld):
 
     def __init__(self, action: ExactNetwork) -> None:
         self.action = action
-        states = States(action)
-        self._exact: Elimination = states if states.cost.fits else Krylov(action)
+        states, krylov = States(action), Krylov(action)
+        quicker = states.cost.fits and states.cost.seconds < krylov.cost.seconds
+        self._exact: Elimination = states if quicker else krylov
         network = action.network
         rows = network.pairs * network.widths[-1]
         passes = 60.0 * network.pairs * (action.size - action.inputs)
