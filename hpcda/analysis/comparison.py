@@ -50,7 +50,8 @@ def compare(directories: Sequence[str | os.PathLike[str]]) -> xr.Dataset:
     Returns:
         Dim `run`, coordinate the directories as they were given; the keys in which jobs differ, by their
         dotted names, and what came of each run (`RESULTS`, NaN or "" where a run has none). Attribute
-        `varied`: the keys. In place of hidden layers of as many units, `layers` tells their number.
+        `varied`: the keys. In place of hidden layers of as many units, `hidden_layers` tells their
+        number.
 
     Raises:
         InputError: There are fewer than two, two are the same, or one is no run that has ended.
@@ -114,7 +115,7 @@ def _layers(job: Mapping[str, Any]) -> dict[str, Any]:
     hidden = found.get("network.hidden")
     if hidden is not None and len(set(hidden)) == 1:
         del found["network.hidden"]
-        found["layers"], found["units"] = len(hidden), hidden[0]
+        found["hidden_layers"], found["hidden_units"] = len(hidden), hidden[0]
     return found
 
 

@@ -191,6 +191,9 @@ def judge(
 ) -> tuple[Conclusion, Evidence]:
     """Judge the lowest level of a network at Rf = ∞.
 
+    Where there are no more output values than weights, a prior alone says what the others are: the pairs do
+    not determine the network. A pair of categories counts once.
+
     Args:
         network: The network and its pairs.
         levels: Distinct minima, lowest first.
@@ -206,10 +209,11 @@ def judge(
         expected = expected or Expected(0.0, 0.0, known=False)
     inputs = 0 if network.input_std is None else network.inputs.size
     absent = int((~network.known).sum())
-    return conclude(
+    outputs = int(network.measured.sum())
+    conclusion, evidence = conclude(
         levels,
         tried,
-        int(network.measured.sum()) + inputs - absent,
+        outputs + inputs - absent,
         True,
         predicted,
         complete,
@@ -220,6 +224,10 @@ def judge(
         escapes=escapes,
         confirms=lambda evidence: confirmed(network, evidence),
     )
+    joint = isinstance(network.output, DataLoss) and network.output.loss.joint
+    if conclusion.stable and (network.pairs if joint else outputs) <= network.weights:
+        conclusion = Conclusion.NOT_ENOUGH_MEASUREMENTS
+    return conclusion, evidence
 
 
 def confirmed(network: Network, evidence: Evidence) -> bool:

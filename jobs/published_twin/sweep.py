@@ -86,9 +86,9 @@ def main() -> None:
     table = compare(made)
     write_comparison(table, folder / "comparison.csv")
     everything = chosen(table, **{"twin.measured": UNITS})
-    draw_comparison(everything, folder / "depth.png", "layers")
+    draw_comparison(everything, folder / "depth.png", "hidden_layers")
     draw_comparison(everything, folder / "pairs.png", "twin.pairs")
-    draw_comparison(chosen(table, layers=LAYERS[0] - 2), folder / "measured.png", "twin.measured")
+    draw_comparison(chosen(table, hidden_layers=LAYERS[0] - 2), folder / "measured.png", "twin.measured")
     sys.stdout.write(format_comparison(table) + "\n")
 
 

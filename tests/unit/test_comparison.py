@@ -34,9 +34,9 @@ def runs(tmp_path_factory):
 
 def test_what_differs_and_what_came_of_it(runs):
     table = compare(runs)
-    assert table.attrs["varied"] == ["twin.pairs", "layers"]
+    assert table.attrs["varied"] == ["twin.pairs", "hidden_layers"]
     np.testing.assert_array_equal(table["twin.pairs"], [30, 300, 30, 300])
-    np.testing.assert_array_equal(table["layers"], [1, 1, 2, 2])
+    np.testing.assert_array_equal(table["hidden_layers"], [1, 1, 2, 2])
     for place, directory in enumerate(runs):
         run = hpcda.open_run(directory)
         assert table["action"].values[place] == run.candidate.action

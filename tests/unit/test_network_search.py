@@ -16,7 +16,9 @@ from hpcda.action.passes import flat
 from hpcda.annealing.exact import descend
 from hpcda.errors import InputError
 from hpcda.search.canonical import canonical
-from hpcda.search.networks import levels, train, turns
+from hpcda.search.conclusion import Conclusion
+from hpcda.search.evidence import Level
+from hpcda.search.networks import judge, levels, train, turns
 from hpcda.search.pruning import pruned
 from hpcda.search.streams import narrowable
 from hpcda.search.training import Training
@@ -53,6 +55,19 @@ def test_the_search_finds_its_teacher_and_settles():
     assert len(hits) >= 2 and next(levels(found)) == (found[0].parts.total, len(hits))
     for one in hits:
         np.testing.assert_allclose(one.theta, canonical(action, best.path), atol=1e-3)
+
+
+def test_a_prior_alone_does_not_make_a_network_stable():
+    """Two starts come to one level, which fits; of fewer output values than weights that says nothing."""
+    network, _ = taught()
+    known = replace(network, weight_std=2.0)
+    few = replace(known, inputs=known.inputs[:10], outputs=known.outputs[:10])
+    found = []
+    for one in (known, few):
+        values = one.outputs.size
+        level = [Level(values / 2, values / 2 - 10.0, 4, {"small": 4}, prior=10.0)]
+        found.append(judge(one, level, {"small": 4}, 4, ())[0])
+    assert found == [Conclusion.CONSISTENT_AND_STABLE, Conclusion.NOT_ENOUGH_MEASUREMENTS]
 
 
 def test_it_ends_by_its_limits():

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from hpcda.analysis.comparison import RESULTS
-from hpcda.analysis.figures.style import BAND, INK, PAGE, colour, figure, save, short, unit_label
+from hpcda.analysis.figures.style import BAND, PAGE, colour, figure, save, short, unit_label
 from hpcda.errors import InputError, Mistake
 from hpcda.names import nearest
 from hpcda.problem import Array
@@ -96,11 +96,12 @@ def _lines(axis: Any, table: xr.Dataset, over: str, row: str, groups: dict[str, 
         middle = [np.nanmedian(y[order][x[order] == one]) for one in at]
         axis.plot(at, middle, color=colour(number), lw=1.1, label=label)
         axis.plot(x[order], y[order], "o", ms=3.2, mew=0, color=colour(number))
+        if row == "held_back":
+            usual = table["constant"].values[order]
+            means = [np.nanmedian(usual[x[order] == one]) for one in at]
+            axis.plot(at, means, color=colour(number), lw=0.8, ls=":", marker="_", ms=7)
     if row == "held_back":
-        constant = float(np.nanmedian(table["constant"].values))
-        axis.axhline(constant, color=INK, lw=0.7, ls=":")
-        axis.annotate("mean of the trained", (1.0, constant), xycoords=("axes fraction", "data"), fontsize=7,
-                      ha="right", va="bottom")  # fmt: skip
+        axis.set_title("dotted: what the mean, or the frequencies, of the trained would give", fontsize=7)
     if row == "reduced":
         axis.axhline(1.0, color=BAND, lw=3.0, zorder=0)
     _scale(axis.yaxis, y)
