@@ -29,6 +29,7 @@ from hpcda.job.networks import (
     TrainingTable,
 )
 from hpcda.search.networks import searched
+from hpcda.search.plan import Task
 from hpcda.search.training import NetworkScene
 from hpcda.search.trainings import TRAININGS
 from hpcda.template import network_template
@@ -395,6 +396,20 @@ def test_a_teacher_may_be_measured_in_part():
     assert np.isnan(built.network.inputs[:, 1:]).all() and np.isnan(built.network.outputs[:, 1:]).all()
     (mistake,) = refused(changed(TWIN, twin={"measured": 1}))
     assert mistake.place == "twin.input_std" and "not measured" in mistake.problem
+
+
+def test_trainings_begin_where_inputs_are_missing():
+    tables = changed(
+        TWIN, twin={"measured": 1, "input_std": 0.1, "pairs": 20}, ladder={"rf0": 1.0, "rungs": 2},
+        ensemble={"way": "annealed"},
+    )  # fmt: skip
+    job = load_job(tables)
+    scene = NetworkScene(build_network(job).network, finite=job.ladder.finite)
+    lowest = descend(scene.action, scene.first_weights(scene.action, generator(96))).path
+    for name, training in TRAININGS.items():
+        minima = [lowest] * training.parents
+        theta, _ = scene.draw(Task(0, name, parents=(0,) * training.parents), minima, generator(97))
+        assert np.isfinite(scene.action.value(theta)), name
 
 
 def test_biases_may_have_a_prior_of_their_own():

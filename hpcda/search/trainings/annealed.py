@@ -29,7 +29,7 @@ STEPS = 10
 def _units(scene: NetworkScene, rng: np.random.Generator) -> Array:
     """Units of all pairs and layers, shape (pairs, units of a pair)."""
     network = scene.network
-    parts = [] if network.input_std is None else [np.asarray(network.inputs, dtype=np.float64)]
+    parts = [] if network.input_std is None else [network.means]
     for width, activation in zip(network.widths[1:], network.activations, strict=True):
         ends = [float(activation(reach)) for reach in (-REACH, REACH)]
         parts.append(rng.uniform(min(ends), max(ends), (network.pairs, width)))
