@@ -157,7 +157,7 @@ class Run:
                     "flat valley"
                 )
             return found
-        except (InputError, CompilerError) as error:
+        except (InputError, CompilerError, StepUnknownError) as error:
             self._note(
                 "minima of nearly equal actions are counted apart, though they may be points of one flat "
                 f"valley: {str(error).splitlines()[0]}"
