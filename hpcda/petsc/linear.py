@@ -24,7 +24,7 @@ An incomplete factor breaks down all at once where the model error's precision i
 Rf = 1e3, with 12 beyond 1e5, for 100 states. Where conjugate gradients have reached their limit a few times,
 the next of the `chain` takes over for the rest of that minimisation: more levels, then a direct one.
 
-On two ranks (161 times, tests/benchmarks/eliminations.py --ranks 2): 40, 100, 400 states take a tree of fronts
+On two ranks (161 times, tests/benchmarks/eliminations.py --ranks 2) 40, 100, 400 states take a tree of fronts
 2.9, 11, 72 ms, MUMPS 13, 76, 1180.
 
 Iterations (100 states, 200 times, tolerance 1e-6) over stretches of time that overlap by so many times:
