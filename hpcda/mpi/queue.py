@@ -5,23 +5,14 @@ On some transports a one-sided operation waits until rank 0 enters MPI, so rank 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from mpi4py import MPI
 
+from hpcda.ranks.counts import Counts
+
 NEXT, DONE, FAILED, RUNGS, STOP = range(5)
-
-
-@dataclass(frozen=True)
-class Counts:
-    """How far the ensemble is: starts ended and failed, rungs done, lowest final action."""
-
-    done: int
-    failed: int
-    rungs: int
-    lowest: float
 
 
 class Queue:

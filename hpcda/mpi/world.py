@@ -6,21 +6,20 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from mpi4py import MPI
 
 from hpcda.errors import InputError, Mistake, StorageError
+from hpcda.ranks.agreement import all_agree
+from hpcda.ranks.launched import launched_ranks
 from hpcda.words import counted
 
 T = TypeVar("T")
 PATIENCE = 5.0
 """Seconds after which a mistake that not all ranks have found ends them all."""
-LEAST_OWN_STEP = 0xFFFFFFF0
-"""Slurm counts its own steps (the batch script, the shell of salloc) down from 2³²; srun's count from 0."""
 
 
 class World:
@@ -98,53 +97,6 @@ class World:
             time.sleep(0.002)
 
 
-def all_or_none(comm: Any, action: Callable[[], T]) -> T | None:
-    """Do `action` on rank 0 of `comm`; where it finds mistakes, every rank raises them.
-
-    Returns:
-        What `action` returned on rank 0, None elsewhere.
-
-    Raises:
-        InputError: That of rank 0.
-    """
-    result: T | None = None
-    mistakes: tuple[Mistake, ...] = ()
-    if comm.rank == 0:
-        try:
-            result = action()
-        except InputError as error:
-            mistakes = error.mistakes
-    mistakes = comm.bcast(mistakes, root=0)
-    if mistakes:
-        raise InputError(mistakes)
-    return result
-
-
-def all_agree(comm: Any, action: Callable[[], T]) -> T:
-    """Do `action` on every rank of `comm`; where any of them finds mistakes, every rank raises them.
-
-    Returns:
-        What `action` returned on this rank.
-
-    Raises:
-        InputError: That of the first rank that has one; it says so where the others have none.
-    """
-    result: T | None = None
-    mistakes: tuple[Mistake, ...] = ()
-    try:
-        result = action()
-    except InputError as error:
-        mistakes = error.mistakes
-    found = comm.allgather(mistakes)
-    failed = [rank for rank, one in enumerate(found) if one]
-    if not failed:
-        return result  # type: ignore[return-value]
-    if len(failed) == len(found):
-        raise InputError(found[0])
-    alone = f"only rank {failed[0]} of {len(found)} found this: do all nodes see the same files?"
-    raise InputError(replace(one, remedy=f"{one.remedy}; {alone}") for one in found[failed[0]])
-
-
 def agreed_by_world(action: Callable[[], T]) -> T:
     """`all_agree` of all ranks that there are; any other error of one of them ends all."""
     try:
@@ -176,21 +128,6 @@ def _check_launcher(size: int) -> None:
     else:
         remedy = f"use the mpirun of the MPI that mpi4py was built with: {mpi_version()}"
     raise InputError(Mistake(launcher, f"it started {counted(ranks, 'rank')}, but MPI sees {seen}", remedy))
-
-
-def launched_ranks(environment: Mapping[str, str]) -> tuple[str, int] | None:
-    """Who started this process as a rank, and how many of them; None where nobody did.
-
-    mpirun's own word comes first: on several nodes it starts its helpers with srun, whose counts are theirs.
-    """
-    for name in ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE"):
-        if environment.get(name, "").isdigit():
-            by_srun = name == "PMI_SIZE" and environment[name] == environment.get("SLURM_STEP_NUM_TASKS")
-            return "srun" if by_srun else "mpirun", int(environment[name])
-    step, tasks = environment.get("SLURM_STEP_ID", ""), environment.get("SLURM_STEP_NUM_TASKS", "")
-    if step.isdigit() and int(step) < LEAST_OWN_STEP and tasks.isdigit():
-        return "srun", int(tasks)
-    return None
 
 
 def mpi_version() -> str:

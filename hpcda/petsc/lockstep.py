@@ -2,38 +2,25 @@
 
 TAO's tolerances, limits, monitors and reasons work as for any of its types: the function is the sum of the
 lanes' actions, the residual the largest of their gradient norms, an iteration one step of every lane. Bounds
-are kept by the lanes themselves.
+are kept by the lanes themselves. What the lanes compute is what they compute without PETSc, bit by bit.
 """
 
 from __future__ import annotations
 
 import atexit
-import time
 import weakref
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from hpcda.action import Action
-from hpcda.annealing.anneal import Climb, Rung
 from hpcda.annealing.ladder import Ladder
-from hpcda.annealing.lockstep import Lockstep, Settings, climbs_of, lanes_that_fit
-from hpcda.annealing.reasons import Reason
-from hpcda.annealing.schedule import PATIENCE, Pool, capacity, few, width
-from hpcda.annealing.team import Finished
+from hpcda.annealing.lockstep import Lockstep
+from hpcda.annealing.lockstep_team import TOLERANCE, LockstepTeam, Pace
 from hpcda.annealing.tied import TiedLockstep
-from hpcda.annealing.widths import Widths
 from hpcda.petsc.options import PREFIX
 from hpcda.petsc.start import PETSc, TaoReason
-from hpcda.words import counted
 
-SLICE_SECONDS = 0.05
-"""How long a call works before it hands over the rungs finished in it."""
-LOOK_SECONDS = 0.005
-"""How long it works before it looks whether there is room for another start."""
-_alive: weakref.WeakSet[LockstepTeam] = weakref.WeakSet()
+_alive: weakref.WeakSet[TaoLockstepTeam] = weakref.WeakSet()
 
 
 @atexit.register
@@ -43,61 +30,36 @@ def _free() -> None:
         team.destroy()
 
 
-class LockstepNewton:
-    """The context of the TAO: `solve` advances all lanes until one ends or a slice of time is over.
+class TaoContext:
+    """The context of the TAO: `solve` advances all lanes until one ends or a slice of time is over."""
 
-    Attributes:
-        lockstep: The lanes.
-        every_step: Whether it is a single step instead.
-        seconds: How long the last `solve` took.
-        done: Steps in it.
-    """
-
-    def __init__(self, lockstep: Lockstep | TiedLockstep) -> None:
-        self.lockstep = lockstep
-        self.every_step = False
-        self.seconds = 0.0
-        self._ticks = 1
-        self.done = 0
+    def __init__(self, pace: Pace) -> None:
+        self._pace = pace
 
     def solve(self, tao: Any) -> None:
         """Advance the lanes."""
-        began = time.perf_counter()
-        self.done = self.lockstep.advance(1 if self.every_step else self._ticks)
-        self.seconds = time.perf_counter() - began
-        if self.done:
-            wanted = LOOK_SECONDS * self.done / max(self.seconds, 1e-9)
-            self._ticks = int(np.clip(wanted, 1, 2 * self._ticks))
-        actions, norms, steps = self.lockstep.actions, self.lockstep.gradient_norms, self.lockstep.steps
-        at_work = np.isfinite(actions) & np.isfinite(norms) & np.isfinite(steps)
-        tao.setIterationNumber(tao.getIterationNumber() + self.done)
+        pace = self._pace
+        pace.advance()
+        at_work, lockstep = pace.at_work, pace.lockstep
+        tao.setIterationNumber(tao.getIterationNumber() + pace.done)
         tao.monitor(
             its=tao.getIterationNumber(),
-            f=float(actions[at_work].sum()),
-            res=float(norms[at_work].max(initial=0.0)),
+            f=pace.action,
+            res=float(lockstep.gradient_norms[at_work].max(initial=0.0)),
             cnorm=0.0,
-            step=float(steps[at_work].max(initial=0.0)),
+            step=float(lockstep.steps[at_work].max(initial=0.0)),
         )
         tao.setConvergedReason(TaoReason.CONVERGED_USER)
 
 
-class LockstepTeam:
-    """A `Team` that works on as many climbs as the processor's vectors have lanes, and holds more.
-
-    Once no more are to come, a climb that has finished a rung leaves its lane to one that is less far; and
-    the last climbs go over to fewer lanes, whose steps take less time, in the middle of their rungs.
+class TaoLockstepTeam(LockstepTeam):
+    """A `LockstepTeam` whose tolerances, limits and monitors are those of a TAO with PETSc's options.
 
     Args:
         action: The action.
         ladder: The rungs.
-        max_iterations: Limit of factorizations at one rung.
-        barrier: Weight of the barrier between two bounds at the first rung.
-        rung_tolerance: Relative error of the action at rungs below the last.
-        watch: Called after every slice of work, with (iteration, sum of the actions).
-        lanes: Starts worked on at once; None for the width of the vectors, less where `share` is small.
-        share: Starts there are for each team, None for as many as there are lanes.
-        elimination: How the unknowns are eliminated: "auto", or one of
-            `hpcda.annealing.eliminations.ELIMINATIONS`.
+        max_iterations: Limit of factorizations at one rung, unless an option gives another.
+        **others: See `LockstepTeam`.
     """
 
     def __init__(
@@ -112,188 +74,51 @@ class LockstepTeam:
         share: float | None = None,
         elimination: str = "auto",
     ) -> None:
-        if lanes is None:
-            most = lanes_that_fit(action, elimination)
-            lanes = most if share is None else width(share, most)
-        self._pool: Pool[Climb] = Pool(lanes if share is None else capacity(share, lanes), ladder.rungs)
-        self._widths = Widths(action, lanes)
-        self._action, self._ladder = action, ladder
-        self._watch = watch or (lambda iteration, value: None)
         tao = PETSc.TAO().create(comm=PETSc.COMM_SELF)
         tao.setOptionsPrefix(PREFIX)
-        tao.setTolerances(gatol=1e-8, grtol=0.0, gttol=0.0)
+        tao.setTolerances(gatol=TOLERANCE, grtol=0.0, gttol=0.0)
         tao.setMaximumIterations(max_iterations)
         tao.setType(PETSc.TAO.Type.PYTHON)
         tao.setFromOptions()
-        self._settings = Settings(
-            max_iterations=tao.getMaximumIterations(),
-            tolerance=tao.getTolerances()[0],
-            barrier=barrier,
-            rung_tolerance=rung_tolerance,
-            elimination=elimination,
-        )
         self._tao = tao
-        self._cap = np.inf
-        self._lockstep, self._stack = self._lay(lanes)
-        self._newton = LockstepNewton(self._lockstep)
-        tao.setPythonContext(self._newton)
+        self._stack: Any = None
+        super().__init__(
+            action,
+            ladder,
+            tao.getMaximumIterations(),
+            barrier,
+            rung_tolerance,
+            watch,
+            lanes,
+            share,
+            elimination,
+            tao.getTolerances()[0],
+        )
+        tao.setPythonContext(TaoContext(self._pace))
         tao.setMonitor(lambda tao: self._watch(tao.getIterationNumber(), tao.getObjectiveValue()))
-        options = PETSc.Options()
-        self._shows_steps = any(
+        self.every_step = any(
             name.startswith(f"{PREFIX}tao_monitor") or name.startswith(f"{PREFIX}tao_view")
-            for name in options.getAll()
+            for name in PETSc.Options().getAll()
         )
         tao.setUp()
-        self._climbs: dict[int, Climb] = {}
-        self._wasted = 0.0
-        self._lane_seconds = np.zeros(self._lockstep.lanes)
         _alive.add(self)
 
-    @property
-    def lanes(self) -> int:
-        """Climbs worked on at once, but for the last ones."""
-        return self._widths.most
+    def _lay(self, lanes: int) -> Lockstep | TiedLockstep:
+        """See `LockstepTeam`; the paths of all lanes are TAO's solution."""
+        lockstep = super()._lay(lanes)
+        if self._stack is not None:
+            self._stack.destroy()
+        self._stack = PETSc.Vec().createWithArray(lockstep.stacked.ravel(), comm=PETSc.COMM_SELF)
+        self._tao.setSolution(self._stack)
+        return lockstep
 
-    @property
-    def linear(self) -> str:
-        """See `Team`."""
-        return f"Cholesky of {counted(self.lanes, 'start')} at once, {self._lockstep.plan.what}"
-
-    @property
-    def free(self) -> int:
-        """See `Team`."""
-        return self._pool.free([climb.next for climb in self._climbs.values()])
-
-    @property
-    def busy(self) -> bool:
-        """See `Team`."""
-        return bool(self._climbs) or len(self._pool) > 0
-
-    def take(self, climb: Climb) -> None:
-        """See `Team`."""
-        self._pool.add(climb, climb.next)
-
-    def drop(self, start: int) -> None:
-        """See `Team`."""
-        for lane in [lane for lane, climb in self._climbs.items() if climb.start == start]:
-            self._lockstep.drop(lane)
-            del self._climbs[lane]
-        self._pool.remove(lambda climb: climb.start == start)
-
-    @property
-    def cap(self) -> float:
-        """See `Team`."""
-        return self._cap
-
-    @cap.setter
-    def cap(self, action: float) -> None:
-        self._cap = self._lockstep.cap = action
-
-    def level(self, last: bool) -> None:
-        """See `Team`."""
-        self._pool.last = last
-
-    def work(self) -> Sequence[Finished]:
-        """About `SLICE_SECONDS` of steps, or until a climb has ended or there is room for another."""
-        found: list[Finished] = []
-        end, free = time.perf_counter() + SLICE_SECONDS, self.free
-        while True:
-            self._fit()
-            for lane in self._lockstep.empty:
-                self._give(int(lane), self._pool.next())
-            levelling = self._pool.last and len(self._pool) > 0
-            self._newton.every_step = self._shows_steps or levelling
-            lanes, new = self._advance()
-            found += new
-            if levelling:
-                self._exchange(lanes)
-            if time.perf_counter() >= end or self.free > free or any(one.ended for one in new):
-                return found
-
-    def _lay(self, lanes: int) -> tuple[Lockstep | TiedLockstep, Any]:
-        """Lanes, and their paths as one vector, which is TAO's solution."""
-        lockstep = climbs_of(self._action, self._ladder, lanes, self._settings)
-        lockstep.cap = self._cap
-        stack = PETSc.Vec().createWithArray(lockstep.stacked.ravel(), comm=PETSc.COMM_SELF)
-        self._tao.setSolution(stack)
-        return lockstep, stack
-
-    def _fit(self) -> None:
-        """Go over to fewer lanes where the last climbs are few, or back where more have come after all."""
-        climbs, lanes = len(self._climbs) + len(self._pool), self._lockstep.lanes
-        if climbs > lanes < self._widths.most:
-            self._go_over(self._widths.least(climbs))
-        elif not (self._pool.last and few(climbs, lanes)):
-            self._wasted = 0.0
-        elif self._wasted >= PATIENCE:
-            self._go_over(min(lanes, self._widths.least(climbs)))
-
-    def _go_over(self, lanes: int) -> None:
-        """Let all climbs go on in so many lanes."""
-        if lanes == self._lockstep.lanes:
-            return
-        moved = [
-            (self._climbs[lane], self._lane_seconds[lane], self._lockstep.lift(lane))
-            for lane in sorted(self._climbs)
-        ]
-        self._stack.destroy()
-        self._lockstep, self._stack = self._lay(lanes)
-        self._newton.lockstep = self._lockstep
-        self._climbs = {lane: climb for lane, (climb, _, _) in enumerate(moved)}
-        self._lane_seconds, self._wasted = np.zeros(lanes), 0.0
-        for lane, (_, seconds, midway) in enumerate(moved):
-            self._lane_seconds[lane] = seconds
-            self._lockstep.set_down(lane, midway)
-
-    def _give(self, lane: int, climb: Climb | None) -> None:
-        if climb is not None:
-            self._climbs[lane] = climb
-            self._lane_seconds[lane] = 0.0
-            self._lockstep.put(
-                lane, climb.start, climb.path, climb.next, climb.next == climb.first, climb.until
-            )
-
-    def _exchange(self, lanes: Sequence[int]) -> None:
-        """Where climbs have just finished a rung, let those that are less far go on."""
-        for lane in sorted(lanes, key=lambda lane: -self._climbs[lane].next):
-            climb = self._climbs[lane]
-            if self._pool.gives_way(climb.next):
-                other = self._pool.next()
-                self._pool.add(climb, climb.next)
-                self._give(lane, other)
-
-    def _advance(self) -> tuple[list[int], list[Finished]]:
-        """The lanes that go on after a finished rung, and the rungs finished."""
-        active = list(self._climbs)
+    def _step(self) -> None:
         self._tao.solve()
-        self._lane_seconds[active] += self._newton.seconds / max(len(active), 1)
-        self._wasted += self._newton.seconds
-        self._widths.worked(self._newton.seconds)
-        found = []
-        per_lane: dict[int, int] = {}
-        reached = self._lockstep.reached()
-        for one in reached:
-            per_lane[one.lane] = per_lane.get(one.lane, 0) + 1
-        for one in reached:
-            climb = self._climbs[one.lane]
-            seconds = float(self._lane_seconds[one.lane]) / per_lane[one.lane]
-            reason = one.outcome.reason
-            goes_on = reason.converged or reason is Reason.STOPPED_ITERATIONS
-            climb = replace(
-                climb, next=one.rung + 1, path=one.outcome.path, failed=None if goes_on else reason
-            )
-            self._climbs[one.lane] = climb
-            found.append(Finished(climb, Rung(one.rung, one.outcome, seconds), one.ended))
-            if one.ended:
-                del self._climbs[one.lane]
-        for lane in per_lane:
-            self._lane_seconds[lane] = 0.0
-        return [lane for lane in per_lane if lane in self._climbs], found
 
     def destroy(self) -> None:
         """See `Team`."""
         if self in _alive:
             _alive.discard(self)
-            self._widths.close()
+            super().destroy()
             self._tao.destroy()
             self._stack.destroy()

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from hpcda.action import Action
 from hpcda.annealing.choice import chosen
 from hpcda.annealing.ladder import Ladder
-from hpcda.annealing.minimizer import Limits, Own, Snes, Tao
+from hpcda.annealing.minimizer import Own
 from hpcda.annealing.minimizers import minimizer
-from hpcda.annealing.outcome import Minimiser
 from hpcda.annealing.team import OneByOne, Team
-from hpcda.petsc.lockstep import LockstepTeam
+from hpcda.annealing.teams import Solver, takes_petsc
+from hpcda.annealing.teams import make_team as own_team
+from hpcda.petsc.lockstep import TaoLockstepTeam
 from hpcda.petsc.minimisers import make_minimiser
 from hpcda.petsc.options import PREFIX, house_defaults
 from hpcda.petsc.start import PETSc
-from hpcda.userfile import called
 
 
 def options_given() -> list[str]:
@@ -28,50 +29,42 @@ def options_given() -> list[str]:
 def make_team(
     action: Action,
     ladder: Ladder,
-    name: str = "auto",
+    solver: Solver | None = None,
     comm: Any = None,
-    max_iterations: int = 1000,
-    barrier: float = 1e-3,
-    rung_tolerance: float = 1e-5,
     watch: Callable[[int, float], None] | None = None,
     share: float | None = None,
-    elimination: str = "auto",
 ) -> Team:
-    """What works on a rank's starts.
+    """What works on a rank's starts, with PETSc's options.
 
     Args:
         action: The action.
         ladder: The rungs.
-        name: One of `MINIMIZERS`, or "auto".
+        solver: How it minimizes.
         comm: Communicator over which one path is spread, or None.
-        max_iterations: Limit of iterations at one rung.
-        barrier: Weight of the barrier between two bounds at a start's first rung.
-        rung_tolerance: Relative error of the action allowed at rungs below the last; of "lockstep" alone.
         watch: Called as the work goes on, with (iteration, action).
         share: Starts there are for each team; "lockstep" sets its lanes by it.
-        elimination: "auto", or one of `hpcda.annealing.eliminations.ELIMINATIONS`.
 
     Raises:
-        InputError: The minimiser is unknown, cannot do this job, or does not eliminate in this way.
+        InputError: The minimizer is unknown, cannot do this job, or does not eliminate in this way.
     """
+    solver = solver or Solver()
     ranks = 1 if comm is None else comm.size
-    name = chosen(action, name, elimination, ranks, options_given(), ladder.infinity)
+    name = chosen(action, solver.minimizer, solver.elimination, ranks, options_given(), ladder.infinity)
     spec = minimizer(name, action.problem.bounded, ranks)
     if spec.how is Own.LOCKSTEP:
-        return LockstepTeam(
-            action, ladder, max_iterations, barrier, rung_tolerance, watch, None, share, elimination
-        )
-    if isinstance(spec.how, Tao | Snes | Own):
-        made: Minimiser = make_minimiser(
-            action,
-            name,
-            comm=comm,
-            max_iterations=max_iterations,
-            barrier=barrier,
-            watch=watch,
-            elimination=elimination,
-        )
-    else:
-        limits = Limits(max_iterations, watch or (lambda iteration, value: None))
-        made = called(spec.how, "solver.minimizer", action, limits)
+        return TaoLockstepTeam(
+            action, ladder, solver.max_iterations, solver.barrier, solver.rung_tolerance, watch, None, share,
+            solver.elimination,
+        )  # fmt: skip
+    if not takes_petsc(spec):
+        return own_team(action, ladder, replace(solver, minimizer=name), watch)
+    made = make_minimiser(
+        action,
+        name,
+        comm=comm,
+        max_iterations=solver.max_iterations,
+        barrier=solver.barrier,
+        watch=watch,
+        elimination=solver.elimination,
+    )
     return OneByOne(made, ladder)

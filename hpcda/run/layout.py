@@ -11,16 +11,15 @@ import numpy as np
 from hpcda.annealing import Reason
 from hpcda.build import Built
 from hpcda.job import Job
-from hpcda.petsc import petsc_version
 from hpcda.run.provenance import files_of, provenance
 from hpcda.search import Scene
 from hpcda.store import Layout
 
 
 def layout_of(
-    job: Job, built: Built, scene: Scene, world: Any, petsc_options: Sequence[str], solver: str
+    job: Job, built: Built, scene: Scene, world: Any, petsc_options: Sequence[str], solver: str, petsc: str
 ) -> Layout:
-    """What every shard of the run holds beside its starts."""
+    """What every shard of the run holds beside its starts; `petsc` is PETSc's version, or "none"."""
     ladder, searches = scene.ladder, job.ensemble.way == "auto"
     return Layout(
         problem=built.problem,
@@ -35,7 +34,7 @@ def layout_of(
         provenance=provenance(world)
         | {
             "linear_solver": solver,
-            "petsc": petsc_version(),
+            "petsc": petsc,
             "petsc_options": shlex.join(petsc_options),
         },
         truth=built.truth,

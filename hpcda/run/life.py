@@ -18,11 +18,13 @@ from hpcda.errors import InputError, Mistake, StoppedError
 from hpcda.job import AnyJob, Job, NetworkJob, load_job, settled
 from hpcda.job.stored import FILE, job_to_go_on
 from hpcda.lock import refuse_held
-from hpcda.process import RANK_VARIABLES
 from hpcda.progress import Progress, duration
+from hpcda.ranks import all_agree, all_or_none
 from hpcda.run.directory import admit, chosen_steps, hold, index, left_there, named_part, prepare
 from hpcda.run.extensions import agreed
+from hpcda.run.petsc import QUIET, require
 from hpcda.run.study import Study, share_of, study_of
+from hpcda.run.world import launched, queue_of, world_of
 from hpcda.stop import Stop, deadline, sentence
 from hpcda.store import INDEX, PLAN, Journal, Part, RunLayout, Shard
 from hpcda.words import counted
@@ -114,7 +116,7 @@ def _agreed(load: Callable[[], AnyJob]) -> AnyJob:
 
     A process that no launcher started finds them without MPI.
     """
-    if not any(name in os.environ for name in RANK_VARIABLES):
+    if not launched():
         return load()
     from hpcda.mpi import agreed_by_world
 
@@ -138,9 +140,7 @@ def _live(job: AnyJob, directory: Path, wish: _Wish) -> Path:
     part = named_part(wish.part)
     with Stop(began) as stop:
         _announce(job, wish.petsc_options)
-        from hpcda.mpi import World, all_agree, all_or_none
-
-        with World(job.ensemble.ranks_per_start) as world, contextlib.ExitStack() as held:
+        with world_of(job.ensemble.ranks_per_start) as world, contextlib.ExitStack() as held:
             comm = world.comm
             stop.deadline = comm.bcast(all_or_none(comm, lambda: deadline(wish.time_limit, began)))
             stop.listen()
@@ -183,6 +183,9 @@ def _with_options(job: AnyJob, petsc_options: Sequence[str]) -> AnyJob:
             remedy = 'leave out what follows --, or set solver.elimination = "petsc"'
             raise InputError(Mistake("--", problem, remedy))
         return job
+    if not petsc_options:
+        return job
+    require(f"the option {petsc_options[0]!r}")
     from hpcda.petsc import given_options
 
     return settled(job, given_options(petsc_options))
@@ -197,8 +200,7 @@ def _announce(job: AnyJob, petsc_options: Sequence[str]) -> None:
     """PETSc reads options such as -log_view once, when it is loaded: from its environment variable."""
     if _takes_options(job) and "petsc4py.PETSc" not in sys.modules:
         words = [word for name, value in job.solver.petsc.items() for word in (f"-{name}", str(value))]
-        # A signal asks a run to stop; PETSc's own handlers would end it.
-        words.append("-no_signal_handler")
+        words.append(QUIET)
         known = os.environ.get("PETSC_OPTIONS", "")
         os.environ["PETSC_OPTIONS"] = shlex.join([*shlex.split(known), *words, *petsc_options])
 
@@ -212,13 +214,11 @@ def _ensemble(
     Returns:
         Why and where it was stopped, as a sentence; empty where it came to its end.
     """
-    from hpcda.mpi import Queue
-
     progress = None
     if world.rank == 0:
         progress = Progress(directory, starts=0, rungs=0, ranks=world.size, quiet=wish.quiet, mark=part.mark)
     share = share_of(job, part)
-    queue = Queue(world.comm, world.group, 0)
+    queue = queue_of(world)
     team = study.team(world, share, lambda iteration, value: ensemble.watch())
 
     def make_shard() -> Shard:

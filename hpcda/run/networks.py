@@ -18,10 +18,12 @@ from hpcda.build import build_network
 from hpcda.build.bundled import Pairs
 from hpcda.errors import InputError, Mistake
 from hpcda.job import AnyJob, NetworkJob
-from hpcda.mpi import Shared, all_agree
 from hpcda.problem import Beyond, Window
+from hpcda.ranks import all_agree
 from hpcda.run.alike import refuse_unlike
+from hpcda.run.petsc import require
 from hpcda.run.provenance import files_of, provenance
+from hpcda.run.world import sharing
 from hpcda.search import Plain, Plan, Share
 from hpcda.search.networks import NetworkBudget, NetworkSearch
 from hpcda.search.training import NetworkScene
@@ -50,11 +52,12 @@ class NetworkStudy:
         self._job = job
         self._options: SolverOptions | None = None
         if job.solver.elimination == PETSC:
+            require(f"solver.elimination = {PETSC!r}")
             from hpcda.petsc import SolverOptions
 
             self._options = SolverOptions(job.solver.petsc, petsc_options)
         self._built = all_agree(world.comm, lambda: build_network(job))
-        ranks, finite = Shared(world.group), job.ladder.finite
+        ranks, finite = sharing(world), job.ladder.finite
         self.scene = all_agree(
             world.comm, lambda: NetworkScene(self._built.network, ranks=ranks, finite=finite)
         )

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hpcda.action import Action, unused
 from hpcda.annealing import Reason, Team
+from hpcda.annealing.teams import Solver
+from hpcda.annealing.teams import make_team as own_team
 from hpcda.build import build_problem
 from hpcda.errors import InputError, Mistake
 from hpcda.job import AnyJob, Job
-from hpcda.mpi import all_agree
-from hpcda.petsc import SolverOptions, make_team
+from hpcda.ranks import all_agree
 from hpcda.run.layout import layout_of
+from hpcda.run.petsc import given, wanted
 from hpcda.run.plan import plan_of
+from hpcda.run.world import group_of
 from hpcda.search import WAYS, Plan, Scene, Share, at_once, begin
 from hpcda.store import RunLayout
+
+if TYPE_CHECKING:
+    from hpcda.petsc import SolverOptions
 
 TRIED = 20
 """Paths of which one at least must have a finite action."""
@@ -29,22 +36,29 @@ class PathStudy:
 
     Args:
         job: The job, its steps from sample to sample chosen.
-        comm: The ranks that make it together.
+        world: The ranks that make it together.
         petsc_options: Options of the command line.
     """
 
-    def __init__(self, job: Job, comm: Any, petsc_options: Sequence[str]) -> None:
+    def __init__(self, job: Job, world: Any, petsc_options: Sequence[str]) -> None:
         self._job, self._petsc_options = job, petsc_options
+        comm = world.comm
         self._built = all_agree(comm, lambda: build_problem(job))
         action = all_agree(comm, lambda: Action(self._built.problem))
-        self._options = SolverOptions(job.solver.petsc, petsc_options)
         self.scene = Scene(self._built.problem, job.ladder.ladder, action)
+        self._solver = solver_of(job)
+        ranks, options = world.group.size, given(job.solver.petsc, petsc_options)
+        self._options: SolverOptions | None = None
+        if all_agree(comm, lambda: wanted(action, self.scene.ladder, self._solver, ranks, options)):
+            from hpcda.petsc import SolverOptions
+
+            self._options = SolverOptions(job.solver.petsc, petsc_options)
         self.notes = (*self._built.notes, *unused(action.equations))
         self.max_seconds = job.solver.max_seconds
 
     def options(self) -> contextlib.AbstractContextManager[object]:
-        """See `Study`: PETSc's options."""
-        return self._options
+        """See `Study`: PETSc's options, where it works."""
+        return self._options or contextlib.nullcontext()
 
     def try_once(self, world: Any, share: Share) -> str:
         """See `Study`: one iteration from the first path whose action is finite; is every option used?"""
@@ -66,22 +80,13 @@ class PathStudy:
                     "that fails there",
                 )
             )
-        team = all_agree(
-            world.comm,
-            lambda: make_team(
-                scene.action,
-                scene.ladder,
-                job.solver.minimizer,
-                comm=world.group,
-                max_iterations=1,
-                elimination=job.solver.elimination,
-                share=share.count(job.ensemble.starts) / world.groups,
-            ),
-        )
+        solver = replace(self._solver, max_iterations=1)
+        team = all_agree(world.comm, lambda: self._team(world, share, solver, None))
         try:
             team.take(climb)
             tried_out = team.work()
-            self._options.check()
+            if self._options is not None:
+                self._options.check()
             unsolved = any(one.rung.outcome.reason is Reason.FAILED_LINEAR for one in tried_out)
             if unsolved and np.isfinite(scene.action.derivatives(climb.path, rf)[2]).all():
                 problem = f"no linear system of the first path can be solved: {team.linear or 'no word how'}"
@@ -94,24 +99,35 @@ class PathStudy:
     def layout(self, world: Any, solver: str, whole: AnyJob) -> RunLayout:
         """See `Study`."""
         assert isinstance(whole, Job)
-        return layout_of(whole, self._built, self.scene, world, self._petsc_options, solver)
+        petsc = "none"
+        if self._options is not None:
+            from hpcda.petsc import petsc_version
+
+            petsc = petsc_version()
+        return layout_of(whole, self._built, self.scene, world, self._petsc_options, solver, petsc)
 
     def team(self, world: Any, share: Share, watch: Callable[[int, float], None]) -> Team:
         """See `Study`."""
-        solver = self._job.solver
-        return make_team(
-            self.scene.action,
-            self.scene.ladder,
-            solver.minimizer,
-            comm=world.group,
-            max_iterations=solver.max_iterations,
-            barrier=solver.barrier,
-            rung_tolerance=solver.rung_tolerance,
-            elimination=solver.elimination,
-            watch=watch,
-            share=share.count(self._job.ensemble.starts) / world.groups,
-        )
+        return self._team(world, share, self._solver, watch)
+
+    def _team(
+        self, world: Any, share: Share, solver: Solver, watch: Callable[[int, float], None] | None
+    ) -> Team:
+        scene, each = self.scene, share.count(self._job.ensemble.starts) / world.groups
+        if self._options is None:
+            return own_team(scene.action, scene.ladder, solver, watch, each)
+        from hpcda.petsc import make_team
+
+        return make_team(scene.action, scene.ladder, solver, group_of(world), watch, each)
 
     def plan(self, world: Any, share: Share) -> Plan:
         """See `Study`."""
         return plan_of(self._job, self.scene, world, share)
+
+
+def solver_of(job: Job) -> Solver:
+    """How a job minimizes."""
+    table = job.solver
+    return Solver(
+        table.minimizer, table.elimination, table.max_iterations, table.barrier, table.rung_tolerance
+    )

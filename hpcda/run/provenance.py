@@ -15,7 +15,7 @@ import numpy as np
 
 import hpcda
 from hpcda.job import AnyJob
-from hpcda.mpi import mpi_version
+from hpcda.run.world import mpi_of
 from hpcda.store import File
 
 
@@ -38,7 +38,7 @@ def provenance(world: Any) -> dict[str, str]:
         "python": platform.python_version(),
         "numpy": np.__version__,
         "h5py": version("h5py"),
-        "mpi": mpi_version(),
+        "mpi": mpi_of(world),
         "host": socket.gethostname(),
         "platform": platform.platform(),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

@@ -74,7 +74,7 @@ def study_of(job: AnyJob, world: Any, petsc_options: Sequence[str]) -> Study:
         return NetworkStudy(job, world, petsc_options)
     from hpcda.run.paths import PathStudy
 
-    return PathStudy(job, world.comm, petsc_options)
+    return PathStudy(job, world, petsc_options)
 
 
 def share_of(job: AnyJob, part: Part) -> Share:

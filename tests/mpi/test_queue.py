@@ -19,7 +19,8 @@ from hpcda.search import Plain, Scene
 
 MPI = pytest.importorskip("mpi4py.MPI")
 
-from hpcda.mpi import Queue, World, all_agree, all_or_none  # noqa: E402
+from hpcda.mpi import Queue, World  # noqa: E402
+from hpcda.ranks import all_agree, all_or_none  # noqa: E402
 from tests.waiting import until  # noqa: E402
 
 pytestmark = pytest.mark.mpi(min_size=1)

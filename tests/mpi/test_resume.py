@@ -17,7 +17,7 @@ MPI = pytest.importorskip("mpi4py.MPI")
 pytest.importorskip("petsc4py")
 
 import hpcda  # noqa: E402
-import hpcda.petsc.lockstep as lockstep  # noqa: E402
+import hpcda.annealing.lockstep_team as lockstep  # noqa: E402
 from hpcda.annealing import Reason  # noqa: E402
 from hpcda.ensemble import stopping  # noqa: E402
 from hpcda.search import Share  # noqa: E402

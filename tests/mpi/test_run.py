@@ -16,11 +16,12 @@ pytest.importorskip("petsc4py")
 import hpcda  # noqa: E402
 from hpcda.action import Action  # noqa: E402
 from hpcda.annealing import Ladder, step  # noqa: E402
+from hpcda.annealing import lockstep_team as lockstep_module  # noqa: E402
 from hpcda.annealing.lockstep import Lockstep  # noqa: E402
 from hpcda.build import build_problem  # noqa: E402
 from hpcda.job import load_job  # noqa: E402
-from hpcda.petsc import LockstepTeam, make_minimiser, make_team  # noqa: E402
-from hpcda.petsc import lockstep as lockstep_module  # noqa: E402
+from hpcda.petsc import TaoLockstepTeam, make_minimiser, make_team  # noqa: E402
+from hpcda.run.paths import solver_of  # noqa: E402
 from hpcda.search import WAYS, Scene, begin  # noqa: E402
 from hpcda.store import RunFile  # noqa: E402
 from tests.chance import number  # noqa: E402
@@ -67,7 +68,7 @@ def reference(infinity=False):
         read = load_job(JOB)
         problem = build_problem(read).problem
         ladder = Ladder(1e-2, 8.0, 7 + infinity, (0, 2), infinity)
-        team = make_team(Action(problem), ladder, rung_tolerance=read.solver.rung_tolerance)
+        team = make_team(Action(problem), ladder, solver_of(read))
         for start in reversed(range(STARTS)):
             team.take(begin(Scene(problem, ladder), WAYS["uniform"], number(3), start))
             while team.busy:
@@ -123,9 +124,9 @@ def test_several_ranks_a_start_do_not_come_to_infinity(shared_path):
 def test_a_run_whose_last_climbs_go_over_to_fewer_lanes_is_the_serial_one_bit_by_bit(
     shared_path, monkeypatch
 ):
-    went, inner = [], LockstepTeam._go_over
+    went, inner = [], TaoLockstepTeam._go_over
     monkeypatch.setattr(
-        LockstepTeam, "_go_over", lambda team, lanes: went.append(lanes) or inner(team, lanes)
+        TaoLockstepTeam, "_go_over", lambda team, lanes: went.append(lanes) or inner(team, lanes)
     )
     monkeypatch.setattr(lockstep_module, "PATIENCE", 0.0)
     monkeypatch.setattr(lockstep_module, "LOOK_SECONDS", 1e-5)

@@ -4,7 +4,7 @@ import pytest
 
 pytest.importorskip("mpi4py.MPI")
 
-from hpcda.mpi.world import launched_ranks  # noqa: E402
+from hpcda.ranks import launched_ranks  # noqa: E402
 
 pytestmark = pytest.mark.mpi(min_size=1)
 STEP, TASKS = "SLURM_STEP_ID", "SLURM_STEP_NUM_TASKS"

@@ -27,7 +27,7 @@ from hpcda.annealing.lockstep import FEWEST, Lockstep, memory
 from hpcda.annealing.minimizers import minimizer
 from hpcda.annealing.scale import scales
 from hpcda.errors import InputError
-from hpcda.petsc import LockstepTeam, SolverOptions, make_minimiser, make_team
+from hpcda.petsc import SolverOptions, TaoLockstepTeam, make_minimiser, make_team
 from hpcda.petsc.teams import options_given
 from hpcda.search import WAYS, Scene, begin
 from hpcda.store import RunFile
@@ -122,7 +122,7 @@ def lorenz():
 
 def test_a_team_hands_over_every_rung_of_every_climb(lorenz):
     ladder = Ladder(1e-2, 4.0, 4, (0, 2))
-    team = LockstepTeam(lorenz, ladder)
+    team = TaoLockstepTeam(lorenz, ladder)
     assert team.free == team.lanes and not team.busy
     found = all_rungs(team, lorenz.problem, ladder, 19)
     assert team.free == team.lanes and not team.busy
@@ -145,7 +145,7 @@ def test_a_team_hands_over_every_rung_of_every_climb(lorenz):
 
 def test_a_stored_climb_is_taken_up_with_the_same_bits(lorenz):
     ladder = Ladder(1e-2, 4.0, 4)
-    team = LockstepTeam(lorenz, ladder)
+    team = TaoLockstepTeam(lorenz, ladder)
     (whole,) = all_rungs(team, lorenz.problem, ladder, 1).values()
     stored = whole[1].climb
     assert stored.next == 2
@@ -160,7 +160,7 @@ def test_a_stored_climb_is_taken_up_with_the_same_bits(lorenz):
 
 
 def test_a_climb_that_fails_ends_and_says_why(lorenz):
-    team = LockstepTeam(lorenz, LADDER)
+    team = TaoLockstepTeam(lorenz, LADDER)
     climb_of = begin(Scene(lorenz.problem, LADDER), WAYS["uniform"], number(3), 0)
     climb_of.path[4] = np.nan
     team.take(climb_of)
@@ -172,7 +172,7 @@ def test_a_climb_that_fails_ends_and_says_why(lorenz):
 
 def test_the_limit_and_the_tolerance_of_tao_reach_the_climbs(lorenz):
     with SolverOptions({"tao_max_it": 2}) as options:
-        team = LockstepTeam(lorenz, LADDER, max_iterations=500)
+        team = TaoLockstepTeam(lorenz, LADDER, max_iterations=500)
         (rungs,) = all_rungs(team, lorenz.problem, LADDER, 1).values()
         options.check()
     team.destroy()
@@ -181,7 +181,7 @@ def test_the_limit_and_the_tolerance_of_tao_reach_the_climbs(lorenz):
     assert max(one.rung.outcome.factorizations for one in rungs) == 2
     path = rungs[-1].climb.path
     with SolverOptions(None, ["-tao_gatol", "1e12"]) as options:
-        team = LockstepTeam(lorenz, LADDER)
+        team = TaoLockstepTeam(lorenz, LADDER)
         team.take(Climb(0, "uniform", 0, 1, path))
         (one, *_) = team.work()
         options.check()
@@ -192,7 +192,7 @@ def test_the_limit_and_the_tolerance_of_tao_reach_the_climbs(lorenz):
 
 def test_monitors_print_every_step(lorenz, capfd):
     with SolverOptions(None, ["-tao_monitor"]) as options:
-        team = LockstepTeam(lorenz, LADDER)
+        team = TaoLockstepTeam(lorenz, LADDER)
         (rungs,) = all_rungs(team, lorenz.problem, LADDER, 1).values()
         options.check()
     team.destroy()
@@ -204,7 +204,7 @@ def test_monitors_print_every_step(lorenz, capfd):
 
 def test_watch_hears_of_the_work(lorenz):
     heard = []
-    team = LockstepTeam(lorenz, LADDER, watch=lambda iteration, value: heard.append((iteration, value)))
+    team = TaoLockstepTeam(lorenz, LADDER, watch=lambda iteration, value: heard.append((iteration, value)))
     all_rungs(team, lorenz.problem, LADDER, 3)
     team.destroy()
     assert heard and all(np.isfinite(value) for _, value in heard)
@@ -248,7 +248,7 @@ def test_auto_is_the_lockstep_unless_asked_for_something_else(lorenz, monkeypatc
         monkeypatch.setattr(lockstep_module, "MOST_MEMORY", most)
         assert chosen(lorenz, "auto", 1) == wanted
         team = make_team(lorenz, LADDER)
-        assert isinstance(team, LockstepTeam) == (wanted == "lockstep")
+        assert isinstance(team, TaoLockstepTeam) == (wanted == "lockstep")
         team.destroy()
 
 

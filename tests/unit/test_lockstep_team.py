@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-pytest.importorskip("petsc4py")
-
-from hpcda.action import Action  # noqa: E402
-from hpcda.annealing import Ladder  # noqa: E402
-from hpcda.annealing.lockstep import Lockstep  # noqa: E402
-from hpcda.build import build_problem  # noqa: E402
-from hpcda.job import load_job  # noqa: E402
-from hpcda.petsc import LockstepTeam  # noqa: E402
-from hpcda.petsc import lockstep as module  # noqa: E402
-from hpcda.search import WAYS, Scene, begin  # noqa: E402
-from tests.chance import number  # noqa: E402
+from hpcda.action import Action
+from hpcda.annealing import Ladder
+from hpcda.annealing import lockstep_team as module
+from hpcda.annealing.lockstep import Lockstep
+from hpcda.annealing.lockstep_team import LockstepTeam
+from hpcda.build import build_problem
+from hpcda.job import load_job
+from hpcda.search import WAYS, Scene, begin
+from tests.chance import number
 
 JOB = {
     "model": {"name": "lorenz63", "parameters": {"rho": {"estimate": True, "start": [20.0, 40.0]}}},

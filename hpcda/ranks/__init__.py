@@ -1,0 +1,8 @@
+"""What a run asks of the ranks that share it: agreement, counts, who launched them; and one process alone."""
+
+from hpcda.ranks.agreement import all_agree, all_or_none
+from hpcda.ranks.alone import AloneQueue, AloneWorld
+from hpcda.ranks.counts import Counts
+from hpcda.ranks.launched import launched_ranks
+
+__all__ = ["AloneQueue", "AloneWorld", "Counts", "all_agree", "all_or_none", "launched_ranks"]
