@@ -18,9 +18,10 @@ from hpcda.action import Action  # noqa: E402
 from hpcda.annealing import Ladder, step  # noqa: E402
 from hpcda.annealing import lockstep_team as lockstep_module  # noqa: E402
 from hpcda.annealing.lockstep import Lockstep  # noqa: E402
+from hpcda.annealing.lockstep_team import LockstepTeam  # noqa: E402
 from hpcda.build import build_problem  # noqa: E402
 from hpcda.job import load_job  # noqa: E402
-from hpcda.petsc import TaoLockstepTeam, make_minimiser, make_team  # noqa: E402
+from hpcda.petsc import make_minimiser, make_team  # noqa: E402
 from hpcda.run.paths import solver_of  # noqa: E402
 from hpcda.search import WAYS, Scene, begin  # noqa: E402
 from hpcda.store import RunFile  # noqa: E402
@@ -124,9 +125,9 @@ def test_several_ranks_a_start_do_not_come_to_infinity(shared_path):
 def test_a_run_whose_last_climbs_go_over_to_fewer_lanes_is_the_serial_one_bit_by_bit(
     shared_path, monkeypatch
 ):
-    went, inner = [], TaoLockstepTeam._go_over
+    went, inner = [], LockstepTeam._go_over
     monkeypatch.setattr(
-        TaoLockstepTeam, "_go_over", lambda team, lanes: went.append(lanes) or inner(team, lanes)
+        LockstepTeam, "_go_over", lambda team, lanes: went.append(lanes) or inner(team, lanes)
     )
     monkeypatch.setattr(lockstep_module, "PATIENCE", 0.0)
     monkeypatch.setattr(lockstep_module, "LOOK_SECONDS", 1e-5)

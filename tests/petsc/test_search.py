@@ -18,8 +18,8 @@ import hpcda
 from hpcda import cli
 from hpcda.analysis.summary import format_summary, summarize
 from hpcda.annealing import Finished, Reason
+from hpcda.annealing.lockstep_team import LockstepTeam
 from hpcda.job import load_job
-from hpcda.petsc import TaoLockstepTeam
 from hpcda.search.smoother import Smoother
 from hpcda.search.ways import passes
 from tests.chance import number
@@ -159,7 +159,7 @@ def test_a_search_is_the_same_on_any_number_of_ranks(tmp_path, name):
 @pytest.mark.parametrize("budget", ["verdict", "core-seconds"])
 def test_a_search_whose_starts_all_fail_ends_and_says_so(tmp_path, monkeypatch, quickly, budget):
     """The first rung of each ends with a failure."""
-    inner, failed = TaoLockstepTeam.work, Reason.FAILED_LINE_SEARCH
+    inner, failed = LockstepTeam.work, Reason.FAILED_LINE_SEARCH
 
     def work(team):
         firsts = {one.climb.start: one for one in reversed(inner(team))}
@@ -174,7 +174,7 @@ def test_a_search_whose_starts_all_fail_ends_and_says_so(tmp_path, monkeypatch, 
             for one in firsts.values()
         ]
 
-    monkeypatch.setattr(TaoLockstepTeam, "work", work)
+    monkeypatch.setattr(LockstepTeam, "work", work)
     ensemble = {"starts": 20, "budget": budget} | ({"core_seconds": 60} if budget != "verdict" else {})
     job = {**WRONG, "ensemble": ensemble}
     found = hpcda.open_run(hpcda.run(job, output=tmp_path / "run", quiet=True))
