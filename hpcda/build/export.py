@@ -41,7 +41,7 @@ def export_twin(job: Job, stem: str, folder: Path) -> tuple[list[Path], str]:
     if job.action.steps_per_sample == "auto":
         job = job.with_steps(1)
     mistakes: list[Mistake] = []
-    model = tried_model(job.model.name, job.model.options, Path(job.folder))
+    model = tried_model(job.model.name, job.model.options, Path(job.folder), job.given.models)
     grids, truths = windows(job, model, mistakes)
     if mistakes:
         raise InputError(mistakes)

@@ -51,7 +51,7 @@ def build_problem(job: Job) -> Built:
     """
     mistakes: list[Mistake] = []
     model: Model | None = collected(
-        mistakes, tried_model, job.model.name, job.model.options, Path(job.folder)
+        mistakes, tried_model, job.model.name, job.model.options, Path(job.folder), job.given.models
     )
     if model is None:
         raise InputError(mistakes)

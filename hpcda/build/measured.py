@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from hpcda.build.times import SampleTimes, sample_times
 from hpcda.build.units import time_unit_note, unit_note
 from hpcda.build.unknowns import FREE, unknown_names
 from hpcda.data import SHOWN, Table, Values, more, read_table
+from hpcda.data.arrays import RawArray, array_table
 from hpcda.errors import Mistake
 from hpcda.job import Job
 from hpcda.job.inputs import DataTable
@@ -69,15 +71,7 @@ def measured_window(
         if name not in entry.stimulus
     ]
     wanted = _wanted(job, entry, place, series)
-    table: Table | None = collected(
-        mistakes,
-        read_table,
-        job.path(entry.file),
-        f"{place}.file",
-        entry.time,
-        tuple(wanted.values()),
-        entry.header,
-    )
+    table: Table | None = collected(mistakes, _read, job, entry, f"{place}.file", tuple(wanted.values()))
     if table is None:
         return None
     columns = _columns(entry, place, wanted, table, mistakes)
@@ -130,6 +124,14 @@ def measured_window(
         notes,
         Source(table.shown, table.counted_by, numbers, read),
     )
+
+
+def _read(job: Job, entry: DataTable, place: str, wanted: tuple[str | int, ...]) -> Table:
+    """The columns of a window: of a file, or of arrays that the job was given."""
+    if entry.file in job.given.arrays:
+        arrays = [RawArray(name, values) for name, values in job.given.arrays[entry.file].items()]
+        return array_table(Path(entry.file), place, arrays, {}, entry.time)
+    return read_table(job.path(entry.file), place, entry.time, wanted, entry.header)
 
 
 def _at(place: str, table: str, key: str) -> str:

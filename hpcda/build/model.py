@@ -38,13 +38,21 @@ def collected(mistakes: list[Mistake], action: Callable[P, T], *args: P.args, **
         return None
 
 
-def tried_model(name: str, options: Mapping[str, Any], folder: Path) -> Model:
+def tried_model(
+    name: str, options: Mapping[str, Any], folder: Path, given: Mapping[str, Model] | None = None
+) -> Model:
     """The model, whose equations have been called once at the middle of the states' ranges.
+
+    Args:
+        name: Its name, see `hpcda.models.load_model`.
+        options: Its options.
+        folder: Where its file is looked up.
+        given: Models that the job was given as objects, by name.
 
     Raises:
         InputError: It cannot be loaded, or its equations raise or do not return one number a state.
     """
-    model = load_model(name, options, folder)
+    model = _object(name, options, given or {}) or load_model(name, options, folder)
     x = np.array([0.5 * (state.range[0] + state.range[1]) for state in model.states], dtype=np.float64)
     p = {one.name: np.float64(one.default) for one in model.parameters}
     u = {one.name: np.float64(0.0) for one in model.stimuli}
@@ -62,6 +70,22 @@ def tried_model(name: str, options: Mapping[str, Any], folder: Path) -> Model:
                 )
             ) from None
     return model
+
+
+def _object(name: str, options: Mapping[str, Any], given: Mapping[str, Model]) -> Model | None:
+    """The model that a job was given as an object; None where its name is that of the catalogue or a file."""
+    if not (name.startswith("<") and name.endswith(">")):
+        return None
+    if name not in given:
+        problem = f"{name!r} was an object of Python, which this process does not have"
+        remedy = (
+            "build the model again and hand it over: hpcda.resume(directory, model=…) or open_run(…, model=…)"
+        )
+        raise InputError(Mistake("model.name", problem, remedy))
+    if options:
+        problem = "has no effect, as the model is an object of Python"
+        raise InputError(Mistake("model.options", problem, "build the model with these options"))
+    return given[name]
 
 
 def discretization(model: Model, wanted: str) -> str:

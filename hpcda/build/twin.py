@@ -119,7 +119,7 @@ def _true_model(job: Job, entry: TwinTable, place: str) -> Model:
     if entry.model is None:
         raise AssertionError
     try:
-        return tried_model(entry.model.name, entry.model.options, Path(job.folder))
+        return tried_model(entry.model.name, entry.model.options, Path(job.folder), job.given.models)
     except InputError as error:
         raise moved(error, "model", f"{place}.model") from None
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from hpcda.extensions import KEY, Extension, load
+from hpcda.job.given import Given
 from hpcda.job.kinds import FileName, FileNames, Section
 
 
@@ -34,6 +36,18 @@ class BaseJob(Section):
         'eliminations, activations or trainings, such as ["my_way.py"]',
     )
     output: OutputTable = Field(default_factory=OutputTable, description="a table [output]")
+    _given: Given = PrivateAttr(default_factory=Given)
+
+    @property
+    def given(self) -> Given:
+        """What the job was given as objects of Python."""
+        return self._given
+
+    def with_given(self, given: Given) -> Self:
+        """The same job with these objects of Python."""
+        job = self.model_copy()
+        job._given = given
+        return job
 
     def path(self, name: str) -> Path:
         """The file `name`, looked up in the job's folder where it is relative."""

@@ -12,6 +12,7 @@ from typing import Any
 from hpcda.errors import InputError, Mistake
 from hpcda.extensions import KEY, Extension, extended, load
 from hpcda.job.any import AnyJob
+from hpcda.job.given import taken_out
 from hpcda.job.mistakes import Place, dotted, parse
 
 DEEPEST, LARGEST = 30, 10**300
@@ -25,6 +26,7 @@ def load_job(source: str | os.PathLike[str] | Mapping[str, Any]) -> AnyJob:
     Args:
         source: Path of the job file, or the tables of a job as a mapping. Relative files are looked up in the
             job file's folder; for a mapping, in the current directory; the key ``folder`` names another one.
+            In a mapping ``model.name`` may be a `Model`, and ``data.file`` arrays by the names of columns.
 
     Raises:
         InputError: All the mistakes in the job, one `Mistake` each, whose place is the dotted key.
@@ -36,6 +38,7 @@ def load_job(source: str | os.PathLike[str] | Mapping[str, Any]) -> AnyJob:
 
 
 def _job(raw: dict[str, Any], folder: Path) -> AnyJob:
+    raw, given = taken_out(raw)
     named = raw.get("folder", "")
     if isinstance(named, str | os.PathLike) and "\0" not in os.fspath(named):
         try:
@@ -48,7 +51,8 @@ def _job(raw: dict[str, Any], folder: Path) -> AnyJob:
     job, wrong = parse(raw, mistakes, {"files": known, "whole": not mistakes})
     if job is None:
         raise InputError(wrong)
-    return _self_contained(job, files)
+    job = _self_contained(job, files)
+    return job if given.empty else job.with_given(given)
 
 
 def _extensions(raw: Mapping[str, Any]) -> tuple[list[Extension], list[tuple[Place, Mistake]]]:

@@ -1,0 +1,175 @@
+"""A problem of data assimilation from arrays and a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy.typing as npt
+
+from hpcda.errors import InputError, Mistake
+from hpcda.face.options import Data, Estimate, Ladder, Prior, Range, Solver
+from hpcda.models.model import Model
+
+
+class Problem:
+    """What is known: a model, measurements, and what is to be estimated.
+
+    It is frozen: to change something, make another, or `replace` it.
+
+    Args:
+        model: A `Model`, a name of the catalogue (``hpcda models``), or "file.py:function".
+        t: Times of the samples, shape (N,); see `Data`.
+        y: What is measured -> its values; see `Data.observed`.
+        noise_std: Standard deviation of the noise; see `Data`.
+        data: In place of `t`, `y` and `noise_std`: a `Data`, or several, one a window.
+        estimate: Parameter -> range of its initial guess, or an `Estimate`.
+        fixed: Parameter -> its value, where that is not the model's default.
+        states: State -> range of the initial guess where it is not measured.
+        bounds: State -> lowest and highest value allowed.
+        initial: State -> Gaussian prior on its value at the first time.
+        options: Options of a model of the catalogue, such as ``{"dimension": 20}``.
+        discretization: "auto", or one that ``hpcda list`` names.
+        steps_per_sample: Steps of the path from sample to sample, or "auto" (found by a pilot).
+        model_error_weight: State -> weight of its model error, or "auto" ((4 / spread)² of each state).
+
+    Raises:
+        InputError: All that is wrong, one sentence each, with the key, the value and the remedy.
+    """
+
+    def __init__(
+        self,
+        model: Model | str,
+        t: npt.ArrayLike | None = None,
+        y: Mapping[str, npt.ArrayLike] | None = None,
+        noise_std: float | Mapping[str, Any] | None = None,
+        *,
+        data: Data | Sequence[Data] | None = None,
+        estimate: Mapping[str, Range | Estimate] | None = None,
+        fixed: Mapping[str, float] | None = None,
+        states: Mapping[str, Range] | None = None,
+        bounds: Mapping[str, Range] | None = None,
+        initial: Mapping[str, Prior] | None = None,
+        options: Mapping[str, Any] | None = None,
+        discretization: str = "auto",
+        steps_per_sample: int | str = 1,
+        model_error_weight: Mapping[str, float] | str = "auto",
+    ) -> None:
+        self._arguments = {key: value for key, value in locals().items() if key not in ("self", "__class__")}
+        if data is None:
+            if t is None or y is None:
+                what = "t" if t is None else "y"
+                remedy = 'give t and y, as in Problem(model, t, {"x": x}, noise_std=0.5), or data=Data(…)'
+                raise InputError(Mistake(what, "is missing", remedy))
+            data = Data(t, y, noise_std)
+        elif t is not None or y is not None or noise_std is not None:
+            raise InputError(Mistake("data", "stands beside t, y or noise_std", "keep one of the two"))
+        self.windows: tuple[Data, ...] = (data,) if isinstance(data, Data) else tuple(data)
+        self._model = model
+        self._tables = self._made(
+            estimate or {}, fixed or {}, states or {}, bounds or {}, initial or {}, options or {}
+        )
+        self._tables["action"] = {
+            "discretization": discretization,
+            "steps_per_sample": steps_per_sample,
+            "model_error_weight": model_error_weight
+            if isinstance(model_error_weight, str)
+            else {name: float(value) for name, value in model_error_weight.items()},
+        }
+        self.built  # noqa: B018 - what is wrong is said here
+
+    def _made(
+        self,
+        estimate: Mapping[str, Range | Estimate],
+        fixed: Mapping[str, float],
+        states: Mapping[str, Range],
+        bounds: Mapping[str, Range],
+        initial: Mapping[str, Prior],
+        options: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        """The tables of the job, but [ladder], [ensemble] and [solver]."""
+        model = self._model
+        stimuli = set(model.stimulus_names) if isinstance(model, Model) else None
+        parameters: dict[str, Any] = {name: {"value": float(value)} for name, value in fixed.items()}
+        for name, one in estimate.items():
+            chosen = one if isinstance(one, Estimate) else Estimate(start=(float(one[0]), float(one[1])))
+            parameters[name] = chosen.table
+        if stimuli is None:
+            from hpcda.models.catalogue import load_model
+
+            stimuli = set(load_model(str(model), dict(options)).stimulus_names)
+        series = sorted({name for window in self.windows for name in window.stimuli} - stimuli)
+        parameters |= {name: {"series": name} for name in series}
+        of_states: dict[str, dict[str, Any]] = {}
+        for key, given in (("start", states), ("bounds", bounds)):
+            for name, pair in given.items():
+                of_states.setdefault(name, {})[key] = [float(one) for one in pair]
+        for name, prior in initial.items():
+            of_states.setdefault(name, {})["initial_prior"] = prior.table
+        data = [window.table(series) for window in self.windows]
+        return {
+            "model": {"name": model, "options": dict(options), "parameters": parameters, "states": of_states},
+            "data": data[0] if len(data) == 1 else data,
+        }
+
+    def replace(self, **changes: Any) -> Problem:
+        """The same problem with other arguments."""
+        return Problem(**{**self._arguments, **changes})
+
+    @property
+    def tables(self) -> dict[str, Any]:
+        """The tables of a job that say the same, with objects in place of files."""
+        return dict(self._tables)
+
+    def job(
+        self,
+        ladder: Ladder | None = None,
+        solver: Solver | None = None,
+        ensemble: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """The job of an ensemble on this problem.
+
+        Raises:
+            InputError: Options that do not fit.
+        """
+        from hpcda.job import load_job
+
+        return load_job(
+            {
+                **self._tables,
+                "ladder": (ladder or Ladder()).table,
+                "solver": (solver or Solver()).table,
+                "ensemble": dict(ensemble or {}),
+            }
+        )
+
+    @cached_property
+    def built(self) -> Any:
+        """The problem as the action takes it, `hpcda.build.Built`; at one step a sample where "auto"."""
+        from hpcda.build import build_problem
+
+        job = self.job()
+        return build_problem(job if job.action.steps_per_sample != "auto" else job.with_steps(1))
+
+    @property
+    def model(self) -> Model:
+        """The model."""
+        found: Model = self.built.problem.model
+        return found
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know, one sentence each."""
+        found: tuple[str, ...] = self.built.notes
+        return found
+
+    def __repr__(self) -> str:
+        problem = self.built.problem
+        windows = "" if len(problem.windows) == 1 else f"{len(problem.windows)} windows, "
+        times = sum(window.times for window in problem.windows)
+        names = ", ".join(one.name for one in (*problem.parameters, *problem.varying)) or "none"
+        return (
+            f"<Problem {problem.model.name}: {windows}{times} times, {problem.measured} measured values of "
+            f"{', '.join(problem.observed)}; estimated: {names}>"
+        )

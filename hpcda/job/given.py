@@ -1,0 +1,94 @@
+"""What a job was given as objects of Python, a model or arrays, where a job file names a model or a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hpcda.errors import InputError, Mistake
+from hpcda.models.model import Model
+
+Columns = Mapping[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Given:
+    """Objects that stand in a job under a name of their own, in angle brackets.
+
+    Attributes:
+        models: Name -> model.
+        arrays: Name -> columns by name.
+    """
+
+    models: Mapping[str, Model] = field(default_factory=dict)
+    arrays: Mapping[str, Columns] = field(default_factory=dict)
+
+    @property
+    def empty(self) -> bool:
+        """Whether the job is a job file's."""
+        return not (self.models or self.arrays)
+
+
+def taken_out(raw: dict[str, Any]) -> tuple[dict[str, Any], Given]:
+    """The tables of a job with names in place of the objects, and the objects.
+
+    Args:
+        raw: The tables; `model.name` (and `twin.model.name`) may be a `Model`, `data.file` a mapping from
+            names of columns to arrays.
+
+    Raises:
+        InputError: A column is no array of numbers.
+    """
+    models: dict[str, Model] = {}
+    arrays: dict[str, Columns] = {}
+
+    def model(table: Any) -> Any:
+        if isinstance(table, dict) and isinstance(one := table.get("name"), Model):
+            models[f"<{one.name}>"] = one
+            return {**table, "name": f"<{one.name}>"}
+        return table
+
+    def window(table: Any, place: str) -> Any:
+        if not isinstance(table, dict) or not _columns(one := table.get("file")):
+            return table
+        name = f"<arrays {len(arrays)}>"
+        arrays[name] = _checked(one, f"{place}.file")
+        return {**table, "file": name}
+
+    def each(entries: Any, change: Callable[[Any, str], Any], place: str) -> Any:
+        if isinstance(entries, list):
+            return [change(one, f"{place}[{k}]") for k, one in enumerate(entries)]
+        return change(entries, place)
+
+    def twin(table: Any, place: str) -> Any:
+        own = isinstance(table, dict) and "model" in table
+        return {**table, "model": model(table["model"])} if own else table
+
+    found = dict(raw)
+    if "model" in found:
+        found["model"] = model(found["model"])
+    if "twin" in found:
+        found["twin"] = each(found["twin"], twin, "twin")
+    if "data" in found:
+        found["data"] = each(found["data"], window, "data")
+    return found, Given(models, arrays)
+
+
+def _columns(value: Any) -> bool:
+    return isinstance(value, Mapping) or (hasattr(value, "keys") and hasattr(value, "__getitem__"))
+
+
+def _checked(columns: Any, place: str) -> Columns:
+    names: Iterable[Any] = columns.keys()
+    found: dict[str, npt.NDArray[Any]] = {}
+    for name in names:
+        values = np.asarray(columns[name])
+        if values.dtype.kind not in "iufb" or values.ndim not in (1, 2):
+            what = f"{name!r} is an array of type {values.dtype} and {values.ndim} dimensions"
+            raise InputError(Mistake(place, what, "give arrays of numbers, one number a time"))
+        found[str(name)] = values
+    return found
