@@ -40,30 +40,34 @@ def draw_levels(run: Run, path: Path) -> Path:
         run: The run.
         path: PNG file to write.
     """
+    with figure(PAGE, 4.3) as made:
+        plot_levels(run, made.add_subplot())
+        return save(made, path)
+
+
+def plot_levels(run: Run, axes: Any) -> None:
+    """Draw action levels into axes; see `draw_levels`."""
     header = run.file.header
     table, levels = run.file.table("action"), level_of(run)
     decades = logarithmic(table[:, -1])
     table = np.where(table > 0, table, np.nan) if decades else table
     beta = header.beta.astype(float)
-    with figure(PAGE, 4.3) as made:
-        axes = made.add_subplot()
-        if decades:
-            axes.set_yscale("log")
-        _band(axes, run)
-        for level in sorted(set(levels.tolist()), reverse=True):
-            _lines(axes, beta, table[levels == level], level)
-        _ends(axes, beta, table, levels)
-        axes.set_xlim(beta[0], beta[-1] if len(beta) > 1 else beta[0] + 1)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.set_ylim(*(_limits(table, run) if decades else linear_limits(table[:, -1], run)))
-        _without_model_error(axes, run)
-        axes.set_xlabel(r"$\beta$")
-        axes.set_ylabel("action $A$")
-        if decades:
-            few_ticks(axes)
-        _precision(axes, run)
-        _labels(axes, run)
-        return save(made, path)
+    if decades:
+        axes.set_yscale("log")
+    _band(axes, run)
+    for level in sorted(set(levels.tolist()), reverse=True):
+        _lines(axes, beta, table[levels == level], level)
+    _ends(axes, beta, table, levels)
+    axes.set_xlim(beta[0], beta[-1] if len(beta) > 1 else beta[0] + 1)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_ylim(*(_limits(table, run) if decades else linear_limits(table[:, -1], run)))
+    _without_model_error(axes, run)
+    axes.set_xlabel(r"$\beta$")
+    axes.set_ylabel("action $A$")
+    if decades:
+        few_ticks(axes)
+    _precision(axes, run)
+    _labels(axes, run)
 
 
 def _lines(axes: Any, beta: Array, table: Array, level: int) -> None:

@@ -32,11 +32,10 @@ def draw_parameters(run: Run, path: Path) -> Path:
         run: The run; it must estimate a shared parameter.
         path: PNG file to write.
     """
-    header, outcome, levels = run.file.header, run.outcome, level_of(run)
+    header = run.file.header
     names = header.parameter[:PANELS]
     columns = min(len(names), 3 if len(names) != 4 else 2)
     rows = -(-len(names) // columns)
-    bars = None if run.bars is None else parameter_bars(run.problem, run.bars)
     with figure(PAGE if columns > 1 else 4.6, 0.9 + 2.0 * rows) as made:
         grid: Any = made.subplots(rows, columns, sharey=True, squeeze=False)
         handles: dict[str, Any] = {}
@@ -44,32 +43,7 @@ def draw_parameters(run: Run, path: Path) -> Path:
             if place >= len(names):
                 axes.set_visible(False)
                 continue
-            for level in sorted(set(levels[levels >= 0].tolist()), reverse=True):
-                which = levels == level
-                handles.setdefault(
-                    "starts by level",
-                    axes.plot(outcome.parameters[which, place], outcome.action[which], "o", ms=3.5, mew=0,
-                              color=colour(level), alpha=0.8, zorder=3 - 0.01 * level)[0],
-                )  # fmt: skip
-                if level == 0:
-                    handles["starts by level"] = axes.lines[-1]
-            if names[place] in header.true_parameters:
-                true = header.true_parameters[names[place]]
-                handles["truth"] = axes.axvline(true, color=INK, lw=0.9, ls=(0, (4, 2)), zorder=2)
-            bar = None if bars is None else bars[names[place]]
-            if bar is not None and bar["kind"] != "open":
-                handles["candidate ± 2 standard deviations"] = axes.axvspan(
-                    bar["low"], bar["high"], color=BLUE, alpha=0.2, lw=0, zorder=1
-                )
-            elif bar is not None:
-                axes.text(0.98, 0.97, "open", transform=axes.transAxes, fontsize=7, color="#666666",
-                          ha="right", va="top")  # fmt: skip
-            elif run.no_bars is not None:
-                axes.text(0.98, 0.97, "no error bar", transform=axes.transAxes, fontsize=7, color="#666666",
-                          ha="right", va="top")  # fmt: skip
-            axes.xaxis.set_major_locator(MaxNLocator(5))
-            final_limits(axes, run, outcome.action[levels >= 0])
-            axes.set_xlabel(unit_label(names[place], header.parameter_unit[place]))
+            handles |= plot_parameter(run, names[place], axes)
             if place % columns == 0:
                 axes.set_ylabel("final action $A$")
         made.legend(list(handles.values()), list(handles), loc="outside upper center",
@@ -81,3 +55,47 @@ def draw_parameters(run: Run, path: Path) -> Path:
                 color="#666666",
             )
         return save(made, path)
+
+
+def plot_parameter(run: Run, name: str, axes: Any) -> dict[str, Any]:
+    """Draw one parameter of all starts into axes, against their final actions.
+
+    Args:
+        run: The run.
+        name: The parameter.
+        axes: Where to draw.
+
+    Returns:
+        Label -> artist, for a legend.
+
+    Raises:
+        ValueError: There is no such parameter.
+    """
+    header, outcome, levels = run.file.header, run.outcome, level_of(run)
+    place = header.parameter.index(name)
+    bars = None if run.bars is None else parameter_bars(run.problem, run.bars)
+    handles: dict[str, Any] = {}
+    for level in sorted(set(levels[levels >= 0].tolist()), reverse=True):
+        which = levels == level
+        handles["starts by level"] = axes.plot(
+            outcome.parameters[which, place], outcome.action[which], "o", ms=3.5, mew=0,
+            color=colour(level), alpha=0.8, zorder=3 - 0.01 * level,
+        )[0]  # fmt: skip
+    if name in header.true_parameters:
+        true = header.true_parameters[name]
+        handles["truth"] = axes.axvline(true, color=INK, lw=0.9, ls=(0, (4, 2)), zorder=2)
+    bar = None if bars is None else bars[name]
+    told = "open" if bar is not None and bar["kind"] == "open" else ""
+    if bar is not None and not told:
+        handles["candidate ± 2 standard deviations"] = axes.axvspan(
+            bar["low"], bar["high"], color=BLUE, alpha=0.2, lw=0, zorder=1
+        )
+    elif bar is None and run.no_bars is not None:
+        told = "no error bar"
+    if told:
+        axes.text(0.98, 0.97, told, transform=axes.transAxes, fontsize=7, color="#666666",
+                  ha="right", va="top")  # fmt: skip
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    final_limits(axes, run, outcome.action[levels >= 0])
+    axes.set_xlabel(unit_label(name, header.parameter_unit[place]))
+    return handles

@@ -48,10 +48,7 @@ def draw_paths(run: Run, path: Path, window: int = 0) -> Path:
         path: PNG file to write.
         window: Number of the window.
     """
-    header, stored = run.file.header, run.windows[window]
-    block = run.path()[0][window][:, : len(header.state)]
-    observed = run.fitted(window)
-    prediction, bars = _prediction(run, window), _bars(run, window)
+    header = run.file.header
     panels, left = panels_of(run)
     columns = 1 if len(panels) <= 3 else 2
     rows = -(-len(panels) // columns)
@@ -63,16 +60,7 @@ def draw_paths(run: Run, path: Path, window: int = 0) -> Path:
                 axes.set_visible(False)
                 continue
             name, state, quantity = panels[place]
-            assert state is not None or quantity is not None
-            values = block[:, state] if state is not None else observed[:, quantity]
-            band = bars[:, :, state] if bars is not None and state is not None else None
-            _panel(axes, run, window, values, band, prediction, state, quantity, handles)
-            unit = header.state_unit[state] if state is not None else "1"
-            axes.set_ylabel(unit_label(name, unit))
-            if quantity is None:
-                axes.text(0.995, 1.0, "not measured", transform=axes.transAxes, fontsize=7, color="#666666",
-                          ha="right", va="bottom")  # fmt: skip
-            _frame(axes, stored, values, prediction, state, quantity)
+            handles |= _plot(axes, run, window, name, state, quantity)
         for axes in grid[-1]:
             axes.set_xlabel(unit_label("time", header.time_unit))
         if len(panels) < rows * columns:
@@ -89,6 +77,53 @@ def draw_paths(run: Run, path: Path, window: int = 0) -> Path:
                 color="#666666",
             )
         return save(made, path)
+
+
+def plot_path(run: Run, name: str, axes: Any, window: int = 0) -> dict[str, Any]:
+    """Draw a state, or what is measured, of the candidate into axes, with error bars, data and prediction.
+
+    Args:
+        run: The run; its candidate's path must have been kept.
+        name: A state, or a key of what is observed.
+        axes: Where to draw.
+        window: Number of the window.
+
+    Returns:
+        Label -> artist, for a legend.
+
+    Raises:
+        ValueError: There is no such state or measured quantity.
+    """
+    header = run.file.header
+    direct = {text: k for k, text in enumerate(header.expression)}
+    if name in header.state:
+        handles = _plot(axes, run, window, name, header.state.index(name), direct.get(name))
+    else:
+        handles = _plot(axes, run, window, name, None, header.observed.index(name))
+    axes.set_xlabel(unit_label("time", header.time_unit))
+    return handles
+
+
+def _plot(
+    axes: Any, run: Run, window: int, name: str, state: int | None, quantity: int | None
+) -> dict[str, Any]:
+    """One panel: a state, measured or not, or a measured quantity that is no state."""
+    header, stored = run.file.header, run.windows[window]
+    handles: dict[str, Any] = {}
+    prediction, bars = _prediction(run, window), _bars(run, window)
+    if state is not None:
+        values = run.path()[0][window][:, state]
+    else:
+        assert quantity is not None
+        values = run.fitted(window)[:, quantity]
+    band = bars[:, :, state] if bars is not None and state is not None else None
+    _panel(axes, run, window, values, band, prediction, state, quantity, handles)
+    axes.set_ylabel(unit_label(name, header.state_unit[state] if state is not None else "1"))
+    if quantity is None:
+        axes.text(0.995, 1.0, "not measured", transform=axes.transAxes, fontsize=7, color="#666666",
+                  ha="right", va="bottom")  # fmt: skip
+    _frame(axes, stored, values, prediction, state, quantity)
+    return handles
 
 
 def _panel(

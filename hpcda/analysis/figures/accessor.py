@@ -1,0 +1,90 @@
+"""Pictures of a result in axes of a notebook: ``result.plot.levels(ax=ax)``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hpcda.analysis.rundata import Run
+
+
+class Plots:
+    """Draws a result into axes of matplotlib; each method takes axes, or makes them, and returns them.
+
+    Args:
+        run: The result.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def levels(self, ax: Any = None) -> Any:
+        """The action of every start on its way up the ladder; levels are counted at the right."""
+        from hpcda.analysis.figures.levels import plot_levels
+
+        axes = _axes(ax, 4.3)
+        plot_levels(self._run, axes)
+        return axes
+
+    def actions(self, ax: Any = None) -> Any:
+        """Final actions in rising order, a dot a start, coloured by level (a waterfall plot)."""
+        from hpcda.analysis.figures.final import plot_waterfall
+
+        axes = _axes(ax, 3.0)
+        plot_waterfall(self._run, axes)
+        axes.set_ylabel("final action $A$")
+        return axes
+
+    def parameter(self, name: str | None = None, ax: Any = None) -> Any:
+        """One parameter of all starts against their final actions, with the candidate's error bar.
+
+        Args:
+            name: The parameter; by default the first that is estimated.
+            ax: Where to draw.
+
+        Raises:
+            ValueError: There is no such parameter.
+        """
+        from hpcda.analysis.figures.parameters import plot_parameter
+
+        known = self._run.file.header.parameter
+        if not known or (name is not None and name not in known):
+            raise ValueError(f"no parameter {name!r} is estimated; there are: {', '.join(known) or 'none'}")
+        axes = _axes(ax, 3.0)
+        handles = plot_parameter(self._run, name or known[0], axes)
+        axes.set_ylabel("final action $A$")
+        axes.legend(list(handles.values()), list(handles))
+        return axes
+
+    def path(self, name: str | None = None, window: int = 0, ax: Any = None) -> Any:
+        """A state, or what is measured, of the candidate, with error bars, data and prediction.
+
+        Args:
+            name: A state or a key of what is observed; by default the first that is observed.
+            window: Number of the window.
+            ax: Where to draw.
+
+        Raises:
+            ValueError: There is no such name.
+            KeyError: There is no candidate, or its path was not kept.
+        """
+        from hpcda.analysis.figures.paths import plot_path
+
+        header = self._run.file.header
+        known = (*header.state, *(one for one in header.observed if one not in header.state))
+        name = header.observed[0] if name is None else name
+        if name not in known:
+            raise ValueError(f"there is no state {name!r}; there are: {', '.join(known)}")
+        axes = _axes(ax, 2.5)
+        handles = plot_path(self._run, name, axes, window)
+        axes.legend(list(handles.values()), list(handles), fontsize="small")
+        return axes
+
+
+def _axes(ax: Any, height: float) -> Any:
+    if ax is not None:
+        return ax
+    from matplotlib import pyplot
+
+    _, made = pyplot.subplots(figsize=(7.0, height), layout="constrained")
+    return made
