@@ -10,20 +10,19 @@ or on which starts were merged when. (Core-seconds are never the same; only thei
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from hpcda.search.conclusion import PROBES, Conclusion, conclude, confirmed
-from hpcda.search.descent import fell_back, probes
+from hpcda.search.conclusion import PROBES, Conclusion, confirmed
+from hpcda.search.descent import fell_back
 from hpcda.search.escapes import ESCAPES, Escape, probing, settling
-from hpcda.search.evidence import Evidence, Level
+from hpcda.search.evidence import Evidence
 from hpcda.search.expected import Expected, expected_of_data
-from hpcda.search.levels import distinct, grouped, is_level
+from hpcda.search.judge import Ends, Facts, judge
+from hpcda.search.levels import distinct, is_level
 from hpcda.search.plan import Found, Listed, Round, Share, Task
-from hpcda.search.plateau import plateau_of_level
 from hpcda.search.scene import Scene
 from hpcda.search.ways import WAYS, Way
 
@@ -195,39 +194,11 @@ class Auto:
 
     def conclusion(self, found: Sequence[Found]) -> tuple[Conclusion, Evidence]:
         """What has been found says so far."""
-        problem, ended = self._scene.problem, self._ended(found)
-        parents = {one.start: one.parents for one in found}
-        levels, idle = [], set()
-        groups = grouped(ended)
-        minima = [members[0] for members in groups]
-        for first, members in zip(minima, groups, strict=True):
-            back = fell_back([one.start for one in members], parents)
-            idle |= back
-            ways = Counter(one.way for one in members if one.start not in back)
-            away = apart(first, minima[0])
-            converged = any(one.converged for one in members)
-            levels.append(
-                Level(first.action, first.measurement, len(members), ways, first.prior, away, converged)
-            )
-        settled = None
-        if minima:
-            deviation = np.sqrt(self._expected.variance if self._expected.known else problem.measured / 2)
-            actions, models = (
-                np.array([getattr(one, part) for one in groups[0]]) for part in ("levels", "model")
-            )
-            settled = plateau_of_level(actions, models, self._scene.ladder.rf, deviation).reached
-        return conclude(
-            levels,
-            Counter(one.way for one in found if one.start not in idle),
-            problem.measured,
-            settled,
-            expected=self._expected,
-            absorbed=problem.trajectory_unknowns,
-            priors=problem.prior_terms,
-            probed=probes({one.start for one in groups[0]}, parents, {one.start: one.way for one in found})
-            if groups
-            else 0,
+        problem, ladder = self._scene.problem, self._scene.ladder
+        facts = Facts(
+            problem.measured, problem.trajectory_unknowns, problem.prior_terms, ladder.rf, self._expected
         )
+        return judge(Ends.of(found, ladder.rungs), facts)
 
     @property
     def _mix(self) -> list[Escape]:
@@ -402,8 +373,3 @@ def consistent(level: Found, expected: Expected) -> bool:
     """Whether a level's measurement error is known to be what noise leaves, or less."""
     most = expected.mean + CONSISTENT * np.sqrt(expected.variance)
     return expected.known and bool(level.measurement <= most)
-
-
-def apart(one: Found, other: Found) -> float:
-    """Distance of two paths in units of the spread along them, which is a tenth of their range or more."""
-    return 10.0 * float(np.sqrt(np.mean((one.sketch - other.sketch) ** 2)))

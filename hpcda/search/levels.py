@@ -6,9 +6,11 @@ That start went on by itself, whatever else was merged: its numbers are the same
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
+from hpcda.problem import Array
 from hpcda.search.merge import Known, alike
 from hpcda.search.plan import Found
 
@@ -20,13 +22,35 @@ def is_level(one: Found, level: Found) -> bool:
     )
 
 
-def grouped(ended: Iterable[Found]) -> list[list[Found]]:
+class Ended(Protocol):
+    """A start that came to the last rung."""
+
+    @property
+    def start(self) -> int: ...  # noqa: D102
+    @property
+    def action(self) -> float: ...  # noqa: D102
+    @property
+    def sketch(self) -> Array: ...  # noqa: D102
+
+
+class Sketched(NamedTuple):
+    """Number, final action and sketch of a start; see `Ended`."""
+
+    start: int
+    action: float
+    sketch: Array
+
+
+One = TypeVar("One", bound=Ended)
+
+
+def grouped(ended: Iterable[One]) -> list[list[One]]:
     """The starts that came to each level, the first one first; the lowest level first.
 
     Args:
         ended: Starts that came to the last rung.
     """
-    known, members = Known(), dict[int, list[Found]]()
+    known, members = Known(), dict[int, list[One]]()
     for one in sorted(ended, key=lambda one: one.start):
         level = known.find(one.action, one.sketch)
         if level is None:
