@@ -13,14 +13,14 @@ from hpcda.analysis import network_summary
 from hpcda.analysis import summary as data_summary
 from hpcda.analysis.network import NetworkRun
 from hpcda.analysis.opened import open_run
-from hpcda.analysis.parallel import default_processes, workers
-from hpcda.analysis.rundata import Run, in_turn
+from hpcda.analysis.parallel import default_processes, in_turn, workers
+from hpcda.analysis.rundata import Run
 from hpcda.errors import InputError, Mistake
 from hpcda.problem import Problem
 
 DRAFT = ".summary.json"
-STARTS_A_WORKER = 100
-"""A worker process takes a second to start, in which it could read about as many starts."""
+STARTS_A_WORKER = 2000
+"""A worker process takes about a second to start, in which it could read at least as many starts."""
 
 
 def analyze(
@@ -33,7 +33,8 @@ def analyze(
 
     Args:
         run_dir: Directory of the run.
-        scheduler: Address of a Dask scheduler; by default local worker processes are started, and ended.
+        scheduler: Address of a Dask scheduler; by default local worker processes are started, and ended, where
+            there are many starts.
         processes: Number of local worker processes; 0 reads everything in this process.
         problem: The problem, where it cannot be made again from job.toml.
 
@@ -48,7 +49,8 @@ def analyze(
     run = open_run(Path(run_dir).absolute(), problem)
     folder = _folder(run.file.run_dir / "analysis")
     if processes is None:
-        processes = max(1, min(default_processes(), len(run.file.start) // STARTS_A_WORKER))
+        processes = min(default_processes(), len(run.file.start) // STARTS_A_WORKER)
+        processes = 0 if processes < 2 else processes
     with workers(scheduler, processes) as mapping:
         run.use(mapping, max(1, 4 * processes, len(run.file.start) // 1000))
         if isinstance(run, NetworkRun):

@@ -24,8 +24,7 @@ from hpcda.analysis.candidate import Band, Separation, separation
 from hpcda.analysis.levels import ACTION_TOLERANCE, Minimum, action_groups, minimum_of
 from hpcda.analysis.network_laplace import DRAWS, Tempered, WeightDistribution, distribution, tempered
 from hpcda.analysis.outcome import Outcome, collect, joined
-from hpcda.analysis.parallel import Mapping
-from hpcda.analysis.rundata import in_turn
+from hpcda.analysis.parallel import Mapping, in_turn
 from hpcda.analysis.score import Score, score, shares
 from hpcda.errors import InputError, Mistake
 from hpcda.job.stored import job_as_it_was

@@ -34,7 +34,7 @@ from hpcda.analysis.measured import fitted, misfits, noise_alone, scales
 from hpcda.analysis.obedience import obedience
 from hpcda.analysis.outcome import Outcome, collect, joined
 from hpcda.analysis.outliers import Outlier, outliers, told
-from hpcda.analysis.parallel import Mapping
+from hpcda.analysis.parallel import Mapping, in_turn
 from hpcda.analysis.prediction import Prediction, first_errors, observe, rmse, run_on
 from hpcda.analysis.valley import one_valley, straight_valley
 from hpcda.errors import CompilerError, InputError, Mistake
@@ -67,11 +67,6 @@ WALKS = 32
 def _counts(names: npt.NDArray[np.str_]) -> dict[str, int]:
     """Name -> how often it is there."""
     return dict(Counter(names.tolist()))
-
-
-def in_turn(function: Any, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
-    """Map a function over argument tuples in this process."""
-    return [function(*argument) for argument in arguments]
 
 
 class Run:
