@@ -6,10 +6,9 @@ import csv
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from hpcda.action.factors import DataLoss
 from hpcda.analysis.network import NetworkRun
@@ -20,6 +19,9 @@ from hpcda.errors import InputError, Mistake
 from hpcda.job.changes import flat
 from hpcda.job.stored import job_as_it_was
 from hpcda.words import counted
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 APART = ("folder", "output.directory")
 """Keys of jobs that change nothing of what a run finds."""
@@ -76,6 +78,8 @@ def compare(directories: Sequence[str | os.PathLike[str]]) -> xr.Dataset:
     for key in RESULTS:
         if any(row.get(key) is not None for row in rows):
             found[key] = _column([row.get(key) for row in rows])
+    import xarray as xr
+
     made = xr.Dataset({key: ("run", column) for key, column in found.items()}, coords={"run": names})
     for key, words in RESULTS.items():
         if key in made:

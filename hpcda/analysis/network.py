@@ -7,11 +7,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import xarray as xr
 from scipy.linalg import eigh
 from scipy.special import logsumexp
 
@@ -38,6 +37,9 @@ from hpcda.store.network_header import StoredNetwork
 from hpcda.store.reader import RunFile
 from hpcda.store.windows import StoredWindow
 from hpcda.words import counted
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 Flags = npt.NDArray[np.bool_]
 ALIKE = 1e-2
@@ -154,6 +156,8 @@ class NetworkRun:
             InputError: They were not kept.
         """
         header = self.file.header
+        import xarray as xr
+
         found: dict[str, Any] = {}
         layers = self.action.weights(self.theta(start))
         for n, (matrix, bias) in enumerate(layers):
@@ -165,6 +169,8 @@ class NetworkRun:
     @cached_property
     def dataset(self) -> xr.Dataset:
         """Actions of all starts, norms of their weights, and the pairs, labelled."""
+        import xarray as xr
+
         header, file, pairs = self.file.header, self.file, self.pairs
         found: dict[str, Any] = {name: (("start", "rung"), values) for name, values in file.tables().items()}
         found["norm"] = ("start", "rung", "array"), file.table("parameters")
@@ -228,6 +234,8 @@ class NetworkRun:
             weights = known.draw(np.random.default_rng(seed), draws, temperature)
         else:
             weights = self.theta(start)[None]
+        import xarray as xr
+
         found = self._mean(given, weights)
         return xr.DataArray(found, dims=("pair", "output"), coords={"output": list(header.observed)})
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
-from hpcda.analysis.network import NetworkRun
 from hpcda.analysis.rundata import Run
 from hpcda.problem import Problem
 from hpcda.store.network_header import KIND
 from hpcda.store.reader import RunFile
+
+if TYPE_CHECKING:
+    from hpcda.analysis.network import NetworkRun
 
 
 def open_run(path: str | os.PathLike[str], problem: Problem | None = None) -> Run | NetworkRun:
@@ -26,4 +29,8 @@ def open_run(path: str | os.PathLike[str], problem: Problem | None = None) -> Ru
         InputError: There is no such run, it is being written, or part of it is missing.
     """
     file = RunFile(path)
-    return NetworkRun(file) if file.header.model_kind == KIND else Run(file, problem)
+    if file.header.model_kind != KIND:
+        return Run(file, problem)
+    from hpcda.analysis.network import NetworkRun
+
+    return NetworkRun(file)

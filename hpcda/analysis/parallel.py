@@ -121,7 +121,7 @@ class _Task:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Let processes that are started meanwhile compute with one thread each, unless the user said how many."""
+    """Let processes that are started meanwhile compute with one thread, unless the user said how many."""
     added = [name for name in ONE_THREAD if name not in os.environ]
     os.environ.update(dict.fromkeys(added, "1"))
     try:

@@ -7,16 +7,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import xarray as xr
 
 from hpcda.action import Action
 from hpcda.analysis.bars import KINDS
 from hpcda.analysis.candidate import Band, Separation, separation
-from hpcda.analysis.labelled import labelled_run, labelled_window
 from hpcda.analysis.laplace import (
     MOST,
     NEGLIGIBLE,
@@ -56,6 +54,9 @@ from hpcda.search.time_step import TimeStep
 from hpcda.store.reader import RunFile
 from hpcda.store.windows import StoredWindow
 from hpcda.words import counted
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 Array = npt.NDArray[np.float64]
 NEAREST = 3
@@ -104,6 +105,8 @@ class Run:
     @cached_property
     def dataset(self) -> xr.Dataset:
         """All arrays, labelled and lazy; with several windows, what belongs to one is in `window(k)`."""
+        from hpcda.analysis.labelled import labelled_run
+
         return labelled_run(self.file)
 
     def window(self, number: int = 0) -> xr.Dataset:
@@ -114,6 +117,8 @@ class Run:
         """
         if not 0 <= number < len(self.file.header.lengths):
             raise IndexError(f"window {number}: the run has {len(self.file.header.lengths)}, counted from 0")
+        from hpcda.analysis.labelled import labelled_window
+
         return labelled_window(self.file, number)
 
     @property
@@ -619,6 +624,8 @@ class Run:
 
     def _labelled(self, values: dict[str, Array], window: int, attrs: dict[str, Any]) -> xr.Dataset:
         """Flat vectors as arrays of one window and of the parameters."""
+        import xarray as xr
+
         header = self.file.header
         states = len(header.state)
         coords: dict[str, Any] = {
@@ -704,6 +711,8 @@ class Run:
 
         Arguments and errors as for `predicted`.
         """
+        import xarray as xr
+
         made, header = self.predicted(start, window, t), self.file.header
         data = {
             "states": (("time", "state"), made.states),

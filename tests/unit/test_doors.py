@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -43,7 +42,7 @@ def sockets(pids: set[int]) -> set[int]:
     inodes = set()
     for pid in pids:
         try:
-            names = [os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()]
+            names = [str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()]
         except OSError:
             continue
         inodes |= {int(name[8:-1]) for name in names if name.startswith("socket:[")}
