@@ -29,6 +29,7 @@ def analyze(
     scheduler: str | None = None,
     processes: int | None = None,
     problem: Problem | None = None,
+    trust: bool = False,
 ) -> dict[str, Any]:
     """Analyse a run and write summary.json, candidate.csv, figures and report.html into its `analysis/`.
 
@@ -38,6 +39,8 @@ def analyze(
             where there are many starts.
         processes: Number of local worker processes; 0 reads everything in this process.
         problem: The problem, where it cannot be made again from job.toml.
+        trust: Execute Python files that the job names also where another user wrote them; what needs them is
+            left out otherwise, with a note.
 
     Returns:
         What summary.json holds.
@@ -47,7 +50,7 @@ def analyze(
             written.
         OSError: The scheduler cannot be reached.
     """
-    run = open_run(Path(run_dir).absolute(), problem)
+    run = open_run(Path(run_dir).absolute(), problem, trust)
     folder = _folder(run.file.run_dir / "analysis")
     if processes is None:
         processes = min(default_processes(), len(run.file.start) // STARTS_A_WORKER)

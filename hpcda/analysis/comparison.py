@@ -16,8 +16,10 @@ from hpcda.analysis.opened import open_run
 from hpcda.analysis.rundata import Run
 from hpcda.analysis.summary import timing
 from hpcda.errors import InputError, Mistake
-from hpcda.job.changes import flat
-from hpcda.job.stored import job_as_it_was
+from hpcda.extensions import KEY
+from hpcda.job import load_job
+from hpcda.job.changes import flat_tables, plain_tables
+from hpcda.job.stored import FILE, stored_tables
 from hpcda.words import counted
 
 if TYPE_CHECKING:
@@ -68,7 +70,7 @@ def compare(directories: Sequence[str | os.PathLike[str]]) -> xr.Dataset:
     jobs, rows, units = [], [], set()
     for name in names:
         run = open_run(name)
-        jobs.append(_layers(flat(job_as_it_was(run.file.run_dir))))
+        jobs.append(_layers(flat_tables(_job_tables(run.file.run_dir))))
         rows.append(_common(run))
         if isinstance(run, NetworkRun):
             rows[-1] |= _scores(run)
@@ -88,6 +90,12 @@ def compare(directories: Sequence[str | os.PathLike[str]]) -> xr.Dataset:
         if key in made:
             made[key].attrs["units"] = " or ".join(sorted(units))
     return made.assign_attrs(varied=varied)
+
+
+def _job_tables(directory: Path) -> dict[str, Any]:
+    """A run's job with all defaults; as it is stored where it names Python files, which are not executed."""
+    tables = stored_tables(directory)
+    return tables if tables.get(KEY) else plain_tables(load_job(directory / FILE))
 
 
 def _scores(run: NetworkRun) -> dict[str, Any]:

@@ -58,8 +58,9 @@ class NetworkRun:
         notes: What the analysis could not do, and why, gathered as it goes.
     """
 
-    def __init__(self, file: RunFile) -> None:
+    def __init__(self, file: RunFile, trust: bool = False) -> None:
         self.file = file
+        self._trust = trust
         self.notes: list[str] = []
         self._mapping: Mapping = in_turn
         self._parts = 1
@@ -88,7 +89,7 @@ class NetworkRun:
         """
         stored, (loss, options) = self.stored, self.stored.loss
         if not set(stored.activations) <= set(ACTIVATIONS) or (loss != "gaussian" and loss not in LOSSES):
-            job_as_it_was(self.file.run_dir)  # its files define them
+            job_as_it_was(self.file.run_dir, self._trust)  # its files define them
         spread = self.pairs.noise_std.max(axis=0) if loss == "gaussian" else None
         return Network(
             stored.widths,

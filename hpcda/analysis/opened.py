@@ -14,13 +14,16 @@ if TYPE_CHECKING:
     from hpcda.analysis.network import NetworkRun
 
 
-def open_run(path: str | os.PathLike[str], problem: Problem | None = None) -> Run | NetworkRun:
+def open_run(
+    path: str | os.PathLike[str], problem: Problem | None = None, trust: bool = False
+) -> Run | NetworkRun:
     """Open a run that has ended.
 
     Args:
         path: Its directory.
         problem: Its problem; by default it is made again from the job.toml in the directory when it is
             needed. Runs that trained a network hold all that is needed.
+        trust: Execute Python files that the job names also where another user wrote them.
 
     Returns:
         A `NetworkRun` where the run trained a network, else a `Run`.
@@ -30,7 +33,7 @@ def open_run(path: str | os.PathLike[str], problem: Problem | None = None) -> Ru
     """
     file = RunFile(path)
     if file.header.model_kind != KIND:
-        return Run(file, problem)
+        return Run(file, problem, trust)
     from hpcda.analysis.network import NetworkRun
 
-    return NetworkRun(file)
+    return NetworkRun(file, trust)

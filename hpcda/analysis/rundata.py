@@ -78,8 +78,9 @@ class Run:
         notes: What the analysis could not do, and why, gathered as it goes.
     """
 
-    def __init__(self, file: RunFile, problem: Problem | None = None) -> None:
+    def __init__(self, file: RunFile, problem: Problem | None = None, trust: bool = False) -> None:
         self.file = file
+        self._trust = trust
         self.notes: list[str] = []
         self._problem = problem
         self._predictions: dict[tuple[int | None, int], Prediction] = {}
@@ -366,7 +367,8 @@ class Run:
         """The problem, made again from job.toml, with the data as they are stored.
 
         Raises:
-            InputError: The job cannot be read, or gives another problem than the one that was solved.
+            InputError: The job cannot be read, gives another problem than the one that was solved, or names
+                code of another user, who is not trusted.
         """
         problem = self._problem
         if problem is None:
@@ -374,7 +376,7 @@ class Run:
             from hpcda.job import Job
             from hpcda.job.stored import job_as_it_was
 
-            job = job_as_it_was(self.file.run_dir)
+            job = job_as_it_was(self.file.run_dir, self._trust)
             assert isinstance(job, Job)  # or this run would be a NetworkRun
             problem = build_problem(job).problem
         header = self.file.header

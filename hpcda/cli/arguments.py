@@ -124,6 +124,11 @@ def command_parser() -> argparse.ArgumentParser:
         metavar="N",
         help="how many processes of this machine do the work (0: this one)",
     )
+    one.add_argument(
+        "--trust",
+        action="store_true",
+        help="execute Python files that the job names also where another user wrote them",
+    )
 
     one = add(
         "compare",
