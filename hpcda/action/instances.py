@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from hpcda.linalg.tree import aligned
 from hpcda.models.traced import Traced
 from hpcda.native.compile import library, vector_lanes
 from hpcda.native.declared import enumeration
@@ -65,7 +66,7 @@ class Instances:
         if lengths[:2] != [self.variables, self.constants]:
             expected = [self.variables, self.constants]
             raise ValueError(f"variables and constants: {lengths[:2]} given, {expected} expected")
-        found, room = np.empty((outputs, count)), np.zeros((sum(lengths) + outputs + 1, self._lanes))
+        found, room = np.empty((outputs, count)), aligned(sum(lengths) + outputs + 1, self._lanes)
         self._library.instances(
             _WANTED[wanted], count, *lengths, outputs, *(one.ctypes.data for one in given), found.ctypes.data,
             room.ctypes.data,
