@@ -38,6 +38,12 @@ class Instances:
             )
         )
 
+    @property
+    def identity(self) -> bool:
+        """Whether f is its only variable."""
+        traced = self.traced
+        return [traced.graph.keys[node] for node in traced.values] == [("input", "v", 0)]
+
     def values(self, v: Array, c: Array | None = None) -> Array:
         """F, shape (rows, instances), of v, shape (variables, instances), and c, (constants, instances)."""
         return self._call("VALUES", self.traced.rows, v, c, None)

@@ -38,6 +38,10 @@ ENTRY void instances(int wanted, int count, int variables, int constants, int we
       lanes_in(mu, weight, weights, columns, first, wide);
       kernel(room, c, 0, 0, mu, found);
     }
-    for (int k = 0; k < outputs; k++) memcpy(out + k * columns + first, found + k, sizeof(double) * (size_t)wide);
+    for (int k = 0; k < outputs; k++) {
+      double *to = out + k * columns + first;
+      if (wide == W) memcpy(to, found + k, sizeof(vd));
+      else memcpy(to, found + k, sizeof(double) * (size_t)wide);
+    }
   }
 }
