@@ -166,6 +166,16 @@ class _Taken:
         self._uses.update(rules.values)
         self._place: dict[int, int] = {}
         self._products: dict[tuple[int, ...], int] = {}
+        inside = {a for node in reached for a in self._graph.arguments(node) if self._is_part(a, node)}
+        for node in reached:  # arguments come first: nothing is entered deeply
+            if node not in inside:
+                self.of(node)
+
+    def _is_part(self, one: int, node: int) -> bool:
+        """Whether a node is a part of the sum or product that uses it, as nothing else does."""
+        (op, *_), (user, *_) = self._graph.keys[one], self._graph.keys[node]
+        alike = user in _SUMS - {"dot"} and op in _SUMS or op == user == _PRODUCT
+        return alike and self._uses[one] == 1
 
     def fresh(self, color: Hashable) -> int:
         """One more node."""
