@@ -37,7 +37,7 @@ STEPS = 20
 JUMP = 4.0
 """Longest way between two neighbors, in pieces of the straight path; what is farther away is another
 valley."""
-WALKS, WORK = 32, 1e10
+WALKS, WORK = 32, 5e9
 """Pairs of points between which a curved valley is looked for in vain, and multiply-adds for all of them."""
 SETTLED = 1e-3
 """Expected gain of a step below which a point is relaxed."""
@@ -60,7 +60,7 @@ class Patience:
 
     Attributes:
         walks: How many.
-        work: Multiply-adds that these may take; none begins when they are spent.
+        work: Multiply-adds that these may take; the walk at which they are spent is ended.
     """
 
     walks: int = WALKS
@@ -84,6 +84,8 @@ def one_valley(action: Action, one: Array, other: Array, rf: float, patience: Pa
     if straight_valley(action, one, other, rf):
         return True
     walk = _Walk(action, one, other, rf, _limit(action, one, other, rf))
+    if patience is not None:
+        walk.most = patience.work
     try:
         found = walk.arrives()
     except (LinAlgError, NotPositiveDefiniteError, NotBlockTridiagonalError):
@@ -111,7 +113,7 @@ class _Walk:
         self._chord = np.where(problem.ties.copied, 0.0, (other - one) / self._scale)
         self._length = float(np.linalg.norm(self._chord))
         self._normal = self._chord / self._length
-        self.work = 0.0
+        self.work, self.most = 0.0, np.inf
 
     def arrives(self) -> bool:
         """Whether the walk stays low and ends at the other point."""
@@ -136,6 +138,8 @@ class _Walk:
         value = np.inf
         for _ in range(STEPS):
             self.work += work_of_a_step(self._problem)
+            if self.work > self.most:
+                return None
             rho, values = self._residuals.evaluate(path, self._rf)
             jacobian = csr_array(
                 (values, self._residuals.indices, self._residuals.indptr), (self._residuals.count, len(path))
