@@ -34,7 +34,7 @@ from hpcda.analysis.outcome import Outcome, collect, joined
 from hpcda.analysis.outliers import Outlier, outliers, told
 from hpcda.analysis.parallel import Mapping, in_turn
 from hpcda.analysis.prediction import Prediction, first_errors, observe, rmse, run_on
-from hpcda.analysis.valley import one_valley, straight_valley
+from hpcda.analysis.valley import WALKS, Patience, one_valley, straight_valley
 from hpcda.errors import CompilerError, InputError, Mistake
 from hpcda.linalg.blocktridiagonal import NotBlockTridiagonalError
 from hpcda.linalg.elimination import NotPositiveDefiniteError
@@ -61,8 +61,6 @@ if TYPE_CHECKING:
 Array = npt.NDArray[np.float64]
 NEAREST = 3
 """Points of a valley, the nearest first, that a further one is tried to be joined with by a straight path."""
-WALKS = 32
-"""Pairs of minima between which a curved valley is looked for in vain."""
 
 
 def _counts(names: npt.NDArray[np.str_]) -> dict[str, int]:
@@ -87,7 +85,7 @@ class Run:
         self._mapping: Mapping = in_turn
         self._parts = 1
         self._gaussians: dict[int, Gaussian | str] = {}
-        self._walks = 0
+        self._patience = Patience()
         self._places: dict[int, Array] = {}
         self._unit: Array | None = None
         self._nearby: dict[int, Array] = {}
@@ -178,15 +176,13 @@ class Run:
         if any(straight_valley(self._action, self._smooth_path(point), two, rf) for point in near):
             return True
         one = self._smooth_path(near[0])
-        if self._walks >= WALKS:
+        if not self._patience:
+            asked = counted(WALKS - self._patience.walks, "pair")
             self._note(
-                f"more than {WALKS} pairs of minima may lie in one flat valley: those asked last are counted "
-                "apart"
+                f"more than {asked} of minima may lie in one flat valley: those asked last are counted apart"
             )
             return False
-        found = one_valley(self._action, one, two, rf)
-        self._walks += not found
-        return found
+        return one_valley(self._action, one, two, rf, self._patience)
 
     def _place(self, minimum: Minimum) -> Array:
         """Parameters and initial states of a minimum in natural scales of the first one asked for."""
