@@ -6,8 +6,8 @@ is up when what is left of it might not be enough for another stretch of work an
 
 from __future__ import annotations
 
+import math
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -19,6 +19,7 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 from hpcda.errors import InputError, Mistake
+from hpcda.times import ACCEPTED, is_plain, seconds
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 TIME = 1000
@@ -29,7 +30,6 @@ LONGER = 2.0
 """The next stretch of work may take this many times the longest so far."""
 PATIENCE = 20.0
 """Seconds within which Slurm has to answer."""
-_FORM = re.compile(r"(?:(?P<d>\d+)-)?(?:(?:(?P<h>\d+):)?(?P<m>\d+):)?(?P<s>\d+(?:\.\d*)?)")
 
 
 def sentence(why: int) -> str:
@@ -41,7 +41,8 @@ def deadline(limit: str | float | None, began: float) -> float | None:
     """When a run's time is up, in seconds since 1970-01-01 UTC; None where it has no end.
 
     Args:
-        limit: Seconds, "M:S", "H:M:S", "D-H:M:S", or "slurm" for the end of the Slurm job that this is.
+        limit: A number of seconds; a text that `hpcda.times.seconds` reads, but no plain number; or "slurm"
+            for the end of the Slurm job that this is.
         began: When the run began.
 
     Raises:
@@ -49,18 +50,21 @@ def deadline(limit: str | float | None, began: float) -> float | None:
     """
     if limit is None:
         return None
-    if isinstance(limit, str) and limit.strip() == "slurm":
+    if not isinstance(limit, str):
+        found = limit if 0.0 < limit < math.inf else None
+    elif limit.strip() == "slurm":
         return _slurm()
-    match = _FORM.fullmatch(str(limit).strip())
-    seconds = 0.0
-    if match is not None:
-        days, hours, minutes = (int(match[key] or 0) for key in "dhm")
-        seconds = 86400.0 * days + 3600.0 * hours + 60.0 * minutes + float(match["s"])
-    if seconds <= 0.0:
-        raise InputError(
-            Mistake("--time-limit", f"{limit} is no time above 0", "give seconds, H:M:S, D-H:M:S, or slurm")
-        )
-    return began + seconds
+    elif is_plain(limit) and float(limit) > 0.0:
+        number = limit.strip()
+        problem = f"{number} has no unit; sbatch and hpcda submit would take it for minutes"
+        remedy = f"write {number}s or {number}min"
+        raise InputError(Mistake("--time-limit", problem, remedy))
+    else:
+        found = seconds(limit)
+    if found is None:
+        problem = f"{limit!r} is no length of time above 0"
+        raise InputError(Mistake("--time-limit", problem, f"give {ACCEPTED}, or slurm"))
+    return began + found
 
 
 def _slurm() -> float | None:

@@ -31,6 +31,10 @@ NUMBERS = 1 << 17
 LARGE = 1 << 12
 """Numbers from which on each rank adds a piece."""
 
+KEPT = 3 << 20
+"""Numbers of an array that is freed at once, untouched: glibc then keeps freed memory, up to twice its size,
+for the arrays of the next pass, where it would have the system clear new pages for each."""
+
 Factor = tuple[Array, Array | None]
 Node = tuple[int, int]
 """Level and number of a sum of the tree."""
@@ -203,6 +207,7 @@ class Deal:
 
     def __init__(self, pairs: int, ranks: Ranks = ALONE) -> None:
         refuse_ranks(pairs, ranks.size)
+        np.empty(KEPT)
         self.ranks, self.pairs = ranks, pairs
         count = blocks_of(pairs)
         every = Blocks(tuple(pairs // count + (k < pairs % count) for k in range(count)))

@@ -72,12 +72,12 @@ class EndLoss:
         outputs = np.asarray(network.outputs, dtype=np.float64)
         self.width = outputs.shape[1]
         self.loss: Instances | None = None
-        self.joint = False
+        self.joint, self._root = False, None
         if not isinstance(network.output, DataLoss):
             self._precision = network.precision
             self._data = np.where(self.measured, outputs, 0.0)
             return
-        self.joint = network.output.loss.joint
+        self.joint, self._root = network.output.loss.joint, network.output.loss.root
         size = self.width if self.joint else 1
         self.loss = Instances(network.output.traced(size), size, 2 * size)
         data = outputs if self.joint else outputs[self.measured][:, None]
@@ -87,7 +87,10 @@ class EndLoss:
         """Numbers whose sum is φ of a pair, shape (pairs, 1) of a joint loss, else (pairs, width)."""
         if self.loss is None:
             return np.asarray(0.5 * self._precision * (x - self._data) ** 2)
-        entries = self.loss.values(self._columns(x), self._constants)[0]
+        return self._shares(x, self.loss.values(self._columns(x), self._constants)[0])
+
+    def _shares(self, x: Array, entries: Array) -> Array:
+        """`values` of what instances give."""
         if self.joint:
             return np.asarray(entries[:, None])
         found = np.zeros_like(x)
@@ -98,8 +101,19 @@ class EndLoss:
         """∂φ/∂x, shape (pairs, width)."""
         if self.loss is None:
             return self._precision * (x - self._data)
+        return self._placed(x, self.loss.slopes(self._columns(x), self._constants))
+
+    def with_slope(self, x: Array) -> tuple[Array, Array]:
+        """`values` and `slope`."""
+        if self.loss is None:
+            return self.values(x), self.slope(x)
+        values, entries = self.loss.with_slopes(self._columns(x), self._constants)
+        return self._shares(x, values[0]), self._placed(x, entries)
+
+    def _placed(self, x: Array, entries: Array) -> Array:
+        """∂φ/∂x of its entries."""
+        assert self.loss is not None
         found = np.zeros_like(x)
-        entries = self.loss.slopes(self._columns(x), self._constants)
         for (_, variable), own in zip(self.loss.traced.jacobian, entries, strict=True):
             if self.joint:
                 found[:, variable] = own
@@ -115,6 +129,8 @@ class EndLoss:
         """R, R Rᵀ the part of φ'' that is not negative; may be non-finite."""
         if not self.joint:
             return PairMatrices(np.sqrt(np.maximum(self._separate(x), 0.0)))
+        if self._root is not None and np.isfinite(x).all():
+            return PairMatrices(self._root(x))
         found = self._joint(x)
         if not np.isfinite(found).all():
             return PairMatrices(np.full_like(found, np.nan))

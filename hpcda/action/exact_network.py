@@ -187,7 +187,10 @@ class ExactNetwork:
         for (matrix, bias), g, skip in zip(weights, self._activations, network.skips, strict=True):
             z.append(blocks.product(x[-1], matrix.T) + bias)
             row, shape = z[-1].reshape(1, -1), z[-1].shape
-            if slopes:
+            if g.identity:
+                values = row
+                slope.append(np.ones(shape))
+            elif slopes:
                 values, steep = g.with_slopes(row)
                 slope.append(steep.reshape(shape))
             else:
@@ -198,10 +201,11 @@ class ExactNetwork:
 
     def first_derivatives(self, theta: Array, passed: Passed) -> tuple[float, Array, list[Array]]:
         """The action, its gradient, and λ(1) … λ(N) of this rank's pairs."""
-        forces = passed.back(self.loss.slope(passed.x[-1]), self.inputs > 0)
+        values, slope = self.loss.with_slope(passed.x[-1])
+        forces = passed.back(slope, self.inputs > 0)
         own = self.own(self.precision)
         by_inputs = None if own is None else forces.pop(0) + own * self._away(passed)
-        factors = [*passed.by_weights(forces), (self._values(passed), None)]
+        factors = [*passed.by_weights(forces), (self._shares(passed, values), None)]
         found = self.deal.total(self.deal.blocks.sums(factors))
         weights = self.size - self.inputs
         by_weights = found[:weights] + self.precision[self.inputs :] * theta[self.inputs :]
@@ -220,7 +224,10 @@ class ExactNetwork:
 
     def _values(self, passed: Passed) -> Array:
         """Numbers whose sum is what a pair adds to the action, for this rank's pairs, shape (pairs, n)."""
-        found = self.loss.values(passed.x[-1])
+        return self._shares(passed, self.loss.values(passed.x[-1]))
+
+    def _shares(self, passed: Passed, found: Array) -> Array:
+        """The same, of those of the outputs."""
         own = self.own(self.precision)
         if own is not None:
             found = np.concatenate([found, 0.5 * own * self._away(passed) ** 2], axis=1)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from hpcda.linalg.tree import aligned
 from hpcda.models.traced import Traced
 from hpcda.native.compile import library, vector_lanes
 from hpcda.native.declared import enumeration
@@ -37,6 +38,12 @@ class Instances:
             )
         )
 
+    @property
+    def identity(self) -> bool:
+        """Whether f is its only variable."""
+        traced = self.traced
+        return [traced.graph.keys[node] for node in traced.values] == [("input", "v", 0)]
+
     def values(self, v: Array, c: Array | None = None) -> Array:
         """F, shape (rows, instances), of v, shape (variables, instances), and c, (constants, instances)."""
         return self._call("VALUES", self.traced.rows, v, c, None)
@@ -65,7 +72,7 @@ class Instances:
         if lengths[:2] != [self.variables, self.constants]:
             expected = [self.variables, self.constants]
             raise ValueError(f"variables and constants: {lengths[:2]} given, {expected} expected")
-        found, room = np.empty((outputs, count)), np.zeros((sum(lengths) + outputs + 1, self._lanes))
+        found, room = np.empty((outputs, count)), aligned(sum(lengths) + outputs + 1, self._lanes)
         self._library.instances(
             _WANTED[wanted], count, *lengths, outputs, *(one.ctypes.data for one in given), found.ctypes.data,
             room.ctypes.data,

@@ -45,6 +45,8 @@ class Loss:
         scaled: Whether the noise has a scale, which a job gives as `noise_std`.
         joint: Whether a datum is about several values at once, such as a probability of each of K categories;
             h and y then hold these along their last axis, and shares lack that axis.
+        root: (h) -> R with R Rᵀ the second derivatives of a joint share by h, where that is known in closed
+            form, shape (…, K, K) of h of shape (…, K).
         options: Name -> default of each option.
         place: Where it stands among the losses.
     """
@@ -61,6 +63,7 @@ class Loss:
     possible: str = "a finite number"
     scaled: bool = True
     joint: bool = False
+    root: Callable[[Array], Array] | None = None
     options: Options = field(default_factory=dict)
     place: int = 10
 

@@ -43,8 +43,8 @@ class Equations:
     def __init__(self, problem: Problem) -> None:
         _refuse_too_large(problem)
         self.problem = problem
-        self.model: Traced = trace(_model_function(problem))
-        self.observed: Traced = trace(_observed_function(problem))
+        self.model: Traced = trace(model_function(problem))
+        self.observed: Traced = trace(observed_function(problem))
         self.costs = costs(problem)
         self.structure = Structure(
             problem, SCHEMES[problem.discretization], self.model, self.observed, self.costs
@@ -258,7 +258,8 @@ def address(array: Array | None) -> int | None:
     return None if array is None else array.ctypes.data
 
 
-def _model_function(problem: Problem) -> Callable[[Callable[[str, int], Symbol]], list[Any]]:
+def model_function(problem: Problem) -> Callable[[Callable[[str, int], Symbol]], list[Any]]:
+    """The model's equations as a function to trace; it takes plain numbers too."""
     model = problem.model
 
     def function(given: Callable[[str, int], Symbol]) -> list[Any]:
@@ -270,7 +271,9 @@ def _model_function(problem: Problem) -> Callable[[Callable[[str, int], Symbol]]
     return function
 
 
-def _observed_function(problem: Problem) -> Callable[[Callable[[str, int], Symbol]], list[Any]]:
+def observed_function(problem: Problem) -> Callable[[Callable[[str, int], Symbol]], list[Any]]:
+    """What is measured, as a function to trace; it takes plain numbers too."""
+
     def function(given: Callable[[str, int], Symbol]) -> list[Any]:
         return [observation(problem, name, given) for name in problem.observed]
 

@@ -7,20 +7,21 @@ import errno
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hpcda.analysis import network_summary
 from hpcda.analysis import summary as data_summary
-from hpcda.analysis.network import NetworkRun
 from hpcda.analysis.opened import open_run
-from hpcda.analysis.parallel import default_processes, workers
-from hpcda.analysis.rundata import Run, in_turn
+from hpcda.analysis.parallel import default_processes, in_turn, workers
+from hpcda.analysis.rundata import Run
 from hpcda.errors import InputError, Mistake
 from hpcda.problem import Problem
 
+if TYPE_CHECKING:
+    from hpcda.analysis.network import NetworkRun
+
 DRAFT = ".summary.json"
-STARTS_A_WORKER = 100
-"""A worker process takes a second to start, in which it could read about as many starts."""
+STARTS_A_WORKER = 2000
+"""A worker process takes about a second to start, in which it could read at least as many starts."""
 
 
 def analyze(
@@ -28,14 +29,18 @@ def analyze(
     scheduler: str | None = None,
     processes: int | None = None,
     problem: Problem | None = None,
+    trust: bool = False,
 ) -> dict[str, Any]:
     """Analyse a run and write summary.json, candidate.csv, figures and report.html into its `analysis/`.
 
     Args:
         run_dir: Directory of the run.
-        scheduler: Address of a Dask scheduler; by default local worker processes are started, and ended.
+        scheduler: Address of a Dask scheduler; by default local worker processes are started, and ended,
+            where there are many starts.
         processes: Number of local worker processes; 0 reads everything in this process.
         problem: The problem, where it cannot be made again from job.toml.
+        trust: Execute Python files that the job names also where another user wrote them; what needs them is
+            left out otherwise, with a note.
 
     Returns:
         What summary.json holds.
@@ -45,16 +50,19 @@ def analyze(
             written.
         OSError: The scheduler cannot be reached.
     """
-    run = open_run(Path(run_dir).absolute(), problem)
+    run = open_run(Path(run_dir).absolute(), problem, trust)
     folder = _folder(run.file.run_dir / "analysis")
     if processes is None:
-        processes = max(1, min(default_processes(), len(run.file.start) // STARTS_A_WORKER))
+        processes = min(default_processes(), len(run.file.start) // STARTS_A_WORKER)
+        processes = 0 if processes < 2 else processes
     with workers(scheduler, processes) as mapping:
         run.use(mapping, max(1, 4 * processes, len(run.file.start) // 1000))
-        if isinstance(run, NetworkRun):
-            summary = network_summary.summarize_network(run)
-        else:
+        if isinstance(run, Run):
             summary = data_summary.summarize(run)
+        else:
+            from hpcda.analysis.network_summary import summarize_network
+
+            summary = summarize_network(run)
     run.use(in_turn, 1)
     try:
         return _write(run, summary, folder)
@@ -92,7 +100,9 @@ def format_summary(summary: dict[str, Any]) -> str:
         summary: What `analyze` returned, or summary.json read back.
     """
     if "weights" in summary:
-        return network_summary.format_network_summary(summary)
+        from hpcda.analysis.network_summary import format_network_summary
+
+        return format_network_summary(summary)
     return data_summary.format_summary(summary)
 
 
@@ -102,14 +112,14 @@ def _write(run: Run | NetworkRun, summary: dict[str, Any], folder: Path) -> dict
     summary["figures"] = [path.name for path in figures.values()]
     report = folder / "report.html"
     summary["report"] = os.fspath(report)
-    if isinstance(run, NetworkRun):
-        from hpcda.analysis.network_report import write_network_report
-
-        write_network_report(run, summary, figures, report)
-    else:
+    if isinstance(run, Run):
         from hpcda.analysis.report import write_report
 
         write_report(run, summary, figures, report)
+    else:
+        from hpcda.analysis.network_report import write_network_report
+
+        write_network_report(run, summary, figures, report)
     draft = folder / DRAFT
     draft.write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     draft.replace(folder / "summary.json")
@@ -121,13 +131,13 @@ def _drawn(run: Run | NetworkRun, folder: Path) -> dict[str, Path]:
     from hpcda.analysis.figures import draw_all, draw_network
 
     kept = run.candidate is not None and run.candidate.has_path
-    if isinstance(run, NetworkRun):
+    if isinstance(run, Run):
         if kept:
-            write_weights(run, folder / "candidate.csv")
-        return draw_network(run, folder)
+            write_candidate(run, folder / "candidate.csv")
+        return draw_all(run, folder)
     if kept:
-        write_candidate(run, folder / "candidate.csv")
-    return draw_all(run, folder)
+        write_weights(run, folder / "candidate.csv")
+    return draw_network(run, folder)
 
 
 def write_weights(run: NetworkRun, path: Path) -> None:

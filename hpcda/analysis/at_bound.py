@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import log_ndtr, ndtri_exp
 
 Array = npt.NDArray[np.float64]
 STEEP = 1e4
@@ -53,6 +52,10 @@ def one_sided(slope: npt.ArrayLike, curvature: npt.ArrayLike) -> OneSided:
         curvature: h; what is below 0 counts as 0, shape (n,).
     """
     g = np.asarray(slope, dtype=np.float64)
+    if not g.size:
+        return OneSided(g, g, g, g)
+    from scipy.special import log_ndtr, ndtri_exp
+
     h = np.maximum(np.asarray(curvature, dtype=np.float64), 0.0)
     steep = g > STEEP * np.sqrt(h)
     rate, width = np.where(steep, g, 1.0), np.sqrt(np.where(steep, 1.0, h))

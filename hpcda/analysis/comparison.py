@@ -6,10 +6,9 @@ import csv
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from hpcda.action.factors import DataLoss
 from hpcda.analysis.network import NetworkRun
@@ -17,9 +16,14 @@ from hpcda.analysis.opened import open_run
 from hpcda.analysis.rundata import Run
 from hpcda.analysis.summary import timing
 from hpcda.errors import InputError, Mistake
-from hpcda.job.changes import flat
-from hpcda.job.stored import job_as_it_was
+from hpcda.extensions import KEY
+from hpcda.job import load_job
+from hpcda.job.changes import flat_tables, plain_tables
+from hpcda.job.stored import FILE, stored_tables
 from hpcda.words import counted
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 APART = ("folder", "output.directory")
 """Keys of jobs that change nothing of what a run finds."""
@@ -66,7 +70,7 @@ def compare(directories: Sequence[str | os.PathLike[str]]) -> xr.Dataset:
     jobs, rows, units = [], [], set()
     for name in names:
         run = open_run(name)
-        jobs.append(_layers(flat(job_as_it_was(run.file.run_dir))))
+        jobs.append(_layers(flat_tables(_job_tables(run.file.run_dir))))
         rows.append(_common(run))
         if isinstance(run, NetworkRun):
             rows[-1] |= _scores(run)
@@ -76,6 +80,8 @@ def compare(directories: Sequence[str | os.PathLike[str]]) -> xr.Dataset:
     for key in RESULTS:
         if any(row.get(key) is not None for row in rows):
             found[key] = _column([row.get(key) for row in rows])
+    import xarray as xr
+
     made = xr.Dataset({key: ("run", column) for key, column in found.items()}, coords={"run": names})
     for key, words in RESULTS.items():
         if key in made:
@@ -84,6 +90,12 @@ def compare(directories: Sequence[str | os.PathLike[str]]) -> xr.Dataset:
         if key in made:
             made[key].attrs["units"] = " or ".join(sorted(units))
     return made.assign_attrs(varied=varied)
+
+
+def _job_tables(directory: Path) -> dict[str, Any]:
+    """A run's job with all defaults; as it is stored where it names Python files, which are not executed."""
+    tables = stored_tables(directory)
+    return tables if tables.get(KEY) else plain_tables(load_job(directory / FILE))
 
 
 def _scores(run: NetworkRun) -> dict[str, Any]:

@@ -7,11 +7,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import xarray as xr
 from scipy.linalg import eigh
 from scipy.special import logsumexp
 
@@ -24,8 +23,7 @@ from hpcda.analysis.candidate import Band, Separation, separation
 from hpcda.analysis.levels import ACTION_TOLERANCE, Minimum, action_groups, minimum_of
 from hpcda.analysis.network_laplace import DRAWS, Tempered, WeightDistribution, distribution, tempered
 from hpcda.analysis.outcome import Outcome, collect, joined
-from hpcda.analysis.parallel import Mapping
-from hpcda.analysis.rundata import in_turn
+from hpcda.analysis.parallel import Mapping, in_turn
 from hpcda.analysis.score import Score, score, shares
 from hpcda.errors import InputError, Mistake
 from hpcda.job.stored import job_as_it_was
@@ -39,6 +37,9 @@ from hpcda.store.network_header import StoredNetwork
 from hpcda.store.reader import RunFile
 from hpcda.store.windows import StoredWindow
 from hpcda.words import counted
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 Flags = npt.NDArray[np.bool_]
 ALIKE = 1e-2
@@ -57,8 +58,9 @@ class NetworkRun:
         notes: What the analysis could not do, and why, gathered as it goes.
     """
 
-    def __init__(self, file: RunFile) -> None:
+    def __init__(self, file: RunFile, trust: bool = False) -> None:
         self.file = file
+        self._trust = trust
         self.notes: list[str] = []
         self._mapping: Mapping = in_turn
         self._parts = 1
@@ -87,7 +89,7 @@ class NetworkRun:
         """
         stored, (loss, options) = self.stored, self.stored.loss
         if not set(stored.activations) <= set(ACTIVATIONS) or (loss != "gaussian" and loss not in LOSSES):
-            job_as_it_was(self.file.run_dir)  # its files define them
+            job_as_it_was(self.file.run_dir, self._trust)  # its files define them
         spread = self.pairs.noise_std.max(axis=0) if loss == "gaussian" else None
         return Network(
             stored.widths,
@@ -155,6 +157,8 @@ class NetworkRun:
             InputError: They were not kept.
         """
         header = self.file.header
+        import xarray as xr
+
         found: dict[str, Any] = {}
         layers = self.action.weights(self.theta(start))
         for n, (matrix, bias) in enumerate(layers):
@@ -166,6 +170,8 @@ class NetworkRun:
     @cached_property
     def dataset(self) -> xr.Dataset:
         """Actions of all starts, norms of their weights, and the pairs, labelled."""
+        import xarray as xr
+
         header, file, pairs = self.file.header, self.file, self.pairs
         found: dict[str, Any] = {name: (("start", "rung"), values) for name, values in file.tables().items()}
         found["norm"] = ("start", "rung", "array"), file.table("parameters")
@@ -229,6 +235,8 @@ class NetworkRun:
             weights = known.draw(np.random.default_rng(seed), draws, temperature)
         else:
             weights = self.theta(start)[None]
+        import xarray as xr
+
         found = self._mean(given, weights)
         return xr.DataArray(found, dims=("pair", "output"), coords={"output": list(header.observed)})
 

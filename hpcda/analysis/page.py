@@ -10,6 +10,8 @@ from typing import Any
 
 from hpcda.store.reader import RunFile
 
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+"""What a browser may load or run of a page: the figures in it and its style; no script, whoever wrote it."""
 STYLE = """
 :root { color-scheme: light; }
 body { font: 16px/1.5 system-ui, "Segoe UI", "Helvetica Neue", Arial, sans-serif;
@@ -158,5 +160,6 @@ def page(title: str, parts: Sequence[str]) -> str:
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width">'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         f"<title>{escaped(title)}</title><style>{STYLE}</style></head><body>{''.join(parts)}</body></html>\n"
     )

@@ -7,16 +7,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import xarray as xr
 
 from hpcda.action import Action
 from hpcda.analysis.bars import KINDS
 from hpcda.analysis.candidate import Band, Separation, separation
-from hpcda.analysis.labelled import labelled_run, labelled_window
 from hpcda.analysis.laplace import (
     MOST,
     NEGLIGIBLE,
@@ -34,9 +32,9 @@ from hpcda.analysis.measured import fitted, misfits, noise_alone, scales
 from hpcda.analysis.obedience import obedience
 from hpcda.analysis.outcome import Outcome, collect, joined
 from hpcda.analysis.outliers import Outlier, outliers, told
-from hpcda.analysis.parallel import Mapping
+from hpcda.analysis.parallel import Mapping, in_turn
 from hpcda.analysis.prediction import Prediction, first_errors, observe, rmse, run_on
-from hpcda.analysis.valley import one_valley, straight_valley
+from hpcda.analysis.valley import WALKS, Patience, one_valley, straight_valley
 from hpcda.errors import CompilerError, InputError, Mistake
 from hpcda.linalg.blocktridiagonal import NotBlockTridiagonalError
 from hpcda.linalg.elimination import NotPositiveDefiniteError
@@ -57,21 +55,17 @@ from hpcda.store.reader import RunFile
 from hpcda.store.windows import StoredWindow
 from hpcda.words import counted
 
+if TYPE_CHECKING:
+    import xarray as xr
+
 Array = npt.NDArray[np.float64]
 NEAREST = 3
 """Points of a valley, the nearest first, that a further one is tried to be joined with by a straight path."""
-WALKS = 32
-"""Pairs of minima between which a curved valley is looked for in vain."""
 
 
 def _counts(names: npt.NDArray[np.str_]) -> dict[str, int]:
     """Name -> how often it is there."""
     return dict(Counter(names.tolist()))
-
-
-def in_turn(function: Any, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
-    """Map a function over argument tuples in this process."""
-    return [function(*argument) for argument in arguments]
 
 
 class Run:
@@ -82,15 +76,16 @@ class Run:
         notes: What the analysis could not do, and why, gathered as it goes.
     """
 
-    def __init__(self, file: RunFile, problem: Problem | None = None) -> None:
+    def __init__(self, file: RunFile, problem: Problem | None = None, trust: bool = False) -> None:
         self.file = file
+        self._trust = trust
         self.notes: list[str] = []
         self._problem = problem
         self._predictions: dict[tuple[int | None, int], Prediction] = {}
         self._mapping: Mapping = in_turn
         self._parts = 1
         self._gaussians: dict[int, Gaussian | str] = {}
-        self._walks = 0
+        self._patience = Patience()
         self._places: dict[int, Array] = {}
         self._unit: Array | None = None
         self._nearby: dict[int, Array] = {}
@@ -109,6 +104,8 @@ class Run:
     @cached_property
     def dataset(self) -> xr.Dataset:
         """All arrays, labelled and lazy; with several windows, what belongs to one is in `window(k)`."""
+        from hpcda.analysis.labelled import labelled_run
+
         return labelled_run(self.file)
 
     def window(self, number: int = 0) -> xr.Dataset:
@@ -119,6 +116,8 @@ class Run:
         """
         if not 0 <= number < len(self.file.header.lengths):
             raise IndexError(f"window {number}: the run has {len(self.file.header.lengths)}, counted from 0")
+        from hpcda.analysis.labelled import labelled_window
+
         return labelled_window(self.file, number)
 
     @property
@@ -177,15 +176,13 @@ class Run:
         if any(straight_valley(self._action, self._smooth_path(point), two, rf) for point in near):
             return True
         one = self._smooth_path(near[0])
-        if self._walks >= WALKS:
+        if not self._patience:
+            asked = counted(WALKS - self._patience.walks, "pair")
             self._note(
-                f"more than {WALKS} pairs of minima may lie in one flat valley: those asked last are counted "
-                "apart"
+                f"more than {asked} of minima may lie in one flat valley: those asked last are counted apart"
             )
             return False
-        found = one_valley(self._action, one, two, rf)
-        self._walks += not found
-        return found
+        return one_valley(self._action, one, two, rf, self._patience)
 
     def _place(self, minimum: Minimum) -> Array:
         """Parameters and initial states of a minimum in natural scales of the first one asked for."""
@@ -366,7 +363,8 @@ class Run:
         """The problem, made again from job.toml, with the data as they are stored.
 
         Raises:
-            InputError: The job cannot be read, or gives another problem than the one that was solved.
+            InputError: The job cannot be read, gives another problem than the one that was solved, or names
+                code of another user, who is not trusted.
         """
         problem = self._problem
         if problem is None:
@@ -374,7 +372,7 @@ class Run:
             from hpcda.job import Job
             from hpcda.job.stored import job_as_it_was
 
-            job = job_as_it_was(self.file.run_dir)
+            job = job_as_it_was(self.file.run_dir, self._trust)
             assert isinstance(job, Job)  # or this run would be a NetworkRun
             problem = build_problem(job).problem
         header = self.file.header
@@ -624,6 +622,8 @@ class Run:
 
     def _labelled(self, values: dict[str, Array], window: int, attrs: dict[str, Any]) -> xr.Dataset:
         """Flat vectors as arrays of one window and of the parameters."""
+        import xarray as xr
+
         header = self.file.header
         states = len(header.state)
         coords: dict[str, Any] = {
@@ -709,6 +709,8 @@ class Run:
 
         Arguments and errors as for `predicted`.
         """
+        import xarray as xr
+
         made, header = self.predicted(start, window, t), self.file.header
         data = {
             "states": (("time", "state"), made.states),

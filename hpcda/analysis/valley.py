@@ -10,6 +10,8 @@ follows a curved valley, such as p·q = const.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 from scipy.linalg import LinAlgError
@@ -20,6 +22,7 @@ from hpcda.action.residuals import Residuals
 from hpcda.analysis.laplace import sides_of
 from hpcda.linalg.blocktridiagonal import NotBlockTridiagonalError, lifted_cholesky
 from hpcda.linalg.elimination import NotPositiveDefiniteError
+from hpcda.problem import Problem
 from hpcda.search.curvature import LEAST, Curvature, natural_scales
 
 Array = npt.NDArray[np.float64]
@@ -34,6 +37,8 @@ STEPS = 20
 JUMP = 4.0
 """Longest way between two neighbors, in pieces of the straight path; what is farther away is another
 valley."""
+WALKS, WORK = 32, 5e9
+"""Pairs of points between which a curved valley is looked for in vain, and multiply-adds for all of them."""
 SETTLED = 1e-3
 """Expected gain of a step below which a point is relaxed."""
 
@@ -49,7 +54,24 @@ def _limit(action: Action, one: Array, other: Array, rf: float) -> float:
     return max(action.value(one, rf).total, action.value(other, rf).total) + RISE
 
 
-def one_valley(action: Action, one: Array, other: Array, rf: float) -> bool:
+@dataclass
+class Patience:
+    """Curved valleys that may be looked for in vain.
+
+    Attributes:
+        walks: How many.
+        work: Multiply-adds that these may take; the walk at which they are spent is ended.
+    """
+
+    walks: int = WALKS
+    work: float = WORK
+
+    def __bool__(self) -> bool:
+        """Whether one more may be."""
+        return self.walks > 0 and self.work > 0.0
+
+
+def one_valley(action: Action, one: Array, other: Array, rf: float, patience: Patience | None = None) -> bool:
     """Whether two points are joined by a path that hardly rises.
 
     Args:
@@ -57,14 +79,26 @@ def one_valley(action: Action, one: Array, other: Array, rf: float) -> bool:
         one: Flat path of shape (size,), a minimum.
         other: Another one.
         rf: The precision of the model.
+        patience: What may be tried yet; what a walk takes that does not arrive is taken off.
     """
     if straight_valley(action, one, other, rf):
         return True
-    limit = _limit(action, one, other, rf)
+    walk = _Walk(action, one, other, rf, _limit(action, one, other, rf))
+    if patience is not None:
+        walk.most = patience.work
     try:
-        return _Walk(action, one, other, rf, limit).arrives()
+        found = walk.arrives()
     except (LinAlgError, NotPositiveDefiniteError, NotBlockTridiagonalError):
-        return False
+        found = False
+    if patience is not None and not found:
+        patience.walks, patience.work = patience.walks - 1, patience.work - walk.work
+    return found
+
+
+def work_of_a_step(problem: Problem) -> float:
+    """Multiply-adds of one linear system: blocks of times, with all constants as their border."""
+    block, constants = problem.layout.block, len(problem.layout.constants)
+    return float(sum(problem.layout.times) * 2 * block * (block + constants) ** 2)
 
 
 class _Walk:
@@ -79,6 +113,7 @@ class _Walk:
         self._chord = np.where(problem.ties.copied, 0.0, (other - one) / self._scale)
         self._length = float(np.linalg.norm(self._chord))
         self._normal = self._chord / self._length
+        self.work, self.most = 0.0, np.inf
 
     def arrives(self) -> bool:
         """Whether the walk stays low and ends at the other point."""
@@ -102,6 +137,9 @@ class _Walk:
         shared = slice(self._problem.layout.tail.start, None)
         value = np.inf
         for _ in range(STEPS):
+            self.work += work_of_a_step(self._problem)
+            if self.work > self.most:
+                return None
             rho, values = self._residuals.evaluate(path, self._rf)
             jacobian = csr_array(
                 (values, self._residuals.indices, self._residuals.indptr), (self._residuals.count, len(path))

@@ -102,12 +102,13 @@ class _Descent:
         model = made(theta)
         size = model.scale
         least, slow, little = LEAST * size, 0, False
+        part = self.settings.decrement if exact else NEAR
         shift, raised = 0.0 if exact else FIRST * size, 2.0
         if not np.isfinite(size):
             return theta, Reason.FAILED_NON_FINITE
         while self.factorizations < self.settings.max_iterations:
             self.factorizations += 1
-            step = model.solve(shift)
+            step = model.solve(shift, enough=part * abs(value))
             if step is None:
                 if little or (exact and shift == 0.0 and np.abs(model.gradient).max() <= FLAT * size):
                     direction = model.negative()
@@ -118,9 +119,9 @@ class _Descent:
                 shift = max(10.0 * shift, least)
                 continue
             promise = float(0.5 * step @ (shift * step - model.gradient))
-            if not exact and promise <= NEAR * abs(value):
+            if not exact and promise <= part * abs(value):
                 return theta, None
-            if exact and promise <= self.settings.decrement * abs(value):
+            if exact and promise <= part * abs(value):
                 if shift == 0.0:
                     direction = model.negative()
                     if direction is not None:

@@ -23,6 +23,7 @@ from hpcda.cli.commands import (
 )
 from hpcda.cli.voice import say
 from hpcda.errors import InputError, Mistake
+from hpcda.times import ACCEPTED, seconds
 
 OVERVIEW = """\
 Variational annealing: estimates all states and the parameters of a dynamical system from noisy data of some
@@ -123,6 +124,11 @@ def command_parser() -> argparse.ArgumentParser:
         metavar="N",
         help="how many processes of this machine do the work (0: this one)",
     )
+    one.add_argument(
+        "--trust",
+        action="store_true",
+        help="execute Python files that the job names also where another user wrote them",
+    )
 
     one = add(
         "compare",
@@ -170,7 +176,9 @@ def command_parser() -> argparse.ArgumentParser:
     one.add_argument(
         "--ranks", type=_positive, metavar="N", help="MPI ranks, in place of the profile's ntasks"
     )
-    one.add_argument("--time", type=_limit, metavar="T", help="time limit, in place of the profile's")
+    one.add_argument("--time", type=_limit, metavar="T",
+        help="time limit, in place of the profile's: 90 min, 12 h, H:M:S, D-H:M:S; a plain number is "
+        "minutes, as to sbatch")  # fmt: skip
     one.add_argument("--array", type=_positive, metavar="N", help="N jobs of --ranks each share the starts")
     one.add_argument("--requeue", action="store_true", help="go back to the queue until the run is done")
     one.add_argument(
@@ -226,7 +234,8 @@ def _life(one: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--time-limit",
         metavar="TIME",
-        help="stop in time before TIME is over: seconds, H:M:S, D-H:M:S, or slurm (the end of the Slurm job)",
+        help="stop in time before TIME is over: 90 s, 90 min, 12 h, H:M:S, D-H:M:S, or slurm (the end of the "
+        "Slurm job); a plain number is refused, since sbatch would take it for minutes",
     )
     one.add_argument(
         "--part",
@@ -251,10 +260,9 @@ def _positive(text: str) -> int:
 
 
 def _limit(text: str) -> str:
-    from hpcda.slurm import limit
-
-    if limit.seconds(text) is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a time limit: give {limit.ACCEPTED}")
+    if seconds(text) is None:
+        problem = f"{text!r} is not a time limit: give {ACCEPTED}; a plain number is minutes"
+        raise argparse.ArgumentTypeError(problem)
     return text
 
 

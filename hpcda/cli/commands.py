@@ -70,7 +70,12 @@ def analyze_command(arguments: argparse.Namespace) -> int:
     from hpcda.analysis import analyze, format_summary
 
     try:
-        summary = analyze(arguments.run, scheduler=arguments.scheduler, processes=arguments.workers)
+        summary = analyze(
+            arguments.run,
+            scheduler=arguments.scheduler,
+            processes=arguments.workers,
+            trust=arguments.trust,
+        )
     except OSError as error:
         if arguments.scheduler is None:
             raise

@@ -39,6 +39,10 @@ class Setting(Protocol):
         """What is kept of a point, by which points are compared."""
         ...
 
+    def representative(self, path: Array) -> Array:
+        """The point that stands for all that symmetries of the action make of it, itself among them."""
+        ...
+
     def told(self, path: Array) -> Array:
         """What is stored of a point at every rung."""
         ...
@@ -247,7 +251,9 @@ class Ensemble:
     def _take_up(self, checkpoint: Checkpoint) -> Climb | None:
         """Go on with a start of an earlier life."""
         sketch = np.zeros(0) if checkpoint.sketch is None else checkpoint.sketch
-        work = taken_up(checkpoint, sketch if checkpoint.path is None else self._sketch(checkpoint.path))
+        if checkpoint.path is not None:
+            sketch = self._sketch(self._scene.representative(checkpoint.path))
+        work = taken_up(checkpoint, sketch)
         climb, last = work.climb, work.last
         assert last is not None
         if self._shard is not None:
@@ -317,14 +323,15 @@ class Ensemble:
             if start in same or start in ended or start not in self._open:
                 continue
             work = self._open[start]
-            rung = work.add(one.climb, one.rung, self._sketch(outcome.path))
+            known = self._scene.representative(outcome.path)
+            rung = work.add(one.climb, one.rung, self._sketch(known))
             late = self._is_late(work) and not (one.ended and not one.climb.pauses)
             reason = Reason.STOPPED_SECONDS if late else outcome.reason
             records.append(
                 (
                     work.row,
                     rung.number,
-                    record(rung, self._scene.told(rung.outcome.path), reason),
+                    record(rung, self._scene.told(known), reason),
                     one.climb.path,
                 )
             )
@@ -369,7 +376,7 @@ class Ensemble:
     def _end(self, start: int) -> None:
         work, ladder = self._open.pop(start), self._scene.ladder
         found = work.found(start, ladder.rungs, self._world.group.size)
-        path = work.climb.path if len(work.climb.path) else None
+        path = self._scene.representative(work.climb.path) if len(work.climb.path) else None
         if self._shard is not None:
             self._shard.finish(work.row, path, found.sketch if self._informed else None)
         complete = found.last == ladder.rungs - 1

@@ -115,6 +115,16 @@ def _same(value: Any) -> Any:
 
 def flat(job: AnyJob) -> dict[str, Any]:
     """Dotted keys and plain values."""
+    return flat_tables(plain_tables(job))
+
+
+def plain_tables(job: AnyJob) -> dict[str, Any]:
+    """The tables of a job, all its defaults among them."""
+    return job.model_dump(by_alias=True, exclude_none=True, mode="python")
+
+
+def flat_tables(tables: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted keys and plain values of a job's tables, as they are; nothing is loaded."""
     found: dict[str, Any] = {}
 
     def visit(value: Any, place: str) -> None:
@@ -129,5 +139,5 @@ def flat(job: AnyJob) -> dict[str, Any]:
         else:
             found[place] = list(value) if isinstance(value, tuple) else value
 
-    visit(job.model_dump(by_alias=True, exclude_none=True, mode="python"), "")
+    visit(tables, "")
     return {key: value for key, value in found.items() if value not in ({}, [])}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from hpcda.errors import InputError, Mistake
 from hpcda.extensions import KEY
@@ -61,16 +62,62 @@ def job_to_go_on(directory: Path) -> AnyJob:
     return load_job(directory / FILE)
 
 
-def job_as_it_was(directory: Path) -> AnyJob:
+def job_as_it_was(directory: Path, trust: bool = False) -> AnyJob:
     """The job of a run with its own copies of files, whatever has become of those that they were made from.
+
+    Python files that the job names are executed, here or when its problem is built.
+
+    Args:
+        directory: Directory of the run.
+        trust: Execute them also where another user wrote them.
+
+    Raises:
+        InputError: It cannot be read, or another user's code would be executed.
+    """
+    tables = stored_tables(directory)
+    kept = _extensions(directory, tables)
+    if not trust:
+        _refuse_foreign(directory / FILE, [*kept, *_model_file(tables)])
+    return load_job({**tables, KEY: list(map(os.fspath, kept))} if kept else directory / FILE)
+
+
+def stored_tables(directory: Path) -> dict[str, Any]:
+    """The tables of a run's job as its file holds them; nothing is executed.
 
     Raises:
         InputError: It cannot be read.
     """
-    tables = read_tables(directory / FILE, "job", _REMEDY)
-    files = [Path(str(name)) for name in tables.get(KEY, ())]
+    return read_tables(directory / FILE, "job", _REMEDY)
+
+
+def _extensions(directory: Path, tables: Mapping[str, Any]) -> list[Path]:
+    """The run's copies of the files of its job; where there is none, the file that the job names."""
+    named = tables.get(KEY, ())
+    files = [Path(str(name)) for name in named] if isinstance(named, list) else []
     copies = [copy_of(directory.absolute(), number, file) for number, file in enumerate(files)]
-    if not copies:
-        return load_job(directory / FILE)
-    kept = [os.fspath(copy if copy.is_file() else file) for copy, file in zip(copies, files, strict=True)]
-    return load_job({**tables, KEY: kept})
+    return [copy if copy.is_file() else file for copy, file in zip(copies, files, strict=True)]
+
+
+def _model_file(tables: Mapping[str, Any]) -> list[Path]:
+    """The file of the job's model, where it is none of the catalogue's."""
+    model = tables.get("model")
+    name = str(model.get("name", "")) if isinstance(model, dict) else ""
+    path, colon, _ = name.rpartition(":")
+    return [Path(str(tables.get("folder", ""))) / Path(path).expanduser()] if colon else []
+
+
+def _refuse_foreign(job: Path, code: Sequence[Path]) -> None:
+    """Refuse to execute files that another user wrote, or that another user's job names.
+
+    Raises:
+        InputError: The first of them.
+    """
+    for file in (job, *code) if code else ():
+        try:
+            owner = file.stat().st_uid
+        except OSError:
+            continue  # who loads it says so
+        if owner not in (0, os.geteuid()):
+            problem = f"belongs to another user (number {owner}), and its code would be executed"
+            remedy = "read it and what it names, then say --trust; in Python trust=True"
+            raise InputError(Mistake(os.fspath(file), problem, remedy))

@@ -25,12 +25,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import LinAlgError, cholesky, eigh, solve_triangular
+from scipy.linalg import LinAlgError, eigh
+from scipy.linalg.lapack import dpotrf, dtrtrs
 
 from hpcda.linalg.elimination import Inertia, NotPositiveDefiniteError, Pattern, pivoted
 
 Array = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 ROUNDING = 1e-14
 """Eigenvalues smaller than this part of the numbers that they are differences of are rounding alone."""
 
@@ -97,29 +99,19 @@ class BlockTridiagonal:
         edges = np.concatenate([[0], np.cumsum(flat, dtype=np.int64)])
         chain_of = np.repeat(np.arange(len(sizes)), [len(chain) for chain in sizes])
         inside = int(edges[-1])
-        corner = np.zeros((size - inside, size - inside))
-        at = (rows >= inside) & (columns >= inside)
-        np.add.at(corner, (rows[at] - inside, columns[at] - inside), entries[at])
-        border = np.zeros((size - inside, inside))
-        at = (rows >= inside) & (columns < inside)
-        np.add.at(border, (rows[at] - inside, columns[at]), entries[at])
-        at = (rows < inside) & (columns < inside)
+        last = int(starts[inside])
+        place = (rows[last:] - inside) * size + columns[last:]
+        strip = _sums(place, entries[last:], (size - inside) * size).reshape(size - inside, size)
+        border, corner = strip[:, :inside], strip[:, inside:]
+        at = np.flatnonzero(columns[:last] < inside)
         rows, columns, entries = rows[at], columns[at], entries[at]
         i, j = (np.searchsorted(edges, k, side="right") - 1 for k in (rows, columns))
         if ((np.abs(i - j) > 1) | (chain_of[i] != chain_of[j])).any():
             raise NotBlockTridiagonalError(f"blocks of sizes {flat[:3]} … do not hold all entries")
-        diagonal = [np.zeros((b, b)) for b in flat]
-        below = [np.zeros((c, b)) for b, c in zip(flat, flat[1:], strict=False)]
-        order = np.argsort(i, kind="stable")
-        cuts = np.searchsorted(i[order], np.arange(len(flat) + 1))
-        for k in range(len(flat)):
-            part = order[cuts[k] : cuts[k + 1]]
-            row, column, block = rows[part] - edges[k], columns[part], j[part]
-            own = block == k
-            np.add.at(diagonal[k], (row[own], column[own] - edges[k]), entries[part][own])
-            before = block == k - 1
-            if k:
-                np.add.at(below[k - 1], (row[before], column[before] - edges[k - 1]), entries[part][before])
+        width = np.array(flat, dtype=np.int64)
+        known = rows, columns, entries
+        diagonal = _filled(width, width, j, known, edges, i == j)
+        below = _filled(width[1:], width[:-1], j, known, edges, i == j + 1)
         chains, begin = [], 0
         for blocks in sizes:
             end = begin + len(blocks)
@@ -513,22 +505,49 @@ class ChainFactor:
         return values
 
 
+def _sums(place: Index, entries: Array, size: int) -> Array:
+    """Sums of the entries of each place, in their order, shape (size,)."""
+    return np.asarray(np.bincount(place, entries, size), dtype=np.float64)
+
+
+def _filled(
+    tall: Index, wide: Index, number: Index, matrix: tuple[Index, Index, Array], edges: Index, own: Mask
+) -> list[Array]:
+    """Blocks of the diagonal, or those below them, from entries, which add up in their order.
+
+    Args:
+        tall: Rows of each block.
+        wide: Columns of each block.
+        number: Which of the diagonal's blocks each entry has its column in.
+        matrix: Row, column and value of each entry.
+        edges: Where blocks of the diagonal begin.
+        own: Which entries stand in these blocks.
+    """
+    rows, columns, entries = matrix
+    ahead = len(edges) - 1 - len(tall)
+    begins = np.concatenate([[0], np.cumsum(tall * wide)])
+    k = number[own]
+    place = begins[k] + (rows[own] - edges[k + ahead]) * wide[k] + columns[own] - edges[k]
+    numbers = _sums(place, entries[own], int(begins[-1]))
+    shapes = zip(begins[:-1].tolist(), begins[1:].tolist(), tall.tolist(), wide.tolist(), strict=True)
+    return [numbers[begin:end].reshape(t, w) for begin, end, t, w in shapes]
+
+
 def _cholesky(block: Array, chain: int | None, k: int) -> Array:
     if not len(block):
         return block
     if not np.isfinite(block).all():
         raise _broken(chain, k)
-    try:
-        lower: Array = cholesky(block, lower=True, check_finite=False)
-    except LinAlgError:
-        raise _broken(chain, k) from None
-    return lower
+    lower, failed = dpotrf(block, lower=1, clean=1)
+    if failed:
+        raise _broken(chain, k)
+    return np.asarray(lower)
 
 
 def _solve(lower: Array, right: Array, transposed: bool = False) -> Array:
     if not len(lower) or not right.size:
         return np.array(right, dtype=np.float64)
-    result: Array = solve_triangular(
-        lower, right, lower=True, trans="T" if transposed else "N", check_finite=False
-    )
-    return result
+    result, failed = dtrtrs(lower, right, lower=1, trans=int(transposed))
+    if failed:
+        raise LinAlgError(f"a triangular matrix of {len(lower)} rows is singular")
+    return np.asarray(result)

@@ -15,7 +15,6 @@ from collections.abc import Callable
 from math import ceil, log, pi, sqrt
 
 import numpy as np
-from scipy.special import ellipj, ellipkm1
 
 from hpcda.linalg.elimination import Array
 
@@ -31,6 +30,8 @@ def terms(least: float, largest: float) -> tuple[Array, Array]:
         largest: Upper bound M.
     """
     parameter = 1.0 - least / max(largest, 2.0 * least)
+    from scipy.special import ellipj, ellipkm1
+
     quarter = float(ellipkm1(1.0 - parameter))
     number = ceil((log(1.0 / (1.0 - parameter)) + 3.0) * log(1.0 / ERROR) / (2.0 * pi**2))
     sn, cn, dn, _ = ellipj((np.arange(number) + 0.5) * quarter / number, parameter)

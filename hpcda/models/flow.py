@@ -14,7 +14,7 @@ sizes come from + - * / and square roots, and functions in the equations are tho
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.integrate import DOP853
 
+from hpcda.models import dop853
 from hpcda.models.model import Model
 from hpcda.models.trace import Symbol
 from hpcda.models.traced import Traced, differentiated, recorded
@@ -110,7 +110,7 @@ class Flow:
             raise ValueError(f"series names no {', '.join(missing)}")
         self._parameters = [name for name in model.parameter_names if name not in self.series]
         self._graph, self._values = recorded(self._rows)
-        self._tableau = [np.ascontiguousarray(t, dtype=np.float64) for t in _pair()]
+        self._tableau = [dop853.A, dop853.B, dop853.C, dop853.E3, dop853.E5]
         width = np.array([float(state.range[1]) - float(state.range[0]) for state in model.states])
         self._usual = np.where(width > 0.0, width, 1.0)
 
@@ -236,10 +236,6 @@ class Flow:
         branches = differentiated(self._graph, self._switches, 0)
         kernels = [source(self._with_slopes, "model"), source(branches, "switch")]
         return scalar_library(kernels, "stiff.c")
-
-
-def _pair() -> Iterable[Array]:
-    return DOP853.A[:12, :12], DOP853.B, DOP853.C[:12], DOP853.E3, DOP853.E5
 
 
 class _Follow:

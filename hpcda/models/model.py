@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 from hpcda.errors import InputError, Mistake
-from hpcda.models.trace import apply, boxed, product, where
+from hpcda.models.trace import ENTRY_BY_ENTRY, apply, boxed, product, where
 from hpcda.words import counted
 
 Equations = Callable[..., Any]
@@ -396,6 +396,14 @@ class Model:
         except InputError:
             raise
         except (Exception, SystemExit) as error:
+            if isinstance(error, TypeError) and "ufunc" in str(error):
+                raise InputError(
+                    Mistake(
+                        f"model {self.name}",
+                        f"NumPy cannot take a function of a plain array of states or parameters: {error}",
+                        f"take it of x, of a part of it such as x[:2], or entry by entry: {ENTRY_BY_ENTRY}",
+                    )
+                ) from error
             raise InputError(
                 Mistake(
                     f"model {self.name}",

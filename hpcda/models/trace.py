@@ -11,15 +11,13 @@ import numpy as np
 from hpcda.errors import InputError, Mistake
 from hpcda.models.graph import UNARY, Graph
 
+ENTRY_BY_ENTRY = "np.array([f(one) for one in z])"
+"""How a function f is taken of a plain array z of symbols, where NumPy asks nobody how."""
 
-def _unsupported(what: str) -> InputError:
-    return InputError(
-        Mistake(
-            "equations",
-            f"{what} cannot be differentiated",
-            "write it with + - * / **, comparisons inside np.where, and NumPy functions such as np.exp",
-        )
-    )
+
+def _unsupported(what: str, remedy: str = "") -> InputError:
+    usual = "write it with + - * / **, comparisons inside np.where, and NumPy functions such as np.exp"
+    return InputError(Mistake("equations", f"{what} cannot be differentiated", usual + remedy))
 
 
 class Symbol:
@@ -108,7 +106,10 @@ class Symbol:
     def __bool__(self) -> bool:
         value = self.graph.value(self.node)
         if value is None:
-            raise _unsupported("a decision (if, and, or, max, np.maximum of arrays) on a state or parameter")
+            raise _unsupported(
+                "a decision (if, and, or, max, np.maximum of a plain array) on a state or parameter",
+                f"; compare entries of an array z that np.array has made one by one: {ENTRY_BY_ENTRY}",
+            )
         return bool(value)
 
     def __float__(self) -> float:
@@ -218,13 +219,15 @@ def apply(ufunc: np.ufunc, *values: Any) -> Any:
 
 
 def product(left: Any, right: Any) -> Any:
-    """``left @ right`` of arrays of symbols, each entry one row of a product; None where one holds none.
+    """``left @ right``, each entry one row of a product; None where neither holds a symbol.
+
+    One of them may hold plain numbers.
 
     Raises:
         InputError: The shapes do not fit.
     """
     arrays = [np.asarray(side, dtype=object) for side in (left, right)]
-    graph = next((one.graph for one in arrays[0].flat if isinstance(one, Symbol)), None)
+    graph = next((one.graph for side in arrays for one in side.flat if isinstance(one, Symbol)), None)
     shapes = [array.shape for array in arrays]
     if not all(shapes) or max(map(len, shapes)) > 2:
         return None
@@ -237,7 +240,7 @@ def product(left: Any, right: Any) -> Any:
                 f"second, {shapes[1][-2:][0]}",
             )
         )
-    if graph is None or not any(isinstance(one, Symbol) for one in arrays[1].flat):
+    if graph is None:
         return None
     rows, columns = np.atleast_2d(arrays[0]), np.atleast_2d(arrays[1].T)
     nodes = [[[constant_node(graph, one) for one in vector] for vector in side] for side in (rows, columns)]

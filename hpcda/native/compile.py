@@ -30,6 +30,7 @@ from functools import cache
 from pathlib import Path
 
 from hpcda.errors import CompilerError
+from hpcda.native.cache import cache_folder
 from hpcda.native.declared import bind, layouts
 from hpcda.native.unit import included
 
@@ -149,30 +150,6 @@ def _machine() -> str:
         )
     version = subprocess.run([*compiler(), "--version"], capture_output=True, text=True, check=False).stdout
     return cpu + version
-
-
-@cache
-def cache_folder() -> Path:
-    """Where compiled code is kept: $HPCDA_CACHE, else the user's cache folder, else a temporary one."""
-    wanted = os.environ.get("HPCDA_CACHE")
-    base = os.environ.get("XDG_CACHE_HOME")
-    try:
-        folder = Path(wanted) if wanted else (Path(base) if base else Path.home() / ".cache") / "hpcda"
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except (OSError, RuntimeError) as error:
-        if wanted:
-            raise CompilerError(
-                f"HPCDA_CACHE={wanted} cannot be written: {error}. Name a folder you may write to."
-            ) from error
-        folder = Path(tempfile.gettempdir()) / f"hpcda-{os.getuid()}"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        if folder.stat().st_uid != os.getuid():
-            raise CompilerError(
-                f"{folder} belongs to another user. Set HPCDA_CACHE to a folder of your own."
-            ) from None
-    return folder
 
 
 def library(code: str) -> ctypes.CDLL:

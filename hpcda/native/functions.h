@@ -22,16 +22,20 @@ INLINE vd v_signed_as(vd a, vd sign) { return (vd)((vl)a | ((vl)sign & SIGN_BIT)
 /* 2^n of a whole n, -1022 <= n <= 1023. */
 INLINE vd v_two_to(vd n) { return (vd)(((vu)(n + WHOLE) << 52) + ONE_BITS); }
 
-/* c[0] + c[1] x + ... + c[2 n - 1] x^(2 n - 1): even and odd powers by themselves. */
+/* c[0] + c[1] x + ... + c[2 n - 1] x^(2 n - 1), n <= 8: even and odd powers by themselves. Written out: of a loop
+   GCC 12 makes one lane after the other. */
+#define POWERS(k)                                    \
+  if (k < n - 1) {                                   \
+    even = v_fma(even, square, v_all(c[2 * (k)]));   \
+    odd = v_fma(odd, square, v_all(c[2 * (k) + 1])); \
+  }
 INLINE vd v_polynomial(vd x, int n, const double *c) {
   const vd square = x * x;
   vd even = v_all(c[2 * n - 2]), odd = v_all(c[2 * n - 1]);
-  for (int k = n - 2; k >= 0; k--) {
-    even = v_fma(even, square, v_all(c[2 * k]));
-    odd = v_fma(odd, square, v_all(c[2 * k + 1]));
-  }
+  POWERS(6) POWERS(5) POWERS(4) POWERS(3) POWERS(2) POWERS(1) POWERS(0)
   return v_fma(odd, x, even);
 }
+#undef POWERS
 
 #define LN2_HIGH 0x1.62e42fee00000p-1   /* 32 bits of ln 2, and what is left of it */
 #define LN2_LOW 0x1.a39ef35793c76p-33

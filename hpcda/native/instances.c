@@ -14,7 +14,8 @@ static void lanes_in(vd *room, const double *rows, int numbers, size_t count, si
   }
 }
 
-/* room: [variables + constants + weights + outputs] */
+/* room: [variables + constants + weights + outputs], on a boundary of its vectors: those that lie across two lines of
+   the cache are read back late. Functions of one number read it, and write one, where it is. */
 ENTRY void instances(int wanted, int count, int variables, int constants, int weights, int outputs, const double *variable,
                      const double *constant, const double *weight, double *out, vd *room) {
   const Kernel kernels[] = {given_values, given_jacobian, given_hessian, given_with_slopes};
@@ -23,10 +24,24 @@ ENTRY void instances(int wanted, int count, int variables, int constants, int we
   const size_t columns = (size_t)count;
   for (int begin = 0; begin < count; begin += W) {
     const int wide = count - begin < W ? count - begin : W;
-    lanes_in(room, variable, variables, columns, (size_t)begin, wide);
-    lanes_in(c, constant, constants, columns, (size_t)begin, wide);
-    lanes_in(mu, weight, weights, columns, (size_t)begin, wide);
-    kernel(room, c, 0, 0, mu, found);
-    for (int k = 0; k < outputs; k++) memcpy(out + k * columns + (size_t)begin, found + k, sizeof(double) * (size_t)wide);
+    const size_t first = (size_t)begin;
+    if (wide == W && variables <= 1 && weights <= 1 && !constants) {
+      const vd *v = (const vd *)(variable + first), *pull = (const vd *)(weight + first);
+      if (outputs == 1) {
+        kernel(v, c, 0, 0, pull, (vd *)(out + first));
+        continue;
+      }
+      kernel(v, c, 0, 0, pull, found);
+    } else {
+      lanes_in(room, variable, variables, columns, first, wide);
+      lanes_in(c, constant, constants, columns, first, wide);
+      lanes_in(mu, weight, weights, columns, first, wide);
+      kernel(room, c, 0, 0, mu, found);
+    }
+    for (int k = 0; k < outputs; k++) {
+      double *to = out + k * columns + first;
+      if (wide == W) memcpy(to, found + k, sizeof(vd));
+      else memcpy(to, found + k, sizeof(double) * (size_t)wide);
+    }
   }
 }

@@ -62,8 +62,10 @@ class PetscModel(KrylovModel):
         super().__init__(action, point, exact)
         self._solver = solver
 
-    def solve(self, shift: float, tolerance: float = TOLERANCE, most: int = MOST) -> Array | None:
-        """See `KrylovModel`."""
+    def solve(
+        self, shift: float, tolerance: float = TOLERANCE, most: int = MOST, *, enough: float = 0.0
+    ) -> Array | None:
+        """See `KrylovModel`; `enough` is left to PETSc's options."""
         near = self.power(-1.0, max(shift, FLOOR * self.scale))
         return self._solver.solve(
             lambda v: self.product(v) + shift * v, near, -self.gradient, tolerance, most

@@ -48,7 +48,8 @@ def run(
         output: Directory of the results, instead of the job's.
         quiet: Show no progress.
         resume: Go on with the run that the directory holds, where it holds one.
-        time_limit: When to stop: seconds from now, "H:M:S", or "slurm" for the end of the Slurm job.
+        time_limit: When to stop: a number of seconds from now, a text such as "90 min" or "1:30:00", or
+            "slurm" for the end of the Slurm job.
         part: "K/N" to run part K of N, which share the directory, each in a world of its own.
 
     Returns:

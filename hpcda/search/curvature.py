@@ -74,9 +74,13 @@ def natural_scales(problem: Problem, path: Array) -> Array:
 def in_units(csr: Csr, scale: Array, held: Mask) -> Csr:
     """A full symmetric matrix in units of `scale`; unknowns that are held stand alone, with `HELD`."""
     indptr, indices, values = csr
-    kept = diags_array(np.where(held, 0.0, scale))
-    matrix = csr_array((np.asarray(values, dtype=np.float64), indices, indptr), shape=(len(scale),) * 2)
-    made = csr_array(kept @ matrix @ kept + diags_array(np.where(held, HELD, 0.0)))
+    kept = np.where(held, 0.0, scale)
+    rows = np.repeat(kept, np.diff(np.asarray(indptr)))
+    entries = rows * np.asarray(values, dtype=np.float64) * kept[np.asarray(indices)]
+    if not held.any():
+        return indptr, indices, entries
+    matrix = csr_array((entries, indices, indptr), shape=(len(scale),) * 2)
+    made = csr_array(matrix + diags_array(np.where(held, HELD, 0.0)))
     return made.indptr, made.indices, made.data
 
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import coo_array
-from scipy.sparse.csgraph import shortest_path
 
 from hpcda.action.native import Equations
 from hpcda.problem import Array
@@ -39,6 +38,8 @@ class Hops:
         states, measured = problem.dimension, len(problem.observed)
         edges = np.array([edge for edge in equations.model.jacobian if max(edge) < states], dtype=np.int64)
         ends = edges.reshape(-1, 2).T
+        from scipy.sparse.csgraph import shortest_path
+
         graph = coo_array((np.ones(ends.shape[1]), (ends[0], ends[1])), shape=(states, states))
         between = shortest_path(graph.tocsr(), directed=False, unweighted=True)
         near = np.zeros((problem.layout.block + len(problem.seen), measured))

@@ -15,6 +15,7 @@ from hpcda.search.forecast import Forecast
 from hpcda.search.merge import Sketch
 from hpcda.search.plan import Task
 from hpcda.search.smoother import Smoother
+from hpcda.search.units import Symmetries
 
 
 class Scene:
@@ -68,6 +69,15 @@ class Scene:
     def sketch(self) -> Sketch:
         """What is kept of a path, by which paths are compared."""
         return Sketch(self.problem)
+
+    @cached_property
+    def symmetries(self) -> Symmetries:
+        """The symmetries of the action that come from arrays of parameters."""
+        return Symmetries(self.action.equations)
+
+    def representative(self, path: Array) -> Array:
+        """The path that stands for all that symmetries make of it, shape (size,): its canonical form."""
+        return self.symmetries.canonical(path) if self.problem.model.arrays else path
 
     def told(self, path: Array) -> Array:
         """What is stored of a path at every rung: the estimated parameters, shape (P,)."""

@@ -135,6 +135,10 @@ class NetworkScene:
         """The canonical form of weights."""
         return canonical(self.action, theta)
 
+    def representative(self, theta: Array) -> Array:
+        """The weights that stand for all of the same network: themselves, since descents end in that form."""
+        return theta
+
     def first_weights(self, action: ExactNetwork, rng: np.random.Generator) -> Array:
         """Weights and biases drawn evenly from `Network.start`, after noisy inputs at their data."""
         return action.first(rng.uniform(*self.network.start, action.size - action.inputs))

@@ -14,7 +14,7 @@ from hpcda.errors import InputError
 from hpcda.job.kinds import Section, refuse
 from hpcda.job.load import read_tables
 from hpcda.job.mistakes import parse_as
-from hpcda.slurm import limit
+from hpcda.times import ACCEPTED, seconds
 
 LAUNCHERS = ("mpirun", "mpiexec", "srun")
 OWN_OPTIONS = {
@@ -50,8 +50,8 @@ def _word(text: str) -> str:
 
 
 def _time(text: str) -> str:
-    if limit.seconds(text) is None:
-        raise refuse(f"{text!r} is not a time limit", f"give {limit.ACCEPTED}")
+    if seconds(text) is None:
+        raise refuse(f"{text!r} is not a time limit", f"give {ACCEPTED}; a plain number is minutes")
     return text
 
 
@@ -102,7 +102,7 @@ class AnalysisTable(Section):
 
     cpus: Count = Field(default=1, description="how many processors, each for one worker, from 1")
     mem: Memory | None = Field(default=None, description='the memory, such as "8G"')
-    time: Time | None = Field(default=None, description=f"a time limit: {limit.ACCEPTED}")
+    time: Time | None = Field(default=None, description=f"a time limit: {ACCEPTED}")
 
 
 class Profile(Section):
@@ -116,7 +116,7 @@ class Profile(Section):
     ntasks_per_node: Count | None = Field(default=None, description="how many ranks a node, from 1")
     mem: Memory | None = Field(default=None, description='the memory of a node, such as "64G"')
     mem_per_cpu: Memory | None = Field(default=None, description='the memory of a rank, such as "2G"')
-    time: Time | None = Field(default=None, description=f"a time limit: {limit.ACCEPTED}; --time wins")
+    time: Time | None = Field(default=None, description=f"a time limit: {ACCEPTED}; --time wins")
     options: Annotated[tuple[Annotated[Line, AfterValidator(_option)], ...], BeforeValidator(_as_tuple)] = (
         Field(default=(), description='further options of sbatch, such as ["--exclusive"]')
     )

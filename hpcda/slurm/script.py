@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpcda.errors import InputError, Mistake
-from hpcda.slurm import limit
 from hpcda.slurm.profile import Profile
+from hpcda.times import for_sbatch, seconds
 from hpcda.words import counted
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -48,7 +48,8 @@ class Batch:
     @property
     def limit(self) -> str | None:
         """The time limit, as sbatch takes it."""
-        return self.time or self.profile.time
+        text = self.time or self.profile.time
+        return None if text is None else for_sbatch(text)
 
     @property
     def name(self) -> str:
@@ -127,8 +128,8 @@ ENDS_HERE = 'if ((code == 75)); then echo "not done: submit it again to go on"; 
 
 def _of_job(batch: Batch) -> list[str]:
     profile = batch.profile
-    most = limit.seconds(batch.limit) if batch.limit else None
-    early = min(profile.signal_seconds, most // 4) if most else profile.signal_seconds
+    most = seconds(batch.limit) if batch.limit else None
+    early = min(profile.signal_seconds, int(most) // 4) if most else profile.signal_seconds
     sizes = {
         "nodes": profile.nodes,
         "ntasks-per-node": profile.ntasks_per_node,

@@ -183,8 +183,9 @@ def _write(folder: Path, texts: dict[str, str]) -> Callable[[], None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
+            (folder / name).touch(mode=0o700)  # a profile may hold what others are not to read
+            (folder / name).chmod(0o700)
             (folder / name).write_text(text, encoding="utf-8")
-            (folder / name).chmod(0o755)
     except OSError as error:
         undo()
         raise InputError(

@@ -1,23 +1,28 @@
 """The jobs of jobs/recurrent beside GRU, LSTM and a neural ODE in PyTorch, on the same data and split.
 
     OMP_NUM_THREADS=1 python -m tests.benchmarks.recurrent [--seeds 3] [--only sunspots]
+    OMP_NUM_THREADS=1 python -m tests.benchmarks.recurrent --diffrax /its/venv/bin/python
 
-Needs PyTorch and torchdiffeq. Every forecast begins at the end of the window and sees nothing after it. Ours
-is that of the lowest level, and the median over all starts; a peer's is that of the seed with the lowest loss
-in training, and the median over seeds. Errors are roots of mean squares over the first half of what is kept
-back, and over all of it. Naive: the last value (persistence), the mean of the window, and, by the calendar,
-the mean of each month.
+Needs PyTorch and torchdiffeq; with --diffrax only a Python of its own that has JAX, diffrax and optax, which
+need NumPy 2, and of the jobs Lorenz 1963 alone is run. Every forecast begins at the end of the window and
+sees nothing after it. Ours is that of the lowest level, and the median over all starts; a peer's is that of
+the seed with the lowest loss in training, and the median over seeds. Errors are roots of mean squares over
+the first half of what is kept back, and over all of it. Naive: the last value (persistence), the mean of the
+window, and, by the calendar, the mean of each month.
 
 GRU and LSTM: as many units as the job has, one step ahead from the data (teacher forcing) by Adam, weight
 decay 1e-4, the last tenth of the window chooses when to stop; then their own output is fed back. Neural ODE:
 the equations of the job, classical Runge-Kutta at the time of the samples, multiple shooting: segments of ten
-samples begin at states of their own, y too, and their ends are drawn to where the next one begins; Adam.
+samples begin at states of their own, y too, and their ends are drawn to where the next one begins; Adam. That
+in diffrax has the noise and the priors of the job, and gaps between segments of growing weight.
 Times are CPU seconds of one core.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -25,16 +30,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torchdiffeq import odeint
 
 import hpcda
 from hpcda.job import load_job
 
 JOBS = Path(__file__).parents[2] / "jobs/recurrent"
-EPOCHS, PATIENCE = 1500, 200
-SEGMENT, SHOTS, DRAWN = 10, 2000, 10.0
-"""Samples of a segment; steps of Adam; weight of the squares by which segments miss each other."""
 Array = np.ndarray
 
 
@@ -66,55 +66,6 @@ def ours(job: Any) -> tuple[Any, Array, Array, Array, float]:
         return run.windows[0], forecasts, made[0].data[1:], (levels[order], path), seconds
 
 
-class Recurrent(torch.nn.Module):
-    """A GRU or LSTM of one layer with a linear output."""
-
-    def __init__(self, kind: str, inputs: int, units: int) -> None:
-        super().__init__()
-        self.cell = getattr(torch.nn, kind)(inputs, units, batch_first=True)
-        self.out = torch.nn.Linear(units, 1)
-
-    def forward(self, x: torch.Tensor, memory: Any = None) -> tuple[torch.Tensor, Any]:
-        """Outputs and memory."""
-        found, memory = self.cell(x, memory)
-        return self.out(found)[..., 0], memory
-
-
-def fed_back(kind: str, units: int, y: Array, clock: Array, steps: int, seed: int) -> tuple[float, Array]:
-    """Loss in training, and forecast of `steps` values; y standardized, clock of shape (N + steps, C)."""
-    torch.manual_seed(seed)
-    series, calendar = torch.tensor(y, dtype=torch.float32), torch.tensor(clock, dtype=torch.float32)
-    net = Recurrent(kind, 1 + clock.shape[1], units)
-    adam = torch.optim.Adam(net.parameters(), lr=0.01, weight_decay=1e-4)
-    count = len(y)
-    x = torch.cat([series[:-1, None], calendar[1:count]], dim=1)[None]
-    kept = count - 1 - count // 10
-    best, weights, since = np.inf, None, 0
-    for _ in range(EPOCHS):
-        adam.zero_grad()
-        errors = (net(x)[0][0] - series[1:]) ** 2
-        errors[:kept].mean().backward()
-        held = float(errors[kept:].mean().detach())
-        if held < best:
-            best, since = held, 0
-            weights = {name: value.clone() for name, value in net.state_dict().items()}
-        since += 1
-        if since > PATIENCE:
-            break
-        adam.step()
-    net.load_state_dict(weights)
-    with torch.no_grad():
-        out, memory = net(x)
-        loss = float(((out[0] - series[1:]) ** 2).mean())
-        value, found = series[-1], []
-        for n in range(steps):
-            step = torch.cat([value[None], calendar[count + n]])[None, None]
-            out, memory = net(step, memory)
-            value = out[0, 0]
-            found.append(float(value))
-    return loss, np.array(found)
-
-
 def of_seeds(one: Callable[[int], tuple[float, Array]], seeds: int) -> tuple[Array, Array, float]:
     """The forecast of lowest loss, the median over seeds, CPU seconds of one."""
     began = time.process_time()
@@ -135,6 +86,8 @@ def series(name: str, units: int, period: int, seeds: int) -> None:
     mean, std = y.mean(), y.std()
     angle = 2 * np.pi * every[:, None] / period if period else np.zeros((len(every), 0))
     clock = np.concatenate([np.cos(angle), np.sin(angle)], axis=1)
+    from tests.benchmarks.recurrent_parts.pytorch import fed_back
+
     for kind in ("GRU", "LSTM"):
         best, middle, spent = of_seeds(
             lambda seed, kind=kind: fed_back(kind, units, (y - mean) / std, clock, steps, seed), seeds
@@ -148,51 +101,22 @@ def series(name: str, units: int, period: int, seeds: int) -> None:
         told("mean of the month", months[every[len(y) :] % period][:, None], data)
 
 
-class Field(torch.nn.Module):
-    """The vector field of jobs/recurrent/field.py."""
-
-    def __init__(self, units: int) -> None:
-        super().__init__()
-        self.net = torch.nn.Sequential(torch.nn.Linear(3, units), torch.nn.Tanh(), torch.nn.Linear(units, 2))
-        self.middle = torch.tensor([0.0, 0.0, 25.0])
-
-    def forward(self, t: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
-        """Rates, shape (..., 3)."""
-        known = 10.0 * (s[..., 1:2] - s[..., :1])
-        return torch.cat([known, 10.0 * self.net((s - self.middle) / 10.0)], dim=-1)
+def shots(python: str, units: int, dt: float, sigma: Array, data: Array, steps: int, seed: int) -> Any:
+    """What recurrent_parts/shooting.py finds: loss, path of shape (N + steps, 3), gaps, seconds."""
+    program = Path(__file__).parent / "recurrent_parts/shooting.py"
+    with tempfile.TemporaryDirectory() as folder:
+        given, found = Path(folder) / "data.npz", Path(folder) / "found.npz"
+        np.savez(given, data=data, dt=dt, noise_std=sigma, steps=steps, units=units)
+        without = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        one_core = {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"}
+        subprocess.run([python, program, given, found, str(seed)], check=True, env=without | one_core)
+        return dict(np.load(found))
 
 
-def shooting(units: int, dt: float, data: Array, steps: int, seed: int) -> tuple[float, Array]:
-    """Loss, and x, y, z of the window and after it, shape (N + steps, 3)."""
-    torch.manual_seed(seed)
-    field, seen = Field(units), torch.tensor(data, dtype=torch.float32)
-    segments = (len(data) - 1) // SEGMENT
-    used = segments * SEGMENT
-    begin = torch.stack([seen[:used:SEGMENT, 0], seen[:used:SEGMENT, 0], seen[:used:SEGMENT, 1]], dim=1)
-    begin = torch.nn.Parameter(begin.clone())
-    wanted = torch.stack([seen[k : used + k : SEGMENT] for k in range(SEGMENT + 1)])
-    times = dt * torch.arange(SEGMENT + 1, dtype=torch.float32)
-    adam = torch.optim.Adam([{"params": field.parameters(), "lr": 1e-2}, {"params": [begin], "lr": 5e-2}])
-    slower = torch.optim.lr_scheduler.CosineAnnealingLR(adam, SHOTS)
-    for _ in range(SHOTS):
-        adam.zero_grad()
-        path = odeint(field, begin, times, method="rk4")
-        misfit = ((path[..., [0, 2]] - wanted) ** 2).mean()
-        missed = ((path[-1, :-1] - begin[1:]) ** 2).mean()
-        loss = misfit + DRAWN * missed
-        loss.backward()
-        adam.step()
-        slower.step()
-    with torch.no_grad():
-        inside = path[:-1].transpose(0, 1).reshape(-1, 3)
-        ahead = dt * torch.arange(len(data) - used + steps, dtype=torch.float32)
-        after = odeint(field, path[-1, -1], ahead, method="rk4")
-    return float(loss.detach()), np.concatenate([inside.numpy(), after.numpy()])
-
-
-def lorenz(units: int, seeds: int) -> None:
+def lorenz(units: int, seeds: int, diffrax: str | None = None) -> None:
     """The job with a network for two equations of Lorenz 1963."""
-    window, forecasts, data, (levels, path), seconds = ours(load_job(JOBS / "lorenz63.toml"))
+    job = load_job(JOBS / "lorenz63.toml")
+    window, forecasts, data, (levels, path), seconds = ours(job)
     count, steps = len(window.data), len(data)
     at = np.searchsorted(window.truth_t, window.t - 1e-9)
     truth = window.truth[at, 1]
@@ -201,10 +125,25 @@ def lorenz(units: int, seeds: int) -> None:
          f"all {len(levels)} starts; y to {rms(path[:, 1] - truth):.3f}")  # fmt: skip
     told("hpcda, median of starts", np.median(forecasts, axis=0), data)
     dt = float(window.t[1] - window.t[0])
-    best, middle, spent = of_seeds(lambda seed: shooting(units, dt, window.data, steps, seed), seeds)
-    told("neural ODE, lowest loss", best[count:, [0, 2]], data, spent,
-         f"a seed; y to {rms(best[:count, 1] - truth):.3f}")  # fmt: skip
-    told("neural ODE, median", middle[count:, [0, 2]], data)
+    if diffrax:
+        sigma = np.array([0.5, 0.5])
+        every = [shots(diffrax, units, dt, sigma, window.data, steps, seed) for seed in range(seeds)]
+        every.sort(key=lambda one: float(one["loss"]))
+        paths = [one["path"] for one in every]
+        spent = float(np.mean([one["seconds"] for one in every]))
+        print(f"  diffrax: losses {[round(float(one['loss']), 1) for one in every]}, "
+              f"Σ gap²/σ² {[round(float(one['gaps']), 2) for one in every]}")  # fmt: skip
+    else:
+        from tests.benchmarks.recurrent_parts.pytorch import shooting
+
+        began = time.process_time()
+        found = sorted(
+            (shooting(units, dt, window.data, steps, seed) for seed in range(seeds)), key=lambda one: one[0]
+        )
+        paths, spent = [one for _, one in found], (time.process_time() - began) / seeds
+    told("neural ODE, lowest loss", paths[0][count:, [0, 2]], data, spent,
+         f"a seed; y to {rms(paths[0][:count, 1] - truth):.3f}")  # fmt: skip
+    told("neural ODE, median", np.median(paths, axis=0)[count:, [0, 2]], data)
     told("persistence", np.repeat(window.data[-1:], steps, axis=0), data)
     told("mean", np.repeat(window.data.mean(axis=0)[None], steps, axis=0), data)
 
@@ -222,8 +161,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=plain)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", choices=list(CASES))
+    parser.add_argument("--diffrax", metavar="PYTHON", help="a Python that has diffrax")
     given = parser.parse_args(arguments)
-    torch.set_num_threads(1)
+    if given.diffrax:
+        if given.only not in (None, "lorenz63"):
+            parser.error(f"--only {given.only}: diffrax is for lorenz63 alone; leave one out")
+        lorenz(8, given.seeds, given.diffrax)
+        return
     for name, run in CASES.items():
         if given.only in (None, name):
             run(given.seeds)

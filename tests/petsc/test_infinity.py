@@ -138,3 +138,68 @@ def test_a_run_goes_on_to_infinity(tmp_path):
 def test_other_minimizers_do_not_come_to_infinity(tmp_path, solver):
     with pytest.raises(InputError, match="ladder.end"):
         ran(tmp_path, solver=solver)
+
+
+PRODUCT = """from hpcda import Model, Parameter, State
+
+
+def build():
+    return Model(
+        name="product", states=(State("x", range=(0.0, 3.0), initial=2.0),),
+        parameters=(Parameter("p", 1.0, range=(0.2, 3.0)), Parameter("q", 0.5, range=(0.2, 3.0))),
+        equations=lambda x, p: [-p.p * p.q * x[0]],
+    )
+"""
+
+
+@pytest.fixture
+def valley(tmp_path):
+    """A run to infinity whose minima lie in the flat valley p q = const., opened."""
+    (tmp_path / "product.py").write_text(PRODUCT)
+    job = {
+        "model": {
+            "name": f"{tmp_path / 'product.py'}:build",
+            "parameters": {name: {"estimate": True, "bounds": [0.1, 5.0]} for name in "pq"},
+        },
+        "twin": {
+            "dt": 0.1, "samples": 31, "observed": {"x": "x"}, "noise_std": 0.05, "spin_up": 0.0,
+            "seed": number(1),
+        },
+        "ladder": {"rf0": 1.0, "alpha": 10.0, "rungs": 6, "end": "infinity"},
+        "ensemble": {"starts": 5, "seed": number(3), "way": "uniform"},
+    }  # fmt: skip
+    return hpcda.open_run(hpcda.run(job, output=tmp_path / "run", quiet=True))
+
+
+def test_the_points_of_a_flat_valley_at_infinity_are_one_minimum(valley):
+    """Its points are joined at a large Rf, where the action has a Hessian."""
+    (lowest,) = valley.minima
+    assert lowest.count == 5 and lowest.model == 0.0
+    low, high = lowest.valley["p"]
+    assert high > 1.5 * low
+    products = [float(np.prod(valley.file.path(start)[1])) for start in lowest.starts]
+    np.testing.assert_allclose(products, products[0], rtol=1e-6)
+    assert np.isfinite(valley._rf) and valley._rf > 1e5
+
+
+def test_a_minimum_without_one_near_it_at_finite_rf_does_not_end_an_analysis(valley, monkeypatch):
+    """It is counted apart, and told."""
+    from hpcda.analysis import analyze, rundata
+    from hpcda.search.local_errors import StepUnknownError
+
+    usual, last = rundata.relaxed, valley.file.path(4)[1]
+
+    def relaxed(action, path, rf):
+        if np.array_equal(path[-2:], last):
+            raise StepUnknownError("no minimum is near")
+        return usual(action, path, rf)
+
+    monkeypatch.setattr(rundata, "relaxed", relaxed)
+    apart = hpcda.open_run(valley.file.run_dir)
+    assert sum(one.count for one in apart.minima) == 5 and len(apart.minima) > 1
+    assert any("counted apart" in note and "no minimum is near" in note for note in apart.notes)
+    folder = valley.file.run_dir
+    analyze(folder)
+    summary = json.loads((folder / "analysis" / "summary.json").read_text())
+    assert summary["candidate"]["action"] == pytest.approx(apart.candidate.action, rel=1e-12)
+    assert any("no minimum is near" in note for note in summary["notes"])

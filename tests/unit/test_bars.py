@@ -20,7 +20,7 @@ from hpcda.analysis.figures.final import draw_final_actions
 from hpcda.analysis.figures.levels import draw_levels
 from hpcda.analysis.figures.parameters import draw_parameters
 from hpcda.analysis.laplace import RESOLVED, Bar, NotAMinimumError, gaussian, mixture
-from hpcda.analysis.valley import one_valley
+from hpcda.analysis.valley import Patience, one_valley, work_of_a_step
 from hpcda.models.model import Model, Parameter, State
 from hpcda.problem import Estimated, Problem, Window
 from hpcda.search import Conclusion
@@ -395,6 +395,21 @@ def test_a_curved_valley(unit):
     for one, other in pairwise(points):
         assert action.value((one + other) / 2, rf).total > action.value(one, rf).total + 10
     assert one_valley(action, points[0], points[2], rf) and one_valley(action, points[2], points[1], rf)
+
+
+def test_a_curved_valley_is_looked_for_as_far_as_patience_goes():
+    """A walk is ended where its work is spent; one that arrives costs nothing."""
+    problem, rf = product(), 1e6
+    action = Action(problem)
+    one, other = (settled(problem, p, rf) for p in ([0.25, 2.0], [2.0, 0.25]))
+    step = work_of_a_step(problem)
+    assert step == 2 * problem.windows[0].times * (1 + 2) ** 2
+    patience = Patience(2, 3.5 * step)
+    assert not one_valley(action, one, other, rf, patience)
+    assert patience == Patience(1, -0.5 * step) and not patience
+    patience = Patience(2, 1000.0 * step)
+    assert one_valley(action, one, other, rf, patience)
+    assert patience == Patience(2, 1000.0 * step)
 
 
 def test_mirrored_minima_are_two():

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from synthetic_run import make_layout, write_run
 
 import hpcda
 from hpcda import cli
@@ -31,7 +32,10 @@ WAY = Way("as-a-template-has-it", "nothing", lambda scene, rng: rng.random(scene
 """
 ROOT = Path(__file__).parents[2]
 LAUNCHERS = cli.RANK_VARIABLES
-HEAVY = ("mpi4py", "petsc4py", "xarray", "dask", "distributed", "matplotlib", "h5py")
+HEAVY = (
+    "mpi4py", "petsc4py", "xarray", "pandas", "dask", "distributed", "matplotlib", "h5py", "scipy.optimize",
+    "scipy.integrate",
+)  # fmt: skip
 
 
 def hpcda_command(*arguments, cwd, **variables):
@@ -54,10 +58,11 @@ def alone(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
-def loaded(code, cwd):
-    """The heavy packages that a piece of Python loads."""
+def loaded(code, cwd, names=None):
+    """The heavy packages, or those of `names`, that a piece of Python loads."""
+    names = names or HEAVY
     script = (
-        f"{code}\nimport sys\nprint([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
+        f"{code}\nimport sys\nprint([name for name in {names!r} if name in sys.modules], file=sys.stderr)"
     )
     done = subprocess.run(
         [sys.executable, "-c", script],
@@ -82,6 +87,23 @@ def test_importing_loads_nothing_heavy(tmp_path):
 def test_commands_that_load_nothing_heavy(tmp_path, arguments):
     code = f"from hpcda.cli import main\ntry: main({arguments!r})\nexcept SystemExit: pass"
     assert loaded(code, tmp_path) == "[]"
+
+
+def test_what_an_analysis_does_not_load(tmp_path):
+    """Packages whose import takes longer than a small analysis, and which it can do without."""
+    write_run(tmp_path / "run", make_layout())
+    slow = (
+        "xarray",
+        "pandas",
+        "dask",
+        "distributed",
+        "scipy.integrate",
+        "scipy.optimize",
+        "scipy.stats",
+        "mpi4py",
+    )
+    code = f'from hpcda.cli import main\nassert main(["analyze", {str(tmp_path / "run")!r}]) == 0'
+    assert loaded(code, tmp_path, slow) == "[]"
 
 
 def test_the_module_run_can_be_called(monkeypatch):

@@ -156,6 +156,60 @@ def test_the_users_cache_folder_is_the_default(site):
     assert len(list((site.folder / "mine" / "hpcda").glob("*.so"))) == 1
 
 
+def test_a_cache_that_is_made_is_its_owners_alone(site):
+    assert site.load() == "answer 42.0"
+    assert site.cache.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_cache_into_which_everybody_may_write_is_refused(site):
+    """What lies there is run: whoever writes there could have any program run."""
+    site.cache.mkdir()
+    site.cache.chmod(0o777)
+    refused = site.load()
+    assert (
+        refused.startswith("refused:") and "everybody may write there" in refused and "chmod o-w" in refused
+    )
+    assert not [*site.cache.iterdir()]
+    site.cache.chmod(0o775)  # a cache that a group shares, because someone named it
+    assert site.load() == "answer 42.0"
+
+
+def test_the_default_cache_is_closed_to_others(site):
+    folder = site.folder / "mine" / "hpcda"
+    folder.mkdir(parents=True)
+    folder.chmod(0o777)
+    assert site.load(HPCDA_CACHE=None, XDG_CACHE_HOME=str(folder.parent)) == "answer 42.0"
+    assert folder.stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives folders away")
+@pytest.mark.parametrize("default", [False, True])
+def test_a_cache_of_another_user_is_refused(site, default):
+    folder = site.folder / "theirs" / "hpcda"
+    folder.mkdir(parents=True)
+    os.chown(folder, 12345, 12345)
+    where = (
+        {"HPCDA_CACHE": None, "XDG_CACHE_HOME": str(folder.parent)}
+        if default
+        else {"HPCDA_CACHE": str(folder)}
+    )
+    refused = site.load(**where)
+    assert f"refused: {folder} belongs to another user" in refused and "Set HPCDA_CACHE" in refused
+    assert not [*folder.iterdir()]
+
+
+def test_a_temporary_cache_that_is_a_link_is_refused(site):
+    """In a folder where everybody may write, the name is known beforehand."""
+    (site.folder / "file").write_text("")
+    temporary, elsewhere = site.folder / "tmp", site.folder / "elsewhere"
+    temporary.mkdir()
+    elsewhere.mkdir()
+    (temporary / f"hpcda-{os.getuid()}").symlink_to(elsewhere)
+    home = {"HPCDA_CACHE": None, "XDG_CACHE_HOME": str(site.folder / "file"), "TMPDIR": str(temporary)}
+    assert "belongs to another user" in site.load(**home)
+    assert not [*elsewhere.iterdir()]
+
+
 def test_no_compiler(site):
     empty = site.folder / "empty"
     empty.mkdir()

@@ -9,8 +9,9 @@ import sys
 import numpy as np
 import pytest
 from problems import SMALL
-from scipy.integrate import solve_ivp
+from scipy.integrate import DOP853, solve_ivp
 
+from hpcda.models import dop853
 from hpcda.models import flow as module
 from hpcda.models.catalogue import catalogue, load_model
 from hpcda.models.flow import End, Flow
@@ -79,6 +80,17 @@ def test_every_flow_of_the_catalogue_against_scipy(name):
     course = Flow(model).run(begin(model), t, model.defaults, lambda time: list(drive.values()))
     assert course.end is End.REACHED and not course.implicit
     np.testing.assert_allclose(course.states, exact, rtol=1e-9, atol=1e-9)
+
+
+def test_the_tableau_is_that_of_scipy():
+    for own, theirs in (
+        (dop853.A, DOP853.A[:12, :12]),
+        (dop853.B, DOP853.B),
+        (dop853.C, DOP853.C[:12]),
+        (dop853.E3, DOP853.E3),
+        (dop853.E5, DOP853.E5),
+    ):
+        assert own.dtype == np.float64 and own.flags.c_contiguous and np.array_equal(own, theirs)
 
 
 def test_a_map_is_iterated_and_sees_series_and_time():

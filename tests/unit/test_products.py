@@ -43,8 +43,12 @@ def gated(x, p):
     return (1 - gate) * x + gate * np.tanh(p.W @ (gate * x) + p.b)
 
 
+NUMBERS = np.array([[0.5, 1.0, -0.25], [0.0, 2.0, 1.5], [-1.0, 0.0, 0.75]])
+
 # Name -> number of states, shapes of arrays, equations with as many values as states.
 FUNCTIONS = {
+    "numbers": (3, wide(3, 3), lambda x, p: NUMBERS @ np.tanh(p.W @ (NUMBERS @ x)) + x @ NUMBERS),
+    "numbers and squares": (3, wide(3, 3), lambda x, p: x * (NUMBERS @ (p.W @ x)) + np.dot(NUMBERS, x**2)),
     "recurrent": (5, wide(5, 5, b=(5,)), lambda x, p: np.tanh(p.W @ x + p.b)),
     "3-5": (3, {"W": (5, 3), "V": (3, 5)}, lambda x, p: p.V @ np.sin(p.W @ x)),
     "nested": (3, {"W1": (4, 3), "b1": (4,), "W2": (3, 4), "b2": (3,)}, nested),
@@ -365,3 +369,47 @@ def test_shapes_that_do_not_fit_are_named(name):
 def test_the_digest_of_equations_is_that_of_the_sums(name, as_products, monkeypatch):
     problem, _ = example(model(name, "flow"), "trapezoid", "nonlinear and gaps")
     assert Equations(problem).digest == straight(lambda: Equations(problem).digest, monkeypatch)
+
+
+def test_a_matrix_of_numbers_stays_a_product():
+    size = 40
+    numbers_ = generator(31).normal(size=(size, size))
+    states = tuple(State(f"x{k}", range=(-1.0, 1.0)) for k in range(size))
+    made = Model("reservoir", states, (Parameter("a", 0.5),), lambda x, p: np.tanh(p.a * (numbers_ @ x)))
+    traced = traced_model(made)
+    assert traced.products is not None
+    assert sum(key[0] == "dot" for key in traced.graph.keys) == size
+    assert sum(key[0] == "mul" for key in traced.graph.keys) < 20 * size
+    v = generator(32).normal(size=size + 1)
+    found = Compiled(traced)([v], np.zeros(size))
+    wanted = np.tanh(v[-1] * (numbers_ @ v[:-1]))
+    np.testing.assert_allclose(found.values[0], wanted, rtol=0, atol=1e-13)
+    slopes = (1.0 - wanted**2)[:, None] * np.hstack([v[-1] * numbers_, (numbers_ @ v[:-1])[:, None]])
+    np.testing.assert_allclose(found.jacobian[0], slopes, rtol=0, atol=1e-12)
+
+
+PLAIN = {
+    "expit": expit,
+    "log_expit": log_expit,
+    "logaddexp": lambda z: np.logaddexp(z, 0.0),
+    "maximum": lambda z: np.maximum(z, 0.0),
+    "clip": lambda z: np.clip(z, -1.0, 1.0),
+    "where": lambda z: np.where(z > 0.0, z, 0.0),
+}
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_functions_of_plain_arrays_work_or_say_what_to_write(name):
+    """NumPy alone sees an array that np.array has made; what the message says works."""
+    states = tuple(State(f"x{k}") for k in range(3))
+
+    def made(function):
+        equations = lambda x, p: function(np.array([x[0], x[2], x[1]]))  # noqa: E731
+        return traced_model(Model("plain", states, (Parameter("a", 0.5),), equations))
+
+    with pytest.raises(InputError, match=r"np.array\(\[f\(one\) for one in z\]\)"):
+        made(PLAIN[name])
+    traced = made(lambda z: np.array([PLAIN[name](one) for one in z]))
+    v = np.array([0.3, -0.7, 1.9])
+    found = Compiled(traced)([v], np.zeros(3)).values[0]
+    np.testing.assert_allclose(found, PLAIN[name](v[[0, 2, 1]]), rtol=1e-14)

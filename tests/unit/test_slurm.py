@@ -19,7 +19,6 @@ from hpcda.slurm import (
     Profile,
     analysis_script,
     job_script,
-    limit,
     load_profile,
     refuse_other_parts,
     submit,
@@ -130,7 +129,7 @@ def test_scripts_are_sound(tmp_path, tables, array, requeue):
         ({"analysis": {"cpu": 2}}, "analysis.cpu", "did you mean 'cpus'?"),
         ({"ntasks": 0}, "ntasks", "how many ranks"),
         ({"ntasks": "many"}, "ntasks", "how many ranks"),
-        ({"time": "1 h"}, "time", "h:mm:ss"),
+        ({"time": "1 hour"}, "time", "h:mm:ss"),
         ({"mem": "lots"}, "mem", "4G"),
         ({"partition": "a b"}, "partition", "without spaces"),
         ({"modules": "gcc"}, "modules", "modules to load"),
@@ -157,13 +156,9 @@ def test_a_profile_that_is_not_there(tmp_path):
         load_profile(tmp_path / "sight.toml")
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [("90", 5400), ("2:30", 150), ("1:30:00", 5400), ("1-12", 129600), ("1-0:30", 88200), ("1-0:0:5", 86405)]
-    + [(text, None) for text in ("", "0", "1h", "1:2:3:4", "-5", "1-", "0:00")],
-)
-def test_time_limits(text, expected):
-    assert limit.seconds(text) == expected
+def test_the_time_limit_is_given_to_sbatch_in_its_own_form(tmp_path):
+    for given, expected in [("90", "90"), ("90 min", "0-01:30:00"), ("1-12", "1-12"), ("36h", "1-12:00:00")]:
+        assert f"--time={expected}" in directives(job_script(batch(tmp_path, time=given)))
 
 
 @pytest.mark.parametrize(("time", "signal"), [(None, 60), ("1", 15), ("2", 30), ("1:00:00", 60), ("0:01", 1)])
@@ -209,7 +204,7 @@ def test_a_dry_run_writes_nothing(tmp_path, capsys, monkeypatch):
     [
         (["--array", "9"], ["--array: 9 jobs for 8 starts"]),
         (["--array", "0"], ["--array", "whole number from 1"]),
-        (["--time", "soon"], ["--time", "12:00:00"]),
+        (["--time", "soon"], ["--time", "h:mm:ss"]),
         (["--profile", "none.toml"], ["none.toml: there is no such file"]),
     ],
 )

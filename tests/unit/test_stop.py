@@ -17,9 +17,10 @@ from tests.waiting import until
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [
-        ("90", 90),
         (90, 90),
-        ("1.5", 1.5),
+        (1.5, 1.5),
+        ("90s", 90),
+        ("90 min", 5400),
         ("2:30", 150),
         ("1:30:00", 5400),
         ("1-00:00:01", 86401),
@@ -30,7 +31,18 @@ def test_times(text, seconds):
     assert deadline(text, 1000.0) == 1000.0 + seconds
 
 
-@pytest.mark.parametrize("text", ["", "soon", "-5", "0", "1:2:3:4", "1h", "nan", "0:00:00", ":30"])
+@pytest.mark.parametrize("text", ["90", "1.5", " 90 "])
+def test_a_plain_number_which_other_commands_take_for_minutes_is_refused(text):
+    with pytest.raises(InputError, match="has no unit") as caught:
+        deadline(text, 0.0)
+    remedy = caught.value.mistakes[0].remedy
+    assert f"{text.strip()}s" in remedy and f"{text.strip()}min" in remedy
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "soon", "-5", "0", 0, -5.0, float("nan"), float("inf"), "1:2:3:4", "1 y", "nan", "0:00:00", ":30"],
+)
 def test_no_times(text):
     with pytest.raises(InputError) as caught:
         deadline(text, 0.0)

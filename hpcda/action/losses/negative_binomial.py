@@ -10,7 +10,6 @@ counting time.
 from functools import cache
 
 import numpy as np
-from scipy.special import digamma, gammaln, polygamma
 
 from hpcda.action.loss import Loss, Options, Quantity
 from hpcda.problem import Array
@@ -35,6 +34,8 @@ def _moments(k: float) -> tuple[Array, Array]:
             np.round(np.concatenate([np.arange(2000.0), np.geomspace(2000.0, most + 2000.0, 4000)]))
         )
         width = np.diff(counts, append=counts[-1] + 1.0)
+        from scipy.special import gammaln
+
         logs = gammaln(counts + k) - gammaln(k) - gammaln(counts + 1.0)
         weight = width * np.exp(logs + k * np.log(k / (h + k)) + counts * np.log(h / (h + k)))
         weight /= weight.sum()
@@ -50,6 +51,8 @@ def _noise(h: Array, s: Array, options: Options) -> tuple[Array, Array]:
     k = float(options["dispersion"])
     mean, variance = _moments(k)
     at, given = np.log(MEANS), np.log(np.maximum(np.asarray(h, dtype=np.float64), 1e-300))
+    from scipy.special import digamma, polygamma
+
     limits = k * (np.log(k) - float(digamma(k))), k * k * float(polygamma(1, k)) - k
     return np.interp(given, at, mean, right=limits[0]), np.interp(given, at, variance, right=limits[1])
 

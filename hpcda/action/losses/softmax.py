@@ -26,6 +26,13 @@ def _probabilities(h: Array) -> Array:
     return np.asarray(weights / weights.sum(axis=-1, keepdims=True), dtype=np.float64)
 
 
+def _root(h: Array) -> Array:
+    """The matrix diag √π - π √πᵀ: its product with its transpose is diag π - π πᵀ."""
+    chance = _probabilities(h)
+    half = np.sqrt(chance)
+    return half[..., None] * np.eye(h.shape[-1]) - chance[..., :, None] * half[..., None, :]
+
+
 def _noise(h: Array, s: Array, options: Options) -> tuple[Array, Array]:
     """The entropy of the categories, and its variance."""
     chance = _probabilities(h)
@@ -57,5 +64,6 @@ LOSS = Loss(
     possible="1 for one category and 0 for the others, or probabilities",
     scaled=False,
     joint=True,
+    root=_root,
     place=5,
 )

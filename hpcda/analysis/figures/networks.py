@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hpcda.analysis.figures.final import draw_final_actions
 from hpcda.analysis.figures.style import BLUE, INK, ORANGE, PAGE, figure, save
-from hpcda.analysis.network import NetworkRun
 from hpcda.problem import Array
+
+if TYPE_CHECKING:
+    from hpcda.analysis.network import NetworkRun
 
 MOST = 5000
 """Points of one colour that are drawn."""

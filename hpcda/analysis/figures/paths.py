@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcda.analysis.figures.style import BLUE, INK, ORANGE, PAGE, figure, save, unit_label
+from hpcda.analysis.laplace import Bar
 from hpcda.analysis.prediction import Prediction
 from hpcda.analysis.rundata import Run
 from hpcda.errors import InputError
@@ -203,6 +204,6 @@ def _bars(run: Run, window: int) -> Array | None:
     """Lower and upper end of the candidate's error bars, NaN of what is open, shape (2, N, D)."""
     if run.bars is None:
         return None
-    bars = run.error_bars(window)
-    known = bars["kind"].values != "open"
-    return np.stack([np.where(known, bars[end].values, np.nan) for end in ("low", "high")])
+    open_, states = run.bars.kinds == Bar.OPEN, len(run.file.header.state)
+    ends = [np.where(open_, np.nan, end) for end in (run.bars.low, run.bars.high)]
+    return np.stack([run.problem.split(end)[0][window][:, :states] for end in ends])

@@ -52,6 +52,8 @@ _SETTINGS: dict[str, Any] = {
     "legend.frameon": False,
     "lines.linewidth": 1.2,
     "savefig.dpi": 180,
+    "figure.autolayout": False,
+    "figure.constrained_layout.use": False,
 }
 
 
@@ -84,7 +86,15 @@ def figure(width: float, height: float) -> Iterator[Figure]:
 
 
 def save(made: Figure, path: Path) -> Path:
-    """Write a PNG and give its path back."""
+    """Write a PNG and give its path back.
+
+    The layout is made here, once; `savefig` would draw the whole figure a second time to make it.
+    """
+    made.set_dpi(mpl.rcParams["savefig.dpi"])
+    layout = made.get_layout_engine()
+    if layout is not None:
+        layout.execute(made)
+        made.set_layout_engine(None)
     made.savefig(path, facecolor="white")
     return path
 

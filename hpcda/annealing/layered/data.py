@@ -47,7 +47,7 @@ class DataModel:
             (prior, _products(action, sensitivities, passed.x[:-1], *parts)) for prior, *parts in kinds
         ]
 
-    def solve(self, shift: float) -> Array | None:
+    def solve(self, shift: float, *, enough: float = 0.0) -> Array | None:
         """-(H + shift)⁻¹ gradient; None where H + shift is not positive definite."""
         action, (pairs, outputs) = self.action, self._pairs
         diagonal = action.precision + shift

@@ -20,6 +20,8 @@ from hpcda.problem import Array
 
 TOLERANCE, MOST = 1e-4, 300
 """Part of the gradient that a step may leave, in the preconditioner's norm; products that it may take."""
+LOOSE, LEFT = 0.1, 0.1
+"""The same where little is promised; part of what need not be found that a step may leave."""
 USUAL = 60
 """Products of a step that its cost counts; from 10 to 80 were measured."""
 VECTORS = 100
@@ -59,19 +61,27 @@ class KrylovModel:
             self._near = Kronecker(*self._made_of)
         return self._near.power(exponent, shift)
 
-    def solve(self, shift: float, tolerance: float = TOLERANCE, most: int = MOST) -> Array | None:
+    def solve(
+        self, shift: float, tolerance: float = TOLERANCE, most: int = MOST, *, enough: float = 0.0
+    ) -> Array | None:
         """-(H + shift)⁻¹ gradient, to a tolerance; None where H + shift is found not positive definite.
+
+        What is left of the gradient r promises about ½ rᵀK⁻¹r more, K the preconditioner.
 
         Args:
             shift: What is added to the diagonal.
             tolerance: Part of the gradient that may be left, in the norm of the preconditioner.
             most: Products that it may take.
+            enough: Part of the action's fall that need not be found, but roughly.
         """
         near = self.power(-1.0, max(shift, FLOOR * self.scale))
         step, left = np.zeros_like(self.gradient), -self.gradient
         scaled = near(left)
         direction, length = scaled, float(left @ scaled)
         end = tolerance**2 * length
+        if enough:
+            far = float(np.sqrt(0.5 * length / abs(self.value)))
+            end = max(end, length * min(LOOSE**2, far), min(LOOSE**2 * length, 2.0 * LEFT * enough))
         for _ in range(most):
             if length <= end:
                 break

@@ -74,8 +74,13 @@ class Model(Protocol):
         """Mean size of H's diagonal entries of weights and biases; not finite where H is not."""
         ...
 
-    def solve(self, shift: float) -> Array | None:
-        """-(H + shift)⁻¹ gradient; None where H + shift is not positive definite."""
+    def solve(self, shift: float, *, enough: float = 0.0) -> Array | None:
+        """-(H + shift)⁻¹ gradient; None where H + shift is not positive definite.
+
+        Args:
+            shift: What is added to the diagonal.
+            enough: Fall of the action that an iteration need not find, but roughly; factors find all.
+        """
         ...
 
     def again(self, gradient: Array) -> Array | None:

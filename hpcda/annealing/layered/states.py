@@ -35,7 +35,7 @@ class StatesModel:
         self.scale = float(np.abs(diagonal).mean())
         self._last: tuple[float, Factor | None] | None = None
 
-    def solve(self, shift: float) -> Array | None:
+    def solve(self, shift: float, *, enough: float = 0.0) -> Array | None:
         """-(H + shift)⁻¹ gradient; None where H + shift is not positive definite."""
         factor = self._factor(shift)
         return None if factor is None else -factor.solve(self.gradient)

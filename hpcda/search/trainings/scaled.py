@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.optimize import minimize
 
 from hpcda.action.passes import flat
 from hpcda.problem import Array
@@ -30,6 +29,8 @@ def _weights(scene: NetworkScene, minima: Sequence[Array], rng: np.random.Genera
     for rows, columns in scene.action.shapes:
         width = np.sqrt(6.0 / (rows + columns - 1))
         layers.append((rng.uniform(-width, width, (rows, columns - 1)), np.zeros(rows)))
+    from scipy.optimize import minimize
+
     found = minimize(
         scene.action.gradient,
         scene.action.first(flat(layers)),

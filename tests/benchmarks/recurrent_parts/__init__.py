@@ -1,0 +1,1 @@
+"""Peers of `tests.benchmarks.recurrent` that need a Python of their own."""
