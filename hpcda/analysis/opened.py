@@ -7,7 +7,7 @@ import os
 from hpcda.analysis.network import NetworkRun
 from hpcda.analysis.rundata import Run
 from hpcda.problem import Problem
-from hpcda.store.network_header import KIND
+from hpcda.store.network import KIND
 from hpcda.store.reader import RunFile
 
 

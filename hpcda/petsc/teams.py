@@ -8,9 +8,8 @@ from typing import Any
 from hpcda.action import Action
 from hpcda.annealing.choice import chosen
 from hpcda.annealing.ladder import Ladder
-from hpcda.annealing.minimizer import Limits, Own, Snes, Tao
+from hpcda.annealing.minimizer import Limits, Minimiser, Own, Snes, Tao
 from hpcda.annealing.minimizers import minimizer
-from hpcda.annealing.outcome import Minimiser
 from hpcda.annealing.team import OneByOne, Team
 from hpcda.petsc.lockstep import LockstepTeam
 from hpcda.petsc.minimisers import make_minimiser

@@ -16,13 +16,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hpcda.annealing.record import Task
 from hpcda.search.conclusion import PROBES, Conclusion, conclude, confirmed
 from hpcda.search.descent import fell_back, probes
 from hpcda.search.escapes import ESCAPES, Escape, probing, settling
 from hpcda.search.evidence import Evidence, Level
 from hpcda.search.expected import Expected, expected_of_data
 from hpcda.search.levels import distinct, grouped, is_level
-from hpcda.search.plan import Found, Listed, Round, Share, Task
+from hpcda.search.plan import Found, Listed, Round, Share
 from hpcda.search.plateau import plateau_of_level
 from hpcda.search.scene import Scene
 from hpcda.search.ways import WAYS, Way
