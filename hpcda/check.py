@@ -354,7 +354,7 @@ def _trial(job: Job, scene: Scene) -> _Trial | None:
         lockstep.advance(1)
         reached = lockstep.reached()
         rungs += len(reached)
-        steps += sum(max(one.outcome.factorizations, one.outcome.iterations) for one in reached)
+        steps += sum(max(one.rung.factorizations, one.rung.iterations) for one in reached)
         lane_seconds += (time.thread_time() - before) * active / lockstep.lanes
     return _Trial(lane_seconds / max(rungs, 1), steps / max(rungs, 1) or ITERATIONS, draw)
 

@@ -242,9 +242,9 @@ class _Pilot:
                 path = way.draw(scene, np.random.default_rng([self._job.ensemble.seed, start]))
                 lockstep.put(int(lane), start, path, scene.rung(way.shares[0]), True)
             lockstep.advance(10)
-            ended += [one for one in lockstep.reached() if one.rung == self._ladder.rungs - 1]
+            ended += [one for one in lockstep.reached() if one.rung.number == self._ladder.rungs - 1]
             self._refuse_late()
-        return [one.outcome.path for one in ended if np.isfinite(one.outcome.parts.total)]
+        return [one.rung.path for one in ended if np.isfinite(one.rung.parts.total)]
 
     def _refuse_late(self) -> None:
         if time.monotonic() > self._end:

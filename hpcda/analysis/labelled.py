@@ -15,8 +15,8 @@ import numpy.typing as npt
 import xarray as xr
 
 from hpcda.analysis.outcome import open_file
+from hpcda.annealing.record import PER_RUNG, PER_START
 from hpcda.store.reader import RunFile
-from hpcda.store.schema import PER_RUNG, PER_START
 
 Array = npt.NDArray[np.float64]
 
@@ -144,14 +144,15 @@ def labelled_run(file: RunFile) -> xr.Dataset:
         "reason_code": ("reason_code", list(header.reasons)),
     }
     data: dict[str, Any] = {}
-    for name, (dtype, unit, meaning) in PER_RUNG.items():
-        attrs = {"units": unit, "long_name": meaning}
-        data[name] = (("start", "rung"), _table(run_dir, name, file.visited.shape, dtype), attrs)
+    for name, column in PER_RUNG.items():
+        attrs = {"units": column.units, "long_name": column.long_name}
+        data[name] = (("start", "rung"), _table(run_dir, name, file.visited.shape, column.dtype), attrs)
     shape = (*file.visited.shape, len(header.parameter))
     data["parameters"] = (("start", "rung", "parameter"), _table(run_dir, "parameters", shape, "f8"))
-    for name, (_, unit, meaning) in PER_START.items():
+    for name, column in PER_START.items():
         if name != "start":
-            data[name] = ("start", file.table(name), {"units": unit, "long_name": meaning})
+            attrs = {"units": column.units, "long_name": column.long_name}
+            data[name] = ("start", file.table(name), attrs)
     data["way"] = (
         "start",
         np.asarray([*header.ways, ""])[file.table("way")],

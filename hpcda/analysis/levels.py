@@ -300,7 +300,7 @@ def minimum_of(
         start=int(outcome.start[best]),
         starts=tuple(sorted(int(start) for start in outcome.start[rows])),
         parameters=dict(zip(header.parameter, map(float, outcome.parameters[best]), strict=True)),
-        converged=header.reasons.get(int(outcome.reason[best]), ("", ""))[0].startswith("CONVERGED"),
+        converged=int(outcome.reason[best]) in header.converged,
         has_path=bool(kept.any()),
         ways={way: int(count) for way, count in zip(header.ways, ways, strict=True) if count},
         valley={},

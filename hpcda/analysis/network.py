@@ -33,7 +33,7 @@ from hpcda.search.descent import fell_back
 from hpcda.search.evidence import Evidence, Level
 from hpcda.search.expected import Expected
 from hpcda.search.networks import judge
-from hpcda.store.network_header import StoredNetwork
+from hpcda.store.network import StoredNetwork
 from hpcda.store.reader import RunFile
 from hpcda.store.windows import StoredWindow
 from hpcda.words import counted

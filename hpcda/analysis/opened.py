@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hpcda.analysis.rundata import Run
 from hpcda.problem import Problem
-from hpcda.store.network_header import KIND
+from hpcda.store.network import KIND
 from hpcda.store.reader import RunFile
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcda.store.reader import RunFile
+from hpcda.store.shards import INDEX
 
 Array = npt.NDArray[np.float64]
 COLUMNS = ("action", "measurement", "model", "prior", "gradient_norm")
@@ -61,7 +62,7 @@ def cached_file(run_dir: str, stamp: int) -> RunFile:
 
 def open_file(run_dir: str) -> RunFile:
     """A RunFile that the tasks of one worker process share."""
-    index = Path(run_dir) / "run.h5"
+    index = Path(run_dir) / INDEX
     return cached_file(run_dir, index.stat().st_mtime_ns if index.exists() else 0)
 
 
@@ -78,8 +79,7 @@ def collect(run_dir: str, positions: npt.NDArray[np.int64]) -> Outcome:
     row, rung = np.arange(len(positions)), np.maximum(last, 0)
     values = {name: file.table(name, positions)[row, rung] for name in COLUMNS}
     reason = file.table("reason", positions)[row, rung].astype(np.int64)
-    failing = [code for code, (name, _) in header.reasons.items() if name.startswith("FAILED")]
-    failed = np.isin(reason, failing) | (last < 0) | ~np.isfinite(values["action"])
+    failed = np.isin(reason, list(header.failed)) | (last < 0) | ~np.isfinite(values["action"])
     return Outcome(
         start=file.start[positions],
         rung=last,

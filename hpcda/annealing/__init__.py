@@ -1,11 +1,11 @@
 """Annealing: the ladder, and the step from rung to rung, for many starts."""
 
-from hpcda.annealing.anneal import Climb, Rung, step
+from hpcda.annealing.anneal import Climb, step
 from hpcda.annealing.ended import ended
 from hpcda.annealing.ladder import Ladder
-from hpcda.annealing.minimizer import Limits, MinimizerSpec, Snes, Tao
-from hpcda.annealing.outcome import Minimiser, Outcome
+from hpcda.annealing.minimizer import Limits, Minimiser, MinimizerSpec, Snes, Tao
 from hpcda.annealing.reasons import Reason
+from hpcda.annealing.record import Rung, Task
 from hpcda.annealing.schedule import Schedule
 from hpcda.annealing.team import Finished, Team
 
@@ -16,12 +16,12 @@ __all__ = [
     "Limits",
     "Minimiser",
     "MinimizerSpec",
-    "Outcome",
     "Reason",
     "Rung",
     "Schedule",
     "Snes",
     "Tao",
+    "Task",
     "Team",
     "ended",
     "step",

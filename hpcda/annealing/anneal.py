@@ -11,8 +11,9 @@ import time
 from dataclasses import dataclass, replace
 
 from hpcda.annealing.ladder import Ladder
-from hpcda.annealing.outcome import Minimiser, Outcome
+from hpcda.annealing.minimizer import Minimiser
 from hpcda.annealing.reasons import Reason
+from hpcda.annealing.record import Rung, Task
 from hpcda.problem import Array
 
 
@@ -21,22 +22,38 @@ class Climb:
     """A start on its way up.
 
     Attributes:
-        start: Number of the start.
-        way: Name of the way in which it began.
-        first: Its first rung.
+        task: The start, and how it began.
         next: The rung that comes next.
         path: Flat path, shape (size,), from which the next rung begins.
         failed: Why it ended early, or None.
         until: The rung before which it pauses, None for none.
     """
 
-    start: int
-    way: str
-    first: int
+    task: Task
     next: int
     path: Array
     failed: Reason | None = None
     until: int | None = None
+
+    @property
+    def start(self) -> int:
+        """Number of the start."""
+        return self.task.start
+
+    @property
+    def first(self) -> int:
+        """Its first rung."""
+        return self.task.first
+
+    @classmethod
+    def begun(cls, start: int, way: str, first: int, path: Array, until: int | None = None) -> Climb:
+        """A climb before its first rung, of a start that begins anew."""
+        return cls(Task(start, way, first), first, path, until=until)
+
+    def after(self, rung: Rung) -> Climb:
+        """The climb after its next rung."""
+        failed = None if rung.goes_on else rung.reason
+        return replace(self, next=rung.number + 1, path=rung.path, failed=failed)
 
     def ended(self, ladder: Ladder) -> bool:
         """Whether no rung is left to climb before its end or its pause."""
@@ -49,15 +66,6 @@ class Climb:
         return self.failed is None and self.until is not None and self.next >= self.until
 
 
-@dataclass(frozen=True)
-class Rung:
-    """One finished rung: its number, its outcome, and the seconds it took."""
-
-    number: int
-    outcome: Outcome
-    seconds: float
-
-
 def step(climb: Climb, ladder: Ladder, minimiser: Minimiser) -> tuple[Climb, Rung]:
     """Minimise at the next rung.
 
@@ -66,8 +74,6 @@ def step(climb: Climb, ladder: Ladder, minimiser: Minimiser) -> tuple[Climb, Run
     """
     began = time.perf_counter()
     fresh = climb.next == climb.first
-    outcome = minimiser.minimise(climb.path, float(ladder.rf[climb.next]), fresh)
-    rung = Rung(climb.next, outcome, time.perf_counter() - began)
-    goes_on = outcome.reason.converged or outcome.reason is Reason.STOPPED_ITERATIONS
-    failed = None if goes_on else outcome.reason
-    return replace(climb, next=climb.next + 1, path=outcome.path, failed=failed), rung
+    found = minimiser.minimise(climb.path, float(ladder.rf[climb.next]), fresh)
+    rung = found.at(climb.next, time.perf_counter() - began)
+    return climb.after(rung), rung

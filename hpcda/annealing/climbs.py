@@ -13,16 +13,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from hpcda.action import Parts
 from hpcda.annealing.ladder import Ladder
-from hpcda.annealing.outcome import Outcome
-from hpcda.annealing.reasons import Reason
+from hpcda.annealing.record import Rung, refuse_unlike
 from hpcda.native.compile import vector_lanes
 from hpcda.native.declared import enumeration, structures
 from hpcda.problem import Array, Numbers
 
 EMPTY, ACTIVE, ENDED = enumeration("climb.c", "Lane").values()
 _Record = structures("record.h")["Record"]
+refuse_unlike(_Record)
 _COUNTERS = "start state rung until iterations factorizations holds still"
 _NUMBERS = (
     "value shift low high weight before length slope norm taken crossed closed radius bend wait pause "
@@ -62,12 +61,11 @@ class Settings:
 
 @dataclass(frozen=True)
 class Reached:
-    """A finished rung: its lane, its start, its number, its outcome, and whether the start ended."""
+    """A finished rung: its lane, its start, the rung, and whether the start ended."""
 
     lane: int
     start: int
-    rung: int
-    outcome: Outcome
+    rung: Rung
     ended: bool
 
 
@@ -278,24 +276,15 @@ class Climbs:
         ended = self._state == ENDED
         last = {self._records[i].lane: i for i in range(self._batch.recorded)}
         for i in range(self._batch.recorded):
-            r = self._records[i]
-            parts = Parts(r.measurement, r.model, r.prior)
-            outcome = Outcome(
-                self._paths[i].copy(),
-                parts,
-                r.norm,
-                r.iterations,
-                r.factorizations,
-                Reason.from_code(r.reason),
-            )
-            over = bool(ended[r.lane]) and last[r.lane] == i
-            found.append(Reached(r.lane, r.start, r.rung, outcome, over))
+            one = self._records[i]
+            over = bool(ended[one.lane]) and last[one.lane] == i
+            found.append(Reached(one.lane, one.start, Rung.computed(one, self._paths[i].copy()), over))
         self._batch.recorded = 0
         self._state[ended] = EMPTY
         return found
 
 
-def climb(climbs: Climbs, paths: Sequence[Array], ticks: int = 50) -> list[list[Outcome]]:
+def climb(climbs: Climbs, paths: Sequence[Array], ticks: int = 50) -> list[list[Rung]]:
     """Climb the whole ladder from every path, as many at once as there are lanes.
 
     Args:
@@ -304,9 +293,9 @@ def climb(climbs: Climbs, paths: Sequence[Array], ticks: int = 50) -> list[list[
         ticks: Steps between two looks at what has ended.
 
     Returns:
-        For each path the outcomes of the rungs that it came to.
+        For each path the rungs that it came to.
     """
-    found: list[list[Outcome]] = [[] for _ in paths]
+    found: list[list[Rung]] = [[] for _ in paths]
     waiting = list(range(len(paths)))
     while waiting or climbs.active:
         for lane in climbs.empty[: len(waiting)]:
@@ -314,5 +303,5 @@ def climb(climbs: Climbs, paths: Sequence[Array], ticks: int = 50) -> list[list[
             climbs.put(int(lane), start, paths[start], 0, True)
         climbs.advance(ticks)
         for one in climbs.reached():
-            found[one.start].append(one.outcome)
+            found[one.start].append(one.rung)
     return found

@@ -12,8 +12,8 @@ from scipy.sparse import csr_array, diags_array
 
 from hpcda.action import Action
 from hpcda.action.blocks import InTime, in_time
-from hpcda.annealing.outcome import Outcome
 from hpcda.annealing.reasons import Reason
+from hpcda.annealing.record import Rung
 from hpcda.annealing.scale import scales
 from hpcda.linalg.banded import Banded
 from hpcda.linalg.elimination import NotPositiveDefiniteError
@@ -31,8 +31,8 @@ def ended(
     iterations: int,
     factorizations: int = 0,
     otherwise: Reason = Reason.FAILED_OTHER,
-) -> Outcome:
-    """The outcome of a minimization that has ended at a path.
+) -> Rung:
+    """The rung of a minimization that has ended at a path.
 
     Args:
         action: The action.
@@ -45,7 +45,7 @@ def ended(
     path = action.problem.ties.tied(path)
     parts, gradient, values = action.derivatives(path, rf)
     if not (np.isfinite(parts.total) and np.isfinite(gradient).all()):
-        return Outcome(path, parts, float("nan"), iterations, factorizations, Reason.FAILED_NON_FINITE)
+        return Rung(path, parts, float("nan"), iterations, factorizations, Reason.FAILED_NON_FINITE)
     (lower, upper), scale = action.problem.bounds, scales(action.problem)
     held = (path <= lower + NEAR * scale) & (gradient > 0.0)
     held |= (path >= upper - NEAR * scale) & (gradient < 0.0)
@@ -58,7 +58,7 @@ def ended(
         hessian = csr_array((values, action.sparsity.indices, action.sparsity.indptr), shape=(len(path),) * 2)
         if 0.0 <= _decrement(action.problem, hessian, free, held) <= DECREMENT * abs(parts.total):
             reason = Reason.CONVERGED_DECREMENT
-    return Outcome(path, parts, norm, iterations, factorizations, reason)
+    return Rung(path, parts, norm, iterations, factorizations, reason)
 
 
 def _decrement(problem: Problem, hessian: csr_array, gradient: Array, held: npt.NDArray[np.bool_]) -> float:

@@ -17,8 +17,8 @@ from hpcda.action import Parts
 from hpcda.action.exact_network import ExactNetwork
 from hpcda.annealing.layered import Elimination, Model, chosen
 from hpcda.annealing.layered.products import promised
-from hpcda.annealing.outcome import Outcome
 from hpcda.annealing.reasons import Reason
+from hpcda.annealing.record import Rung
 from hpcda.problem import Array
 
 FIRST, LEAST, LARGEST = 1e-3, 1e-6, 1e12
@@ -58,7 +58,7 @@ class ExactSettings:
     elimination: str | Elimination = "auto"
 
 
-def descend(action: ExactNetwork, theta: Array, settings: ExactSettings | None = None) -> Outcome:
+def descend(action: ExactNetwork, theta: Array, settings: ExactSettings | None = None) -> Rung:
     """The minimum downhill of the unknowns `theta`, shape (size,), at Rf = ∞.
 
     Raises:
@@ -74,7 +74,7 @@ class _Descent:
         self.elimination = chosen(action, known) if isinstance(known, str) else known
         self.factorizations = self.iterations = 0
 
-    def run(self, theta: Array) -> Outcome:
+    def run(self, theta: Array) -> Rung:
         """Down with the Gauss-Newton matrix, then with the exact one, away from saddle points."""
         reason = None
         far = not promised(self.action, theta) <= CLOSE
@@ -84,14 +84,14 @@ class _Descent:
                 break
         return self._outcome(theta, reason or Reason.STOPPED_ITERATIONS)
 
-    def _outcome(self, theta: Array, reason: Reason) -> Outcome:
+    def _outcome(self, theta: Array, reason: Reason) -> Rung:
         value, gradient = self.action.gradient(theta)
         norm = float(np.abs(gradient).max())
         if not np.isfinite(value) or not np.isfinite(norm):
             reason = Reason.FAILED_NON_FINITE
         prior = self.action.prior(theta)
         parts = Parts(value - prior, 0.0, prior)
-        return Outcome(theta, parts, norm, self.iterations, self.factorizations, reason)
+        return Rung(theta, parts, norm, self.iterations, self.factorizations, reason)
 
     def _down(self, theta: Array, exact: bool) -> tuple[Array, Reason | None]:
         """Shifted steps; without a reason, exact ones are to go on from there."""

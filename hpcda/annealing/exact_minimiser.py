@@ -8,12 +8,12 @@ from dataclasses import replace
 from hpcda.action.exact_network import ExactNetwork
 from hpcda.annealing.exact import ExactSettings, descend
 from hpcda.annealing.layered import chosen, sentence
-from hpcda.annealing.outcome import Outcome
+from hpcda.annealing.record import Rung
 from hpcda.problem import Array
 
 
 class ExactMinimiser:
-    """Minimises the action of a network at Rf = ∞; see `hpcda.annealing.outcome.Minimiser`.
+    """Minimises the action of a network at Rf = ∞; see `hpcda.annealing.minimizer.Minimiser`.
 
     Args:
         action: The network.
@@ -43,7 +43,7 @@ class ExactMinimiser:
         deal = self._action.deal
         return sentence(self.elimination, deal.pairs, deal.ranks.size)
 
-    def minimise(self, path: Array, rf: float, fresh: bool = False) -> Outcome:
+    def minimise(self, path: Array, rf: float, fresh: bool = False) -> Rung:
         """See `Minimiser`."""
         found = descend(self._action, path, self._settings)
         self._watch(found.iterations, found.parts.total)

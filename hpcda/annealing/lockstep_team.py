@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from hpcda.action import Action
-from hpcda.annealing.anneal import Climb, Rung
+from hpcda.annealing.anneal import Climb
 from hpcda.annealing.ladder import Ladder
 from hpcda.annealing.lockstep import Lockstep, Settings, climbs_of, lanes_that_fit
-from hpcda.annealing.reasons import Reason
 from hpcda.annealing.schedule import PATIENCE, Pool, capacity, few, width
 from hpcda.annealing.team import Finished
 from hpcda.annealing.tied import TiedLockstep
@@ -256,13 +254,9 @@ class LockstepTeam:
         for one in reached:
             climb = self._climbs[one.lane]
             seconds = float(self._lane_seconds[one.lane]) / per_lane[one.lane]
-            reason = one.outcome.reason
-            goes_on = reason.converged or reason is Reason.STOPPED_ITERATIONS
-            climb = replace(
-                climb, next=one.rung + 1, path=one.outcome.path, failed=None if goes_on else reason
-            )
-            self._climbs[one.lane] = climb
-            found.append(Finished(climb, Rung(one.rung, one.outcome, seconds), one.ended))
+            rung = one.rung.at(one.rung.number, seconds)
+            climb = self._climbs[one.lane] = climb.after(rung)
+            found.append(Finished(climb, rung, one.ended))
             if one.ended:
                 del self._climbs[one.lane]
         for lane in per_lane:

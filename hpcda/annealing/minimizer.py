@@ -1,4 +1,4 @@
-"""What a minimizer says of itself before anybody makes it: its name, what it can do, how it is made.
+"""What a minimizer is: a path and an Rf in, a lower path out. What it says of itself before anybody makes it.
 
 Nothing of PETSc is imported here: what PETSc is to make is data, which `hpcda.petsc` reads; a minimizer that
 is not PETSc's brings a function that makes it.
@@ -9,10 +9,35 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from hpcda.action import Action
-from hpcda.annealing.outcome import Minimiser
+from hpcda.annealing.record import Rung
 from hpcda.errors import InputError, Mistake
+from hpcda.problem import Array
+
+
+class Minimiser(Protocol):
+    """Minimises the action at fixed Rf, from a given path."""
+
+    def minimise(self, path: Array, rf: float, fresh: bool = False) -> Rung:
+        """The minimum that lies downhill from `path`; a failure is a result, never an exception.
+
+        Args:
+            path: Flat path, shape (size,).
+            rf: Model-error precision.
+            fresh: Whether the path is a start's first one, not the minimum of an earlier rung.
+        """
+        ...
+
+    @property
+    def linear(self) -> str:
+        """How it solves linear systems, as a sentence; empty where it does not tell."""
+        ...
+
+    def destroy(self) -> None:
+        """Free what it holds."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -33,15 +33,21 @@ class Reason(enum.Enum):
         """Whether the path is a minimum of the action."""
         return self.code > 0
 
-    @classmethod
-    def from_code(cls, code: int) -> Reason:
-        """The reason stored under a number."""
-        return next(reason for reason in cls if reason.code == code)
+    @property
+    def failed(self) -> bool:
+        """Whether the start could not go on from it: neither at a minimum, nor at a limit that was set."""
+        return self.code < 0 and self not in _AT_A_LIMIT
 
     @classmethod
-    def table(cls) -> dict[int, tuple[str, str]]:
-        """Number -> (name, sentence) of every reason."""
-        return {reason.code: (reason.name, reason.value) for reason in cls}
+    def from_code(cls, code: int) -> Reason:
+        """The reason stored under a number.
+
+        Raises:
+            KeyError: There is none.
+        """
+        return _REASONS[code]
 
 
 _CODES = {Reason[name]: code for name, code in enumeration("climb.c", "Reason").items()}
+_REASONS = {code: reason for reason, code in _CODES.items()}
+_AT_A_LIMIT = frozenset({Reason.STOPPED_ITERATIONS, Reason.STOPPED_SECONDS})

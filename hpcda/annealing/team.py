@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from hpcda.annealing.anneal import Climb, Rung, step
+from hpcda.annealing.anneal import Climb, step
 from hpcda.annealing.ladder import Ladder
-from hpcda.annealing.outcome import Minimiser
+from hpcda.annealing.minimizer import Minimiser
+from hpcda.annealing.record import Rung
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ class OneByOne:
         """One rung."""
         assert self._climb is not None
         climb, rung = step(self._climb, self._ladder, self._minimiser)
-        ended = climb.ended(self._ladder) or rung.outcome.parts.total > self.cap
+        ended = climb.ended(self._ladder) or rung.action > self.cap
         self._climb = None if ended else climb
         return [Finished(climb, rung, ended)]
 

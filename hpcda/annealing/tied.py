@@ -80,6 +80,6 @@ class TiedLockstep(GraphLockstep):
     def reached(self) -> list[Reached]:
         """See `Climbs`; the paths have copies."""
         return [
-            replace(one, outcome=replace(one.outcome, path=one.outcome.path[self._places]))
+            replace(one, rung=replace(one.rung, path=one.rung.path[self._places]))
             for one in super().reached()
         ]

@@ -96,7 +96,7 @@ def _numpy(path: Path) -> list[RawArray]:
 
 
 def _hdf5(path: Path) -> tuple[list[RawArray], dict[str, str]]:
-    from hpcda.store.table import read_arrays
+    from hpcda.store.user_file import read_arrays
 
     found, left = read_arrays(path)
     return [RawArray(one.name, one.values, one.attributes, one.dimensions, one.fill) for one in found], left

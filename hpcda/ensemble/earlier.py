@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hpcda.annealing import Task
 from hpcda.ensemble.work import taken_up
 from hpcda.problem import Array
-from hpcda.search import Found, Listed, Round, Task
+from hpcda.search import Found, Listed, Round
 from hpcda.search.levels import distinct
 from hpcda.store import Checkpoint, Decision, Survey
 
@@ -107,8 +108,8 @@ def look_back(
     found = {}
     for one in survey.all_ended():
         sketch = np.zeros(0) if one.sketch is None else one.sketch
-        same_as = one.start if one.same_as < 0 else one.same_as
-        found[one.start] = taken_up(one, sketch).found(same_as, rungs, cores)
+        same_as = one.task.start if one.same_as < 0 else one.same_as
+        found[one.task.start] = taken_up(one, sketch).found(same_as, rungs, cores)
     needed: set[int] = set()
     while True:
         wanted = _parents(decisions, found) | {level.start for level in _levels(found, rungs)[:PARENTS]}
@@ -126,7 +127,7 @@ def look_back(
 def _parents(decisions: Iterable[Decision], found: Collection[int]) -> set[int]:
     """Starts from whose minima those begin that have not ended."""
     tasks = (task for decision in decisions for task in decision.tasks)
-    return {parent for start, _, _, parents in tasks if start not in found for parent in parents}
+    return {parent for task in tasks if task.start not in found for parent in task.parents}
 
 
 def _levels(found: dict[int, Found], rungs: int) -> list[Found]:

@@ -9,17 +9,16 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from hpcda.annealing import Climb, Finished, Ladder, Reason, Schedule, Team
+from hpcda.annealing import Climb, Finished, Ladder, Reason, Rung, Schedule, Task, Team
 from hpcda.ensemble.earlier import Earlier, over
 from hpcda.ensemble.minima import Minima
 from hpcda.ensemble.stopping import Stopping
-from hpcda.ensemble.work import Work, record, taken_up
+from hpcda.ensemble.work import Work, taken_up
 from hpcda.problem import Array
 from hpcda.progress import Progress
-from hpcda.search import Found, Listed, Merger, Plan, Round, Task
+from hpcda.search import Found, Listed, Merger, Plan, Round
 from hpcda.stop import Stop
-from hpcda.store import Checkpoint, Journal, RungRecord, Shard
-from hpcda.store.journal import Row
+from hpcda.store import Checkpoint, Journal, Shard
 
 LOOK_SECONDS = 0.1
 
@@ -133,7 +132,7 @@ class Ensemble:
         while True:
             if decisions:
                 decision = decisions.pop(0)
-                tasks: Round | None = Listed([Task(*row) for row in decision.tasks])
+                tasks: Round | None = Listed(decision.tasks)
                 plan.recall(len(decision.tasks), decision.cap)
                 new = False
             else:
@@ -156,7 +155,7 @@ class Ensemble:
                 if self._stopping.all_stop():
                     return False
                 if new and plan.informed and self._lives.journal is not None and self._world.rank == 0:
-                    self._lives.journal.write(plan.cap, [_row(tasks, k) for k in range(len(tasks))])
+                    self._lives.journal.write(plan.cap, [tasks.task(k) for k in range(len(tasks))])
                 if plan.informed:
                     self._minima.share(rest, found)
                 ended = self._round(rest)
@@ -241,11 +240,11 @@ class Ensemble:
         if self._progress is not None:
             self._progress.drawing("")
         until = first + 1 if pauses and first + 1 < self._scene.ladder.rungs else None
-        climb = Climb(task.start, task.way, first, first, path, until=until)
+        climb = Climb(replace(task, first=first), first, path, until=until)
         row = -1
         if self._shard is not None:
-            row = self._shard.begin(task.start, task.way, first, parents=task.parents)
-        self._open[task.start] = Work(climb, row, task.parents, time.perf_counter() - began)
+            row = self._shard.begin(climb.task)
+        self._open[task.start] = Work(climb, row, time.perf_counter() - began)
         return climb
 
     def _take_up(self, checkpoint: Checkpoint) -> Climb | None:
@@ -257,9 +256,7 @@ class Ensemble:
         climb, last = work.climb, work.last
         assert last is not None
         if self._shard is not None:
-            work.row = self._shard.begin(
-                climb.start, climb.way, climb.first, checkpoint=checkpoint, parents=work.parents
-            )
+            work.row = self._shard.begin(climb.task, checkpoint)
         self._open[climb.start] = work
         if self._world.leads:
             self._queue.rungs_done(len(checkpoint.rungs))
@@ -315,43 +312,35 @@ class Ensemble:
 
     def _keep(self, finished: Sequence[Finished], paused: list[Climb] | None) -> None:
         """Store finished rungs; end starts that came to their end, or became the same path as another."""
-        records: list[tuple[int, int, RungRecord, Array]] = []
+        records: list[tuple[int, Rung, Array]] = []
         same: dict[int, int] = {}
         ended: list[int] = []
         for one in finished:
-            start, outcome = one.climb.start, one.rung.outcome
+            start = one.climb.start
             if start in same or start in ended or start not in self._open:
                 continue
             work = self._open[start]
-            known = self._scene.representative(outcome.path)
+            known = self._scene.representative(one.rung.path)
             rung = work.add(one.climb, one.rung, self._sketch(known))
             late = self._is_late(work) and not (one.ended and not one.climb.pauses)
-            reason = Reason.STOPPED_SECONDS if late else outcome.reason
-            records.append(
-                (
-                    work.row,
-                    rung.number,
-                    record(rung, self._scene.told(known), reason),
-                    one.climb.path,
-                )
-            )
             if late:
-                assert work.last is not None
-                work.last = replace(work.last, reason=reason)
+                work.last = rung = replace(rung, reason=Reason.STOPPED_SECONDS)
+            records.append((work.row, rung, self._scene.told(known)))
+            if late:
                 self._team.drop(start)
                 ended.append(start)
                 if self._merger is not None:
                     self._merger.keep(start.__ne__)
                 continue
             if one.ended:
-                goes_on = one.climb.pauses and outcome.parts.total <= self._team.cap
+                goes_on = one.climb.pauses and rung.action <= self._team.cap
                 if goes_on and paused is not None:
                     paused.append(one.climb)
                 else:
                     ended.append(start)
-            if self._merger is None or not outcome.reason.converged:
+            if self._merger is None or not rung.reason.converged:
                 continue
-            other = self._merger.same(start, one.rung.number, outcome.parts.total, work.sketch)
+            other = self._merger.same(start, rung.number, rung.action, work.sketch)
             if other is not None:
                 low, high = sorted((start, other))
                 if high in self._open and high not in same and high not in ended:
@@ -415,12 +404,6 @@ class Ensemble:
             other = merger.same(start, rung, action, sketch)
             if other is not None and start in self._open:
                 self._merge(start, other)
-
-
-def _row(tasks: Round, position: int) -> Row:
-    """A task as the journal holds it."""
-    task = tasks.task(position)
-    return task.start, task.way, task.first, task.parents
 
 
 def _followed(one: Found, found: dict[int, Found]) -> Found:

@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from hpcda.annealing import Climb, Reason, Rung
+from hpcda.annealing import Climb, Rung
 from hpcda.problem import Array
 from hpcda.search import Found
-from hpcda.store import Checkpoint, RungRecord
-
-
-@dataclass(frozen=True)
-class Last:
-    """The last rung that a start has finished."""
-
-    number: int
-    action: float
-    measurement: float
-    prior: float
-    reason: Reason
+from hpcda.store import Checkpoint
 
 
 @dataclass
@@ -30,7 +19,6 @@ class Work:
     Attributes:
         climb: Where it is.
         row: Its row in the shard.
-        parents: The starts from whose minima it began.
         drawing: Seconds that its first path took, until they are counted with its first rung.
         opening: Iterations of its first rung.
         iterations: Its iterations.
@@ -42,12 +30,11 @@ class Work:
 
     climb: Climb
     row: int
-    parents: tuple[int, ...]
     drawing: float = 0.0
     opening: int = 0
     iterations: int = 0
     seconds: float = 0.0
-    last: Last | None = None
+    last: Rung | None = None
     levels: dict[int, tuple[float, float]] = field(default_factory=dict)
     sketch: Array = field(default_factory=lambda: np.zeros(0))
 
@@ -57,16 +44,14 @@ class Work:
         Returns:
             The rung with all the time that it took.
         """
-        outcome, parts = rung.outcome, rung.outcome.parts
         self.climb, self.sketch = climb, sketch
-        self.last = Last(rung.number, parts.total, parts.measurement, parts.prior, outcome.reason)
-        self.iterations += max(outcome.factorizations, outcome.iterations)
+        self.last = rung = rung.at(rung.number, rung.seconds + self.drawing)
+        self.iterations += max(rung.factorizations, rung.iterations)
         if rung.number == climb.first:
             self.opening = self.iterations
-        rung = replace(rung, seconds=rung.seconds + self.drawing)
         self.seconds += rung.seconds
         self.drawing = 0.0
-        self.levels[rung.number] = parts.total, parts.model
+        self.levels[rung.number] = rung.action, rung.parts.model
         return rung
 
     def found(self, same_as: int, rungs: int, cores: int) -> Found:
@@ -77,13 +62,13 @@ class Work:
         levels[:, list(self.levels)] = np.transpose(list(self.levels.values()))
         return Found(
             start=climb.start,
-            way=climb.way,
+            way=climb.task.way,
             first=climb.first,
-            parents=self.parents,
+            parents=climb.task.parents,
             last=last.number,
             action=last.action,
-            measurement=last.measurement,
-            prior=last.prior,
+            measurement=last.parts.measurement,
+            prior=last.parts.prior,
             levels=levels[0],
             model=levels[1],
             sketch=self.sketch,
@@ -104,27 +89,17 @@ def taken_up(checkpoint: Checkpoint, sketch: Array) -> Work:
         sketch: What is kept of its path there.
     """
     one, values = checkpoint, checkpoint.values
-    reason = Reason.from_code(int(values["reason"][-1]))
+    last = one.rung(len(one.rungs) - 1)
     climb = Climb(
-        start=one.start,
-        way=one.way,
-        first=one.first_rung,
-        next=int(one.rungs[-1]) + 1,
+        task=one.task,
+        next=last.number + 1,
         path=np.zeros(0) if one.path is None else one.path,
-        failed=reason if reason.name.startswith("FAILED") else None,
+        failed=last.reason if last.reason.failed else None,
     )
     steps = np.maximum(values["factorizations"], values["iterations"])
-    last = Last(
-        int(one.rungs[-1]),
-        float(values["action"][-1]),
-        float(values["measurement"][-1]),
-        float(values["prior"][-1]),
-        reason,
-    )
     return Work(
         climb,
         row=-1,
-        parents=one.parents,
         opening=int(steps[0]),
         iterations=int(steps.sum()),
         seconds=float(values["seconds"].sum()),
@@ -134,21 +109,4 @@ def taken_up(checkpoint: Checkpoint, sketch: Array) -> Work:
             for rung, action, model in zip(one.rungs, values["action"], values["model"], strict=True)
         },
         sketch=sketch,
-    )
-
-
-def record(rung: Rung, told: Array, reason: Reason) -> RungRecord:
-    """What is stored of a rung that ended for this reason, and of its point."""
-    outcome = rung.outcome
-    return RungRecord(
-        action=outcome.parts.total,
-        measurement=outcome.parts.measurement,
-        model=outcome.parts.model,
-        prior=outcome.parts.prior,
-        gradient_norm=outcome.gradient_norm,
-        iterations=outcome.iterations,
-        seconds=rung.seconds,
-        reason=reason.code,
-        parameters=told,
-        factorizations=outcome.factorizations,
     )

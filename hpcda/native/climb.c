@@ -174,7 +174,7 @@ static void record(Batch *B, int l, int reason, const Terms *t) {
   Record *r = B->records + B->recorded;
   *r = (Record){.lane = l, .start = B->start[l], .rung = B->rung[l], .iterations = B->iterations[l], .reason = reason};
   r->factorizations = B->factorizations[l];
-  r->measurement = t->measurement[l], r->model = B->penalty[l] > 0 && reason > 0 ? 0 : t->model[l], r->prior = t->prior[l], r->norm = B->norm[l];
+  r->measurement = t->measurement[l], r->model = B->penalty[l] > 0 && reason > 0 ? 0 : t->model[l], r->prior = t->prior[l], r->gradient_norm = B->norm[l];
   for (int i = 0; i < B->size; i++) B->paths[(size_t)B->recorded * B->size + i] = B->x[i][l];
   B->recorded++;
 }

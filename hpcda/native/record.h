@@ -4,5 +4,5 @@
 
 typedef struct {
   int lane, start, rung, iterations, factorizations, reason;
-  double measurement, model, prior, norm;
+  double measurement, model, prior, gradient_norm;
 } Record;

@@ -17,8 +17,8 @@ import numpy as np
 from hpcda.action import Action, GraphAction
 from hpcda.annealing.minimizer import Own, Snes, Tao
 from hpcda.annealing.minimizers import minimizer
-from hpcda.annealing.outcome import Outcome
 from hpcda.annealing.reasons import Reason
+from hpcda.annealing.record import Rung
 from hpcda.errors import InputError, Mistake
 from hpcda.petsc.distributed import DistributedSystem
 from hpcda.petsc.least_squares import LeastSquares
@@ -203,7 +203,7 @@ class PetscMinimiser:
     def _monitor(self, tao: Any) -> None:
         self._watch(tao.getIterationNumber(), tao.getObjectiveValue())
 
-    def minimise(self, path: Array, rf: float, fresh: bool = False) -> Outcome:
+    def minimise(self, path: Array, rf: float, fresh: bool = False) -> Rung:
         """The minimum downhill of `path`, shape (size,), at model-error precision `rf`; see `Minimiser`."""
         system = self.system
         if self._newton is not None:
@@ -243,7 +243,7 @@ class PetscMinimiser:
             reason = Reason.FAILED_NON_FINITE
         elif self._newton is None or reason is None:
             reason = self._reason(native, norm, gain, parts.total, reason)
-        return Outcome(found, parts, norm, iterations, factorizations, reason)
+        return Rung(found, parts, norm, iterations, factorizations, reason)
 
     def _reason(self, native: int, norm: float, gain: float, value: float, known: Reason | None) -> Reason:
         if 0.0 <= gain <= DECREMENT * abs(value):

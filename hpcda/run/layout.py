@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from hpcda.annealing import Reason
 from hpcda.build import Built
 from hpcda.job import Job
 from hpcda.run.provenance import files_of, provenance
@@ -29,7 +28,6 @@ def layout_of(
         starts=job.ensemble.starts if job.ensemble.ends == "starts" else 0,
         seed=job.ensemble.seed,
         keep_paths=job.output.keep_paths,
-        reasons=Reason.table(),
         job_toml=job.resolved_toml(),
         provenance=provenance(world)
         | {

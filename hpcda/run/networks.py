@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hpcda.action.factors import DataLoss
-from hpcda.annealing import Reason, Team
+from hpcda.annealing import Team
 from hpcda.annealing.exact import ExactSettings
 from hpcda.annealing.exact_minimiser import ExactMinimiser
 from hpcda.annealing.layered import PETSC, Elimination
@@ -96,7 +96,6 @@ class NetworkStudy:
             starts=job.ensemble.starts if job.ensemble.ends == "starts" else 0,
             seed=job.ensemble.seed,
             keep_paths=job.output.keep_paths,
-            reasons=Reason.table(),
             job_toml=whole.resolved_toml(),
             provenance=provenance(world) | {"linear_solver": solver},
             extensions=files_of(job),

@@ -87,7 +87,7 @@ class PathStudy:
             tried_out = team.work()
             if self._options is not None:
                 self._options.check()
-            unsolved = any(one.rung.outcome.reason is Reason.FAILED_LINEAR for one in tried_out)
+            unsolved = any(one.rung.reason is Reason.FAILED_LINEAR for one in tried_out)
             if unsolved and np.isfinite(scene.action.derivatives(climb.path, rf)[2]).all():
                 problem = f"no linear system of the first path can be solved: {team.linear or 'no word how'}"
                 remedy = "check solver.elimination, solver.petsc and the options after --"

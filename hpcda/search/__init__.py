@@ -6,7 +6,7 @@ from hpcda.search.conclusion import Conclusion, conclude
 from hpcda.search.escapes import ESCAPES, Escape
 from hpcda.search.evidence import Evidence, Level
 from hpcda.search.merge import Merger, Sketch
-from hpcda.search.plan import Found, Listed, Plain, Plan, Round, Share, Task
+from hpcda.search.plan import Found, Listed, Plain, Plan, Round, Share
 from hpcda.search.scene import Scene
 from hpcda.search.ways import WAYS, Way, at_once
 
@@ -28,7 +28,6 @@ __all__ = [
     "Scene",
     "Share",
     "Sketch",
-    "Task",
     "Way",
     "at_once",
     "begin",

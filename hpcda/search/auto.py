@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hpcda.annealing.record import Task
 from hpcda.search.conclusion import PROBES, Conclusion, confirmed
 from hpcda.search.descent import fell_back
 from hpcda.search.escapes import ESCAPES, Escape, probing, settling
@@ -22,7 +23,7 @@ from hpcda.search.evidence import Evidence
 from hpcda.search.expected import Expected, expected_of_data
 from hpcda.search.judge import Ends, Facts, judge
 from hpcda.search.levels import distinct, is_level
-from hpcda.search.plan import Found, Listed, Round, Share, Task
+from hpcda.search.plan import Found, Listed, Round, Share
 from hpcda.search.scene import Scene
 from hpcda.search.ways import WAYS, Way
 

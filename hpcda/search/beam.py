@@ -143,18 +143,18 @@ def lowest(scene: Scene, paths: Sequence[Array], share: float) -> tuple[Array, .
     ends = [
         one
         for one in _climbed(scene, ladder, paths, first, cap)
-        if one.rung == ladder.rungs - 1
-        and (one.outcome.reason.converged or one.outcome.reason in usable)
-        and one.outcome.parts.total <= cap
+        if one.rung.number == ladder.rungs - 1
+        and (one.rung.reason.converged or one.rung.reason in usable)
+        and one.rung.parts.total <= cap
     ]
     kept: list[Reached] = []
-    for one in sorted(ends, key=lambda end: (end.outcome.parts.total, end.start)):
-        action = one.outcome.parts.total
-        if kept and action > kept[0].outcome.parts.total + WIDTH:
+    for one in sorted(ends, key=lambda end: (end.rung.parts.total, end.start)):
+        action = one.rung.parts.total
+        if kept and action > kept[0].rung.parts.total + WIDTH:
             break
-        if not kept or action > kept[-1].outcome.parts.total + SAME * max(1.0, action):
+        if not kept or action > kept[-1].rung.parts.total + SAME * max(1.0, action):
             kept.append(one)
-    return tuple(one.outcome.path for one in kept[:MINIMA])
+    return tuple(one.rung.path for one in kept[:MINIMA])
 
 
 def coarse(ladder: Ladder) -> Ladder:

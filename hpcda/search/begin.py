@@ -37,4 +37,4 @@ def begin(scene: Scene, way: Way, seed: int, start: int) -> Climb:
     refuse_large(scene, way)
     path = way.draw(scene, np.random.default_rng([seed, start]))
     first = scene.ladder.first(start)
-    return Climb(start, way.name, first, first, path)
+    return Climb.begun(start, way.name, first, path)

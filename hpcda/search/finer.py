@@ -110,8 +110,8 @@ def minimum_at(action: Action, path: Array, rf: float, rungs: int = RUNGS) -> Ar
     while lockstep.active:
         lockstep.advance(1000)
         for one in lockstep.reached():
-            if one.rung == rungs - 1 and one.outcome.reason.converged:
-                return one.outcome.path
+            if one.rung.number == rungs - 1 and one.rung.reason.converged:
+                return one.rung.path
     raise StepUnknownError("no minimum was reached from it")
 
 

@@ -20,12 +20,13 @@ from hpcda.action.factors import DataLoss
 from hpcda.action.network import Network
 from hpcda.annealing.exact import ExactSettings, descend
 from hpcda.annealing.reasons import Reason
+from hpcda.annealing.record import Task
 from hpcda.problem import Array
 from hpcda.search.conclusion import Conclusion, conclude
 from hpcda.search.evidence import Evidence, Level
 from hpcda.search.expected import Expected
 from hpcda.search.levels import distinct
-from hpcda.search.plan import Found, Listed, Round, Share, Task
+from hpcda.search.plan import Found, Listed, Round, Share
 from hpcda.search.training import NetworkScene, Training
 from hpcda.search.trainings import TRAININGS
 
@@ -300,7 +301,7 @@ def _found(task: Task, one: Trained, scene: NetworkScene) -> Found:
     return Found(
         start=task.start, way=task.way, first=0, parents=task.parents, last=0, action=parts.total,
         measurement=parts.measurement, prior=parts.prior, levels=np.array([parts.total]), model=nothing,
-        sketch=scene.sketch(one.theta), same_as=task.start, failed=one.reason.name.startswith("FAILED"),
+        sketch=scene.sketch(one.theta), same_as=task.start, failed=one.reason.failed,
         converged=one.reason.converged, opening=0, iterations=0, seconds=one.seconds,
     )  # fmt: skip
 

@@ -7,25 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from hpcda.annealing import Ladder
+from hpcda.annealing import Ladder, Task
 from hpcda.problem import Array
-
-
-@dataclass(frozen=True)
-class Task:
-    """A start to run.
-
-    Attributes:
-        start: Its number.
-        way: Name of the way, or of the escape, by which it begins.
-        first: Its first rung; an escape chooses its own.
-        parents: Numbers of the starts from whose minima it begins.
-    """
-
-    start: int
-    way: str
-    first: int = 0
-    parents: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

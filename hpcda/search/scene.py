@@ -9,11 +9,10 @@ import numpy as np
 
 from hpcda.action import Action
 from hpcda.action.residuals import Residuals
-from hpcda.annealing import Ladder
+from hpcda.annealing import Ladder, Task
 from hpcda.problem import Array, Problem
 from hpcda.search.forecast import Forecast
 from hpcda.search.merge import Sketch
-from hpcda.search.plan import Task
 from hpcda.search.smoother import Smoother
 from hpcda.search.units import Symmetries
 

@@ -15,11 +15,11 @@ from hpcda.action.graph import GraphAction
 from hpcda.action.network import Network
 from hpcda.annealing.exact import ExactSettings, descend
 from hpcda.annealing.ladder import Ladder
+from hpcda.annealing.record import Task
 from hpcda.errors import InputError, Mistake
 from hpcda.problem import Array
 from hpcda.search.canonical import canonical
 from hpcda.search.merge import RandomSums
-from hpcda.search.plan import Task
 from hpcda.search.pruning import pruned
 from hpcda.search.streams import narrowable
 from hpcda.userfile import called

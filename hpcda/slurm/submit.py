@@ -15,7 +15,7 @@ from pathlib import Path
 
 from hpcda.errors import InputError, Mistake
 from hpcda.slurm.script import FOLDER, Batch, analysis_script, job_script
-from hpcda.store.names import SHARDS, part_of
+from hpcda.store.shards import SHARDS, part_of
 from hpcda.words import counted
 
 FILE = "slurm.json"

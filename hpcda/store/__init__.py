@@ -3,17 +3,15 @@
 The only room that imports h5py. Written by the run, read by the analysis.
 """
 
-from hpcda.store.aside import set_aside
-from hpcda.store.checkpoint import Checkpoint, Survey, put_by, survey
 from hpcda.store.index import build_index
-from hpcda.store.integrity import INDEX
 from hpcda.store.journal import FILE as PLAN
 from hpcda.store.journal import Decision, Journal
-from hpcda.store.marker import clear, in_use
-from hpcda.store.names import SHARDS, Part, shards_of
+from hpcda.store.layout import File, Layout, NetworkLayout, RunLayout
+from hpcda.store.quarantine import set_aside
 from hpcda.store.reader import RunFile
-from hpcda.store.schema import File, Layout, NetworkLayout, RungRecord, RunLayout
+from hpcda.store.restart import Checkpoint, Survey, put_by, survey
 from hpcda.store.shard import Shard
+from hpcda.store.shards import INDEX, SHARDS, Part, clear, every_shard, in_use, shards_of
 
 __all__ = [
     "INDEX",
@@ -28,11 +26,11 @@ __all__ = [
     "Part",
     "RunFile",
     "RunLayout",
-    "RungRecord",
     "Shard",
     "Survey",
     "build_index",
     "clear",
+    "every_shard",
     "in_use",
     "put_by",
     "set_aside",

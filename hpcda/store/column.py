@@ -12,19 +12,19 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import h5py
 import numpy as np
 
-from hpcda.store.room import Room
-from hpcda.store.schema import Array
+from hpcda.problem import Array
+from hpcda.store.checksums import CODES
+from hpcda.store.space import Space
 
 ROWS = 32
 """Rows of a chunk, but where a row is a path."""
 AHEAD, MOST = 0.125, 2**18
 """Tables grow by this share of their rows, by so many bytes at most, and by one chunk at least."""
-_CODES = {"f8": "<d", "i8": "<q", "i4": "<i", "i2": "<h", "i1": "<b", "u4": "<I", "S32": "32s"}
 
 
 class Column:
@@ -37,7 +37,7 @@ class Column:
         tail: Its shape without the first dimension.
         fill: What unwritten elements hold.
         grow: Rows of a chunk.
-        room: Where it grows.
+        space: Where it grows.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Column:
         tail: tuple[int, ...],
         fill: float | bytes,
         grow: int,
-        room: Room,
+        space: Space,
     ) -> None:
         kind = np.dtype(dtype).newbyteorder("<")
         inner = tuple(max(n, 1) for n in tail)
@@ -63,10 +63,10 @@ class Column:
             fillvalue=np.asarray(fill, dtype=kind)[()],
             dcpl=plist,
         )
-        self._id, self._tail, self._grow, self._room = dataset.id, tail, grow, room
+        self._id, self._tail, self._grow, self._space = dataset.id, tail, grow, space
         self._item = kind.itemsize
         self.width = self._item * math.prod(tail)
-        self._pack = struct.Struct(_CODES[dtype]).pack
+        self._pack = struct.Struct(f"<{CODES[dtype]}").pack
         self._chunks: list[int] = []
 
     @property
@@ -84,7 +84,7 @@ class Column:
         if chunks <= first:
             return
         if self.width:
-            self._room.take((chunks - first) * self._grow * self.width)
+            self._space.reserve((chunks - first) * self._grow * self.width)
         self._id.set_extent((chunks * self._grow, *self._tail))
         for chunk in range(first, chunks):
             self._chunks.append(self._place(chunk) if self.width else 0)
@@ -93,33 +93,46 @@ class Column:
         """Where a chunk begins in the file."""
         index = (chunk * self._grow, *(0 for _ in self._tail))
         begin: int = self._id.get_chunk_info_by_coord(index).byte_offset
-        self._room.holds_numbers(begin, self._grow * self.width)
+        self._space.holds_numbers(begin, self._grow * self.width)
         return begin
 
     def write(self, row: int, value: float | bytes, element: int = 0) -> None:
         """Write one element of a row, the first by default."""
         chunk, rest = divmod(row, self._grow)
         offset = self._chunks[chunk] + rest * self.width + element * self._item
-        self._room.write(self._pack(value), offset)
+        self._space.write(self._pack(value), offset)
 
     def write_part(self, row: int, values: bytes | memoryview, element: int = 0) -> None:
         """Write the bytes of some elements of a row, of all of them by default."""
         if values:
             chunk, rest = divmod(row, self._grow)
-            self._room.write(values, self._chunks[chunk] + rest * self.width + element * self._item)
+            self._space.write(values, self._chunks[chunk] + rest * self.width + element * self._item)
 
 
 class Table:
     """Columns that grow together, ahead of what is asked for: every growth is a change of metadata.
 
+    What is written counts once it is committed, which is the same everywhere: first the data, then their
+    check sum, then the mark that tells readers of them, each with the operating system before the next.
+
     Args:
-        columns: The columns.
-        room: Where they grow.
+        columns: The columns; those of check sums and of marks last.
+        space: Where they grow.
+        check: The column of the check sums.
+        mark: The column of the marks; None where that of another table marks what stands here.
         ahead: Whether they grow ahead.
     """
 
-    def __init__(self, columns: Sequence[Column], room: Room, ahead: bool = True) -> None:
-        self._columns, self._room = columns, room
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        space: Space,
+        check: Column,
+        mark: Column | None = None,
+        ahead: bool = True,
+    ) -> None:
+        self._columns, self._space = columns, space
+        self._check, self._mark = check, mark
         self._most = MOST // max(column.width for column in columns) if ahead else 0
         self._rows = 0
 
@@ -132,10 +145,27 @@ class Table:
         if row < self._rows:
             return
         rows = row + 1 + min(int(AHEAD * self._rows), self._most)
-        with self._room.growing():
+        with self._space.growing():
             for column in self._columns:
                 column.extend(rows)
         self._rows = min(column.rows for column in self._columns)
+
+    def commit(self, row: int, checks: Iterable[tuple[int, int]], mark: int | None = None) -> None:
+        """Make the data count that were written to a row.
+
+        A reader takes what has its check sum for complete, a run that goes on what is marked: next to nothing
+        comes between the two.
+
+        Args:
+            row: The row.
+            checks: Element and value of every check sum.
+            mark: The mark.
+        """
+        for element, check in checks:
+            self._check.write(row, check, element)
+        if mark is not None:
+            assert self._mark is not None
+            self._mark.write(row, mark)
 
 
 def bytes_of(values: Array) -> bytes | memoryview:

@@ -9,19 +9,23 @@ from __future__ import annotations
 import os
 import time
 import zlib
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 import numpy as np
 
-from hpcda.store.failure import writing
-from hpcda.store.header import GROUPS, OWN, SCALES
-from hpcda.store.integrity import INDEX, check_schema, closed_shards
-from hpcda.store.scales import attach_scales
-from hpcda.store.schema import PER_RUNG, PER_START
-from hpcda.store.tables import rows_in
-from hpcda.store.texts import attach_points
+from hpcda.annealing.record import PER_RUNG, PER_START
+from hpcda.errors import InputError, Mistake, StorageError
+from hpcda.store.axes import attach_scales, describe, show_at_root
+from hpcda.store.ensemble import rows_in
+from hpcda.store.header import copy_header
+from hpcda.store.inspection import check_schema, closed_shards, damage, inspect, inspect_apart
+from hpcda.store.layout import VERSION
+from hpcda.store.shards import INDEX, every_shard, in_use
+from hpcda.store.space import roll_back, writing
 
 SEAL = b"hpcda-crc32"
 """Behind it stands the check sum of the whole index, as its last four bytes: HDF5 reads no damaged one."""
@@ -56,8 +60,16 @@ def build_index(run_dir: str | os.PathLike[str]) -> Path:
     return target
 
 
-def listed(path: Path) -> dict[str, tuple[int, int]] | None:
-    """The shards that an index names, relative to it, each with its `state`; None where it is damaged.
+@dataclass(frozen=True)
+class Listing:
+    """What an index says of its shards: name and `state` of each; and the version of its own layout."""
+
+    shards: dict[str, tuple[int, int]]
+    version: int
+
+
+def listed(path: Path) -> Listing | None:
+    """What an index says of its shards; None where it is damaged.
 
     Raises:
         InputError: It is no file of an hpcda run, or of another version.
@@ -70,7 +82,8 @@ def listed(path: Path) -> dict[str, tuple[int, int]] | None:
     with h5py.File(path, "r") as file:
         check_schema(file, path)
         names = [str(name) for name in file["shards/file"].asstr()[:]]
-        return dict(zip(names, map(tuple, file["shards/state"][:].tolist()), strict=True))
+        states = dict(zip(names, map(tuple, file["shards/state"][:].tolist()), strict=True))
+        return Listing(states, int(file.attrs["version"]))
 
 
 def state(shard: Path) -> tuple[int, int]:
@@ -93,7 +106,10 @@ def _write(draft: Path, shards: list[Path]) -> None:
                 clock.append((float(file.attrs["opened"]), _end(file, rows[-1]), float(file.attrs["closed"])))
                 ranks.append((int(file.attrs["rank"]), int(file.attrs["generation"])))
         opened = [first for first, _, _ in clock]
-        _header(index, shards[int(np.argmax(opened))])  # a run that has grown says so in its newest shard
+        with h5py.File(
+            shards[int(np.argmax(opened))], "r"
+        ) as file:  # a run that has grown says so in its newest
+            copy_header(file, index)
         with h5py.File(shards[0], "r") as file:
             ensemble, group = index.create_group("ensemble"), index.create_group("paths")
             ensemble.create_dataset("start", data=np.concatenate(starts))
@@ -113,13 +129,14 @@ def _write(draft: Path, shards: list[Path]) -> None:
         listing.create_dataset("rank", data=np.asarray([rank for rank, _ in ranks], dtype="i4"))
         listing.create_dataset("generation", data=np.asarray([g for _, g in ranks], dtype="i4"))
         listing.create_dataset("state", data=np.asarray([state(shard) for shard in shards], dtype="i8"))
-        listing["state"].attrs["meaning"] = "bytes, and nanoseconds since 1970-01-01 UTC when it was changed"
+        describe(listing["state"], "bytes, and nanoseconds since 1970-01-01 UTC when it was changed")
         times = np.asarray(clock, dtype="f8")
         listing.create_dataset("clock", data=times[:, :2])
-        listing["clock"].attrs["meaning"] = "opened and closed, seconds since 1970-01-01 UTC"
+        describe(listing["clock"], "opened and closed, seconds since 1970-01-01 UTC")
         listing.create_dataset("closed", data=(times[:, 2] > 0).astype("i1"))
-        listing["closed"].attrs["meaning"] = "1 where its process closed it, 0 where that was killed"
+        describe(listing["closed"], "1 where its process closed it, 0 where that was killed")
         attach_scales(index)
+        show_at_root(index)
         index.attrs["indexed"] = time.time()
 
 
@@ -127,38 +144,6 @@ def _end(shard: h5py.File, rows: int) -> float:
     """When a shard was closed, or, where its process was killed, the time of its last commit."""
     ended = shard["ensemble/ended"][:rows]
     return float(shard.attrs["closed"]) or (float(np.nanmax(ended)) if rows else np.nan)
-
-
-def _header(index: h5py.File, shard: Path) -> None:
-    """Copy what is known before the first start, and make its dimension scales anew."""
-    with h5py.File(shard, "r") as file:
-        for key, value in file.attrs.items():
-            if key not in OWN:
-                index.attrs[key] = value
-        index.attrs["header_check"] = file.attrs["header_check"]
-        for name in GROUPS:
-            if name in file:
-                _copy(file[name], index, name)
-        for name in ("windows", "beyond", "truth"):
-            if name in index:
-                attach_points(index, index[name])
-        for name in ("beta", "rf"):
-            index["axes"][name].dims[0].attach_scale(index["axes/rung"])
-        for name in ("rung", "unknown", "state", "parameter", "observed", "series"):
-            index["axes"][name].make_scale(name)
-
-
-def _copy(source: h5py.Group | h5py.Dataset, target: h5py.Group, name: str) -> None:
-    """Copy data and attributes, but none of the references that dimension scales consist of."""
-    if isinstance(source, h5py.Group):
-        made = target.create_group(name)
-        for key in source:
-            _copy(source[key], made, key)
-    else:
-        made = target.create_dataset(name, data=source[()], dtype=source.dtype)
-    for key, value in source.attrs.items():
-        if key not in SCALES:
-            made.attrs[key] = value
 
 
 def _virtual(group: h5py.Group, name: str, like: h5py.Dataset, shards: list[Path], rows: list[int]) -> None:
@@ -179,3 +164,80 @@ def _virtual(group: h5py.Group, name: str, like: h5py.Dataset, shards: list[Path
             begin += count
     fill = like.fillvalue
     group.create_virtual_dataset(name, layout, fillvalue=fill)
+
+
+def fit_index(run_dir: Path) -> None:
+    """Make the index anew unless it is whole and the shards are those it was made of.
+
+    Args:
+        run_dir: Directory of the run.
+
+    Raises:
+        InputError: A shard that it names is missing; one has been changed and is damaged; one is in use.
+    """
+    try:
+        index = listed(run_dir / INDEX)
+    except FileNotFoundError:
+        index = None
+    known = None if index is None else index.shards
+    shards = every_shard(run_dir)
+    there = {f"shards/{shard.name}": shard for shard in shards if not in_use(shard)}
+    missing = sorted(set(known or ()) - {f"shards/{shard.name}" for shard in shards})
+    if missing:
+        raise InputError(
+            Mistake(
+                os.fspath(run_dir),
+                f"{len(missing)} shards that its index names are not there ({missing[0]})",
+                f"bring them back beside {INDEX}; a run is moved or copied as a whole directory",
+            )
+        )
+    for shard in there.values():
+        with suppress(OSError):  # where nothing may be written it is read as it is, and found damaged
+            roll_back(shard)
+    changed = [shard for name, shard in there.items() if known is None or known.get(name) != state(shard)]
+    for shard, verdict in zip(changed, inspect_apart(changed), strict=True):
+        if verdict.kind != "ok":
+            raise InputError(damage(run_dir, shard, verdict.reason))
+    whole = known is not None and len(known) == len(there) == len(shards)
+    if whole and not changed and index is not None and index.version == VERSION:
+        return
+    try:
+        build_index(run_dir)
+    except StorageError as error:
+        if not whole:  # else it is a copy of the run, found in order, in a directory that is only read
+            raise InputError(
+                Mistake(
+                    os.fspath(run_dir / INDEX),
+                    f"it does not fit the shards and cannot be made anew: {error}",
+                    "make the directory writable, or copy the run to one that is",
+                )
+            ) from None
+
+
+@contextmanager
+def reading(run_dir: Path) -> Iterator[None]:
+    """Turn what damaged files make HDF5 raise into one mistake, which names a shard that is bad."""
+    try:
+        yield
+    except (InputError, BrokenPipeError):
+        raise
+    except Exception as error:
+        for shard in every_shard(run_dir):
+            verdict = inspect(shard)
+            if verdict.kind != "ok":
+                raise InputError(damage(run_dir, shard, verdict.reason)) from error
+        raise InputError(
+            Mistake(
+                os.fspath(run_dir / INDEX),
+                f"it cannot be read: {type(error).__name__}: {error}",
+                "remove it: it is made again from the shards",
+            )
+        ) from error
+
+
+def damaged(run_dir: Path, group: str, row: int, reason: str) -> InputError:
+    """The mistake that a row of a group, as the index counts them, does not have its check sum."""
+    with h5py.File(run_dir / INDEX, "r") as file:
+        ends = np.cumsum(file["shards"]["rows" if group == "ensemble" else "paths"][:])
+        name = file["shards/file"].asstr()[int(np.searchsorted(ends, row, side="right"))]
+    return InputError(damage(run_dir, run_dir / name, reason))

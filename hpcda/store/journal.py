@@ -8,15 +8,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
+from hpcda.annealing import Task
 from hpcda.errors import InputError, Mistake
-from hpcda.store.failure import writing
+from hpcda.store.space import writing
 
 FILE = "plan.jsonl"
-
-Row = tuple[int, str, int, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -25,11 +24,11 @@ class Decision:
 
     Attributes:
         cap: Action above which its starts end early.
-        tasks: Of every start: number, way, first rung, and the starts from whose minima it begins.
+        tasks: Its starts.
     """
 
     cap: float
-    tasks: tuple[Row, ...]
+    tasks: tuple[Task, ...]
 
 
 class Journal:
@@ -57,7 +56,7 @@ class Journal:
             try:
                 given = json.loads(line)
                 cap = float("inf") if given["cap"] is None else float(given["cap"])
-                rows = [(int(s), str(w), int(f), tuple(map(int, p))) for s, w, f, p in given["tasks"]]
+                rows = [Task(int(s), str(w), int(f), tuple(map(int, p))) for s, w, f, p in given["tasks"]]
                 found.append(Decision(cap, tuple(rows)))
             except (ValueError, TypeError, KeyError) as error:
                 raise InputError(
@@ -69,13 +68,14 @@ class Journal:
                 ) from None
         return found
 
-    def write(self, cap: float, tasks: Sequence[Row]) -> None:
+    def write(self, cap: float, tasks: Sequence[Task]) -> None:
         """Add a round; it is on the disk when this returns.
 
         Raises:
             StorageError: It cannot be written.
         """
-        line = json.dumps({"cap": None if cap == float("inf") else cap, "tasks": tasks}) + "\n"
+        rows = [astuple(task) for task in tasks]
+        line = json.dumps({"cap": None if cap == float("inf") else cap, "tasks": rows}) + "\n"
         with writing(self._file), self._file.open("a+b") as file:
             file.seek(0)
             file.truncate(file.read().rfind(b"\n") + 1)

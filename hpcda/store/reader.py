@@ -13,16 +13,29 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from hpcda.annealing.record import PER_RUNG, PER_START
 from hpcda.errors import InputError, Mistake
+from hpcda.problem import Array
 from hpcda.store.chains import Chains
-from hpcda.store.fit import damaged, fit_index, reading
-from hpcda.store.heading import read_header, ways_of
-from hpcda.store.integrity import BYTES, INDEX, check_rows, check_rungs
-from hpcda.store.network_header import StoredNetwork, read_network
-from hpcda.store.schema import PER_RUNG, PER_START, Array
-from hpcda.store.stored_paths import counting_paths, read_paths, wrong_path
-from hpcda.store.tables import committed_rungs, current_rows, rows_of
+from hpcda.store.checksums import BYTES, DamageError
+from hpcda.store.ensemble import (
+    SHARED,
+    committed_rungs,
+    current_rows,
+    good_rows,
+    good_rungs,
+    last_rungs,
+    marked_rungs,
+)
+from hpcda.store.header import read_header, ways_of
+from hpcda.store.index import damaged, fit_index, reading
+from hpcda.store.network import StoredNetwork, read_network
+from hpcda.store.paths import counting_paths, read_paths, wrong_path
+from hpcda.store.shards import INDEX
 from hpcda.store.windows import StoredWindow, read_windows
+
+SPENT = ("iterations", "factorizations", "seconds")
+"""What a start has spent itself, not the one that it has become the same as."""
 
 
 class RunFile:
@@ -64,13 +77,17 @@ class RunFile:
             table = {name: ensemble[name][:] for name in PER_START}
             start, finished = table["start"], table["finished"]
             rows, closed = file["shards/rows"][:], file["shards/closed"][:] == 1
-            good = check_rows(table, strict=np.repeat(closed, rows))
+            good = good_rows(table, strict=np.repeat(closed, rows))
             if not good.all():
                 wrong = int(np.argmin(good))
                 raise damaged(
                     self.run_dir, "ensemble", wrong, f"start {start[wrong]} does not have its check sum"
                 )
-            committed = self._committed(file, start, finished, table["committed"])
+            try:
+                marked = table["committed"]
+                committed = marked_rungs(ensemble, start, finished, marked, self.header.not_run)
+            except DamageError as error:
+                raise damaged(self.run_dir, "ensemble", error.row, str(error)) from None
             self._rows = current_rows(start, finished, committed)
             self.start: npt.NDArray[np.int64] = start[self._rows]
             self.finished: npt.NDArray[np.bool_] = finished[self._rows] == 1
@@ -86,36 +103,6 @@ class RunFile:
             self._place, self.path_start, self.path_rung = counting_paths(
                 file, self.header.keep_paths, self._rows, self.start, self.finished, self._own
             )
-
-    def _committed(
-        self,
-        file: h5py.File,
-        start: npt.NDArray[np.int64],
-        finished: npt.NDArray[np.int8],
-        committed: npt.NDArray[np.int32],
-    ) -> npt.NDArray[np.int32]:
-        """Number of complete rungs of every row, shape (rows,).
-
-        The mark of a start that was interrupted may come a commit after its rungs: those that have their
-        check sum are complete.
-        """
-        at_work = np.flatnonzero((finished != 1) & (start >= 0))
-        if not len(at_work):
-            return committed
-        ensemble = file["ensemble"]
-        table = {name: rows_of(ensemble[name], at_work) for name in (*PER_RUNG, "parameters", "check")}
-        visited = table["reason"] != self.header.not_run
-        complete = check_rungs(start[at_work], visited, table)
-        complete &= np.cumsum(visited & ~complete, axis=1) == 0
-        found = complete.sum(axis=1)
-        if np.any(found < committed[at_work]):
-            wrong = int(at_work[np.argmax(found < committed[at_work])])
-            raise damaged(
-                self.run_dir, "ensemble", wrong, f"a rung of start {start[wrong]} does not have its check sum"
-            )
-        committed = committed.copy()
-        committed[at_work] = found
-        return committed
 
     @property
     def taken_over(self) -> npt.NDArray[np.bool_]:
@@ -137,9 +124,8 @@ class RunFile:
         if name in PER_START:
             return values
         own = self._own[wanted]
-        empty = {"reason": self.header.not_run, "iterations": 0, "factorizations": 0}
-        values[~own] = empty.get(name, np.nan)
-        if name not in ("iterations", "factorizations", "seconds"):
+        values[~own] = PER_RUNG[name].fill if name in PER_RUNG else np.nan
+        if name not in SPENT:
             for members, others, rungs in self._chains.hops(wanted):
                 filled = rungs & self._own[others]
                 self._check(others)
@@ -160,8 +146,8 @@ class RunFile:
         for part in np.array_split(todo, max(1, len(todo) * width // BYTES)):
             if not len(part):
                 continue
-            names = (*PER_RUNG, "parameters", "check")
-            wrong = self._own[part] & ~check_rungs(
+            names = (*PER_RUNG, *SHARED)
+            wrong = self._own[part] & ~good_rungs(
                 self.start[part], self._own[part], {name: self._stored(name, part) for name in names}
             )
             if wrong.any():
@@ -200,13 +186,12 @@ class RunFile:
     @property
     def last(self) -> npt.NDArray[np.int64]:
         """Last complete rung of every start, -1 where there is none, shape (S,)."""
-        rungs = self.visited.shape[1]
-        return np.where(self.visited.any(axis=1), rungs - 1 - np.argmax(self.visited[:, ::-1], axis=1), -1)
+        return last_rungs(self.visited)
 
     def windows(self) -> tuple[StoredWindow, ...]:
         """All windows with their data, the data kept back, and the truth."""
         with reading(self.run_dir), h5py.File(self.file, "r") as file:
-            return read_windows(file, self.header)
+            return read_windows(file, self.header.lengths)
 
     def network(self) -> StoredNetwork:
         """The network of a run that trained one."""

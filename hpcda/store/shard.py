@@ -21,21 +21,21 @@ from typing import Self
 import h5py
 import numpy as np
 
+from hpcda.annealing.record import Rung, Task
 from hpcda.errors import InputError, Mistake, StorageError
+from hpcda.problem import Array
 from hpcda.registry import LONGEST
-from hpcda.store.checkpoint import Checkpoint
-from hpcda.store.checks import shard_check
-from hpcda.store.failure import writing
+from hpcda.store.axes import attach_scales
+from hpcda.store.checksums import shard_check
+from hpcda.store.current import CurrentPaths, committed_at_once
+from hpcda.store.ensemble import Ensemble
 from hpcda.store.header import write_header
-from hpcda.store.kept import KeptPaths
-from hpcda.store.marker import mark, marker_of
-from hpcda.store.names import RANKS_OF_A_PART, SHARDS, Part, shard_name
-from hpcda.store.newest import NewestPaths
-from hpcda.store.room import Room
-from hpcda.store.scales import attach_scales
-from hpcda.store.schema import Array, RungRecord, RunLayout
-from hpcda.store.searched import Minima, Sketches
-from hpcda.store.starts import Starts
+from hpcda.store.layout import RunLayout
+from hpcda.store.minima import Minima, Sketches
+from hpcda.store.paths import Paths
+from hpcda.store.restart import Checkpoint
+from hpcda.store.shards import RANKS_OF_A_PART, SHARDS, Part, mark, marker_of, shard_name
+from hpcda.store.space import Space, writing
 
 EMPTY = 2**16
 """Bytes of all arrays of a shard without starts, and more."""
@@ -44,14 +44,14 @@ VERSIONS = "earliest", "v108"
 
 
 @dataclass
-class _Work:
-    """A start at work: its place among the newest paths, and how far it is."""
+class _Open:
+    """A start at work: its place among the current paths, and how far it is."""
 
     start: int
     place: int
     same_as: int = -1
     committed: int = 0
-    last: tuple[int, RungRecord] | None = None
+    last: Rung | None = None
 
 
 class Shard:
@@ -63,7 +63,7 @@ class Shard:
 
     def __init__(self, path: Path, rank: int, generation: int, layout: RunLayout) -> None:
         self.path = path
-        self._work: dict[int, _Work] = {}
+        self._open: dict[int, _Open] = {}
         draft = path.with_name(f".{path.name}.{os.getpid()}")
         with writing(path):
             mark(path)
@@ -75,10 +75,10 @@ class Shard:
                     with suppress(OSError):
                         left.unlink(missing_ok=True)
                 raise
-        self._room = Room(self._file, path)
+        self._space = Space(self._file, path)
         try:
-            with self._room.writing():
-                self._room.take(EMPTY)
+            with self._space.writing():
+                self._space.reserve(EMPTY)
                 self._make_arrays(layout)
                 self._file.flush()
                 draft.rename(path)
@@ -128,12 +128,12 @@ class Shard:
         return cls(path, RANKS_OF_A_PART * (part.number - 1) + rank, generation, layout)
 
     def _make_arrays(self, layout: RunLayout) -> None:
-        file, room, size = self._file, self._room, layout.size
-        self._starts = Starts(file, layout, room)
-        self._paths = KeptPaths(file, layout, room)
-        self._newest = NewestPaths(file, size, room)
-        self._sketches = Sketches(file, layout.sketch, room) if layout.sketch else None
-        self._minima = Minima(file, size, room) if layout.minima else None
+        file, space, size = self._file, self._space, layout.size
+        self._ensemble = Ensemble(file, layout, space)
+        self._paths = Paths(file, layout, space)
+        self._current = CurrentPaths(file, size, space)
+        self._sketches = Sketches(file, layout.sketch, space) if layout.sketch else None
+        self._minima = Minima(file, size, space) if layout.minima else None
         attach_scales(file)
 
     def __enter__(self) -> Self:
@@ -144,40 +144,30 @@ class Shard:
     ) -> None:
         self.close()
 
-    def begin(
-        self,
-        start: int,
-        way: str,
-        first_rung: int,
-        checkpoint: Checkpoint | None = None,
-        parents: Sequence[int] = (),
-    ) -> int:
+    def begin(self, task: Task, checkpoint: Checkpoint | None = None) -> int:
         """Open a row for a start.
 
         Args:
-            start: Number of the start.
-            way: Name of the way, or of the escape, by which its path begins.
-            first_rung: Its first rung.
+            task: The start, and how it begins; from the minima of two others at most.
             checkpoint: Where an interrupted start continues: its rungs are copied into the new row.
-            parents: Starts from whose minima it begins, two at most; none where it begins anew.
 
         Returns:
-            The row, to be named in `rung`, `finish` and `merge`.
+            The row, to be named in `rungs`, `finish` and `merge`.
 
         Raises:
-            ValueError: The name is too long for what is stored of it.
+            ValueError: The name of its way is too long for what is stored of it.
         """
-        named = way.encode("ascii")
+        named = task.way.encode("ascii")
         if len(named) > LONGEST:
-            raise ValueError(f"{way!r} has more than {LONGEST} letters")
+            raise ValueError(f"{task.way!r} has more than {LONGEST} letters")
         now = time.time()
         began = now if checkpoint is None else now - float(np.sum(checkpoint.values["seconds"]))
-        parent, partner, *_ = (*parents, -1, -1)
-        row = self._starts.begin(
+        parent, partner, *_ = (*task.parents, -1, -1)
+        row = self._ensemble.begin(
             {
-                "start": start,
+                "start": task.start,
                 "way": named,
-                "first_rung": first_rung,
+                "first_rung": task.first,
                 "parent": parent,
                 "partner": partner,
                 "began": began,
@@ -186,66 +176,66 @@ class Shard:
         )
         if self._sketches is not None:
             self._sketches.make_room(row)
-        work = self._work[row] = _Work(start, self._newest.take())
+        work = self._open[row] = _Open(task.start, self._current.take())
         if checkpoint is None or checkpoint.path is not None:
-            self._newest.belongs(work.place, row)
+            self._current.belongs(work.place, row)
         if checkpoint is None:
             return row
-        rungs = [(int(rung), checkpoint.record(position)) for position, rung in enumerate(checkpoint.rungs)]
-        for rung, record in rungs:
-            self._write_rung(row, rung, record)
-        for rung, path in checkpoint.paths:
-            self._paths.add(start, rung, path)
+        rungs = [
+            (int(rung), values.item(), parameters)
+            for rung, values, parameters in zip(
+                checkpoint.rungs, checkpoint.values, checkpoint.parameters, strict=True
+            )
+        ]
+        for number, values, parameters in rungs:
+            self._ensemble.write_rung(row, number, values, parameters)
+        work.committed = len(rungs)
+        work.last = checkpoint.rung(len(rungs) - 1) if rungs else None
+        for number, path in checkpoint.paths:
+            self._paths.add(task.start, number, path)
         if checkpoint.path is not None:
-            self._newest.write(work.place, start, work.committed, checkpoint.path)
-        self._starts.mark(row, start, rungs, work.committed)
+            self._current.write(work.place, task.start, work.committed, checkpoint.path)
+        self._ensemble.commit(row, task.start, rungs, work.committed)
         return row
 
-    def rung(self, row: int, rung: int, record: RungRecord, path: Array) -> None:
-        """Store one rung; see `rungs`."""
-        self.rungs([(row, rung, record, path)])
-
-    def rungs(self, finished: Sequence[tuple[int, int, RungRecord, Array]]) -> None:
+    def rungs(self, finished: Sequence[tuple[int, Rung, Array]]) -> None:
         """Store rungs of one start or of several: of each start the data, then the mark.
 
         Args:
-            finished: For every rung: what `begin` returned, the position of the rung on the ladder, larger
-                than those stored before for this start, what is stored, and the path at the rung's minimum,
-                flat, shape (size,).
+            finished: For every rung: what `begin` returned; the rung, above those stored before of this
+                start, its path of shape (size,); and the shared parameters there, shape (P,).
 
         Raises:
             ValueError: A rung does not lie above the last one of its start.
         """
-        per_row: dict[int, list[tuple[int, RungRecord, Array]]] = {}
-        for row, rung, record, path in finished:
-            per_row.setdefault(row, []).append((rung, record, path))
-        # An even number of rungs would overwrite the copy of the path that the mark points at.
-        self._commit({row: rungs[: len(rungs) - 1 + len(rungs) % 2] for row, rungs in per_row.items()})
-        self._commit({row: rungs[-1:] for row, rungs in per_row.items() if len(rungs) % 2 == 0})
+        per_row: dict[int, list[tuple[Rung, Array]]] = {}
+        for row, rung, parameters in finished:
+            per_row.setdefault(row, []).append((rung, parameters))
+        cut = {row: committed_at_once(rungs) for row, rungs in per_row.items()}
+        self._commit({row: first for row, (first, _) in cut.items() if first})
+        self._commit({row: rest for row, (_, rest) in cut.items() if rest})
 
-    def _commit(self, per_row: dict[int, list[tuple[int, RungRecord, Array]]]) -> None:
+    def _commit(self, per_row: Mapping[int, Sequence[tuple[Rung, Array]]]) -> None:
         if not per_row:
             return
         now = time.time()
         for row, rungs in per_row.items():
-            work = self._work[row]
-            for rung, record, path in rungs:
-                if work.last is not None and rung <= work.last[0]:
-                    raise ValueError(f"rung {rung} of start {work.start} comes after rung {work.last[0]}")
-                self._write_rung(row, rung, record)
+            work = self._open[row]
+            stored = [(rung.number, rung.values, parameters) for rung, parameters in rungs]
+            for rung, (number, values, parameters) in zip((one for one, _ in rungs), stored, strict=True):
+                if work.last is not None and number <= work.last.number:
+                    raise ValueError(
+                        f"rung {number} of start {work.start} comes after rung {work.last.number}"
+                    )
+                self._ensemble.write_rung(row, number, values, parameters)
                 if self._paths.every_rung:
-                    self._paths.add(work.start, rung, path)
-            self._newest.write(work.place, work.start, work.committed, rungs[-1][2])
-            self._starts.seen(row, now)
-            marked = [(rung, record) for rung, record, _ in rungs]
-            self._starts.mark(row, work.start, marked, work.committed)
-        self._room.look()
-
-    def _write_rung(self, row: int, rung: int, record: RungRecord) -> None:
-        work = self._work[row]
-        self._starts.rung(row, rung, record)
-        work.committed += 1
-        work.last = (rung, record)
+                    self._paths.add(work.start, number, rung.path)
+                work.committed += 1
+                work.last = rung
+            self._current.write(work.place, work.start, work.committed, rungs[-1][0].path)
+            self._ensemble.seen(row, now)
+            self._ensemble.commit(row, work.start, stored, work.committed)
+        self._space.look()
 
     def finish(self, row: int, path: Array | None, sketch: Array | None = None) -> None:
         """End a start: keep its path as the job asks, free its place among the starts at work.
@@ -255,14 +245,14 @@ class Shard:
             path: The final path, flat, shape (size,); None where there is none to keep.
             sketch: What is kept of the path in any case, shape (`Layout.sketch`,); None for nothing.
         """
-        work = self._work.pop(row)
+        work = self._open.pop(row)
         if sketch is not None and self._sketches is not None:
             self._sketches.write(row, work.start, work.committed, sketch)
         if path is not None and work.last is not None:
-            self._paths.end(work.start, *work.last, path)
-        self._starts.finish(row, work.start, work.same_as, work.committed, time.time())
-        self._newest.give_back(work.place)
-        self._room.look()
+            self._paths.end(work.start, work.last, path)
+        self._ensemble.finish(row, work.start, work.same_as, work.committed, time.time())
+        self._current.give_back(work.place)
+        self._space.look()
 
     def merge(self, row: int, same_as: int) -> None:
         """End a start that has become the same path as another: what follows is stored with that one.
@@ -271,8 +261,8 @@ class Shard:
             row: What `begin` returned.
             same_as: Number of the other start.
         """
-        self._work[row].same_as = same_as
-        self._starts.became(row, same_as)
+        self._open[row].same_as = same_as
+        self._ensemble.became(row, same_as)
         self.finish(row, None)
 
     def keep_minima(self, minima: Mapping[int, Array], spared: Collection[int]) -> None:
@@ -294,21 +284,21 @@ class Shard:
         if not self._file:
             return
         try:
-            if not self._room.lost:
-                with self._room.writing():
+            if not self._space.lost:
+                with self._space.writing():
                     self._file.attrs.modify("closed", time.time())
-                    self._room.flush()
+                    self._space.flush()
                     self._file.attrs.modify("shard_check", np.uint32(shard_check(self._file.attrs)))
-                    self._room.flush()
-                    self._room.trim()
+                    self._space.flush()
+                    self._space.trim()
         finally:
             self._let_go()
 
     def _let_go(self) -> None:
-        if self._room.lost:
-            self._room.abandon()
-        self._room.leave()
-        with self._room.writing():
+        if self._space.lost:
+            self._space.abandon()
+        self._space.leave()
+        with self._space.writing():
             self._file.close()
             marker_of(self.path).unlink(missing_ok=True)
 

@@ -130,7 +130,7 @@ def measure(arguments: argparse.Namespace) -> None:
         while not climb.ended(ladder):
             before = dict(clock.seconds)
             climb, rung = step(climb, ladder, minimiser)
-            outcome = rung.outcome
+            outcome = rung
             row = {
                 "rf": float(ladder.rf[rung.number]),
                 "action": outcome.parts.total,

@@ -115,11 +115,11 @@ def measure(problem: Problem, minimizer: str, starts: int) -> dict:
             climb, good = begin(Scene(problem, ladder), WAYS["uniform"], 1, start), True
             while not climb.ended(ladder):
                 climb, rung = step(climb, ladder, minimiser)
-                iterations += rung.outcome.iterations
-                if not rung.outcome.reason.converged:
+                iterations += rung.iterations
+                if not rung.reason.converged:
                     good = False
-                    reasons.append((start, rung.number, rung.outcome.reason.name))
-            final.append(rung.outcome.parts.total if good else float("nan"))
+                    reasons.append((start, rung.number, rung.reason.name))
+            final.append(rung.parts.total if good else float("nan"))
             converged += good
     seconds = time.perf_counter() - began
     known = [value for value in final if np.isfinite(value)]

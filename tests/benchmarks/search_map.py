@@ -116,7 +116,7 @@ def measure(text: str, seed: int, limit: float) -> dict[str, Any]:
         problem, ladder = oracle.problem(), oracle.ladder
         action = Action(problem)
         ends = polished(action, ladder, from_truth(action, ladder, oracle.true_path(problem)))
-        reference = min(one.outcome.parts.total for one in ends if one.outcome.reason.converged)
+        reference = min(one.rung.parts.total for one in ends if one.rung.reason.converged)
         lowest = run.minima[0].action if run.minima else np.inf
         return {
             "problem": text, "seed": seed, "limit": limit,

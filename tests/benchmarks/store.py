@@ -18,10 +18,10 @@ from unittest.mock import patch
 import numpy as np
 
 sys.path.append(str(Path(__file__).parents[1] / "unit"))
+from hpcda.store.integrity import inspect  # noqa: E402
 from synthetic_run import make_layout  # noqa: E402
 
 from hpcda.store import RunFile, RungRecord, Shard, build_index, kept, newest, starts  # noqa: E402
-from hpcda.store.integrity import inspect  # noqa: E402
 
 LANES = 8
 

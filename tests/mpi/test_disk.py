@@ -16,8 +16,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 import hpcda
 from hpcda.status import status
 from hpcda.store import RunFile
-from hpcda.store.aside import set_aside
-from hpcda.store.integrity import inspect
+from hpcda.store.inspection import inspect
+from hpcda.store.quarantine import set_aside
 from tests.lives.compare import same_run
 from tests.waiting import until
 
@@ -112,9 +112,9 @@ def test_a_directory_that_cannot_be_made(tmp_path):
 LOST = """
 import sys, shutil
 from hpcda.cli import main
-from hpcda.store import room
+from hpcda.store import space
 from hpcda.store.shard import Shard
-room.LOOK_SECONDS = 0.2
+space.LOOK_SECONDS = 0.2
 begin, count = Shard.begin, [0]
 def first(*words, **more):
     count[0] += 1

@@ -12,7 +12,7 @@ from launching import ALONE, JOB, MODEL, RANKS, mpirun
 
 from hpcda.status import status
 from hpcda.store import RunFile
-from hpcda.store.integrity import inspect
+from hpcda.store.inspection import inspect
 from tests.lives.jobs import job
 from tests.lives.kills import SLOW, Life, write_job
 

@@ -74,7 +74,7 @@ def reference(infinity=False):
             team.take(begin(Scene(problem, ladder), WAYS["uniform"], number(3), start))
             while team.busy:
                 for one in team.work():
-                    found.setdefault(start, {})[one.rung.number] = one.rung.outcome
+                    found.setdefault(start, {})[one.rung.number] = one.rung
         team.destroy()
     return COMM.bcast(found, root=0)
 
@@ -223,7 +223,7 @@ def test_a_native_minimiser_gives_the_same_bits_on_any_world(shared_path):
                 while not climb.ended(ladder):
                     climb, rung = step(climb, ladder, minimiser)
                     stored = found.tables()["action"][start, rung.number]
-                    assert stored == rung.outcome.parts.total
+                    assert stored == rung.parts.total
 
 
 def levels(found: RunFile):

@@ -24,7 +24,7 @@ from hpcda.errors import InputError  # noqa: E402
 from hpcda.lock import holder  # noqa: E402
 from hpcda.status import status  # noqa: E402
 from hpcda.store import RunFile  # noqa: E402
-from hpcda.store.marker import marker_of  # noqa: E402
+from hpcda.store.shards import marker_of  # noqa: E402
 from tests.lives.compare import same_run  # noqa: E402
 from tests.lives.jobs import job  # noqa: E402
 from tests.lives.kills import SLOW, Life, write_job  # noqa: E402

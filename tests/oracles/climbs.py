@@ -46,8 +46,8 @@ def from_truth(
 
 def polished(action: Action, ladder: Ladder, ends: list[Reached]) -> list[Reached]:
     """The same ends; those that the limit of iterations stopped have gone on to their minima."""
-    stopped = [k for k, one in enumerate(ends) if not one.outcome.reason.converged]
-    paths = [ends[k].outcome.path for k in stopped]
+    stopped = [k for k, one in enumerate(ends) if not one.rung.reason.converged]
+    paths = [ends[k].rung.path for k in stopped]
     further = Settings(max_iterations=POLISHING, barrier=0.0)
     found = climbs(action, ladder, paths, [ladder.rungs - 1] * len(paths), further) if paths else []
     whole = list(ends)

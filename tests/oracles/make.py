@@ -48,10 +48,10 @@ def find(oracle: Oracle, known: Reference | None) -> Reference:
         paths = [way.draw(scene, np.random.default_rng([1, start])) for start in range(QUIET)]
         ends = climbs(action, ladder, paths, [scene.rung(way.shares[-1])] * QUIET)
         how = f"lowest of {QUIET} quiet paths"
-    levels = [(share, one.outcome.parts.total) for share, one in zip(SHARES, ends, strict=False)]
-    ends = [one for one in ends if one.outcome.reason.converged]
-    best = min(ends, key=lambda one: one.outcome.parts.total)
-    level = best.outcome.parts.total
+    levels = [(share, one.rung.parts.total) for share, one in zip(SHARES, ends, strict=False)]
+    ends = [one for one in ends if one.rung.reason.converged]
+    best = min(ends, key=lambda one: one.rung.parts.total)
+    level = best.rung.parts.total
     same = [share for share, found in levels if found <= level * (1 + SAME)]
     if oracle.truth is not None and len(same) < len(SHARES):
         how += f", from {', '.join(f'{share:g}' for share in same)} of the ladder alone"
@@ -64,8 +64,8 @@ def find(oracle: Oracle, known: Reference | None) -> Reference:
 
 
 def _reference(oracle: Oracle, best: Reached, how: str, theirs: float) -> Reference:
-    problem, parts = oracle.problem(), best.outcome.parts
-    blocks, values = problem.split(best.outcome.path)
+    problem, parts = oracle.problem(), best.rung.parts
+    blocks, values = problem.split(best.rung.path)
     error = float("nan")
     if oracle.truth is not None:
         seen = problem.observed.values()

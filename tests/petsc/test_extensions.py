@@ -21,7 +21,7 @@ from hpcda.action import Action
 from hpcda.annealing import ended
 from hpcda.errors import InputError
 from hpcda.store import RunFile
-from hpcda.store.integrity import inspect
+from hpcda.store.inspection import inspect
 from tests import extending
 from tests.lives import quickly
 from tests.unit.test_extensions import written

@@ -67,8 +67,8 @@ def final_actions(action, minimizer, options, starts=3, elimination="auto"):
             climb = begin(Scene(action.problem, LADDER), WAYS["uniform"], number(1), start)
             while not climb.ended(LADDER):
                 climb, rung = step(climb, LADDER, minimiser)
-                assert rung.outcome.reason.converged, (start, rung.number, rung.outcome.reason)
-            found.append(rung.outcome.parts.total)
+                assert rung.reason.converged, (start, rung.number, rung.reason)
+            found.append(rung.parts.total)
         given.check()
     return np.array(found)
 

@@ -21,7 +21,7 @@ from scipy.optimize import minimize
 import hpcda
 from hpcda import cli
 from hpcda.action import Action
-from hpcda.annealing import Climb, Ladder, Reason, choice, step
+from hpcda.annealing import Climb, Ladder, Reason, Task, choice, step
 from hpcda.annealing import lockstep as lockstep_module
 from hpcda.annealing.lockstep import FEWEST, Lockstep, memory
 from hpcda.annealing.minimizers import minimizer
@@ -57,7 +57,7 @@ def test_no_native_minimiser_goes_lower_from_where_a_climb_ends(name, scheme, bo
     found = climb(Lockstep(action, LADDER), first_paths(action.problem, 3))
     agreed = 0
     for rungs in found.values():
-        outcome = rungs[-1].outcome
+        outcome = rungs[-1].rung
         if name == "nakl" and not bounded and outcome.reason is Reason.STOPPED_ITERATIONS:
             agreed += 1  # gates outside of [0, 1] make flat valleys of thousands of steps
             continue
@@ -84,14 +84,14 @@ def test_minima_in_a_box_are_those_of_newton_and_scipy(scheme):
     low, high = problem.bounds
     rf = float(ladder.rf[-1])
     for start, rungs in climb(Lockstep(action, ladder), paths).items():
-        path, value = rungs[-1].outcome.path, rungs[-1].outcome.parts.total
-        assert rungs[-1].outcome.reason.converged
+        path, value = rungs[-1].rung.path, rungs[-1].rung.parts.total
+        assert rungs[-1].rung.reason.converged
         assert ((path == low) | (path == high)).sum() > 1
         state = begin(Scene(problem, ladder), WAYS["quiet"], number(1), start)
         with make_minimiser(action, "newton") as minimiser:
             while not state.ended(ladder):
                 state, rung = step(state, ladder, minimiser)
-        assert value == pytest.approx(rung.outcome.parts.total, rel=1e-8)
+        assert value == pytest.approx(rung.parts.total, rel=1e-8)
         known = minimize(
             lambda x: (action.value(x, rf).total, action.gradient(x, rf)[1]),
             path + 1e-3 * scales(problem) * generator(start).standard_normal(action.size),
@@ -131,12 +131,12 @@ def test_a_team_hands_over_every_rung_of_every_climb(lorenz):
     ]
     wanted = climb(Lockstep(lorenz, ladder), paths)
     for start, rungs in found.items():
-        assert [one.rung.number for one in rungs] == [one.rung for one in wanted[start]]
+        assert [one.rung.number for one in rungs] == [one.rung.number for one in wanted[start]]
         assert [one.ended for one in rungs] == [one.ended for one in wanted[start]]
         for one, other in zip(rungs, wanted[start], strict=True):
-            assert np.array_equal(one.climb.path, other.outcome.path)
-            assert one.climb.next == other.rung + 1 and one.climb.failed is None
-            assert one.rung.outcome.parts == other.outcome.parts
+            assert np.array_equal(one.climb.path, other.rung.path)
+            assert one.climb.next == other.rung.number + 1 and one.climb.failed is None
+            assert one.rung.parts == other.rung.parts
             assert one.rung.seconds >= 0
     assert sorted(found) == list(range(19))
     team.destroy()
@@ -149,7 +149,7 @@ def test_a_stored_climb_is_taken_up_with_the_same_bits(lorenz):
     (whole,) = all_rungs(team, lorenz.problem, ladder, 1).values()
     stored = whole[1].climb
     assert stored.next == 2
-    team.take(Climb(stored.start, stored.way, stored.first, stored.next, stored.path.copy()))
+    team.take(Climb(stored.task, stored.next, stored.path.copy()))
     later = []
     while team.busy:
         later += team.work()
@@ -177,17 +177,17 @@ def test_the_limit_and_the_tolerance_of_tao_reach_the_climbs(lorenz):
         options.check()
     team.destroy()
     assert len(rungs) == LADDER.rungs
-    assert rungs[0].rung.outcome.reason is Reason.STOPPED_ITERATIONS
-    assert max(one.rung.outcome.factorizations for one in rungs) == 2
+    assert rungs[0].rung.reason is Reason.STOPPED_ITERATIONS
+    assert max(one.rung.factorizations for one in rungs) == 2
     path = rungs[-1].climb.path
     with SolverOptions(None, ["-tao_gatol", "1e12"]) as options:
         team = TaoLockstepTeam(lorenz, LADDER)
-        team.take(Climb(0, "uniform", 0, 1, path))
+        team.take(Climb(Task(0, "uniform"), 1, path))
         (one, *_) = team.work()
         options.check()
     team.destroy()
-    assert one.rung.outcome.reason is Reason.CONVERGED_GRADIENT
-    assert one.rung.outcome.iterations == 0
+    assert one.rung.reason is Reason.CONVERGED_GRADIENT
+    assert one.rung.iterations == 0
 
 
 def test_monitors_print_every_step(lorenz, capfd):
@@ -197,9 +197,9 @@ def test_monitors_print_every_step(lorenz, capfd):
         options.check()
     team.destroy()
     lines = [line for line in capfd.readouterr().out.splitlines() if "TAO" in line and "Residual" in line]
-    assert len(lines) == sum(one.rung.outcome.factorizations for one in rungs)
+    assert len(lines) == sum(one.rung.factorizations for one in rungs)
     values = [float(line.split("Function value:")[1].split(",")[0]) for line in lines]
-    assert values[-1] == pytest.approx(rungs[-1].rung.outcome.parts.total, rel=1e-3)
+    assert values[-1] == pytest.approx(rungs[-1].rung.parts.total, rel=1e-3)
 
 
 def test_watch_hears_of_the_work(lorenz):

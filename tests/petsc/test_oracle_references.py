@@ -63,12 +63,12 @@ def test_the_reference_is_reached_from_the_truth(name):
     noise = np.sqrt(problem.measured / 2)
     assert start.measurement == pytest.approx(problem.measured / 2, abs=4 * noise)
     (end,) = from_truth(action, ladder, path, (0.4,))
-    parts = end.outcome.parts
-    assert end.outcome.reason.converged
+    parts = end.rung.parts
+    assert end.rung.reason.converged
     assert parts.total == pytest.approx(oracle.reference.action, rel=SAME)
     assert parts.measurement == pytest.approx(oracle.reference.measurement, rel=10 * SAME)
     assert parts.model < 0.01 * parts.total and parts.total < start.total
-    for estimated, value in zip(problem.parameters, problem.split(end.outcome.path)[1], strict=True):
+    for estimated, value in zip(problem.parameters, problem.split(end.rung.path)[1], strict=True):
         assert value == pytest.approx(oracle.reference.parameters[estimated.name], rel=1e-5)
 
 
@@ -118,7 +118,7 @@ def test_references_of_others_are_known_and_found_by_quiet_paths(name, level, fo
     scene = Scene(problem, oracle.ladder)
     path = WAYS["quiet"].draw(scene, generator(1, 0))
     (end,) = climbs(scene.action, oracle.ladder, [path], [scene.rung(0.25)])
-    assert oracle.solved(end.outcome.parts.total)
+    assert oracle.solved(end.rung.parts.total)
 
 
 def test_a_job_of_an_oracle_runs(tmp_path):

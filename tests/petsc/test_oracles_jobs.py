@@ -65,7 +65,7 @@ def test_a_short_experiment_reaches_its_level(name):
             while not climb.ended(ladder):
                 climb, rung = step(climb, ladder, minimiser)
             assert climb.failed is None
-            assert rung.outcome.parts.total == pytest.approx(float(found[1]), abs=0.006)
+            assert rung.parts.total == pytest.approx(float(found[1]), abs=0.006)
     _, values = problem.split(climb.path)
     for estimated, value in zip(problem.parameters, values, strict=True):
         assert value == pytest.approx(TRUE[name][estimated.name], rel=0.03)

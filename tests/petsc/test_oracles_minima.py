@@ -62,8 +62,8 @@ def climb(problem, rungs, way, start, found: PetscMinimiser):
     first = state.path
     while not state.ended(rungs):
         state, rung = step(state, rungs, found)
-    assert state.failed is None and rung.outcome.reason.converged
-    return first, rung.outcome
+    assert state.failed is None and rung.reason.converged
+    return first, rung
 
 
 def climb_with_ipopt(known, rungs, path, **bounds):

@@ -168,7 +168,7 @@ def test_a_search_whose_starts_all_fail_ends_and_says_so(tmp_path, monkeypatch, 
         return [
             Finished(
                 replace(one.climb, failed=failed),
-                replace(one.rung, outcome=replace(one.rung.outcome, reason=failed)),
+                replace(one.rung, reason=failed),
                 ended=True,
             )
             for one in firsts.values()

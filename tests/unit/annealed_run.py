@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import splu
-from synthetic_run import REASONS, Truth
+from synthetic_run import Truth
 
 from hpcda.action import Action
+from hpcda.annealing import Reason, Rung, Task
 from hpcda.models.lorenz96 import build
 from hpcda.models.twin import simulate, spin_up
 from hpcda.problem import Beyond, Estimated, Problem, Window
-from hpcda.store import Layout, RungRecord, Shard, build_index
+from hpcda.store import Layout, Shard, build_index
 from tests.chance import generator
 
 
@@ -44,7 +45,7 @@ def minimise(action, path, rf, most=80):
     for iteration in range(most):
         norm = np.linalg.norm(gradient)
         if norm < 1e-7 * (1 + parts.total):
-            return path, parts, norm, iteration, 1
+            return path, parts, norm, iteration, Reason.CONVERGED_GRADIENT
         indptr, indices, values = action.hessian(path, rf)
         hessian = sp.csc_matrix(sp.csr_matrix((values, indices, indptr)))
         for _ in range(30):
@@ -56,11 +57,11 @@ def minimise(action, path, rf, most=80):
                 damping = 0.0 if damping < 1e-3 else damping / 10
                 break
             if abs(slope) < 1e-10 * (1 + abs(parts.total)):
-                return path, parts, norm, iteration, 1
+                return path, parts, norm, iteration, Reason.CONVERGED_GRADIENT
             damping = max(1.0, 10 * damping)
         path = path + step
         parts, gradient = action.gradient(path, rf)
-    return path, parts, np.linalg.norm(gradient), most, 2
+    return path, parts, np.linalg.norm(gradient), most, Reason.STOPPED_ITERATIONS
 
 
 def anneal(run_dir, starts=24, rungs=22, alpha=3.0, ranks=2, keep_paths="final", job_toml="", **keywords):
@@ -75,7 +76,6 @@ def anneal(run_dir, starts=24, rungs=22, alpha=3.0, ranks=2, keep_paths="final",
         starts=starts,
         seed=1,
         keep_paths=keep_paths,
-        reasons=REASONS,
         job_toml=job_toml,
         provenance=provenance,
         truth=(truth,),
@@ -94,21 +94,11 @@ def anneal(run_dir, starts=24, rungs=22, alpha=3.0, ranks=2, keep_paths="final",
                     states[:, problem.model.state_names.index(name)] = problem.windows[0].data[:, column]
                 path = problem.join([states], rng.uniform(4, 14, 1))
                 first = 8 if start % 3 == 0 or start % 4 == 1 else 0
-                row = shard.begin(start, "quiet" if start % 3 == 0 else "uniform", first)
+                row = shard.begin(Task(start, "quiet" if start % 3 == 0 else "uniform", first))
                 for rung in range(first, rungs):
                     path, parts, norm, iterations, reason = minimise(action, path, layout.rf[rung])
-                    record = RungRecord(
-                        parts.total,
-                        parts.measurement,
-                        parts.model,
-                        parts.prior,
-                        norm,
-                        iterations,
-                        0.01,
-                        reason,
-                        path[-1:],
-                    )
-                    shard.rung(row, rung, record, path)
+                    one = Rung(path, parts, norm, iterations, 0, reason, rung, 0.01)
+                    shard.rungs([(row, one, path[-1:])])
                 shard.finish(row, path)
     build_index(run_dir)
     return layout

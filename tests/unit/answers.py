@@ -77,8 +77,8 @@ def climbs():
         for lanes in LANES:
             for start, rungs in climb(Lockstep(action, LADDER, lanes), begin).items():
                 key = f"climb of {name} from {start} in {lanes}"
-                yield f"path of {key}", np.array([one.outcome.path for one in rungs])
-                yield f"levels of {key}", np.array([one.outcome.parts.total for one in rungs])
+                yield f"path of {key}", np.array([one.rung.path for one in rungs])
+                yield f"levels of {key}", np.array([one.rung.parts.total for one in rungs])
 
 
 def answers():

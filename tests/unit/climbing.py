@@ -94,8 +94,8 @@ def near_minimum(name, scheme, variant="walk", bounded=False, rf=2.0, own=7):
     action, path = action_of(name, scheme, variant, bounded, own)
     ladder = Ladder(rf / 4.0**4, 4.0, 5)
     (rungs,) = climb(Lockstep(action, ladder), [path]).values()
-    assert rungs[-1].outcome.reason.converged
-    return action, rungs[-1].outcome.path
+    assert rungs[-1].rung.reason.converged
+    return action, rungs[-1].rung.path
 
 
 def scaled_gradient(action, path, rf):
@@ -110,8 +110,7 @@ def scaled_gradient(action, path, rf):
 def same(one, other):
     """Whether two lists of finished rungs are equal in every bit."""
     return len(one) == len(other) and all(
-        a.rung == b.rung
-        and np.array_equal(a.outcome.path, b.outcome.path, equal_nan=True)
-        and repr(replace(a.outcome, path=None)) == repr(replace(b.outcome, path=None))
+        np.array_equal(a.rung.path, b.rung.path, equal_nan=True)
+        and repr(replace(a.rung, path=None)) == repr(replace(b.rung, path=None))
         for a, b in zip(one, other, strict=True)
     )

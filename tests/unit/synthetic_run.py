@@ -8,17 +8,12 @@ from pathlib import Path
 import numpy as np
 from scipy.integrate import solve_ivp
 
+from hpcda.action import Parts
+from hpcda.annealing import Reason, Rung, Task
 from hpcda.models.model import Model, Parameter, State
 from hpcda.problem import Beyond, Estimated, Problem, Window
-from hpcda.store import Layout, RungRecord, Shard, build_index
+from hpcda.store import Layout, Shard, build_index
 from tests.chance import generator
-
-REASONS = {
-    0: ("NOT_RUN", "the rung was not run"),
-    1: ("CONVERGED_GRADIENT", "the gradient is below its tolerance"),
-    2: ("STOPPED_ITERATIONS", "the iterations ran out"),
-    3: ("FAILED_NON_FINITE", "the action is not finite"),
-}
 
 
 @dataclass(frozen=True)
@@ -104,7 +99,6 @@ def make_layout(windows=1, rungs=24, starts=40, keep_paths="final", job_toml="",
         starts=starts,
         seed=7,
         keep_paths=keep_paths,
-        reasons=REASONS,
         job_toml=job_toml,
         provenance={"hpcda": "0.1.0", "host": "node1", "command": "hpcda run job.toml", "threads": "1"},
         truth=truth,
@@ -156,21 +150,25 @@ def write_run(
                 path, measurement, model = minima[which]
                 first = late if start % 4 == 3 else 0
                 way = "opening" if probe else ("uniform", "quiet")[start % 2]
-                row = shard.begin(start, way, first, parents=(0,) if probe else ())
+                row = shard.begin(Task(start, way, first, (0,) if probe else ()))
                 for rung in range(first, rungs):
                     grown = 1 / (1 + np.exp(-(rung - 9) / 1.5))
                     failing = start in fail and rung == 6
                     slope = 60.0 * max(0, rung - 12) if kind == "rising" else 0.0
-                    parts = (measurement * grown, model / grown + slope, 0.0)
                     here = path.copy()
                     here[-1] += 5 * (1 - grown) * rng.standard_normal()
-                    record = RungRecord(
-                        action=np.nan if failing else sum(parts) * (1 + 1e-9 * rng.standard_normal()),
-                        measurement=parts[0], model=parts[1], prior=parts[2], gradient_norm=1e-9,
-                        iterations=int(rng.integers(3, 20)), seconds=0.01 * (1 + rng.random()),
-                        reason=3 if failing else 1, parameters=here[-1:],
-                    )  # fmt: skip
-                    shard.rung(row, rung, record, here)
+                    noise = np.nan if failing else 1 + 1e-9 * rng.standard_normal()
+                    one = Rung(
+                        path=here,
+                        parts=Parts(measurement * grown * noise, (model / grown + slope) * noise, 0.0),
+                        gradient_norm=1e-9,
+                        iterations=int(rng.integers(3, 20)),
+                        factorizations=0,
+                        reason=Reason.FAILED_NON_FINITE if failing else Reason.CONVERGED_GRADIENT,
+                        number=rung,
+                        seconds=0.01 * (1 + rng.random()),
+                    )
+                    shard.rungs([(row, one, here[-1:])])
                     if failing:
                         break
                 shard.finish(row, None if start in fail else path)

@@ -215,7 +215,9 @@ def test_paths_kept_for_the_best_only(tmp_path):
 
 def test_same_action_but_other_path_is_another_minimum(tmp_path):
     """Mirror images, as of Lorenz63 seen through z, have one action and two paths."""
-    from hpcda.store import RungRecord, Shard, build_index
+    from hpcda.action import Parts
+    from hpcda.annealing import Reason, Rung, Task
+    from hpcda.store import Shard, build_index
 
     layout = make_layout(starts=9, rungs=6)
     truth = layout.truth[0].states[:81]
@@ -225,10 +227,12 @@ def test_same_action_but_other_path_is_another_minimum(tmp_path):
             sign = -1.0 if start % 3 == 0 else 1.0
             block = truth * [sign, sign, 1.0] + 1e-5 * rng.standard_normal(truth.shape)
             path = layout.problem.join([block], [28.0])
-            row = shard.begin(start, "quiet", 0)
+            row = shard.begin(Task(start, "quiet"))
             for rung in range(6):
                 value = 40.0 + 1e-7 * rng.standard_normal()
-                shard.rung(row, rung, RungRecord(value, value, 0, 0, 1e-9, 3, 0.1, 1, path[-1:]), path)
+                parts = Parts(value, 0.0, 0.0)
+                one = Rung(path, parts, 1e-9, 3, 0, Reason.CONVERGED_GRADIENT, rung, 0.1)
+                shard.rungs([(row, one, path[-1:])])
             shard.finish(row, path)
     build_index(tmp_path)
     minima = open_run(tmp_path).minima

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from problems import dense, example, linear_problem
 
 from hpcda.action import Action, Parts
-from hpcda.annealing import Ladder, Outcome, Reason, step
+from hpcda.annealing import Ladder, Reason, Rung, Task, step
 from hpcda.annealing.scale import scales
 from hpcda.problem import Estimated
 from hpcda.search import WAYS, Scene, begin
@@ -139,7 +139,7 @@ def test_ladder():
 def test_climbs_begin_at_the_rung_of_their_portfolio():
     ladder = Ladder(0.5, 3.0, 4, (0, 2))
     climb = begin(Scene(LORENZ, ladder), WAYS["uniform"], number(1), 3)
-    assert (climb.start, climb.way, climb.first, climb.next, climb.failed) == (3, "uniform", 2, 2, None)
+    assert (climb.task, climb.next, climb.failed) == (Task(3, "uniform", 2), 2, None)
     assert not climb.ended(ladder)
 
 
@@ -153,7 +153,7 @@ class Scripted:
     def minimise(self, path, rf, fresh=False):
         self.asked.append((rf, fresh, float(path[0])))
         reason = self.reasons[len(self.asked) - 1]
-        return Outcome(path + 1.0, Parts(1.0, rf, 0.0), 1e-9, 3, 2, reason)
+        return Rung(path + 1.0, Parts(1.0, rf, 0.0), 1e-9, 3, 2, reason)
 
 
 def climbed(minimiser, ladder=LADDER, start=0):
@@ -188,7 +188,7 @@ def test_a_rung_stopped_at_its_limit_does_not_end_the_climb():
     minimiser = Scripted([Reason.STOPPED_ITERATIONS, *[Reason.CONVERGED_GRADIENT] * 5])
     _, climb, rungs = climbed(minimiser)
     assert len(rungs) == 6 and climb.failed is None
-    assert rungs[0].outcome.reason is Reason.STOPPED_ITERATIONS
+    assert rungs[0].reason is Reason.STOPPED_ITERATIONS
 
 
 @pytest.mark.parametrize("reason", [reason for reason in Reason if reason.name.startswith("FAILED")])
@@ -196,7 +196,7 @@ def test_a_failed_rung_ends_the_climb_with_its_reason(reason):
     minimiser = Scripted([Reason.CONVERGED_GRADIENT, reason])
     _, climb, rungs = climbed(minimiser)
     assert climb.failed is reason and climb.ended(LADDER)
-    assert [rung.outcome.reason for rung in rungs] == [Reason.CONVERGED_GRADIENT, reason]
+    assert [rung.reason for rung in rungs] == [Reason.CONVERGED_GRADIENT, reason]
 
 
 def test_a_step_changes_nothing_that_was_before():
@@ -220,7 +220,7 @@ class Exact:
     def minimise(self, path, rf, fresh=False):
         found = path - np.linalg.solve(dense(self.action, path, rf), self.action.gradient(path, rf)[1])
         parts, gradient = self.action.gradient(found, rf)
-        return Outcome(found, parts, float(np.abs(gradient).max()), 1, 1, Reason.CONVERGED_GRADIENT)
+        return Rung(found, parts, float(np.abs(gradient).max()), 1, 1, Reason.CONVERGED_GRADIENT)
 
 
 def test_on_a_linear_model_the_action_rises_along_the_ladder_and_all_starts_agree():
@@ -231,7 +231,7 @@ def test_on_a_linear_model_the_action_rises_along_the_ladder_and_all_starts_agre
         climb, levels = begin(Scene(problem, ladder), WAYS["uniform"], number(5), start), []
         while not climb.ended(ladder):
             climb, rung = step(climb, ladder, Exact(action))
-            levels.append(rung.outcome.parts.total)
+            levels.append(rung.parts.total)
         assert np.all(np.diff(levels) > 0)
         ends.append(climb.path)
     np.testing.assert_allclose(ends[1:], [ends[0]] * 2, rtol=1e-7, atol=1e-9)
@@ -242,7 +242,8 @@ def test_reasons_have_codes_and_sentences_of_their_own():
     assert len(set(codes)) == len(codes) == len({reason.value for reason in Reason})
     for reason in Reason:
         assert Reason.from_code(reason.code) is reason
-        assert Reason.table()[reason.code] == (reason.name, reason.value)
+        assert reason.converged == reason.name.startswith("CONVERGED")
+        assert reason.failed == reason.name.startswith("FAILED")
         assert reason.converged == (reason.code > 0)
         assert (reason.code < 0) == reason.name.startswith(("FAILED", "STOPPED"))
 

@@ -9,7 +9,6 @@ import pytest
 from scipy import stats
 from scipy.integrate import quad
 from scipy.optimize import curve_fit, minimize
-from synthetic_run import REASONS
 from test_analysis_parts import dense, minimum
 
 from hpcda.action import Action
@@ -21,10 +20,11 @@ from hpcda.analysis.figures.levels import draw_levels
 from hpcda.analysis.figures.parameters import draw_parameters
 from hpcda.analysis.laplace import RESOLVED, Bar, NotAMinimumError, gaussian, mixture
 from hpcda.analysis.valley import Patience, one_valley, work_of_a_step
+from hpcda.annealing import Reason, Rung, Task
 from hpcda.models.model import Model, Parameter, State
 from hpcda.problem import Estimated, Problem, Window
 from hpcda.search import Conclusion
-from hpcda.store import Layout, RungRecord, Shard, build_index
+from hpcda.store import Layout, Shard, build_index
 
 T = np.linspace(0.0, 3.0, 31)
 NOISE = 0.05
@@ -461,22 +461,18 @@ def ended(run_dir, problem, paths, rf):
         starts=len(paths),
         seed=1,
         keep_paths="final",
-        reasons=REASONS,
         job_toml="",
         provenance={"hpcda": "0", "host": "node1", "command": "hpcda run job.toml"},
     )
     action = Action(problem)
     with Shard.create(run_dir, 0, layout) as shard:
         for start, path in enumerate(paths):
-            row = shard.begin(start, ("uniform", "quiet")[start % 2], 0)
+            row = shard.begin(Task(start, ("uniform", "quiet")[start % 2]))
             for rung in range(12):
                 parts, gradient = action.gradient(path, rf)
                 norm = float(np.linalg.norm(gradient))
-                record = RungRecord(
-                    parts.total, parts.measurement, parts.model, parts.prior, norm, 5, 0.01, 1,
-                    path[problem.layout.tail.start :],
-                )  # fmt: skip
-                shard.rung(row, rung, record, path)
+                one = Rung(path, parts, norm, 5, 0, Reason.CONVERGED_GRADIENT, rung, 0.01)
+                shard.rungs([(row, one, path[problem.layout.tail.start :])])
             shard.finish(row, path)
     build_index(run_dir)
     return layout

@@ -309,7 +309,7 @@ def ensemble(action, paths):
             start, path = waiting.pop(0)
             climb.put(int(lane), start, path, 0, True)
         climb.advance(1000)
-        ended |= {one.start: one.outcome for one in climb.reached() if one.ended}
+        ended |= {one.start: one.rung for one in climb.reached() if one.ended}
     levels = []
     for start, one in sorted(ended.items(), key=lambda item: item[1].parts.total):
         way = paths[start][0]

@@ -10,13 +10,12 @@ import pytest
 from synthetic_run import make_layout, write_run
 from unprivileged import unprivileged
 
+from hpcda.annealing.record import PER_RUNG, PER_START
 from hpcda.errors import InputError, StorageError
-from hpcda.store import RunFile
-from hpcda.store.aside import set_aside
-from hpcda.store.guard import guarded
-from hpcda.store.integrity import inspect
-from hpcda.store.marker import marker_of
-from hpcda.store.schema import PER_RUNG, PER_START, VERSION
+from hpcda.store import RunFile, set_aside
+from hpcda.store.inspection import inspect, inspect_apart
+from hpcda.store.layout import RESUMABLE, VERSION
+from hpcda.store.shards import marker_of
 from tests.chance import generator
 
 RUNGS, STARTS, RANKS = 10, 12, 2
@@ -43,9 +42,10 @@ def expected(whole):
 @pytest.fixture
 def here(monkeypatch):
     """Inspect in this process, which is faster; what these tests do to a file does not crash HDF5."""
-    for place in ("fit", "aside"):
+    for place in ("index", "quarantine"):
         monkeypatch.setattr(
-            f"hpcda.store.{place}.guarded", lambda shards, names=None: [inspect(one, names) for one in shards]
+            f"hpcda.store.{place}.inspect_apart",
+            lambda shards, names=None: [inspect(one, names) for one in shards],
         )
 
 
@@ -175,7 +175,7 @@ DAMAGE = {
     "an array that is gone": (no_array, "damaged", "cannot be read"),
     "a directory": (folder, "damaged", "no file"),
     "another run's": (replaced_by(seed=3), "foreign", "another run"),
-    "an older layout": (attribute("version", VERSION - 1), "older", f"version {VERSION - 1}"),
+    "an older layout": (attribute("version", min(RESUMABLE) - 1), "older", f"version {min(RESUMABLE) - 1}"),
     "a newer layout": (attribute("version", VERSION + 1), "foreign", f"version {VERSION + 1}"),
     "some other file": (attribute("schema", "results"), "foreign", "not a file of an hpcda run"),
 }
@@ -265,7 +265,7 @@ def test_flipped_bits_anywhere(run, layout, expected):
         wrong[place] ^= 1 << rng.integers(8)
         files.append(run / f"wrong-{k}.h5")
         files[-1].write_bytes(wrong)
-    verdicts = guarded(files, {layout.fingerprint}, patience=5.0)
+    verdicts = inspect_apart(files, {layout.fingerprint}, patience=5.0)
     assert sum(verdict.kind != "ok" for verdict in verdicts) > 10
     harmless = [file for file, verdict in zip(files, verdicts, strict=True) if verdict.kind == "ok"]
     for file in harmless[:: max(1, len(harmless) // 5)]:
@@ -274,14 +274,14 @@ def test_flipped_bits_anywhere(run, layout, expected):
 
 
 def test_a_file_that_ends_the_reading_process_is_damaged(tmp_path, whole, monkeypatch):
-    monkeypatch.setattr("hpcda.store.guard.RATE", 1e12)
+    monkeypatch.setattr("hpcda.store.inspection.RATE", 1e12)
     os.mkfifo(tmp_path / "fifo")
     good = whole / BAD
-    assert [one.kind for one in guarded([good, tmp_path / "fifo", good])] == ["ok", "damaged", "ok"]
-    (late,) = guarded([good], patience=0.0)
+    assert [one.kind for one in inspect_apart([good, tmp_path / "fifo", good])] == ["ok", "damaged", "ok"]
+    (late,) = inspect_apart([good], patience=0.0)
     assert late.reason == "it cannot be read: HDF5 does not return"
-    monkeypatch.setattr("hpcda.store.guard.SERVE", "import os; os.kill(os.getpid(), 11)")
-    (crashed,) = guarded([good])
+    monkeypatch.setattr("hpcda.store.inspection.SERVE", "import os; os.kill(os.getpid(), 11)")
+    (crashed,) = inspect_apart([good])
     assert crashed.reason == "it cannot be read: HDF5 crashes"
 
 
@@ -291,7 +291,7 @@ def test_a_copy_in_a_directory_that_is_only_read(run, expected, monkeypatch):
     def refuse(_):
         raise StorageError("run.h5", "read-only", "")
 
-    monkeypatch.setattr("hpcda.store.fit.build_index", refuse)
+    monkeypatch.setattr("hpcda.store.index.build_index", refuse)
     assert everything(run) == expected
     (run / "run.h5").unlink()
     with pytest.raises(InputError, match="make the directory writable"):

@@ -107,4 +107,4 @@ def test_a_climb_can_be_moved_to_other_lanes():
     while second.active:
         second.advance(50)
         found += second.reached()
-    assert np.array_equal(found[-1].outcome.path, whole.path)
+    assert np.array_equal(found[-1].rung.path, whole.path)

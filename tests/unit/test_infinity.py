@@ -129,7 +129,7 @@ def end(action, path, ladder=LADDER, **settings):
 def test_the_level_is_that_of_strong_constraint_4dvar(name):
     problem = made(name)
     action = Action(problem)
-    last = end(action, near(problem, name))[-1].outcome
+    last = end(action, near(problem, name))[-1].rung
     assert last.reason.converged and last.parts.model == 0.0
     dimension = problem.dimension
     low, high = np.array([FREE] * dimension + [one.bounds for one in problem.parameters]).T
@@ -159,8 +159,8 @@ def test_the_last_finite_rungs_tell_the_limit_to_second_order(name):
     problem = made(name)
     ladder = Ladder(0.1, 10.0, 11, infinity=True)
     rungs = end(Action(problem), near(problem, name), ladder, rung_tolerance=1e-13)
-    exact = rungs[-1].outcome.parts.total
-    rest = [abs(one.outcome.parts.total + one.outcome.parts.model - exact) for one in rungs[:-1]]
+    exact = rungs[-1].rung.parts.total
+    rest = [abs(one.rung.parts.total + one.rung.parts.model - exact) for one in rungs[:-1]]
     assert rest[-1] <= 1e-8 * exact
     last = max(k for k, left in enumerate(rest) if left > 1e-8 * exact)
     assert rest[last] / rest[last - 1] == pytest.approx(0.01, rel=0.1)
@@ -171,10 +171,10 @@ def test_the_last_finite_rungs_tell_the_limit_to_second_order(name):
 def test_the_rung_at_infinity_alone_comes_to_the_same_level(name, rf0):
     problem = made(name)
     action, path = Action(problem), near(problem, name)
-    wanted = end(action, path)[-1].outcome
+    wanted = end(action, path)[-1].rung
     (alone,) = end(action, path, Ladder(rf0, 2.0, 1, infinity=True))
-    assert alone.outcome.reason.converged
-    assert alone.outcome.parts.total == pytest.approx(wanted.parts.total, rel=1e-9)
+    assert alone.rung.reason.converged
+    assert alone.rung.parts.total == pytest.approx(wanted.parts.total, rel=1e-9)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -182,7 +182,7 @@ def test_the_level_does_not_depend_on_where_the_finite_rungs_end(name):
     """Not at Rf = 1, where the penalty is raised; nor at 1e14, where Rf times a model error has no digits."""
     problem = made(name)
     action, path = Action(problem), near(problem, name)
-    levels = [end(action, path, Ladder(0.1, 10.0, top, infinity=True))[-1].outcome for top in (3, 8, 17)]
+    levels = [end(action, path, Ladder(0.1, 10.0, top, infinity=True))[-1].rung for top in (3, 8, 17)]
     assert all(one.reason.converged for one in levels)
     np.testing.assert_allclose([one.parts.total for one in levels], levels[-1].parts.total, rtol=1e-10)
 
@@ -219,7 +219,7 @@ def test_the_gradient_is_that_of_the_constraints(problem):
     ends = climb(Lockstep(action, UP), first_paths(action.problem, 5))
     low, high = action.problem.bounds
     for rungs in ends.values():
-        last = rungs[-1].outcome
+        last = rungs[-1].rung
         assert last.reason.converged and last.parts.model == 0.0
         errors, slopes = errors_of(action, last.path)
         assert np.abs(errors).max() <= 1e-11 * np.abs(last.path).max()
@@ -260,11 +260,11 @@ def test_a_climb_goes_on_at_infinity_with_the_same_bits_after_its_last_rung_or_i
     paths = first_paths(action.problem, 2)
     wanted = climb(Lockstep(action, UP), paths)[0]
     again = Lockstep(action, UP)
-    again.put(1, 0, wanted[-2].outcome.path, UP.rungs - 1, fresh=False)
+    again.put(1, 0, wanted[-2].rung.path, UP.rungs - 1, fresh=False)
     again.advance(1000)
     assert same(again.reached(), wanted[-1:])
     first, other = Lockstep(action, UP), Lockstep(action, UP, 2)
-    first.put(0, 0, wanted[-2].outcome.path, UP.rungs - 1, fresh=False)
+    first.put(0, 0, wanted[-2].rung.path, UP.rungs - 1, fresh=False)
     first.advance(1)
     assert first.active
     other.set_down(1, first.lift(0))
@@ -277,18 +277,18 @@ def test_a_graph_comes_to_the_level_of_its_chain(problem):
     action, _ = action_of(*problem)
     paths = first_paths(action.problem, 3)
     chain = climb(Lockstep(action, UP), paths)
-    start = [rungs[-2].outcome.path for rungs in chain.values()]
+    start = [rungs[-2].rung.path for rungs in chain.values()]
     graph = GraphLockstep(chain_action(action.problem), UP)
     for lane, path in zip(graph.empty, start, strict=False):
         graph.put(int(lane), int(lane), path, UP.rungs - 1, fresh=False)
     graph.advance(1000)
-    found = {one.start: one.outcome for one in graph.reached()}
+    found = {one.start: one.rung for one in graph.reached()}
     while graph.active:
         graph.advance(1000)
-        found |= {one.start: one.outcome for one in graph.reached()}
+        found |= {one.start: one.rung for one in graph.reached()}
     for number, outcome in found.items():
         assert outcome.reason.converged and outcome.parts.model == 0.0
-        assert outcome.parts.total == pytest.approx(chain[number][-1].outcome.parts.total, rel=1e-9)
+        assert outcome.parts.total == pytest.approx(chain[number][-1].rung.parts.total, rel=1e-9)
 
 
 def test_windows_that_share_unknowns_come_to_a_minimum_of_their_own():
@@ -298,7 +298,7 @@ def test_windows_that_share_unknowns_come_to_a_minimum_of_their_own():
     action = Action(tied)
     paths = [tied.ties.tied(path) for path in first_paths(tied, 3)]
     for rungs in climb(climbs_of(action, UP), paths).values():
-        last = rungs[-1].outcome
+        last = rungs[-1].rung
         assert last.reason.converged and last.parts.model == 0.0
         errors, slopes = errors_of(action, last.path)
         assert np.abs(errors).max() <= 1e-10 * np.abs(last.path).max()
@@ -320,7 +320,7 @@ def test_a_start_that_cannot_obey_the_model_ends_with_a_reason_and_leaves_the_ot
     )  # fmt: skip
     for ladder in (Ladder(0.1, 10.0, 6, infinity=True), Ladder(0.1, 10.0, 1, infinity=True)):
         for rungs in climb(Lockstep(Action(problem), ladder), first_paths(problem, 3)).values():
-            last = rungs[-1].outcome
+            last = rungs[-1].rung
             assert last.reason is Reason.FAILED_MODEL and rungs[-1].ended and last.parts.model > 0.0
             assert np.isfinite(last.path).all()
 
@@ -329,7 +329,7 @@ def test_too_few_steps_are_no_minimum():
     problem = made("henon")
     ladder = Ladder(0.1, 2.0, 1, infinity=True)
     (last,) = end(Action(problem), near(problem, "henon"), ladder, max_iterations=2)
-    assert last.outcome.reason is Reason.FAILED_MODEL
+    assert last.rung.reason is Reason.FAILED_MODEL
 
 
 def reduced_hessian(name, problem, unknowns):
@@ -348,7 +348,7 @@ def reduced_hessian(name, problem, unknowns):
 def test_error_bars_are_those_of_first_state_and_parameters_alone(name):
     problem = made(name)
     action = Action(problem)
-    path = end(action, near(problem, name))[-1].outcome.path
+    path = end(action, near(problem, name))[-1].rung.path
     rf = precision(action, path, RF)
     close = relaxed(action, path, rf)
     assert action.value(close, rf).model <= 2.0 * NATS

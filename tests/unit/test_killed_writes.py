@@ -15,8 +15,8 @@ from synthetic_run import make_layout
 
 from hpcda.native.compile import compiler
 from hpcda.store import Part, RunFile, clear, survey
-from hpcda.store.integrity import inspect
-from hpcda.store.undo import mend, undo_of
+from hpcda.store.inspection import inspect
+from hpcda.store.space import journal_of, roll_back
 
 KILLS = 20
 COUNTER = """
@@ -52,20 +52,20 @@ from dataclasses import replace
 from pathlib import Path
 sys.path.append({tests!r})
 import numpy as np
-from test_store import make_layout, path_of, record
+from test_store import Task, make_layout, path_of, put, record
 from hpcda.store import Shard
-from hpcda.store.room import Room
+from hpcda.store.space import Space
 
 library = ctypes.CDLL({library!r})
 calls, last = (ctypes.c_long.in_dll(library, name) for name in ("calls", "last"))
 folder, told, growths = Path({folder!r}), mmap.mmap(-1, 8), []
 layout = replace(make_layout(rungs=3, starts=40, keep_paths={keep!r}), sketch=3, minima=True)
-grow = Room.growing
+grow = Space.growing
 
 
 @contextlib.contextmanager
-def growing(room):
-    with grow(room):
+def growing(space):
+    with grow(space):
         yield
         before = calls.value
     growths.extend(range(before, calls.value + 1))
@@ -75,10 +75,10 @@ def write(place, kill):
     shard = Shard.create(place, 0, layout)
     calls.value, last.value = 0, kill
     for start in range(34):
-        row = shard.begin(start, "quiet", 0)
+        row = shard.begin(Task(start, "quiet"))
         for rung in range(3):
             value = 1000.0 * start + rung + 1
-            shard.rung(row, rung, record(value, (value,)), path_of(layout, value))
+            put(shard, row, rung, record(value, (value,)), path_of(layout, value))
             told[:8] = np.array([start, rung], dtype="i4").tobytes()
         shard.finish(row, path_of(layout, value), np.full(3, value))
         shard.keep_minima({{start: path_of(layout, value)}}, ())
@@ -98,7 +98,7 @@ def forked(action):
 
 
 def whole():
-    Room.growing = growing
+    Space.growing = growing
     total = write(folder / "whole", -1)
     (folder / "growths.json").write_text(json.dumps([one for one in growths if one < total]))
 
@@ -141,8 +141,8 @@ def test_a_kill_while_a_shard_grows_or_is_closed(tmp_path, library, keep):
     for kill, start, rung in json.loads(done.stdout):
         folder = tmp_path / str(kill)
         shard = folder / "shards" / "rank-0000.h5"
-        mended += undo_of(shard).exists()
-        mend(shard)
+        mended += journal_of(shard).exists()
+        roll_back(shard)
         clear(folder, Part())
         assert inspect(shard, layout.fingerprint).kind == "ok", (kill, inspect(shard))
         state = survey(folder, Part(), layout)

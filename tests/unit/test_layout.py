@@ -91,8 +91,8 @@ def climbed(problem, path):
     while lockstep.active:
         lockstep.advance(100)
         found += lockstep.reached()
-    assert found[-1].rung == 3 and found[-1].outcome.reason.converged
-    return found[-1].outcome.path
+    assert found[-1].rung.number == 3 and found[-1].rung.reason.converged
+    return found[-1].rung.path
 
 
 def rnn():

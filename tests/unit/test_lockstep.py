@@ -240,7 +240,7 @@ def test_minima_between_bounds_fulfil_the_conditions_of_a_minimum(name, scheme):
     found = climb(Lockstep(action, ladder), first_paths(action.problem, 6))
     active = 0
     for rungs in found.values():
-        outcome = rungs[-1].outcome
+        outcome = rungs[-1].rung
         assert outcome.reason.converged
         path, gradient = outcome.path, action.gradient(outcome.path, rf)[1] * size
         assert (path >= low).all() and (path <= high).all()
@@ -282,7 +282,7 @@ def test_a_quadratic_action_between_bounds_is_minimised_exactly(barrier):
     lockstep = Lockstep(action, Ladder(3.0, 2.0, 1), None, Settings(barrier=barrier))
     paths = [np.clip(path, low, high) for path in first_paths(action.problem, 9)]
     for rungs in climb(lockstep, paths).values():
-        outcome = rungs[-1].outcome
+        outcome = rungs[-1].rung
         assert outcome.reason in (Reason.CONVERGED_GRADIENT, Reason.CONVERGED_DECREMENT)
         np.testing.assert_allclose(outcome.path, known, rtol=0, atol=1e-6)
         np.testing.assert_allclose(outcome.path[held], known[held], rtol=1e-15)  # a step to it may round
@@ -297,5 +297,5 @@ def test_a_quadratic_action_is_minimised_by_short_steps_too():
         settings = Settings(longest=longest, rung_tolerance=1e-9)
         lockstep = Lockstep(action, Ladder(3.0, 1.0, 2), None, settings)
         for rungs in climb(lockstep, first_paths(action.problem, 9)).values():
-            np.testing.assert_allclose(rungs[0].outcome.path, known, rtol=0, atol=1e-3)
-            np.testing.assert_allclose(rungs[1].outcome.path, known, rtol=0, atol=1e-6)
+            np.testing.assert_allclose(rungs[0].rung.path, known, rtol=0, atol=1e-3)
+            np.testing.assert_allclose(rungs[1].rung.path, known, rtol=0, atol=1e-6)

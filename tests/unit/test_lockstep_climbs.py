@@ -42,7 +42,7 @@ def test_a_start_gives_the_same_bits_whatever_is_beside_it(problem):
     paths = first_paths(action.problem, 10)
     lanes = vector_lanes()
     wanted = climb(lockstep_of(problem), paths)
-    assert len({sum(one.outcome.factorizations for one in rungs) for rungs in wanted.values()}) > 3
+    assert len({sum(one.rung.factorizations for one in rungs) for rungs in wanted.values()}) > 3
     for start in range(len(paths)):
         alone = climb(lockstep_of(problem), paths, order=[start], lanes=[(5 * start) % lanes])
         assert same(alone[start], wanted[start])
@@ -68,9 +68,9 @@ def test_a_start_that_is_not_finite_is_recorded_and_leaves_the_others_alone(prob
     for start, rungs in found.items():
         if start in broken:
             (one,) = rungs
-            assert one.outcome.reason is Reason.FAILED_NON_FINITE
-            assert one.ended and not one.outcome.reason.converged
-            assert not np.isfinite(one.outcome.parts.total + one.outcome.gradient_norm)
+            assert one.rung.reason is Reason.FAILED_NON_FINITE
+            assert one.ended and not one.rung.reason.converged
+            assert not np.isfinite(one.rung.parts.total + one.rung.gradient_norm)
         else:
             assert same(rungs, wanted[start])
 
@@ -88,9 +88,9 @@ def test_a_climb_that_leaves_the_numbers_midway_leaves_the_others_alone():
     wanted = climb(Lockstep(action, ladder), paths)
     paths[1] = -paths[1]
     found = climb(Lockstep(action, ladder), paths)
-    assert [one.outcome.reason for one in found.pop(1)] == [Reason.FAILED_NON_FINITE]
+    assert [one.rung.reason for one in found.pop(1)] == [Reason.FAILED_NON_FINITE]
     for start, rungs in found.items():
-        assert rungs[-1].outcome.reason.converged and (rungs[-1].outcome.path[:3] > 0).all()
+        assert rungs[-1].rung.reason.converged and (rungs[-1].rung.path[:3] > 0).all()
         assert same(rungs, wanted[start])
 
 
@@ -102,11 +102,11 @@ def test_a_climb_taken_up_after_any_rung_goes_on_with_the_same_bits(problem, mos
     paths = first_paths(action.problem, 3)
     whole = climb(lockstep_of(problem, max_iterations=most), paths)
     if most < 10:
-        assert any(one.outcome.reason is Reason.STOPPED_ITERATIONS for one in whole[0][:-1])
+        assert any(one.rung.reason is Reason.STOPPED_ITERATIONS for one in whole[0][:-1])
     for start, rungs in whole.items():
         for after in range(LADDER.rungs - 1):
             lockstep = lockstep_of(problem, max_iterations=most)
-            lockstep.put(start + 1, start, rungs[after].outcome.path, after + 1, fresh=False)
+            lockstep.put(start + 1, start, rungs[after].rung.path, after + 1, fresh=False)
             later = []
             while lockstep.active:
                 lockstep.advance(1000)
@@ -120,7 +120,7 @@ def test_every_start_ends_once_and_begins_at_its_rung_of_the_portfolio():
     found = climb(lockstep_of(problem, ladder), paths)
     assert sorted(found) == list(range(29))
     for start, rungs in found.items():
-        assert [one.rung for one in rungs] == list(range((0, 2, 3)[start % 3], 4))
+        assert [one.rung.number for one in rungs] == list(range((0, 2, 3)[start % 3], 4))
         assert [one.ended for one in rungs] == [False] * (len(rungs) - 1) + [True]
         assert len({one.lane for one in rungs}) == 1
     alone = Lockstep(action_of(*problem)[0], ladder)
@@ -137,7 +137,7 @@ def test_any_number_of_lanes(lanes):
     found = climb(lockstep, first_paths(lockstep.action.problem, 9))
     wanted = climb(lockstep_of(problem), first_paths(lockstep.action.problem, 9))
     for start, rungs in found.items():
-        assert rungs[-1].outcome.parts.total == pytest.approx(wanted[start][-1].outcome.parts.total, rel=1e-9)
+        assert rungs[-1].rung.parts.total == pytest.approx(wanted[start][-1].rung.parts.total, rel=1e-9)
 
 
 def test_lanes_are_empty_until_filled_and_after_their_end():
@@ -154,7 +154,7 @@ def test_lanes_are_empty_until_filled_and_after_their_end():
     assert lockstep.advance(100) == 0
     found = lockstep.reached()
     assert [one.start for one in found] == [17] * LADDER.rungs
-    assert ticks == sum(one.outcome.factorizations for one in found)
+    assert ticks == sum(one.rung.factorizations for one in found)
     assert lockstep.empty.tolist() == lanes and lockstep.reached() == []
 
 
@@ -174,7 +174,7 @@ def test_no_rung_is_lost_when_nobody_takes_the_finished_ones():
     assert lockstep.empty.size == lockstep.lanes
     for lane in range(lockstep.lanes):
         own = [one for one in found if one.lane == lane]
-        assert [one.rung for one in own] == list(range(60))
+        assert [one.rung.number for one in own] == list(range(60))
         assert [one.ended for one in own] == [False] * 59 + [True]
         assert all(one.start == lane for one in own)
 
@@ -188,24 +188,24 @@ def test_what_is_recorded_is_the_action_of_the_path(problem):
         found = climb(lockstep_of(problem, max_iterations=most), first_paths(action.problem, 6))
         for rungs in found.values():
             for one in rungs:
-                rf = float(LADDER.rf[one.rung])
-                known = action.value(one.outcome.path, rf)
+                rf = float(LADDER.rf[one.rung.number])
+                known = action.value(one.rung.path, rf)
                 for part in ("measurement", "model", "prior"):
                     value = getattr(known, part)
-                    assert getattr(one.outcome.parts, part) == pytest.approx(value, rel=1e-12, abs=1e-12)
-                assert (one.outcome.path >= low).all() and (one.outcome.path <= high).all()
-                if one.ended or one.outcome.reason is Reason.STOPPED_ITERATIONS:
-                    norm = scaled_gradient(action, one.outcome.path, rf)
-                    assert one.outcome.gradient_norm == pytest.approx(norm, rel=1e-7, abs=1e-9)
-                assert 0 < one.outcome.factorizations <= most
-                assert one.outcome.iterations <= one.outcome.factorizations
+                    assert getattr(one.rung.parts, part) == pytest.approx(value, rel=1e-12, abs=1e-12)
+                assert (one.rung.path >= low).all() and (one.rung.path <= high).all()
+                if one.ended or one.rung.reason is Reason.STOPPED_ITERATIONS:
+                    norm = scaled_gradient(action, one.rung.path, rf)
+                    assert one.rung.gradient_norm == pytest.approx(norm, rel=1e-7, abs=1e-9)
+                assert 0 < one.rung.factorizations <= most
+                assert one.rung.iterations <= one.rung.factorizations
 
 
 @pytest.mark.parametrize("problem", PROBLEMS, ids=str)
 def test_reasons_of_rungs_and_ends(problem):
     found = climb(lockstep_of(problem), first_paths(action_of(*problem)[0].problem, 6))
     for rungs in found.values():
-        *between, last = [one.outcome.reason for one in rungs]
+        *between, last = [one.rung.reason for one in rungs]
         assert set(between) <= {Reason.CONVERGED_ESTIMATE, Reason.CONVERGED_GRADIENT}
         assert Reason.CONVERGED_ESTIMATE in between
         assert last in (Reason.CONVERGED_DECREMENT, Reason.CONVERGED_GRADIENT)
@@ -215,12 +215,12 @@ def test_the_limit_of_iterations_ends_a_rung_and_the_climb_goes_on():
     problem = PROBLEMS[0]
     found = climb(lockstep_of(problem, max_iterations=3), first_paths(action_of(*problem)[0].problem, 5))
     for rungs in found.values():
-        assert [one.rung for one in rungs] == list(range(LADDER.rungs))
-        assert rungs[0].outcome.reason is Reason.STOPPED_ITERATIONS
-        assert all(one.outcome.factorizations <= 3 for one in rungs)
+        assert [one.rung.number for one in rungs] == list(range(LADDER.rungs))
+        assert rungs[0].rung.reason is Reason.STOPPED_ITERATIONS
+        assert all(one.rung.factorizations <= 3 for one in rungs)
         for one in rungs:
-            if one.outcome.reason is Reason.STOPPED_ITERATIONS:
-                assert one.outcome.factorizations == 3
+            if one.rung.reason is Reason.STOPPED_ITERATIONS:
+                assert one.rung.factorizations == 3
 
 
 def test_a_gradient_within_the_tolerance_ends_a_rung_at_once():
@@ -229,9 +229,9 @@ def test_a_gradient_within_the_tolerance_ends_a_rung_at_once():
     lockstep = Lockstep(action, Ladder(2.0, 1.5, 3), None, Settings(tolerance=1e9))
     (rungs,) = climb(lockstep, [path]).values()
     for one in rungs:
-        assert one.outcome.reason is Reason.CONVERGED_GRADIENT and one.outcome.iterations == 0
-        assert np.array_equal(one.outcome.path, path)
-    assert min(one.outcome.factorizations for one in rungs) == 1
+        assert one.rung.reason is Reason.CONVERGED_GRADIENT and one.rung.iterations == 0
+        assert np.array_equal(one.rung.path, path)
+    assert min(one.rung.factorizations for one in rungs) == 1
 
 
 def newton_minimum(action, path, rf):
@@ -267,10 +267,10 @@ def test_rungs_end_within_their_tolerance_above_the_minimum(problem, tolerance):
         lockstep_of(problem, rung_tolerance=tolerance), first_paths(action.problem, 16)
     ).values():
         for one in rungs[:-1]:
-            rf = float(LADDER.rf[one.rung])
-            minimum = newton_minimum(action, one.outcome.path, rf)
+            rf = float(LADDER.rf[one.rung.number])
+            minimum = newton_minimum(action, one.rung.path, rf)
             if minimum is not None:
-                above.append(one.outcome.parts.total / action.value(minimum, rf).total - 1.0)
+                above.append(one.rung.parts.total / action.value(minimum, rf).total - 1.0)
     assert len(above) >= 12
     assert min(above) > -1e-9
     assert max(above) <= 20 * tolerance

@@ -51,7 +51,7 @@ def climbed(parts, level, **options):
             for one in team.work():
                 key = (one.climb.start, one.rung.number)
                 assert key not in found
-                found[key] = (one.rung.outcome.parts, one.rung.outcome.iterations, one.climb.path.tobytes())
+                found[key] = (one.rung.parts, one.rung.iterations, one.climb.path.tobytes())
                 if one.ended:
                     order.append(one.climb.start)
     finally:
@@ -133,7 +133,7 @@ def test_a_team_that_has_narrowed_has_room_for_what_comes_after_all(parts, impat
 
     def work():
         for one in team.work():
-            found[one.climb.start, one.rung.number] = one.rung.outcome.parts
+            found[one.climb.start, one.rung.number] = one.rung.parts
 
     try:
         team.level(True)

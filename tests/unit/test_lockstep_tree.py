@@ -102,7 +102,7 @@ def test_steps_between_bounds_are_those_of_the_chain(problem):
         np.testing.assert_array_equal(chain._per_lane["holds"], tree._per_lane["holds"])
         scale = (high - low)[:, None]
         np.testing.assert_allclose(chain.stacked / scale, tree.stacked / scale, rtol=1e-6, atol=1e-7)
-        ends = [[(one.lane, one.outcome.reason) for one in lockstep.reached()] for lockstep in (chain, tree)]
+        ends = [[(one.lane, one.rung.reason) for one in lockstep.reached()] for lockstep in (chain, tree)]
         assert ends[0] == ends[1]
         for lane in np.setdiff1d(np.arange(len(paths) + 1), chain.empty):
             one = chain.lift(lane)
@@ -120,7 +120,7 @@ def test_climbs_end_where_those_of_the_chain_end(problem):
     chain, tree = (climb(lockstep, paths) for lockstep in both(action, LADDER))
     close = 0
     for start, rungs in chain.items():
-        one, other = rungs[-1].outcome, tree[start][-1].outcome
+        one, other = rungs[-1].rung, tree[start][-1].rung
         assert one.reason.converged == other.reason.converged
         close += one.parts.total == pytest.approx(other.parts.total, rel=1e-6)
     assert close >= 7

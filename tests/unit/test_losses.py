@@ -216,7 +216,7 @@ def test_climbs_in_lockstep_end_at_minima_of_the_action(name, unknown):
     ends = {}
     while lockstep.active:
         lockstep.advance(50)
-        ends |= {one.start: one.outcome for one in lockstep.reached()}
+        ends |= {one.start: one.rung for one in lockstep.reached()}
     assert len(ends) == 4
     for outcome in ends.values():
         if unknown and outcome.path[-1] <= lower[-1]:

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from hpcda.store import RunFile
-from hpcda.store.integrity import inspect
+from hpcda.store.inspection import inspect
 from tests.waiting import PATIENCE
 
 CODE = """
 import os, sys
 sys.path.append({tests!r})
-from test_store import make_layout, path_of, record
+from test_store import Task, make_layout, path_of, put, record
 from hpcda.errors import StorageError
 from hpcda.store import Shard
 
@@ -21,10 +21,10 @@ layout = make_layout(rungs=40, starts=100)
 shard = Shard.create({folder!r}, 0, layout)
 try:
     for start in range(100):
-        row = shard.begin(start, "quiet", 0)
+        row = shard.begin(Task(start, "quiet"))
         for rung in range(40):
             value = 1000.0 * start + rung + 1
-            shard.rung(row, rung, record(value, (value,)), path_of(layout, value))
+            put(shard, row, rung, record(value, (value,)), path_of(layout, value))
             if start == 7 and rung == 11:  # from now on every write fails
                 os.dup2(os.open(shard.path, os.O_RDONLY), shard._file.id.get_vfd_handle())
         shard.finish(row, path_of(layout, value))

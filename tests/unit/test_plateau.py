@@ -52,7 +52,7 @@ def climbed(problem, ladder):
     parts = {}
     while lockstep.active:
         lockstep.advance(1000)
-        parts |= {one.rung: one.outcome.parts for one in lockstep.reached()}
+        parts |= {one.rung.number: one.rung.parts for one in lockstep.reached()}
     rungs = sorted(parts)
     return (
         np.array([parts[k].total for k in rungs]),
@@ -115,7 +115,7 @@ def test_the_limit_on_lorenz_63_is_what_a_far_larger_rf_finds(alpha):
         parts = []
         while lockstep.active:
             lockstep.advance(1000)
-            parts += [one.outcome.parts for one in lockstep.reached()]
+            parts += [one.rung.parts for one in lockstep.reached()]
         return np.array([[p.total, p.model] for p in parts]).T, ladder.rf
 
     (action, model), rf = climb(1e5)

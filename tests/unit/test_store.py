@@ -18,19 +18,28 @@ import numpy as np
 import pytest
 from synthetic_run import make_layout, write_run
 
+from hpcda.action import Parts
+from hpcda.annealing import Reason, Rung, Task
 from hpcda.errors import InputError, StorageError
-from hpcda.store import Journal, Layout, Part, RunFile, RungRecord, Shard, build_index, survey
-from hpcda.store.aside import set_aside
+from hpcda.store import Journal, Layout, Part, RunFile, Shard, build_index, set_aside, survey
+from hpcda.store.ensemble import committed_rungs, current_rows
 from hpcda.store.index import SEAL
-from hpcda.store.integrity import inspect
-from hpcda.store.marker import in_use, marker_of
-from hpcda.store.tables import committed_rungs, current_rows
-from hpcda.store.undo import mend, save, undo_of
+from hpcda.store.inspection import inspect
+from hpcda.store.shards import in_use, marker_of
+from hpcda.store.space import journal_of, roll_back, save_journal
 from tests.chance import generator
 
 
-def record(value, parameters=(1.0,), reason=1):
-    return RungRecord(value, 0.7 * value, 0.3 * value, 0.0, 1e-8, 5, 0.25, reason, np.asarray(parameters))
+def record(value, parameters=(1.0,), reason=Reason.CONVERGED_GRADIENT):
+    """A rung without number or path, and its parameters; its action is a number that halves exactly."""
+    parts = Parts(0.75 * value, 0.25 * value, 0.0)
+    return Rung(np.zeros(0), parts, 1e-8, 5, 0, reason, seconds=0.25), np.asarray(parameters)
+
+
+def put(shard, row, number, one, path):
+    """Store a rung of a start."""
+    rung, parameters = one
+    shard.rungs([(row, replace(rung, number=number, path=path), parameters)])
 
 
 def path_of(layout, value):
@@ -62,7 +71,7 @@ def test_tables_come_back_in_the_order_of_the_starts(run):
     assert np.isnan(action[3, :4]).all() and np.isfinite(action[3, 4:]).all()
     assert np.isnan(action[5, 6:]).all()
     reason = file.table("reason")
-    assert (reason[3, :4] == file.header.not_run).all() and reason[5, 6] == 3
+    assert (reason[3, :4] == file.header.not_run).all() and reason[5, 6] == Reason.FAILED_NON_FINITE.code
     parts = file.table("measurement") + file.table("model") + file.table("prior")
     good = np.isfinite(action)
     np.testing.assert_allclose(parts[good], action[good], rtol=1e-7)
@@ -80,7 +89,9 @@ def test_header(run):
     folder, layout = run
     header = RunFile(folder).header
     assert header.state == ("x", "y", "z") and header.parameter == ("rho",) and header.expression == ("x",)
-    assert header.reasons == layout.reasons
+    assert header.reasons == {reason.code: (reason.name, reason.value) for reason in Reason}
+    assert header.failed == {reason.code for reason in Reason if reason.name.startswith("FAILED")}
+    assert header.converged == {reason.code for reason in Reason if reason.name.startswith("CONVERGED")}
     assert header.provenance == layout.provenance
     assert header.true_parameters == {"rho": 28.0}
     assert header.measured == layout.problem.measured
@@ -124,8 +135,8 @@ def test_windows_data_and_truth(tmp_path):
 def test_no_truth_and_nothing_beyond(tmp_path):
     layout = replace(make_layout(starts=2), truth=None, beyond=None)
     shard = Shard.create(tmp_path, 0, layout)
-    row = shard.begin(0, "quiet", 0)
-    shard.rung(row, 0, record(1.0), path_of(layout, 1))
+    row = shard.begin(Task(0, "quiet", 0))
+    put(shard, row, 0, record(1.0), path_of(layout, 1))
     shard.finish(row, path_of(layout, 1))
     shard.close()
     (window,) = RunFile(tmp_path).windows()
@@ -136,8 +147,8 @@ def test_no_parameters(tmp_path):
     layout = make_layout(starts=1, rungs=2)
     layout = replace(layout, problem=replace(layout.problem, parameters=()))
     with Shard.create(tmp_path, 0, layout) as shard:
-        row = shard.begin(0, "quiet", 0)
-        shard.rung(row, 0, record(1.0, ()), path_of(layout, 1))
+        row = shard.begin(Task(0, "quiet", 0))
+        put(shard, row, 0, record(1.0, ()), path_of(layout, 1))
         shard.finish(row, path_of(layout, 1))
     build_index(tmp_path)
     file = RunFile(tmp_path)
@@ -147,10 +158,10 @@ def test_no_parameters(tmp_path):
 def test_keep_all(tmp_path):
     layout = make_layout(rungs=5, starts=3, keep_paths="all")
     with Shard.create(tmp_path, 0, layout) as shard:
-        rows = [shard.begin(start, "quiet", start) for start in range(3)]
+        rows = [shard.begin(Task(start, "quiet", start)) for start in range(3)]
         for rung in range(2, 5):
             for start, row in enumerate(rows):
-                shard.rung(row, rung, record(start + 1.0), path_of(layout, 10 * start + rung))
+                put(shard, row, rung, record(start + 1.0), path_of(layout, 10 * start + rung))
         for row in rows:
             shard.finish(row, None)
     build_index(tmp_path)
@@ -171,13 +182,13 @@ def test_keep_best_does_not_depend_on_the_ranks(tmp_path, ranks):
     for rank in range(ranks):
         with Shard.create(tmp_path, rank, layout) as shard:
             for start in range(rank, 20, ranks):
-                row = shard.begin(start, "quiet", 0)
+                row = shard.begin(Task(start, "quiet", 0))
                 last = 1 if start == 0 else 2  # a start that ended early ranks behind all others
                 for rung in range(last + 1):
                     low = start in (0, 1)  # start 1 fails
                     value = 0.1 if low else actions[start]
-                    reason = 3 if start == 1 and rung == 2 else 1
-                    shard.rung(row, rung, record(value, reason=reason), path_of(layout, start))
+                    reason = Reason.FAILED_LINEAR if start == 1 and rung == 2 else Reason.CONVERGED_GRADIENT
+                    put(shard, row, rung, record(value, reason=reason), path_of(layout, start))
                 shard.finish(row, path_of(layout, start))
     build_index(tmp_path)
     file = RunFile(tmp_path)
@@ -201,7 +212,7 @@ def test_dimension_scales_and_units(run):
         states = file["paths/states"]
         assert [d.label for d in states.dims] == ["path", "point", "unknown"]
         assert states.dims[1][0].name == "/windows/t"
-        assert file["ensemble/seconds"].attrs["unit"] == "s"
+        assert file["ensemble/seconds"].attrs["units"] == "s"
         assert len(action.virtual_sources()) == 3  # one mapping a shard
     with h5py.File(run[0] / "shards" / "rank-0000.h5") as file:
         assert file["ensemble/action"].dims[1][0].name == "/axes/rung"
@@ -266,8 +277,8 @@ def test_an_index_of_an_earlier_life_is_made_again(tmp_path, layout):
     interrupted(tmp_path, layout)
     assert RunFile(tmp_path).start.tolist() == [0, 1, 2]
     with Shard.create(tmp_path, 0, layout, resume=True) as shard:
-        row = shard.begin(4, "quiet", 0)
-        shard.rung(row, 0, record(1.0), path_of(layout, 1))
+        row = shard.begin(Task(4, "quiet", 0))
+        put(shard, row, 0, record(1.0), path_of(layout, 1))
         with pytest.raises(InputError, match="being written"):
             RunFile(tmp_path)
         shard.finish(row, path_of(layout, 1))
@@ -276,26 +287,26 @@ def test_an_index_of_an_earlier_life_is_made_again(tmp_path, layout):
 
 def test_rungs_rise(tmp_path, layout):
     with Shard.create(tmp_path, 0, layout) as shard:
-        row = shard.begin(0, "quiet", 0)
-        shard.rung(row, 2, record(1.0), path_of(layout, 1))
+        row = shard.begin(Task(0, "quiet", 0))
+        put(shard, row, 2, record(1.0), path_of(layout, 1))
         with pytest.raises(ValueError, match="comes after"):
-            shard.rung(row, 2, record(1.0), path_of(layout, 1))
+            put(shard, row, 2, record(1.0), path_of(layout, 1))
         with pytest.raises(ValueError, match="more than 32 letters"):
-            shard.begin(1, "a-way-whose-name-is-longer-than-is-stored", 0)
+            shard.begin(Task(1, "a-way-whose-name-is-longer-than-is-stored", 0))
 
 
 def interrupted(folder, layout: Layout) -> None:
     """Start 0 ended, 1 and 2 at work, 3 begun without a rung; then closed."""
     with Shard.create(folder, 0, layout) as shard:
-        row = shard.begin(0, "quiet", 0)
+        row = shard.begin(Task(0, "quiet", 0))
         for rung in range(5):
-            shard.rung(row, rung, record(10.0 + rung), path_of(layout, rung))
+            put(shard, row, rung, record(10.0 + rung), path_of(layout, rung))
         shard.finish(row, path_of(layout, 4))
-        one, two = shard.begin(1, "uniform", 1), shard.begin(2, "quiet", 0)
-        shard.begin(3, "quiet", 0)
-        shard.rung(one, 1, record(21.0, (3.0,)), path_of(layout, 101))
-        shard.rung(two, 0, record(30.0), path_of(layout, 200))
-        shard.rung(one, 2, record(22.0, (4.0,)), path_of(layout, 102))
+        one, two = shard.begin(Task(1, "uniform", 1)), shard.begin(Task(2, "quiet", 0))
+        shard.begin(Task(3, "quiet", 0))
+        put(shard, one, 1, record(21.0, (3.0,)), path_of(layout, 101))
+        put(shard, two, 0, record(30.0), path_of(layout, 200))
+        put(shard, one, 2, record(22.0, (4.0,)), path_of(layout, 102))
 
 
 def test_resume_continues_where_it_was(tmp_path, layout):
@@ -304,9 +315,9 @@ def test_resume_continues_where_it_was(tmp_path, layout):
     state = survey(tmp_path, Part(), layout)
     assert state.start.tolist() == [0, 1, 2] and state.ended.tolist() == [True, False, False]
     first, second = state.checkpoint(1), state.checkpoint(2)
-    assert (first.start, first.way, first.first_rung) == (1, "uniform", 1)
+    assert first.task == Task(1, "uniform", 1)
     assert first.rungs.tolist() == [1, 2] and not first.finished
-    assert first.record(1).action == 22.0 and first.record(1).parameters == [4.0]
+    assert first.rung(1).action == 22.0 and first.parameters[1] == [4.0]
     assert (first.path == 102).all() and (second.path == 200).all() and (state.path(0) == 4).all()
     with pytest.raises(KeyError):
         state.checkpoint(3)
@@ -315,10 +326,10 @@ def test_resume_continues_where_it_was(tmp_path, layout):
         Shard.create(tmp_path, 0, layout)
     with Shard.create(tmp_path, 0, layout, resume=True) as shard:
         for checkpoint in (first, second):
-            row = shard.begin(checkpoint.start, checkpoint.way, checkpoint.first_rung, checkpoint)
+            row = shard.begin(checkpoint.task, checkpoint)
             for rung in range(int(checkpoint.rungs[-1]) + 1, 5):
-                shard.rung(row, rung, record(100.0 + rung), path_of(layout, 7))
-            if checkpoint.start == 1:
+                put(shard, row, rung, record(100.0 + rung), path_of(layout, 7))
+            if checkpoint.task.start == 1:
                 shard.finish(row, path_of(layout, 7))
     again = survey(tmp_path, Part(), layout)
     assert again.start[again.ended].tolist() == [0, 1]
@@ -336,8 +347,8 @@ def test_resume_continues_where_it_was(tmp_path, layout):
 def test_parts_have_shards_of_their_own(tmp_path, layout):
     for number in (1, 2):
         with Shard.create(tmp_path, 0, layout, part=Part(number, 2)) as shard:
-            row = shard.begin(number, "quiet", 0)
-            shard.rung(row, 0, record(float(number)), path_of(layout, 1))
+            row = shard.begin(Task(number, "quiet", 0))
+            put(shard, row, 0, record(float(number)), path_of(layout, 1))
     assert survey(tmp_path, Part(2, 2), layout).start.tolist() == [2]
     assert RunFile(tmp_path).start.tolist() == [1, 2] and RunFile(tmp_path).header.ranks == 2
     with pytest.raises(InputError, match="in 2 parts"):
@@ -350,9 +361,9 @@ def test_minima_are_kept_beside_the_best_paths(tmp_path):
     layout = replace(make_layout(rungs=2, keep_paths="best:1"), sketch=3, minima=True)
     with Shard.create(tmp_path, 0, layout) as shard:
         for start, action in enumerate((3.0, 2.0, 1.0)):
-            row = shard.begin(start, "quiet", 0)
+            row = shard.begin(Task(start, "quiet", 0))
             for rung in range(2):
-                shard.rung(row, rung, record(action), path_of(layout, start))
+                put(shard, row, rung, record(action), path_of(layout, start))
             shard.finish(row, path_of(layout, start), np.full(3, float(start)))
         shard.keep_minima({0: path_of(layout, 0), 1: path_of(layout, 1)}, ())
         shard.keep_minima({1: path_of(layout, 1), 2: path_of(layout, 2)}, {0})
@@ -381,10 +392,10 @@ def test_a_start_that_is_carried_over_without_its_path_begins_anew(tmp_path, lay
     interrupted(tmp_path, layout)
     carried = replace(survey(tmp_path, Part(), layout).checkpoint(2), path=None)
     with Shard.create(tmp_path, 0, layout, resume=True) as shard:
-        row = shard.begin(0, "quiet", 0)
-        shard.rung(row, 0, record(1.0), path_of(layout, 7))
+        row = shard.begin(Task(0, "quiet", 0))
+        put(shard, row, 0, record(1.0), path_of(layout, 7))
         shard.finish(row, path_of(layout, 7))
-        shard.begin(2, "quiet", 0, carried)
+        shard.begin(Task(2, "quiet"), carried)
     assert inspect(shard.path).kind == "ok"
     (tmp_path / "shards" / "rank-0000.h5").unlink()
     found = survey(tmp_path, Part(), layout).checkpoint(2)
@@ -416,13 +427,13 @@ def test_fingerprints_of_shorter_ladders(layout):
 def test_the_journal_forgets_a_line_that_was_being_written(tmp_path):
     journal = Journal(tmp_path / "plan.jsonl")
     assert journal.read() == []
-    journal.write(np.inf, [(0, "quiet", 3, ()), (1, "splice", 0, (0, 7))])
+    journal.write(np.inf, [Task(0, "quiet", 3), Task(1, "splice", 0, (0, 7))])
     with (tmp_path / "plan.jsonl").open("a") as file:
         file.write('{"cap": 3.0, "tas')
     assert len(journal.read()) == 1
-    journal.write(0.1 + 0.2, [(2, "quiet", 0, ())])
+    journal.write(0.1 + 0.2, [Task(2, "quiet")])
     first, second = journal.read()
-    assert first.cap == np.inf and first.tasks[1] == (1, "splice", 0, (0, 7))
+    assert first.cap == np.inf and first.tasks[1] == Task(1, "splice", 0, (0, 7))
     assert second.cap == 0.1 + 0.2
     (tmp_path / "plan.jsonl").write_text("nothing of the kind\n")
     with pytest.raises(InputError, match="line 1"):
@@ -440,16 +451,16 @@ KILLED = """
 import sys
 sys.path.append({tests!r})
 import numpy as np
-from test_store import make_layout, path_of, record
+from test_store import Task, make_layout, path_of, put, record
 from hpcda.store import Shard
 
 layout = make_layout(rungs=40, starts=10**6, keep_paths={keep!r})
 shard = Shard.create({folder!r}, 0, layout)
 for start in range(10**6):
-    row = shard.begin(start, "quiet", 0)
+    row = shard.begin(Task(start, "quiet", 0))
     for rung in range(40):
         value = 1000.0 * start + rung + 1
-        shard.rung(row, rung, record(value, (value,)), path_of(layout, value))
+        put(shard, row, rung, record(value, (value,)), path_of(layout, value))
     shard.finish(row, path_of(layout, value))
     if start == 0:
         print("one start has ended", flush=True)
@@ -491,23 +502,23 @@ def test_rungs_leave_no_memory_behind(tmp_path):
     path, entry = path_of(layout, 1), record(1.0)
     with Shard.create(tmp_path, 0, layout) as shard:
         for start in range(400):
-            row = shard.begin(start, "quiet", 0)
+            row = shard.begin(Task(start, "quiet", 0))
             for rung in range(10):
-                shard.rung(row, rung, entry, path)
+                put(shard, row, rung, entry, path)
             shard.finish(row, path)
-        assert not shard._work and len(shard._newest.free) == 1 and shard._newest.places == 1
+        assert not shard._open and len(shard._current.free) == 1 and shard._current.places == 1
 
 
 def test_nothing_is_written_behind_a_file_that_is_closed(tmp_path, layout):
     with Shard.create(tmp_path, 0, layout) as shard:
-        row = shard.begin(0, "quiet", 0)
-        shard.rung(row, 0, record(1.0), path_of(layout, 1))
+        row = shard.begin(Task(0, "quiet", 0))
+        put(shard, row, 0, record(1.0), path_of(layout, 1))
     content = shard.path.read_bytes()
     other = tmp_path / "other"
     other.write_bytes(bytes(10**6))
     with other.open("r+b"):  # it has the number that the shard's file had
         with pytest.raises(StorageError, match="Bad file descriptor"):
-            shard.rung(row, 1, record(2.0), path_of(layout, 2))
+            put(shard, row, 1, record(2.0), path_of(layout, 2))
     assert shard.path.read_bytes() == content and other.read_bytes() == bytes(10**6)
 
 
@@ -516,15 +527,15 @@ def test_a_shard_that_has_grown_is_mended_by_whole_copies_alone(tmp_path, layout
     shard = tmp_path / "shards" / "rank-0000.h5"
     content = shard.read_bytes()
     with shard.open("rb") as file:
-        save(shard, file.fileno(), 96, [(8, 40)])
-    kept = undo_of(shard).read_bytes()
+        save_journal(shard, file.fileno(), 96, [(8, 40)])
+    kept = journal_of(shard).read_bytes()
     shard.write_bytes(b"?" * 8 + content[8:])
-    undo_of(shard).write_bytes(kept[:-9] + b"?" + kept[-8:])
-    mend(shard)
-    assert not undo_of(shard).exists() and shard.read_bytes()[:8] == b"?" * 8
-    undo_of(shard).write_bytes(kept)
-    mend(shard)
-    assert not undo_of(shard).exists() and shard.read_bytes() == content
+    journal_of(shard).write_bytes(kept[:-9] + b"?" + kept[-8:])
+    roll_back(shard)
+    assert not journal_of(shard).exists() and shard.read_bytes()[:8] == b"?" * 8
+    journal_of(shard).write_bytes(kept)
+    roll_back(shard)
+    assert not journal_of(shard).exists() and shard.read_bytes() == content
 
 
 def calls_to_open(folder, starts):
@@ -534,8 +545,8 @@ def calls_to_open(folder, starts):
     for rank in range(4):
         with Shard.create(folder, rank, layout) as shard:
             for start in range(rank, starts, 4):
-                row = shard.begin(start, "quiet", 39)
-                shard.rung(row, 39, entry, path)
+                row = shard.begin(Task(start, "quiet", 39))
+                put(shard, row, 39, entry, path)
                 shard.finish(row, path)
     build_index(folder)
     calls, before = Counter(), sys.getprofile()
@@ -571,11 +582,11 @@ def test_a_start_that_merged_twice_is_read_from_whoever_climbed(tmp_path):
     """Start 2 became start 1 after rung 1, and that start 0, which began at rung 3, after rung 4."""
     layout = make_layout(rungs=6, starts=3, keep_paths="all")
     with Shard.create(tmp_path, 0, layout) as shard:
-        rows = {start: shard.begin(start, "quiet", first) for start, first in ((0, 3), (1, 0), (2, 0))}
+        rows = {start: shard.begin(Task(start, "quiet", first)) for start, first in ((0, 3), (1, 0), (2, 0))}
         for start, rungs in ((0, range(3, 6)), (1, range(5)), (2, range(2))):
             for rung in rungs:
                 value = 10.0 * start + rung
-                shard.rung(rows[start], rung, record(value), path_of(layout, value))
+                put(shard, rows[start], rung, record(value), path_of(layout, value))
         shard.finish(rows[0], None)
         shard.merge(rows[1], 0)
         shard.merge(rows[2], 1)

@@ -47,7 +47,7 @@ def _weights(scene: NetworkScene, minima: Sequence[Array], rng: np.random.Genera
         scene.meanwhile()
         climb.advance(STEPS)
         for one in climb.reached():
-            path = one.outcome.path
+            path = one.rung.path
     inputs = path[: units.size].reshape(units.shape)[:, : network.widths[0] if action.inputs else 0]
     return np.concatenate([inputs.ravel(), path[units.size :]])
 

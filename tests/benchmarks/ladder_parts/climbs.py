@@ -61,11 +61,11 @@ def climb(
         lockstep.advance(1000)
         for one in lockstep.reached():
             at = one.start, one.rung
-            counts[at] = one.outcome.factorizations
-            if one.outcome.reason.converged:
-                total[at], model[at] = one.outcome.parts.total, one.outcome.parts.model
+            counts[at] = one.rung.factorizations
+            if one.rung.reason.converged:
+                total[at], model[at] = one.rung.parts.total, one.rung.parts.model
             if kept is not None:
-                kept[at] = one.outcome.path
+                kept[at] = one.rung.path
     seconds = time.process_time() - began
     return Climbs(counts, guesses.value - before, total, model, kept, seconds)
 

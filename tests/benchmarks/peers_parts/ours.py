@@ -44,7 +44,7 @@ def climb(
         while waiting and team.free:
             team.take(begin(Scene(problem, ladder), WAYS["uniform"], seed, waiting.pop(0)))
         for one in team.work():
-            start, outcome = one.climb.start, one.rung.outcome
+            start, outcome = one.climb.start, one.rung
             tell(start, one.rung.number)
             factorizations, seconds = spent.get(start, (0, 0.0))
             spent[start] = (factorizations + outcome.factorizations, seconds + one.rung.seconds)

@@ -68,7 +68,7 @@ def steps_of(name: str, starts: int) -> list[list[int]]:
             return steps
         lockstep.advance(1000)
         for one in lockstep.reached():
-            steps[one.start].append(one.outcome.factorizations)
+            steps[one.start].append(one.rung.factorizations)
 
 
 def seconds_of(name: str, rounds: int = 40) -> dict[int, float]:

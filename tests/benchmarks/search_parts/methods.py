@@ -55,8 +55,8 @@ class OneWay:
             if now > seconds:
                 return ends
             for one in lockstep.reached():
-                if one.rung == scene.ladder.rungs - 1 and one.outcome.reason.converged:
-                    ends.append(End(now, one.outcome.parts.total))
+                if one.rung.number == scene.ladder.rungs - 1 and one.rung.reason.converged:
+                    ends.append(End(now, one.rung.parts.total))
             if ends and min(end.action for end in ends) <= case.target:
                 return ends
 

@@ -3,18 +3,22 @@
     /                     attributes: schema, version, fingerprint, model, discretization, alpha, seed, …
     /job                  the job as resolved, text
     /provenance           attributes: versions, host, date, command, threads, …
-    /axes                 dimension scales: rung, beta, rf, parameter, unknown, observed, series
-    /reasons              code -> name and sentence
-    /extensions           files outside the package whose parts the run may use: name, check sum, text
-    /windows              data of all windows, one after the other: dimension point
-    /network              of a network alone: widths, activations, loss, prior, scales of inputs, teacher
-    /sources              file, columns, and line or row of every point, where the data were read from files
-    /beyond, /truth       data kept back after each window; true states, where they are known
-    /ensemble             one row a start (dimension start), per-rung arrays (start, rung); a check sum each
-    /paths                kept paths (path, point, unknown), the start and rung each belongs to, a check sum
-    /current              shards only: the newest path of every start at work, to resume from
-    /ended                shards only: the sketch of every ended start's path, where a search goes by it
-    /minima               shards only: paths of the lowest minima, where a search needs them
+    /axes                 dimension scales: rung, beta, rf, parameter, unknown, observed, series; units of
+    each /reasons              code -> name, sentence, whether it is a minimum, whether a failure /extensions
+    files outside the package whose parts the run may use: name, check sum, text /windows              data of
+    all windows, one after the other: dimension point /network              of a network alone: widths,
+    activations, loss, prior, scales of inputs, teacher /sources              file, columns, and line or row
+    of every point, where the data were read from files /beyond, /truth       data kept back after each
+    window; true states, where they are known /ensemble             one row a start (dimension start),
+    per-rung arrays (start, rung); a check sum each /paths                kept paths (path, point, unknown),
+    the start and rung each belongs to, a check sum /current              shards only: the newest path of
+    every start at work, to resume from /ended                shards only: the sketch of every ended start's
+    path, where a search goes by it /minima               shards only: paths of the lowest minima, where a
+    search needs them
+
+The columns of /ensemble are those of `hpcda.annealing.record`. Arrays have the attributes `units` and
+`long_name`, as CF and xarray read them. In the index the arrays of /axes and /ensemble stand in / too:
+`xarray.open_dataset("run.h5")`.
 
 A run that trains a network has one window, whose points are the pairs: their inputs are the series, their
 outputs the data; a path has one point, whose unknowns are the weights.
@@ -36,50 +40,18 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcda.errors import InputError, Mistake
-from hpcda.problem import Beyond, Problem, Window
+from hpcda.problem import Array, Beyond, Problem, Window
 from hpcda.source import Source
 
-Array = npt.NDArray[np.float64]
-
 SCHEMA = "hpcda-run"
-VERSION = 4
-READABLE = (3, VERSION)
-"""Versions of the layout that can be read; runs go on in their own alone. In 3 a start's way is a position in
-/ways."""
-NOT_RUN = "NOT_RUN"
-
-PER_RUNG: dict[str, tuple[str, str, str]] = {
-    "action": ("f8", "1", "A, the negative log posterior, not normalised"),
-    "measurement": ("f8", "1", "measurement error, its part of A"),
-    "model": ("f8", "1", "model error times Rf / 2, its part of A"),
-    "prior": ("f8", "1", "priors, their part of A"),
-    "gradient_norm": (
-        "f8",
-        "1",
-        "largest entry of the projected gradient of A, in 1 / scale; in lockstep a step earlier",
-    ),
-    "iterations": ("i4", "1", "iterations of the minimiser"),
-    "factorizations": ("i4", "1", "linear systems that it factorized"),
-    "seconds": ("f8", "s", "time spent on the rung by the ranks of the start"),
-    "reason": ("i2", "1", "why the minimiser stopped, a code of /reasons"),
-}
-"""Arrays of shape (start, rung): type, unit, meaning."""
-
-PER_START: dict[str, tuple[str, str, str]] = {
-    "start": ("i8", "1", "number of the start; with the seed it fixes every random number"),
-    "way": ("S32", "1", "name of the way, or of the escape, by which the path began"),
-    "first_rung": ("i4", "1", "first rung of this start"),
-    "parent": ("i8", "1", "start whose minimum this one began from, -1 where it began anew"),
-    "partner": ("i8", "1", "the second such start, or -1"),
-    "same_as": ("i8", "1", "start whose path this one has become: the further rungs are that one's; or -1"),
-    "committed": ("i4", "1", "number of rungs whose data are complete"),
-    "finished": ("i1", "1", "1 once the start has ended, in whatever way"),
-    "began": ("f8", "s", "seconds since 1970-01-01 UTC"),
-    "ended": ("f8", "s", "time of the last commit, seconds since 1970-01-01 UTC"),
-    "begin_check": ("u4", "1", "check sum of what is known when a start begins"),
-    "end_check": ("u4", "1", "check sum of what is known when it has ended"),
-}
-"""Arrays of shape (start,): type, unit, meaning."""
+VERSION = 5
+RESUMABLE = (4, VERSION)
+"""Versions of the layout that a run may go on from. In 4 units and names were attributes `unit` and
+`meaning`."""
+READABLE = (3, *RESUMABLE)
+"""Versions that can be read. In 3 a start's way is a position in /ways."""
+SAME_RUN = 4
+"""Version since which files of the same run have the same fingerprint."""
 
 
 class Truth(Protocol):
@@ -106,35 +78,6 @@ class File:
     text: str
 
 
-@dataclass(frozen=True)
-class RungRecord:
-    """What one rung of one start leaves behind.
-
-    Attributes:
-        action: A at the minimum.
-        measurement: Its measurement part.
-        model: Its model-error part, Rf included.
-        prior: Its prior part.
-        gradient_norm: Largest entry of the projected gradient, each times the scale of its unknown.
-        iterations: Iterations of the minimiser.
-        seconds: Time spent, in s.
-        reason: Code of the reason why it stopped.
-        parameters: The shared parameters, shape (P,).
-        factorizations: Linear systems factorized.
-    """
-
-    action: float
-    measurement: float
-    model: float
-    prior: float
-    gradient_norm: float
-    iterations: int
-    seconds: float
-    reason: int
-    parameters: Array
-    factorizations: int = 0
-
-
 @dataclass(frozen=True, kw_only=True)
 class RunLayout:
     """What a run's files hold, known before the first start, whatever the run is about.
@@ -146,7 +89,6 @@ class RunLayout:
         starts: Number of starts that were asked for, 0 where it was not fixed.
         seed: Seed of the ensemble.
         keep_paths: "final", "all" or "best:K".
-        reasons: Code -> name and sentence of every reason; one is named NOT_RUN.
         job_toml: The job as resolved.
         provenance: Versions, host, date, command, threads, …
         extensions: Files outside the package that the job names.
@@ -163,7 +105,6 @@ class RunLayout:
     starts: int
     seed: int
     keep_paths: str
-    reasons: dict[int, tuple[str, str]]
     job_toml: str = ""
     provenance: dict[str, str] = field(default_factory=dict)
     extensions: tuple[File, ...] = ()
@@ -197,11 +138,6 @@ class RunLayout:
     def arrays(self) -> Iterable[npt.ArrayLike]:
         """Data that two files of one run must share."""
         raise NotImplementedError
-
-    @property
-    def not_run(self) -> int:
-        """Code of the reason NOT_RUN, which fills the rungs a start did not visit."""
-        return next((code for code, (name, _) in self.reasons.items() if name == NOT_RUN), -1)
 
     def narrowed(self, rungs: int) -> Self:
         """The same with a ladder of so many rungs."""
@@ -274,7 +210,7 @@ class Layout(RunLayout):
         """See `RunLayout`: the model's equations, the unknowns, the discretization."""
         problem = self.problem
         words = [
-            VERSION, problem.model.name, problem.discretization, self.seed, self.keep_paths,
+            SAME_RUN, problem.model.name, problem.discretization, self.seed, self.keep_paths,
             unknown_names(problem), parameter_names(problem), sorted(problem.observed.items()),
             sorted(problem.fixed.items()), problem.series, self.equations,
             [(file.name, file.sha256) for file in self.extensions],
@@ -369,7 +305,7 @@ class NetworkLayout(RunLayout):
         """See `RunLayout`: the network."""
         name, options = self.loss
         return [
-            VERSION, "network", self.seed, self.keep_paths, self.widths, self.activations, name,
+            SAME_RUN, "network", self.seed, self.keep_paths, self.widths, self.activations, name,
             sorted(options.items()), self.weight_std, self.bias_std, self.start, self.residual,
             self.input_std, self.missing_std, self.inputs, self.outputs,
             [(file.name, file.sha256) for file in self.extensions],

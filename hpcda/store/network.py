@@ -1,4 +1,4 @@
-"""What the files of a run say that trains a network: its layers, its weights, its pairs."""
+"""/network: what the files of a run hold that trains a network: layers, weights, pairs; written and read."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from itertools import pairwise
 import h5py
 import numpy as np
 
-from hpcda.store.schema import Array, NetworkLayout
-from hpcda.store.texts import write_names, write_series
+from hpcda.problem import Array
+from hpcda.store.axes import describe, write_names, write_series, write_units
+from hpcda.store.layout import NetworkLayout
 from hpcda.words import run_lengths
 
 KIND = "network"
@@ -86,20 +87,20 @@ def write_network(file: h5py.File, layout: NetworkLayout) -> None:
 
 def _axes(axes: h5py.Group, layout: NetworkLayout) -> None:
     norms = layout.told
-    write_names(axes, "unknown", layout.labels)
+    describe(write_names(axes, "unknown", layout.labels), "weights, biases, noisy inputs")
     write_names(axes, "state", ())
     parameter = write_names(axes, "parameter", norms)
-    parameter.attrs["unit"] = ["1"] * len(norms)
-    parameter.attrs["meaning"] = "norms of the weights and of the biases of each layer"
-    parameter.attrs["bounds"] = np.tile([0.0, np.inf], (len(norms), 1))
-    parameter.attrs["start"] = np.tile(np.asarray(layout.start, dtype="f8"), (len(norms), 1))
+    write_units(axes, "parameter", ["1"] * len(norms))
+    describe(parameter, "norms of the weights and of the biases of each layer")
+    parameter.attrs["limits"] = np.tile([0.0, np.inf], (len(norms), 1))
+    parameter.attrs["start_range"] = np.tile(np.asarray(layout.start, dtype="f8"), (len(norms), 1))
     observed = write_names(axes, "observed", layout.outputs)
-    observed.attrs["meaning"] = "outputs of the network"
+    describe(observed, "outputs of the network")
     if layout.loss[0] != "gaussian":
         observed.attrs["loss"] = [layout.loss[0]] * len(layout.outputs)
     write_names(axes, "expression", layout.outputs)
     series = write_names(axes, "series", layout.inputs)
-    series.attrs["meaning"] = "inputs of the network"
+    describe(series, "inputs of the network")
 
 
 def _network(group: h5py.Group, layout: NetworkLayout) -> None:
@@ -114,7 +115,7 @@ def _network(group: h5py.Group, layout: NetworkLayout) -> None:
     group.attrs["source"] = layout.source
     for key in ("shift", "scale"):
         group.create_dataset(key, data=np.asarray(getattr(layout, key), dtype="f8"))
-    group["scale"].attrs["meaning"] = "inputs are (given - shift) / scale"
+    describe(group["scale"], "inputs are (given - shift) / scale")
     if layout.teacher is not None:
         teacher = group.create_dataset("teacher", data=np.asarray(layout.teacher, dtype="f8"))
-        teacher.attrs["meaning"] = "weights that made the pairs, of the teacher's own layers"
+        describe(teacher, "weights that made the pairs, of the teacher's own layers")

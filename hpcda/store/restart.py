@@ -18,11 +18,16 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from hpcda.annealing.reasons import Reason
+from hpcda.annealing.record import PER_RUNG, Rung, Task, table_of
 from hpcda.errors import InputError, Mistake
-from hpcda.store.integrity import INDEX
-from hpcda.store.names import SHARDS, Part, shards_of
-from hpcda.store.schema import PER_RUNG, Array, RungRecord, RunLayout
-from hpcda.store.tables import committed_rungs, current_rows, rows_in
+from hpcda.problem import Array
+from hpcda.store.current import CurrentPaths
+from hpcda.store.ensemble import committed_rungs, current_rows, last_rungs, rows_in
+from hpcda.store.layout import RunLayout
+from hpcda.store.minima import Minima, Sketches
+from hpcda.store.paths import Paths
+from hpcda.store.shards import INDEX, SHARDS, Part, shards_of
 
 Numbers = npt.NDArray[np.int64]
 NARROW = "ladder-"
@@ -33,14 +38,11 @@ class Checkpoint:
     """A start after its last committed rung.
 
     Attributes:
-        start: Its number.
-        way: How it began.
-        first_rung: Its first rung.
-        parents: The starts from whose minima it began.
+        task: The start, and how it began.
         same_as: The start whose path it has become, -1 where it went on by itself.
         finished: Whether it has ended, in whatever way.
         rungs: Its committed rungs, rising, shape (n,).
-        values: Of each rung, by the names of `PER_RUNG`, each of shape (n,).
+        values: What was stored of each, of type `RUNG`, shape (n,).
         parameters: Shared parameters at each rung, shape (n, P).
         sketch: What was kept of the path of a start that has ended; None where nothing was.
         ladder: Rungs of the ladder that it climbed.
@@ -48,24 +50,20 @@ class Checkpoint:
         paths: Rung and path of all paths that have to be carried over to a new shard.
     """
 
-    start: int
-    way: str
-    first_rung: int
-    parents: tuple[int, ...]
+    task: Task
     same_as: int
     finished: bool
     rungs: Numbers
-    values: dict[str, npt.NDArray[Any]]
+    values: npt.NDArray[Any]
     parameters: Array
     ladder: int
     sketch: Array | None = None
     path: Array | None = None
     paths: tuple[tuple[int, Array], ...] = ()
 
-    def record(self, position: int) -> RungRecord:
-        """What is stored of the rung at a position in `rungs`."""
-        values = {name: self.values[name][position].item() for name in PER_RUNG}
-        return RungRecord(**values, parameters=self.parameters[position])
+    def rung(self, position: int) -> Rung:
+        """The rung at a position in `rungs`, without its path."""
+        return Rung.stored(int(self.rungs[position]), self.values[position])
 
 
 @dataclass(frozen=True)
@@ -112,7 +110,9 @@ class Survey:
         with self._open(int(self.file[place])) as file:
             one = _read(file, np.array([self.row[place]]))[0]
             narrow = len(file["axes/rf"]) < self.rungs
-            return replace(one, path=_path(file, one), paths=_paths(file, one) if narrow else ())
+            carried = narrow and str(file.attrs["keep_paths"]) == "all"
+            paths = Paths.of(file, start, one.rungs) if carried else ()
+            return replace(one, path=_path(file, one), paths=paths)
 
     def path(self, start: int) -> Array | None:
         """The final path of a start that has ended; None where it was not kept."""
@@ -126,8 +126,7 @@ class Survey:
         wanted = np.flatnonzero(np.isin(self.start, list(starts)))
         for number in np.unique(self.file[wanted]):
             with self._open(int(number)) as file:
-                kept = {int(one) for one in file["paths/start"][:]}
-                kept |= {int(one) for one in file["minima/start"][:]} if "minima" in file else set()
+                kept = {int(one) for one in file["paths/start"][:]} | Minima.starts(file)
             found |= kept & {int(one) for one in self.start[wanted][self.file[wanted] == number]}
         return found
 
@@ -202,7 +201,8 @@ def survey(run_dir: str | os.PathLike[str], part: Part, layout: RunLayout) -> Su
     for rungs, one in sorted(narrow, reverse=True):
         own = f"rank-{part.mark}-*.h5" if part.mark else "rank-[0-9]*.h5"
         sources += [(shard, rungs) for shard in sorted(one.glob(own))]
-    failed = np.array([code for code, (name, _) in layout.reasons.items() if name.startswith("FAILED")])
+    failed = [reason.code for reason in Reason if reason.failed]
+    not_run = Reason.NOT_RUN.code
     rows = _Rows()
     files: list[str] = []
     for shard, rungs in sources:
@@ -211,8 +211,8 @@ def survey(run_dir: str | os.PathLike[str], part: Part, layout: RunLayout) -> Su
             used = rows_in(ensemble)
             start = ensemble["start"][:used]
             committed, finished = ensemble["committed"][:used], ensemble["finished"][:used]
-            visited = committed_rungs(ensemble["reason"][:used], committed, layout.not_run)
-            last = rungs - 1 - np.argmax(visited[:, ::-1], axis=1)
+            visited = committed_rungs(ensemble["reason"][:used], committed, not_run)
+            last = last_rungs(visited)
             at = np.arange(used)
             # A row that has neither ended nor a committed rung counts as not begun.
             rows.add(
@@ -222,7 +222,7 @@ def survey(run_dir: str | os.PathLike[str], part: Part, layout: RunLayout) -> Su
                 file=np.full(used, len(files)),
                 row=at,
                 rungs=np.full(used, rungs),
-                reason=np.where(visited.any(axis=1), ensemble["reason"][:used][at, last], layout.not_run),
+                reason=np.where(visited.any(axis=1), ensemble["reason"][:used][at, last], not_run),
                 action=np.where(visited[:, -1], ensemble["action"][:used, -1], np.nan),
             )
         files.append(os.fspath(shard.relative_to(folder)))
@@ -275,28 +275,25 @@ def _read(file: h5py.File, rows: Numbers) -> list[Checkpoint]:
 
     per_rung = {name: column(name) for name in PER_RUNG}
     parameters = column("parameters")
-    visited = committed_rungs(per_rung["reason"], column("committed"), int(file.attrs["not_run"]))
+    visited = committed_rungs(per_rung["reason"], column("committed"), Reason.NOT_RUN.code)
     single = {
         name: column(name)
         for name in ("start", "way", "first_rung", "parent", "partner", "same_as", "finished")
     }
-    # The array of sketches may be shorter than others after a kill, but for starts that have ended.
-    sketches = file["ended/sketch"][first:end] if "ended" in file else None
+    sketches = Sketches.rows(file, first, end)
     found = []
     for k in range(len(rows)):
         rungs = np.flatnonzero(visited[k])
         parents = tuple(int(single[name][k]) for name in ("parent", "partner") if single[name][k] >= 0)
         finished = bool(single["finished"][k])
+        way, begins = single["way"][k].decode(), int(single["first_rung"][k])
         found.append(
             Checkpoint(
-                start=int(single["start"][k]),
-                way=single["way"][k].decode(),
-                first_rung=int(single["first_rung"][k]),
-                parents=parents,
+                task=Task(int(single["start"][k]), way, begins, parents),
                 same_as=int(single["same_as"][k]) if finished else -1,
                 finished=finished,
                 rungs=rungs,
-                values={name: values[k][rungs] for name, values in per_rung.items()},
+                values=table_of({name: values[k][rungs] for name, values in per_rung.items()}),
                 parameters=parameters[k][rungs],
                 ladder=visited.shape[1],
                 sketch=None if sketches is None or not finished else sketches[rows[k] - first],
@@ -307,32 +304,8 @@ def _read(file: h5py.File, rows: Numbers) -> list[Checkpoint]:
 
 def _path(file: h5py.File, one: Checkpoint) -> Array | None:
     """The path at a start's last rung."""
-    if one.finished:
-        last = int(one.rungs[-1]) if len(one.rungs) else -1
-        kept = (file["paths/start"][:] == one.start) & (file["paths/rung"][:] == last)
-        if kept.any():
-            return _kept(file, int(np.flatnonzero(kept)[-1]))
-        if "minima" in file and (same := np.flatnonzero(file["minima/start"][:] == one.start)).size:
-            return np.asarray(file["minima/path"][int(same[-1])])
-        return None
-    ensemble = file["ensemble"]
-    for slot, row in enumerate(file["current/row"][:]):
-        if row >= 0 and ensemble["start"][row] == one.start and ensemble["committed"][row] == len(one.rungs):
-            return np.asarray(file["current/path"][slot, len(one.rungs) % 2])
-    return None
-
-
-def _kept(file: h5py.File, place: int) -> Array:
-    paths = file["paths"]
-    return np.concatenate([paths["states"][place].ravel(), paths["parameters"][place]])
-
-
-def _paths(file: h5py.File, one: Checkpoint) -> tuple[tuple[int, Array], ...]:
-    """All paths of a start that were kept, but for one that was being written."""
-    rungs = file["paths/rung"][:]
-    places = np.flatnonzero(file["paths/start"][:] == one.start)
-    places = places[np.isin(rungs[places], one.rungs)]
-    if str(file.attrs["keep_paths"]) != "all":
-        return ()
-    order = {int(rungs[place]): int(place) for place in places}
-    return tuple((rung, _kept(file, place)) for rung, place in sorted(order.items()))
+    start = one.task.start
+    if not one.finished:
+        return CurrentPaths.of(file, start, len(one.rungs))
+    path = Paths.at(file, start, int(one.rungs[-1]) if len(one.rungs) else -1)
+    return Minima.of(file, start) if path is None else path

@@ -12,11 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpcda.errors import InputError, Mistake
-from hpcda.store.guard import guarded
-from hpcda.store.integrity import INDEX, Verdict
-from hpcda.store.marker import in_use, marker_of
-from hpcda.store.names import SHARDS, Part, part_of
-from hpcda.store.undo import mend
+from hpcda.store.inspection import Verdict, inspect_apart
+from hpcda.store.shards import INDEX, SHARDS, Part, in_use, marker_of, part_of
+from hpcda.store.space import roll_back
 
 STRANGE = ("foreign", "older")
 
@@ -67,13 +65,13 @@ def set_aside(
     ]
     for shard in shards:
         try:
-            mend(shard)
+            roll_back(shard)
         except OSError as error:
             problem = f"it was growing when its process was killed, and cannot be mended: {error.strerror}"
             raise InputError(
                 Mistake(os.fspath(shard), problem, "make it and its directory writable")
             ) from None
-    verdicts = guarded(shards, welcome)
+    verdicts = inspect_apart(shards, welcome)
     kinds = [verdict.kind for verdict in verdicts]
     strange = next((shard for shard, kind in zip(shards, kinds, strict=True) if kind in STRANGE), None)
     if strange is not None and "ok" not in kinds:
