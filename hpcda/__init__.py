@@ -6,46 +6,69 @@ Everything is imported when it is first used, so that ``import hpcda`` loads nei
 from __future__ import annotations
 
 import importlib
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hpcda.analysis import Result as Result
     from hpcda.analysis import open_run as open_run
     from hpcda.errors import InputError as InputError
     from hpcda.errors import StoppedError as StoppedError
     from hpcda.extensions import extend as extend
+    from hpcda.face import Data as Data
+    from hpcda.face import Estimate as Estimate
+    from hpcda.face import Ladder as Ladder
+    from hpcda.face import Prior as Prior
+    from hpcda.face import Problem as Problem
+    from hpcda.face import Solver as Solver
+    from hpcda.face import anneal as anneal
+    from hpcda.face import resume as resume
+    from hpcda.face import run as run
     from hpcda.job import load_job as load_job
     from hpcda.models.model import Model as Model
     from hpcda.models.model import Parameter as Parameter
     from hpcda.models.model import State as State
     from hpcda.models.model import Stimulus as Stimulus
-    from hpcda.run import resume as resume
-    from hpcda.run import run as run
 
     __version__: str
 
 _HOMES = {
+    "Data": "hpcda.face",
+    "Estimate": "hpcda.face",
     "InputError": "hpcda.errors",
+    "Ladder": "hpcda.face",
     "Model": "hpcda.models.model",
     "Parameter": "hpcda.models.model",
+    "Prior": "hpcda.face",
+    "Problem": "hpcda.face",
+    "Result": "hpcda.analysis",
+    "Solver": "hpcda.face",
     "State": "hpcda.models.model",
     "StoppedError": "hpcda.errors",
     "Stimulus": "hpcda.models.model",
+    "anneal": "hpcda.face",
     "extend": "hpcda.extensions",
     "load_job": "hpcda.job",
     "open_run": "hpcda.analysis",
-    "resume": "hpcda.run",
+    "resume": "hpcda.face",
+    "run": "hpcda.face",
 }
 
 __all__ = [
+    "Data",
+    "Estimate",
     "InputError",
+    "Ladder",
     "Model",
     "Parameter",
+    "Prior",
+    "Problem",
+    "Result",
+    "Solver",
     "State",
-    "Stimulus",
     "StoppedError",
+    "Stimulus",
     "__version__",
+    "anneal",
     "extend",
     "load_job",
     "open_run",
@@ -59,8 +82,6 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("hpcda")
-    if name == "run":
-        return importlib.import_module("hpcda.run")
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'hpcda' has no attribute {name!r}")
@@ -68,22 +89,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
-
-
-class _Run(ModuleType):
-    """The module `hpcda.run`, which can be called: ``hpcda.run(job)`` is ``hpcda.run.run(job)``."""
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.run(*args, **kwargs)
-
-
-class _Package(ModuleType):
-    """This package, whose attribute ``run``, set by the import system, becomes callable."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name == "run" and type(value) is ModuleType:
-            value.__class__ = _Run
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

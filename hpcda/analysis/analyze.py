@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from hpcda.analysis import summary as data_summary
 from hpcda.analysis.opened import open_run
 from hpcda.analysis.parallel import default_processes, in_turn, workers
-from hpcda.analysis.rundata import Run
+from hpcda.analysis.rundata import Result
 from hpcda.errors import InputError, Mistake
 from hpcda.problem import Problem
 
 if TYPE_CHECKING:
-    from hpcda.analysis.network import NetworkRun
+    from hpcda.analysis.network import NetworkResult
 
 DRAFT = ".summary.json"
 STARTS_A_WORKER = 2000
@@ -57,7 +57,7 @@ def analyze(
         processes = 0 if processes < 2 else processes
     with workers(scheduler, processes) as mapping:
         run.use(mapping, max(1, 4 * processes, len(run.file.start) // 1000))
-        if isinstance(run, Run):
+        if isinstance(run, Result):
             summary = data_summary.summarize(run)
         else:
             from hpcda.analysis.network_summary import summarize_network
@@ -106,13 +106,13 @@ def format_summary(summary: dict[str, Any]) -> str:
     return data_summary.format_summary(summary)
 
 
-def _write(run: Run | NetworkRun, summary: dict[str, Any], folder: Path) -> dict[str, Any]:
+def _write(run: Result | NetworkResult, summary: dict[str, Any], folder: Path) -> dict[str, Any]:
     figures = _drawn(run, folder)
     summary["notes"] = list(run.notes)
     summary["figures"] = [path.name for path in figures.values()]
     report = folder / "report.html"
     summary["report"] = os.fspath(report)
-    if isinstance(run, Run):
+    if isinstance(run, Result):
         from hpcda.analysis.report import write_report
 
         write_report(run, summary, figures, report)
@@ -126,12 +126,12 @@ def _write(run: Run | NetworkRun, summary: dict[str, Any], folder: Path) -> dict
     return summary
 
 
-def _drawn(run: Run | NetworkRun, folder: Path) -> dict[str, Path]:
+def _drawn(run: Result | NetworkResult, folder: Path) -> dict[str, Path]:
     """Write the candidate, and draw all figures: title -> file."""
     from hpcda.analysis.figures import draw_all, draw_network
 
     kept = run.candidate is not None and run.candidate.has_path
-    if isinstance(run, Run):
+    if isinstance(run, Result):
         if kept:
             write_candidate(run, folder / "candidate.csv")
         return draw_all(run, folder)
@@ -140,7 +140,7 @@ def _drawn(run: Run | NetworkRun, folder: Path) -> dict[str, Path]:
     return draw_network(run, folder)
 
 
-def write_weights(run: NetworkRun, path: Path) -> None:
+def write_weights(run: NetworkResult, path: Path) -> None:
     """Write the candidate's weights as a table: label, value.
 
     Args:
@@ -156,7 +156,7 @@ def write_weights(run: NetworkRun, path: Path) -> None:
         )
 
 
-def write_candidate(run: Run, path: Path) -> None:
+def write_candidate(run: Result, path: Path) -> None:
     """Write the candidate's path as a table: t, every state; `window` where there are several.
 
     Args:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hpcda.action.factors import DataLoss
-from hpcda.analysis.network import NetworkRun
+from hpcda.analysis.network import NetworkResult
 from hpcda.analysis.opened import open_run
-from hpcda.analysis.rundata import Run
+from hpcda.analysis.rundata import Result
 from hpcda.analysis.summary import timing
 from hpcda.errors import InputError, Mistake
 from hpcda.extensions import KEY
@@ -72,7 +72,7 @@ def compare(directories: Sequence[str | os.PathLike[str]]) -> xr.Dataset:
         run = open_run(name)
         jobs.append(_layers(flat_tables(_job_tables(run.file.run_dir))))
         rows.append(_common(run))
-        if isinstance(run, NetworkRun):
+        if isinstance(run, NetworkResult):
             rows[-1] |= _scores(run)
             units.add("nats" if isinstance(run.network.output, DataLoss) else "σ of the noise")
     varied = _varied(jobs)
@@ -98,7 +98,7 @@ def _job_tables(directory: Path) -> dict[str, Any]:
     return tables if tables.get(KEY) else plain_tables(load_job(directory / FILE))
 
 
-def _scores(run: NetworkRun) -> dict[str, Any]:
+def _scores(run: NetworkResult) -> dict[str, Any]:
     trained, back = run.trained, run.held_back
     found = {"trained": None if trained is None else trained.error}
     if back is not None:
@@ -107,7 +107,7 @@ def _scores(run: NetworkRun) -> dict[str, Any]:
     return found
 
 
-def _common(run: Run | NetworkRun) -> dict[str, Any]:
+def _common(run: Result | NetworkResult) -> dict[str, Any]:
     header, lowest = run.file.header, run.candidate
     unknowns = max(header.trajectory_unknowns, 1)
     found: dict[str, Any] = {

@@ -9,14 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import dask.array as da
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
 from hpcda.analysis.outcome import open_file
-from hpcda.annealing.record import PER_RUNG, PER_START
-from hpcda.store.reader import RunFile
+from hpcda.annealing.record import BEGIN, END, PER_RUNG, PER_START
+from hpcda.results.table import RunTable
 
 Array = npt.NDArray[np.float64]
 
@@ -26,14 +25,14 @@ class LazyPaths:
     """Kept paths of one window: (start, time, unknown) or (start, rung, time, unknown); NaN if not kept.
 
     Attributes:
-        run_dir: Directory of the run.
+        source: `RunTable.source` of the run.
         window: Number of the window.
         columns: First and last column of the unknowns: the states, or the parameters that belong to one time.
         rungs: Whether all rungs are wanted, not the last kept one only.
         shape: Shape of the array.
     """
 
-    run_dir: str
+    source: str | RunTable
     window: int
     columns: tuple[int, int]
     rungs: bool
@@ -51,11 +50,11 @@ class LazyPaths:
 
     def __getitem__(self, key: Any) -> Array:
         """Read a part: slices, numbers and lists of positions, one an axis, as Dask asks for them."""
-        keys = [*(key if isinstance(key, tuple) else (key,))]
+        keys = [*(key if isinstance(key, tuple) else (key,))] if key is not ... else []
         keys += [slice(None)] * (self.ndim - len(keys))
         axes = [np.arange(size)[part] for size, part in zip(self.shape, keys, strict=True)]
         which = [np.atleast_1d(axis) for axis in axes]
-        file = open_file(self.run_dir)
+        file = open_file(self.source)
         wanted: list[tuple[int, ...]] = []
         places: list[int] = []
         for i, start in enumerate(file.start[which[0]]):
@@ -78,7 +77,7 @@ class LazyPaths:
         return result[tuple(0 if np.ndim(axis) == 0 else slice(None) for axis in axes)]
 
 
-def labelled_window(file: RunFile, number: int) -> xr.Dataset:
+def labelled_window(file: RunTable, number: int) -> xr.Dataset:
     """One window: data, noise, series, kept paths, data kept back, truth.
 
     Args:
@@ -130,10 +129,10 @@ def labelled_window(file: RunFile, number: int) -> xr.Dataset:
     return xr.Dataset(data, coords, attrs)
 
 
-def labelled_run(file: RunFile) -> xr.Dataset:
+def labelled_run(file: RunTable) -> xr.Dataset:
     """The table of starts and rungs, and, where there is one window only, all that belongs to it."""
     header = file.header
-    run_dir = str(file.run_dir)
+    source = file.source
     coords: dict[str, Any] = {
         "start": ("start", file.start, {"long_name": "number of the start"}),
         "rung": ("rung", np.arange(len(header.rf)), {"long_name": "position on the ladder"}),
@@ -146,10 +145,12 @@ def labelled_run(file: RunFile) -> xr.Dataset:
     data: dict[str, Any] = {}
     for name, column in PER_RUNG.items():
         attrs = {"units": column.units, "long_name": column.long_name}
-        data[name] = (("start", "rung"), _table(run_dir, name, file.visited.shape, column.dtype), attrs)
+        data[name] = (("start", "rung"), _table(source, name, file.visited.shape, column.dtype), attrs)
     shape = (*file.visited.shape, len(header.parameter))
-    data["parameters"] = (("start", "rung", "parameter"), _table(run_dir, "parameters", shape, "f8"))
+    data["parameters"] = (("start", "rung", "parameter"), _table(source, "parameters", shape, "f8"))
     for name, column in PER_START.items():
+        if name in (BEGIN, END):
+            continue  # check sums of the files
         if name != "start":
             attrs = {"units": column.units, "long_name": column.long_name}
             data[name] = ("start", file.table(name), attrs)
@@ -168,26 +169,34 @@ def labelled_run(file: RunFile) -> xr.Dataset:
     return dataset
 
 
-def _lazy(file: RunFile, window: int, columns: tuple[int, int], rungs: bool) -> da.Array:
+def _lazy(file: RunTable, window: int, columns: tuple[int, int], rungs: bool) -> Any:
+    """Kept paths of one window: in memory an array, of files one of Dask."""
     times, width = file.header.lengths[window], columns[1] - columns[0]
     starts = len(file.start)
     shape = (starts, *((len(file.header.rf),) if rungs else ()), times, width)
-    source = LazyPaths(str(file.run_dir), window, columns, rungs, shape)
+    source = LazyPaths(file.source, window, columns, rungs, shape)
+    if not isinstance(file.source, str):
+        return source[...]
+    import dask.array as da
+
     each = max(1, int(np.prod(shape[1:])))
     chunk = int(np.clip(4e6 // each, 1, max(starts, 1)))
-    lazy: da.Array = da.from_array(
+    lazy: Any = da.from_array(
         source, chunks=(chunk, *shape[1:]), asarray=False, lock=False, meta=np.zeros((0,) * len(shape))
     )
     return lazy
 
 
-def _read(run_dir: str, name: str) -> npt.NDArray[Any]:
-    return open_file(run_dir).table(name)
+def _read(source: str | RunTable, name: str) -> npt.NDArray[Any]:
+    return open_file(source).table(name)
 
 
-def _table(run_dir: str, name: str, shape: tuple[int, ...], dtype: str) -> da.Array:
+def _table(source: str | RunTable, name: str, shape: tuple[int, ...], dtype: str) -> Any:
+    """A table: in memory an array, of files one of Dask."""
+    if not isinstance(source, str):
+        return source.table(name)
+    import dask.array as da
     from dask.delayed import delayed as later
 
     delayed: Callable[..., Any] = later(_read)
-    table: da.Array = da.from_delayed(delayed(run_dir, name), shape, dtype=dtype)
-    return table
+    return da.from_delayed(delayed(source, name), shape, dtype=dtype)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from hpcda.analysis.outcome import Outcome, open_file
 from hpcda.analysis.parallel import Mapping
-from hpcda.store.reader import RunFile
+from hpcda.results.table import RunTable
 from hpcda.words import counted
 
 Array = npt.NDArray[np.float64]
@@ -94,7 +94,7 @@ def action_groups(action: Array, tolerance: Array) -> npt.NDArray[np.int64]:
 
 
 def difference(
-    run_dir: str,
+    source: str | RunTable,
     positions: npt.NDArray[np.int64],
     leaders: npt.NDArray[np.int64],
     spread: Array,
@@ -103,7 +103,7 @@ def difference(
     """Distance of kept paths to those of their leaders; the task that each worker runs on its part.
 
     Args:
-        run_dir: Directory of the run.
+        source: `RunTable.source` of the run.
         positions: Positions among the kept paths, shape (n,).
         leaders: Position of the path to compare each with, shape (n,).
         spread: Spread of each unknown of one time, shape (D + V,).
@@ -112,7 +112,7 @@ def difference(
     Returns:
         Largest |difference| / spread over all times, unknowns and parameters, shape (n,).
     """
-    file = open_file(run_dir)
+    file = open_file(source)
     result = np.zeros(len(positions))
     block = max(1, int(4e6 / max(1, sum(file.header.lengths) * len(spread))))
     for begin in range(0, len(positions), block):
@@ -129,7 +129,7 @@ def difference(
 
 
 def distinct_minima(
-    file: RunFile,
+    file: RunTable,
     outcome: Outcome,
     mapping: Mapping,
     parts: int = 1,
@@ -184,7 +184,7 @@ def distinct_minima(
         both = np.flatnonzero(kept[mine] & kept[leader] & (mine != leader))
         if len(both):
             cut = [part for part in np.array_split(both, max(1, parts)) if len(part)]
-            jobs = [(str(file.run_dir), place[mine[c]], place[leader[c]], spread, scale) for c in cut]
+            jobs = [(file.source, place[mine[c]], place[leader[c]], spread, scale) for c in cut]
             far[both] = np.concatenate(mapping(difference, jobs))
         names = {int(leading): number + k for k, leading in enumerate(np.unique(leader))}
         number += len(names)
@@ -270,7 +270,7 @@ def _as_one(valley: Sequence[Minimum]) -> Minimum:
     )
 
 
-def parameter_scale(file: RunFile, parameters: Array) -> Array:
+def parameter_scale(file: RunTable, parameters: Array) -> Array:
     """Spread of each parameter: the width of its first guess, else its size."""
     if not parameters.shape[1]:
         return np.zeros(0)
@@ -279,7 +279,7 @@ def parameter_scale(file: RunFile, parameters: Array) -> Array:
 
 
 def minimum_of(
-    file: RunFile, outcome: Outcome, rows: npt.NDArray[np.int64], kept: npt.NDArray[np.bool_]
+    file: RunTable, outcome: Outcome, rows: npt.NDArray[np.int64], kept: npt.NDArray[np.bool_]
 ) -> Minimum:
     """The minimum of starts that ended at the same one.
 

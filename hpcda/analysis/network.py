@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -28,14 +27,14 @@ from hpcda.analysis.score import Score, score, shares
 from hpcda.errors import InputError, Mistake
 from hpcda.job.stored import job_as_it_was
 from hpcda.problem import Array, Numbers
+from hpcda.results.network import StoredNetwork
+from hpcda.results.table import RunTable
+from hpcda.results.windows import StoredWindow
 from hpcda.search.conclusion import Conclusion
 from hpcda.search.descent import fell_back
 from hpcda.search.evidence import Evidence, Level
 from hpcda.search.expected import Expected
 from hpcda.search.networks import judge
-from hpcda.store.network import StoredNetwork
-from hpcda.store.reader import RunFile
-from hpcda.store.windows import StoredWindow
 from hpcda.words import counted
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ FLAT = 1e-10
 """Part of the largest eigenvalue of the Hessian below which a direction is flat."""
 
 
-class NetworkRun:
+class NetworkResult:
     """A run that trained a network: labelled data, distinct minima, candidate, weights, prediction.
 
     Attributes:
@@ -58,7 +57,7 @@ class NetworkRun:
         notes: What the analysis could not do, and why, gathered as it goes.
     """
 
-    def __init__(self, file: RunFile, trust: bool = False) -> None:
+    def __init__(self, file: RunTable, trust: bool = False) -> None:
         self.file = file
         self._trust = trust
         self.notes: list[str] = []
@@ -68,9 +67,9 @@ class NetworkRun:
     def __repr__(self) -> str:
         header = self.file.header
         starts = counted(len(self.file.start), "start")
-        return f"<NetworkRun {os.fspath(self.file.run_dir)!r}: {header.model}, {starts}>"
+        return f"<Result {self.file.name!r}: {header.model}, {starts}>"
 
-    def use(self, mapping: Mapping, parts: int) -> NetworkRun:
+    def use(self, mapping: Mapping, parts: int) -> NetworkResult:
         """Let the parts of the ensemble be read through `mapping`; returns the run itself."""
         self._mapping, self._parts = mapping, max(1, parts)
         return self
@@ -127,9 +126,9 @@ class NetworkRun:
     @cached_property
     def outcome(self) -> Outcome:
         """How every start ended."""
-        jobs = [(str(self.file.run_dir), part) for part in self.file.parts(self._parts)]
+        jobs = [(self.file.source, part) for part in self.file.parts(self._parts)]
         if not jobs:
-            place = os.fspath(self.file.run_dir)
+            place = self.file.name
             raise InputError(Mistake(place, "no start has left a single rung", "run the job again"))
         return joined(self._mapping(collect, jobs))
 

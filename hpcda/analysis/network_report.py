@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from hpcda.analysis.network import NetworkRun
+from hpcda.analysis.network import NetworkResult
 from hpcda.analysis.network_summary import distribution_words, network_facts, score_words
 from hpcda.analysis.page import end_of, escaped, figure, head_of, listing, number, page, table
 from hpcda.words import counted
@@ -31,7 +31,7 @@ _CAPTIONS = {
 
 
 def write_network_report(
-    run: NetworkRun, summary: dict[str, Any], figures: dict[str, Path], path: Path
+    run: NetworkResult, summary: dict[str, Any], figures: dict[str, Path], path: Path
 ) -> Path:
     """Write the report.
 

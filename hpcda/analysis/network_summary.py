@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hpcda.analysis.levels import Minimum
-from hpcda.analysis.network import NetworkRun
+from hpcda.analysis.network import NetworkResult
 from hpcda.analysis.score import Score
 from hpcda.analysis.summary import VERSION, as_record, band_words, ended_record, plain, timing, ways, wrapped
 from hpcda.search.conclusion import Conclusion
@@ -67,7 +67,7 @@ _APART = ("depends on Rf", "equations", "time step", "first prediction")
 """Evidence that networks at Rf = ∞ have no need of, or that is told in other words."""
 
 
-def summarize_network(run: NetworkRun) -> dict[str, Any]:
+def summarize_network(run: NetworkResult) -> dict[str, Any]:
     """All that the analysis found, as plain values for JSON.
 
     Args:
@@ -81,7 +81,7 @@ def summarize_network(run: NetworkRun) -> dict[str, Any]:
     header = run.file.header
     summary = {
         "version": VERSION,
-        "run": str(run.file.run_dir),
+        "run": run.file.name,
         "model": header.model,
         **ended_record(run),
         "data": header.measured,
@@ -106,7 +106,7 @@ def summarize_network(run: NetworkRun) -> dict[str, Any]:
     return {key: plain(value) for key, value in summary.items()}
 
 
-def _candidate_record(run: NetworkRun) -> dict[str, Any] | None:
+def _candidate_record(run: NetworkResult) -> dict[str, Any] | None:
     minimum: Minimum | None = run.candidate
     if minimum is None:
         return None
@@ -121,7 +121,7 @@ def _candidate_record(run: NetworkRun) -> dict[str, Any] | None:
     }
 
 
-def _distribution_record(run: NetworkRun) -> dict[str, Any]:
+def _distribution_record(run: NetworkResult) -> dict[str, Any]:
     """Standard deviations of weights, and the temperature that predicts best."""
     known, by_temperature = run.distribution, run.tempered
     if isinstance(known, str):

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from hpcda.store.reader import RunFile
+from hpcda.results.table import RunTable
 from hpcda.store.shards import INDEX
 
 Array = npt.NDArray[np.float64]
@@ -55,25 +55,29 @@ class Outcome:
 
 
 @lru_cache(maxsize=4)
-def cached_file(run_dir: str, stamp: int) -> RunFile:
+def cached_file(run_dir: str, stamp: int) -> RunTable:
     """The run as this process sees it; `stamp`, the time of change of its index, renews it."""
+    from hpcda.store.reader import RunFile
+
     return RunFile(Path(run_dir))
 
 
-def open_file(run_dir: str) -> RunFile:
-    """A RunFile that the tasks of one worker process share."""
-    index = Path(run_dir) / INDEX
-    return cached_file(run_dir, index.stat().st_mtime_ns if index.exists() else 0)
+def open_file(source: str | RunTable) -> RunTable:
+    """The tables of a run, `RunTable.source`: those of a directory are shared by the tasks of a process."""
+    if isinstance(source, RunTable):
+        return source
+    index = Path(source) / INDEX
+    return cached_file(source, index.stat().st_mtime_ns if index.exists() else 0)
 
 
-def collect(run_dir: str, positions: npt.NDArray[np.int64]) -> Outcome:
+def collect(source: str | RunTable, positions: npt.NDArray[np.int64]) -> Outcome:
     """Outcome of the starts at some positions; the task that each worker runs on its part of the shards.
 
     Args:
-        run_dir: Directory of the run.
-        positions: Positions in `RunFile.start`, rising.
+        source: `RunTable.source` of the run.
+        positions: Positions in `RunTable.start`, rising.
     """
-    file = open_file(run_dir)
+    file = open_file(source)
     header = file.header
     last = file.last[positions]
     row, rung = np.arange(len(positions)), np.maximum(last, 0)

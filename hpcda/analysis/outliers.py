@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hpcda.store.windows import StoredWindow
+from hpcda.results.windows import StoredWindow
 from hpcda.words import counted
 
 Array = npt.NDArray[np.float64]

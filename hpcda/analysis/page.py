@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hpcda.store.reader import RunFile
+from hpcda.results.table import RunTable
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 """What a browser may load or run of a page: the figures in it and its style; no script, whoever wrote it."""
@@ -101,7 +101,7 @@ def listing(values: dict[str, Any]) -> str:
     )
 
 
-def _again(file: RunFile) -> str:
+def _again(file: RunTable) -> str:
     header = file.header
     options = header.provenance.get("petsc_options", "")
     steps = f"hpcda run job.toml --output again{f' -- {options}' if options else ''}\nhpcda analyze again"
@@ -115,7 +115,7 @@ def _again(file: RunFile) -> str:
 
 
 def head_of(
-    file: RunFile, title: str, verdict: dict[str, Any], evidence: dict[str, str], notes: Sequence[str]
+    file: RunTable, title: str, verdict: dict[str, Any], evidence: dict[str, str], notes: Sequence[str]
 ) -> list[str]:
     """The beginning of a report: what was run, what came out, and what that rests on."""
     source = " · ".join(x for x in (file.header.model_title, file.header.model_citation) if x)
@@ -139,7 +139,7 @@ def figure(name: str, file: Path, caption: str) -> str:
     )
 
 
-def end_of(file: RunFile, summary: dict[str, Any]) -> list[str]:
+def end_of(file: RunTable, summary: dict[str, Any]) -> list[str]:
     """The end of a report: starts by way, cost, provenance, and how to make it again."""
     header = file.header
     return [

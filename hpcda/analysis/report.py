@@ -7,7 +7,7 @@ from typing import Any
 
 from hpcda.analysis.bars import bar_words
 from hpcda.analysis.page import end_of, escaped, figure, head_of, listing, number, page, table
-from hpcda.analysis.rundata import Run
+from hpcda.analysis.rundata import Result
 from hpcda.analysis.summary import band_words, bound_words
 from hpcda.search.evidence import facts
 from hpcda.words import counted
@@ -37,7 +37,7 @@ _CAPTIONS = {
 }
 
 
-def write_report(run: Run, summary: dict[str, Any], figures: dict[str, Path], path: Path) -> Path:
+def write_report(run: Result, summary: dict[str, Any], figures: dict[str, Path], path: Path) -> Path:
     """Write the report.
 
     Args:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -40,7 +39,10 @@ from hpcda.linalg.blocktridiagonal import NotBlockTridiagonalError
 from hpcda.linalg.elimination import NotPositiveDefiniteError
 from hpcda.models.expression import names_in
 from hpcda.models.flow import End
+from hpcda.models.model import Model
 from hpcda.problem import Problem, Window
+from hpcda.results.table import RunTable
+from hpcda.results.windows import StoredWindow
 from hpcda.search.conclusion import Conclusion, conclude
 from hpcda.search.descent import fell_back, probes
 from hpcda.search.evidence import DEVIATIONS, Evidence, Level
@@ -51,8 +53,6 @@ from hpcda.search.obeyed import Obedience
 from hpcda.search.plateau import Plateau, plateau_of_level
 from hpcda.search.relaxed import precision, relaxed
 from hpcda.search.time_step import TimeStep
-from hpcda.store.reader import RunFile
-from hpcda.store.windows import StoredWindow
 from hpcda.words import counted
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def _counts(names: npt.NDArray[np.str_]) -> dict[str, int]:
     return dict(Counter(names.tolist()))
 
 
-class Run:
+class Result:
     """A run that has ended: labelled data, distinct minima, candidate, distribution, prediction.
 
     Attributes:
@@ -76,9 +76,15 @@ class Run:
         notes: What the analysis could not do, and why, gathered as it goes.
     """
 
-    def __init__(self, file: RunFile, problem: Problem | None = None, trust: bool = False) -> None:
+    def __init__(
+        self,
+        file: RunTable,
+        problem: Problem | None = None,
+        trust: bool = False,
+        model: Model | None = None,
+    ) -> None:
         self.file = file
-        self._trust = trust
+        self._trust, self._model = trust, model
         self.notes: list[str] = []
         self._problem = problem
         self._predictions: dict[tuple[int | None, int], Prediction] = {}
@@ -94,9 +100,9 @@ class Run:
     def __repr__(self) -> str:
         header = self.file.header
         size = f"{counted(len(self.file.start), 'start')}, {counted(len(header.rf), 'rung')}"
-        return f"<Run {os.fspath(self.file.run_dir)!r}: {header.model}, {size}>"
+        return f"<Result {self.file.name!r}: {header.model}, {size}>"
 
-    def use(self, mapping: Mapping, parts: int) -> Run:
+    def use(self, mapping: Mapping, parts: int) -> Result:
         """Let the parts of the ensemble be read through `mapping`; returns the run itself."""
         self._mapping, self._parts = mapping, max(1, parts)
         return self
@@ -133,11 +139,9 @@ class Run:
     @cached_property
     def outcome(self) -> Outcome:
         """How every start ended."""
-        jobs = [(str(self.file.run_dir), part) for part in self.file.parts(self._parts)]
+        jobs = [(self.file.source, part) for part in self.file.parts(self._parts)]
         if not jobs:
-            raise InputError(
-                Mistake(os.fspath(self.file.run_dir), "no start has left a single rung", "run the job again")
-            )
+            raise InputError(Mistake(self.file.name, "no start has left a single rung", "run the job again"))
         return joined(self._mapping(collect, jobs))
 
     @cached_property
@@ -370,10 +374,13 @@ class Run:
         if problem is None:
             from hpcda.build import build_problem
             from hpcda.job import Job
+            from hpcda.job.given import with_model
             from hpcda.job.stored import job_as_it_was
+            from hpcda.store.reader import RunFile
 
-            job = job_as_it_was(self.file.run_dir, self._trust)
-            assert isinstance(job, Job)  # or this run would be a NetworkRun
+            assert isinstance(self.file, RunFile)  # one in memory has its problem
+            job = with_model(job_as_it_was(self.file.run_dir, self._trust), self._model)
+            assert isinstance(job, Job)  # or this run would be a NetworkResult
             problem = build_problem(job).problem
         header = self.file.header
         same = (
@@ -384,7 +391,7 @@ class Run:
             and problem.discretization == header.discretization
         )
         if not same:
-            place = os.fspath(self.file.run_dir / "job.toml")
+            place = f"{self.file.name}/job.toml"
             remedy = "bring back the job, the model and the data as they were"
             raise InputError(Mistake(place, "it gives another problem than the one this run solved", remedy))
         windows = tuple(Window(w.t, w.data, w.noise_std, w.series) for w in self.windows)

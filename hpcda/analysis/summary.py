@@ -14,11 +14,11 @@ from hpcda.analysis.bars import bar_words, parameter_bars
 from hpcda.analysis.levels import Minimum
 from hpcda.analysis.outcome import Outcome
 from hpcda.analysis.prediction import Prediction, observed_states, prediction_errors, rmse, valid_time
-from hpcda.analysis.rundata import Run
+from hpcda.analysis.rundata import Result
 from hpcda.errors import CompilerError, InputError
+from hpcda.results.table import RunTable
 from hpcda.search.conclusion import sentence_of
 from hpcda.search.evidence import facts
-from hpcda.store.reader import RunFile
 from hpcda.words import counted
 
 Array = npt.NDArray[np.float64]
@@ -37,7 +37,7 @@ class Ended(Protocol):
     """A run of any kind that has ended."""
 
     @property
-    def file(self) -> RunFile:
+    def file(self) -> RunTable:
         """Its files."""
         ...
 
@@ -57,7 +57,7 @@ class Ended(Protocol):
         ...
 
 
-def summarize(run: Run) -> dict[str, Any]:
+def summarize(run: Result) -> dict[str, Any]:
     """All that the analysis found, as plain values for JSON.
 
     Args:
@@ -72,7 +72,7 @@ def summarize(run: Run) -> dict[str, Any]:
     header = run.file.header
     summary = {
         "version": VERSION,
-        "run": str(run.file.run_dir),
+        "run": run.file.name,
         "model": header.model,
         "discretization": header.discretization,
         "model_error_weight": {}
@@ -133,7 +133,7 @@ def as_record(minimum: Minimum) -> dict[str, Any]:
     return record
 
 
-def minimum_record(run: Run, minimum: Minimum) -> dict[str, Any]:
+def minimum_record(run: Result, minimum: Minimum) -> dict[str, Any]:
     """One minimum with its own error bars, where it counts in the distribution."""
     record = as_record(minimum)
     mixture = run.known_mixture
@@ -145,7 +145,7 @@ def minimum_record(run: Run, minimum: Minimum) -> dict[str, Any]:
     return record
 
 
-def distribution_record(run: Run) -> dict[str, Any] | None:
+def distribution_record(run: Result) -> dict[str, Any] | None:
     """The mixture of all minima: its own mean and standard deviation of the parameters; None without one."""
     mixture = run.known_mixture
     if mixture is None:
@@ -166,7 +166,7 @@ def distribution_record(run: Run) -> dict[str, Any] | None:
     }
 
 
-def candidate_record(run: Run) -> dict[str, Any] | None:
+def candidate_record(run: Result) -> dict[str, Any] | None:
     """The candidate with the tests it has to pass."""
     candidate = run.candidate
     if candidate is None:
@@ -193,7 +193,7 @@ def candidate_record(run: Run) -> dict[str, Any] | None:
     return record
 
 
-def at_bound(run: Run) -> list[str]:
+def at_bound(run: Result) -> list[str]:
     """Parameters of the candidate that sit at one of their bounds."""
     assert run.candidate is not None
     found = []
@@ -207,7 +207,7 @@ def at_bound(run: Run) -> list[str]:
     return found
 
 
-def states_at_bound(run: Run) -> dict[str, int]:
+def states_at_bound(run: Result) -> dict[str, int]:
     """States and parameters of one time of the candidate that sit at a bound -> at how many of their times.
 
     None are told where the path was not kept or the problem cannot be made again.
@@ -238,7 +238,7 @@ def bound_words(candidate: dict[str, Any], times: int) -> str:
     return ", ".join([*candidate["at_bound"], *states])
 
 
-def prediction_record(run: Run) -> dict[str, Any]:
+def prediction_record(run: Result) -> dict[str, Any]:
     """Errors of the candidate's prediction of the data kept back, over all windows."""
     if not any(len(window.beyond_t) for window in run.windows):
         return {}
@@ -265,7 +265,7 @@ def prediction_record(run: Run) -> dict[str, Any]:
     }
 
 
-def truth_errors(run: Run) -> dict[str, Any]:
+def truth_errors(run: Result) -> dict[str, Any]:
     """Errors of the candidate's path and parameters against the truth, where the run has one."""
     header = run.file.header
     if not any(len(window.truth_t) for window in run.windows):

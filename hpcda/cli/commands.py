@@ -17,7 +17,7 @@ DONE, FAILED, WRONG_INPUT, STOPPED_EARLY = 0, 1, 2, 75
 
 def run_command(arguments: argparse.Namespace) -> int:
     """Run a job."""
-    from hpcda.run import run
+    from hpcda.runner import run
 
     directory = run(
         arguments.job,
@@ -33,7 +33,7 @@ def run_command(arguments: argparse.Namespace) -> int:
 
 def resume_command(arguments: argparse.Namespace) -> int:
     """Go on with a run."""
-    from hpcda.run import resume
+    from hpcda.runner import resume
 
     directory = resume(
         arguments.run,

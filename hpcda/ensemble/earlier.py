@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,7 +18,9 @@ from hpcda.ensemble.work import taken_up
 from hpcda.problem import Array
 from hpcda.search import Found, Listed, Round
 from hpcda.search.levels import distinct
-from hpcda.store import Checkpoint, Decision, Survey
+
+if TYPE_CHECKING:
+    from hpcda.store import Checkpoint, Decision, Survey
 
 PARENTS = 8
 """Lowest levels whose paths a search may ask for."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -15,10 +15,11 @@ from hpcda.ensemble.minima import Minima
 from hpcda.ensemble.stopping import Stopping
 from hpcda.ensemble.work import Work, taken_up
 from hpcda.problem import Array
-from hpcda.progress import Progress
 from hpcda.search import Found, Listed, Merger, Plan, Round
 from hpcda.stop import Stop
-from hpcda.store import Checkpoint, Journal, Shard
+
+if TYPE_CHECKING:
+    from hpcda.store import Checkpoint, Journal
 
 LOOK_SECONDS = 0.1
 
@@ -48,6 +49,54 @@ class Setting(Protocol):
 
     def draw(self, task: Task, minima: Sequence[Array], rng: np.random.Generator) -> tuple[Array, int]:
         """The first point of a start, and its first rung."""
+        ...
+
+
+class Sink(Protocol):
+    """Where the rungs of starts go: `hpcda.store.Shard`, or `hpcda.results.memory.Recorder`."""
+
+    def begin(self, task: Task, checkpoint: Checkpoint | None = None) -> int:
+        """Open a row for a start; returns the row."""
+        ...
+
+    def rungs(self, finished: Sequence[tuple[int, Rung, Array]]) -> None:
+        """Take rungs: the row, the rung, and the shared parameters there."""
+        ...
+
+    def finish(self, row: int, path: Array | None, sketch: Array | None = None) -> None:
+        """End a start."""
+        ...
+
+    def merge(self, row: int, same_as: int) -> None:
+        """End a start that has become the same path as another."""
+        ...
+
+    def keep_minima(self, minima: Mapping[int, Array], spared: Collection[int]) -> None:
+        """Keep the paths of these starts."""
+        ...
+
+    def close(self) -> None:
+        """No more comes."""
+        ...
+
+
+class Teller(Protocol):
+    """Tells how far an ensemble is: `hpcda.progress.Progress`, or a line in a notebook."""
+
+    def expect(self, starts: int, rungs: int) -> None:
+        """So many more starts and rungs are run."""
+        ...
+
+    def had(self, rungs: int) -> None:
+        """So many rungs were done before."""
+        ...
+
+    def drawing(self, way: str) -> None:
+        """By which strategy an initial guess is drawn; an empty text once it is."""
+        ...
+
+    def update(self, *, done: int, rungs_done: int, failed: int = 0, lowest: float | None = None) -> None:
+        """Tell how far it is."""
         ...
 
 
@@ -88,12 +137,12 @@ class Ensemble:
     """
 
     def __init__(
-        self, scene: Setting, world: Any, team: Team, make_shard: Callable[[], Shard] | None, queue: Any,
-        seed: int, merge: bool, progress: Progress | None, lives: Lives | None = None,
+        self, scene: Setting, world: Any, team: Team, make_shard: Callable[[], Sink] | None, queue: Any,
+        seed: int, merge: bool, progress: Teller | None, lives: Lives | None = None,
     ) -> None:  # fmt: skip
         self._scene, self._world, self._team = scene, world, team
         self._make_shard = make_shard
-        self._shard: Shard | None = None
+        self._shard: Sink | None = None
         self._queue, self._seed, self._progress = queue, seed, progress
         self._lives = lives or Lives()
         self._sketch = scene.sketch

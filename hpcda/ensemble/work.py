@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hpcda.annealing import Climb, Rung
 from hpcda.problem import Array
 from hpcda.search import Found
-from hpcda.store import Checkpoint
+
+if TYPE_CHECKING:
+    from hpcda.store import Checkpoint
 
 
 @dataclass

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from hpcda.errors import InputError, Mistake
 from hpcda.models.model import Model
+
+if TYPE_CHECKING:
+    from hpcda.job.any import AnyJob
 
 Columns = Mapping[str, npt.NDArray[Any]]
 
@@ -92,3 +95,8 @@ def _checked(columns: Any, place: str) -> Columns:
             raise InputError(Mistake(place, what, "give arrays of numbers, one number a time"))
         found[str(name)] = values
     return found
+
+
+def with_model(job: AnyJob, model: Model | None) -> AnyJob:
+    """A job that was stored, with the model that it was given as an object; the job itself without one."""
+    return job if model is None else job.with_given(Given({f"<{model.name}>": model}))

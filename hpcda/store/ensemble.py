@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from hpcda.annealing.record import BEGIN, END, PER_RUNG, PER_START, table_of
 from hpcda.problem import Array
+from hpcda.results.layout import RunLayout
+from hpcda.results.rows import committed_rungs, last_rungs
 from hpcda.store.checksums import DamageError, parts_of, rung_check, rung_checks, start_check, start_checks
 from hpcda.store.column import ROWS, Column, Table
-from hpcda.store.layout import RunLayout
 from hpcda.store.space import Space
 
 GROUP = "ensemble"
@@ -210,45 +211,6 @@ def marked_rungs(
     return committed
 
 
-def committed_rungs(reason: npt.NDArray[np.int16], committed: npt.NDArray[np.int32], not_run: int) -> Flags:
-    """Rungs whose data are complete.
-
-    Rungs of a start are written in rising order and marked by their number, so that the first `committed` of
-    those that hold a reason are complete; one more may be there that was being written when its process was
-    killed.
-
-    Args:
-        reason: Code of the reason of every rung, shape (S, R).
-        committed: Number of marked rungs, shape (S,).
-        not_run: Code of the rungs that were not visited.
-
-    Returns:
-        Shape (S, R).
-    """
-    visited = reason != not_run
-    complete: Flags = visited & (np.cumsum(visited, axis=1) <= committed[:, None])
-    return complete
-
-
-def current_rows(start: Numbers, finished: npt.NDArray[np.int8], committed: npt.NDArray[np.int32]) -> Numbers:
-    """Rows that count, in the order of their starts, shape (S',).
-
-    A start that was interrupted and resumed has several rows: the finished one counts, else the one that came
-    furthest, else the newest. A row without a single committed rung that did not end counts as not begun.
-
-    Args:
-        start: Number of the start of each row, shape (S,); -1 where there is none.
-        finished: 1 where it has ended, shape (S,).
-        committed: Number of committed rungs, shape (S,).
-    """
-    rows = np.flatnonzero((start >= 0) & ((finished == 1) | (committed > 0)))
-    order = rows[np.lexsort((rows, committed[rows], finished[rows], start[rows]))]
-    last = np.ones(len(order), dtype=bool)
-    last[:-1] = start[order[1:]] != start[order[:-1]]
-    current: Numbers = order[last]
-    return current
-
-
 def used_rows(start: Numbers) -> int:
     """Number of rows in use: arrays grow by whole chunks, whose unused rows hold -1."""
     used = np.flatnonzero(start >= 0)
@@ -269,9 +231,3 @@ def rows_of(dataset: Any, rows: Numbers) -> npt.NDArray[Any]:
     stretches = np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1)
     parts = [dataset[int(part[0]) : int(part[-1]) + 1] for part in stretches if len(part)]
     return np.concatenate(parts) if parts else np.zeros((0, *dataset.shape[1:]))
-
-
-def last_rungs(visited: Flags) -> Numbers:
-    """Last visited rung of every row, -1 where there is none, shape (S,)."""
-    rungs = visited.shape[1]
-    return np.where(visited.any(axis=1), rungs - 1 - np.argmax(visited[:, ::-1], axis=1), -1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import h5py
@@ -12,6 +11,8 @@ import numpy.typing as npt
 
 from hpcda.annealing.reasons import Reason
 from hpcda.problem import Array
+from hpcda.results.header import Header
+from hpcda.results.layout import SCHEMA, VERSION, Layout, NetworkLayout, RunLayout
 from hpcda.store.axes import (
     SCALES,
     TEXT,
@@ -24,7 +25,6 @@ from hpcda.store.axes import (
     write_names,
 )
 from hpcda.store.checksums import text_check
-from hpcda.store.layout import SCHEMA, VERSION, Layout, NetworkLayout, RunLayout
 from hpcda.store.network import write_network
 from hpcda.store.windows import SERIES, write_problem
 
@@ -45,52 +45,6 @@ GROUPS = (
 """What is known before the first start, beside the attributes of the file; /ways in version 3 alone."""
 OWN = ("rank", "generation", "opened", "closed", "indexed", "header_check", "shard_check")
 """Attributes that are not the same in every file of a run."""
-
-
-@dataclass(frozen=True)
-class Header:
-    """What a run is about, as its files say it; units beside the names."""
-
-    model: str
-    model_title: str
-    model_citation: str
-    model_kind: str
-    time_unit: str
-    discretization: str
-    alpha: float
-    seed: int
-    starts: int
-    keep_paths: str
-    measured: int
-    prior_terms: int
-    trajectory_unknowns: int
-    state: tuple[str, ...]
-    state_unit: tuple[str, ...]
-    model_error_weight: Array | None
-    unknown: tuple[str, ...]
-    unknown_unit: tuple[str, ...]
-    parameter: tuple[str, ...]
-    parameter_unit: tuple[str, ...]
-    parameter_bounds: Array
-    parameter_start: Array
-    observed: tuple[str, ...]
-    expression: tuple[str, ...]
-    noise: tuple[str, ...]
-    series: tuple[str, ...]
-    ways: tuple[str, ...]
-    rf: Array
-    beta: npt.NDArray[np.int64]
-    reasons: dict[int, tuple[str, str]]
-    converged: frozenset[int]
-    failed: frozenset[int]
-    not_run: int
-    provenance: dict[str, str]
-    job_toml: str
-    fingerprint: str
-    true_parameters: dict[str, float]
-    clock: Array
-    ranks: int
-    lengths: tuple[int, ...]
 
 
 def write_header(file: h5py.File, layout: RunLayout) -> None:

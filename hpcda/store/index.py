@@ -19,11 +19,11 @@ import numpy as np
 
 from hpcda.annealing.record import PER_RUNG, PER_START
 from hpcda.errors import InputError, Mistake, StorageError
+from hpcda.results.layout import VERSION
 from hpcda.store.axes import attach_scales, describe, show_at_root
 from hpcda.store.ensemble import rows_in
 from hpcda.store.header import copy_header
 from hpcda.store.inspection import check_schema, closed_shards, damage, inspect, inspect_apart
-from hpcda.store.layout import VERSION
 from hpcda.store.shards import INDEX, every_shard, in_use
 from hpcda.store.space import roll_back, writing
 

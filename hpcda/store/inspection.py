@@ -19,11 +19,11 @@ import h5py
 
 import hpcda
 from hpcda.errors import InputError, Mistake
+from hpcda.results.layout import READABLE, RESUMABLE, SCHEMA, VERSION
 from hpcda.store.checksums import DamageError, shard_check
 from hpcda.store.current import CurrentPaths
 from hpcda.store.ensemble import Ensemble
 from hpcda.store.header import header_check
-from hpcda.store.layout import READABLE, RESUMABLE, SCHEMA, VERSION
 from hpcda.store.minima import Minima, Sketches
 from hpcda.store.paths import Paths
 from hpcda.store.shards import every_shard, in_use

@@ -3,38 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from itertools import pairwise
 
 import h5py
 import numpy as np
 
-from hpcda.problem import Array
+from hpcda.results.layout import NetworkLayout
+from hpcda.results.network import StoredNetwork
 from hpcda.store.axes import describe, write_names, write_series, write_units
-from hpcda.store.layout import NetworkLayout
 from hpcda.words import run_lengths
 
 KIND = "network"
 """The attribute model_kind of a run that trains a network."""
-
-
-@dataclass(frozen=True)
-class StoredNetwork:
-    """A network as a run has stored it; see `NetworkLayout`."""
-
-    widths: tuple[int, ...]
-    activations: tuple[str, ...]
-    loss: tuple[str, dict[str, float]]
-    weight_std: float
-    bias_std: float
-    start: tuple[float, float]
-    residual: bool
-    input_std: float
-    missing_std: float
-    shift: Array
-    scale: Array
-    source: str
-    teacher: Array | None
 
 
 def read_network(file: h5py.File) -> StoredNetwork:

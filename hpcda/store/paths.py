@@ -10,10 +10,11 @@ import numpy.typing as npt
 
 from hpcda.annealing.record import Rung
 from hpcda.problem import Array
+from hpcda.results.layout import RunLayout, best_of
+from hpcda.results.rows import last_rungs
 from hpcda.store.checksums import DamageError, parts_of, path_check
 from hpcda.store.column import ROWS, Column, Table, bytes_of
-from hpcda.store.ensemble import last_rungs, rows_in, rows_of, used_rows
-from hpcda.store.layout import RunLayout, best_of
+from hpcda.store.ensemble import rows_in, rows_of, used_rows
 from hpcda.store.space import Space
 
 GROUP = "paths"

@@ -22,9 +22,10 @@ from hpcda.annealing.reasons import Reason
 from hpcda.annealing.record import PER_RUNG, Rung, Task, table_of
 from hpcda.errors import InputError, Mistake
 from hpcda.problem import Array
+from hpcda.results.layout import RunLayout
+from hpcda.results.rows import committed_rungs, current_rows, last_rungs
 from hpcda.store.current import CurrentPaths
-from hpcda.store.ensemble import committed_rungs, current_rows, last_rungs, rows_in
-from hpcda.store.layout import RunLayout
+from hpcda.store.ensemble import rows_in
 from hpcda.store.minima import Minima, Sketches
 from hpcda.store.paths import Paths
 from hpcda.store.shards import INDEX, SHARDS, Part, shards_of

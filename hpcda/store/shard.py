@@ -25,12 +25,12 @@ from hpcda.annealing.record import Rung, Task
 from hpcda.errors import InputError, Mistake, StorageError
 from hpcda.problem import Array
 from hpcda.registry import LONGEST
+from hpcda.results.layout import RunLayout
 from hpcda.store.axes import attach_scales
 from hpcda.store.checksums import shard_check
 from hpcda.store.current import CurrentPaths, committed_at_once
 from hpcda.store.ensemble import Ensemble
 from hpcda.store.header import write_header
-from hpcda.store.layout import RunLayout
 from hpcda.store.minima import Minima, Sketches
 from hpcda.store.paths import Paths
 from hpcda.store.restart import Checkpoint

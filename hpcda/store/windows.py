@@ -5,47 +5,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import h5py
 import numpy as np
 
 from hpcda.problem import Array
+from hpcda.results.layout import Layout, parameter_names, series_names, unknown_names
+from hpcda.results.windows import StoredWindow
 from hpcda.source import Source
 from hpcda.store.axes import TEXT, describe, write_names, write_series, write_units
-from hpcda.store.layout import Layout, parameter_names, series_names, unknown_names
 
 SERIES = ("windows", "beyond", "truth")
 """Groups whose arrays stand along points."""
-
-
-@dataclass(frozen=True)
-class StoredWindow:
-    """One window of data as it was assimilated, and what is known beside it.
-
-    Attributes:
-        t: Times, shape (N,).
-        data: Measured values, shape (N, L), NaN where there is none.
-        noise_std: Standard deviation of their noise, shape (N, L).
-        series: Known time series, shape (N, U).
-        beyond_t: Times after the window, shape (M,), the first one its last; M = 0 where nothing is known.
-        beyond_data: Data kept back, shape (M, L).
-        beyond_series: Known time series there, shape (M, U).
-        truth_t: Times of the true states, shape (T,); T = 0 where they are unknown.
-        truth: True states, shape (T, D).
-        source: Where the data were read, None where they were not read from a file.
-    """
-
-    t: Array
-    data: Array
-    noise_std: Array
-    series: Array
-    beyond_t: Array
-    beyond_data: Array
-    beyond_series: Array
-    truth_t: Array
-    truth: Array
-    source: Source | None = None
 
 
 def read_windows(file: h5py.File, lengths: tuple[int, ...]) -> tuple[StoredWindow, ...]:

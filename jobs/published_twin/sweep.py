@@ -27,6 +27,7 @@ import numpy as np
 import xarray as xr
 
 import hpcda
+from hpcda import runner
 from hpcda.analysis.comparison import compare, format_comparison, write_comparison
 from hpcda.analysis.figures.comparison import draw_comparison
 from hpcda.job import AnyJob
@@ -79,7 +80,7 @@ def main() -> None:
         for measured in MEASURED:
             for pairs in PAIRS:
                 output = folder / f"layers-{layers}-measured-{measured}-pairs-{pairs}"
-                hpcda.run(job(layers, measured, pairs), output=output, resume=True)
+                runner.run(job(layers, measured, pairs), output=output, resume=True)
                 made.append(output)
     if rank():
         return

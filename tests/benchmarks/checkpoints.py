@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import hpcda
+from hpcda import runner
 from hpcda.job import load_job
 from hpcda.store import RunFile, Shard
 
@@ -67,7 +67,7 @@ def main() -> None:
         job = job.model_copy(update={"ensemble": ensemble})
         spent.__init__()  # type: ignore[misc]
         began = time.process_time()
-        run = hpcda.run(job, output=folder / f"{given.job.stem}-{starts}", quiet=True)
+        run = runner.run(job, output=folder / f"{given.job.stem}-{starts}", quiet=True)
         seconds = time.process_time() - began
         found = RunFile(run)
         size = sum(file.stat().st_size for file in run.rglob("*.h5"))

@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import hpcda
+from hpcda import runner
 from hpcda.job import Job
 
 ROOT = Path(__file__).parents[2]
@@ -59,7 +60,7 @@ def main() -> None:
         thread = threading.Thread(target=watch)
         thread.start()
         began = time.perf_counter()
-        hpcda.run(job, output=directory, quiet=True)
+        runner.run(job, output=directory, quiet=True)
         seconds = time.perf_counter() - began
         over.set()
         thread.join()

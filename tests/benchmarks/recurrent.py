@@ -32,6 +32,7 @@ from typing import Any
 import numpy as np
 
 import hpcda
+from hpcda import runner
 from hpcda.job import load_job
 
 JOBS = Path(__file__).parents[2] / "jobs/recurrent"
@@ -56,7 +57,7 @@ def ours(job: Any) -> tuple[Any, Array, Array, Array, float]:
     """The run, forecasts of every start from the lowest level on, data, levels, CPU seconds."""
     with tempfile.TemporaryDirectory() as folder:
         began = time.process_time()
-        run = hpcda.open_run(hpcda.run(job, output=Path(folder) / "run", quiet=True))
+        run = hpcda.open_run(runner.run(job, output=Path(folder) / "run", quiet=True))
         seconds = time.process_time() - began
         levels = run.actions.values[:, -1]
         order = np.argsort(levels)

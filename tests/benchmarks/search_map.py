@@ -32,6 +32,7 @@ sys.path.insert(0, str(ROOT))
 import numpy as np  # noqa: E402
 
 import hpcda  # noqa: E402
+from hpcda import runner  # noqa: E402
 from hpcda.action import Action  # noqa: E402
 from tests.oracles.climbs import from_truth, polished  # noqa: E402
 from tests.oracles.oracle import Generated, Oracle  # noqa: E402
@@ -112,7 +113,7 @@ def measure(text: str, seed: int, limit: float) -> dict[str, Any]:
     """One problem, one run."""
     oracle = Ring.of(text).oracle(text, seed, limit)
     with tempfile.TemporaryDirectory() as folder:
-        run = hpcda.open_run(hpcda.run(oracle.job(folder), output=Path(folder) / "run", quiet=True))
+        run = hpcda.open_run(runner.run(oracle.job(folder), output=Path(folder) / "run", quiet=True))
         problem, ladder = oracle.problem(), oracle.ladder
         action = Action(problem)
         ends = polished(action, ladder, from_truth(action, ladder, oracle.true_path(problem)))

@@ -17,7 +17,7 @@ from unittest import mock
 
 import numpy as np
 
-import hpcda
+from hpcda import runner
 from hpcda.job import load_job
 from hpcda.search.ways import passes
 from hpcda.store import RunFile
@@ -167,7 +167,7 @@ def check(case: str, folder: Path, ranks: int, rng: random.Random, count: Count,
     file, whole = write_job(tables, folder / "job.toml"), folder / "whole"
     if not whole.exists():
         with mock.patch.object(passes, "WORK", quickly.WORK):
-            hpcda.run(file, output=whole, quiet=True)
+            runner.run(file, output=whole, quiet=True)
     reference = RunFile(whole)
     span = float(reference.header.clock[0, 1] - reference.header.clock[0, 0])
     run = folder / f"killed-{count.runs}"

@@ -13,7 +13,7 @@ import pytest
 from launching import ALONE, JOB, PATIENCE, environment, mpirun
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-import hpcda
+from hpcda import runner
 from hpcda.status import status
 from hpcda.store import RunFile
 from hpcda.store.inspection import inspect
@@ -94,9 +94,9 @@ def test_a_run_on_a_full_disk_goes_on_once_there_is_room(tmp_path, small, ranks)
     assert "Traceback" not in again.stderr
     gone(run)
     subprocess.run(["mount", "-o", "remount,size=32m", str(small)], check=True)
-    assert hpcda.resume(run, quiet=True) == run
+    assert runner.resume(run, quiet=True) == run
     found = RunFile(run)
-    same_run(RunFile(hpcda.run(tmp_path / "job.toml", output=tmp_path / "whole", quiet=True)), found)
+    same_run(RunFile(runner.run(tmp_path / "job.toml", output=tmp_path / "whole", quiet=True)), found)
     had = np.isin(found.start, before.start[before.finished])
     np.testing.assert_array_equal(found.table("seconds")[had], before.table("seconds")[before.finished])
     assert not (run / "lock").exists() and not list((run / "shards").glob("*.open"))

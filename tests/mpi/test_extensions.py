@@ -11,10 +11,10 @@ from launching import ALONE, RANKS, mpirun
 MPI = pytest.importorskip("mpi4py.MPI")
 pytest.importorskip("petsc4py")
 
-import hpcda  # noqa: E402
+from hpcda import runner  # noqa: E402
 from hpcda.errors import InputError  # noqa: E402
 from hpcda.extensions import load  # noqa: E402
-from hpcda.run.extensions import agreed  # noqa: E402
+from hpcda.runner.extensions import agreed  # noqa: E402
 from hpcda.store import RunFile  # noqa: E402
 from tests import extending  # noqa: E402
 from tests.unit.test_extensions import written  # noqa: E402
@@ -39,12 +39,12 @@ def test_ranks_share_the_starts_of_a_run_with_a_file(shared_path, minimizer):
         job = written(shared_path, mine=text, way="middle", minimizer=minimizer)
         job.write_text(job.read_text().replace("starts = 4", "starts = 8"))
     COMM.Barrier()
-    run = hpcda.run(shared_path / "job.toml", output=shared_path / "run", quiet=True)
+    run = runner.run(shared_path / "job.toml", output=shared_path / "run", quiet=True)
     file = RunFile(run)
     assert {file.header.ways[way] for way in file.table("way")} == {"middle"}
     assert list(file.start) == [*range(8)] and (file.table("reason")[:, -1] > 0).all()
     assert np.ptp(file.table("action")[:, -1]) < 1e-6
-    assert hpcda.resume(run, quiet=True) == run
+    assert runner.resume(run, quiet=True) == run
 
 
 @MANY
@@ -54,7 +54,7 @@ def test_a_minimizer_of_a_file_works_on_one_rank_a_start(shared_path):
         job.write_text(job.read_text().replace("starts = 4", f"starts = 4\nranks_per_start = {COMM.size}"))
     COMM.Barrier()
     with pytest.raises(InputError, match="'scipy-lbfgsb' works on one rank a start"):
-        hpcda.run(shared_path / "job.toml", output=shared_path / "run", quiet=True)
+        runner.run(shared_path / "job.toml", output=shared_path / "run", quiet=True)
 
 
 @MANY

@@ -13,7 +13,7 @@ import pytest
 MPI = pytest.importorskip("mpi4py.MPI")
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-import hpcda  # noqa: E402
+from hpcda import runner  # noqa: E402
 from hpcda.store import RunFile  # noqa: E402
 from tests.chance import events  # noqa: E402
 from tests.lives.compare import same_run  # noqa: E402
@@ -85,7 +85,7 @@ def test_a_time_limit_of_the_command_line_and_another_number_of_ranks(tmp_path):
     assert code == 75 and "stopped by the end of its time" in said
     code, said, _ = Life(2, "resume", run).end()
     assert code == 0, said
-    same_run(RunFile(hpcda.run(tables, output=tmp_path / "whole", quiet=True)), RunFile(run))
+    same_run(RunFile(runner.run(tables, output=tmp_path / "whole", quiet=True)), RunFile(run))
 
 
 @pytest.mark.parametrize("case", ["plain", "search"])

@@ -19,6 +19,7 @@ from hpcda.errors import InputError
 MPI = pytest.importorskip("mpi4py.MPI")
 
 import hpcda  # noqa: E402
+from hpcda import runner  # noqa: E402
 from hpcda.analysis import analyze, format_summary  # noqa: E402
 from hpcda.job import load_job  # noqa: E402
 from hpcda.job.text import to_toml  # noqa: E402
@@ -76,7 +77,7 @@ def alone(folder, tables, name):
 
 
 def test_a_search_is_the_same_on_any_number_of_ranks_and_its_analysis_says_what_it_found(shared_path):
-    folder = hpcda.run(JOB, output=shared_path / "run", quiet=True)
+    folder = runner.run(JOB, output=shared_path / "run", quiet=True)
     if COMM.rank:
         return
     found = RunFile(folder)
@@ -104,7 +105,7 @@ def test_weights_predict_what_the_network_gives(shared_path):
     tables = {"network": {"hidden": [3], "weight_std": 3.0}, "data": data,
               "ensemble": {"starts": 2, "way": "small", "seed": number(4)}}  # fmt: skip
     pytest.importorskip("sklearn")
-    folder = hpcda.run(tables, output=shared_path / "iris", quiet=True)
+    folder = runner.run(tables, output=shared_path / "iris", quiet=True)
     if COMM.rank:
         return
     run = hpcda.open_run(folder)
@@ -136,7 +137,7 @@ def test_noisy_inputs_are_unknowns_of_their_own(shared_path):
         twin={"input_std": 0.05, "pairs": 60},
         ensemble={"starts": 4, "way": "small"},
     )
-    folder = hpcda.run(tables, output=shared_path / "noisy", quiet=True)
+    folder = runner.run(tables, output=shared_path / "noisy", quiet=True)
     if COMM.rank:
         return
     run = hpcda.open_run(folder)
@@ -169,7 +170,7 @@ def test_a_start_that_fails_is_a_result_with_a_reason(shared_path):
     }  # fmt: skip
     tables["ensemble"]["budget"] = "starts"
     with extending.forgotten():
-        folder = hpcda.run(tables, output=shared_path / "run", quiet=True)
+        folder = runner.run(tables, output=shared_path / "run", quiet=True)
         if COMM.rank:
             return
         summary = analyze(folder, processes=0)
@@ -181,8 +182,8 @@ def test_a_start_that_fails_is_a_result_with_a_reason(shared_path):
 
 def test_parts_make_one_run(shared_path):
     for part in ("1/2", "2/2"):
-        hpcda.run(job(ensemble={"way": "small"}), output=shared_path / "parts", quiet=True, part=part)
-    hpcda.run(job(ensemble={"way": "small"}), output=shared_path / "whole", quiet=True)
+        runner.run(job(ensemble={"way": "small"}), output=shared_path / "parts", quiet=True, part=part)
+    runner.run(job(ensemble={"way": "small"}), output=shared_path / "whole", quiet=True)
     if not COMM.rank:
         parts, whole = RunFile(shared_path / "parts"), RunFile(shared_path / "whole")
         np.testing.assert_array_equal(parts.start, whole.start)
@@ -191,13 +192,13 @@ def test_parts_make_one_run(shared_path):
 
 def test_a_run_grows_and_another_job_is_refused(shared_path):
     few = job(ensemble={"starts": 5})
-    hpcda.run(few, output=shared_path / "grown", quiet=True)
-    hpcda.resume(shared_path / "grown", JOB, quiet=True)
+    runner.run(few, output=shared_path / "grown", quiet=True)
+    runner.resume(shared_path / "grown", JOB, quiet=True)
     with pytest.raises(InputError, match=r"network\.hidden"):
-        hpcda.resume(shared_path / "grown", job(network={"hidden": [5]}), quiet=True)
+        runner.resume(shared_path / "grown", job(network={"hidden": [5]}), quiet=True)
     with pytest.raises(InputError, match="trained without PETSc"):
-        hpcda.run(JOB, ["-tao_gatol", "1e-3"], output=shared_path / "other", quiet=True)
-    hpcda.run(JOB, output=shared_path / "once", quiet=True)
+        runner.run(JOB, ["-tao_gatol", "1e-3"], output=shared_path / "other", quiet=True)
+    runner.run(JOB, output=shared_path / "once", quiet=True)
     if not COMM.rank:
         assert len(RunFile(shared_path / "grown").start) == 12
 
@@ -212,7 +213,7 @@ def test_files_of_users_define_activations_and_trainings(shared_path):
         "extensions": ["mine.py", "first.py"], "folder": str(shared_path),
     }  # fmt: skip
     with extending.forgotten():
-        folder = hpcda.run(tables, output=shared_path / "run", quiet=True)
+        folder = runner.run(tables, output=shared_path / "run", quiet=True)
     if COMM.rank:
         return
     for name in ("mine.py", "first.py"):

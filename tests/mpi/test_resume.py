@@ -16,8 +16,8 @@ from hpcda.errors import InputError, StoppedError
 MPI = pytest.importorskip("mpi4py.MPI")
 pytest.importorskip("petsc4py")
 
-import hpcda  # noqa: E402
 import hpcda.annealing.lockstep_team as lockstep  # noqa: E402
+from hpcda import runner  # noqa: E402
 from hpcda.annealing import Reason  # noqa: E402
 from hpcda.ensemble import stopping  # noqa: E402
 from hpcda.search import Share  # noqa: E402
@@ -57,7 +57,7 @@ def fuse(monkeypatch):
 
 
 def live(tables, folder, **keywords):
-    return hpcda.run(tables, output=folder, quiet=True, **keywords)
+    return runner.run(tables, output=folder, quiet=True, **keywords)
 
 
 def in_pieces(fuse, tables, folder, seed, **keywords):
@@ -137,7 +137,7 @@ def test_a_run_that_is_complete_stays_as_it_is(shared_path):
     COMM.Barrier()
     files = {file: file.read_bytes() for file in directory.rglob("*.h5")}
     COMM.Barrier()
-    assert hpcda.resume(directory, quiet=True) == directory
+    assert runner.resume(directory, quiet=True) == directory
     assert {file: file.read_bytes() for file in directory.rglob("*.h5")} == files
     assert '"it was complete already"' in (directory / "progress.json").read_text()
 
@@ -154,21 +154,21 @@ def test_a_changed_job_is_refused_on_all_ranks_with_what_differs(shared_path):
     assert said["ladder.alpha"] == "is 4.0 now, and was 8.0 when this run began"
     assert said["ensemble.starts"] == "asks for 3 starts, and this run has 4"
     with pytest.raises(InputError) as caught:
-        hpcda.resume(directory, petsc_options=["-tao_gatol", "1e-3"], quiet=True)
+        runner.resume(directory, petsc_options=["-tao_gatol", "1e-3"], quiet=True)
     assert [mistake.place for mistake in caught.value.mistakes] == ["solver.petsc.tao_gatol"]
-    assert hpcda.resume(directory, job=small, quiet=True) == directory
+    assert runner.resume(directory, job=small, quiet=True) == directory
 
 
 @most_two
 def test_petsc_options_of_the_line_are_kept_with_the_run(shared_path, fuse):
     tables = job(ensemble={"starts": 8 * COMM.size})
     options = ["-tao_max_it", "2"]
-    whole = hpcda.run(tables, options, output=shared_path / "whole", quiet=True)
+    whole = runner.run(tables, options, output=shared_path / "whole", quiet=True)
     fuse.left = 1 if COMM.rank == 0 else sys.maxsize
     with pytest.raises(StoppedError):
-        hpcda.run(tables, options, output=shared_path / "run", quiet=True)
+        runner.run(tables, options, output=shared_path / "run", quiet=True)
     fuse.left = sys.maxsize
-    hpcda.resume(shared_path / "run", quiet=True)
+    runner.resume(shared_path / "run", quiet=True)
     if COMM.rank == 0:
         same_run(RunFile(whole), RunFile(shared_path / "run"))
 
@@ -183,7 +183,7 @@ def test_other_data_are_refused(shared_path):
         file.write_text(file.read_text().replace("samples = 41", "samples = 43"))
     COMM.Barrier()
     with pytest.raises(InputError, match="was written with other data"):
-        hpcda.resume(directory, quiet=True)
+        runner.resume(directory, quiet=True)
 
 
 @most_two
@@ -194,7 +194,7 @@ def test_more_starts(shared_path, way):
     directory = live(small, shared_path / "run")
     before = RunFile(directory).table("seconds")
     COMM.Barrier()
-    hpcda.resume(directory, job=large, quiet=True)
+    runner.resume(directory, job=large, quiet=True)
     found = RunFile(directory)
     assert found.header.starts == 40 and found.start.tolist() == list(range(40))
     np.testing.assert_array_equal(found.table("seconds")[:16], before)
@@ -203,7 +203,7 @@ def test_more_starts(shared_path, way):
         if COMM.rank == 0:
             same_run(RunFile(whole), found)
     COMM.Barrier()
-    hpcda.resume(directory, quiet=True)  # the run's job is the larger one now
+    runner.resume(directory, quiet=True)  # the run's job is the larger one now
     assert '"it was complete already"' in (directory / "progress.json").read_text()
 
 
@@ -218,13 +218,13 @@ def test_more_rungs(shared_path, fuse, keep, merge):
     before = RunFile(directory).table("seconds")
     COMM.Barrier()
     if merge:
-        hpcda.resume(directory, job=long, quiet=True)
+        runner.resume(directory, job=long, quiet=True)
     else:
         fuse.left = 1
         with suppress(StoppedError):  # two rungs may be over before all ranks have agreed
-            hpcda.resume(directory, job=long, quiet=True)
+            runner.resume(directory, job=long, quiet=True)
         fuse.left = sys.maxsize
-        hpcda.resume(directory, quiet=True)
+        runner.resume(directory, quiet=True)
     whole = live(long, shared_path / "whole")
     if COMM.rank == 0:
         found, reference = RunFile(directory), RunFile(whole)
@@ -245,7 +245,7 @@ def test_more_rungs_of_a_search(shared_path):
     began = {name: before.table(name) for name in ("start", "way", "first_rung", "parent", "partner")}
     free = (before.start >= 16) & before.visited[:, -1]  # the first rounds give up what is far too high
     COMM.Barrier()
-    hpcda.resume(directory, job=long, quiet=True)
+    runner.resume(directory, job=long, quiet=True)
     found = RunFile(directory)
     for name, values in began.items():
         np.testing.assert_array_equal(found.table(name)[: len(values)], values)
@@ -312,13 +312,13 @@ def test_a_start_that_takes_too_long_ends_at_its_rung(shared_path):
     assert found.finished.all() and (found.last == 0).all()
     assert (found.table("reason")[:, 0] == Reason.STOPPED_SECONDS.code).all()
     COMM.Barrier()
-    hpcda.resume(shared_path / "run", quiet=True)
+    runner.resume(shared_path / "run", quiet=True)
     assert '"it was complete already"' in (shared_path / "run" / "progress.json").read_text()
 
 
 @most_two
 def test_nothing_to_resume(tmp_path):
     with pytest.raises(InputError, match="no such directory"):
-        hpcda.resume(tmp_path / "nothing")
+        runner.resume(tmp_path / "nothing")
     with pytest.raises(InputError, match="holds no job.toml"):
-        hpcda.resume(tmp_path)
+        runner.resume(tmp_path)

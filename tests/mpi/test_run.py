@@ -13,7 +13,7 @@ from hpcda.errors import InputError
 MPI = pytest.importorskip("mpi4py.MPI")
 pytest.importorskip("petsc4py")
 
-import hpcda  # noqa: E402
+from hpcda import runner  # noqa: E402
 from hpcda.action import Action  # noqa: E402
 from hpcda.annealing import Ladder, step  # noqa: E402
 from hpcda.annealing import lockstep_team as lockstep_module  # noqa: E402
@@ -22,7 +22,7 @@ from hpcda.annealing.lockstep_team import LockstepTeam  # noqa: E402
 from hpcda.build import build_problem  # noqa: E402
 from hpcda.job import load_job  # noqa: E402
 from hpcda.petsc import make_minimiser, make_team  # noqa: E402
-from hpcda.run.paths import solver_of  # noqa: E402
+from hpcda.runner.paths import solver_of  # noqa: E402
 from hpcda.search import WAYS, Scene, begin  # noqa: E402
 from hpcda.store import RunFile  # noqa: E402
 from tests.chance import number  # noqa: E402
@@ -58,7 +58,7 @@ def job(**tables):
 
 
 def run(folder, tables=JOB, name="run", options=()):
-    return RunFile(hpcda.run(tables, options, output=folder / name, quiet=True))
+    return RunFile(runner.run(tables, options, output=folder / name, quiet=True))
 
 
 @cache

@@ -19,10 +19,10 @@ MPI = pytest.importorskip("mpi4py.MPI")
 from launching import mpirun  # noqa: E402
 from test_network_run import JOB, alone, as_file, outside, same  # noqa: E402
 
-import hpcda  # noqa: E402
+from hpcda import runner  # noqa: E402
 from hpcda.action.exact_network import ExactNetwork  # noqa: E402
 from hpcda.mpi import Shared  # noqa: E402
-from hpcda.run import alike  # noqa: E402
+from hpcda.runner import alike  # noqa: E402
 from hpcda.store import RunFile  # noqa: E402
 from tests.chance import number  # noqa: E402
 from tests.unit.test_exact_network import example  # noqa: E402
@@ -67,7 +67,7 @@ def job(ranks, tables):
 
 @pytest.mark.parametrize("name", JOBS)
 def test_a_job_has_the_same_bits_however_many_ranks_share_its_pairs(shared_path, name):
-    folder = hpcda.run(job(COMM.size, JOBS[name]), output=shared_path / "run", quiet=True)
+    folder = runner.run(job(COMM.size, JOBS[name]), output=shared_path / "run", quiet=True)
     if COMM.rank == 0:
         found = RunFile(folder)
         assert found.finished.all() and len(found.start) == JOBS[name]["ensemble"]["starts"]
@@ -78,14 +78,14 @@ def test_categories_have_the_same_bits(shared_path):
     pytest.importorskip("sklearn")
     tables = copy.deepcopy(CATEGORIES)
     tables["ensemble"]["ranks_per_start"] = COMM.size
-    folder = hpcda.run(tables, output=shared_path / "run", quiet=True)
+    folder = runner.run(tables, output=shared_path / "run", quiet=True)
     if COMM.rank == 0:
         same(RunFile(folder), alone(shared_path, CATEGORIES, "alone"))
 
 
 @pytest.mark.worlds(least=4, multiple=2)
 def test_several_groups_of_ranks_take_starts_in_turn(shared_path):
-    folder = hpcda.run(job(2, JOBS["search"]), output=shared_path / "run", quiet=True)
+    folder = runner.run(job(2, JOBS["search"]), output=shared_path / "run", quiet=True)
     if COMM.rank == 0:
         found = RunFile(folder)
         assert len(list((folder / "shards").glob("*.h5"))) == COMM.size // 2
@@ -95,9 +95,9 @@ def test_several_groups_of_ranks_take_starts_in_turn(shared_path):
 def test_a_run_goes_on_with_another_number_of_ranks_a_start(shared_path):
     """Begun by one rank a start, ended by all ranks of the world."""
     few = job(1, {"ensemble": {"starts": 3}})
-    hpcda.run(few, output=shared_path / "run", quiet=True)
-    hpcda.resume(shared_path / "run", job(COMM.size, {"ensemble": {"starts": 6}}), quiet=True)
-    hpcda.run(job(1, {"ensemble": {"starts": 6}}), output=shared_path / "whole", quiet=True)
+    runner.run(few, output=shared_path / "run", quiet=True)
+    runner.resume(shared_path / "run", job(COMM.size, {"ensemble": {"starts": 6}}), quiet=True)
+    runner.run(job(1, {"ensemble": {"starts": 6}}), output=shared_path / "whole", quiet=True)
     if COMM.rank == 0:
         same(RunFile(shared_path / "run"), RunFile(shared_path / "whole"))
 
@@ -115,12 +115,12 @@ def test_sums_over_ranks(shared_path):
 @pytest.mark.worlds(least=2)
 def test_more_ranks_than_blocks_of_pairs_are_refused(shared_path):
     with pytest.raises(InputError, match=r"ranks_per_start: \d ranks share 12 pairs.*1 block\n.*= 1"):
-        hpcda.run(
+        runner.run(
             job(COMM.size, {"network": {"weight_std": 1.0}, "twin": {"pairs": 12}, "ensemble": SMALL}),
             output=shared_path / "run", quiet=True,
         )  # fmt: skip
     with pytest.raises(InputError, match=rf"start a multiple of {COMM.size + 1} ranks"):
-        hpcda.run(job(COMM.size + 1, JOBS["krylov"]), output=shared_path / "run", quiet=True)
+        runner.run(job(COMM.size + 1, JOBS["krylov"]), output=shared_path / "run", quiet=True)
 
 
 @pytest.mark.worlds(least=2)
@@ -128,7 +128,7 @@ def test_ranks_that_round_differently_are_refused(shared_path, monkeypatch):
     own = alike.bits()
     monkeypatch.setattr(alike, "bits", lambda: own if COMM.rank == 0 else "other")
     with pytest.raises(InputError, match=r"ranks_per_start: ranks 0 and 1 of a start round differently"):
-        hpcda.run(job(COMM.size, JOBS["krylov"]), output=shared_path / "run", quiet=True)
+        runner.run(job(COMM.size, JOBS["krylov"]), output=shared_path / "run", quiet=True)
     assert not (shared_path / "run").exists()
 
 

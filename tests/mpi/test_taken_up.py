@@ -19,7 +19,7 @@ pytest.importorskip("petsc4py")
 from launching import ALONE  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-import hpcda  # noqa: E402
+from hpcda import runner  # noqa: E402
 from hpcda.errors import InputError  # noqa: E402
 from hpcda.lock import holder  # noqa: E402
 from hpcda.status import status  # noqa: E402
@@ -51,7 +51,7 @@ def life(tmp_path, ranks, tables=MIDDLE):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """The run of the middle job that nobody interrupts."""
-    return RunFile(hpcda.run(MIDDLE, output=tmp_path_factory.mktemp("whole") / "run", quiet=True))
+    return RunFile(runner.run(MIDDLE, output=tmp_path_factory.mktemp("whole") / "run", quiet=True))
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
@@ -69,7 +69,7 @@ def test_a_killed_run_is_told_dead_and_its_lock_does_not_hold_the_next_life(tmp_
         f"is gone: it was killed, or its node was lost; what was committed is whole, "
         f"`hpcda resume {run}` goes on"
     )
-    assert hpcda.resume(run, quiet=True) == run
+    assert runner.resume(run, quiet=True) == run
     assert told(run)[0].startswith("done: 256/256 starts")
     assert not (run / "lock").exists() and not list((run / "shards").glob("*.open"))
     same_run(whole, RunFile(run))
@@ -81,7 +81,7 @@ def test_the_second_of_two_runs_in_one_directory_is_refused(tmp_path):
     code, said, _ = Life(1, "resume", run, "--quiet").end()
     assert code == 2 and refusal in said and "Traceback" not in said
     with pytest.raises(InputError) as caught:
-        hpcda.run(tmp_path / "job.toml", output=run, resume=True, quiet=True)
+        runner.run(tmp_path / "job.toml", output=run, resume=True, quiet=True)
     assert refusal in str(caught.value)
     assert len(list((run / "shards").glob("rank-*.h5"))) == 1
     one.send(signal.SIGTERM, one.ranks())
@@ -103,22 +103,22 @@ def test_two_runs_that_begin_at_once(tmp_path):
 
 def test_a_run_that_died_on_another_host_goes_on(tmp_path):
     """Its marker and its lock name a host that cannot be asked, the lock a Slurm job's earlier life."""
-    run = hpcda.run(job(ensemble={"starts": 8}), output=tmp_path / "run", quiet=True)
+    run = runner.run(job(ensemble={"starts": 8}), output=tmp_path / "run", quiet=True)
     (shard,) = (run / "shards").glob("rank-*.h5")
     marker_of(shard).write_text("elsewhere 1 1\n")
     draft = shard.with_name(f".{shard.name}.1")
     draft.write_text("")
     (run / "run.h5").unlink()
-    assert hpcda.resume(run, quiet=True) == run
+    assert runner.resume(run, quiet=True) == run
     assert not marker_of(shard).exists() and not draft.exists() and (run / "run.h5").exists()
 
 
 def test_ranks_of_a_world_that_lost_its_first_are_waited_for(tmp_path):
-    run = hpcda.run(job(ensemble={"starts": 2}), output=tmp_path / "run", quiet=True)
+    run = runner.run(job(ensemble={"starts": 2}), output=tmp_path / "run", quiet=True)
     (shard,) = (run / "shards").glob("rank-*.h5")
     marker_of(shard).write_text(f"{socket.gethostname()} {os.getppid()}\n")
     with pytest.raises(InputError, match="1 process of its earlier life still writes it .rank-0000.h5."):
-        hpcda.resume(run, quiet=True)
+        runner.resume(run, quiet=True)
     assert marker_of(shard).exists() and not (run / "lock").exists()
 
 
@@ -141,7 +141,7 @@ def wrong_path(shard, _):
 
 
 def another_run(shard, folder):
-    other = hpcda.run(job(ensemble={"starts": 12, "seed": 4}), output=folder / "other", quiet=True)
+    other = runner.run(job(ensemble={"starts": 12, "seed": 4}), output=folder / "other", quiet=True)
     shutil.copy(other / "shards" / "rank-0000.h5", shard)
 
 
@@ -173,7 +173,7 @@ def test_a_bad_shard_is_set_aside_and_its_starts_run_again(tmp_path, capfd, two_
         kept = file["ensemble/start"][:]
         kept = kept[kept >= 0]
     damage(bad, tmp_path)
-    hpcda.resume(run, quiet=True)
+    runner.resume(run, quiet=True)
     said = capfd.readouterr().err
     assert said.count(f"hpcda: {bad} is set aside as rank-0000.h5.{name}, its starts run again: ") == 1
     assert (run / "shards" / f"rank-0000.h5.{name}").exists()
@@ -184,12 +184,12 @@ def test_a_bad_shard_is_set_aside_and_its_starts_run_again(tmp_path, capfd, two_
 
 
 def test_a_run_whose_only_shards_are_of_another_is_refused_as_it_is(tmp_path):
-    run = hpcda.run(job(ensemble={"starts": 2}), output=tmp_path / "run", quiet=True)
-    other = hpcda.run(job(ensemble={"starts": 2, "seed": 4}), output=tmp_path / "other", quiet=True)
+    run = runner.run(job(ensemble={"starts": 2}), output=tmp_path / "run", quiet=True)
+    other = runner.run(job(ensemble={"starts": 2, "seed": 4}), output=tmp_path / "other", quiet=True)
     (shard,) = (run / "shards").glob("rank-*.h5")
     shutil.copy(other / "shards" / shard.name, shard)
     with pytest.raises(InputError, match="was written with other data"):
-        hpcda.resume(run, quiet=True)
+        runner.resume(run, quiet=True)
     assert shard.exists()
 
 
@@ -198,31 +198,31 @@ def test_a_bad_shard_of_a_run_that_grows(tmp_path, two_shards, capfd):
     run = shutil.copytree(two_shards, tmp_path / "run")
     longer = job(ensemble={"starts": 12}, ladder={"rungs": 8})
     cut_off(run / "shards" / "rank-0000.h5", None)
-    hpcda.resume(run, job=longer, quiet=True)
+    runner.resume(run, job=longer, quiet=True)
     assert "rank-0000.h5 is set aside" in capfd.readouterr().err
     (put_by,) = (run / "shards" / "ladder-7").glob("rank-*.h5")
     empty(put_by, None)
     (shard,) = (run / "shards").glob("rank-*.h5")
     wrong_action(shard, None)
-    hpcda.resume(run, quiet=True)
+    runner.resume(run, quiet=True)
     said = capfd.readouterr().err
     assert f"{put_by} is set aside" in said and f"{shard} is set aside" in said
-    same_run(RunFile(hpcda.run(longer, output=tmp_path / "whole", quiet=True)), RunFile(run))
+    same_run(RunFile(runner.run(longer, output=tmp_path / "whole", quiet=True)), RunFile(run))
 
 
 def test_a_bad_shard_of_a_part_is_its_own_matter(tmp_path, capfd):
     tables, run = job(ensemble={"starts": 8}), tmp_path / "run"
     for part in ("1/2", "2/2"):
-        hpcda.run(tables, output=run, quiet=True, part=part)
+        runner.run(tables, output=run, quiet=True, part=part)
     shards = {part: run / "shards" / f"rank-p{part}of2-0000.h5" for part in (1, 2)}
     for shard in shards.values():
         cut_off(shard, None)
-    hpcda.resume(run, quiet=True, part="2/2")
+    runner.resume(run, quiet=True, part="2/2")
     said = capfd.readouterr().err
     assert f"{shards[2]} is set aside" in said and f"{shards[1]} is set" not in said
     assert shards[1].exists()
     for part in (1, 2):
         assert sum(line.startswith(f"part {part} of 2 done: 4/4 starts, ") for line in told(run)) == 1
     assert "run.h5 is not made yet: " in said and "rank-p1of2-0000.h5" in said
-    hpcda.resume(run, quiet=True, part="1/2")
-    same_run(RunFile(hpcda.run(tables, output=tmp_path / "whole", quiet=True)), RunFile(run))
+    runner.resume(run, quiet=True, part="1/2")
+    same_run(RunFile(runner.run(tables, output=tmp_path / "whole", quiet=True)), RunFile(run))

@@ -3,7 +3,7 @@
     from tests.oracles import ORACLES
 
     oracle = ORACLES["lorenz96-20-L6-1"]
-    job = oracle.job(folder)            # writes the data, gives the tables of a job: hpcda.run(job)
+    job = oracle.job(folder)            # writes the data, gives the tables of a job: runner.run(job)
     problem = oracle.problem()          # or the problem itself
     path = oracle.true_path(problem)    # the truth as a flat path
     oracle.reference.action             # the lowest action known

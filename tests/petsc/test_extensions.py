@@ -16,7 +16,7 @@ import pytest
 pytest.importorskip("petsc4py", reason="runs load PETSc")
 
 import hpcda
-from hpcda import cli
+from hpcda import cli, runner
 from hpcda.action import Action
 from hpcda.annealing import ended
 from hpcda.errors import InputError
@@ -62,7 +62,7 @@ def test_a_run_with_a_discretization_of_a_file(tmp_path, capsys):
     found = hpcda.open_run(run)
     assert found.problem.discretization == "backward" and found.time_step is not None
     lower = levels(
-        hpcda.run(written(tmp_path, scheme="trapezoid", **QUICK), output=tmp_path / "second", quiet=True)
+        runner.run(written(tmp_path, scheme="trapezoid", **QUICK), output=tmp_path / "second", quiet=True)
     )
     assert np.isfinite(levels(run)).all() and abs(levels(run).min() - lower.min()) > 1e-3
 
@@ -85,7 +85,7 @@ def test_a_run_with_a_way_of_a_file(tmp_path):
     job = written(tmp_path, mine=extending.WAY, way="middle")
     assert cli.main(["run", str(job), "--quiet"]) == 0
     assert ways_of(tmp_path / "run") == ["middle"] * 4
-    quiet = hpcda.run(written(tmp_path, **QUICK), output=tmp_path / "quiet", quiet=True)
+    quiet = runner.run(written(tmp_path, **QUICK), output=tmp_path / "quiet", quiet=True)
     assert levels(tmp_path / "run").min() == pytest.approx(levels(quiet).min(), rel=1e-9)
 
 
@@ -100,7 +100,7 @@ def test_a_search_with_a_way_and_an_escape_of_a_file(tmp_path, monkeypatch):
     assert ways[:2] == ["middle"] * 2 and ways.count("backwards") > 3
     hits = hpcda.open_run(tmp_path / "run").evidence.hits
     assert hits["middle"].anew and not any(one.anew for way, one in hits.items() if way == "backwards")
-    plain = hpcda.run(load_without(job, tmp_path), output=tmp_path / "plain", quiet=True)
+    plain = runner.run(load_without(job, tmp_path), output=tmp_path / "plain", quiet=True)
     assert not {"middle", "backwards"} & {*ways_of(plain)}, "a job without the file does not draw them"
 
 
@@ -115,7 +115,9 @@ def test_a_run_with_a_minimizer_that_is_not_of_petsc(tmp_path):
     assert cli.main(["check", str(job)]) == 0
     assert cli.main(["run", str(job), "--quiet"]) == 0
     found = hpcda.open_run(tmp_path / "run")
-    newton = hpcda.run(written(tmp_path, minimizer="newton", **QUICK), output=tmp_path / "newton", quiet=True)
+    newton = runner.run(
+        written(tmp_path, minimizer="newton", **QUICK), output=tmp_path / "newton", quiet=True
+    )
     np.testing.assert_allclose(np.sort(levels(tmp_path / "run")), np.sort(levels(newton)), rtol=1e-6)
     assert (found.file.table("reason") > 0).all() and found.minima[0].converged
     assert (found.file.table("factorizations") == 0).all()
@@ -147,8 +149,8 @@ def test_a_run_is_resumed_with_its_files_and_gives_the_same(tmp_path, minimizer)
     job.write_text(job.read_text().replace("starts = 4", "starts = 4\nmerge = false"))
     longer = tmp_path / "longer.toml"
     longer.write_text(job.read_text().replace("starts = 4", "starts = 7"))
-    whole = hpcda.run(longer, output=tmp_path / "whole", quiet=True)
-    run = hpcda.run(job, output=tmp_path / "run", quiet=True)
+    whole = runner.run(longer, output=tmp_path / "whole", quiet=True)
+    run = runner.run(job, output=tmp_path / "run", quiet=True)
     assert (run / "extensions" / "0-mine.py").read_text() == text
     assert cli.main(["resume", str(run), "--job", str(longer), "--quiet"]) == 0
     np.testing.assert_array_equal(levels(run), levels(whole))
@@ -181,7 +183,7 @@ def test_a_file_that_has_changed_is_refused_with_its_name(tmp_path, capsys, gone
 def test_the_analysis_takes_the_copy_that_the_run_keeps(tmp_path, edited):
     job = written(tmp_path, mine=extending.SCHEME, scheme="backward", **QUICK)
     with extending.forgotten():
-        run = hpcda.run(job, output=tmp_path / "run", quiet=True)
+        run = runner.run(job, output=tmp_path / "run", quiet=True)
         action = Action(hpcda.open_run(run).problem)
         path = action.problem.join(*hpcda.open_run(run).path())
         wanted = action.value(path, 10.0).total
@@ -193,12 +195,12 @@ def test_the_analysis_takes_the_copy_that_the_run_keeps(tmp_path, edited):
 
 def test_adding_a_way_or_an_escape_leaves_stored_runs_what_they_are(tmp_path):
     job = written(tmp_path, **QUICK)
-    run = hpcda.run(job, output=tmp_path / "run", quiet=True)
+    run = runner.run(job, output=tmp_path / "run", quiet=True)
     longer = tmp_path / "longer.toml"
     longer.write_text(job.read_text().replace("starts = 4", "starts = 6"))
     (tmp_path / "mine.py").write_text(extending.WAY + extending.ESCAPE + extending.MINIMIZER)
     hpcda.extend(tmp_path / "mine.py")
-    hpcda.resume(run, longer, quiet=True)
+    runner.resume(run, longer, quiet=True)
     assert ways_of(run) == ["quiet"] * 6
 
 
@@ -208,10 +210,10 @@ def test_a_run_with_files_of_extend_is_resumed_by_a_process_that_does_not_know_t
     job.write_text(job.read_text().replace("extensions = []", ""))
     with extending.forgotten():
         hpcda.extend(tmp_path / "mine.py")
-        run = hpcda.run(job, output=tmp_path / "run", quiet=True)
+        run = runner.run(job, output=tmp_path / "run", quiet=True)
     with pytest.raises(InputError, match="'middle' is not accepted"):
         hpcda.load_job(job)
-    assert hpcda.resume(run, quiet=True) == run
+    assert runner.resume(run, quiet=True) == run
     assert ways_of(run) == ["middle"] * 4
 
 
@@ -280,7 +282,7 @@ def test_a_run_goes_on_with_a_model_of_the_same_equations_alone(tmp_path, capsys
     (tmp_path / "model.py").write_text(MODEL)
     job = written(tmp_path, **QUICK)
     job.write_text(job.read_text().replace('name = "lorenz63"', 'name = "model.py:build"'))
-    hpcda.run(job, output=tmp_path / "run", quiet=True)
+    runner.run(job, output=tmp_path / "run", quiet=True)
     assert MODEL.count(old) == 1
     (tmp_path / "model.py").write_text(MODEL.replace(old, new))
     # The data of a twin may differ by rounding; what is asked here is the model.

@@ -12,6 +12,7 @@ pytest.importorskip("petsc4py", reason="the folder's tests are PETSc's")
 pytest.importorskip("casadi", reason="the oracle is CasADi")
 
 import hpcda
+from hpcda import runner
 from hpcda.action import Action
 from hpcda.annealing import Ladder
 from hpcda.annealing.climbs import climb
@@ -82,7 +83,7 @@ def ran(folder, name="run", **tables):
     job = copy.deepcopy(JOB)
     for table, values in tables.items():
         job.setdefault(table, {}).update(values)
-    return hpcda.open_run(hpcda.run(job, output=folder / name, quiet=True))
+    return hpcda.open_run(runner.run(job, output=folder / name, quiet=True))
 
 
 def test_a_run_is_judged_at_infinity(tmp_path):
@@ -125,8 +126,8 @@ def test_a_run_goes_on_to_infinity(tmp_path):
     whole = ran(tmp_path)
     job = copy.deepcopy(JOB)
     job["ladder"]["end"] = "finite"
-    folder = hpcda.run(job, output=tmp_path / "grown", quiet=True)
-    hpcda.run(JOB, output=folder, resume=True, quiet=True)
+    folder = runner.run(job, output=tmp_path / "grown", quiet=True)
+    runner.run(JOB, output=folder, resume=True, quiet=True)
     grown = hpcda.open_run(folder)
     assert grown.candidate.action == pytest.approx(whole.candidate.action, rel=1e-10)
     assert grown.candidate.count == whole.candidate.count and grown.candidate.model == 0.0
@@ -168,7 +169,7 @@ def valley(tmp_path):
         "ladder": {"rf0": 1.0, "alpha": 10.0, "rungs": 6, "end": "infinity"},
         "ensemble": {"starts": 5, "seed": number(3), "way": "uniform"},
     }  # fmt: skip
-    return hpcda.open_run(hpcda.run(job, output=tmp_path / "run", quiet=True))
+    return hpcda.open_run(runner.run(job, output=tmp_path / "run", quiet=True))
 
 
 def test_the_points_of_a_flat_valley_at_infinity_are_one_minimum(valley):

@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("petsc4py")
 
-import hpcda  # noqa: E402
+from hpcda import runner  # noqa: E402
 from hpcda.action.exact_network import ExactNetwork  # noqa: E402
 from hpcda.annealing.exact import ExactSettings, descend  # noqa: E402
 from hpcda.annealing.layered import chosen  # noqa: E402
@@ -114,17 +114,17 @@ def test_options_change_the_solver():
 
 
 def test_a_job_takes_options_and_reports_those_that_nobody_uses(tmp_path):
-    first = hpcda.run(JOB, ["-ksp_rtol", "1e-8"], output=tmp_path / "run", quiet=True)
+    first = runner.run(JOB, ["-ksp_rtol", "1e-8"], output=tmp_path / "run", quiet=True)
     other = JOB | {"solver": {"elimination": "krylov"}}
-    second = hpcda.run(other, output=tmp_path / "other", quiet=True)
+    second = runner.run(other, output=tmp_path / "other", quiet=True)
     found, wanted = RunFile(first), RunFile(second)
     np.testing.assert_allclose(found.table("action"), wanted.table("action"), rtol=1e-6)
     assert "conjugate gradients of PETSc" in found.header.provenance["linear_solver"]
-    assert hpcda.resume(first, quiet=True) == first
+    assert runner.resume(first, quiet=True) == first
     with pytest.raises(InputError, match=r"no solver uses the PETSc option 'ksp_rtoll'"):
-        hpcda.run(JOB, ["-ksp_rtoll", "1e-8"], output=tmp_path / "third", quiet=True)
+        runner.run(JOB, ["-ksp_rtoll", "1e-8"], output=tmp_path / "third", quiet=True)
     with pytest.raises(InputError, match=r"-ksp_rtol 1e-8 has no effect.*\n.*elimination = \"petsc\""):
-        hpcda.run(other, ["-ksp_rtol", "1e-8"], output=tmp_path / "third", quiet=True)
+        runner.run(other, ["-ksp_rtol", "1e-8"], output=tmp_path / "third", quiet=True)
     with pytest.raises(InputError, match=r"solver\.petsc: has no effect with elimination = 'krylov'"):
         load_job(JOB | {"solver": {"elimination": "krylov", "petsc": {"ksp_rtol": 1e-8}}})
     assert not (tmp_path / "third").exists()

@@ -9,7 +9,7 @@ from scipy.sparse import csr_array
 pytest.importorskip("petsc4py", reason="the minimisers are PETSc's")
 
 import hpcda
-from hpcda import cli
+from hpcda import cli, runner
 from hpcda.action import Action
 from hpcda.annealing import Ladder, step
 from hpcda.annealing.choice import chosen
@@ -175,7 +175,7 @@ def test_a_linear_solver_that_solves_nothing_is_refused(tmp_path):
     job = load_job(written(tmp_path, way="quiet", minimizer="newton"))
     job = job.model_copy(update={"solver": job.solver.model_copy(update={"petsc": options})})
     with pytest.raises(InputError, match="solver: .*linear system"):
-        hpcda.run(job, output=tmp_path / "run", quiet=True)
+        runner.run(job, output=tmp_path / "run", quiet=True)
     assert not (tmp_path / "run" / "shards").exists()
 
 
@@ -187,7 +187,7 @@ def test_incomplete_factors_of_any_levels(tmp_path, levels):
         job = load_job(written(tmp_path, elimination="profile", mine=text, way="quiet"))
         limits = {"ksp_max_it": 1} if levels != "(0,)" else {}
         job = job.model_copy(update={"solver": job.solver.model_copy(update={"petsc": limits})})
-        found = hpcda.open_run(hpcda.run(job, output=tmp_path / "run", quiet=True))
+        found = hpcda.open_run(runner.run(job, output=tmp_path / "run", quiet=True))
     assert np.isfinite(found.actions[:, -1]).all()
 
 
@@ -196,7 +196,7 @@ def test_what_petsc_was_built_without_is_refused(tmp_path):
     with extending.forgotten():
         job = load_job(written(tmp_path, elimination="profile", mine=absent))
         with pytest.raises(InputError, match=r"'profile': this PETSc has no Cholesky .* of 'nobody'"):
-            hpcda.run(job, output=tmp_path / "run", quiet=True)
+            runner.run(job, output=tmp_path / "run", quiet=True)
     assert not (tmp_path / "run").exists()
 
 
@@ -208,8 +208,8 @@ def test_an_elimination_of_a_file(tmp_path, text, capsys):
         job = written(tmp_path, elimination=name, mine=text, way="quiet")
         assert cli.main(["list", str(job)]) == 0
         assert name in capsys.readouterr().out
-        found = hpcda.open_run(hpcda.run(load_job(job), output=tmp_path / "run", quiet=True))
-        usual = hpcda.run(load_job(written(tmp_path, way="quiet")), output=tmp_path / "usual", quiet=True)
+        found = hpcda.open_run(runner.run(load_job(job), output=tmp_path / "run", quiet=True))
+        usual = runner.run(load_job(written(tmp_path, way="quiet")), output=tmp_path / "usual", quiet=True)
         wanted = hpcda.open_run(usual)
         np.testing.assert_allclose(found.actions[:, -1], wanted.actions[:, -1], rtol=1e-8)
 

@@ -18,8 +18,7 @@ from petsc4py import PETSc
 from problems import cases
 from scipy.optimize import minimize
 
-import hpcda
-from hpcda import cli
+from hpcda import cli, runner
 from hpcda.action import Action
 from hpcda.annealing import Climb, Ladder, Reason, Task, choice, step
 from hpcda.annealing import lockstep as lockstep_module
@@ -298,7 +297,7 @@ def test_a_run_finds_the_levels_that_newton_finds(tmp_path, alone):
     for name in ("lockstep", "newton"):
         job = tmp_path / f"{name}.toml"
         job.write_text(SHORT.read_text() + f'\n[solver]\nminimizer = "{name}"\n')
-        found = RunFile(hpcda.run(job, output=tmp_path / name, quiet=True)).tables()
+        found = RunFile(runner.run(job, output=tmp_path / name, quiet=True)).tables()
         action, reason = np.asarray(found["action"]), np.asarray(found["reason"])
         assert action.shape[0] == 8 and np.isfinite(action).all()
         assert (reason[:, -1] > 0).all()

@@ -8,6 +8,7 @@ import pytest
 pytest.importorskip("petsc4py", reason="hpcda.run needs it")
 
 import hpcda
+from hpcda import runner
 from hpcda.action import Action
 from hpcda.job import load_job
 from tests.chance import generator
@@ -124,5 +125,5 @@ def test_references_of_others_are_known_and_found_by_quiet_paths(name, level, fo
 def test_a_job_of_an_oracle_runs(tmp_path):
     oracle = ORACLES["colpitts-1"]
     job = oracle.job(tmp_path, ensemble={"starts": 4, "way": "quiet"})
-    directory = hpcda.run(load_job(job), quiet=True)
+    directory = runner.run(load_job(job), quiet=True)
     assert oracle.solved(float(hpcda.open_run(directory).actions.min()))

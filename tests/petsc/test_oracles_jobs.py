@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("petsc4py", reason="the minimisers are PETSc's")
 
 import hpcda
+from hpcda import runner
 from hpcda.action import Action
 from hpcda.analysis.summary import summarize
 from hpcda.annealing import Ladder, step
@@ -76,7 +77,7 @@ def test_an_experiment_ends_as_its_header_says(name, tmp_path):
     """With the data that it ships: on any processor."""
     file = JOBS / name / "job.toml"
     job, text = load_job(file), file.read_text()
-    found = hpcda.open_run(hpcda.run(job, output=tmp_path / "run", quiet=True))
+    found = hpcda.open_run(runner.run(job, output=tmp_path / "run", quiet=True))
     assert found.candidate is not None and found.verdict is Conclusion.CONSISTENT_AND_STABLE
     level, reached = LEVEL.search(text), re.search(r"reached by (\d+) of (\d+)", text)
     assert level and reached

@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("petsc4py", reason="the minimisers are PETSc's")
 
 import hpcda
-from hpcda import cli
+from hpcda import cli, runner
 from hpcda.analysis.summary import format_summary, summarize
 from hpcda.annealing import Finished, Reason
 from hpcda.annealing.lockstep_team import LockstepTeam
@@ -36,7 +36,7 @@ def run(folder, name, **ensemble):
     if oracle.missing:
         pytest.skip(oracle.missing)
     job = oracle.job(folder, ensemble=ensemble)
-    return hpcda.open_run(hpcda.run(job, output=folder / f"run-{len(list(folder.iterdir()))}", quiet=True))
+    return hpcda.open_run(runner.run(job, output=folder / f"run-{len(list(folder.iterdir()))}", quiet=True))
 
 
 @pytest.mark.parametrize("name", ["minaone-set1", "minaone-set5", "varanneal"])
@@ -177,7 +177,7 @@ def test_a_search_whose_starts_all_fail_ends_and_says_so(tmp_path, monkeypatch, 
     monkeypatch.setattr(LockstepTeam, "work", work)
     ensemble = {"starts": 20, "budget": budget} | ({"core_seconds": 60} if budget != "verdict" else {})
     job = {**WRONG, "ensemble": ensemble}
-    found = hpcda.open_run(hpcda.run(job, output=tmp_path / "run", quiet=True))
+    found = hpcda.open_run(runner.run(job, output=tmp_path / "run", quiet=True))
     assert found.outcome.failed.sum() == len(found.outcome.start) == 20
     assert found.verdict.code == "failed"
 
@@ -199,7 +199,7 @@ EDGES = {
 def test_a_search_at_its_edges(tmp_path, quickly, edge):
     changed = EDGES[edge]
     job = {**WRONG, **changed, "ensemble": {**WRONG["ensemble"], **changed.get("ensemble", {})}}
-    found = hpcda.open_run(hpcda.run(job, output=tmp_path / "run", quiet=True))
+    found = hpcda.open_run(runner.run(job, output=tmp_path / "run", quiet=True))
     assert found.minima and found.candidate.has_path
     if edge == "core-seconds":
         assert len(found.outcome.start) < job["ensemble"]["starts"]
@@ -214,7 +214,7 @@ def test_a_search_at_its_edges(tmp_path, quickly, edge):
 
 
 def test_what_merging_saves_is_told(tmp_path, quickly):
-    found = hpcda.open_run(hpcda.run(WRONG, output=tmp_path / "run", quiet=True))
+    found = hpcda.open_run(runner.run(WRONG, output=tmp_path / "run", quiet=True))
     summary = summarize(found)
     timing, rungs = summary["timing"], len(found.file.header.rf)
     assert timing["merged"] == (found.file.same_as != found.file.start).sum() > 0
@@ -223,7 +223,7 @@ def test_what_merging_saves_is_told(tmp_path, quickly):
     assert f"{told} not climbed" in format_summary(summary).splitlines()
     assert timing["rungs"] <= 60 * rungs
     alone = {**WRONG, "ensemble": {**WRONG["ensemble"], "merge": False}}
-    summary = summarize(hpcda.open_run(hpcda.run(alone, output=tmp_path / "alone", quiet=True)))
+    summary = summarize(hpcda.open_run(runner.run(alone, output=tmp_path / "alone", quiet=True)))
     assert (summary["timing"]["merged"], summary["timing"]["rungs_saved"]) == (0, 0)
     assert "merged" not in format_summary(summary)
 
@@ -268,7 +268,7 @@ def test_few_data_that_cannot_be_fitted_end_soon(tmp_path, monkeypatch, name):
     times, values, code = UNFIT[name]
     calls, inner = [], Smoother.filter
     monkeypatch.setattr(Smoother, "filter", lambda *given, **named: calls.append(1) or inner(*given, **named))
-    found = hpcda.open_run(hpcda.run(decay(tmp_path, times, values), output=tmp_path / "run", quiet=True))
+    found = hpcda.open_run(runner.run(decay(tmp_path, times, values), output=tmp_path / "run", quiet=True))
     assert found.verdict.code == code
     ways = [found.file.header.ways[way] for way in found.file.table("way").astype(int)]
     drawn, most = ways.count("passes"), passes.MOST + passes.RUN + 1
@@ -283,7 +283,7 @@ def test_a_path_that_is_drawn_is_told(tmp_path, monkeypatch, capsys):
     job = decay(tmp_path, times, values)
     monkeypatch.setattr("hpcda.progress.LINE_FIRST", 0.0)
     monkeypatch.setattr("hpcda.ensemble.ensemble.LOOK_SECONDS", 0.0)
-    hpcda.run(job, output=tmp_path / "run")
+    runner.run(job, output=tmp_path / "run")
     lines = capsys.readouterr().err.splitlines()
     assert any(line.startswith("0/2 starts") and "drawing a first path (passes)" in line for line in lines)
     assert "drawing" not in lines[-1] and lines[-1].startswith("done")

@@ -10,6 +10,7 @@ pytest.importorskip("petsc4py")
 from scipy.integrate import solve_ivp  # noqa: E402
 
 import hpcda  # noqa: E402
+from hpcda import runner  # noqa: E402
 from hpcda.errors import InputError  # noqa: E402
 from hpcda.models.catalogue import load_model  # noqa: E402
 from tests.chance import generator  # noqa: E402
@@ -57,7 +58,7 @@ def job(folder, per_window, **solver):
 
 def estimated(folder, tmp_path, per_window, **solver):
     """The run and the forcings of its candidate, shape (windows, times)."""
-    run = hpcda.open_run(hpcda.run(job(folder, per_window, **solver), output=tmp_path / "run", quiet=True))
+    run = hpcda.open_run(runner.run(job(folder, per_window, **solver), output=tmp_path / "run", quiet=True))
     blocks, _ = run.path()
     return run, np.array([block[:, -1] for block in blocks])
 
@@ -89,11 +90,11 @@ def test_other_minimizers_come_to_the_same_minimum(folder, tmp_path, minimizer):
 
 def test_what_does_not_fit_is_refused_by_name(folder, tmp_path):
     with pytest.raises(InputError, match=r"(?s)solver\.elimination.*'chain' does not fit"):
-        hpcda.run(job(folder, False, elimination="chain"), output=tmp_path / "run", quiet=True)
+        runner.run(job(folder, False, elimination="chain"), output=tmp_path / "run", quiet=True)
     finer = np.loadtxt(folder / "2.csv", delimiter=",", skiprows=1)
     finer[:, 0] *= 0.5
     np.savetxt(tmp_path / "2.csv", finer, delimiter=",", header="t,x0,x1,x2", comments="")
     tables = job(folder, False)
     tables["data"][2]["file"] = str(tmp_path / "2.csv")
     with pytest.raises(InputError, match=r"(?s)parameters\.F\.per_window.*their steps are from 0\.025 to"):
-        hpcda.run(tables, output=tmp_path / "run", quiet=True)
+        runner.run(tables, output=tmp_path / "run", quiet=True)

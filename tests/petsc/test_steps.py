@@ -16,7 +16,7 @@ pytest.importorskip("petsc4py", reason="the minimisers are PETSc's")
 import epidemic
 
 import hpcda
-from hpcda import cli
+from hpcda import cli, runner
 from hpcda.analysis.analyze import analyze
 from hpcda.analysis.summary import format_summary
 from hpcda.errors import InputError
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.petsc
 
 def test_the_default_step_of_the_outbreak_is_told_to_be_too_coarse(tmp_path):
     """One trapezoid step a day: beta = 1.603, where SciPy's fit says 1.669 ± 0.028."""
-    run = hpcda.run(epidemic.write_job(tmp_path), output=tmp_path / "run", quiet=True)
+    run = runner.run(epidemic.write_job(tmp_path), output=tmp_path / "run", quiet=True)
     summary = analyze(run, processes=0)
     assert summary["candidate"]["parameters"]["beta"] == pytest.approx(1.603, abs=1e-3)
     verdict = json.loads((run / "analysis" / "summary.json").read_text())["verdict"]
@@ -43,7 +43,7 @@ def test_the_default_step_of_the_outbreak_is_told_to_be_too_coarse(tmp_path):
 
 def test_enough_steps_are_stable_and_right(tmp_path):
     job = epidemic.write_job(tmp_path, steps_per_sample=20)
-    found = hpcda.open_run(hpcda.run(job, output=tmp_path / "run", quiet=True))
+    found = hpcda.open_run(runner.run(job, output=tmp_path / "run", quiet=True))
     assert found.verdict.stable and not found.evidence.step.coarse
     values, stds, action = epidemic.fitted()
     assert [*found.minima[0].parameters.values()] == pytest.approx(values, abs=0.01 * stds[0])
@@ -52,7 +52,7 @@ def test_enough_steps_are_stable_and_right(tmp_path):
 
 def test_a_job_that_cannot_be_read_again_leaves_the_step_unknown(tmp_path):
     job = epidemic.write_job(tmp_path)
-    found = hpcda.open_run(hpcda.run(job, output=tmp_path / "run", quiet=True))
+    found = hpcda.open_run(runner.run(job, output=tmp_path / "run", quiet=True))
     (tmp_path / "d.csv").unlink()
     assert "d.csv" in found.evidence.step.unknown
     assert found.verdict.stable, "the other tests hold"
@@ -101,11 +101,11 @@ def test_auto_is_the_same_on_any_number_of_ranks_and_when_taken_up_again(tmp_pat
 
 def test_a_run_that_was_begun_with_a_number_goes_on_with_it(tmp_path):
     job = epidemic.write_job(tmp_path, steps_per_sample=3)
-    run = hpcda.run(job, output=tmp_path / "run", quiet=True)
+    run = runner.run(job, output=tmp_path / "run", quiet=True)
     more = epidemic.write_job(tmp_path, steps_per_sample="auto")
     more["ensemble"]["starts"] = 24
-    hpcda.resume(run, more, quiet=True)
+    runner.resume(run, more, quiet=True)
     assert load_job(run / "job.toml").steps == 3
     other = epidemic.write_job(tmp_path, steps_per_sample=4)
     with pytest.raises(InputError, match="steps_per_sample"):
-        hpcda.resume(run, other, quiet=True)
+        runner.resume(run, other, quiet=True)

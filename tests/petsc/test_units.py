@@ -9,6 +9,7 @@ from scipy.optimize import least_squares
 pytest.importorskip("petsc4py", reason="the minimizers are PETSc's")
 
 import hpcda
+from hpcda import runner
 from hpcda.analysis import analyze
 
 pytestmark = pytest.mark.petsc
@@ -73,7 +74,7 @@ def assimilated(folder, **action):
         "action": action,
         "ladder": {"alpha": 4.0, "rf_max": 1e7},
     }
-    return hpcda.open_run(hpcda.run(job, output=folder / "run", quiet=True))
+    return hpcda.open_run(runner.run(job, output=folder / "run", quiet=True))
 
 
 def test_equal_weights_leave_the_driver_free_and_the_verdict_says_so(tmp_path, fit):

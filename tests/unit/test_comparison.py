@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import hpcda
+from hpcda import runner
 from hpcda.analysis.comparison import RESULTS, compare, format_comparison
 from hpcda.analysis.figures.comparison import draw_comparison
 from hpcda.cli import main
@@ -28,7 +29,7 @@ def runs(tmp_path_factory):
                 "ensemble": {"starts": 3, "way": "small"},
             }
             output = folder / f"{len(hidden)}-{pairs}"
-            found.append(hpcda.run(hpcda.load_job(tables), output=output))
+            found.append(runner.run(hpcda.load_job(tables), output=output))
     return found
 
 
@@ -69,7 +70,7 @@ def test_runs_of_data_are_compared_too(tmp_path):
     made = []
     for seed in (1, 2):
         job = hpcda.load_job({**tables, "twin": {**tables["twin"], "seed": seed}})
-        made.append(hpcda.run(job, output=tmp_path / str(seed)))
+        made.append(runner.run(job, output=tmp_path / str(seed)))
     table = compare(made)
     assert table.attrs["varied"] == ["twin.seed"]
     assert "held_back" not in table and np.isfinite(table["reduced"]).all()

@@ -12,9 +12,9 @@ from unprivileged import unprivileged
 
 from hpcda.annealing.record import PER_RUNG, PER_START
 from hpcda.errors import InputError, StorageError
+from hpcda.results.layout import RESUMABLE, VERSION
 from hpcda.store import RunFile, set_aside
 from hpcda.store.inspection import inspect, inspect_apart
-from hpcda.store.layout import RESUMABLE, VERSION
 from hpcda.store.shards import marker_of
 from tests.chance import generator
 

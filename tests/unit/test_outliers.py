@@ -13,8 +13,8 @@ from synthetic_run import make_layout, write_run
 
 from hpcda.analysis import open_run
 from hpcda.analysis.outliers import DEVIATIONS, outliers, told
+from hpcda.results.windows import StoredWindow
 from hpcda.source import Source
-from hpcda.store.windows import StoredWindow
 from tests.chance import generator
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hpcda.analysis.rundata import Run
+    from hpcda.analysis.rundata import Result
 
 
 class Plots:
@@ -15,7 +15,7 @@ class Plots:
         run: The result.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Result) -> None:
         self._run = run
 
     def levels(self, ax: Any = None) -> Any:

@@ -8,13 +8,13 @@ from hpcda.analysis.figures.final import draw_final_actions
 from hpcda.analysis.figures.levels import draw_levels
 from hpcda.analysis.figures.parameters import draw_parameters
 from hpcda.analysis.figures.paths import draw_paths
-from hpcda.analysis.rundata import Run
+from hpcda.analysis.rundata import Result
 
 WINDOWS = 4
 """Windows that are drawn."""
 
 
-def draw_all(run: Run, folder: Path) -> dict[str, Path]:
+def draw_all(run: Result, folder: Path) -> dict[str, Path]:
     """Draw into a folder: action levels, paths of the first windows, final actions, parameters.
 
     Args:

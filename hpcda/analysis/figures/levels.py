@@ -25,7 +25,7 @@ from hpcda.analysis.figures.style import (
     save,
     short,
 )
-from hpcda.analysis.rundata import Run
+from hpcda.analysis.rundata import Result
 from hpcda.words import counted
 
 Array = npt.NDArray[np.float64]
@@ -33,7 +33,7 @@ LABELS = 8
 """Levels that are named at the right."""
 
 
-def draw_levels(run: Run, path: Path) -> Path:
+def draw_levels(run: Result, path: Path) -> Path:
     """Draw action levels: β below, Rf above, levels counted at the right, the χ² band behind.
 
     Args:
@@ -45,7 +45,7 @@ def draw_levels(run: Run, path: Path) -> Path:
         return save(made, path)
 
 
-def plot_levels(run: Run, axes: Any) -> None:
+def plot_levels(run: Result, axes: Any) -> None:
     """Draw action levels into axes; see `draw_levels`."""
     header = run.file.header
     table, levels = run.file.table("action"), level_of(run)
@@ -93,7 +93,7 @@ def _ends(axes: Any, beta: Array, table: Array, levels: npt.NDArray[np.int64]) -
         axes.plot(*np.array(early).T, "x", ms=5, mew=1.2, color="#777777", clip_on=False, zorder=3)
 
 
-def _without_model_error(axes: Any, run: Run) -> None:
+def _without_model_error(axes: Any, run: Result) -> None:
     """A dash at the limit A(∞) of each level that is named."""
     for level, minimum in enumerate(run.minima[:LABELS]):
         if axes.get_ylim()[0] <= minimum.limit < axes.get_ylim()[1]:
@@ -103,7 +103,7 @@ def _without_model_error(axes: Any, run: Run) -> None:
             )  # fmt: skip
 
 
-def _band(axes: Any, run: Run) -> None:
+def _band(axes: Any, run: Result) -> None:
     """Where an action that consists of noise alone lies, less what the unknowns absorb, if any is left."""
     if not run.band.highest > 0:
         return
@@ -116,7 +116,7 @@ def _band(axes: Any, run: Run) -> None:
     )  # fmt: skip
 
 
-def _limits(table: Array, run: Run) -> tuple[float, float]:
+def _limits(table: Array, run: Result) -> tuple[float, float]:
     """All ends, and what is near the band: the first rungs of an annealing may lie many decades below it."""
     final = table[:, -1][np.isfinite(table[:, -1])]
     known = table[np.isfinite(table)]
@@ -127,7 +127,7 @@ def _limits(table: Array, run: Run) -> tuple[float, float]:
     return 0.6 * low, 1.8 * top
 
 
-def _precision(axes: Any, run: Run) -> None:
+def _precision(axes: Any, run: Result) -> None:
     """Rf on the top axis, at whole decades, and at infinity."""
     rf, beta = run.file.header.rf, run.file.header.beta.astype(float)
     finite = np.isfinite(rf)
@@ -146,7 +146,7 @@ def _precision(axes: Any, run: Run) -> None:
     top.set_xlabel("$R_f$")
 
 
-def _labels(axes: Any, run: Run) -> None:
+def _labels(axes: Any, run: Result) -> None:
     """Count, action and reduced level of the lowest levels, moved apart where they would overlap."""
     minima = run.minima
     shown = minima[:LABELS]

@@ -12,13 +12,13 @@ from hpcda.analysis.figures.style import BLUE, INK, ORANGE, PAGE, figure, save
 from hpcda.problem import Array
 
 if TYPE_CHECKING:
-    from hpcda.analysis.network import NetworkRun
+    from hpcda.analysis.network import NetworkResult
 
 MOST = 5000
 """Points of one colour that are drawn."""
 
 
-def draw_network(run: NetworkRun, folder: Path) -> dict[str, Path]:
+def draw_network(run: NetworkResult, folder: Path) -> dict[str, Path]:
     """Draw into a folder: final actions, outputs or categories, weights.
 
     Args:
@@ -41,7 +41,7 @@ def draw_network(run: NetworkRun, folder: Path) -> dict[str, Path]:
     return figures
 
 
-def _outputs(run: NetworkRun, path: Path) -> Path:
+def _outputs(run: NetworkResult, path: Path) -> Path:
     pairs, theta = run.pairs, run.theta()
     with figure(0.62 * PAGE, 0.56 * PAGE) as made:
         axes = made.subplots()
@@ -62,7 +62,7 @@ def _outputs(run: NetworkRun, path: Path) -> Path:
         return save(made, path)
 
 
-def _categories(run: NetworkRun, path: Path) -> Path:
+def _categories(run: NetworkResult, path: Path) -> Path:
     found, label = (run.held_back, "held back") if run.held_back is not None else (run.trained, "trained")
     assert found is not None and found.accuracy is not None
     names, counts = list(run.file.header.observed), np.array(found.confusion)
@@ -91,7 +91,7 @@ def _categories(run: NetworkRun, path: Path) -> Path:
         return save(made, path)
 
 
-def _weights(run: NetworkRun, path: Path) -> Path:
+def _weights(run: NetworkResult, path: Path) -> Path:
     layers = run.action.weights(run.theta())
     shapes: list[Array] = [np.column_stack([matrix, bias]) for matrix, bias in layers]
     most = max(float(np.abs(one).max()) for one in shapes)

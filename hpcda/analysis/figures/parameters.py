@@ -19,13 +19,13 @@ from hpcda.analysis.figures.style import (
     save,
     unit_label,
 )
-from hpcda.analysis.rundata import Run
+from hpcda.analysis.rundata import Result
 from hpcda.words import counted
 
 PANELS = 12
 
 
-def draw_parameters(run: Run, path: Path) -> Path:
+def draw_parameters(run: Result, path: Path) -> Path:
     """Draw parameters: one panel each, coloured by level, with truth and the candidate's error bar.
 
     Args:
@@ -57,7 +57,7 @@ def draw_parameters(run: Run, path: Path) -> Path:
         return save(made, path)
 
 
-def plot_parameter(run: Run, name: str, axes: Any) -> dict[str, Any]:
+def plot_parameter(run: Result, name: str, axes: Any) -> dict[str, Any]:
     """Draw one parameter of all starts into axes, against their final actions.
 
     Args:

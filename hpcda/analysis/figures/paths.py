@@ -11,9 +11,9 @@ import numpy.typing as npt
 from hpcda.analysis.figures.style import BLUE, INK, ORANGE, PAGE, figure, save, unit_label
 from hpcda.analysis.laplace import Bar
 from hpcda.analysis.prediction import Prediction
-from hpcda.analysis.rundata import Run
+from hpcda.analysis.rundata import Result
 from hpcda.errors import InputError
-from hpcda.store.windows import StoredWindow
+from hpcda.results.windows import StoredWindow
 from hpcda.words import counted
 
 Array = npt.NDArray[np.float64]
@@ -21,7 +21,7 @@ PANELS = 12
 """Panels of one figure."""
 
 
-def panels_of(run: Run) -> tuple[list[tuple[str, int | None, int | None]], int]:
+def panels_of(run: Result) -> tuple[list[tuple[str, int | None, int | None]], int]:
     """Panels (name, state, measured quantity): what is measured first, then the other states.
 
     Returns:
@@ -41,7 +41,7 @@ def panels_of(run: Run) -> tuple[list[tuple[str, int | None, int | None]], int]:
     return panels, left
 
 
-def draw_paths(run: Run, path: Path, window: int = 0) -> Path:
+def draw_paths(run: Result, path: Path, window: int = 0) -> Path:
     """Draw the candidate in one window, with its own error bars, which end at the bounds.
 
     Args:
@@ -80,7 +80,7 @@ def draw_paths(run: Run, path: Path, window: int = 0) -> Path:
         return save(made, path)
 
 
-def plot_path(run: Run, name: str, axes: Any, window: int = 0) -> dict[str, Any]:
+def plot_path(run: Result, name: str, axes: Any, window: int = 0) -> dict[str, Any]:
     """Draw a state, or what is measured, of the candidate into axes, with error bars, data and prediction.
 
     Args:
@@ -106,7 +106,7 @@ def plot_path(run: Run, name: str, axes: Any, window: int = 0) -> dict[str, Any]
 
 
 def _plot(
-    axes: Any, run: Run, window: int, name: str, state: int | None, quantity: int | None
+    axes: Any, run: Result, window: int, name: str, state: int | None, quantity: int | None
 ) -> dict[str, Any]:
     """One panel: a state, measured or not, or a measured quantity that is no state."""
     header, stored = run.file.header, run.windows[window]
@@ -129,7 +129,7 @@ def _plot(
 
 def _panel(
     axes: Any,
-    run: Run,
+    run: Result,
     window: int,
     values: Array,
     band: Array | None,
@@ -190,7 +190,7 @@ def _frame(
     axes.margins(x=0.01)
 
 
-def _prediction(run: Run, window: int) -> Prediction | None:
+def _prediction(run: Result, window: int) -> Prediction | None:
     """The prediction of the data kept back; None where there are none or the problem is lost."""
     if not len(run.windows[window].beyond_t):
         return None
@@ -200,7 +200,7 @@ def _prediction(run: Run, window: int) -> Prediction | None:
         return None
 
 
-def _bars(run: Run, window: int) -> Array | None:
+def _bars(run: Result, window: int) -> Array | None:
     """Lower and upper end of the candidate's error bars, NaN of what is open, shape (2, N, D)."""
     if run.bars is None:
         return None

@@ -57,7 +57,7 @@ def _run(options: dict[str, Any]) -> None:
     from mpi4py import MPI
 
     from hpcda.job import Job, load_job
-    from hpcda.run import life
+    from hpcda.runner import life
 
     comm, times = MPI.COMM_WORLD, {}
     inner = life._ensemble

@@ -26,6 +26,7 @@ from scipy.integrate import solve_ivp
 from scipy.optimize import least_squares
 
 import hpcda
+from hpcda import runner
 
 WRONG, RIGHT, FAR = 1.0, 0.2, 3.0
 STARTS = 40
@@ -322,7 +323,7 @@ def _assimilated(
         "ladder": {"rf0": 1e-2, "alpha": 4.0, "rf_max": 1e11},
         "ensemble": {"starts": STARTS, "seed": 1},
     }
-    return hpcda.run(job, output=folder / "run", quiet=True)
+    return runner.run(job, output=folder / "run", quiet=True)
 
 
 def main() -> int:

@@ -25,6 +25,7 @@ import numpy as np
 from scipy.optimize import least_squares
 
 import hpcda
+from hpcda import runner
 from tests.benchmarks.verdicts_parts.table import Row, counts, line
 
 WRONG, RIGHT = 3.0, 1.0
@@ -266,7 +267,7 @@ def solve(
         "ladder": {"alpha": 4.0, "rf_max": 1e7},
         "ensemble": {"core_seconds": LIMIT},
     }  # fmt: skip
-    found = hpcda.open_run(hpcda.run(job, output=folder / "run", quiet=True))
+    found = hpcda.open_run(runner.run(job, output=folder / "run", quiet=True))
     if found.candidate is None:
         return found.verdict.code, np.inf
     (path,), parameters = found.path()

@@ -15,7 +15,7 @@ import numpy as np
 
 import hpcda
 from hpcda.job import AnyJob
-from hpcda.run.world import mpi_of
+from hpcda.runner.world import mpi_of
 from hpcda.store import File
 
 

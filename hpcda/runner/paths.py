@@ -17,12 +17,12 @@ from hpcda.build import build_problem
 from hpcda.errors import InputError, Mistake
 from hpcda.job import AnyJob, Job
 from hpcda.ranks import all_agree
-from hpcda.run.layout import layout_of
-from hpcda.run.petsc import given, wanted
-from hpcda.run.plan import plan_of
-from hpcda.run.world import group_of
+from hpcda.results.layout import Layout
+from hpcda.runner.layout import layout_of
+from hpcda.runner.petsc import given, wanted
+from hpcda.runner.plan import plan_of
+from hpcda.runner.world import group_of
 from hpcda.search import WAYS, Plan, Scene, Share, at_once, begin
-from hpcda.store import RunLayout
 
 if TYPE_CHECKING:
     from hpcda.petsc import SolverOptions
@@ -32,7 +32,7 @@ TRIED = 20
 
 
 class PathStudy:
-    """See `hpcda.run.study.Study`.
+    """See `hpcda.runner.study.Study`.
 
     Args:
         job: The job, its steps from sample to sample chosen.
@@ -96,7 +96,7 @@ class PathStudy:
         finally:
             team.destroy()
 
-    def layout(self, world: Any, solver: str, whole: AnyJob) -> RunLayout:
+    def layout(self, world: Any, solver: str, whole: AnyJob) -> Layout:
         """See `Study`."""
         assert isinstance(whole, Job)
         petsc = "none"

@@ -16,15 +16,17 @@ from hpcda.annealing.layered import PETSC
 from hpcda.ensemble import Earlier, Ensemble, Lives
 from hpcda.errors import InputError, Mistake, StoppedError
 from hpcda.job import AnyJob, Job, NetworkJob, load_job, settled
+from hpcda.job.given import with_model
 from hpcda.job.stored import FILE, job_to_go_on
 from hpcda.lock import refuse_held
+from hpcda.models.model import Model
 from hpcda.progress import Progress, duration
 from hpcda.ranks import all_agree, all_or_none
-from hpcda.run.directory import admit, chosen_steps, hold, index, left_there, named_part, prepare
-from hpcda.run.extensions import agreed
-from hpcda.run.petsc import QUIET, require
-from hpcda.run.study import Study, share_of, study_of
-from hpcda.run.world import launched, queue_of, world_of
+from hpcda.runner.directory import admit, chosen_steps, hold, index, left_there, named_part, prepare
+from hpcda.runner.extensions import agreed
+from hpcda.runner.petsc import QUIET, require
+from hpcda.runner.study import Study, share_of, study_of
+from hpcda.runner.world import launched, queue_of, world_of
 from hpcda.stop import Stop, deadline, sentence
 from hpcda.store import INDEX, PLAN, Journal, Part, RunLayout, Shard
 from hpcda.words import counted
@@ -61,6 +63,11 @@ def run(
         StoppedError: A signal or the time limit ended it; what was done is kept, and `resume` goes on.
     """
     job = _loaded(job)
+    if job.given.arrays:
+        remedy = "write them to a file, as with numpy.savez, or use hpcda.anneal, which needs none"
+        raise InputError(
+            Mistake("data.file", "holds arrays, which a stored run could not read again", remedy)
+        )
     directory = Path(output) if output is not None else job.output_directory
     return _live(job, directory, _Wish(tuple(petsc_options), quiet, resume, time_limit, part))
 
@@ -72,6 +79,7 @@ def resume(
     quiet: bool = False,
     time_limit: str | float | None = None,
     part: str | None = None,
+    model: Model | None = None,
 ) -> Path:
     """Go on with a run that was stopped or killed, on any number of ranks.
 
@@ -85,6 +93,7 @@ def resume(
         quiet: See `run`.
         time_limit: See `run`.
         part: See `run`.
+        model: The model, where the run was given one as an object of Python.
 
     Returns:
         The run's directory.
@@ -104,7 +113,7 @@ def resume(
                 )
             )
         job = _agreed(lambda: job_to_go_on(folder))
-    job = _loaded(job)
+    job = with_model(_loaded(job), model)
     return _live(job, folder, _Wish(tuple(petsc_options), quiet, True, time_limit, part))
 
 

@@ -20,10 +20,10 @@ from hpcda.errors import InputError, Mistake
 from hpcda.job import AnyJob, NetworkJob
 from hpcda.problem import Beyond, Window
 from hpcda.ranks import all_agree
-from hpcda.run.alike import refuse_unlike
-from hpcda.run.petsc import require
-from hpcda.run.provenance import files_of, provenance
-from hpcda.run.world import sharing
+from hpcda.runner.alike import refuse_unlike
+from hpcda.runner.petsc import require
+from hpcda.runner.provenance import files_of, provenance
+from hpcda.runner.world import sharing
 from hpcda.search import Plain, Plan, Share
 from hpcda.search.networks import NetworkBudget, NetworkSearch
 from hpcda.search.training import NetworkScene
@@ -38,7 +38,7 @@ ROUND = 256
 
 
 class NetworkStudy:
-    """See `hpcda.run.study.Study`.
+    """See `hpcda.runner.study.Study`.
 
     Args:
         job: The job.

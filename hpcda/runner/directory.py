@@ -20,7 +20,7 @@ from hpcda.job.stored import FILE as JOB
 from hpcda.job.stored import refuse_edited
 from hpcda.lock import RunLock
 from hpcda.pilot import choose
-from hpcda.run.extensions import keep
+from hpcda.runner.extensions import keep
 from hpcda.store import (
     INDEX,
     PLAN,

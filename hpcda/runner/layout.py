@@ -10,7 +10,7 @@ import numpy as np
 
 from hpcda.build import Built
 from hpcda.job import Job
-from hpcda.run.provenance import files_of, provenance
+from hpcda.runner.provenance import files_of, provenance
 from hpcda.search import Scene
 from hpcda.store import Layout
 

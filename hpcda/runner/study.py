@@ -1,4 +1,4 @@
-"""What a run is about: what `hpcda.run.life` asks of windows of data, and of a network that is trained."""
+"""What a run is about: what `hpcda.runner.life` asks of windows of data, and of a network that is trained."""
 
 from __future__ import annotations
 
@@ -69,10 +69,10 @@ def study_of(job: AnyJob, world: Any, petsc_options: Sequence[str]) -> Study:
         InputError: What is wrong with the job, its data or the options.
     """
     if isinstance(job, NetworkJob):
-        from hpcda.run.networks import NetworkStudy
+        from hpcda.runner.networks import NetworkStudy
 
         return NetworkStudy(job, world, petsc_options)
-    from hpcda.run.paths import PathStudy
+    from hpcda.runner.paths import PathStudy
 
     return PathStudy(job, world, petsc_options)
 

@@ -1,0 +1,127 @@
+"""An ensemble in this process, without files: ``hpcda.anneal(problem, starts=32, seed=1)``."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, TextIO
+
+import numpy as np
+
+from hpcda.errors import InputError, Mistake
+from hpcda.face.options import Ladder, Solver
+from hpcda.face.problem import Problem
+from hpcda.words import counted
+
+if TYPE_CHECKING:
+    from hpcda.analysis.rundata import Result
+    from hpcda.job import Job
+
+
+def anneal(
+    problem: Problem,
+    starts: int = 100,
+    seed: int = 1,
+    *,
+    ladder: Ladder | None = None,
+    way: str = "auto",
+    solver: Solver | None = None,
+    core_seconds: float | None = None,
+    until: str | None = None,
+    progress: bool = False,
+) -> Result:
+    """Climb the ladder from many initial guesses and say what was found; in this process, without files.
+
+    Args:
+        problem: What is known, and what is to be estimated.
+        starts: Most initial guesses.
+        seed: Every random number follows from it.
+        ladder: The rungs of model-error precision.
+        way: How initial guesses are made: "auto" (a search over all strategies), or one that ``hpcda list``
+            names, such as "uniform".
+        solver: How the action is minimized at a rung.
+        core_seconds: Seconds after which a search begins no further round.
+        until: What ends a search: "verdict" (its conclusion is stable; the default), "core-seconds" or
+            "starts" (all were run).
+        progress: Show on the standard error stream how far it is.
+
+    Returns:
+        The result: what `hpcda.open_run` gives of a stored run.
+
+    Raises:
+        InputError: Options that do not fit; all mistakes at once.
+    """
+    ensemble: dict[str, Any] = {"starts": starts, "seed": seed, "way": way}
+    if core_seconds is not None:
+        ensemble["core_seconds"] = float(core_seconds)
+    if until is not None:
+        ensemble["budget"] = until
+    return annealed(problem.job(ladder, solver, ensemble), sys.stderr if progress else None)
+
+
+def annealed(job: Job, stream: TextIO | None = None) -> Result:
+    """Run a job in this process, without files; tell `stream` how far it is."""
+    from hpcda.analysis.rundata import Result
+    from hpcda.ensemble import Ensemble, Lives
+    from hpcda.pilot import choose
+    from hpcda.ranks import AloneQueue, AloneWorld
+    from hpcda.results.memory import MemoryRun, Recorder
+    from hpcda.runner.paths import PathStudy
+    from hpcda.search import Share
+
+    if job.action.steps_per_sample == "auto":
+        job = job.with_steps(choose(job).steps)
+    world, share = AloneWorld(job.ensemble.ranks_per_start), Share()
+    study = PathStudy(job, world, ())
+    with study.options():
+        layout = study.layout(world, study.try_once(world, share), job)
+        recorder, ticker = Recorder(layout.size), None if stream is None else Ticker(stream)
+        team = study.team(world, share, lambda iteration, value: ensemble.watch())
+        ensemble = Ensemble(
+            study.scene, world, team, lambda: recorder, AloneQueue(), job.ensemble.seed, job.ensemble.merge,
+            ticker, Lives(max_seconds=study.max_seconds),
+        )  # fmt: skip
+        try:
+            ensemble.run(study.plan(world, share))
+        finally:
+            team.destroy()
+        if ticker is not None:
+            ensemble.tell()
+            ticker.end()
+    if not any(one.rungs for one in recorder.starts):
+        raise InputError(Mistake("ensemble", "no start has left a single rung", "allow more seconds"))
+    return Result(MemoryRun(layout, recorder), layout.problem)
+
+
+class Ticker:
+    """One line that tells how far an ensemble is; see `hpcda.progress.Progress`.
+
+    Args:
+        stream: Where it is written.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream, self._starts, self._shown = stream, 0, ""
+
+    def expect(self, starts: int, rungs: int) -> None:
+        """So many more starts are run."""
+        self._starts += starts
+
+    def had(self, rungs: int) -> None:
+        """Rungs that were done before: none."""
+
+    def drawing(self, way: str) -> None:
+        """By which strategy an initial guess is drawn."""
+
+    def update(self, *, done: int, rungs_done: int, failed: int = 0, lowest: float | None = None) -> None:
+        """Tell how far it is."""
+        told = f"{done} of {counted(self._starts, 'start')}"
+        told += f", {failed} failed" if failed else ""
+        told += f", lowest action {lowest:.7g}" if lowest is not None and np.isfinite(lowest) else ""
+        if told != self._shown:
+            self._stream.write("\r" + told.ljust(len(self._shown)))
+            self._stream.flush()
+            self._shown = told
+
+    def end(self) -> None:
+        """The last line."""
+        self._stream.write("\n")

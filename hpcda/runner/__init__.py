@@ -1,0 +1,20 @@
+"""From a job to a run: the problem, the ensemble over all ranks, the store.
+
+Everything is imported when it is first used: an ensemble in memory needs no file.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hpcda.runner.life import resume as resume
+    from hpcda.runner.life import run as run
+
+__all__ = ["resume", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        from hpcda.runner import life
+
+        return getattr(life, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
