@@ -32,8 +32,6 @@ HOPELESS = 3.0
 """Part of the lowest action above which a network that is wider is not worth its pruning."""
 FINITE = Ladder(1.0, 10.0, 8)
 """Rungs of finite Rf where a job names none."""
-UNIT = 400.0
-"""Operations of a product in the time of an activation and its slope, measured of the sigmoid."""
 STEPS = 100
 """Steps of a descent from far away, where nothing is known of it."""
 
@@ -220,23 +218,19 @@ def _direct(action: ExactNetwork) -> str:
 def step_work(network: Network) -> float:
     """Operations of a Gauss-Newton step: a product over the pairs, and a Cholesky factorization."""
     size = float(network.weights)
-    return network.pairs * size**2 + size**3 / 3.0
+    return 2.0 * network.pairs * size**2 + size**3 / 3.0
 
 
 def pass_work(network: Network) -> float:
-    """Operations of a gradient, a pass forward and back, counted as slow as they are beside products.
-
-    An activation and its slope take as long as `UNIT` operations of a product.
-    """
-    return network.pairs * (12.0 * network.weights + UNIT * sum(network.widths[1:]))
+    """Operations of a gradient, a pass forward and back, counted as slow as they are beside products."""
+    return 12.0 * network.pairs * float(network.weights)
 
 
 def narrowing_work(network: Network, inner: Sequence[int]) -> float:
     """Operations of `NetworkScene.narrowed` from hidden layers of these widths."""
     widths = (network.widths[0], *inner, network.widths[-1])
     out = sum(widths) - sum(network.widths)
-    wide, narrow = step_work(replace(network, widths=widths)), step_work(network)
-    return STEPS * wide + BETWEEN.max_iterations * out * 0.5 * (wide + narrow)
+    return (STEPS + BETWEEN.max_iterations * out) * step_work(replace(network, widths=widths))
 
 
 def narrows(network: Network, inner: Sequence[int]) -> bool:
