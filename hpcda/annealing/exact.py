@@ -9,6 +9,7 @@ computed is the elimination's (`hpcda.annealing.layered`).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +37,8 @@ CLOSE = 1e-6
 """Part of the action that a step promises, about, up to which the exact Hessian is taken from the first."""
 GOOD = 0.9
 """Part of its promise that a step keeps where the Hessian has hardly changed."""
+WINDOW, REACH = 25, 8.0
+"""Steps over which a descent is watched, and how often it may have to fall as far again to be of interest."""
 SADDLES = 8
 """Saddle points that the weights are led away from."""
 SHORTEST, LONGEST = 1e-6, 1e3
@@ -51,11 +54,14 @@ class ExactSettings:
         decrement: Part of the action that a Newton step may still promise at a minimum.
         elimination: How steps are computed: "states", "data", "krylov", or "auto" for the cheapest; or an
             elimination of the action that descends.
+        interest: Action above which a minimum is of no interest: a descent that falls too slowly to come
+            there ends.
     """
 
     max_iterations: int = 500
     decrement: float = 1e-12
     elimination: str | Elimination = "auto"
+    interest: float = math.inf
 
 
 def descend(action: ExactNetwork, theta: Array, settings: ExactSettings | None = None) -> Rung:
@@ -73,6 +79,7 @@ class _Descent:
         known = settings.elimination
         self.elimination = chosen(action, known) if isinstance(known, str) else known
         self.factorizations = self.iterations = 0
+        self._looked, self._then = 0, math.inf
 
     def run(self, theta: Array) -> Rung:
         """Down with the Gauss-Newton matrix, then with the exact one, away from saddle points."""
@@ -107,6 +114,8 @@ class _Descent:
         if not np.isfinite(size):
             return theta, Reason.FAILED_NON_FINITE
         while self.factorizations < self.settings.max_iterations:
+            if self._hopeless(value):
+                return theta, Reason.STOPPED_HOPELESS
             self.factorizations += 1
             step = model.solve(shift, enough=part * abs(value))
             if step is None:
@@ -151,6 +160,13 @@ class _Descent:
                 if shift > LARGEST * size:
                     return theta, Reason.FAILED_TRUST_REGION
         return theta, Reason.STOPPED_ITERATIONS
+
+    def _hopeless(self, value: float) -> bool:
+        """Whether as many steps as are watched, `REACH` times over, would not lead to what is of interest."""
+        if self.factorizations < self._looked + WINDOW:
+            return False
+        fall, self._looked, self._then = self._then - value, self.factorizations, value
+        return value - self.settings.interest > REACH * fall
 
     def _ended(self, model: Model, theta: Array) -> bool:
         """Whether the step that the Hessian of the step before makes from here promises too little."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -20,6 +21,7 @@ class ExactMinimiser:
         settings: Limits; where they hold an elimination, it is freed in the end.
         canonical: (weights) -> the same network in a form of its own.
         watch: Called with (iteration, action) after a descent.
+        interest: Gives the action above which a minimum is of no interest.
 
     Attributes:
         elimination: How steps are computed.
@@ -31,11 +33,12 @@ class ExactMinimiser:
         settings: ExactSettings,
         canonical: Callable[[Array], Array],
         watch: Callable[[int, float], None],
+        interest: Callable[[], float] = lambda: math.inf,
     ) -> None:
         known = settings.elimination
         self.elimination = chosen(action, known) if isinstance(known, str) else known
         self._action, self._settings = action, replace(settings, elimination=self.elimination)
-        self._canonical, self._watch = canonical, watch
+        self._canonical, self._watch, self._interest = canonical, watch, interest
 
     @property
     def linear(self) -> str:
@@ -45,7 +48,7 @@ class ExactMinimiser:
 
     def minimise(self, path: Array, rf: float, fresh: bool = False) -> Rung:
         """See `Minimiser`."""
-        found = descend(self._action, path, self._settings)
+        found = descend(self._action, path, replace(self._settings, interest=self._interest()))
         self._watch(found.iterations, found.parts.total)
         return replace(found, path=self._canonical(found.path))
 

@@ -16,6 +16,7 @@ class Reason(enum.Enum):
     NOT_RUN = "this rung was not run"
     STOPPED_ITERATIONS = "the limit of iterations was reached"
     STOPPED_SECONDS = "the time that one start may take was over"
+    STOPPED_HOPELESS = "it fell too slowly to come to the lowest level found before"
     FAILED_LINE_SEARCH = "no step along the search direction lowers the action"
     FAILED_TRUST_REGION = "the trust region shrank to nothing"
     FAILED_LINEAR = "the linear system could not be solved"

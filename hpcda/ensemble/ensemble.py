@@ -28,6 +28,7 @@ class Setting(Protocol):
     """What an ensemble asks of what it searches: `hpcda.search.Scene`, or `NetworkScene`."""
 
     meanwhile: Callable[[], object]
+    cap: float
 
     @property
     def ladder(self) -> Ladder:
@@ -188,7 +189,7 @@ class Ensemble:
                 tasks, new = plan.next([found[start] for start in sorted(found)]), True
             if tasks is None:
                 return True
-            self._team.cap = plan.cap
+            self._team.cap = self._scene.cap = plan.cap
             if self._merger is not None and plan.informed:
                 leaders = {start for start, one in found.items() if self._leads_on(one, plan.cap)}
                 self._merger.keep(leaders.__contains__)

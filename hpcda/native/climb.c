@@ -25,7 +25,8 @@ enum Reason {
   FAILED_NON_FINITE = -5,
   FAILED_OTHER = -6,
   STOPPED_SECONDS = -7,
-  FAILED_MODEL = -8
+  FAILED_MODEL = -8,
+  STOPPED_HOPELESS = -9
 };
 
 #define RAISE 8.0       /* of the shift, where a matrix is indefinite or a step is refused */

@@ -138,7 +138,8 @@ class NetworkStudy:
     def _minimiser(self, watch: Callable[[int, float], None]) -> ExactMinimiser:
         solver = self._job.solver
         settings = ExactSettings(solver.max_iterations, elimination=self._elimination())
-        return ExactMinimiser(self.scene.action, settings, self.scene.canonical, watch)
+        scene = self.scene
+        return ExactMinimiser(scene.action, settings, scene.canonical, watch, lambda: scene.cap)
 
     def _elimination(self) -> str | Elimination:
         """How steps are computed: its name, or PETSc's own, which is made here."""

@@ -11,7 +11,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -38,8 +38,12 @@ HITS, PROBES = 2, 2
 """Starts that came to the lowest level, and starts from it that came to none lower, which end a search."""
 DEVIATIONS = 2.0
 """χ² deviations above what noise leaves up to which a level is noise's own."""
+FEWEST = 10
+"""Starts of a search in whose first round those end that fall too slowly to come to the level of noise."""
 MOST_WORK = 1e12
 """Operations that a training of a search may take: about a minute of a core."""
+NEAR, FAVOR = 0.01, 2.0
+"""Part of the lowest action within which a training has succeeded, and how often it then comes."""
 ROUNDS, WIDEST = (2, 3, 4, 6, 9, 12, 18), 24
 """Starts of the first rounds, and of all that follow."""
 
@@ -75,21 +79,56 @@ class NetworkBudget:
     verdict: bool = True
 
 
-def turns(trainings: Sequence[Training], network: Network) -> Iterator[Training]:
+def turns(
+    trainings: Sequence[Training],
+    network: Network,
+    taken: Mapping[str, int] | None = None,
+    favored: Collection[str] = (),
+) -> Iterator[Training]:
     """Trainings without end: each in proportion to one over the root of its work.
 
     Where the one that succeeds is not known, that wastes little on those that take long, and does not leave
-    them out; one that needs a network comes after one that does not.
+    them out; one that needs a network comes after one that does not. After the first turns of all, those that
+    have succeeded come `FAVOR` times as often.
+
+    Args:
+        trainings: The trainings.
+        network: The network and its pairs.
+        taken: Name of a training -> turns that it had before.
+        favored: Names of those that have succeeded.
     """
-    weight = [max(one.work(network), 1.0) ** 0.5 for one in trainings]
-    count = [0] * len(trainings)
-    ready = [not one.parents for one in trainings]
+    before = taken or {}
+    all_tried = all(one.name in before for one in trainings)
+    favor = [FAVOR if all_tried and one.name in favored else 1.0 for one in trainings]
+    weight = [max(one.work(network), 1.0) ** 0.5 / often for one, often in zip(trainings, favor, strict=True)]
+    count = [before.get(one.name, 0) for one in trainings]
+    ready = [not one.parents or any(count) for one in trainings]
     while True:
         places = [k for k in range(len(trainings)) if ready[k]]
         k = min(places, key=lambda k: ((count[k] + 1) * weight[k], k))
         count[k] += 1
         ready = [True] * len(trainings)
         yield trainings[k]
+
+
+def successful(found: Sequence[Found]) -> set[str]:
+    """Trainings that came to within `NEAR` of the lowest action, and lower than from where they began.
+
+    Args:
+        found: Starts that have ended.
+    """
+    action = {one.start: one.action for one in found if not one.failed}
+    if not action:
+        return set()
+    low = min(action.values())
+    reached = low + NEAR * abs(low)
+    return {
+        one.way
+        for one in found
+        if not one.failed
+        and one.action <= reached
+        and all(action[parent] > reached for parent in one.parents if parent in action)
+    }
 
 
 class NetworkSearch:
@@ -100,10 +139,13 @@ class NetworkSearch:
         budget: When it ends.
         share: The share of all starts that `budget.starts` counts; by default all of them.
         trainings: The trainings that it takes; by default all that fit the network.
+
+    Attributes:
+        cap: See `Plan`: where the verdict ends the search, the lowest action found, or, in the first round of
+            a search of `FEWEST` starts or more, the most that noise leaves of the data.
     """
 
     informed = True
-    cap = math.inf
 
     def __init__(
         self,
@@ -113,14 +155,15 @@ class NetworkSearch:
         trainings: Collection[Training] | None = None,
     ) -> None:
         self._network, self._budget, self._share = network, budget, share or Share()
-        self._turns = turns(searched(network, trainings), network)
-        self._order: list[Training] = []
+        self._trainings = searched(network, trainings)
         self._given = self._rounds = 0
+        self.cap = math.inf
 
     def recall(self, starts: int, cap: float) -> None:
         """See `Plan`."""
         self._given += starts
         self._rounds += 1
+        self.cap = cap
 
     def next(self, found: Sequence[Found]) -> Round | None:
         """See `Plan`."""
@@ -132,17 +175,30 @@ class NetworkSearch:
             return None
         size = ROUNDS[self._rounds] if self._rounds < len(ROUNDS) else WIDEST
         end = min(self._given + size, self._budget.starts)
-        tasks = [self._task(position, ended) for position in range(self._given, end)]
-        self.recall(len(tasks), math.inf)
+        taken, favored = Counter(one.way for one in found), successful(found)
+        order = turns(self._trainings, self._network, taken, favored)
+        tasks = [
+            self._task(position, training, ended)
+            for position, training in zip(range(self._given, end), order, strict=False)
+        ]
+        self.recall(len(tasks), self._cap(ended) if self._budget.verdict else math.inf)
         return Listed(tasks)
 
-    def _task(self, position: int, ended: Sequence[Found]) -> Task:
+    def _cap(self, ended: Sequence[Found]) -> float:
+        """The lowest action so far; before there is one, the most that noise leaves of the data."""
+        if ended:
+            low = min(one.action for one in ended)
+            return low + SAME * abs(low)
+        if isinstance(self._network.output, DataLoss) or self._budget.starts < FEWEST:
+            return math.inf
+        inputs = 0 if self._network.input_std is None else self._network.inputs.size
+        values = int(self._network.measured.sum()) + inputs
+        return 0.5 * values + DEVIATIONS * math.sqrt(0.5 * values)
+
+    def _task(self, position: int, training: Training, ended: Sequence[Found]) -> Task:
         number = self._share.number(position)
-        while len(self._order) <= position:
-            self._order.append(next(self._turns))
-        training = self._order[position]
         if training.parents and not ended:
-            training = next(one for one in self._order if not one.parents)
+            training = next(one for one in self._trainings if not one.parents)
         if not training.parents:
             return Task(number, training.name)
         lowest = distinct(ended)[0]  # the first start that came there: its weights are kept on every world
@@ -281,13 +337,15 @@ def train(network: Network, seconds: float = 60.0, starts: int = 100, seed: int 
     found: list[Found] = []
     end = time.process_time() + seconds
     while time.process_time() < end and (tasks := plan.next(found)) is not None:
+        scene.cap = plan.cap
+        limits = replace(LAST, interest=plan.cap)
         for task in (tasks.task(position) for position in range(len(tasks))):
             began = time.process_time()
             if began >= end:
                 break
             rng = np.random.default_rng([seed, task.start])
             theta, _ = scene.draw(task, [trained[parent].theta for parent in task.parents], rng)
-            last = descend(scene.action, theta, LAST)
+            last = descend(scene.action, theta, limits)
             one = Trained(
                 scene.canonical(last.path), last.parts, task.way, last.reason, time.process_time() - began
             )

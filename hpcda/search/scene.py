@@ -29,13 +29,16 @@ class Scene:
         problem: The problem.
         ladder: The ladder.
         meanwhile: Called now and then while a path is drawn that takes long; it changes nothing of the path.
+        cap: See `hpcda.search.plan.Plan`.
     """
 
     meanwhile: Callable[[], object]
+    cap: float
 
     def __init__(self, problem: Problem, ladder: Ladder, action: Action | None = None) -> None:
         self.problem, self.ladder = problem, ladder
         self.meanwhile = _nothing
+        self.cap = np.inf
         if action is not None:
             self.action = action
 

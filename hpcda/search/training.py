@@ -16,6 +16,8 @@ from hpcda.action.network import Network
 from hpcda.annealing.exact import ExactSettings, descend
 from hpcda.annealing.ladder import Ladder
 from hpcda.annealing.record import Task
+from hpcda.annealing.layered.krylov import MOST, USUAL, Krylov
+from hpcda.annealing.layered.states import States
 from hpcda.errors import InputError, Mistake
 from hpcda.problem import Array
 from hpcda.search.canonical import canonical
@@ -26,6 +28,8 @@ from hpcda.userfile import called
 
 FIRST, BETWEEN = ExactSettings(200), ExactSettings(25)
 """Limits of the descent of a wider network, and of one between two units that are taken out of it."""
+HOPELESS = 3.0
+"""Part of the lowest action above which a network that is wider is not worth its pruning."""
 FINITE = Ladder(1.0, 10.0, 8)
 """Rungs of finite Rf where a job names none."""
 STEPS = 100
@@ -47,9 +51,11 @@ class NetworkScene:
         finite: Rungs of finite Rf.
         action: Its action at Rf = ∞.
         meanwhile: Called now and then while a network begins; it changes nothing of it.
+        cap: Action above which a network is of no interest, see `hpcda.search.plan.Plan`.
     """
 
     meanwhile: Callable[[], object]
+    cap: float
 
     def __init__(
         self,
@@ -62,6 +68,7 @@ class NetworkScene:
         self.ladder = ladder or Ladder.at_infinity()
         self.action = ExactNetwork(network, ranks)
         self.meanwhile = lambda: None
+        self.cap = np.inf
         measured = [own[np.isfinite(own)] for own in network.outputs.T]
         spread = np.array([np.std(own) if len(own) else 0.0 for own in measured])
         scale = np.where(spread > 0.0, spread, 1.0) * np.ones(network.outputs.shape)
@@ -151,14 +158,20 @@ class NetworkScene:
     def narrowed(self, wider: ExactNetwork, theta: Array) -> Array:
         """The weights that are left of a wider network, whose units are taken out one after the other.
 
-        They are NaN, with which a start fails, where the wider network's matrix is not finite.
+        They are NaN, with which a start fails, where the wider network's matrix is not finite. Others do not
+        make up for them by more than one step where the wider network is hopeless.
         """
         self.meanwhile()
-        fitted = descend(wider, theta, FIRST).path
+        first = descend(wider, theta, replace(FIRST, elimination=_direct(wider), interest=self.cap))
+        fitted, hopeless = first.path, first.parts.total > HOPELESS * self.cap
 
         def fit(action: ExactNetwork, theta: Array) -> Array:
             self.meanwhile()
-            return descend(action, theta, BETWEEN).path
+            return (
+                theta
+                if hopeless
+                else descend(action, theta, replace(BETWEEN, elimination=_direct(action))).path
+            )
 
         try:
             return pruned(wider, fitted, self.network.widths, fit)[1]
@@ -190,6 +203,16 @@ class Training:
     work: Callable[[Network], float] = lambda network: 0.0
     climbs: bool = False
     place: int = 100
+
+
+def _direct(action: ExactNetwork) -> str:
+    """The elimination of a descent that goes on where the matrix is hardly determined.
+
+    Conjugate gradients take all the products there that they may, not those that they usually take.
+    """
+    states, krylov = States(action).cost, Krylov(action).cost
+    quick = states.fits and states.seconds <= MOST / USUAL * krylov.seconds
+    return States.__name__.lower() if quick else "auto"
 
 
 def step_work(network: Network) -> float:

@@ -335,3 +335,19 @@ def test_limits_and_what_is_refused():
     few = descend(action, generator(86).normal(size=action.size), ExactSettings(max_iterations=2))
     assert few.reason is Reason.STOPPED_ITERATIONS and few.factorizations == 2
     assert descend(action, np.full(action.size, np.nan)).reason is Reason.FAILED_NON_FINITE
+
+
+def test_a_descent_that_falls_too_slowly_to_be_of_interest_ends():
+    """It stays as it is, to the bit, where what it comes to is of interest."""
+    net = example("sigmoid", 0.005, pairs=60, weight_std=None)
+    action = ExactNetwork(net)
+    theta = generator(84).normal(size=action.size)
+    whole = descend(action, theta, ExactSettings(200))
+    assert whole.factorizations > 75
+    low = whole.parts.total
+    wanted = descend(action, theta, ExactSettings(200, interest=action.value(theta)))
+    assert wanted.parts.total == low and wanted.reason is whole.reason
+    np.testing.assert_array_equal(wanted.path, whole.path)
+    left = descend(action, theta, ExactSettings(200, interest=0.0))
+    assert left.reason is Reason.STOPPED_HOPELESS and not left.reason.converged
+    assert left.factorizations < whole.factorizations and left.parts.total < action.value(theta)

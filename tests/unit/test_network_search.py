@@ -18,10 +18,20 @@ from hpcda.errors import InputError
 from hpcda.search.canonical import canonical
 from hpcda.search.conclusion import Conclusion
 from hpcda.search.evidence import Level
-from hpcda.search.networks import judge, levels, train, turns
+from hpcda.search.networks import (
+    FEWEST,
+    NetworkBudget,
+    NetworkSearch,
+    judge,
+    levels,
+    successful,
+    train,
+    turns,
+)
+from hpcda.search.plan import Found
 from hpcda.search.pruning import pruned
 from hpcda.search.streams import narrowable
-from hpcda.search.training import Training
+from hpcda.search.training import NetworkScene, Training
 from hpcda.search.trainings import TRAININGS
 from tests.chance import generator, number
 
@@ -172,7 +182,7 @@ def test_the_search_takes_residual_layers_and_noisy_inputs(more):
     network = replace(network, weight_std=2.0, **more)
     action = ExactNetwork(network)
     best = descend(action, action.first(truth))
-    found = train(network, seconds=60.0, starts=8, seed=number(1))
+    found = train(network, seconds=60.0, starts=15, seed=number(1))
     assert {one.way for one in found} == {one.name for one in TRAININGS.values() if not one.climbs}
     for one in found:
         assert one.theta.shape == (action.size,) and np.isfinite(one.parts.total)
@@ -194,3 +204,70 @@ def test_trainings_take_turns_by_the_root_of_their_work():
     assert order[0] == "quick"
     (only,) = islice(turns([made[2], made[1]], network), 1)
     assert only.name == "slow"
+
+
+def test_trainings_that_succeeded_come_twice_as_often_after_all_had_their_turn():
+    network, _ = taught()
+    made = [Training(name, name, lambda scene, minima, rng: rng, work=lambda _: 1.0) for name in "abc"]
+    order = [one.name for one in islice(turns(made, network, {"a": 1, "b": 1, "c": 1}, {"b"}), 397)]
+    assert [order.count(name) for name in "abc"] == [99, 199, 99]
+    order = [one.name for one in islice(turns(made, network, {"a": 3, "b": 3}, {"b"}), 3)]
+    assert order == ["c", "c", "c"]
+
+
+def ended(start, way, action, parents=()):
+    nothing = np.zeros(1)
+    return Found(
+        start=start, way=way, first=0, parents=parents, last=0, action=action, measurement=action, prior=0.0,
+        levels=np.array([action]), model=nothing, sketch=np.array([action]), same_as=start,
+        failed=not np.isfinite(action), converged=True, opening=0, iterations=0, seconds=1.0,
+    )  # fmt: skip
+
+
+def test_a_training_succeeds_that_comes_low_by_itself():
+    """Not one that comes back to where it began, nor one that ends 2 % above, nor one that failed."""
+    found = [
+        ended(0, "small", 102.0), ended(1, "scaled", 100.5), ended(2, "redrawn", 100.0, (1,)),
+        ended(3, "widened", 100.0, (0,)), ended(4, "wide", np.inf),
+    ]  # fmt: skip
+    assert successful(found) == {"scaled", "widened"}
+    assert successful([]) == successful(found[4:]) == set()
+
+
+def test_what_a_search_does_next_follows_from_what_was_found():
+    """One that takes earlier rounds for given goes on as the one that gave them."""
+    network, _ = taught()
+    budget = NetworkBudget(30)
+    plan, found, given = NetworkSearch(network, budget), [], []
+    for _ in range(4):
+        tasks = plan.next(found)
+        given.append(([tasks.task(k) for k in range(len(tasks))], plan.cap))
+        found += [ended(one.start, one.way, 1e4 / (1 + one.start), one.parents) for one in given[-1][0]]
+    later, known = NetworkSearch(network, budget), []
+    for tasks, cap in given[:3]:
+        later.recall(len(tasks), cap)
+        known += found[len(known) : len(known) + len(tasks)]
+    tasks = later.next(known)
+    assert ([tasks.task(k) for k in range(len(tasks))], later.cap) == given[3]
+    values = network.outputs.size
+    assert given[0][1] == pytest.approx(0.5 * values + 2.0 * np.sqrt(0.5 * values))
+    assert [cap for _, cap in given[1:]] == pytest.approx([1e4 / 2, 1e4 / 5, 1e4 / 9], rel=1e-3)
+    for other in (NetworkBudget(FEWEST - 1), NetworkBudget(30, verdict=False)):
+        plan = NetworkSearch(network, other)
+        plan.next([])
+        assert plan.cap == np.inf
+
+
+def test_a_wider_network_that_is_hopeless_is_cut_at_once():
+    """Its units go without descents between, and what is left are weights of the network."""
+    network, _ = taught()
+    scene = NetworkScene(network)
+    wider = scene.wider([7])
+    theta = scene.first_weights(wider, generator(99))
+    calls = []
+    scene.meanwhile = lambda: calls.append(1)
+    careful = scene.narrowed(wider, theta)
+    scene.cap = 1e-9
+    rough = scene.narrowed(wider, theta)
+    assert len(calls) == 2 * 3 and rough.shape == careful.shape == (scene.size,)
+    assert scene.action.value(careful) < scene.action.value(rough) < np.inf
