@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpcda.analysis import summary as data_summary
+from hpcda.analysis.bars import parameter_bars
 from hpcda.analysis.opened import open_run
 from hpcda.analysis.parallel import default_processes, in_turn, workers
 from hpcda.analysis.rundata import Result
@@ -31,7 +32,7 @@ def analyze(
     problem: Problem | None = None,
     trust: bool = False,
 ) -> dict[str, Any]:
-    """Analyse a run and write summary.json, candidate.csv, figures and report.html into its `analysis/`.
+    """Analyse a run and write summary.json, tables, figures and report.html into its `analysis/`.
 
     Args:
         run_dir: Directory of the run.
@@ -134,6 +135,8 @@ def _drawn(run: Result | NetworkResult, folder: Path) -> dict[str, Path]:
     if isinstance(run, Result):
         if kept:
             write_candidate(run, folder / "candidate.csv")
+        if run.candidate is not None and run.candidate.parameters:
+            write_parameters(run, folder / data_summary.PARAMETERS)
         return draw_all(run, folder)
     if kept:
         write_weights(run, folder / "candidate.csv")
@@ -154,6 +157,28 @@ def write_weights(run: NetworkResult, path: Path) -> None:
             [label, repr(float(value))]
             for label, value in zip(run.file.header.unknown, run.theta(), strict=True)
         )
+
+
+def write_parameters(run: Result, path: Path) -> None:
+    """Write the candidate's parameters as a table: estimate, unit and own error bar of each.
+
+    Columns parameter, unit, estimate, kind, std, low, high, as in `Result.error_bars`; the last four are empty
+    where there are no error bars, `std` where the law is no Gaussian.
+
+    Args:
+        run: The run, which has a candidate.
+        path: The file; what is there is replaced.
+    """
+    assert run.candidate is not None
+    bars = {} if run.bars is None else parameter_bars(run.problem, run.bars)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["parameter", "unit", "estimate", "kind", "std", "low", "high"])
+        units = run.file.header.parameter_unit
+        for (name, value), unit in zip(run.candidate.parameters.items(), units, strict=True):
+            bar = bars.get(name, {})
+            numbers = ["" if bar.get(key) is None else repr(bar[key]) for key in ("std", "low", "high")]
+            writer.writerow([name, unit, repr(value), bar.get("kind", ""), *numbers])
 
 
 def write_candidate(run: Result, path: Path) -> None:

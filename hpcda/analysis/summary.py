@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -30,7 +32,11 @@ GIVEN_UP = "too far above the lowest level"
 MOST_OUTLIERS = 1000
 """Outliers that are listed."""
 SHOWN = 12
-"""Minima, and parameters of the candidate, that the tables for people show."""
+"""Minima that the tables for people show, and parameters of the candidate where not all are shown."""
+ALL = 30
+"""Parameters up to which all are shown."""
+PARAMETERS = "parameters.csv"
+"""The table of all parameters of the candidate, beside summary.json."""
 
 
 class Ended(Protocol):
@@ -464,34 +470,43 @@ def _candidate(summary: dict[str, Any]) -> list[str]:
             lines.append(f"  {label:<15} RMSE {candidate[key]:.4g}")
     if candidate["at_bound"] or candidate["states_at_bound"]:
         lines += wrapped(bound_words(candidate, summary["times"]), "  at a bound      ")
-    return lines + _parameters(candidate)
+    where = Path(summary["report"]).with_name(PARAMETERS) if summary.get("report") else "summary.json"
+    return lines + _parameters(candidate, where)
 
 
-def _parameters(candidate: dict[str, Any]) -> list[str]:
-    """The candidate's parameters, each with its own error bar."""
+def _parameters(candidate: dict[str, Any], where: Path | str) -> list[str]:
+    """The candidate's parameters, each with its own error bar; of many the first, and where all are."""
     bars = candidate.get("error_bars")
     if not bars:
-        return _without_bars(candidate)
-    width = max(len(name) for name in list(bars)[:SHOWN])
+        return _without_bars(candidate, where)
+    shown = _shown(bars)
+    width = max(map(len, shown))
     rows = []
-    for name, bar in list(bars.items())[:SHOWN]:
+    for name in shown:
+        bar = bars[name]
         value = candidate["parameters"][name]
         span = candidate["valley"].get(name)
         ends = f"; starts ended from {span[0]:.4g} to {span[1]:.4g}" if span and bar["kind"] == "open" else ""
         rows.append(f"{name:<{width}}  {value:.6g} {bar_words(value, bar)}{ends}")
-    if len(bars) > SHOWN:
-        rows.append(f"… and {len(bars) - SHOWN} more, all in summary.json")
+    if len(bars) > len(shown):
+        rows.append(f"… and {len(bars) - len(shown)} more, all with their error bars in {where}")
     return [f"  {'' if k else 'parameters':<15} {row}" for k, row in enumerate(rows)]
 
 
-def _without_bars(candidate: dict[str, Any]) -> list[str]:
+def _shown(values: Mapping[str, Any]) -> list[str]:
+    """Names of the parameters that are shown: all, or the first of many."""
+    return list(values) if len(values) <= ALL else list(values)[:SHOWN]
+
+
+def _without_bars(candidate: dict[str, Any], where: Path | str) -> list[str]:
     """The candidate's parameters where it has no error bars, and why."""
     why, values = candidate["no_error_bars"], candidate["parameters"]
     if why is None:
         return []
-    rows = [f"{name}  {value:.6g}, error bar: none" for name, value in list(values.items())[:SHOWN]]
-    if len(values) > SHOWN:
-        rows.append(f"… and {len(values) - SHOWN} more, all in summary.json")
+    shown = _shown(values)
+    rows = [f"{name}  {values[name]:.6g}, error bar: none" for name in shown]
+    if len(values) > len(shown):
+        rows.append(f"… and {len(values) - len(shown)} more, all in {where}")
     lines = [f"  {'' if k else 'parameters':<15} {row}" for k, row in enumerate(rows)]
     return [*lines, *wrapped(f"none: {why}", "  error bars      ")]
 

@@ -4,7 +4,8 @@ First with the Gauss-Newton matrix (Levenberg-Marquardt), which leads down from 
 bring or promise little, with the exact Hessian, to a minimum; from a saddle point they are led away along a
 direction in which the Hessian is negative. The shift follows how well each step was predicted (H. Nielsen,
 Damping Parameter in Marquardt's Method, IMM-REP-1999-05, Technical University of Denmark 1999). How a step is
-computed is the elimination's (`hpcda.annealing.layered`).
+computed is the elimination's (`hpcda.annealing.layered`): Gauss-Newton steps, which decide what minimum is
+reached, alike by all; exact ones only as far as they need be.
 """
 
 from __future__ import annotations
@@ -117,7 +118,7 @@ class _Descent:
             if self._hopeless(value):
                 return theta, Reason.STOPPED_HOPELESS
             self.factorizations += 1
-            step = model.solve(shift, enough=part * abs(value))
+            step = model.solve(shift, enough=part * abs(value) if exact else 0.0)
             if step is None:
                 if little or (exact and shift == 0.0 and np.abs(model.gradient).max() <= FLAT * size):
                     direction = model.negative()

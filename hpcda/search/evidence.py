@@ -351,7 +351,7 @@ def facts(record: Mapping[str, Any]) -> dict[str, str]:
     if record["probed"]:
         found["escapes from it"] = f"{record['probed']}, to nothing lower"
     if record.get("left_open"):
-        names = list(record["left_open"])
+        names = told_once(record["left_open"])
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
         found["left open"] = "; ".join(names[:NAMED]) + more + ": other values fit as well"
     if record["predicted"] is not None:
@@ -362,3 +362,19 @@ def facts(record: Mapping[str, Any]) -> dict[str, str]:
         so_far = f"; those say: {record['so_far'].replace('_', ' ')}" if record["so_far"] else ""
         found["complete"] = f"{record['complete']:.0%} of the starts asked for{so_far}"
     return found
+
+
+def told_once(directions: Sequence[str]) -> list[str]:
+    """Open directions for people: those that move the same unknowns together, each unknown named once.
+
+    Args:
+        directions: Of each the unknowns that move, "p with q".
+    """
+    groups: list[tuple[list[str], int]] = []
+    for direction in directions:
+        names, count = direction.split(" with "), 1
+        for group in [one for one in groups if set(one[0]) & set(names)]:
+            groups.remove(group)
+            names, count = group[0] + [name for name in names if name not in group[0]], count + group[1]
+        groups.append((names, count))
+    return [" with ".join(names) + (f" ({count} directions)" if count > 1 else "") for names, count in groups]

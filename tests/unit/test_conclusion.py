@@ -23,7 +23,7 @@ from hpcda.search.conclusion import (
     TOGETHER,
     sentence_of,
 )
-from hpcda.search.evidence import DEVIATIONS, FEW, NAMED, RIVAL, facts
+from hpcda.search.evidence import DEVIATIONS, FEW, NAMED, RIVAL, facts, told_once
 from hpcda.search.expected import Expected
 from hpcda.search.obeyed import Equation, Obedience
 from tests.chance import generator
@@ -82,6 +82,13 @@ def test_other_noise_has_its_own_expectation():
     """As of Student's t: the level that Gaussian noise would give is far too low for it."""
     wide = Expected(0.5 * DATA + 30 * DEVIATION, 0.5 * DATA + 1.0)
     assert judged(LOW, FAR, predicted=1.1, expected=wide)[0] is Conclusion.BELOW_NOISE
+
+
+def test_what_moves_together_is_named_once():
+    assert told_once(["a with c", "d", "b with c"]) == ["d", "a with c with b (2 directions)"]
+    (chain,) = told_once(["a with b", "c with d", "b with c"])
+    assert sorted(chain.removesuffix(" (3 directions)").split(" with ")) == ["a", "b", "c", "d"]
+    assert told_once([]) == []
 
 
 def test_what_is_left_open_is_named_and_not_stable():

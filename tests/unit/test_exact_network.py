@@ -11,6 +11,7 @@ import pytest
 from hpcda.action import khatri_rao
 from hpcda.action.exact_network import ExactNetwork
 from hpcda.action.factors import DataLoss
+from hpcda.action.instances import Instances
 from hpcda.action.losses import LOSSES
 from hpcda.action.network import Network
 from hpcda.annealing.climbs import climb
@@ -19,6 +20,7 @@ from hpcda.annealing.graph import GraphLockstep, falling
 from hpcda.annealing.ladder import Ladder
 from hpcda.annealing.reasons import Reason
 from hpcda.errors import InputError
+from hpcda.models.traced import trace
 from tests.chance import generator
 
 from .graphs import network
@@ -351,3 +353,21 @@ def test_a_descent_that_falls_too_slowly_to_be_of_interest_ends():
     left = descend(action, theta, ExactSettings(200, interest=0.0))
     assert left.reason is Reason.STOPPED_HOPELESS and not left.reason.converged
     assert left.factorizations < whole.factorizations and left.parts.total < action.value(theta)
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 9, 64, 67])
+def test_values_of_one_number_or_of_several_are_those_of_numpy(count):
+    """Read where they stand in whole vectors, copied at the end."""
+    rng = generator(171)
+    v, weights = rng.normal(size=(1, count)), rng.normal(size=(1, count))
+    one = Instances(trace(lambda given: [np.tanh(given("v", 0))]), 1)
+    tanh = np.tanh(v)
+    np.testing.assert_allclose(one.values(v), tanh, rtol=1e-14)
+    for own, wanted in zip(one.with_slopes(v), (tanh, 1.0 - tanh**2), strict=True):
+        np.testing.assert_allclose(own, wanted, rtol=1e-13)
+    bent = -2.0 * weights * tanh * (1.0 - tanh**2)
+    np.testing.assert_allclose(one.curvature(v, weights), bent, rtol=1e-12, atol=1e-15)
+    assert Instances(trace(lambda given: [given("v", 0)]), 1).identity and not one.identity
+    two = Instances(trace(lambda given: [given("v", 0) * given("c", 0), np.exp(given("v", 1))]), 2, 1)
+    pair, factor = rng.normal(size=(2, count)), rng.normal(size=(1, count))
+    np.testing.assert_allclose(two.values(pair, factor), [pair[0] * factor[0], np.exp(pair[1])], rtol=1e-14)

@@ -232,3 +232,28 @@ def test_of_many_outputs_the_preconditioner_takes_random_sums(output):
     assert model.scale == pytest.approx(np.diag(matrix).mean(), rel=0.5)
     shift = 0.1 * np.diag(matrix).mean()
     agrees(solved(model, shift), -np.linalg.solve(matrix + shift * np.eye(action.size), gradient))
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_a_step_of_which_little_is_wanted_takes_fewer_products_and_finds_what_is(exact):
+    """Of the fall that a dense solution promises it lacks no more than what need not be found."""
+    action = ExactNetwork(example("tanh", "softmax", widths=(6, 8, 4), pairs=60))
+    theta = descend(action, 0.5 * generator(151).normal(size=action.size), ExactSettings(20)).path
+    theta = theta + 1e-3 * generator(152).normal(size=action.size)
+    value, gradient, matrix = (action.derivatives if exact else action.gauss_newton)(theta)
+    shift = 1e-3 * np.abs(np.diag(matrix)).mean() - min(0.0, 1.1 * np.linalg.eigvalsh(matrix)[0])
+    matrix[np.diag_indices(len(matrix))] += shift
+    whole = 0.5 * gradient @ np.linalg.solve(matrix, gradient)
+    counts = []
+    for enough in (0.0, 0.01 * whole, 1e-4 * whole):
+        built = Krylov(action).exact(theta) if exact else Krylov(action).gauss_newton(theta)
+        product, used = built.product, []
+        built.product = lambda v, product=product, used=used: (used.append(1), product(v))[1]
+        step = built.solve(shift, enough=enough)
+        promise = -(gradient @ step + 0.5 * step @ matrix @ step)
+        assert promise <= whole * (1.0 + 1e-9)
+        if enough:
+            assert whole - promise <= max(0.05 * whole, enough)
+        counts.append(len(used))
+    assert counts[1] <= counts[2] <= counts[0] and counts[1] < counts[0]
+    assert abs(built.value - value) <= 1e-12 * abs(value)

@@ -241,3 +241,19 @@ def test_residuals_have_the_derivatives_that_differences_show(name, unknown):
     step = 1e-6
     ahead, back = (residuals.evaluate(path + side * step * direction, 2.3)[0] for side in (1, -1))
     np.testing.assert_allclose((ahead - back) / (2 * step), jacobian @ direction, rtol=1e-5, atol=1e-6)
+
+
+def test_the_root_of_softmax_is_that_of_its_second_derivatives():
+    """Beside differences of its slope, and where some categories are all but impossible."""
+    loss, rng = LOSSES["softmax"], generator(161)
+    h = np.concatenate([rng.normal(size=(5, 4)), 40.0 * rng.normal(size=(5, 4))])
+    y, width = np.eye(4)[rng.integers(0, 4, 10)], 1e-4
+    found = loss.root(h) @ loss.root(h).transpose(0, 2, 1)
+    for i in range(4):
+        for j in range(4):
+            up, across = width * np.eye(4)[i], width * np.eye(4)[j]
+            second = sum(
+                sign * loss.share(h + a * up + b * across, y, 1.0, {})
+                for a, b, sign in ((1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1))
+            )
+            np.testing.assert_allclose(found[:, i, j], second / (4.0 * width**2), rtol=0.0, atol=2e-6)

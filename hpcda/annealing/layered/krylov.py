@@ -78,10 +78,7 @@ class KrylovModel:
         step, left = np.zeros_like(self.gradient), -self.gradient
         scaled = near(left)
         direction, length = scaled, float(left @ scaled)
-        end = tolerance**2 * length
-        if enough:
-            far = float(np.sqrt(0.5 * length / abs(self.value)))
-            end = max(end, length * min(LOOSE**2, far), min(LOOSE**2 * length, 2.0 * LEFT * enough))
+        end = max(tolerance**2 * length, min(LOOSE**2 * length, 2.0 * LEFT * enough))
         for _ in range(most):
             if length <= end:
                 break
