@@ -46,8 +46,9 @@ def _weights(scene: NetworkScene, minima: Sequence[Array], rng: np.random.Genera
     while climb.active:
         scene.meanwhile()
         climb.advance(STEPS)
-        for one in climb.reached():
-            path = one.outcome.path
+        for reached in climb.reached():
+            path = reached.outcome.path
+            scene.begun = (reached.rung + 1) / scene.finite.rungs
     inputs = path[: units.size].reshape(units.shape)[:, : network.widths[0] if action.inputs else 0]
     return np.concatenate([inputs.ravel(), path[units.size :]])
 
@@ -58,5 +59,6 @@ TRAINING = Training(
     _weights,
     work=lambda network: math.inf,
     climbs=True,
+    told=True,
     place=4,
 )
