@@ -1,8 +1,9 @@
 """``hpcda check`` of a job that trains a network: what it is, whether its derivatives are right, its cost.
 
-The cost is that of a trial on one rank: the first start descends for about `SECONDS` at most. Of ranks that
-share the pairs of a start it is what their shares are by the counts. Starts that begin wider and are pruned
-take several times as long.
+The cost is that of a trial on one rank: the first start begins and descends for about `SECONDS` of CPU each
+at most; a training that goes on for longer tells which part of it is done by then. Of ranks that share the
+pairs of a start it is what their shares are by the counts. Starts that begin wider and are pruned take
+several times as long.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from hpcda.action import Verification, verify
 from hpcda.action.dealt import refuse_ranks
 from hpcda.action.exact_network import ExactNetwork
 from hpcda.action.verify import Total
+from hpcda.annealing import Outcome
 from hpcda.annealing.exact import ExactSettings, descend
 from hpcda.annealing.layered import PETSC, chosen, of_package, sentence
 from hpcda.build import BuiltNetwork, build_network, refuse_used
@@ -23,7 +25,9 @@ from hpcda.errors import InputError, Mistake
 from hpcda.job import NetworkJob
 from hpcda.problem import Array, Numbers
 from hpcda.progress import duration
+from hpcda.search.plan import Task
 from hpcda.search.training import NetworkScene
+from hpcda.search.trainings import TRAININGS
 from hpcda.words import counted, run_lengths, short_time, size_of
 
 SECONDS = 10.0
@@ -31,6 +35,8 @@ BASE_MEMORY = 1.5e8
 """Bytes that Python and MPI take on every rank."""
 MOST_VERIFIED = 3000
 """Weights up to which derivatives are checked."""
+AFTER = 30
+"""Iterations that are told of a descent not seen to its end, after a training that comes near it."""
 TRIED = 5
 """Iterations of a first trial, which tells how many fit into `SECONDS`."""
 
@@ -45,6 +51,7 @@ class CheckedNetwork:
         step: Seconds of an iteration.
         start: Seconds of a small start.
         iterations: Its iterations, as far as it came.
+        begins: Seconds of these that its first weights take.
         shared: What one of the ranks that share the pairs of a start takes of these seconds, by the counts.
         total: Core-seconds of all starts, if each took as long.
         memory: Bytes on every rank.
@@ -58,6 +65,7 @@ class CheckedNetwork:
     step: float
     start: float
     iterations: int
+    begins: float
     shared: float
     total: float
     memory: float
@@ -138,9 +146,20 @@ def check_network(job: NetworkJob, fresh: bool = True) -> CheckedNetwork:
     if job.solver.elimination == PETSC:
         notes.append("Steps were timed without PETSc, which does the same work.")
     settings = ExactSettings(TRIED, elimination=way)
-    first, step = _timed(action, theta, settings)
+    began = _begun(scene, job)
+    point = theta if began.theta is None else began.theta
+    first, tried = _timed(action, point, settings)
+    step = first / max(tried.factorizations, 1)
     more = int(min(job.solver.max_iterations, (SECONDS - first) / step))
-    seconds, _ = _timed(action, theta, replace(settings, max_iterations=max(more, 1)))
+    seconds, found = _timed(action, point, replace(settings, max_iterations=max(more, 1)))
+    whole = found.reason.converged or more >= job.solver.max_iterations
+    steps = found.factorizations
+    if began.theta is None or (began.seconds and not whole):
+        steps = max(steps if began.theta is not None else 0, AFTER)
+        seconds, whole = steps * step, True
+    seconds += began.seconds
+    if not whole:
+        notes.append(f"The first start does not end within {SECONDS:g} s: it takes longer than is told.")
     starts, shared = job.ensemble.starts, cost.seconds / elimination.cost.seconds
     kept = job.output.keep_paths
     paths = min(int(kept[5:]), starts) if kept.startswith("best:") else starts
@@ -150,7 +169,8 @@ def check_network(job: NetworkJob, fresh: bool = True) -> CheckedNetwork:
         verification,
         step,
         seconds,
-        round(seconds / step),
+        steps,
+        began.seconds,
         shared,
         min(starts * ranks * shared * seconds, job.ensemble.core_seconds or np.inf),
         BASE_MEMORY + cost.bytes,
@@ -160,12 +180,42 @@ def check_network(job: NetworkJob, fresh: bool = True) -> CheckedNetwork:
     )
 
 
-def _timed(action: ExactNetwork, theta: Array, settings: ExactSettings) -> tuple[float, float]:
-    """Seconds of a descent, and of one of its iterations."""
-    began = time.perf_counter()
+def _timed(action: ExactNetwork, theta: Array, settings: ExactSettings) -> tuple[float, Outcome]:
+    """CPU seconds of a descent, and its end."""
+    began = time.process_time()
     found = descend(action, theta, settings)
-    seconds = time.perf_counter() - began
-    return seconds, seconds / max(found.factorizations, 1)
+    return time.process_time() - began, found
+
+
+class _Enough(BaseException):
+    """A trial has taken the time that it may."""
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """How the first weights of a start were drawn: they, None where that took too long, and CPU seconds."""
+
+    theta: Array | None
+    seconds: float
+
+
+def _begun(scene: NetworkScene, job: NetworkJob) -> _Begun:
+    """The first start's weights, of a training that tells how far it is."""
+    training = TRAININGS.get(job.ensemble.way)
+    if training is None or not training.told:
+        return _Begun(scene.first_weights(scene.action, np.random.default_rng([job.ensemble.seed, 0])), 0.0)
+    began = time.process_time()
+
+    def look() -> None:
+        if time.process_time() - began > SECONDS and scene.begun > 0.0:
+            raise _Enough
+
+    scene.meanwhile = look
+    try:
+        theta, _ = scene.draw(Task(0, training.name), [], np.random.default_rng([job.ensemble.seed, 0]))
+    except _Enough:
+        return _Begun(None, (time.process_time() - began) / scene.begun)
+    return _Begun(theta, time.process_time() - began)
 
 
 def _rungs(job: NetworkJob) -> str:
@@ -208,12 +258,13 @@ def report_network(job: NetworkJob, checked: CheckedNetwork) -> str:
             f"gradient, {one.taylor_hessian:.2f} of the Hessian, asymmetry {one.symmetry:.1e}"
         )
     ranks, each = job.ensemble.ranks_per_start, ""
+    begins = f" after {short_time(checked.begins)} for its first weights" if checked.begins else ""
     if ranks > 1:
         own = short_time(checked.shared * checked.step)
         each = f"; on each of {ranks} ranks, by the counts, {own} an iteration"
     lines += [
         f"measured     {short_time(checked.step)} an iteration; the first start, "
-        f"{counted(checked.iterations, 'iteration')} of it: {short_time(checked.start)}{each}",
+        f"{counted(checked.iterations, 'iteration')} of it{begins}: {short_time(checked.start)}{each}",
         f"elimination  {checked.elimination}",
         f"estimate     {duration(checked.total)} of one core in all if every start took as long; "
         f"{size_of(checked.memory)} of memory a rank, {size_of(checked.disk)} on disk",

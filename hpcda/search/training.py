@@ -52,6 +52,7 @@ class NetworkScene:
         action: Its action at Rf = ∞.
         meanwhile: Called now and then while a network begins; it changes nothing of it.
         cap: Action above which a network is of no interest, see `hpcda.search.plan.Plan`.
+        begun: About what part of that is done, as far as the training tells.
     """
 
     meanwhile: Callable[[], object]
@@ -69,6 +70,7 @@ class NetworkScene:
         self.action = ExactNetwork(network, ranks)
         self.meanwhile = lambda: None
         self.cap = np.inf
+        self.begun = 0.0
         measured = [own[np.isfinite(own)] for own in network.outputs.T]
         spread = np.array([np.std(own) if len(own) else 0.0 for own in measured])
         scale = np.where(spread > 0.0, spread, 1.0) * np.ones(network.outputs.shape)
@@ -192,6 +194,7 @@ class Training:
         work: Operations that it takes with the descent that follows; a search leaves out what takes too many
             unless it is all that fits.
         climbs: Whether it climbs the finite rungs that a job names, `NetworkScene.finite`.
+        told: Whether it tells, in `NetworkScene.begun`, how far it is.
         place: Where it stands among others; a search takes them in this order, in turn.
     """
 
@@ -202,6 +205,7 @@ class Training:
     fits: Callable[[Network], bool] = lambda network: True
     work: Callable[[Network], float] = lambda network: 0.0
     climbs: bool = False
+    told: bool = False
     place: int = 100
 
 

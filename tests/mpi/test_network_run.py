@@ -99,6 +99,20 @@ def test_a_search_is_the_same_on_any_number_of_ranks_and_its_analysis_says_what_
     assert (rows[1]["weight"], rows[-1]["weight"]) == ("W0[0,1]", "b1[2]")
 
 
+def test_an_annealed_run_is_the_same_on_any_number_of_ranks(shared_path):
+    """Finite rungs are climbed again by who takes a start up: they follow from its number."""
+    tables = {
+        **job(ladder={"rf0": 1.0, "alpha": 10.0, "rungs": 4}, twin={"pairs": 40}),
+        "ensemble": {"starts": 5, "seed": number(2), "way": "annealed"},
+    }
+    folder = hpcda.run(tables, output=shared_path / "annealed", quiet=True)
+    if COMM.rank:
+        return
+    found = RunFile(folder)
+    assert found.finished.all() and set(found.table("way")) == {found.table("way")[0]}
+    same(found, alone(shared_path, tables, "annealed-alone"))
+
+
 def test_weights_predict_what_the_network_gives(shared_path):
     """Forwards by hand, through the scales of the inputs."""
     data = {"source": "sklearn:iris", "hold_back": 30, "standardize": True}

@@ -520,3 +520,24 @@ def test_annealed_inputs_may_be_noisy():
 def test_a_search_leaves_annealing_out():
     network = build_network(load_job(TWIN)).network
     assert "annealed" not in [one.name for one in searched(network)]
+
+
+def test_the_check_counts_finite_rungs(monkeypatch):
+    """What begins for longer than a trial may take is told by the part of it that is done by then."""
+    from hpcda import check_network as checking
+
+    raw = {
+        "network": {"hidden": [4], "activation": "tanh"},
+        "twin": {"inputs": 3, "outputs": 2, "weight_std": 1.0, "pairs": 40, "noise_std": 0.1, "seed": 7},
+        "ladder": {"rf0": 1.0, "alpha": 10.0, "rungs": 6},
+        "ensemble": {"starts": 2, "way": "annealed"},
+    }
+    whole = checking.check_network(load_job(raw))
+    assert 0.0 < whole.begins < whole.start
+    assert "after " in checking.report_network(load_job(raw), whole)
+    monkeypatch.setattr(checking, "SECONDS", 0.5 * whole.begins)
+    cut = checking.check_network(load_job(raw))
+    assert cut.iterations == checking.AFTER
+    assert 0.2 * whole.begins < cut.begins < 10.0 * whole.begins
+    small = checking.check_network(load_job({**raw, "ladder": {}, "ensemble": {"starts": 2, "way": "small"}}))
+    assert small.begins == 0.0

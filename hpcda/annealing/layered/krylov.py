@@ -1,6 +1,7 @@
 """Krylov: conjugate gradients with products, without a matrix, for many weights.
 
-    k · 12 M P operations for k products, M pairs and P weights; memory for what a pass leaves
+    k · 12 M P operations for k products, M pairs and P weights, a third for weights of inputs that are known;
+    memory for what a pass leaves
 
 (M. Hestenes, E. Stiefel, J. Res. Natl. Bur. Stand. 49, 409 (1952)), preconditioned layer by layer
 (`hpcda.annealing.layered.kronecker`). A step of the exact Hessian ends where the matrix turns out negative
@@ -121,7 +122,10 @@ class Krylov(Unheld):
         network = action.network
         pairs, outputs = network.pairs, min(network.widths[-1], OUTPUTS)
         factors = 10.0 * sum(width**3 for width in network.widths)
-        passes = (USUAL + outputs) * 12.0 * pairs * (action.size - action.inputs)
+        # inputs that are known have no derivatives: of the first layer a product needs its own change alone
+        first = 0 if action.inputs else network.widths[1] * (network.widths[0] + 1)
+        weights = 12.0 * (action.size - action.inputs - first) + 4.0 * first
+        passes = (USUAL + outputs) * pairs * weights
         shared = 8.0 * pairs * (outputs + 5) * sum(network.widths)
         self.cost = Cost(0.0, passes, 80.0 * action.size, alone=factors, shared=shared)
 

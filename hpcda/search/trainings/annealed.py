@@ -48,6 +48,7 @@ def _weights(scene: NetworkScene, minima: Sequence[Array], rng: np.random.Genera
         climb.advance(STEPS)
         for one in climb.reached():
             path = one.rung.path
+            scene.begun = (one.rung.number + 1) / scene.finite.rungs
     inputs = path[: units.size].reshape(units.shape)[:, : network.widths[0] if action.inputs else 0]
     return np.concatenate([inputs.ravel(), path[units.size :]])
 
@@ -58,5 +59,6 @@ TRAINING = Training(
     _weights,
     work=lambda network: math.inf,
     climbs=True,
+    told=True,
     place=4,
 )

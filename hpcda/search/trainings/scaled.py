@@ -18,6 +18,8 @@ from hpcda.search.training import NetworkScene, Training, pass_work, step_work
 
 ITERATIONS, PAIRS = 2000, 20
 """Most iterations, and the pairs of steps that L-BFGS remembers."""
+USUAL = 1000
+"""Iterations that are usual."""
 NEWTON = 10.0
 """Newton steps that are left."""
 ENOUGH = 1e-9
@@ -25,7 +27,14 @@ ENOUGH = 1e-9
 
 
 def _weights(scene: NetworkScene, minima: Sequence[Array], rng: np.random.Generator) -> Array:
-    layers = []
+    layers, done = [], 0
+
+    def told(theta: Array) -> None:
+        nonlocal done
+        done += 1
+        scene.begun = done / (done + max(USUAL - done, 1))
+        scene.meanwhile()
+
     for rows, columns in scene.action.shapes:
         width = np.sqrt(6.0 / (rows + columns - 1))
         layers.append((rng.uniform(-width, width, (rows, columns - 1)), np.zeros(rows)))
@@ -36,7 +45,7 @@ def _weights(scene: NetworkScene, minima: Sequence[Array], rng: np.random.Genera
         scene.action.first(flat(layers)),
         jac=True,
         method="L-BFGS-B",
-        callback=lambda theta: scene.meanwhile() and None,
+        callback=told,
         options={
             "maxiter": ITERATIONS,
             "maxfun": 2 * ITERATIONS,
@@ -53,5 +62,6 @@ TRAINING = Training(
     "weights drawn by the widths of their layers, then L-BFGS",
     _weights,
     work=lambda network: ITERATIONS * pass_work(network) + NEWTON * step_work(network),
+    told=True,
     place=3,
 )
