@@ -246,6 +246,7 @@ def test_a_run_of_version_4_goes_on_as_if_it_had_not_been_interrupted(tmp_path):
     zipfile.ZipFile(RESUMABLE).extractall(tmp_path)
     run, shard = tmp_path / "run", tmp_path / "run" / "shards" / "rank-0000.h5"
     before, stored = RunFile(run), shard.read_bytes()
+    had, seconds = before.visited, before.table("seconds")
     assert before.committed.sum() == 85 and before.finished.sum() == 1
     assert before.header.parameter_start.tolist() == [[20.0, 36.0]] and before.header.state_unit == ("1",) * 3
     assert cli.main(["resume", str(run), "--quiet"]) == 0
@@ -257,8 +258,7 @@ def test_a_run_of_version_4_goes_on_as_if_it_had_not_been_interrupted(tmp_path):
     np.testing.assert_allclose(found.table("action"), whole.table("action"), rtol=1e-9)
     for start, rung in zip(whole.path_start.tolist(), whole.path_rung.tolist(), strict=True):
         np.testing.assert_allclose(found.path(start, rung)[0][0], whole.path(start, rung)[0][0], rtol=1e-6)
-    had = before.visited
-    np.testing.assert_array_equal(found.table("seconds")[had], before.table("seconds")[had])
+    np.testing.assert_array_equal(found.table("seconds")[had], seconds[had])
 
 
 def test_damage_to_a_run_of_the_layout_before_is_told(old):
