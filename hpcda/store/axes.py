@@ -116,10 +116,11 @@ def copy(source: h5py.Group | h5py.Dataset, target: h5py.Group, name: str) -> No
 
 
 def show_at_root(file: h5py.File) -> None:
-    """Let the arrays of /axes and /ensemble stand in / as well, where xarray looks for them."""
+    """Let arrays of /axes and /ensemble, and the times, stand in / as well, where xarray looks for them."""
     for group in ("axes", "ensemble"):
         for name, array in file[group].items():
             file[name] = array
+    file["t"] = file["windows/t"]
 
 
 def attach_scales(file: Any) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hpcda.annealing.record import PER_START, RUNG
+from hpcda.annealing.record import PER_RUNG, PER_START, RUNG
 from hpcda.problem import Array
 
 Checks = npt.NDArray[np.uint32]
@@ -27,7 +27,7 @@ Checks = npt.NDArray[np.uint32]
 CODES = {"f8": "d", "i8": "q", "i4": "i", "i2": "h", "i1": "b", "u4": "I", "S32": "32s"}
 """What `struct` calls the types of columns."""
 _RUNG = struct.Struct("<qi" + "".join(CODES[RUNG[name].str.lstrip("<")] for name in RUNG.names or ()))
-_RUNG_ROW = np.dtype([("start", "<i8"), ("rung", "<i4"), ("rest", RUNG)])
+_RUNG_ROW = np.dtype([("start", "<i8"), ("rung", "<i4"), *((name, RUNG[name]) for name in PER_RUNG)])
 _OLD_WAY = "<i4"
 _SHARD = struct.Struct("<2d3q")
 _PLACE = struct.Struct("<qq")
@@ -62,11 +62,13 @@ def rung_check(start: int, rung: int, values: tuple[Any, ...], parameters: Array
 
 
 def rung_checks(
-    start: npt.ArrayLike, rung: npt.ArrayLike, values: npt.NDArray[Any], parameters: Array
+    start: npt.ArrayLike, rung: npt.ArrayLike, values: Mapping[str, npt.NDArray[Any]], parameters: Array
 ) -> Checks:
-    """Of n rungs: starts and rungs, shape (n,), what is stored of them, type `RUNG`, (n,); (n, P)."""
+    """Of n rungs: starts and rungs, shape (n,), the columns of `PER_RUNG` by name, (n,); (n, P)."""
     rows = np.empty(len(parameters), dtype=_RUNG_ROW)
-    rows["start"], rows["rung"], rows["rest"] = start, rung, values
+    rows["start"], rows["rung"] = start, rung
+    for name in PER_RUNG:
+        rows[name] = values[name]
     inner = np.ascontiguousarray(parameters, dtype="<f8")
     return _each(np.concatenate([_bytes(rows), _bytes(inner)], axis=1))
 

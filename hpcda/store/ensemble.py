@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from hpcda.annealing.record import BEGIN, END, PER_RUNG, PER_START, table_of
+from hpcda.annealing.record import BEGIN, END, PER_RUNG, PER_START
 from hpcda.problem import Array
 from hpcda.results.layout import RunLayout
 from hpcda.results.rows import committed_rungs, last_rungs
@@ -156,7 +156,7 @@ def good_rungs(start: Numbers, visited: Flags, table: Columns) -> Flags:
         table: The arrays of `PER_RUNG`, "parameters" and "check" by name, their first axes (S, R).
     """
     row, rung = np.nonzero(visited)
-    values = table_of({name: table[name][row, rung] for name in PER_RUNG})
+    values = {name: table[name][row, rung] for name in PER_RUNG}
     found = rung_checks(start[row], rung, values, table["parameters"][row, rung])
     good = np.zeros(visited.shape, dtype=bool)
     good[row, rung] = found == table["check"][row, rung]

@@ -18,10 +18,12 @@ from unittest.mock import patch
 import numpy as np
 
 sys.path.append(str(Path(__file__).parents[1] / "unit"))
-from hpcda.store.integrity import inspect  # noqa: E402
 from synthetic_run import make_layout  # noqa: E402
 
-from hpcda.store import RunFile, RungRecord, Shard, build_index, kept, newest, starts  # noqa: E402
+from hpcda.action import Parts  # noqa: E402
+from hpcda.annealing import Reason, Rung, Task  # noqa: E402
+from hpcda.store import RunFile, Shard, build_index, current, ensemble, paths  # noqa: E402
+from hpcda.store.inspection import inspect  # noqa: E402
 
 LANES = 8
 
@@ -36,10 +38,11 @@ def write(folder: Path, starts: int, rungs: int, ranks: int) -> float:
         own = range(rank, starts, ranks)
         with Shard.create(folder, rank, layout) as file:
             for first in range(0, len(own), LANES):
-                rows = [file.begin(start, "quiet", 0) for start in own[first : first + LANES]]
+                rows = [file.begin(Task(start, "quiet")) for start in own[first : first + LANES]]
                 for rung in range(rungs):
-                    one = RungRecord(rung + 1.0, 0.7, 0.3, 0.0, 1e-9, 5, 0.01, 1, path[-1:])
-                    file.rungs([(row, rung, one, path) for row in rows])
+                    parts = Parts(0.7 * (rung + 1), 0.3, 0.0)
+                    one = Rung(path, parts, 1e-9, 5, 0, Reason.CONVERGED_GRADIENT, rung, 0.01)
+                    file.rungs([(row, one, path[-1:]) for row in rows])
                 for row in rows:
                     file.finish(row, path)
     return time.process_time() - began
@@ -68,7 +71,7 @@ def main() -> None:
         seconds = write(run, *shape)
         each = 1e6 / (arguments.starts * arguments.rungs)
         with ExitStack() as stack:
-            for module, check in ((starts, "rung_check"), (newest, "path_check"), (kept, "path_check")):
+            for module, check in ((ensemble, "rung_check"), (current, "path_check"), (paths, "path_check")):
                 stack.enter_context(patch.object(module, check, lambda *_: 1))
             without = write(folder / "without", *shape)
         size = sum(file.stat().st_size for file in run.rglob("*.h5"))

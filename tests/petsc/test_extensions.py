@@ -29,7 +29,7 @@ from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.petsc
 ROOT = Path(__file__).parents[2]
-OLD = ROOT / "tests" / "unit" / "stored" / "version-3.zip"
+OLD, RESUMABLE = (ROOT / "tests" / "unit" / "stored" / f"version-{n}.zip" for n in (3, 4))
 QUICK = {"way": "quiet"}
 
 
@@ -237,9 +237,30 @@ def test_a_run_of_the_layout_before_is_read(old):
 def test_a_run_of_the_layout_before_is_refused_by_name_where_it_is_to_go_on(old, capsys):
     assert cli.main(["resume", str(old)]) == 2
     said = capsys.readouterr().err
-    assert "version 3 (written by hpcda 0.1.0)" in said and "version 4" in said and "hpcda analyze" in said
+    assert "version 3 (written by hpcda 0.1.0)" in said and "versions 4 to 5" in said
+    assert "hpcda analyze" in said
     assert (old / "shards" / "rank-0000.h5").exists()
     assert cli.main(["run", str(old / "job.toml"), "--output", str(old), "--resume"]) == 2
+
+
+def test_a_run_of_version_4_goes_on_as_if_it_had_not_been_interrupted(tmp_path):
+    """It was stopped after 24 commits; then its ranks write shards of this version beside the old one."""
+    zipfile.ZipFile(RESUMABLE).extractall(tmp_path)
+    run, shard = tmp_path / "run", tmp_path / "run" / "shards" / "rank-0000.h5"
+    before, stored = RunFile(run), shard.read_bytes()
+    had, seconds = before.visited, before.table("seconds")
+    assert before.committed.sum() == 85 and before.finished.sum() == 1
+    assert before.header.parameter_start.tolist() == [[20.0, 36.0]] and before.header.state_unit == ("1",) * 3
+    assert cli.main(["resume", str(run), "--quiet"]) == 0
+    assert shard.read_bytes() == stored and len(list(shard.parent.glob("rank-*.h5"))) == 2
+    assert cli.main(["run", str(run / "job.toml"), "--output", str(tmp_path / "whole"), "--quiet"]) == 0
+    found, whole = RunFile(run), RunFile(tmp_path / "whole")
+    assert found.finished.all() and found.header.fingerprint == before.header.fingerprint
+    np.testing.assert_array_equal(found.table("reason"), whole.table("reason"))
+    np.testing.assert_allclose(found.table("action"), whole.table("action"), rtol=1e-9)
+    for start, rung in zip(whole.path_start.tolist(), whole.path_rung.tolist(), strict=True):
+        np.testing.assert_allclose(found.path(start, rung)[0][0], whole.path(start, rung)[0][0], rtol=1e-6)
+    np.testing.assert_array_equal(found.table("seconds")[had], seconds[had])
 
 
 def test_damage_to_a_run_of_the_layout_before_is_told(old):

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hpcda.annealing import Ladder
+from hpcda.annealing import Ladder, Task
 from hpcda.annealing.scale import scales
 from hpcda.errors import InputError
 from hpcda.models.catalogue import load_model
@@ -25,7 +25,6 @@ from hpcda.search import (
     Plain,
     Scene,
     Sketch,
-    Task,
     begin,
 )
 from hpcda.search.auto import consistent, costs, expected

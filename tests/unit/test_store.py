@@ -20,6 +20,7 @@ from synthetic_run import make_layout, write_run
 
 from hpcda.action import Parts
 from hpcda.annealing import Reason, Rung, Task
+from hpcda.annealing.record import PER_RUNG
 from hpcda.errors import InputError, StorageError
 from hpcda.store import Journal, Layout, Part, RunFile, Shard, build_index, set_aside, survey
 from hpcda.store.ensemble import committed_rungs, current_rows
@@ -211,11 +212,52 @@ def test_dimension_scales_and_units(run):
         assert action.dims[0][0].name == "/ensemble/start" and action.dims[1][0].name == "/axes/rung"
         states = file["paths/states"]
         assert [d.label for d in states.dims] == ["path", "point", "unknown"]
-        assert states.dims[1][0].name == "/windows/t"
+        assert states.dims[1][0] == file["windows/t"]
         assert file["ensemble/seconds"].attrs["units"] == "s"
         assert len(action.virtual_sources()) == 3  # one mapping a shard
     with h5py.File(run[0] / "shards" / "rank-0000.h5") as file:
         assert file["ensemble/action"].dims[1][0].name == "/axes/rung"
+
+
+def test_scales_stand_where_netcdf_looks_for_them(run):
+    """In the group of an array, or above it, under the name by which the array refers to them."""
+    with h5py.File(run[0] / "run.h5") as file:
+        for name, array in file.items():
+            if isinstance(array, h5py.Dataset) and array.ndim:
+                for axis, dimension in enumerate(array.dims):
+                    (scale,) = [array] if array.is_scale else dimension.values()
+                    assert file[scale.name.split("/")[-1]] == scale, (name, axis)
+        assert file["action"] == file["ensemble/action"], "no second copy"
+
+
+@pytest.mark.parametrize("windows", [1, 3])
+def test_xarray_reads_the_index_as_labelled_variables(tmp_path, windows):
+    pytest.importorskip("h5netcdf", reason="xarray reads HDF5 by h5netcdf, which the extra `dev` installs")
+    xarray = pytest.importorskip("xarray")
+    layout = make_layout(starts=7, rungs=8, windows=windows)
+    write_run(tmp_path, layout)
+    file = RunFile(tmp_path)
+    with xarray.open_dataset(tmp_path / "run.h5", engine="h5netcdf") as found:
+        assert found["action"].dims == ("start", "rung") and found["parameters"].dims[2:] == ("parameter",)
+        assert set(found["action"].coords) == {"start", "rung", "rf", "beta"}
+        by_start = found.sortby("start")
+        for name in PER_RUNG:
+            np.testing.assert_array_equal(by_start[name], file.table(name))
+            assert found[name].attrs["long_name"] and found[name].attrs["units"]
+        rho = found["parameters"].sel(start=4, rung=7, parameter="rho")
+        assert float(rho) == file.table("parameters")[4, 7, 0]
+        np.testing.assert_array_equal(found["rf"], layout.rf)
+        assert found["seconds"].attrs["units"] == "s" and found["seconds"].dtype == np.float64
+        began = by_start["began"].values.astype("datetime64[us]").astype(np.int64) / 1e6
+        np.testing.assert_allclose(began, file.table("began"), rtol=0, atol=1e-5)
+        assert found["parameter_units"].dims == ("parameter",)
+        assert set(found["way"].values.tolist()) == {b"quiet", b"uniform"}
+    with xarray.open_dataset(tmp_path / "run.h5", group="windows", engine="h5netcdf") as found:
+        assert found["data"].dims == ("t", "observed") and found["t"].attrs["long_name"] == "time"
+    with xarray.open_dataset(tmp_path / "run.h5", group="paths", engine="h5netcdf") as found:
+        wanted = found.sortby("start")["states"]
+        np.testing.assert_array_equal(wanted, file.paths(np.arange(len(file.path_start)))[0])
+        assert wanted.dims == ("start", "t", "unknown")
 
 
 def test_a_run_can_be_moved(run, tmp_path):
