@@ -17,7 +17,7 @@ from hpcda.action import Verification, verify
 from hpcda.action.dealt import refuse_ranks
 from hpcda.action.exact_network import ExactNetwork
 from hpcda.action.verify import Total
-from hpcda.annealing import Outcome
+from hpcda.annealing import Rung, Task
 from hpcda.annealing.exact import ExactSettings, descend
 from hpcda.annealing.layered import PETSC, chosen, of_package, sentence
 from hpcda.build import BuiltNetwork, build_network, refuse_used
@@ -25,7 +25,6 @@ from hpcda.errors import InputError, Mistake
 from hpcda.job import NetworkJob
 from hpcda.problem import Array, Numbers
 from hpcda.progress import duration
-from hpcda.search.plan import Task
 from hpcda.search.training import NetworkScene
 from hpcda.search.trainings import TRAININGS
 from hpcda.words import counted, run_lengths, short_time, size_of
@@ -180,7 +179,7 @@ def check_network(job: NetworkJob, fresh: bool = True) -> CheckedNetwork:
     )
 
 
-def _timed(action: ExactNetwork, theta: Array, settings: ExactSettings) -> tuple[float, Outcome]:
+def _timed(action: ExactNetwork, theta: Array, settings: ExactSettings) -> tuple[float, Rung]:
     """CPU seconds of a descent, and its end."""
     began = time.process_time()
     found = descend(action, theta, settings)

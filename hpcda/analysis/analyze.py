@@ -162,8 +162,8 @@ def write_weights(run: NetworkResult, path: Path) -> None:
 def write_parameters(run: Result, path: Path) -> None:
     """Write the candidate's parameters as a table: estimate, unit and own error bar of each.
 
-    Columns parameter, unit, estimate, kind, std, low, high, as in `Result.error_bars`; the last four are empty
-    where there are no error bars, `std` where the law is no Gaussian.
+    Columns parameter, unit, estimate, kind, std, low, high, as in `Result.error_bars`; the last four are
+    empty where there are no error bars, `std` where the law is no Gaussian.
 
     Args:
         run: The run, which has a candidate.

@@ -15,9 +15,9 @@ from hpcda.action.graph import GraphAction
 from hpcda.action.network import Network
 from hpcda.annealing.exact import ExactSettings, descend
 from hpcda.annealing.ladder import Ladder
-from hpcda.annealing.record import Task
 from hpcda.annealing.layered.krylov import MOST, USUAL, Krylov
 from hpcda.annealing.layered.states import States
+from hpcda.annealing.record import Task
 from hpcda.errors import InputError, Mistake
 from hpcda.problem import Array
 from hpcda.search.canonical import canonical
