@@ -189,7 +189,7 @@ def write_candidate(run: Result, path: Path) -> None:
         path: The file; what is there is replaced.
     """
     header = run.file.header
-    blocks, _ = run.path()
+    blocks, _ = run.kept_path()
     several = len(blocks) > 1
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")

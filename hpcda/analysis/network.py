@@ -273,7 +273,7 @@ class NetworkResult:
         return float(np.mean(np.log(len(weights)) - logsumexp(-np.stack(found), axis=0)))
 
     @cached_property
-    def minima(self) -> tuple[Minimum, ...]:
+    def levels(self) -> tuple[Minimum, ...]:
         """Distinct minima, lowest first: starts of one action whose networks have the same outputs."""
         file, outcome = self.file, self.outcome
         rows = np.flatnonzero(outcome.complete)
@@ -321,7 +321,7 @@ class NetworkResult:
     @property
     def candidate(self) -> Minimum | None:
         """The lowest minimum, None where no start came to the end."""
-        return self.minima[0] if self.minima else None
+        return self.levels[0] if self.levels else None
 
     @cached_property
     def expected(self) -> Expected | None:
@@ -346,7 +346,7 @@ class NetworkResult:
     @cached_property
     def separation(self) -> Separation:
         """Distance of the candidate to the other levels."""
-        return separation(self.minima, self.band)
+        return separation(self.levels, self.band)
 
     @cached_property
     def trained(self) -> Score | None:
@@ -390,7 +390,7 @@ class NetworkResult:
         ways, numbers = np.array([*header.ways])[self.file.table("way").astype(int)], self.file.start
         parents = self.file.parents()
         levels, idle = [], np.zeros(len(numbers), dtype=bool)
-        for one in self.minima:
+        for one in self.levels:
             back = np.isin(numbers, sorted(fell_back(one.starts, parents)))
             idle |= back
             came = dict(Counter(ways[np.isin(numbers, one.starts) & ~back].tolist()))

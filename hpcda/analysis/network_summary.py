@@ -89,7 +89,7 @@ def summarize_network(run: NetworkResult) -> dict[str, Any]:
         "pairs_held_back": len(run.pairs.beyond_t),
         "weights": run.network.weights,
         "band": {"low": run.band.low, "high": run.band.high, "scale": run.band.scale},
-        "minima": [as_record(minimum) for minimum in run.minima],
+        "minima": [as_record(minimum) for minimum in run.levels],
         "candidate": _candidate_record(run),
         "verdict": {
             "code": run.verdict.code,

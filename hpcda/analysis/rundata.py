@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcda.action import Action
+from hpcda.analysis.answer import Answer
 from hpcda.analysis.bars import KINDS
 from hpcda.analysis.candidate import Band, Separation, separation
 from hpcda.analysis.laplace import (
@@ -68,7 +69,7 @@ def _counts(names: npt.NDArray[np.str_]) -> dict[str, int]:
     return dict(Counter(names.tolist()))
 
 
-class Result:
+class Result(Answer):
     """A run that has ended: labelled data, distinct minima, candidate, distribution, prediction.
 
     Attributes:
@@ -145,7 +146,7 @@ class Result:
         return joined(self._mapping(collect, jobs))
 
     @cached_property
-    def minima(self) -> tuple[Minimum, ...]:
+    def levels(self) -> tuple[Minimum, ...]:
         """Distinct minima at the last Rf, lowest first; the points of one flat valley are one."""
         minima, note = distinct_minima(self.file, self.outcome, self._mapping, self._parts)
         self._note(note)
@@ -206,7 +207,7 @@ class Result:
     @property
     def candidate(self) -> Minimum | None:
         """The lowest minimum, None where no start came to the end of the ladder."""
-        return self.minima[0] if self.minima else None
+        return self.levels[0] if self.levels else None
 
     @cached_property
     def band(self) -> Band:
@@ -217,7 +218,7 @@ class Result:
     @cached_property
     def separation(self) -> Separation:
         """Distance of the candidate to the other levels."""
-        return separation(self.minima, self.band)
+        return separation(self.levels, self.band)
 
     @cached_property
     def plateau(self) -> Plateau | None:
@@ -249,7 +250,7 @@ class Result:
         numbers = self.file.start
         parents = self.file.parents()
         levels, idle = [], np.zeros(len(numbers), dtype=bool)
-        for minimum in self.minima:
+        for minimum in self.levels:
             back = np.isin(numbers, sorted(fell_back(minimum.starts, parents)))
             idle |= back
             came = np.isin(numbers, minimum.starts) & ~back
@@ -273,8 +274,8 @@ class Result:
             float(finished.sum()) / max(header.starts, len(numbers), 1),
             absorbed=header.trajectory_unknowns,
             priors=header.prior_terms,
-            probed=probes(set(self.minima[0].starts), parents, dict(zip(numbers, ways, strict=True)))
-            if self.minima
+            probed=probes(set(self.levels[0].starts), parents, dict(zip(numbers, ways, strict=True)))
+            if self.levels
             else 0,
             left_open=self.left_open,
             obedience=self.obedience,
@@ -293,7 +294,7 @@ class Result:
             return None
         try:
             problem = self.problem
-            return obedience(problem, problem.join(*self.path()), float(self.file.header.rf[-1]))
+            return obedience(problem, problem.join(*self.kept_path()), float(self.file.header.rf[-1]))
         except (InputError, CompilerError, NotBlockTridiagonalError, NotPositiveDefiniteError) as error:
             self._note(f"whether the equations are obeyed is not known: {str(error).splitlines()[0]}")
             return None
@@ -315,7 +316,7 @@ class Result:
 
         Infinite where it is no rival anyway, or a path was not kept.
         """
-        lowest = self.minima[0]
+        lowest = self.levels[0]
         near = minimum.action - lowest.action < DEVIATIONS * self.band.scale
         if not (near and minimum.has_path and lowest.has_path):
             return np.inf
@@ -414,13 +415,13 @@ class Result:
             return None
         if not self.candidate.has_path:
             return Expected(0.0, 0.0, known=False)
-        mean, variance = noise_alone(self.problem, *self.path())
+        mean, variance = noise_alone(self.problem, *self.kept_path())
         estimated = any(noise.scale is not None for noise in self.problem.noise.values())
         return Expected(mean, variance, known=np.isfinite(mean) and not estimated)
 
     def fitted(self, window: int, start: int | None = None) -> Array:
         """Values that a kept path, by default the candidate's, has for what is measured, shape (N, L)."""
-        blocks, constants = self.path(start)
+        blocks, constants = self.kept_path(start)
         header = self.file.header
         if self._plain:
             return observe(header.expression, header.state, blocks[window][:, : len(header.state)])
@@ -430,9 +431,9 @@ class Result:
         """Scale of the noise of every datum, shape (N, L): as it is given, or as it is estimated."""
         if self._plain:
             return self.windows[window].noise_std
-        return scales(self.problem, window, self.path(start)[1])
+        return scales(self.problem, window, self.kept_path(start)[1])
 
-    def path(self, start: int | None = None, rung: int | None = None) -> tuple[list[Array], Array]:
+    def kept_path(self, start: int | None = None, rung: int | None = None) -> tuple[list[Array], Array]:
         """A kept path, by default the candidate's: one array (N, D + V) a window, and the parameters, (P,).
 
         Raises:
@@ -577,7 +578,7 @@ class Result:
         """
         if self.candidate is None:
             raise ValueError("there is no candidate")
-        near = [m for m in self.minima if m.action - self.candidate.action <= NEGLIGIBLE]
+        near = [m for m in self.levels if m.action - self.candidate.action <= NEGLIGIBLE]
         made = [self._gaussian(minimum) for minimum in near[:MOST]]
         made = [one if isinstance(one, str) or one.unsure is None else one.unsure for one in made]
         missing = [
@@ -593,7 +594,7 @@ class Result:
         if missing:
             self._note("missing in the distribution: " + "; ".join(missing))
         minima, gaussians = zip(*used, strict=True)
-        return mixture(self.problem, minima, gaussians, missing, len(self.minima) - len(near))
+        return mixture(self.problem, minima, gaussians, missing, len(self.levels) - len(near))
 
     @cached_property
     def known_mixture(self) -> Mixture | None:
@@ -668,7 +669,7 @@ class Result:
         if t is None and (start, window) in self._predictions:
             return self._predictions[start, window]
         problem, known = self.problem, self.windows[window]
-        blocks, parameters = self.path(start)
+        blocks, parameters = self.kept_path(start)
         names = self.file.header.series
         data = np.zeros((0, len(problem.observed)))
         if t is not None:

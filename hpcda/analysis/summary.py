@@ -53,7 +53,7 @@ class Ended(Protocol):
         ...
 
     @property
-    def minima(self) -> tuple[Minimum, ...]:
+    def levels(self) -> tuple[Minimum, ...]:
         """Distinct minima, lowest first."""
         ...
 
@@ -88,7 +88,7 @@ def summarize(run: Result) -> dict[str, Any]:
         "data": header.measured,
         "times": int(sum(header.lengths)),
         "band": {"low": run.band.low, "high": run.band.high, "scale": run.band.scale},
-        "minima": [minimum_record(run, minimum) for minimum in run.minima],
+        "minima": [minimum_record(run, minimum) for minimum in run.levels],
         "candidate": candidate_record(run),
         "verdict": {
             "code": run.verdict.code,
@@ -224,7 +224,7 @@ def states_at_bound(run: Result) -> dict[str, int]:
         problem = run.problem
     except (InputError, CompilerError):
         return {}
-    path = problem.join(*run.path())
+    path = problem.join(*run.kept_path())
     lower, upper = problem.bounds
     width = np.where(np.isfinite(upper - lower), upper - lower, np.abs(path))
     near = np.minimum(path - lower, upper - path) <= AT_BOUND * width
@@ -276,7 +276,7 @@ def truth_errors(run: Result) -> dict[str, Any]:
     header = run.file.header
     if not any(len(window.truth_t) for window in run.windows):
         return {}
-    blocks, _ = run.path()
+    blocks, _ = run.kept_path()
     states = len(header.state)
     found = []
     for window, block in zip(run.windows, blocks, strict=True):
@@ -335,7 +335,7 @@ def ways(run: Ended) -> list[dict[str, Any]]:
     table = []
     for way, first in sorted(set(zip(outcome.way.tolist(), outcome.first_rung.tolist(), strict=True))):
         which = (outcome.way == way) & (outcome.first_rung == first)
-        found = sum(bool(set(minimum.starts) & set(outcome.start[which].tolist())) for minimum in run.minima)
+        found = sum(bool(set(minimum.starts) & set(outcome.start[which].tolist())) for minimum in run.levels)
         table.append(
             {
                 "way": header.ways[way],

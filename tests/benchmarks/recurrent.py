@@ -63,7 +63,7 @@ def ours(job: Any) -> tuple[Any, Array, Array, Array, float]:
         order = np.argsort(levels)
         made = [run.predicted(int(start)) for start in order]
         forecasts = np.array([one.observed[1:] for one in made])
-        path = run.path(int(order[0]))[0][0]
+        path = run.kept_path(int(order[0]))[0][0]
         return run.windows[0], forecasts, made[0].data[1:], (levels[order], path), seconds
 
 

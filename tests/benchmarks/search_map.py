@@ -118,7 +118,7 @@ def measure(text: str, seed: int, limit: float) -> dict[str, Any]:
         action = Action(problem)
         ends = polished(action, ladder, from_truth(action, ladder, oracle.true_path(problem)))
         reference = min(one.rung.parts.total for one in ends if one.rung.reason.converged)
-        lowest = run.minima[0].action if run.minima else np.inf
+        lowest = run.levels[0].action if run.levels else np.inf
         return {
             "problem": text, "seed": seed, "limit": limit,
             "solved": bool(lowest <= reference * (1.0 + SAME)),
@@ -126,7 +126,7 @@ def measure(text: str, seed: int, limit: float) -> dict[str, Any]:
             "stable": run.verdict.stable, "verdict": run.verdict.code,
             "seconds": float(run.outcome.seconds.sum()), "starts": len(run.outcome.start),
             "reference": reference, "lowest": lowest,
-            "ways": dict(run.minima[0].ways) if run.minima else {},
+            "ways": dict(run.levels[0].ways) if run.levels else {},
         }  # fmt: skip
 
 

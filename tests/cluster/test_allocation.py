@@ -128,7 +128,7 @@ def test_workers_of_dask_jobqueue_give_the_same_analysis(slurm, done, tmp_path):
     assert ran.returncode == 0, ran.stderr
     assert "2 workers" in ran.stdout
     summary = json.loads((run / "analysis" / "summary.json").read_text())
-    here = open_run(done).minima
+    here = open_run(done).levels
     assert len(here) == len(summary["minima"]) > 0
     for one, other in zip(here, summary["minima"], strict=True):
         assert (one.action, one.count) == (other["action"], other["count"])

@@ -74,9 +74,9 @@ def test_a_run_with_a_loss_of_a_file(tmp_path):
     assert cli.main(["run", str(job), "--quiet"]) == 0
     found = hpcda.open_run(tmp_path / "run")
     assert {noise.loss for noise in found.problem.noise.values()} == {"squares"}
-    plain, path = Action(replace(found.problem, noise={})), found.problem.join(*found.path())
+    plain, path = Action(replace(found.problem, noise={})), found.problem.join(*found.kept_path())
     rf = float(found.file.header.rf[-1])
-    assert plain.value(path, rf).total == pytest.approx(found.minima[0].action, rel=1e-12)
+    assert plain.value(path, rf).total == pytest.approx(found.levels[0].action, rel=1e-12)
     assert ended(plain, path, rf, 0).reason.converged
     assert cli.main(["resume", str(tmp_path / "run"), "--quiet"]) == 0
 
@@ -119,7 +119,7 @@ def test_a_run_with_a_minimizer_that_is_not_of_petsc(tmp_path):
         written(tmp_path, minimizer="newton", **QUICK), output=tmp_path / "newton", quiet=True
     )
     np.testing.assert_allclose(np.sort(levels(tmp_path / "run")), np.sort(levels(newton)), rtol=1e-6)
-    assert (found.file.table("reason") > 0).all() and found.minima[0].converged
+    assert (found.file.table("reason") > 0).all() and found.levels[0].converged
     assert (found.file.table("factorizations") == 0).all()
 
 
@@ -185,7 +185,7 @@ def test_the_analysis_takes_the_copy_that_the_run_keeps(tmp_path, edited):
     with extending.forgotten():
         run = runner.run(job, output=tmp_path / "run", quiet=True)
         action = Action(hpcda.open_run(run).problem)
-        path = action.problem.join(*hpcda.open_run(run).path())
+        path = action.problem.join(*hpcda.open_run(run).kept_path())
         wanted = action.value(path, 10.0).total
     other = extending.SCHEME.replace("state=[[0, 1]]", "state=[[1, 0]]")
     (tmp_path / "mine.py").write_text(other) if edited else (tmp_path / "mine.py").unlink()
@@ -227,8 +227,8 @@ def old(tmp_path):
 
 def test_a_run_of_the_layout_before_is_read(old):
     found = hpcda.open_run(old)
-    assert found.minima[0].action == pytest.approx(15.653254240255505, rel=1e-12)
-    assert found.minima[0].ways == {"passes": 2, "smoother": 1, "quiet": 1, "noise": 1, "opening": 4}
+    assert found.levels[0].action == pytest.approx(15.653254240255505, rel=1e-12)
+    assert found.levels[0].ways == {"passes": 2, "smoother": 1, "quiet": 1, "noise": 1, "opening": 4}
     assert found.verdict.code == "consistent_step_too_coarse" and found.evidence.probed == 4
     assert ways_of(old)[:3] == ["passes", "passes", "opening"]
     assert cli.main(["analyze", str(old), "--workers", "0"]) == 0

@@ -174,7 +174,7 @@ def valley(tmp_path):
 
 def test_the_points_of_a_flat_valley_at_infinity_are_one_minimum(valley):
     """Its points are joined at a large Rf, where the action has a Hessian."""
-    (lowest,) = valley.minima
+    (lowest,) = valley.levels
     assert lowest.count == 5 and lowest.model == 0.0
     low, high = lowest.valley["p"]
     assert high > 1.5 * low
@@ -197,7 +197,7 @@ def test_a_minimum_without_one_near_it_at_finite_rf_does_not_end_an_analysis(val
 
     monkeypatch.setattr(rundata, "relaxed", relaxed)
     apart = hpcda.open_run(valley.file.run_dir)
-    assert sum(one.count for one in apart.minima) == 5 and len(apart.minima) > 1
+    assert sum(one.count for one in apart.levels) == 5 and len(apart.levels) > 1
     assert any("counted apart" in note and "no minimum is near" in note for note in apart.notes)
     folder = valley.file.run_dir
     analyze(folder)

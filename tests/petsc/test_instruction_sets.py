@@ -55,5 +55,5 @@ def test_with_fused_multiply_add_every_number_that_is_stored_is_the_same(runs, m
 
 @pytest.mark.skipif(not FUSED, reason="this processor has no fused multiply-add")
 def test_without_it_the_lowest_level_is_the_same(runs):
-    without, wanted = (hpcda.open_run(runs(one)).minima[0] for one in ("x86-64-v2", FUSED[0]))
+    without, wanted = (hpcda.open_run(runs(one)).levels[0] for one in ("x86-64-v2", FUSED[0]))
     assert without.action == pytest.approx(wanted.action, rel=1e-9)

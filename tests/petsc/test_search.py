@@ -43,14 +43,14 @@ def run(folder, name, **ensemble):
 @pytest.mark.parametrize("seed", range(1, 9))
 def test_sixteen_starts_find_what_others_measured(tmp_path, name, seed):
     found = run(tmp_path, name, starts=16, seed=number(seed))
-    assert ORACLES[name].solved(found.minima[0].action)
+    assert ORACLES[name].solved(found.levels[0].action)
     assert found.verdict.code == "consistent_and_stable"
 
 
 @pytest.mark.parametrize("name", ["lorenz96-20-L8-1", "lorenz96-20-L6-1", "lorenz96-20-L5-1"])
 def test_rings_with_fewer_and_fewer_sites_measured_are_found(tmp_path, name):
     found = run(tmp_path, name, starts=100, seed=number(1))
-    assert ORACLES[name].solved(found.minima[0].action)
+    assert ORACLES[name].solved(found.levels[0].action)
     assert found.verdict.code == "consistent_and_stable"
     assert len(found.outcome.start) < 100, "the verdict has ended it"
 
@@ -59,7 +59,7 @@ def test_rings_with_fewer_and_fewer_sites_measured_are_found(tmp_path, name):
 def test_uniform_starts_alone_miss_the_lowest_level_and_it_is_said(tmp_path, starts):
     """The level that they find lies 9.2 deviations above what noise allows."""
     found = run(tmp_path, "minaone-set5", way="uniform", starts=starts)
-    assert not ORACLES["minaone-set5"].solved(found.minima[0].action)
+    assert not ORACLES["minaone-set5"].solved(found.levels[0].action)
     assert found.verdict.code == "inconsistent"
     assert found.evidence.z == pytest.approx(9.23, abs=0.01)
 
@@ -69,7 +69,7 @@ def test_merged_starts_are_counted_in_the_levels_where_they_would_have_ended(tmp
     merged, alone = (run(tmp_path, "minaone-set1", way="uniform", starts=100, merge=m) for m in (True, False))
     ends, wanted = (one.file.table("action")[:, -1] for one in (merged, alone))
     np.testing.assert_allclose(ends, wanted, rtol=1e-9)
-    levels = [[(level.action, level.starts) for level in one.minima] for one in (merged, alone)]
+    levels = [[(level.action, level.starts) for level in one.levels] for one in (merged, alone)]
     assert [starts for _, starts in levels[0]] == [starts for _, starts in levels[1]]
     actions = [[action for action, _ in one] for one in levels]
     assert actions[0] == pytest.approx(actions[1], rel=1e-12)
@@ -150,9 +150,9 @@ def test_a_search_is_the_same_on_any_number_of_ranks(tmp_path, name):
         np.testing.assert_allclose(found[:, -1], ends[:, -1], rtol=1e-9)
         both = alone & (other.file.same_as == other.file.start)
         np.testing.assert_array_equal(found[both], ends[both])
-        firsts = [[min(level.starts) for level in run.minima] for run in (one, other)]
+        firsts = [[min(level.starts) for level in run.levels] for run in (one, other)]
         assert firsts[0] == firsts[1] and both[firsts[0]].all()
-        assert [level.starts for level in other.minima] == [level.starts for level in one.minima]
+        assert [level.starts for level in other.levels] == [level.starts for level in one.levels]
         assert other.verdict is one.verdict
 
 
@@ -200,7 +200,7 @@ def test_a_search_at_its_edges(tmp_path, quickly, edge):
     changed = EDGES[edge]
     job = {**WRONG, **changed, "ensemble": {**WRONG["ensemble"], **changed.get("ensemble", {})}}
     found = hpcda.open_run(runner.run(job, output=tmp_path / "run", quiet=True))
-    assert found.minima and found.candidate.has_path
+    assert found.levels and found.candidate.has_path
     if edge == "core-seconds":
         assert len(found.outcome.start) < job["ensemble"]["starts"]
     else:

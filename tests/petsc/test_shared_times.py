@@ -59,7 +59,7 @@ def job(folder, per_window, **solver):
 def estimated(folder, tmp_path, per_window, **solver):
     """The run and the forcings of its candidate, shape (windows, times)."""
     run = hpcda.open_run(runner.run(job(folder, per_window, **solver), output=tmp_path / "run", quiet=True))
-    blocks, _ = run.path()
+    blocks, _ = run.kept_path()
     return run, np.array([block[:, -1] for block in blocks])
 
 

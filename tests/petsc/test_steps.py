@@ -46,8 +46,8 @@ def test_enough_steps_are_stable_and_right(tmp_path):
     found = hpcda.open_run(runner.run(job, output=tmp_path / "run", quiet=True))
     assert found.verdict.stable and not found.evidence.step.coarse
     values, stds, action = epidemic.fitted()
-    assert [*found.minima[0].parameters.values()] == pytest.approx(values, abs=0.01 * stds[0])
-    assert found.minima[0].action == pytest.approx(action, abs=0.01)
+    assert [*found.levels[0].parameters.values()] == pytest.approx(values, abs=0.01 * stds[0])
+    assert found.levels[0].action == pytest.approx(action, abs=0.01)
 
 
 def test_a_job_that_cannot_be_read_again_leaves_the_step_unknown(tmp_path):
@@ -92,7 +92,7 @@ def test_auto_is_the_same_on_any_number_of_ranks_and_when_taken_up_again(tmp_pat
     one, two = ends
     assert one.verdict.stable and two.verdict is one.verdict
     assert (
-        one.minima[0].action == two.minima[0].action and one.minima[0].parameters == two.minima[0].parameters
+        one.levels[0].action == two.levels[0].action and one.levels[0].parameters == two.levels[0].parameters
     )
     again = launched(tmp_path, 1, "run", "job.toml", "--output", "on-2", "--resume")
     assert "pilot" not in again and "complete already" in again

@@ -80,7 +80,7 @@ def assimilated(folder, **action):
 def test_equal_weights_leave_the_driver_free_and_the_verdict_says_so(tmp_path, fit):
     cost, _, _ = fit
     run = assimilated(tmp_path)
-    assert run.minima[0].action < 0.7 * cost, "Y follows the noise"
+    assert run.levels[0].action < 0.7 * cost, "Y follows the noise"
     assert run.verdict.code == "equation_not_obeyed" and not run.verdict.stable
     assert [one.state for one in run.evidence.obedience.disobeyed] == ["Y"]
     summary = analyze(tmp_path / "run", processes=0)
@@ -91,7 +91,7 @@ def test_equal_weights_leave_the_driver_free_and_the_verdict_says_so(tmp_path, f
 def test_weights_by_the_spreads_find_what_scipy_finds(tmp_path, fit):
     cost, d, std = fit
     run = assimilated(tmp_path, model_error_weight="auto")
-    assert run.minima[0].limit == pytest.approx(cost, abs=1e-3)
-    assert run.minima[0].parameters["d"] == pytest.approx(d, abs=0.01 * std)
+    assert run.levels[0].limit == pytest.approx(cost, abs=1e-3)
+    assert run.levels[0].parameters["d"] == pytest.approx(d, abs=0.01 * std)
     assert run.verdict.code == "consistent_and_stable" and run.evidence.obedience.obeyed
     assert 0.5 < run.file.header.model_error_weight[1] * 3e-9**2 / 12 / 16 < 2.0

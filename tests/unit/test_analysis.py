@@ -52,14 +52,14 @@ def made(tmp_path, kind="separate", layout=None, **keywords):
 
 
 def test_minima_are_counted(run):
-    actions = [minimum.action for minimum in run.minima]
-    assert actions == sorted(actions) and all(m.count == len(set(m.starts)) for m in run.minima)
-    assert sum(minimum.count for minimum in run.minima) == 39  # start 5 failed
-    starts = [start for minimum in run.minima for start in minimum.starts]
+    actions = [minimum.action for minimum in run.levels]
+    assert actions == sorted(actions) and all(m.count == len(set(m.starts)) for m in run.levels)
+    assert sum(minimum.count for minimum in run.levels) == 39  # start 5 failed
+    starts = [start for minimum in run.levels for start in minimum.starts]
     assert sorted(starts) == [start for start in range(40) if start != 5]
-    assert run.candidate is run.minima[0] and run.candidate.parameters["rho"] == pytest.approx(28, abs=1e-3)
-    assert [m.parameters["rho"] for m in run.minima] == pytest.approx([28, 26.3, 24.6, 22.9], abs=1e-2)
-    assert all(sum(m.ways.values()) == m.count and m.converged and m.has_path for m in run.minima)
+    assert run.candidate is run.levels[0] and run.candidate.parameters["rho"] == pytest.approx(28, abs=1e-3)
+    assert [m.parameters["rho"] for m in run.levels] == pytest.approx([28, 26.3, 24.6, 22.9], abs=1e-2)
+    assert all(sum(m.ways.values()) == m.count and m.converged and m.has_path for m in run.levels)
 
 
 def test_verdict_not_confirmed(run):
@@ -96,7 +96,7 @@ def test_verdict_inconsistent(tmp_path):
 def test_verdict_failed(tmp_path):
     layout = make_layout(starts=4)
     run = made(tmp_path, layout=layout, fail=(0, 1, 2, 3))
-    assert run.verdict is Conclusion.FAILED and run.candidate is None and run.minima == ()
+    assert run.verdict is Conclusion.FAILED and run.candidate is None and run.levels == ()
     summary = analyze(tmp_path, processes=0)
     assert summary["failed"] == 4 and summary["failed_reasons"] == {"FAILED_NON_FINITE": 4}
     assert summary["candidate"] is None and summary["minima"] == []
@@ -104,7 +104,7 @@ def test_verdict_failed(tmp_path):
     assert (tmp_path / "analysis" / "report.html").exists()
     assert not (tmp_path / "analysis" / "candidate.csv").exists()
     with pytest.raises(KeyError, match="no candidate"):
-        run.path()
+        run.kept_path()
 
 
 def test_too_few_rungs_to_tell(tmp_path):
@@ -207,8 +207,8 @@ def test_failed_and_stopped_starts_are_apart(run):
 def test_paths_kept_for_the_best_only(tmp_path):
     full = made(tmp_path / "full")
     few = made(tmp_path / "few", layout=make_layout(keep_paths="best:3"))
-    assert [m.count for m in few.minima] == [m.count for m in full.minima]
-    assert few.candidate.has_path and not few.minima[-1].has_path
+    assert [m.count for m in few.levels] == [m.count for m in full.levels]
+    assert few.candidate.has_path and not few.levels[-1].has_path
     assert any("kept no path" in note for note in few.notes)
     assert not full.notes
 
@@ -235,7 +235,7 @@ def test_same_action_but_other_path_is_another_minimum(tmp_path):
                 shard.rungs([(row, one, path[-1:])])
             shard.finish(row, path)
     build_index(tmp_path)
-    minima = open_run(tmp_path).minima
+    minima = open_run(tmp_path).levels
     assert sorted((m.count, m.starts) for m in minima) == [(3, (0, 3, 6)), (6, (1, 2, 4, 5, 7, 8))]
 
 
@@ -244,11 +244,11 @@ def test_prediction_and_truth(run):
     assert record["rmse_prediction"] == pytest.approx(0.5, rel=0.2)
     assert record["rmse_prediction_over_noise"] == pytest.approx(1.0, rel=0.2)
     assert record["prediction_valid_time"] == pytest.approx(record["prediction_span"])
-    wrong = (run.path()[0][0] - run.windows[0].truth[:81]) ** 2
+    wrong = (run.kept_path()[0][0] - run.windows[0].truth[:81]) ** 2
     assert record["rmse_truth_observed"] == pytest.approx(np.sqrt(wrong[:, 0].mean()))
     assert record["rmse_truth_unobserved"] == pytest.approx(np.sqrt(wrong[:, 1:].mean()))
     assert record["true_parameters"] == {"rho": 28.0}
-    worse = run.predict(run.minima[-1].start)
+    worse = run.predict(run.levels[-1].start)
     assert float(abs(worse["prediction"] - worse["data"]).max()) > 3
 
 
@@ -350,7 +350,7 @@ def test_candidate_csv(annealed):
     with (folder / "candidate.csv").open() as file:
         rows = list(csv.reader(file))
     assert rows[0] == ["t", *layout.problem.model.state_names]
-    np.testing.assert_array_equal(np.array(rows[1:], dtype=float)[:, 1:], run.path()[0][0])
+    np.testing.assert_array_equal(np.array(rows[1:], dtype=float)[:, 1:], run.kept_path()[0][0])
 
 
 def test_distribution(annealed):
@@ -366,7 +366,7 @@ def test_distribution(annealed):
     spread = distribution["std"].values.mean(axis=0)
     assert spread[unseen].mean() > np.delete(spread, unseen).mean()
     assert float(distribution["parameter_std"][0]) > 0
-    assert run.mixture.far + len(run.mixture.weights) == len(run.minima)
+    assert run.mixture.far + len(run.mixture.weights) == len(run.levels)
 
 
 def test_parallel_and_serial_agree(separate):

@@ -491,16 +491,16 @@ def flat_run(tmp_path_factory):
 def test_a_run_with_a_flat_valley(flat_run):
     folder, problem, points, other = flat_run
     run = open_run(folder, problem)
-    assert [minimum.count for minimum in run.minima] == [14, 2]
+    assert [minimum.count for minimum in run.levels] == [14, 2]
     assert run.candidate.starts == tuple(range(14)) and run.candidate.ways == {"uniform": 7, "quiet": 7}
-    assert run.candidate.valley["q"] == pytest.approx((-4.5, -0.3)) and run.minima[1].valley == {}
+    assert run.candidate.valley["q"] == pytest.approx((-4.5, -0.3)) and run.levels[1].valley == {}
     assert run.left_open == ("q",) and run.evidence.left_open == ("q",)
     bars = run.error_bars()
     sure = at(problem, points[0], 1e6)
     np.testing.assert_array_equal(bars["parameter_kind"], ["gaussian", "open"])
     assert float(bars["parameter_std"][0]) == sure.std[-2] and np.isnan(bars["parameter_std"][1])
     assert float(bars["parameter_estimate"][0]) == run.candidate.parameters["k"]
-    assert set(run.distribution["start"].values) == {run.minima[0].start, run.minima[1].start}
+    assert set(run.distribution["start"].values) == {run.levels[0].start, run.levels[1].start}
     assert run.distribution.attrs["missing"] == []
 
     summary = analyze(folder, processes=0, problem=problem)
@@ -523,7 +523,7 @@ def test_verdict_of_a_flat_valley(tmp_path, flat_run):
     _, problem, points, _ = flat_run
     ended(tmp_path, problem, [points[k % 3] for k in range(60)], 1e6)
     run = open_run(tmp_path, problem)
-    assert len(run.minima) == 1 and run.separation.gap is None
+    assert len(run.levels) == 1 and run.separation.gap is None
     assert run.evidence.left_open == ("q",) and run.evidence.rivals == 0
     assert run.verdict is Conclusion.CONSISTENT_NOT_CONFIRMED  # few data: no escapes were tried
 
@@ -536,7 +536,7 @@ def test_no_distribution_without_the_candidate(tmp_path, flat_run):
     worse[-2] += 2.0 / np.sqrt(matrix[-2, -2])  # 2 above
     ended(tmp_path / "both", problem, [points[0], worse], 1e6)
     both = open_run(tmp_path / "both", problem)
-    assert len(both.minima) == 2 and list(both.distribution["start"].values) == [0]
+    assert len(both.levels) == 2 and list(both.distribution["start"].values) == [0]
     (missing,) = both.distribution.attrs["missing"]
     assert "start 1" in missing and "it is no minimum" in missing
     assert any("missing in the distribution" in note for note in both.notes)
@@ -672,6 +672,6 @@ def test_many_points_of_a_curved_valley_are_one(tmp_path):
     points = [settled(problem, [p, 0.5 / p], rf) for p in np.geomspace(0.1, 5.0, 40)]
     ended(tmp_path, problem, points, rf)
     run = open_run(tmp_path, problem)
-    assert [minimum.count for minimum in run.minima] == [40]
+    assert [minimum.count for minimum in run.levels] == [40]
     assert run.candidate.valley["p"] == pytest.approx((0.1, 5.0), rel=0.1)
     assert not any("pairs of minima" in note for note in run.notes)

@@ -32,8 +32,8 @@ def draw_all(run: Result, folder: Path) -> dict[str, Path]:
             title = f"Estimated path, window {number}" if several else "Estimated path"
             name = f"paths-{number}.png" if several else "paths.png"
             figures[title] = draw_paths(run, folder / name, number)
-    if run.minima:
+    if run.levels:
         figures["Final actions"] = draw_final_actions(run, folder / "final_actions.png")
-    if run.minima and run.file.header.parameter:
+    if run.levels and run.file.header.parameter:
         figures["Parameters"] = draw_parameters(run, folder / "parameters.png")
     return figures

@@ -76,7 +76,7 @@ def plot_histogram(run: Drawn, axes: Any) -> None:
             bottom += counts
         axes.set_xlim(0, 1.06 * bottom.max())
         axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.set_title(counted(len(run.minima), "distinct minimum", "distinct minima"), fontsize=8.5)
+    axes.set_title(counted(len(run.levels), "distinct minimum", "distinct minima"), fontsize=8.5)
     if run.band.highest > 0:
         axes.text(0.98, run.band.highest, r"$\chi^2$ band", transform=axes.get_yaxis_transform(),
                   ha="right", va="bottom", fontsize=7.5, color="#666666")  # fmt: skip

@@ -95,7 +95,7 @@ def _ends(axes: Any, beta: Array, table: Array, levels: npt.NDArray[np.int64]) -
 
 def _without_model_error(axes: Any, run: Result) -> None:
     """A dash at the limit A(∞) of each level that is named."""
-    for level, minimum in enumerate(run.minima[:LABELS]):
+    for level, minimum in enumerate(run.levels[:LABELS]):
         if axes.get_ylim()[0] <= minimum.limit < axes.get_ylim()[1]:
             axes.plot(
                 [1.0, 1.02], [minimum.limit] * 2, lw=1.4, color=colour(level), clip_on=False, zorder=4,
@@ -148,7 +148,7 @@ def _precision(axes: Any, run: Result) -> None:
 
 def _labels(axes: Any, run: Result) -> None:
     """Count, action and reduced level of the lowest levels, moved apart where they would overlap."""
-    minima = run.minima
+    minima = run.levels
     shown = minima[:LABELS]
     axes.text(
         1.055, 1.02, "starts · action (reduced)", transform=axes.transAxes, fontsize=7.5, color="#666666"

@@ -113,7 +113,7 @@ def _plot(
     handles: dict[str, Any] = {}
     prediction, bars = _prediction(run, window), _bars(run, window)
     if state is not None:
-        values = run.path()[0][window][:, state]
+        values = run.kept_path()[0][window][:, state]
     else:
         assert quantity is not None
         values = run.fitted(window)[:, quantity]

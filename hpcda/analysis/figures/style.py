@@ -66,7 +66,7 @@ class Drawn(Protocol):
         ...
 
     @property
-    def minima(self) -> tuple[Minimum, ...]:
+    def levels(self) -> tuple[Minimum, ...]:
         """Distinct minima, lowest first."""
         ...
 
@@ -102,7 +102,7 @@ def save(made: Figure, path: Path) -> Path:
 def level_of(run: Drawn) -> npt.NDArray[np.int64]:
     """Level that each start ended in, -1 for those that did not come to the end, shape (S,)."""
     levels = np.full(len(run.outcome.start), -1, dtype=np.int64)
-    for number, minimum in enumerate(run.minima):
+    for number, minimum in enumerate(run.levels):
         levels[np.searchsorted(run.outcome.start, minimum.starts)] = number
     return levels
 

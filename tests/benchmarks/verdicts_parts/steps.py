@@ -266,7 +266,7 @@ def answered(name: str, discretization: str, dt: float, seed: int) -> Answer:
     with tempfile.TemporaryDirectory() as folder:
         run = hpcda.open_run(_assimilated(Path(folder), experiment, discretization, t, data))
         verdict, evidence = run.verdict, run.evidence
-        found = np.array([run.minima[0].parameters[one] for one in experiment.parameters])
+        found = np.array([run.levels[0].parameters[one] for one in experiment.parameters])
     step = evidence.step
     return Answer(
         off=float(np.abs((found - right) / std).max()),

@@ -270,7 +270,7 @@ def solve(
     found = hpcda.open_run(runner.run(job, output=folder / "run", quiet=True))
     if found.candidate is None:
         return found.verdict.code, np.inf
-    (path,), parameters = found.path()
+    (path,), parameters = found.kept_path()
     off = np.sqrt(np.mean(((path / size - right.path) / np.maximum(right.path_std, 1e-9)) ** 2, axis=0))
     apart = np.abs(parameters - right.parameters) / right.parameter_std
     return found.verdict.code, float(np.max([*off, *apart]))

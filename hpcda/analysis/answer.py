@@ -1,0 +1,193 @@
+"""What a result says in the words of SciPy and xarray: x, fun, success, message; minima, paths, parameters.
+
+`Answer` is the part of `hpcda.Result` that reads; what it computes is said there.
+"""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from hpcda.analysis.bars import parameter_bars
+from hpcda.search.conclusion import sentence_of
+from hpcda.words import counted
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from hpcda.analysis.figures.accessor import Plots
+    from hpcda.analysis.laplace import Gaussian
+    from hpcda.analysis.levels import Minimum
+    from hpcda.analysis.rundata import Result
+    from hpcda.problem import Array, Problem
+    from hpcda.results.table import RunTable
+    from hpcda.results.windows import StoredWindow
+    from hpcda.search.conclusion import Conclusion
+    from hpcda.search.evidence import Evidence
+
+SHOWN = 12
+"""Parameters and minima that a notebook shows."""
+
+
+class Answer:
+    """See `hpcda.Result`, which is one."""
+
+    if TYPE_CHECKING:
+        file: RunTable
+
+        @property
+        def levels(self) -> tuple[Minimum, ...]: ...  # noqa: D102
+        @property
+        def candidate(self) -> Minimum | None: ...  # noqa: D102
+        @property
+        def windows(self) -> tuple[StoredWindow, ...]: ...  # noqa: D102
+        @property
+        def verdict(self) -> Conclusion: ...  # noqa: D102
+        @property
+        def evidence(self) -> Evidence: ...  # noqa: D102
+        @property
+        def bars(self) -> Gaussian | None: ...  # noqa: D102
+        @property
+        def problem(self) -> Problem: ...  # noqa: D102
+        def kept_path(
+            self, start: int | None = None, rung: int | None = None
+        ) -> tuple[list[Array], Array]: ...  # noqa: D102
+
+    @property
+    def x(self) -> npt.NDArray[np.float64]:
+        """The candidate as one vector, shape (size,): the states of all times and windows, then parameters.
+
+        Raises:
+            KeyError: There is no candidate, or its path was not kept.
+        """
+        blocks, parameters = self.kept_path()
+        return np.concatenate([*(block.ravel() for block in blocks), parameters])
+
+    @property
+    def fun(self) -> float:
+        """The candidate's action; NaN where no start came to the end."""
+        return np.nan if self.candidate is None else self.candidate.action
+
+    @property
+    def success(self) -> bool:
+        """Whether the candidate may be taken as the answer: the verdict is that it is stable."""
+        return self.verdict.stable
+
+    @property
+    def message(self) -> str:
+        """What the ensemble says, as a sentence; its code is ``verdict.code``."""
+        return sentence_of(self.verdict, self.evidence)
+
+    @property
+    def plot(self) -> Plots:
+        """Pictures in axes: ``plot.levels(ax=ax)``; `actions`, `parameter`, `path` likewise."""
+        from hpcda.analysis.figures.accessor import Plots
+
+        return Plots(cast("Result", self))
+
+    @property
+    def minima(self) -> xr.Dataset:
+        """Distinct minima, the lowest first; dims (minimum, parameter).
+
+        Variables `action`, `measurement`, `model`, `prior`, `reduced` (2 measurement / number of data),
+        `count` (starts that came there), `start` (one of them), `converged`, `parameters`.
+        """
+        import xarray as xr
+
+        header, found = self.file.header, self.levels
+        values = np.reshape([list(one.parameters.values()) for one in found], (len(found), -1))
+        data: dict[str, Any] = {
+            name: ("minimum", [getattr(one, name) for one in found])
+            for name in ("action", "measurement", "model", "prior", "reduced", "count", "start", "converged")
+        }
+        if header.parameter:
+            data["parameters"] = (("minimum", "parameter"), values)
+        coords = {"parameter": list(header.parameter), "unit": ("parameter", list(header.parameter_unit))}
+        return xr.Dataset(data, coords if header.parameter else {})
+
+    @property
+    def parameters(self) -> xr.Dataset:
+        """The candidate's parameters with their own error bars; dim (parameter).
+
+        Variables `estimate`, `std` (NaN where it is no Gaussian's), `low`, `high` (95 %), `kind` ("gaussian",
+        "at bound", "open", or "" where there are no error bars); `unit` is a coordinate.
+
+        Raises:
+            KeyError: There is no candidate.
+        """
+        import xarray as xr
+
+        if self.candidate is None:
+            raise KeyError("no start came to the end of the ladder, so that there is no candidate")
+        header, known = self.file.header, self.candidate.parameters
+        bars = {} if self.bars is None or not known else parameter_bars(self.problem, self.bars)
+        data: dict[str, Any] = {"estimate": ("parameter", list(known.values()))}
+        for key in ("std", "low", "high"):
+            numbers = [bars.get(name, {}).get(key) for name in known]
+            data[key] = ("parameter", [np.nan if one is None else float(one) for one in numbers])
+        data["kind"] = ("parameter", [str(bars.get(name, {}).get("kind", "")) for name in known])
+        coords = {"parameter": list(known), "unit": ("parameter", list(header.parameter_unit))}
+        return xr.Dataset(data, coords)
+
+    def path(self, start: int | None = None, rung: int | None = None, window: int = 0) -> xr.Dataset:
+        """A kept path of one window; dims (time, state), and (time, varying) for parameters of one time.
+
+        Args:
+            start: Number of the start; by default the candidate's.
+            rung: Rung; by default the last that was kept.
+            window: Number of the window.
+
+        Raises:
+            KeyError: It was not kept, or there is no candidate.
+            IndexError: There is no such window.
+        """
+        import xarray as xr
+
+        header = self.file.header
+        if not 0 <= window < len(header.lengths):
+            raise IndexError(f"window {window}: the run has {len(header.lengths)}, counted from 0")
+        block, states = self.kept_path(start, rung)[0][window], len(header.state)
+        data = {"path": (("time", "state"), block[:, :states])}
+        coords: dict[str, Any] = {
+            "time": ("time", self.windows[window].t, {"units": header.time_unit}),
+            "state": list(header.state),
+            "unit": ("state", list(header.state_unit)),
+        }
+        if len(header.unknown) > states:
+            data["parameters"] = (("time", "varying"), block[:, states:])
+            coords["varying"] = list(header.unknown[states:])
+        return xr.Dataset(data, coords)
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the verdict, the parameters, the lowest levels."""
+        header = self.file.header
+        size = f"{counted(len(self.file.start), 'start')}, {counted(len(header.rf), 'rung')}"
+        told = [
+            f"<b>{html.escape(header.model)}</b>: {size}, "
+            f"{counted(len(self.levels), 'distinct minimum', 'distinct minima')}",
+            f"<b>{html.escape(self.verdict.code)}</b>: {html.escape(self.message)}",
+        ]
+        levels = [_level(number, one) for number, one in enumerate(self.levels[:SHOWN])]
+        told.append(_table(["level", "action", "reduced", "starts"], levels))
+        if self.candidate is not None and self.candidate.parameters:
+            found = self.parameters
+            columns = (found[name].values[:SHOWN] for name in ("parameter", "estimate", "std", "unit"))
+            rows = [
+                [str(name), f"{value:.6g}", "" if np.isnan(std) else f"{std:.2g}", str(unit)]
+                for name, value, std, unit in zip(*columns, strict=True)
+            ]
+            told.append(_table(["parameter", "estimate", "std", "unit"], rows))
+        return "".join(f"<div>{part}</div>" for part in told)
+
+
+def _level(number: int, one: Minimum) -> list[str]:
+    return [str(number), f"{one.action:.7g}", f"{one.reduced:.3g}", str(one.count)]
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    cells = "".join(f"<th>{html.escape(one)}</th>" for one in head)
+    body = "".join("<tr>" + "".join(f"<td>{html.escape(one)}</td>" for one in row) + "</tr>" for row in rows)
+    return f"<table><tr>{cells}</tr>{body}</table>"
