@@ -52,9 +52,9 @@ class Answer:
         def bars(self) -> Gaussian | None: ...  # noqa: D102
         @property
         def problem(self) -> Problem: ...  # noqa: D102
-        def kept_path(
+        def kept_path(  # noqa: D102
             self, start: int | None = None, rung: int | None = None
-        ) -> tuple[list[Array], Array]: ...  # noqa: D102
+        ) -> tuple[list[Array], Array]: ...
 
     @property
     def x(self) -> npt.NDArray[np.float64]:

@@ -278,6 +278,24 @@ def parameter_scale(file: RunTable, parameters: Array) -> Array:
     return np.where(width > 0, width, np.maximum(np.abs(parameters[0]), 1e-12))
 
 
+def minima_of_rows(
+    file: RunTable, outcome: Outcome, groups: Sequence[npt.NDArray[np.int64]]
+) -> tuple[Minimum, ...]:
+    """The minima that the judge tells apart, lowest first.
+
+    Args:
+        file: The run.
+        outcome: How its starts ended.
+        groups: Rows of the starts that came to each.
+    """
+    found = []
+    for rows in groups:
+        rows = rows[np.argsort(outcome.action[rows], kind="stable")]
+        kept = np.array([file.has_path(int(start)) for start in outcome.start[rows]])
+        found.append(minimum_of(file, outcome, rows, kept))
+    return tuple(sorted(found, key=lambda minimum: minimum.action))
+
+
 def minimum_of(
     file: RunTable, outcome: Outcome, rows: npt.NDArray[np.int64], kept: npt.NDArray[np.bool_]
 ) -> Minimum:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -15,6 +14,7 @@ from hpcda.action import Action
 from hpcda.analysis.answer import Answer
 from hpcda.analysis.bars import KINDS
 from hpcda.analysis.candidate import Band, Separation, separation
+from hpcda.analysis.ends import ends_of, rows_of
 from hpcda.analysis.laplace import (
     MOST,
     NEGLIGIBLE,
@@ -27,7 +27,7 @@ from hpcda.analysis.laplace import (
     named,
     steps_of,
 )
-from hpcda.analysis.levels import VALLEY, Minimum, distinct_minima, in_valleys, parameter_scale
+from hpcda.analysis.levels import VALLEY, Minimum, distinct_minima, in_valleys, minima_of_rows
 from hpcda.analysis.measured import fitted, misfits, noise_alone, scales
 from hpcda.analysis.obedience import obedience
 from hpcda.analysis.outcome import Outcome, collect, joined
@@ -44,14 +44,14 @@ from hpcda.models.model import Model
 from hpcda.problem import Problem, Window
 from hpcda.results.table import RunTable
 from hpcda.results.windows import StoredWindow
-from hpcda.search.conclusion import Conclusion, conclude
-from hpcda.search.descent import fell_back, probes
-from hpcda.search.evidence import DEVIATIONS, Evidence, Level
+from hpcda.search.conclusion import Conclusion
+from hpcda.search.evidence import Evidence
 from hpcda.search.expected import Expected
 from hpcda.search.finer import time_step
+from hpcda.search.judge import Ends, Facts, judge, minima_of, plateau_of
 from hpcda.search.local_errors import StepUnknownError
 from hpcda.search.obeyed import Obedience
-from hpcda.search.plateau import Plateau, plateau_of_level
+from hpcda.search.plateau import Plateau
 from hpcda.search.relaxed import precision, relaxed
 from hpcda.search.time_step import TimeStep
 from hpcda.words import counted
@@ -62,11 +62,6 @@ if TYPE_CHECKING:
 Array = npt.NDArray[np.float64]
 NEAREST = 3
 """Points of a valley, the nearest first, that a further one is tried to be joined with by a straight path."""
-
-
-def _counts(names: npt.NDArray[np.str_]) -> dict[str, int]:
-    """Name -> how often it is there."""
-    return dict(Counter(names.tolist()))
 
 
 class Result(Answer):
@@ -148,8 +143,11 @@ class Result(Answer):
     @cached_property
     def levels(self) -> tuple[Minimum, ...]:
         """Distinct minima at the last Rf, lowest first; the points of one flat valley are one."""
-        minima, note = distinct_minima(self.file, self.outcome, self._mapping, self._parts)
-        self._note(note)
+        if self.ends.sketched:
+            minima = minima_of_rows(self.file, self.outcome, minima_of(self.ends))
+        else:
+            minima, note = distinct_minima(self.file, self.outcome, self._mapping, self._parts)
+            self._note(note)
         self._lowest = next((one for one in minima if one.has_path), None)
         try:
             found = in_valleys(minima, self._one_valley, self._place)
@@ -225,13 +223,22 @@ class Result(Answer):
         """Dependence of the candidate on Rf."""
         if self.candidate is None:
             return None
-        rows = np.searchsorted(self.file.start, self.candidate.starts)
-        actions, models = self.file.table("action", rows), self.file.table("model", rows)
-        own = np.flatnonzero(np.equal(self.candidate.starts, self.candidate.start))
-        found = plateau_of_level(actions[own], models[own], self.file.header.rf, self.band.scale)
-        if found.reached is None:
-            found = plateau_of_level(actions, models, self.file.header.rf, self.band.scale)
+        (rows,) = rows_of(self.ends, (self.candidate,))
+        found = plateau_of(self.ends, rows, self._known)
         return replace(found, limit=self.candidate.limit, rise=self.candidate.model)
+
+    @property
+    def _known(self) -> Facts:
+        """What the judge is told before anything is computed of the candidate but its noise."""
+        header = self.file.header
+        return Facts(
+            header.measured,
+            header.trajectory_unknowns,
+            header.prior_terms,
+            header.rf,
+            self.noise_alone,
+            complete=float(self.file.finished.sum()) / max(header.starts, len(self.file.start), 1),
+        )
 
     @property
     def verdict(self) -> Conclusion:
@@ -245,44 +252,19 @@ class Result(Answer):
 
     @cached_property
     def _concluded(self) -> tuple[Conclusion, Evidence]:
-        header, finished = self.file.header, self.file.finished
-        ways = np.array([*header.ways])[self.file.table("way").astype(int)]
-        numbers = self.file.start
-        parents = self.file.parents()
-        levels, idle = [], np.zeros(len(numbers), dtype=bool)
-        for minimum in self.levels:
-            back = np.isin(numbers, sorted(fell_back(minimum.starts, parents)))
-            idle |= back
-            came = np.isin(numbers, minimum.starts) & ~back
-            levels.append(
-                Level(
-                    minimum.action,
-                    minimum.measurement,
-                    minimum.count,
-                    _counts(ways[came]),
-                    minimum.prior,
-                    self._distance(minimum),
-                    minimum.converged,
-                )
-            )
-        return conclude(
-            levels,
-            _counts(ways[finished & ~idle]),
-            header.measured,
-            None if self.plateau is None else self.plateau.reached,
-            self.first_prediction,
-            float(finished.sum()) / max(header.starts, len(numbers), 1),
-            absorbed=header.trajectory_unknowns,
-            priors=header.prior_terms,
-            probed=probes(set(self.levels[0].starts), parents, dict(zip(numbers, ways, strict=True)))
-            if self.levels
-            else 0,
+        facts = replace(
+            self._known,
+            predicted=self.first_prediction,
             left_open=self.left_open,
             obedience=self.obedience,
             step=self.time_step,
-            expected=self.noise_alone,
-            escapes=set(ways[[bool(parents[int(start)]) for start in numbers]].tolist()),
         )
+        return judge(self.ends, facts, rows_of(self.ends, self.levels))
+
+    @cached_property
+    def ends(self) -> Ends:
+        """How the starts ended, as the judge takes it."""
+        return ends_of(self.file, self.outcome)
 
     @cached_property
     def obedience(self) -> Obedience | None:
@@ -310,22 +292,6 @@ class Result(Answer):
             return time_step(self._action, self._smooth_path(self.candidate), self._rf)
         except (InputError, CompilerError, StepUnknownError) as error:
             return TimeStep(unknown=str(error).splitlines()[0])
-
-    def _distance(self, minimum: Minimum) -> float:
-        """How far a minimum is from the candidate, as `Level.distance` says.
-
-        Infinite where it is no rival anyway, or a path was not kept.
-        """
-        lowest = self.levels[0]
-        near = minimum.action - lowest.action < DEVIATIONS * self.band.scale
-        if not (near and minimum.has_path and lowest.has_path):
-            return np.inf
-        (one, known), (other, found) = self.file.path(lowest.start), self.file.path(minimum.start)
-        path, states = np.concatenate(one), len(self.file.header.state)
-        spread = np.maximum(np.std(path[:, :states], axis=0), 1e-12)
-        away = float(np.sqrt(np.mean(((np.concatenate(other) - path)[:, :states] / spread) ** 2)))
-        gaps = np.abs(found - known) / parameter_scale(self.file, known[None])
-        return max(away, float(gaps.max(initial=0.0)))
 
     @cached_property
     def outliers(self) -> tuple[Outlier, ...]:

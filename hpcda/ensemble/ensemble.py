@@ -417,7 +417,7 @@ class Ensemble:
         found = work.found(start, ladder.rungs, self._world.group.size)
         path = self._scene.representative(work.climb.path) if len(work.climb.path) else None
         if self._shard is not None:
-            self._shard.finish(work.row, path, found.sketch if self._informed else None)
+            self._shard.finish(work.row, path, found.sketch)
         complete = found.last == ladder.rungs - 1
         if self._world.leads:
             self._queue.rungs_done(ladder.rungs - 1 - found.last)

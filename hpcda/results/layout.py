@@ -1,20 +1,21 @@
 """What the files of a run hold: names, dimensions, units, versions; the same in shards and index.
 
-    /                     attributes: schema, version, fingerprint, model, discretization, alpha, seed, …
-    /job                  the job as resolved, text
-    /provenance           attributes: versions, host, date, command, threads, …
-    /axes                 dimension scales: rung, beta, rf, parameter, unknown, observed, series; units of
-    each /reasons              code -> name, sentence, whether it is a minimum, whether a failure /extensions
-    files outside the package whose parts the run may use: name, check sum, text /windows              data of
-    all windows, one after the other: dimension point /network              of a network alone: widths,
-    activations, loss, prior, scales of inputs, teacher /sources              file, columns, and line or row
-    of every point, where the data were read from files /beyond, /truth       data kept back after each
-    window; true states, where they are known /ensemble             one row a start (dimension start),
-    per-rung arrays (start, rung); a check sum each /paths                kept paths (path, point, unknown),
-    the start and rung each belongs to, a check sum /current              shards only: the newest path of
-    every start at work, to resume from /ended                shards only: the sketch of every ended start's
-    path, where a search goes by it /minima               shards only: paths of the lowest minima, where a
-    search needs them
+    /               attributes: schema, version, fingerprint, model, discretization, alpha, seed, …
+    /job            the job as resolved, text
+    /provenance     attributes: versions, host, date, command, threads, …
+    /axes           dimension scales: rung, beta, rf, parameter, unknown, observed, series; units of each
+    /reasons        code -> name, sentence, whether it is a minimum, whether a failure
+    /extensions     files outside the package whose parts the run may use: name, check sum, text
+    /windows        data of all windows, one after the other: dimension point
+    /network        of a network alone: widths, activations, loss, prior, scales of inputs, teacher
+    /sources        file, columns, and line or row of every point, where the data were read from files
+    /beyond, /truth data kept back after each window; true states, where they are known
+    /ensemble       one row a start (dimension start), per-rung arrays (start, rung); a check sum each
+    /paths          kept paths (path, point, unknown), the start and rung each belongs to, a check sum
+    /ended          shards: the sketch of every ended start's path, by which minima are told apart;
+                    in the index /sketches
+    /current        shards only: the newest path of every start at work, to resume from
+    /minima         shards only: paths of the lowest minima, where a search needs them
 
 The columns of /ensemble are those of `hpcda.annealing.record`. Arrays have the attributes `units` and
 `long_name`, as CF and xarray read them. In the index the arrays of /axes and /ensemble stand in / too:
@@ -92,7 +93,7 @@ class RunLayout:
         job_toml: The job as resolved.
         provenance: Versions, host, date, command, threads, …
         extensions: Files outside the package that the job names.
-        sketch: Numbers that are kept of an ended start's path; 0 where nothing goes by them.
+        sketch: Numbers that are kept of an ended start's path, by which minima are told apart; 0 for none.
         minima: Whether paths of minima are kept beside those that `keep_paths` names.
 
     Raises:

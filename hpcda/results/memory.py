@@ -126,6 +126,10 @@ class MemoryRun(RunTable):
             name: np.array(values, dtype=dtypes[name]) for name, values in columns.items()
         }
         self._table |= {name: table[name] for name in PER_RUNG} | {"parameters": parameters}
+        width = max((len(one) for one in recorder.sketches.values()), default=0)
+        self._sketches = np.full((count, width), np.nan)
+        for row, one in enumerate(every):
+            self._sketches[row] = recorder.sketches.get(one.task.start, np.nan)
         finished = self._table["finished"] == 1
         start, committed = self._table["start"], self._table["committed"]
         self._set(np.arange(count), start, finished, committed, own, self._table["same_as"])
@@ -142,6 +146,9 @@ class MemoryRun(RunTable):
 
     def _stored(self, name: str, positions: Numbers) -> npt.NDArray[Any]:
         return self._table[name][positions]
+
+    def _sketched(self) -> Array | None:
+        return self._sketches
 
     def windows(self) -> tuple[StoredWindow, ...]:
         """See `RunTable`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,20 @@ class RunTable(ABC):
     @abstractmethod
     def _stored(self, name: str, positions: Numbers) -> npt.NDArray[Any]:
         """Rows of one array of starts or rungs as they are stored."""
+
+    def _sketched(self) -> Array | None:
+        """What is kept of each start's last path, shape (S, K), NaN where nothing is; None of all."""
+        return None
+
+    @cached_property
+    def sketches(self) -> Array | None:
+        """A few numbers of the path with which each start has ended, by which paths are compared.
+
+        Shape (S, K), NaN where there are none; of a start that became another's path, that one's. None where
+        the run kept none (before version 5, of starts that no search decided).
+        """
+        own = self._sketched()
+        return None if own is None else own[self._chains.leader]
 
     @abstractmethod
     def windows(self) -> tuple[StoredWindow, ...]:

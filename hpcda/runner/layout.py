@@ -40,6 +40,6 @@ def layout_of(
         sources=built.sources,
         equations=scene.action.equations.digest,
         extensions=files_of(job),
-        sketch=len(scene.sketch(np.zeros(scene.size))) if searches else 0,
+        sketch=len(scene.sketch(np.zeros(scene.size))),
         minima=searches and job.output.keep_paths.startswith("best"),
     )

@@ -99,7 +99,7 @@ class NetworkStudy:
             job_toml=whole.resolved_toml(),
             provenance=provenance(world) | {"linear_solver": solver},
             extensions=files_of(job),
-            sketch=len(self.scene.sketch(np.zeros(self.scene.size))) if searches else 0,
+            sketch=len(self.scene.sketch(np.zeros(self.scene.size))),
             minima=searches and job.output.keep_paths.startswith("best"),
             widths=built.network.widths,
             activations=built.activations,

@@ -20,9 +20,10 @@ from hpcda.search.descent import fell_back, probes
 from hpcda.search.evidence import Evidence, Level
 from hpcda.search.expected import Expected
 from hpcda.search.levels import Sketched, grouped
+from hpcda.search.merge import ACTION, TINY
 from hpcda.search.obeyed import Obedience
 from hpcda.search.plan import Found
-from hpcda.search.plateau import plateau_of_level
+from hpcda.search.plateau import Plateau, plateau_of_level
 from hpcda.search.time_step import TimeStep
 
 SPREAD = 10.0
@@ -43,9 +44,8 @@ class Ends:
         measurement: Its measurement part, shape (S,).
         prior: Its prior part, shape (S,).
         converged: Whether the minimizer came to its tolerance there, shape (S,).
-        sketch: What is kept of the final path (`hpcda.search.merge`), shape (S, K).
-        levels: Action at every rung, NaN where it was not, shape (S, R).
-        model: Model part at every rung, likewise, shape (S, R).
+        sketch: What is kept of the final path (`hpcda.search.merge`), shape (S, K); NaN where nothing is.
+        rungs: Rows -> action and model part at every rung, NaN where it was not, each of shape (rows, R).
     """
 
     start: npt.NDArray[np.int64]
@@ -58,8 +58,7 @@ class Ends:
     prior: Array
     converged: npt.NDArray[np.bool_]
     sketch: Array
-    levels: Array
-    model: Array
+    rungs: Callable[[npt.NDArray[np.int64]], tuple[Array, Array]]
 
     @classmethod
     def of(cls, found: Sequence[Found], rungs: int) -> Self:
@@ -81,9 +80,16 @@ class Ends:
             prior=column("prior"),
             converged=column("converged", bool),
             sketch=column("sketch") if rows else np.zeros((0, 0)),
-            levels=column("levels") if rows else np.zeros((0, rungs)),
-            model=column("model") if rows else np.zeros((0, rungs)),
+            rungs=lambda wanted: (
+                np.array([rows[row].levels for row in wanted]),
+                np.array([rows[row].model for row in wanted]),
+            ),
         )
+
+    @property
+    def sketched(self) -> bool:
+        """Whether a sketch is kept of every start that came to the end."""
+        return bool(self.sketch.shape[1]) and bool(np.isfinite(self.sketch[self.complete]).all())
 
 
 @dataclass(frozen=True)
@@ -146,14 +152,14 @@ def judge(
     levels: list[Level] = []
     idle: set[int] = set()
     for rows in minima:
-        first = rows[0]
+        first = first_of(ends, rows)
         back = fell_back(ends.start[rows].tolist(), ends.parents)
         idle |= back
         came = [str(ends.way[row]) for row in rows if int(ends.start[row]) not in back]
         levels.append(
             Level(
                 float(ends.action[first]), float(ends.measurement[first]), len(rows), Counter(came),
-                float(ends.prior[first]), apart(ends.sketch[first], ends.sketch[minima[0][0]]),
+                float(ends.prior[first]), apart(ends.sketch[first], ends.sketch[first_of(ends, minima[0])]),
                 bool(ends.converged[rows].any()),
             )
         )  # fmt: skip
@@ -163,8 +169,7 @@ def judge(
         lowest = set(ends.start[minima[0]].tolist())
         parents = {int(s): ends.parents.get(int(s), ()) for s in ends.start[ends.ended]}
         probed = probes(lowest, parents, dict(zip(ends.start.tolist(), ends.way, strict=True)))
-        found = plateau_of_level(ends.levels[minima[0]], ends.model[minima[0]], facts.rf, facts.deviation)
-        settled = found.reached
+        settled = plateau_of(ends, minima[0], facts).reached
     began: Collection[str] = {
         way for start, way in zip(ends.start.tolist(), ends.way, strict=True) if ends.parents.get(start)
     }
@@ -187,6 +192,23 @@ def judge(
     )
 
 
+def first_of(ends: Ends, rows: npt.NDArray[np.int64]) -> int:
+    """Row of the first start that came to the lowest action of a minimum.
+
+    That start went on by itself, whatever else was merged: its numbers are the same on any number of ranks.
+    """
+    action = ends.action[rows]
+    low = rows[action <= action.min() + ACTION * abs(action.min()) + TINY]
+    return int(low[np.argmin(ends.start[low])])
+
+
+def plateau_of(ends: Ends, rows: npt.NDArray[np.int64], facts: Facts) -> Plateau:
+    """Whether a minimum to which these starts came still depends on Rf."""
+    return plateau_of_level(*ends.rungs(rows), facts.rf, facts.deviation)
+
+
 def apart(one: Array, other: Array) -> float:
     """Distance of two paths by what is kept of them, in units of the spread along a path."""
-    return SPREAD * float(np.sqrt(np.mean((one - other) ** 2))) if one.size else np.inf
+    if not one.size or not (np.isfinite(one) & np.isfinite(other)).all():
+        return np.inf
+    return SPREAD * float(np.sqrt(np.mean((one - other) ** 2)))

@@ -24,9 +24,12 @@ from hpcda.store.axes import attach_scales, describe, show_at_root
 from hpcda.store.ensemble import rows_in
 from hpcda.store.header import copy_header
 from hpcda.store.inspection import check_schema, closed_shards, damage, inspect, inspect_apart
+from hpcda.store.minima import ENDED
 from hpcda.store.shards import INDEX, every_shard, in_use
 from hpcda.store.space import roll_back, writing
 
+SKETCHES = "sketches"
+"""Sketches in the index, whose /ended is a column of /ensemble."""
 SEAL = b"hpcda-crc32"
 """Behind it stands the check sum of the whole index, as its last four bytes: HDF5 reads no damaged one."""
 
@@ -120,6 +123,7 @@ def _write(draft: Path, shards: list[Path]) -> None:
             group.create_dataset("rung", data=np.concatenate(path_rungs))
             for name in ("states", "parameters", "check"):
                 _virtual(group, name, file["paths"][name], shards, paths)
+        _sketches(index, shards, rows)
         listing = index.create_group("shards")
         listing.create_dataset(
             "file", data=[f"shards/{shard.name}" for shard in shards], dtype=h5py.string_dtype()
@@ -138,6 +142,26 @@ def _write(draft: Path, shards: list[Path]) -> None:
         attach_scales(index)
         show_at_root(index)
         index.attrs["indexed"] = time.time()
+
+
+def _sketches(index: h5py.File, shards: list[Path], rows: list[int]) -> None:
+    """The sketches of all shards that have some, row by row as /ensemble, NaN where there is none."""
+    sizes = []
+    for shard in shards:
+        with h5py.File(shard, "r") as file:
+            sizes.append(file[ENDED]["sketch"].shape if ENDED in file else (0, 0))
+    width = max(size for _, size in sizes)
+    used = [min(count, there) for count, (there, size) in zip(rows, sizes, strict=True) if size == width]
+    if not width or not sum(used):
+        return
+    layout, begin = h5py.VirtualLayout(shape=(sum(rows), width), dtype="f8"), 0
+    for shard, count, (capacity, size) in zip(shards, rows, sizes, strict=True):
+        there = min(count, capacity)
+        if there and size == width:
+            source = h5py.VirtualSource(f"shards/{shard.name}", f"{ENDED}/sketch", (capacity, width), "f8")
+            layout[begin : begin + there] = source[:there]
+        begin += count
+    index.create_group(SKETCHES).create_virtual_dataset("sketch", layout, fillvalue=np.nan)
 
 
 def _end(shard: h5py.File, rows: int) -> float:

@@ -23,7 +23,7 @@ from hpcda.results.windows import StoredWindow
 from hpcda.store.checksums import BYTES, DamageError
 from hpcda.store.ensemble import SHARED, good_rows, good_rungs, marked_rungs
 from hpcda.store.header import read_header, ways_of
-from hpcda.store.index import damaged, fit_index, reading
+from hpcda.store.index import SKETCHES, damaged, fit_index, reading
 from hpcda.store.network import read_network
 from hpcda.store.paths import counting_paths, read_paths, wrong_path
 from hpcda.store.shards import INDEX
@@ -123,6 +123,12 @@ class RunFile(RunTable):
             first, end = (int(rows.min()), int(rows.max()) + 1) if rows.size else (0, 0)
             values: npt.NDArray[Any] = dataset[first:end][rows - first]
         return ways_of(values, self.header.ways) if name == "way" else values
+
+    def _sketched(self) -> Array | None:
+        with reading(self.run_dir), h5py.File(self.file, "r") as file:
+            if SKETCHES not in file:
+                return None
+            return np.asarray(file[SKETCHES]["sketch"][:][self._rows])
 
     def windows(self) -> tuple[StoredWindow, ...]:
         """All windows with their data, the data kept back, and the truth."""

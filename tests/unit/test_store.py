@@ -22,8 +22,8 @@ from hpcda.action import Parts
 from hpcda.annealing import Reason, Rung, Task
 from hpcda.annealing.record import PER_RUNG
 from hpcda.errors import InputError, StorageError
+from hpcda.results.rows import committed_rungs, current_rows
 from hpcda.store import Journal, Layout, Part, RunFile, Shard, build_index, set_aside, survey
-from hpcda.store.ensemble import committed_rungs, current_rows
 from hpcda.store.index import SEAL
 from hpcda.store.inspection import inspect
 from hpcda.store.shards import in_use, marker_of
