@@ -36,8 +36,8 @@ class Reason(enum.Enum):
 
     @property
     def failed(self) -> bool:
-        """Whether the start could not go on from it: neither at a minimum, nor at a limit that was set."""
-        return self.code < 0 and self not in _AT_A_LIMIT
+        """Whether the minimiser failed: it neither came to a minimum nor was stopped."""
+        return self.code < 0 and self not in _STOPPED
 
     @classmethod
     def from_code(cls, code: int) -> Reason:
@@ -51,4 +51,4 @@ class Reason(enum.Enum):
 
 _CODES = {Reason[name]: code for name, code in enumeration("climb.c", "Reason").items()}
 _REASONS = {code: reason for reason, code in _CODES.items()}
-_AT_A_LIMIT = frozenset({Reason.STOPPED_ITERATIONS, Reason.STOPPED_SECONDS})
+_STOPPED = frozenset({Reason.STOPPED_ITERATIONS, Reason.STOPPED_SECONDS, Reason.STOPPED_HOPELESS})

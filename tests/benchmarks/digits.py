@@ -22,10 +22,10 @@ from sklearn.neural_network import MLPClassifier
 
 from hpcda.action.exact_network import ExactNetwork
 from hpcda.analysis.score import score
+from hpcda.annealing import Task
 from hpcda.annealing.exact import descend
 from hpcda.build import build_network
 from hpcda.job import load_job
-from hpcda.search.plan import Task
 from hpcda.search.training import NetworkScene
 
 NEAR = 1e-3

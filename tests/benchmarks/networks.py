@@ -29,11 +29,11 @@ from scipy.optimize import minimize
 from hpcda.action.activations import ACTIVATIONS
 from hpcda.action.exact_network import ExactNetwork
 from hpcda.action.network import Network
+from hpcda.annealing import Task
 from hpcda.annealing.exact import descend
 from hpcda.build.pairs import taught
 from hpcda.job.networks import TeacherTable
 from hpcda.search.networks import train
-from hpcda.search.plan import Task
 from hpcda.search.training import NetworkScene
 
 NOISE = 0.005

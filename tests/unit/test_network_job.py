@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hpcda import cli
-from hpcda.annealing import Ladder
+from hpcda.annealing import Ladder, Task
 from hpcda.annealing.exact import descend
 from hpcda.annealing.layered import ELIMINATIONS, NAMES
 from hpcda.build import build_network
@@ -29,7 +29,6 @@ from hpcda.job.networks import (
     TrainingTable,
 )
 from hpcda.search.networks import searched
-from hpcda.search.plan import Task
 from hpcda.search.training import NetworkScene
 from hpcda.search.trainings import TRAININGS
 from hpcda.template import network_template
