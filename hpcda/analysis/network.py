@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -19,7 +18,8 @@ from hpcda.action.factors import DataLoss
 from hpcda.action.losses import LOSSES
 from hpcda.action.network import Network
 from hpcda.analysis.candidate import Band, Separation, separation
-from hpcda.analysis.levels import ACTION_TOLERANCE, Minimum, action_groups, minimum_of
+from hpcda.analysis.ends import ends_of, rows_of
+from hpcda.analysis.levels import ACTION_TOLERANCE, Minimum, action_groups, minima_of_rows, minimum_of
 from hpcda.analysis.network_laplace import DRAWS, Tempered, WeightDistribution, distribution, tempered
 from hpcda.analysis.outcome import Outcome, collect, joined
 from hpcda.analysis.parallel import Mapping, in_turn
@@ -31,10 +31,10 @@ from hpcda.results.network import StoredNetwork
 from hpcda.results.table import RunTable
 from hpcda.results.windows import StoredWindow
 from hpcda.search.conclusion import Conclusion
-from hpcda.search.descent import fell_back
-from hpcda.search.evidence import Evidence, Level
+from hpcda.search.evidence import Evidence
 from hpcda.search.expected import Expected
-from hpcda.search.networks import judge
+from hpcda.search.judge import Ends, minima_of
+from hpcda.search.networks import judged
 from hpcda.words import counted
 
 if TYPE_CHECKING:
@@ -276,6 +276,8 @@ class NetworkResult:
     def levels(self) -> tuple[Minimum, ...]:
         """Distinct minima, lowest first: starts of one action whose networks have the same outputs."""
         file, outcome = self.file, self.outcome
+        if self.ends.sketched:
+            return minima_of_rows(file, outcome, minima_of(self.ends))
         rows = np.flatnonzero(outcome.complete)
         rows = rows[np.argsort(outcome.action[rows], kind="stable")]
         if not len(rows):
@@ -386,35 +388,19 @@ class NetworkResult:
 
     @cached_property
     def _concluded(self) -> tuple[Conclusion, Evidence]:
-        header, finished = self.file.header, self.file.finished
-        ways, numbers = np.array([*header.ways])[self.file.table("way").astype(int)], self.file.start
-        parents = self.file.parents()
-        levels, idle = [], np.zeros(len(numbers), dtype=bool)
-        for one in self.levels:
-            back = np.isin(numbers, sorted(fell_back(one.starts, parents)))
-            idle |= back
-            came = dict(Counter(ways[np.isin(numbers, one.starts) & ~back].tolist()))
-            levels.append(
-                Level(one.action, one.measurement, one.count, came, one.prior, converged=one.converged)
-            )
-        probed = self._probed(parents)
-        return judge(
+        return judged(
             self.network,
-            levels,
-            dict(Counter(ways[finished & ~idle].tolist())),
-            probed,
-            set(ways[[bool(parents[int(start)]) for start in numbers]].tolist()),
+            self.ends,
             None if self.held_back is None else self.held_back.excess,
-            float(finished.sum()) / max(header.starts, len(numbers), 1),
+            float(self.file.finished.sum()) / max(self.file.header.starts, len(self.file.start), 1),
             self.expected,
+            rows_of(self.ends, self.levels),
         )
 
-    def _probed(self, parents: dict[int, list[int]]) -> int:
-        """How many starts that have ended began from the candidate."""
-        if self.candidate is None:
-            return 0
-        lowest, ended = set(self.candidate.starts), set(self.outcome.start[self.outcome.complete].tolist())
-        return sum(not lowest.isdisjoint(elders) for start, elders in parents.items() if start in ended)
+    @cached_property
+    def ends(self) -> Ends:
+        """How the starts ended, as the judge takes it."""
+        return ends_of(self.file, self.outcome)
 
     def _note(self, note: str) -> None:
         if note not in self.notes:

@@ -21,10 +21,11 @@ from hpcda.action.network import Network
 from hpcda.annealing.exact import ExactSettings, descend
 from hpcda.annealing.reasons import Reason
 from hpcda.annealing.record import Task
-from hpcda.problem import Array
-from hpcda.search.conclusion import Conclusion, conclude
-from hpcda.search.evidence import Evidence, Level
+from hpcda.problem import Array, Numbers
+from hpcda.search.conclusion import Conclusion
+from hpcda.search.evidence import Evidence
 from hpcda.search.expected import Expected
+from hpcda.search.judge import Ends, Facts, judge
 from hpcda.search.levels import distinct
 from hpcda.search.plan import Found, Listed, Round, Share
 from hpcda.search.training import NetworkScene, Training
@@ -212,75 +213,47 @@ def settled(network: Network, found: Sequence[Found]) -> bool:
         network: The network and its pairs.
         found: Starts that have ended.
     """
-    ended = sorted((one for one in found if not one.failed), key=lambda one: (one.action, one.start))
-    levels: list[list[Found]] = []
-    for one in ended:
-        if levels and one.action <= levels[-1][0].action + SAME * abs(levels[-1][0].action):
-            levels[-1].append(one)
-        else:
-            levels.append([one])
-    lowest = {one.start for one in levels[0]} if levels else set[int]()
-    conclusion, _ = judge(
-        network,
-        [
-            Level(
-                own[0].action, own[0].measurement, len(own), Counter(one.way for one in own), own[0].prior,
-                converged=own[0].converged,
-            )
-            for own in levels
-        ],
-        Counter(one.way for one in found),
-        sum(not lowest.isdisjoint(one.parents) for one in ended),
-        {one.way for one in found if one.parents},
-    )  # fmt: skip
-    return conclusion.stable
+    return judged(network, Ends.of(found, 1))[0].stable
 
 
-def judge(
+def judged(
     network: Network,
-    levels: Sequence[Level],
-    tried: Mapping[str, int],
-    probed: int,
-    escapes: Collection[str],
+    ends: Ends,
     predicted: float | None = None,
     complete: float = 1.0,
     expected: Expected | None = None,
+    minima: Sequence[Numbers] | None = None,
 ) -> tuple[Conclusion, Evidence]:
-    """Judge the lowest level of a network at Rf = ∞.
+    """What the judge says of a network at Rf = ∞.
 
     Where there are no more output values than weights, a prior alone says what the others are: the pairs do
     not determine the network. A pair of categories counts once.
 
     Args:
         network: The network and its pairs.
-        levels: Distinct minima, lowest first.
-        tried: Training -> its starts that have ended.
-        probed: Starts from the lowest level that have ended.
-        escapes: Those of `tried` whose starts began from minima.
+        ends: How its starts ended.
         predicted: Error of outputs of pairs that were kept back, over the noise; None where there are none.
         complete: Share of the starts asked for that have ended; 1 where their number was not fixed.
         expected: What noise alone makes of the measurement part, where it is not Gaussian of known width; by
             default it is not known.
+        minima: Rows of `ends` that came to each minimum; by default the judge tells them apart.
     """
     if isinstance(network.output, DataLoss):
         expected = expected or Expected(0.0, 0.0, known=False)
     inputs = 0 if network.input_std is None else network.inputs.size
     absent = int((~network.known).sum())
     outputs = int(network.measured.sum())
-    conclusion, evidence = conclude(
-        levels,
-        tried,
+    facts = Facts(
         outputs + inputs - absent,
-        True,
-        predicted,
+        network.weights + inputs,
+        int(np.isfinite(network.prior_std).sum()) + absent,
+        np.array([np.inf]),
+        expected,
         complete,
-        absorbed=network.weights + inputs,
-        priors=int(np.isfinite(network.prior_std).sum()) + absent,
-        probed=probed,
-        expected=expected,
-        escapes=escapes,
+        predicted,
         confirms=lambda evidence: confirmed(network, evidence),
     )
+    conclusion, evidence = judge(ends, facts, minima)
     joint = isinstance(network.output, DataLoss) and network.output.loss.joint
     if conclusion.stable and (network.pairs if joint else outputs) <= network.weights:
         conclusion = Conclusion.NOT_ENOUGH_MEASUREMENTS

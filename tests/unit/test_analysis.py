@@ -317,7 +317,7 @@ def test_analyze_writes_everything(annealed):
     summary = analyze(folder, processes=0, problem=layout.problem)
     written = {path.name for path in (folder / "analysis").iterdir()}
     assert written == {
-        "summary.json", "candidate.csv", "report.html",
+        "summary.json", "candidate.csv", "parameters.csv", "report.html",
         "action_levels.png", "paths.png", "final_actions.png", "parameters.png",
     }  # fmt: skip
     assert json.loads((folder / "analysis" / "summary.json").read_text()) == summary

@@ -1,0 +1,224 @@
+"""Problems from arrays, ensembles in memory, results in the words of SciPy and xarray."""
+
+import subprocess
+import sys
+import textwrap
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib.figure import Figure
+
+import hpcda
+from hpcda.models.catalogue import load_model
+from hpcda.models.twin import simulate
+from tests.chance import generator
+
+STEP, SAMPLES = 0.02, 81
+LADDER = hpcda.Ladder(rungs=14, alpha=4.0)
+
+
+@pytest.fixture(scope="module")
+def known():
+    """Times, a true path of Lorenz 1963, and x with noise of 0.5."""
+    t = STEP * np.arange(SAMPLES)
+    states = simulate(load_model("lorenz63"), {"rho": 28.0}, [-5.0, -8.0, 20.0], t)
+    return t, states, states[:, 0] + 0.5 * generator(5).standard_normal(SAMPLES)
+
+
+@pytest.fixture(scope="module")
+def problem(known):
+    t, _, x = known
+    return hpcda.Problem(
+        "lorenz63", t, {"x": x}, noise_std=0.5, estimate={"rho": (20.0, 40.0)}, steps_per_sample=2
+    )
+
+
+@pytest.fixture(scope="module")
+def result(problem):
+    return hpcda.anneal(problem, starts=16, seed=3, ladder=LADDER)
+
+
+def test_an_ensemble_in_memory_finds_the_truth(result, known):
+    assert result.success and result.verdict.code == "consistent_and_stable"
+    assert result.message.startswith("The lowest level") and np.isfinite(result.fun)
+    rho = result.parameters.sel(parameter="rho")
+    assert abs(rho.estimate - 28.0) < 4.0 * rho["std"] and rho.kind == "gaussian"
+    path = result.path()
+    assert path["path"].dims == ("time", "state") and list(path.state.values) == ["x", "y", "z"]
+    off = path["path"].sel(time=known[0], method="nearest").values - known[1]
+    assert np.sqrt(np.mean(off**2)) < 0.6
+    assert result.x.shape == (3 * (2 * SAMPLES - 1) + 1,) and result.x[-1] == rho.estimate
+
+
+def test_the_result_is_that_of_a_stored_run_bit_by_bit(problem, result, known, tmp_path):
+    np.savez(tmp_path / "data.npz", t=known[0], x=known[2])
+    tables = problem.tables | {
+        "data": {
+            "file": str(tmp_path / "data.npz"), "time": "t", "observed": {"x": "x"}, "noise_std": 0.5
+        },
+        "ladder": LADDER.table,
+        "ensemble": {"starts": 16, "seed": 3},
+    }  # fmt: skip
+    stored = hpcda.run(tables, tmp_path / "run", quiet=True)
+    assert isinstance(stored, hpcda.Result) and stored.file.run_dir == tmp_path / "run"
+    np.testing.assert_array_equal(stored.actions.values, result.actions.values)
+    np.testing.assert_array_equal(stored.x, result.x)
+    assert stored.verdict is result.verdict and stored.evidence.record() == result.evidence.record()
+    xr.testing.assert_identical(stored.minima, result.minima)
+    xr.testing.assert_identical(stored.parameters, result.parameters)
+    xr.testing.assert_allclose(stored.distribution, result.distribution)
+    xr.testing.assert_allclose(stored.path(), result.path())
+
+
+def test_a_model_object_is_run_resumed_and_opened(known, tmp_path):
+    model = hpcda.Model(
+        name="line",
+        states=(hpcda.State("x"),),
+        parameters=(hpcda.Parameter("slope", 1.0),),
+        equations=lambda x, p: [p.slope],
+    )
+    np.savez(
+        tmp_path / "d.npz", t=np.arange(12.0), y=0.5 * np.arange(12.0) + 0.1 * generator(2).normal(size=12)
+    )
+    job = {
+        "model": {"name": model, "parameters": {"slope": {"estimate": True, "start": [-2.0, 2.0]}}},
+        "data": {"file": str(tmp_path / "d.npz"), "time": "t", "observed": {"x": "y"}, "noise_std": 0.1},
+        "ladder": {"rungs": 8, "alpha": 10.0},
+        "ensemble": {"starts": 4, "way": "quiet"},
+    }
+    result = hpcda.run(job, tmp_path / "run", quiet=True)
+    assert abs(result.candidate.parameters["slope"] - 0.5) < 0.05
+    with pytest.raises(hpcda.InputError, match="object of Python"):
+        hpcda.resume(tmp_path / "run", quiet=True)
+    again = hpcda.resume(tmp_path / "run", model=model, quiet=True)
+    assert again.fun == result.fun and again.parameters["std"].notnull().all()
+    opened = hpcda.open_run(tmp_path / "run", model=model)
+    xr.testing.assert_identical(opened.parameters, result.parameters)
+
+
+def test_arrays_are_refused_where_a_run_is_stored(problem, tmp_path):
+    tables = problem.tables | {"ladder": LADDER.table}
+    with pytest.raises(hpcda.InputError, match=r"data.file: holds arrays"):
+        hpcda.run(tables, tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"noise_std": -1.0}, "data.noise_std: -1.0 is not above 0"),
+        ({"y": {"w": np.zeros(SAMPLES)}}, "w"),
+        ({"y": {"x": np.zeros(3)}}, "differ in length"),
+        ({"estimate": {"nothing": (0.0, 1.0)}}, "nothing"),
+        ({"estimate": {"rho": (40.0, 20.0)}}, "start"),
+        ({"t": np.zeros(SAMPLES)}, "time"),
+        ({"model": "lorenz6"}, "lorenz63"),
+        ({"y": {"x": np.array(["a"] * SAMPLES)}}, "numbers"),
+    ],
+)
+def test_mistakes_are_told(problem, change, told):
+    with pytest.raises(hpcda.InputError, match=told):
+        problem.replace(**change)
+
+
+def test_either_arrays_or_windows_are_given(known):
+    t, _, x = known
+    with pytest.raises(hpcda.InputError, match="y: is missing"):
+        hpcda.Problem("lorenz63", t)
+    with pytest.raises(hpcda.InputError, match="data: stands beside"):
+        hpcda.Problem("lorenz63", t, {"x": x}, data=hpcda.Data(t, {"x": x}, 0.5))
+
+
+def test_several_windows_priors_noise_by_value_and_options(known):
+    t, states, x = known
+    noise = np.where(t < 0.5, 0.4, 0.8)
+    windows = [hpcda.Data(t, {"x": x}, {"x": noise}), hpcda.Data(t, {"x": x + 0.1, "z": states[:, 2]}, 0.5)]
+    problem = hpcda.Problem(
+        "lorenz63", data=windows,
+        estimate={"rho": hpcda.Estimate((20.0, 40.0), bounds=(0.0, 60.0), prior=hpcda.Prior(28.0, 3.0))},
+        bounds={"z": (-10.0, 80.0)}, states={"y": (-20.0, 20.0)}, initial={"y": hpcda.Prior(-8.0, 2.0)},
+        fixed={"beta": 8 / 3},
+    )  # fmt: skip
+    built = problem.built.problem
+    assert len(built.windows) == 2 and built.prior_terms == 3 and built.bounded
+    np.testing.assert_array_equal(np.unique(built.windows[0].noise_std[:, 0]), [0.4, 0.8])
+    assert "2 windows" in repr(problem)
+
+
+def test_pictures_take_and_give_axes(result):
+    mpl.use("Agg")
+    figure = Figure()
+    axes = figure.add_subplot()
+    assert result.plot.levels(ax=axes) is axes and axes.get_ylabel() == "action $A$"
+    for draw in (result.plot.actions, result.plot.parameter, result.plot.path):
+        made = draw(ax=figure.add_subplot())
+        assert made.has_data()
+    with pytest.raises(ValueError, match="there are: x, y, z"):
+        result.plot.path("q")
+    with pytest.raises(ValueError, match="there are: rho"):
+        result.plot.parameter("q")
+
+
+def test_a_notebook_shows_verdict_levels_and_parameters(result):
+    text = result._repr_html_()
+    assert "consistent_and_stable" in text and "<td>rho</td>" in text and "<script" not in text
+
+
+def test_minima_are_labelled(result):
+    minima = result.minima
+    assert minima["parameters"].dims == ("minimum", "parameter")
+    assert float(minima.action[0]) == result.fun and minima["count"].sum() == result.outcome.complete.sum()
+    with pytest.raises(ValueError, match="in memory"):
+        _ = result.file.run_dir
+
+
+def test_options_that_do_not_fit_are_told(problem):
+    with pytest.raises(hpcda.InputError, match=r"ladder\.alpha"):
+        hpcda.anneal(problem, ladder=hpcda.Ladder(alpha=0.5))
+    with pytest.raises(hpcda.InputError, match=r"ensemble\.way"):
+        hpcda.anneal(problem, way="nothing")
+    with pytest.raises(hpcda.InputError, match=r"solver\.minimizer"):
+        hpcda.anneal(problem, solver=hpcda.Solver(minimizer="nothing"))
+
+
+def test_nothing_of_mpi_petsc_or_hdf5_is_loaded_in_memory():
+    code = """
+        import sys
+        import numpy as np
+        import hpcda
+        t = 0.1 * np.arange(21)
+        problem = hpcda.Problem("lorenz63", t, {"x": np.sin(t)}, noise_std=0.5)
+        ladder = hpcda.Ladder(rungs=3, alpha=10.0)
+        result = hpcda.anneal(problem, starts=4, way="quiet", ladder=ladder, progress=True)
+        result.fun, result.message, result.minima, result.actions
+        print(sorted({"mpi4py", "petsc4py", "h5py"} & set(sys.modules)))
+    """
+    found = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True
+    )
+    assert found.stdout.strip() == "[]" and "4 of 4 starts" in found.stderr
+
+
+def test_what_petsc_or_mpi_are_asked_for_without_them_is_told():
+    """In a process where they cannot be imported."""
+    code = """
+        import sys
+        import importlib.util
+        real, absent = importlib.util.find_spec, ("petsc4py", "mpi4py")
+        importlib.util.find_spec = lambda name, *more: None if name in absent else real(name, *more)
+        import numpy as np
+        import hpcda
+        t = 0.1 * np.arange(21)
+        problem = hpcda.Problem("lorenz63", t, {"x": np.sin(t)}, noise_std=0.5)
+        for solver in (hpcda.Solver(minimizer="nls"), hpcda.Solver(petsc={"tao_gatol": 1e-9})):
+            try:
+                hpcda.anneal(problem, starts=2, ladder=hpcda.Ladder(rungs=3, alpha=10.0), solver=solver)
+            except hpcda.InputError as error:
+                print(error)
+    """
+    found = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True
+    )
+    assert found.stdout.count("petsc4py is not installed") == 2 and "pip install 'hpcda[mpi]'" in found.stdout
