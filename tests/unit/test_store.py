@@ -232,12 +232,11 @@ def test_scales_stand_where_netcdf_looks_for_them(run):
 
 @pytest.mark.parametrize("windows", [1, 3])
 def test_xarray_reads_the_index_as_labelled_variables(tmp_path, windows):
-    pytest.importorskip("h5netcdf", reason="xarray reads HDF5 by h5netcdf, which the extra `dev` installs")
     xarray = pytest.importorskip("xarray")
     layout = make_layout(starts=7, rungs=8, windows=windows)
     write_run(tmp_path, layout)
     file = RunFile(tmp_path)
-    with xarray.open_dataset(tmp_path / "run.h5", engine="h5netcdf") as found:
+    with xarray.open_dataset(tmp_path / "run.h5") as found:
         assert found["action"].dims == ("start", "rung") and found["parameters"].dims[2:] == ("parameter",)
         assert set(found["action"].coords) == {"start", "rung", "rf", "beta"}
         by_start = found.sortby("start")
