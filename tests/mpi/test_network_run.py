@@ -105,7 +105,7 @@ def test_an_annealed_run_is_the_same_on_any_number_of_ranks(shared_path):
         **job(ladder={"rf0": 1.0, "alpha": 10.0, "rungs": 4}, twin={"pairs": 40}),
         "ensemble": {"starts": 5, "seed": number(2), "way": "annealed"},
     }
-    folder = hpcda.run(tables, output=shared_path / "annealed", quiet=True)
+    folder = runner.run(tables, output=shared_path / "annealed", quiet=True)
     if COMM.rank:
         return
     found = RunFile(folder)

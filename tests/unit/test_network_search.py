@@ -17,12 +17,12 @@ from hpcda.annealing.exact import descend
 from hpcda.errors import InputError
 from hpcda.search.canonical import canonical
 from hpcda.search.conclusion import Conclusion
-from hpcda.search.evidence import Level
+from hpcda.search.judge import Ends
 from hpcda.search.networks import (
     FEWEST,
     NetworkBudget,
     NetworkSearch,
-    judge,
+    judged,
     levels,
     successful,
     train,
@@ -75,8 +75,16 @@ def test_a_prior_alone_does_not_make_a_network_stable():
     found = []
     for one in (known, few):
         values = one.outputs.size
-        level = [Level(values / 2, values / 2 - 10.0, 4, {"small": 4}, prior=10.0)]
-        found.append(judge(one, level, {"small": 4}, 4, ())[0])
+        starts = [
+            Found(
+                start=start, way="small" if start < 4 else "redrawn", first=0,
+                parents=(0,) if start >= 4 else (), last=0, action=values / 2, measurement=values / 2 - 10.0, prior=10.0,
+                levels=np.array([values / 2]), model=np.zeros(1), sketch=np.zeros(3), same_as=start,
+                failed=False, converged=True, opening=0, iterations=0, seconds=0.0,
+            )
+            for start in range(8)
+        ]  # fmt: skip
+        found.append(judged(one, Ends.of(starts, 1))[0])
     assert found == [Conclusion.CONSISTENT_AND_STABLE, Conclusion.NOT_ENOUGH_MEASUREMENTS]
 
 

@@ -114,10 +114,10 @@ def test_a_run_without_sources(tmp_path):
 
 def test_from_the_job_to_the_summary(tmp_path):
     """A wrong value in a file is named in the analysis of the run that read it."""
-    pytest.importorskip("petsc4py")
-    from hpcda import run as run_job
+
     from hpcda.analysis import analyze, format_summary
     from hpcda.job import load_job
+    from hpcda.runner import run as run_job
 
     t = 0.25 * np.arange(25)
     x = 2 * np.exp(-0.5 * t) + 0.03 * generator(1).standard_normal(25)
