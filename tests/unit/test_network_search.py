@@ -78,7 +78,8 @@ def test_a_prior_alone_does_not_make_a_network_stable():
         starts = [
             Found(
                 start=start, way="small" if start < 4 else "redrawn", first=0,
-                parents=(0,) if start >= 4 else (), last=0, action=values / 2, measurement=values / 2 - 10.0, prior=10.0,
+                parents=(0,) if start >= 4 else (), last=0, action=values / 2,
+                measurement=values / 2 - 10.0, prior=10.0,
                 levels=np.array([values / 2]), model=np.zeros(1), sketch=np.zeros(3), same_as=start,
                 failed=False, converged=True, opening=0, iterations=0, seconds=0.0,
             )
