@@ -9,13 +9,19 @@ import h5py
 import numpy as np
 
 from hpcda.problem import Array
-from hpcda.results.layout import Layout, parameter_names, series_names, unknown_names
+from hpcda.results.header import Header, header_of
+from hpcda.results.layout import Layout
 from hpcda.results.windows import StoredWindow
 from hpcda.source import Source
 from hpcda.store.axes import TEXT, describe, write_names, write_series, write_units
 
 SERIES = ("windows", "beyond", "truth")
 """Groups whose arrays stand along points."""
+ATTRIBUTES = (
+    "model", "model_title", "model_citation", "model_kind", "time_unit", "discretization", "measured",
+    "prior_terms", "trajectory_unknowns",
+)  # fmt: skip
+"""What of `Header` are attributes of the file."""
 
 
 def read_windows(file: h5py.File, lengths: tuple[int, ...]) -> tuple[StoredWindow, ...]:
@@ -62,23 +68,14 @@ def read_windows(file: h5py.File, lengths: tuple[int, ...]) -> tuple[StoredWindo
 
 def write_problem(file: h5py.File, layout: Layout) -> None:
     """Write them into a new file, which has the axes of the ladder already."""
-    problem = layout.problem
-    model = problem.model
+    problem, header = layout.problem, header_of(layout, (), np.zeros((1, 2)))
     file.attrs.update(
-        model=model.name,
-        model_title=model.title,
-        model_citation=model.citation,
-        model_kind=model.kind,
-        time_unit=model.time_unit,
-        discretization=problem.discretization,
+        {name: getattr(header, name) for name in ATTRIBUTES},
         dimension=problem.dimension,
         varying=len(problem.varying),
         windows=len(problem.windows),
-        measured=problem.measured,
-        prior_terms=problem.prior_terms,
-        trajectory_unknowns=problem.trajectory_unknowns,
     )
-    _axes(file["axes"], layout)
+    _axes(file["axes"], layout, header)
     write_series(file.create_group("windows"), problem.windows, ("data", "noise_std", "series"))
     if any(source is not None for source in layout.sources):
         write_sources(file.create_group("sources"), layout)
@@ -86,45 +83,39 @@ def write_problem(file: h5py.File, layout: Layout) -> None:
         write_series(file.create_group("beyond"), layout.beyond, ("data", "series"))
     if layout.truth is not None:
         write_series(file.create_group("truth"), layout.truth, ("states",))
-        true: dict[str, float] = {}
-        for window in layout.truth:
-            true = {**(getattr(window, "parameters", None) or {}), **true}
+        true = header.true_parameters
         write_names(file["truth"], "parameter", list(true))
         file["truth"].create_dataset("value", data=np.asarray(list(true.values()), dtype="f8"))
     for group in SERIES:
         if group in file:
-            describe(file[group]["t"], "time", model.time_unit)
+            describe(file[group]["t"], "time", header.time_unit)
 
 
-def _axes(axes: h5py.Group, layout: Layout) -> None:
+def _axes(axes: h5py.Group, layout: Layout, header: Header) -> None:
     """Dimension scales, with units and bounds as attributes."""
-    problem = layout.problem
-    model = problem.model
-    unknown = write_names(axes, "unknown", unknown_names(problem))
-    units = {p.name: p.unit for p in model.parameters}
+    model = layout.problem.model
+    unknown = write_names(axes, "unknown", header.unknown)
     describe(unknown, "unknowns of one time: states, parameters that belong to one time")
-    own = [units.get(q.name, "1") for q in problem.varying]
-    write_units(axes, "unknown", [*(s.unit for s in model.states), *own])
-    state = write_names(axes, "state", model.state_names)
+    write_units(axes, "unknown", header.unknown_unit)
+    state = write_names(axes, "state", header.state)
     describe(state, "states of the model")
-    write_units(axes, "state", [s.unit for s in model.states])
-    state.attrs["model_error_weight"] = np.asarray(problem.model_error_weight, dtype="f8")
-    parameter = write_names(axes, "parameter", parameter_names(problem))
+    write_units(axes, "state", header.state_unit)
+    state.attrs["model_error_weight"] = np.asarray(header.model_error_weight, dtype="f8")
+    parameter = write_names(axes, "parameter", header.parameter)
     describe(parameter, "estimated parameters that all times share")
-    observed = write_names(axes, "observed", list(problem.observed))
-    if problem.noise:
-        observed.attrs["loss"] = [
-            problem.noise[name].loss if name in problem.noise else "gaussian" for name in problem.observed
-        ]
-    write_names(axes, "expression", list(problem.observed.values()))
-    series = write_names(axes, "series", series_names(problem))
-    stimuli = {s.name: s.unit for s in model.stimuli}
-    if problem.constants:
-        write_units(axes, "parameter", [units.get(p.name, "1") for p in problem.constants])
-        parameter.attrs["limits"] = np.asarray([p.bounds for p in problem.constants], dtype="f8")
-        parameter.attrs["start_range"] = np.asarray([p.start for p in problem.constants], dtype="f8")
+    observed = write_names(axes, "observed", header.observed)
+    if header.noise:
+        observed.attrs["loss"] = list(header.noise)
+    write_names(axes, "expression", header.expression)
+    series = write_names(axes, "series", header.series)
+    if header.parameter:
+        write_units(axes, "parameter", header.parameter_unit)
+        parameter.attrs["limits"] = header.parameter_bounds
+        parameter.attrs["start_range"] = header.parameter_start
     if len(series):
-        series.attrs["unit"] = [stimuli.get(name, units.get(name, "1")) for name in series_names(problem)]
+        units = {one.name: one.unit for one in model.parameters}
+        units |= {one.name: one.unit for one in model.stimuli}
+        series.attrs["unit"] = [units.get(name, "1") for name in header.series]
     describe(series, "known time series")
     describe(observed, "measured quantities; /axes/expression gives them in terms of states and parameters")
 
