@@ -11,6 +11,7 @@ noise of 0.005. A hit is an action at most 1 % above that of the descent from th
     search    hpcda.search.networks.train, which ends by itself where it has settled
     small     weights near 0, downhill, again and again (Levenberg-Marquardt, then exact)
     scaled    weights by the widths of layers, L-BFGS, then the exact descent, again and again
+    grown     one hidden layer first, then layer after layer, exact descents, again and again
     lbfgs     SciPy's L-BFGS-B from weights near 0, 4,000 iterations, again and again
     adam      PyTorch's Adam, all pairs at once, PyTorch's weights, 5,000 steps of 3e-3, again and again
 
@@ -115,7 +116,7 @@ def adam(network: Network, seconds: float, seed: int) -> tuple[np.ndarray, float
 
 
 WAYS = {"search": searched, "lbfgs": lbfgs, "adam": adam}
-WAYS |= {way: repeated(way) for way in ("small", "scaled")}
+WAYS |= {way: repeated(way) for way in ("small", "scaled", "grown")}
 
 
 def main() -> None:

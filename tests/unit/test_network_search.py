@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from itertools import islice
 
@@ -13,6 +14,7 @@ from hpcda.action.factors import DataLoss
 from hpcda.action.losses import LOSSES
 from hpcda.action.network import Network
 from hpcda.action.passes import flat
+from hpcda.annealing import Task
 from hpcda.annealing.exact import descend
 from hpcda.errors import InputError
 from hpcda.search.canonical import canonical
@@ -33,6 +35,7 @@ from hpcda.search.pruning import pruned
 from hpcda.search.streams import narrowable
 from hpcda.search.training import NetworkScene, Training
 from hpcda.search.trainings import TRAININGS
+from hpcda.search.trainings import grown as grown_module
 from tests.chance import generator, number
 
 NOISE = 0.01
@@ -192,7 +195,9 @@ def test_the_search_takes_residual_layers_and_noisy_inputs(more):
     action = ExactNetwork(network)
     best = descend(action, action.first(truth))
     found = train(network, seconds=60.0, starts=15, seed=number(1))
-    assert {one.way for one in found} == {one.name for one in TRAININGS.values() if not one.climbs}
+    assert {one.way for one in found} == {
+        one.name for one in TRAININGS.values() if math.isfinite(one.work(network))
+    }
     for one in found:
         assert one.theta.shape == (action.size,) and np.isfinite(one.parts.total)
         assert action.value(one.theta) == pytest.approx(one.parts.total, rel=1e-9)
@@ -280,3 +285,20 @@ def test_a_wider_network_that_is_hopeless_is_cut_at_once():
     rough = scene.narrowed(wider, theta)
     assert len(calls) == 2 * 3 and rough.shape == careful.shape == (scene.size,)
     assert scene.action.value(careful) < scene.action.value(rough) < np.inf
+
+
+def test_a_layer_that_is_put_in_changes_next_to_nothing():
+    """It works where its activation is as good as linear; what is grown has the shape of the network."""
+    network, _ = taught((4, 5, 5, 5, 4), 200, (np.tanh,) * 4)
+    shallow = replace(network, widths=(4, 5, 4), activations=[np.tanh] * 2)
+    action = ExactNetwork(shallow)
+    theta = generator(97).normal(size=action.size)
+    deeper = replace(network, widths=(4, 5, 5, 4), activations=[np.tanh] * 3)
+    grown = grown_module._deeper(action, theta, deeper)
+    off = ExactNetwork(deeper).outputs(grown) - action.outputs(theta)
+    assert np.abs(off).max() < 0.2 and np.sqrt(np.mean(off**2)) < 0.04
+    scene = NetworkScene(network)
+    weights, _ = scene.draw(Task(0, "grown"), [], generator(98))
+    assert weights.shape == (scene.size,) and scene.action.value(weights) < scene.action.value(0.0 * weights)
+    assert not TRAININGS["grown"].fits(shallow)
+    assert not TRAININGS["grown"].fits(replace(network, activations=[lambda z: z**2] * 4))
