@@ -112,6 +112,8 @@ class Answer:
     def parameters(self) -> xr.Dataset:
         """The candidate's parameters with their own error bars; dim (parameter).
 
+        Parameters that have a value at every time are in `path` instead.
+
         Variables `estimate`, `std` (NaN where it is no Gaussian's), `low`, `high` (95 %), `kind` ("gaussian",
         "at bound", "open", or "" where there are no error bars); `unit` is a coordinate.
 
@@ -128,9 +130,10 @@ class Answer:
         for key in ("std", "low", "high"):
             numbers = [bars.get(name, {}).get(key) for name in known]
             data[key] = ("parameter", [np.nan if one is None else float(one) for one in numbers])
-        data["kind"] = ("parameter", [str(bars.get(name, {}).get("kind", "")) for name in known])
-        coords = {"parameter": list(known), "unit": ("parameter", list(header.parameter_unit))}
-        return xr.Dataset(data, coords)
+        kinds = [str(bars.get(name, {}).get("kind", "")) for name in known]
+        data["kind"] = ("parameter", np.array(kinds, dtype=str))
+        units = np.array(header.parameter_unit, dtype=str)
+        return xr.Dataset(data, {"parameter": np.array(list(known), dtype=str), "unit": ("parameter", units)})
 
     def path(self, start: int | None = None, rung: int | None = None, window: int = 0) -> xr.Dataset:
         """A kept path of one window; dims (time, state), and (time, varying) for parameters of one time.

@@ -79,6 +79,9 @@ class Result(Answer):
         trust: bool = False,
         model: Model | None = None,
     ) -> None:
+        self._begin(file, problem, trust, model)
+
+    def _begin(self, file: RunTable, problem: Problem | None, trust: bool, model: Model | None) -> None:
         self.file = file
         self._trust, self._model = trust, model
         self.notes: list[str] = []
@@ -97,6 +100,13 @@ class Result(Answer):
         header = self.file.header
         size = f"{counted(len(self.file.start), 'start')}, {counted(len(header.rf), 'rung')}"
         return f"<Result {self.file.name!r}: {header.model}, {size}>"
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        """What a copy is made of; what was computed from it is computed again there."""
+        return self.file, self._problem, self._trust, self._model
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self._begin(*state)
 
     def use(self, mapping: Mapping, parts: int) -> Result:
         """Let the parts of the ensemble be read through `mapping`; returns the run itself."""
