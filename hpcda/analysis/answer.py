@@ -135,6 +135,11 @@ class Answer:
         units = np.array(header.parameter_unit, dtype=str)
         return xr.Dataset(data, {"parameter": np.array(list(known), dtype=str), "unit": ("parameter", units)})
 
+    def _known_window(self, number: int) -> None:
+        """Refuse the number of a window that the run does not have."""
+        if not 0 <= number < len(self.file.header.lengths):
+            raise IndexError(f"window {number}: the run has {len(self.file.header.lengths)}, counted from 0")
+
     def path(self, start: int | None = None, rung: int | None = None, window: int = 0) -> xr.Dataset:
         """A kept path of one window; dims (time, state), and (time, varying) for parameters of one time.
 
@@ -150,8 +155,7 @@ class Answer:
         import xarray as xr
 
         header = self.file.header
-        if not 0 <= window < len(header.lengths):
-            raise IndexError(f"window {window}: the run has {len(header.lengths)}, counted from 0")
+        self._known_window(window)
         block, states = self.kept_path(start, rung)[0][window], len(header.state)
         data = {"path": (("time", "state"), block[:, :states])}
         coords: dict[str, Any] = {

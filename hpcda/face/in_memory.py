@@ -57,7 +57,18 @@ def anneal(
         ensemble["core_seconds"] = number("core_seconds", core_seconds, "60.0")
     if until is not None:
         ensemble["budget"] = until
-    return annealed(problem.job(ladder, solver, ensemble), sys.stderr if progress else None)
+    try:
+        job = problem.job(ladder, solver, ensemble)
+    except InputError as error:
+        raise InputError([_in_python(one) for one in error.mistakes]) from None
+    return annealed(job, sys.stderr if progress else None)
+
+
+def _in_python(one: Mistake) -> Mistake:
+    """A mistake with the name that `anneal` has for what a job calls budget."""
+    place = "until" if one.place == "ensemble.budget" else one.place.removeprefix("ensemble.")
+    texts = [text.replace("budget = ", "until = ") for text in (one.problem, one.remedy)]
+    return Mistake(place, *texts)
 
 
 def annealed(job: Job, stream: TextIO | None = None) -> Result:

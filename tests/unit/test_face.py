@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 from matplotlib.figure import Figure
+from scipy.integrate import solve_ivp
 
 import hpcda
 from hpcda.models.catalogue import load_model
@@ -144,8 +145,10 @@ def test_mistakes_are_told(problem, change, told):
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"starts": 0}, "ensemble.starts: 0 is below 1"),
-        ({"seed": -1}, "ensemble.seed: -1 is below 0"),
+        ({"starts": 0}, "^starts: 0 is below 1"),
+        ({"seed": -1}, "^seed: -1 is below 0"),
+        ({"way": "quiet", "until": "verdict"}, "^until: is 'verdict'"),
+        ({"way": "quiet", "core_seconds": 1}, 'until = "core-seconds" or "verdict"'),
         ({"solver": "nls"}, "solver: 'nls' is not a Solver"),
         ({"ladder": 27}, "ladder: 27 is not a Ladder"),
         ({"core_seconds": "1 min"}, "core_seconds: '1 min' is not a number"),
@@ -236,6 +239,34 @@ def test_a_result_is_pickled_and_copied(result):
         xr.testing.assert_identical(other.predict(), result.predict())
 
 
+def test_predictions_go_on_from_the_end_of_the_window(result):
+    end, rho = float(result.path().time[-1]), float(result.parameters.estimate[0])
+
+    def flow(_, s):
+        return [10.0 * (s[1] - s[0]), s[0] * (rho - s[2]) - s[1], s[0] * s[1] - 8 / 3 * s[2]]
+
+    begin = result.path()["path"].values[-1]
+    for t in ([end + 0.3], end + 0.5, [end + 0.1, end + 0.7], [end, end + 0.2]):
+        times = np.atleast_1d(t)
+        known = solve_ivp(flow, (end, times[-1]), begin, t_eval=times, rtol=1e-10, atol=1e-10).y.T
+        made = result.predict(t=t)
+        np.testing.assert_allclose(made["states"], known, rtol=1e-5)
+        np.testing.assert_array_equal(made.time, times)
+        np.testing.assert_array_equal(made["prediction"].sel(observed="x"), made["states"].sel(state="x"))
+
+
+@pytest.mark.parametrize("t", [[0.5, 3.0], [3.0, 2.9], [3.0, np.nan], [], [[3.0]]])
+def test_predictions_of_other_times_are_refused(result, t):
+    with pytest.raises(hpcda.InputError, match="predict: t "):
+        result.predict(t=t)
+
+
+@pytest.mark.parametrize("name", ["path", "predict", "error_bars"])
+def test_a_window_that_is_not_there_is_named(result, name):
+    with pytest.raises(IndexError, match="window 3: the run has 1, counted from 0"):
+        getattr(result, name)(window=3)
+
+
 def test_numbers_of_numpy_do_in_a_job_as_in_an_ensemble(known, tmp_path):
     np.savez(tmp_path / "d.npz", t=known[0], x=known[2])
     tables = {
@@ -306,7 +337,7 @@ def test_minima_are_labelled(result):
 def test_options_that_do_not_fit_are_told(problem):
     with pytest.raises(hpcda.InputError, match=r"ladder\.alpha"):
         hpcda.anneal(problem, ladder=hpcda.Ladder(alpha=0.5))
-    with pytest.raises(hpcda.InputError, match=r"ensemble\.way"):
+    with pytest.raises(hpcda.InputError, match="^way: "):
         hpcda.anneal(problem, way="nothing")
     with pytest.raises(hpcda.InputError, match=r"solver\.minimizer"):
         hpcda.anneal(problem, solver=hpcda.Solver(minimizer="nothing"))
