@@ -321,6 +321,18 @@ def test_pictures_take_and_give_axes(result):
         result.plot.parameter("q")
 
 
+@pytest.mark.filterwarnings("error")
+def test_levels_below_zero_of_starts_that_have_not_ended_are_drawn(result):
+    mpl.use("Agg")
+    other = pickle.loads(pickle.dumps(result))
+    action = other.file._table["action"]
+    action -= action[np.isfinite(action)].max() + 1000.0
+    action[:, -1] = np.nan
+    axes = other.plot.levels(ax=Figure().add_subplot())
+    low, high = axes.get_ylim()
+    assert axes.get_yscale() == "linear" and low < np.nanmin(action) < np.nanmax(action) < high
+
+
 def test_a_notebook_shows_verdict_levels_and_parameters(result):
     text = result._repr_html_()
     assert "consistent_and_stable" in text and "<td>rho</td>" in text and "<script" not in text
