@@ -112,6 +112,8 @@ class Answer:
     def parameters(self) -> xr.Dataset:
         """The candidate's parameters with their own error bars; dim (parameter).
 
+        Parameters that have a value at every time are in `path` instead.
+
         Variables `estimate`, `std` (NaN where it is no Gaussian's), `low`, `high` (95 %), `kind` ("gaussian",
         "at bound", "open", or "" where there are no error bars); `unit` is a coordinate.
 
@@ -128,9 +130,15 @@ class Answer:
         for key in ("std", "low", "high"):
             numbers = [bars.get(name, {}).get(key) for name in known]
             data[key] = ("parameter", [np.nan if one is None else float(one) for one in numbers])
-        data["kind"] = ("parameter", [str(bars.get(name, {}).get("kind", "")) for name in known])
-        coords = {"parameter": list(known), "unit": ("parameter", list(header.parameter_unit))}
-        return xr.Dataset(data, coords)
+        kinds = [str(bars.get(name, {}).get("kind", "")) for name in known]
+        data["kind"] = ("parameter", np.array(kinds, dtype=str))
+        units = np.array(header.parameter_unit, dtype=str)
+        return xr.Dataset(data, {"parameter": np.array(list(known), dtype=str), "unit": ("parameter", units)})
+
+    def _known_window(self, number: int) -> None:
+        """Refuse the number of a window that the run does not have."""
+        if not 0 <= number < len(self.file.header.lengths):
+            raise IndexError(f"window {number}: the run has {len(self.file.header.lengths)}, counted from 0")
 
     def path(self, start: int | None = None, rung: int | None = None, window: int = 0) -> xr.Dataset:
         """A kept path of one window; dims (time, state), and (time, varying) for parameters of one time.
@@ -147,8 +155,7 @@ class Answer:
         import xarray as xr
 
         header = self.file.header
-        if not 0 <= window < len(header.lengths):
-            raise IndexError(f"window {window}: the run has {len(header.lengths)}, counted from 0")
+        self._known_window(window)
         block, states = self.kept_path(start, rung)[0][window], len(header.state)
         data = {"path": (("time", "state"), block[:, :states])}
         coords: dict[str, Any] = {

@@ -58,6 +58,9 @@ class NetworkResult:
     """
 
     def __init__(self, file: RunTable, trust: bool = False) -> None:
+        self._begin(file, trust)
+
+    def _begin(self, file: RunTable, trust: bool) -> None:
         self.file = file
         self._trust = trust
         self.notes: list[str] = []
@@ -68,6 +71,13 @@ class NetworkResult:
         header = self.file.header
         starts = counted(len(self.file.start), "start")
         return f"<Result {self.file.name!r}: {header.model}, {starts}>"
+
+    def __getstate__(self) -> tuple[RunTable, bool]:
+        """What a copy is made of; what was computed from it is computed again there."""
+        return self.file, self._trust
+
+    def __setstate__(self, state: tuple[RunTable, bool]) -> None:
+        self._begin(*state)
 
     def use(self, mapping: Mapping, parts: int) -> NetworkResult:
         """Let the parts of the ensemble be read through `mapping`; returns the run itself."""

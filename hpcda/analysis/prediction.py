@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hpcda.errors import InputError, Mistake
 from hpcda.models.expression import Expression, names_in
 from hpcda.models.flow import Course, Flow
 from hpcda.models.model import Model
@@ -59,6 +60,32 @@ def observed_states(expressions: Sequence[str], names: Sequence[str]) -> npt.NDA
     """Which of the D states a measured quantity depends on, shape (D,)."""
     used = {name for text in expressions for name in names_in(text)}
     return np.array([name in used for name in names])
+
+
+def from_end(t: npt.ArrayLike, end: float, dt: float) -> tuple[Array, slice]:
+    """Times from the end of a window on.
+
+    Args:
+        t: The times that are asked for, rising, shape (M,), or one time.
+        end: The last time of the window, of which the state is known.
+        dt: A step of the path.
+
+    Returns:
+        Times that begin with `end`, and which of them were asked for.
+
+    Raises:
+        InputError: They do not rise, or begin before the end.
+    """
+    times = np.atleast_1d(np.asarray(t, dtype=np.float64))
+    if times.ndim != 1 or not len(times) or not np.isfinite(times).all() or (np.diff(times) <= 0.0).any():
+        remedy = "give finite times that rise, shape (M,)"
+        raise InputError(Mistake("predict", "t is no series of rising times", remedy))
+    if times[0] < end - 1e-6 * dt:
+        what = f"t begins with {times[0]:.12g}, before the end of the window, {end:.12g}"
+        raise InputError(Mistake("predict", what, "give later times; within the window it is result.path()"))
+    if times[0] <= end + 1e-6 * dt:
+        return times, slice(None)
+    return np.concatenate([[end], times]), slice(1, None)
 
 
 def run_on(

@@ -33,7 +33,7 @@ from hpcda.analysis.obedience import obedience
 from hpcda.analysis.outcome import Outcome, collect, joined
 from hpcda.analysis.outliers import Outlier, outliers, told
 from hpcda.analysis.parallel import Mapping, in_turn
-from hpcda.analysis.prediction import Prediction, first_errors, observe, rmse, run_on
+from hpcda.analysis.prediction import Prediction, first_errors, from_end, observe, rmse, run_on
 from hpcda.analysis.valley import WALKS, Patience, one_valley, straight_valley
 from hpcda.errors import CompilerError, InputError, Mistake
 from hpcda.linalg.blocktridiagonal import NotBlockTridiagonalError
@@ -79,6 +79,9 @@ class Result(Answer):
         trust: bool = False,
         model: Model | None = None,
     ) -> None:
+        self._begin(file, problem, trust, model)
+
+    def _begin(self, file: RunTable, problem: Problem | None, trust: bool, model: Model | None) -> None:
         self.file = file
         self._trust, self._model = trust, model
         self.notes: list[str] = []
@@ -98,6 +101,13 @@ class Result(Answer):
         size = f"{counted(len(self.file.start), 'start')}, {counted(len(header.rf), 'rung')}"
         return f"<Result {self.file.name!r}: {header.model}, {size}>"
 
+    def __getstate__(self) -> tuple[Any, ...]:
+        """What a copy is made of; what was computed from it is computed again there."""
+        return self.file, self._problem, self._trust, self._model
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self._begin(*state)
+
     def use(self, mapping: Mapping, parts: int) -> Result:
         """Let the parts of the ensemble be read through `mapping`; returns the run itself."""
         self._mapping, self._parts = mapping, max(1, parts)
@@ -116,8 +126,7 @@ class Result(Answer):
         Raises:
             IndexError: There is no such window.
         """
-        if not 0 <= number < len(self.file.header.lengths):
-            raise IndexError(f"window {number}: the run has {len(self.file.header.lengths)}, counted from 0")
+        self._known_window(number)
         from hpcda.analysis.labelled import labelled_window
 
         return labelled_window(self.file, number)
@@ -514,7 +523,9 @@ class Result(Answer):
 
         Raises:
             ValueError: The candidate has no Gaussian.
+            IndexError: There is no such window.
         """
+        self._known_window(window)
         found = self.bars
         if found is None:
             raise ValueError("; ".join(self.notes) or "there is no candidate")
@@ -624,22 +635,26 @@ class Result(Answer):
         Args:
             start: Number of the start, by default the candidate's.
             window: Number of the window.
-            t: Times, the first one the last of the window; by default those of the data kept back, else as
-                many as the window has. Other times than those are given only to models without known time
-                series.
+            t: Rising times from the end of the window on, or one time; by default those of the data kept
+                back, else as many as the window has, from the end of the window on. Models with known time
+                series go no further than these were kept.
 
         Raises:
-            InputError: The problem cannot be made again, or the known time series end with the window.
+            InputError: The problem cannot be made again, the known time series end with the window, or `t`
+                does not rise from the end of the window on.
             KeyError: The path was not kept.
+            IndexError: There is no such window.
         """
         if t is None and (start, window) in self._predictions:
             return self._predictions[start, window]
+        self._known_window(window)
         problem, known = self.problem, self.windows[window]
         blocks, parameters = self.kept_path(start)
         names = self.file.header.series
         data = np.zeros((0, len(problem.observed)))
+        asked = slice(None)
         if t is not None:
-            times = np.asarray(t, dtype=np.float64)
+            times, asked = from_end(t, float(known.t[-1]), problem.windows[window].dt)
         elif len(known.beyond_t):
             times, data = known.beyond_t, known.beyond_data
         else:
@@ -671,7 +686,7 @@ class Result(Answer):
         every = {name: every[name] for name in every if name not in problem.model.stimulus_names}
         measured = observe(self.file.header.expression, self.file.header.state, course.states, every)
         kept_back = data if len(data) else np.full(measured.shape, np.nan)
-        made = Prediction(times, course.states, measured, kept_back)
+        made = Prediction(times[asked], course.states[asked], measured[asked], kept_back[asked])
         if t is None:
             self._predictions[start, window] = made
         return made

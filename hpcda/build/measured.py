@@ -276,7 +276,7 @@ def _holes(
         if key in noise or key == f"{place}.time" or not len(empty) or (key in observed and entry.gaps):
             continue
         if key in observed:
-            remedy = f"fill it, or write gaps = true in [{place}] if that is meant"
+            remedy = f"fill it, or write gaps = true in [{place}] (in Python gaps=True) if that is meant"
         else:
             remedy = "fill it: a known series needs a value in every row"
         name = columns.names[key]

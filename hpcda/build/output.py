@@ -27,5 +27,9 @@ def refuse_used(directory: Path, shards: str | None = "*") -> None:
     whole = shards == "*" and (directory / "run.h5").exists()
     if whole or any(directory.glob(f"shards/{shards}")):
         raise InputError(
-            Mistake(place, f"{directory} already holds a run", "give --output DIR, or move that run away")
+            Mistake(
+                place,
+                f"{directory} already holds a run",
+                f"go on with it, hpcda resume {directory}, or give --output DIR, or move that run away",
+            )
         )

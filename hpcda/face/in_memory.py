@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import numpy as np
 
 from hpcda.errors import InputError, Mistake
+from hpcda.face.checks import number, of_kind
 from hpcda.face.options import Ladder, Solver
 from hpcda.face.problem import Problem
 from hpcda.words import counted
@@ -50,12 +51,24 @@ def anneal(
     Raises:
         InputError: Options that do not fit; all mistakes at once.
     """
+    of_kind("problem", problem, Problem, 'hpcda.Problem("lorenz63", t, {"x": x}, noise_std=0.5)')
     ensemble: dict[str, Any] = {"starts": starts, "seed": seed, "way": way}
     if core_seconds is not None:
-        ensemble["core_seconds"] = float(core_seconds)
+        ensemble["core_seconds"] = number("core_seconds", core_seconds, "60.0")
     if until is not None:
         ensemble["budget"] = until
-    return annealed(problem.job(ladder, solver, ensemble), sys.stderr if progress else None)
+    try:
+        job = problem.job(ladder, solver, ensemble)
+    except InputError as error:
+        raise InputError([_in_python(one) for one in error.mistakes]) from None
+    return annealed(job, sys.stderr if progress else None)
+
+
+def _in_python(one: Mistake) -> Mistake:
+    """A mistake with the name that `anneal` has for what a job calls budget."""
+    place = "until" if one.place == "ensemble.budget" else one.place.removeprefix("ensemble.")
+    texts = [text.replace("budget = ", "until = ") for text in (one.problem, one.remedy)]
+    return Mistake(place, *texts)
 
 
 def annealed(job: Job, stream: TextIO | None = None) -> Result:

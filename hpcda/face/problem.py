@@ -9,6 +9,7 @@ from typing import Any
 import numpy.typing as npt
 
 from hpcda.errors import InputError, Mistake
+from hpcda.face.checks import mapping, number, of_kind, pair, shown
 from hpcda.face.options import Data, Estimate, Ladder, Prior, Range, Solver
 from hpcda.models.model import Model
 
@@ -23,7 +24,8 @@ class Problem:
         t: Times of the samples, shape (N,); see `Data`.
         y: What is measured -> its values; see `Data.observed`.
         noise_std: Standard deviation of the noise; see `Data`.
-        data: In place of `t`, `y` and `noise_std`: a `Data`, or several, one a window.
+        gaps: Whether NaN and missing times are meant; else they are mistakes.
+        data: In place of `t`, `y`, `noise_std` and `gaps`: a `Data`, or several, one a window.
         estimate: Parameter -> range of its initial guess, or an `Estimate`.
         fixed: Parameter -> its value, where that is not the model's default.
         states: State -> range of the initial guess where it is not measured.
@@ -31,7 +33,8 @@ class Problem:
         initial: State -> Gaussian prior on its value at the first time.
         options: Options of a model of the catalogue, such as ``{"dimension": 20}``.
         discretization: "auto", or one that ``hpcda list`` names.
-        steps_per_sample: Steps of the path from sample to sample, or "auto" (found by a pilot).
+        steps_per_sample: Steps of the path from sample to sample, or "auto": as many as the estimates need,
+            found by a pilot before the ensemble.
         model_error_weight: State -> weight of its model error, or "auto" ((4 / spread)² of each state).
 
     Raises:
@@ -43,8 +46,9 @@ class Problem:
         model: Model | str,
         t: npt.ArrayLike | None = None,
         y: Mapping[str, npt.ArrayLike] | None = None,
-        noise_std: float | Mapping[str, Any] | None = None,
+        noise_std: float | Estimate | Mapping[str, Any] | npt.ArrayLike | None = None,
         *,
+        gaps: bool = False,
         data: Data | Sequence[Data] | None = None,
         estimate: Mapping[str, Range | Estimate] | None = None,
         fixed: Mapping[str, float] | None = None,
@@ -53,7 +57,7 @@ class Problem:
         initial: Mapping[str, Prior] | None = None,
         options: Mapping[str, Any] | None = None,
         discretization: str = "auto",
-        steps_per_sample: int | str = 1,
+        steps_per_sample: int | str = "auto",
         model_error_weight: Mapping[str, float] | str = "auto",
     ) -> None:
         self._arguments = {key: value for key, value in locals().items() if key not in ("self", "__class__")}
@@ -62,13 +66,26 @@ class Problem:
                 what = "t" if t is None else "y"
                 remedy = 'give t and y, as in Problem(model, t, {"x": x}, noise_std=0.5), or data=Data(…)'
                 raise InputError(Mistake(what, "is missing", remedy))
-            data = Data(t, y, noise_std)
-        elif t is not None or y is not None or noise_std is not None:
-            raise InputError(Mistake("data", "stands beside t, y or noise_std", "keep one of the two"))
-        self.windows: tuple[Data, ...] = (data,) if isinstance(data, Data) else tuple(data)
+            data = Data(t, y, noise_std, gaps=gaps)
+        elif t is not None or y is not None or noise_std is not None or gaps:
+            raise InputError(Mistake("data", "stands beside t, y, noise_std or gaps", "keep one of the two"))
+        windows = [data] if isinstance(data, Data) else data
+        if (
+            not isinstance(windows, Sequence)
+            or not all(isinstance(one, Data) for one in windows)
+            or not windows
+        ):
+            remedy = 'give hpcda.Data(t, {"x": x}, noise_std=0.5), or a list of them, one a window'
+            raise InputError(Mistake("data", f"{shown(data)} is no Data", remedy))
+        self.windows: tuple[Data, ...] = tuple(windows)
         self._model = model
         self._tables = self._made(
-            estimate or {}, fixed or {}, states or {}, bounds or {}, initial or {}, options or {}
+            mapping("estimate", estimate, '{"rho": (20, 40)}'),
+            mapping("fixed", fixed, '{"sigma": 10.0}'),
+            mapping("states", states, '{"z": (0, 50)}'),
+            mapping("bounds", bounds, '{"z": (0, None)}'),
+            mapping("initial", initial, '{"z": hpcda.Prior(20.0, 5.0)}'),
+            mapping("options", options, '{"dimension": 20}'),
         )
         self._tables["action"] = {
             "discretization": discretization,
@@ -91,10 +108,18 @@ class Problem:
         """The tables of the job, but [ladder], [ensemble] and [solver]."""
         model = self._model
         stimuli = set(model.stimulus_names) if isinstance(model, Model) else None
-        parameters: dict[str, Any] = {name: {"value": float(value)} for name, value in fixed.items()}
+        parameters: dict[str, Any] = {
+            name: {"value": number(f"fixed[{name!r}]", value, "10.0")} for name, value in fixed.items()
+        }
         for name, one in estimate.items():
-            chosen = one if isinstance(one, Estimate) else Estimate(start=(float(one[0]), float(one[1])))
-            parameters[name] = chosen.table
+            if name in fixed:
+                what = f"{name!r} stands under fixed as well"
+                raise InputError(Mistake("estimate", what, "keep one of the two"))
+            if isinstance(one, Estimate):
+                parameters[name] = one.table
+            else:
+                example = f'{{"{name}": (20, 40)}} or {{"{name}": hpcda.Estimate()}}'
+                parameters[name] = {"estimate": True, "start": pair(f"estimate[{name!r}]", one, example)}
         if stimuli is None:
             from hpcda.models.catalogue import load_model
 
@@ -102,11 +127,13 @@ class Problem:
         series = sorted({name for window in self.windows for name in window.stimuli} - stimuli)
         parameters |= {name: {"series": name} for name in series}
         of_states: dict[str, dict[str, Any]] = {}
-        for key, given in (("start", states), ("bounds", bounds)):
-            for name, pair in given.items():
-                of_states.setdefault(name, {})[key] = [float(one) for one in pair]
+        for key, argument, given in (("start", "states", states), ("bounds", "bounds", bounds)):
+            for name, one in given.items():
+                ends = pair(f"{argument}[{name!r}]", one, f'{{"{name}": (0, 50)}}')
+                of_states.setdefault(name, {})[key] = ends
         for name, prior in initial.items():
-            of_states.setdefault(name, {})["initial_prior"] = prior.table
+            one = of_kind(f"initial[{name!r}]", prior, Prior, "hpcda.Prior(20.0, 5.0)")
+            of_states.setdefault(name, {})["initial_prior"] = one.table
         data = [window.table(series) for window in self.windows]
         return {
             "model": {"name": model, "options": dict(options), "parameters": parameters, "states": of_states},
@@ -138,8 +165,10 @@ class Problem:
         return load_job(
             {
                 **self._tables,
-                "ladder": (ladder or Ladder()).table,
-                "solver": (solver or Solver()).table,
+                "ladder": of_kind("ladder", ladder or Ladder(), Ladder, "hpcda.Ladder(rungs=30)").table,
+                "solver": of_kind(
+                    "solver", solver or Solver(), Solver, 'hpcda.Solver(minimizer="nls")'
+                ).table,
                 "ensemble": dict(ensemble or {}),
             }
         )

@@ -40,8 +40,8 @@ def taken_out(raw: dict[str, Any]) -> tuple[dict[str, Any], Given]:
     """The tables of a job with names in place of the objects, and the objects.
 
     Args:
-        raw: The tables; `model.name` (and `twin.model.name`) may be a `Model`, `data.file` a mapping from
-            names of columns to arrays.
+        raw: The tables, with numbers of Python or NumPy, lists, tuples or arrays; `model.name` (and
+            `twin.model.name`) may be a `Model`, `data.file` a mapping from names of columns to arrays.
 
     Raises:
         InputError: A column is no array of numbers.
@@ -71,7 +71,7 @@ def taken_out(raw: dict[str, Any]) -> tuple[dict[str, Any], Given]:
         own = isinstance(table, dict) and "model" in table
         return {**table, "model": model(table["model"])} if own else table
 
-    found = dict(raw)
+    found = _plain(raw)
     if "model" in found:
         found["model"] = model(found["model"])
     if "twin" in found:
@@ -79,6 +79,15 @@ def taken_out(raw: dict[str, Any]) -> tuple[dict[str, Any], Given]:
     if "data" in found:
         found["data"] = each(found["data"], window, "data")
     return found, Given(models, arrays)
+
+
+def _plain(value: Any) -> Any:
+    """Tables with Python's numbers for NumPy's and lists for tuples and arrays; columns as they are."""
+    if isinstance(value, Mapping):
+        return {key: one if key == "file" else _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return value.tolist() if isinstance(value, np.generic | np.ndarray) else value
 
 
 def _columns(value: Any) -> bool:

@@ -1,6 +1,6 @@
 """Finding a model by name: the catalogue of this folder, or a function in a Python file beside the job.
 
-A file of this folder that defines ``def build(…) -> Model`` at its top level is a catalogue model under the
+A file of this folder that defines ``def build(…)`` at its top level is a catalogue model under the
 file's name; nothing has to be registered.
 """
 
@@ -21,7 +21,7 @@ from hpcda.names import nearest
 from hpcda.userfile import load_file, raised
 
 Builder = Callable[..., Model]
-_BUILD = re.compile(r"^def build\([^)]*\) -> Model:", re.MULTILINE)
+_BUILD = re.compile(r"^def build\(", re.MULTILINE)
 _KINDS: dict[Any, tuple[tuple[type, ...], str]] = {
     bool: ((bool,), "true or false"),
     int: ((int,), "a whole number"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import pickle
 
 import numpy as np
 import pytest
@@ -47,6 +48,26 @@ def test_what_differs_and_what_came_of_it(runs):
     assert (table["held_back"] < table["constant"]).all()
     assert table["held_back"].values[1] < table["held_back"].values[0]
     assert table["held_back"].attrs["units"] == "σ of the noise"
+
+
+def test_a_result_of_a_network_is_copied(runs):
+    run = hpcda.open_run(runs[0])
+    weights = run.weights()
+    other = pickle.loads(pickle.dumps(run))
+    assert other.weights().identical(weights) and other.held_back == run.held_back
+
+
+@pytest.mark.filterwarnings("error:Mean of empty slice")
+def test_what_one_of_the_runs_lacks_is_left_out_of_the_picture(runs, tmp_path):
+    tables = {
+        "model": {"name": "lorenz63"},
+        "twin": {"dt": 0.02, "samples": 21, "observed": ["x"], "noise_std": 0.5},
+        "ladder": {"rungs": 4, "alpha": 10.0},
+        "ensemble": {"starts": 2, "way": "quiet"},
+    }
+    other = runner.run(hpcda.load_job(tables), output=tmp_path / "other", quiet=True)
+    draw_comparison(compare([runs[0], other]), tmp_path / "side.png")
+    assert (tmp_path / "side.png").exists()
 
 
 def test_the_command_writes_table_and_picture(runs, tmp_path, capsys):

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpcda.errors import InputError
+from hpcda.models import catalogue as finding
 from hpcda.models.catalogue import catalogue, load_model
 from hpcda.models.model import Model, State
 from tests.chance import generator
@@ -23,6 +24,26 @@ NAMES = (
     "nakl",
     "rossler",
 )
+
+
+def test_a_file_with_a_function_build_is_a_model_however_it_is_annotated(tmp_path, monkeypatch):
+    shown = (
+        "    return Model(name='one', states=(State('x'),), parameters=(), equations=lambda x, p: [-x[0]])\n"
+    )
+    heads = {
+        "bare": "def build():",
+        "typed": "def build() -> Model:",
+        "more": "def build(n: int = 3, *, m=()):",
+    }
+    for name, head in heads.items():
+        (tmp_path / f"{name}.py").write_text(f"from hpcda import Model, State\n\n\n{head}\n{shown}")
+    (tmp_path / "none.py").write_text("def rebuild():\n    def build():\n        pass\n")
+    monkeypatch.setattr(finding, "__file__", str(tmp_path / "catalogue.py"))
+    finding._names.cache_clear()
+    try:
+        assert finding._names() == ("bare", "more", "typed")
+    finally:
+        finding._names.cache_clear()
 
 
 def rates(model: Model, x, parameters=None, **stimuli):

@@ -50,6 +50,12 @@ def draw_comparison(table: xr.Dataset, path: Path, over: str | None = None) -> P
         return save(made, path)
 
 
+def _median(values: Array) -> float:
+    """Median of the known values, NaN where none is."""
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if len(known) else np.nan
+
+
 def _over(table: xr.Dataset, keys: Sequence[str], over: str | None) -> str:
     numbers = [key for key in table.data_vars if table[key].dtype.kind == "f"]
     if over is not None:
@@ -93,12 +99,12 @@ def _lines(axis: Any, table: xr.Dataset, over: str, row: str, groups: dict[str, 
     for number, (label, places) in enumerate(groups.items()):
         order = np.array(places)[np.argsort(x[places], kind="stable")]
         at = np.unique(x[order])
-        middle = [np.nanmedian(y[order][x[order] == one]) for one in at]
+        middle = [_median(y[order][x[order] == one]) for one in at]
         axis.plot(at, middle, color=colour(number), lw=1.1, label=label)
         axis.plot(x[order], y[order], "o", ms=3.2, mew=0, color=colour(number))
         if row == "held_back":
             usual = table["constant"].values[order]
-            means = [np.nanmedian(usual[x[order] == one]) for one in at]
+            means = [_median(usual[x[order] == one]) for one in at]
             axis.plot(at, means, color=colour(number), lw=0.8, ls=":", marker="_", ms=7)
     if row == "held_back":
         axis.set_title("dotted: what the mean, or the frequencies, of the trained would give", fontsize=7)

@@ -49,7 +49,8 @@ def plot_levels(run: Result, axes: Any) -> None:
     """Draw action levels into axes; see `draw_levels`."""
     header = run.file.header
     table, levels = run.file.table("action"), level_of(run)
-    decades = logarithmic(table[:, -1])
+    ends = table[:, -1] if np.isfinite(table[:, -1]).any() else table
+    decades = logarithmic(ends)
     table = np.where(table > 0, table, np.nan) if decades else table
     beta = header.beta.astype(float)
     if decades:
@@ -60,7 +61,7 @@ def plot_levels(run: Result, axes: Any) -> None:
     _ends(axes, beta, table, levels)
     axes.set_xlim(beta[0], beta[-1] if len(beta) > 1 else beta[0] + 1)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_ylim(*(_limits(table, run) if decades else linear_limits(table[:, -1], run)))
+    axes.set_ylim(*(_limits(table, run) if decades else linear_limits(ends, run)))
     _without_model_error(axes, run)
     axes.set_xlabel(r"$\beta$")
     axes.set_ylabel("action $A$")
