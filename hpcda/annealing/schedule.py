@@ -68,7 +68,7 @@ class Schedule:
         return self.lanes > 1 and self.starts < (self.capacity + 1) * self.groups
 
     def batch(self, seen: int) -> int:
-        """How many starts to take at once, where those up to position `seen` have gone: 1 towards the end."""
+        """How many starts to take at once, where those up to position `seen` have gone: 1 toward the end."""
         left = (self.starts - seen) / self.groups
         return max(1, min(self.lanes, self.capacity, int(left / BATCHES)))
 

@@ -66,7 +66,7 @@ def run(
     if job.given.arrays:
         remedy = "write them to a file, as with numpy.savez, or use hpcda.anneal, which needs none"
         raise InputError(
-            Mistake("data.file", "holds arrays, which a stored run could not read again", remedy)
+            Mistake("data.file", "contains arrays, which a stored run could not read again", remedy)
         )
     directory = Path(output) if output is not None else job.output_directory
     return _live(job, directory, _Wish(tuple(petsc_options), quiet, resume, time_limit, part))
@@ -256,7 +256,7 @@ def _ensemble(
     if progress is not None:
         ensemble.tell()
         if whole:
-            progress.finish("done", "" if ensemble.worked else "it was complete already")
+            progress.finish("done", "" if ensemble.worked else "it was already complete")
         else:
             told = _stopped(progress, directory, part, sentence(ensemble.why))
     queue.close()

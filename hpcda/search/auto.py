@@ -102,7 +102,7 @@ class Auto:
         seed: Seed of the ensemble.
         budget: When it ends.
         share: The starts that it may run, where several searches share them.
-        files: Check sums of the files whose ways and escapes it draws beside the package's own.
+        files: Checksums of the files whose ways and escapes it draws beside the package's own.
 
     Attributes:
         cap: See `Plan`: nothing so far above the lowest level found is a rival of it, and actions only grow.

@@ -232,7 +232,7 @@ def judged(
     Args:
         network: The network and its pairs.
         ends: How its starts ended.
-        predicted: Error of outputs of pairs that were kept back, over the noise; None where there are none.
+        predicted: Error of outputs of held-out pairs, over the noise; None where there are none.
         complete: Share of the starts asked for that have ended; 1 where their number was not fixed.
         expected: What noise alone makes of the measurement part, where it is not Gaussian of known width; by
             default it is not known.

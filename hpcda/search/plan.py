@@ -29,7 +29,7 @@ class Found:
         sketch: What is kept of its path, see `hpcda.search.merge`.
         same_as: The start whose path it has become, its own number where it went on by itself.
         failed: Whether it failed.
-        converged: Whether the minimiser came to its tolerance at its last rung.
+        converged: Whether the minimizer came to its tolerance at its last rung.
         opening: Iterations of its first rung.
         iterations: Its own iterations; how many depends on when it was merged.
         seconds: Core-seconds that it took.
