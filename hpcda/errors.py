@@ -58,7 +58,7 @@ class StorageError(Exception):
 
     Args:
         place: The file or directory.
-        problem: What happened, in the words of the operating system where it has any.
+        problem: What happened, the OS error text, if any.
         remedy: What to do.
     """
 

@@ -130,7 +130,7 @@ class Pool(Generic[Key]):
             heapq.heapify(self._waiting)
 
     def next(self) -> Key | None:
-        """The climb that an empty lane is given: the one least far, of these the one that waits longest."""
+        """The climb that an empty lane is given: lowest rung first, then first come, first served."""
         if not self._waiting:
             return None
         rung, _, key = heapq.heappop(self._waiting)

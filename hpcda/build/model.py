@@ -77,11 +77,11 @@ def _object(name: str, options: Mapping[str, Any], given: Mapping[str, Model]) -
     if not (name.startswith("<") and name.endswith(">")):
         return None
     if name not in given:
-        problem = f"{name!r} was a Python object, which this process does not have"
+        problem = f"{name!r} was an object of Python, which this process does not have"
         remedy = "build the model again and pass it: hpcda.resume(directory, model=…) or open_run(…, model=…)"
         raise InputError(Mistake("model.name", problem, remedy))
     if options:
-        problem = "has no effect, as the model is a Python object"
+        problem = "has no effect, as the model is an object of Python"
         raise InputError(Mistake("model.options", problem, "build the model with these options"))
     return given[name]
 

@@ -13,7 +13,7 @@ import tomllib
 from pathlib import Path
 
 from hpcda.build import refuse_used
-from hpcda.ensemble import Earlier, look_back
+from hpcda.ensemble import EarlierRun, read_earlier_run
 from hpcda.errors import InputError, Mistake, StorageError, no_room
 from hpcda.job import AnyJob, Job, load_job, refuse_changed
 from hpcda.job.stored import FILE as JOB
@@ -146,14 +146,14 @@ def prepare(job: AnyJob, directory: Path, layout: RunLayout, part: Part, again: 
     refuse_changed(load_job(target), load_job(tomllib.loads(layout.job_toml)))
 
 
-def left_there(job: AnyJob, directory: Path, part: Part, layout: RunLayout, again: bool) -> Earlier:
+def left_there(job: AnyJob, directory: Path, part: Part, layout: RunLayout, again: bool) -> EarlierRun:
     """What earlier lives of the run have left; on rank 0, which holds the run. Damaged shards are set aside.
 
     Raises:
         InputError: It cannot be read, or belongs to another run.
     """
     if not again:
-        return Earlier()
+        return EarlierRun()
     for shard in set_aside(directory, layout.fingerprints, part):
         sys.stderr.write(f"hpcda: {shard}\n")
     put_by(directory, part, layout)
@@ -168,7 +168,7 @@ def left_there(job: AnyJob, directory: Path, part: Part, layout: RunLayout, agai
                 "restore it from a copy, or start a new run with --output DIR",
             )
         )
-    return look_back(found, decisions, informed, len(layout.rf), job.ensemble.ranks_per_start)
+    return read_earlier_run(found, decisions, informed, len(layout.rf), job.ensemble.ranks_per_start)
 
 
 def index(directory: Path, part: Part) -> None:

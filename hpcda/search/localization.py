@@ -1,4 +1,4 @@
-"""How much an ensemble's covariances with what is measured are believed: less, the further away it is.
+"""Covariance localization (Gaspari-Cohn) by graph distance.
 
 A few hundred members say of any two numbers that they are a little alike. Where the states are many this
 noise moves what the data know nothing of, and the filter loses its way. So covariances are multiplied by a

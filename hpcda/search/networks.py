@@ -160,7 +160,7 @@ class NetworkSearch:
         self._given = self._rounds = 0
         self.cap = math.inf
 
-    def recall(self, starts: int, cap: float) -> None:
+    def replay(self, starts: int, cap: float) -> None:
         """See `Plan`."""
         self._given += starts
         self._rounds += 1
@@ -182,7 +182,7 @@ class NetworkSearch:
             self._task(position, training, ended)
             for position, training in zip(range(self._given, end), order, strict=False)
         ]
-        self.recall(len(tasks), self._cap(ended) if self._budget.verdict else math.inf)
+        self.replay(len(tasks), self._cap(ended) if self._budget.verdict else math.inf)
         return Listed(tasks)
 
     def _cap(self, ended: Sequence[Found]) -> float:

@@ -83,8 +83,8 @@ class Plan(Protocol):
         """Action above which the starts of the round that was given last may end early."""
         ...
 
-    def recall(self, starts: int, cap: float) -> None:
-        """Take a round of an earlier life of the run for given: so many starts, run with this cap."""
+    def replay(self, starts: int, cap: float) -> None:
+        """Replay a journaled round: `starts` starts under `cap`."""
         ...
 
     def next(self, found: Sequence[Found]) -> Round | None:
@@ -198,7 +198,7 @@ class Plain:
         self._share = share
         self._given = 0
 
-    def recall(self, starts: int, cap: float) -> None:
+    def replay(self, starts: int, cap: float) -> None:
         """See `Plan`."""
         self._given += starts
 

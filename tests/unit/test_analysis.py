@@ -123,7 +123,7 @@ def test_a_run_that_was_killed_is_incomplete(tmp_path):
     assert run.evidence.complete == pytest.approx(0.8)
     assert run.evidence.so_far == "consistent_not_confirmed"
     text = format_summary(summarize(run) | {"report": ""})
-    assert "80% of the starts asked for" in text and "10 not run" in text
+    assert "80% of the requested starts" in text and "10 not run" in text
 
 
 def test_weights_of_the_model_errors_are_stored_and_used(tmp_path):
