@@ -50,7 +50,7 @@ run
 # %% [markdown]
 # ## What is there
 #
-# All arrays are labelled, and read only when they are needed: a table of the rungs of every start, the kept
+# All arrays are labeled, and read only when they are needed: a table of the rungs of every start, the kept
 # paths, the data, and, in a twin experiment, the truth.
 
 # %%
@@ -89,7 +89,7 @@ display(Image(draw_levels(run, pictures / "levels.png")))
 
 # %%
 candidate = run.candidate
-assert candidate is not None, "no start came to the end of the ladder"
+assert candidate is not None, "no start reached the end of the ladder"
 print(f"reduced level {candidate.reduced:.3f} in {run.band.low:.3f} … {run.band.high:.3f}")
 print(
     f"A = {run.candidate.action:.7g}; without model error {run.plateau.limit:.7g} ± {run.plateau.error:.1g}"

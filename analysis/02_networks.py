@@ -63,7 +63,7 @@ print(f"{network.weights} weights and biases, {pairs} pairs")
 # ## The side of data assimilation
 #
 # All hidden units and outputs of all pairs are unknowns beside the weights. A path climbs from a small $R_f$,
-# rung by rung, each minimised from the one before with the exact sparse Hessian.
+# rung by rung, each minimized from the one before with the exact sparse Hessian.
 
 # %%
 graph = network.action()

@@ -148,8 +148,9 @@ def check(job: Job, fresh: bool = True) -> Checked:
         raise InputError(
             Mistake(
                 "ensemble",
-                "the action is not finite where start 0 begins",
-                "narrow the ranges of states and parameters, or look for a logarithm or division by zero",
+                "the action is not finite at the initial path of start 0",
+                "narrow the ranges of states and parameters, or check for a logarithm of, or "
+                "division by, zero",
             )
         )
     evaluation = _evaluation(action, path, rungs[-1])
@@ -185,7 +186,7 @@ def _first_path(job: Job, scene: Scene, patience: Patience, left_out: list[str])
         path = begin(scene, quick, job.ensemble.seed, 0).path
         taken = duration(began - patience.left)
         left_out.append(
-            f"{way.name} takes more than {taken} to draw a path: a {quick.name} path was checked in its place"
+            f"{way.name} takes more than {taken} to draw a path: a {quick.name} path was checked instead"
         )
     scene.meanwhile = lambda: watch(0.0)
     return path
@@ -200,7 +201,7 @@ def _evaluation(action: Action, path: Array, rf: float) -> float:
 
 
 def _too_long(evaluation: float) -> str:
-    return f"one evaluation of the action takes {short_time(evaluation)}, a check {SECONDS:g} s at most"
+    return f"one evaluation of the action takes {short_time(evaluation)}, the limit is {SECONDS:g} s"
 
 
 def _chosen(job: Job, fresh: bool) -> tuple[Job, str]:
@@ -209,11 +210,11 @@ def _chosen(job: Job, fresh: bool) -> tuple[Job, str]:
     if not fresh and stored.is_file():
         begun = load_job(stored)
         steps = begun.steps if isinstance(begun, Job) else 1  # another kind of job is refused where it is run
-        return job.with_steps(steps), f"{steps}, as the run has chosen"
+        return job.with_steps(steps), f"{steps}, chosen by the run"
     try:
         chosen = choose(job, PILOT_SECONDS)
     except PilotTimeError:
-        late = f"its pilot takes longer than {PILOT_SECONDS:g} s; all else holds for 2"
+        late = f"the pilot takes longer than {PILOT_SECONDS:g} s; the rest of this check assumes 2"
         return job.with_steps(2), f"chosen when the run begins: {late}"
     return job.with_steps(chosen.steps), str(chosen)
 
@@ -276,8 +277,9 @@ def _cost(
         if trial is None:
             why = why or f"{_way(job).name} takes too long to draw a path"
             left_out.append(
-                "the estimate rests on one evaluation and one factorization, not on a trial, and is without "
-                f"what drawing first paths takes: {why}"
+                "the estimate uses one evaluation and one factorization instead of a trial run, and "
+                "omits the "
+                f"time to draw first paths: {why}"
             )
     else:
         trial = _Trial(rung, ITERATIONS, _timed_draw(scene, _way(job), job.ensemble.seed))
@@ -292,7 +294,7 @@ def _cost(
             elimination = (
                 f"in trees of fronts on {counted(ranks, 'rank')}, {operations:.2g} operations a step "
             )
-            elimination += f"and {size_of(factor)} of the rank that has most"
+            elimination += f"and at most {size_of(factor)} on a rank"
     total = ranks * (rung * rungs if trial is None else trial.rung * rungs + _drawing(job, scene, trial))
     keep = job.output.keep_paths
     paths = float(
@@ -317,11 +319,11 @@ def _no_trial(action: Action, step: float, patience: Patience, elimination: str)
     code = code_of(action, lanes)
     compiling = 0.0 if kept(code) else length(code) / COMPILED
     if compiling + lanes * step > patience.left:
-        parts = [f"compiling its code about {duration(compiling)}"] if compiling else []
-        parts.append(f"each of its steps about {duration(lanes * step)}")
+        parts = [f"compiling its code takes about {duration(compiling)}"] if compiling else []
+        parts.append(f"each of its steps takes about {duration(lanes * step)}")
         return f"{' and '.join(parts)} would take longer than the {SECONDS:g} s of a check"
     if compiling > FIRST_WORD:
-        tell(f"compiling the code of the run, about {duration(compiling)}; the run finds it compiled")
+        tell(f"compiling the code took about {duration(compiling)}; the run reuses it")
     return ""
 
 
@@ -442,7 +444,7 @@ def report(job: Job, checked: Checked) -> str:
         f"unknowns     {problem.unknowns}: {counted(model.dimension, 'state')} at {_numbers(points)} times"
         + (f", parameters {_some(estimated)}" if estimated else ""),
         f"data         {counted(problem.measured, 'value')} of {_some(list(problem.observed))}"
-        + (f", {_held_back(checked.built)} kept back" if checked.built.beyond else ""),
+        + (f", {_held_back(checked.built)} held out" if checked.built.beyond else ""),
         f"action       {problem.discretization}, step {problem.windows[0].dt:.6g} {unit}".rstrip(),
         *_weights(job, problem),
         *([f"steps        {checked.steps}"] if checked.steps else []),

@@ -143,7 +143,7 @@ def check_network(job: NetworkJob, fresh: bool = True) -> CheckedNetwork:
             f"The derivatives were not checked: {action.size} weights are more than {MOST_VERIFIED}."
         )
     if job.solver.elimination == PETSC:
-        notes.append("Steps were timed without PETSc, which does the same work.")
+        notes.append("Steps were timed without PETSc, which performs the same operations.")
     settings = ExactSettings(TRIED, elimination=way)
     began = _begun(scene, job)
     point = theta if began.theta is None else began.theta
@@ -158,7 +158,7 @@ def check_network(job: NetworkJob, fresh: bool = True) -> CheckedNetwork:
         seconds, whole = steps * step, True
     seconds += began.seconds
     if not whole:
-        notes.append(f"The first start does not end within {SECONDS:g} s: it takes longer than is told.")
+        notes.append(f"The first start did not finish within {SECONDS:g} s: the estimate is a lower bound.")
     starts, shared = job.ensemble.starts, cost.seconds / elimination.cost.seconds
     kept = job.output.keep_paths
     paths = min(int(kept[5:]), starts) if kept.startswith("best:") else starts
@@ -229,17 +229,20 @@ def report_network(job: NetworkJob, checked: CheckedNetwork) -> str:
     """The findings for people."""
     built, network = checked.built, checked.built.network
     data = int(np.isfinite(network.outputs).sum())
-    kept = f", {counted(len(built.held_back.inputs), 'pair')} kept back" if built.held_back else ""
+    kept = f", {counted(len(built.held_back.inputs), 'pair')} held out" if built.held_back else ""
     prior = (
         "no prior" if network.weight_std is None else f"prior of standard deviation {network.weight_std:g}"
     )
     if network.bias_std is not None:
-        prior += f", of biases {network.bias_std:g}" if np.isfinite(network.bias_std) else ", none of biases"
+        prior += f", {network.bias_std:g} on biases" if np.isfinite(network.bias_std) else ", none on biases"
     noise = f"standard deviation {network.output:g}" if isinstance(network.output, float) else built.loss[0]
     inputs = "" if network.input_std is None else f"; inputs of standard deviation {network.input_std:g}"
     absent = int((~network.known).sum())
     if absent:
-        inputs += f", {counted(absent, 'value')} of them missing: unknown, about 0 by {network.missing_std:g}"
+        inputs += (
+            f", {counted(absent, 'value')} of them missing: estimated, "
+            f"with prior mean 0 and standard deviation {network.missing_std:g}"
+        )
     until = "" if job.ensemble.way != "auto" else f", {_until(job)}"
     lines = [
         f"network      layers {run_lengths(network.widths, '-')}, {run_lengths(built.activations, ', ')}",
@@ -265,7 +268,7 @@ def report_network(job: NetworkJob, checked: CheckedNetwork) -> str:
         f"measured     {short_time(checked.step)} an iteration; the first start, "
         f"{counted(checked.iterations, 'iteration')} of it{begins}: {short_time(checked.start)}{each}",
         f"elimination  {checked.elimination}",
-        f"estimate     {duration(checked.total)} of one core in all if every start took as long; "
+        f"estimate     {duration(checked.total)} of one core in all if every start takes as long; "
         f"{size_of(checked.memory)} of memory a rank, {size_of(checked.disk)} on disk",
         f"output       {job.output_directory}",
     ]

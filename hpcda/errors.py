@@ -58,7 +58,7 @@ class StorageError(Exception):
 
     Args:
         place: The file or directory.
-        problem: What happened, in the words of the operating system where it has any.
+        problem: What happened, the OS error text, if any.
         remedy: What to do.
     """
 
@@ -66,7 +66,11 @@ class StorageError(Exception):
         super().__init__(f"{place}: {problem}\n    {remedy}")
 
 
-ROOM = {errno.ENOSPC: "make room", errno.EDQUOT: "make room below the quota", errno.EFBIG: "lift the limit"}
+ROOM = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some of the quota",
+    errno.EFBIG: "lift the limit",
+}
 """What to do where there is no room for a file."""
 
 
@@ -83,10 +87,10 @@ def no_room(directory: Path, error: OSError) -> StorageError | None:
     if error.errno not in ROOM:
         return None
     begun = (directory / "job.toml").exists()
-    then = f"`hpcda resume {directory}`: what was committed is whole" if begun else "begin again"
+    then = f"`hpcda resume {directory}`. All committed rungs are intact." if begun else "begin again"
     problem = f"it cannot be written: {error.strerror}"
     return StorageError(os.fspath(directory), problem, f"{ROOM[error.errno]}, then {then}")
 
 
 class CompilerError(Exception):
-    """The C compiler is missing or refused generated code."""
+    """The C compiler is missing or failed to compile generated code."""

@@ -52,7 +52,7 @@ class Extension:
 
     @property
     def sha256(self) -> str:
-        """Check sum of what it holds; by it registries know what the file defines."""
+        """Checksum of what it holds; by it registries know what the file defines."""
         return hashlib.sha256(self.content).hexdigest()
 
     @property

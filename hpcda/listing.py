@@ -11,7 +11,7 @@ def list_choices(files: Collection[str] = ()) -> str:
     """One line each of what the registries hold: discretizations, losses, ways, activations and others.
 
     Args:
-        files: Check sums of files whose objects are listed beside the package's own.
+        files: Checksums of files whose objects are listed beside the package's own.
     """
     parts = []
     for registry in REGISTRIES:

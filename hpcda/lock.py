@@ -126,7 +126,7 @@ class RunLock:
 
     def __init__(self, directory: str | os.PathLike[str], part: str = "", wait: float = 0.0) -> None:
         if part and not re.fullmatch(r"[1-9]\d*/[1-9]\d*", part):
-            raise ValueError(f"{part!r} is no part K/N")
+            raise ValueError(f"{part!r} is not a part K/N")
         self._directory, self._part, self._wait = Path(directory), part, wait
         self._files: list[tuple[int, Path]] = []
         self._ended = threading.Event()
@@ -143,7 +143,7 @@ class RunLock:
                 raise no_room(self._directory, error) or InputError(
                     Mistake(
                         os.fspath(self._directory),
-                        f"its lock cannot be taken: {error.strerror or error}",
+                        f"cannot lock it: {error.strerror or error}",
                         "make the directory writable, or give --output DIR",
                     )
                 ) from None
@@ -249,14 +249,15 @@ def _excludes(one: str, other: str) -> bool:
 def _refusal(directory: Path, other: Holder) -> Mistake:
     return Mistake(
         os.fspath(directory),
-        f"another run writes it: {other}",
-        "wait until that one has ended, stop it, or give --output DIR; a run that was killed lets go by "
-        f"itself, on another host {SILENT:g} s later",
+        f"another process is writing it: {other}",
+        "wait for it to end, stop it, or give --output DIR; the lock of a killed process is released "
+        "at once on "
+        f"the same host, {SILENT:g} s later on another",
     )
 
 
 def _unnamed() -> Holder:
-    return Holder("a host that is not known", 0, 0, time.time())
+    return Holder("an unknown host", 0, 0, time.time())
 
 
 def _first(directory: Path, part: str) -> Holder | None:

@@ -62,7 +62,7 @@ class Patience:
             return False
         if seconds >= self._next:
             taken = f"{self.what} has taken {seconds:.0f} s ({done})"
-            tell(f"{taken}; it ends after {self.limit:g} s at the latest", self._stream)
+            tell(f"{taken}; it is stopped after {self.limit:g} s", self._stream)
         while seconds >= self._next:
             self._next *= 2.0
         return True

@@ -2,7 +2,7 @@
 
 A few starts climb the ladder at one step a sample. The lowest is compared with the model's own flow
 (`hpcda.search.time_step`); the order of the discretization tells how many times as many steps bring the shift
-of its estimates down to a tenth of their standard deviations. There it is minimised and compared again, until
+of its estimates down to a tenth of their standard deviations. There it is minimized and compared again, until
 that is so. Where the comparison cannot be made (a step so coarse that there is no minimum, or that the flow
 grows without bound within it), and where the level does not agree with the data, starts climb anew at twice
 as many steps. Of stiff models the order tells nothing at steps longer than their fastest motion: there the
@@ -42,12 +42,12 @@ ACCEPTED = 0.12
 STARTS = 8
 """Starts of the pilot, of the ways that are made for it in turn."""
 REMEDY = (
-    "write a number, or a discretization of higher order; where the flow cannot be followed, look at the "
+    "write a number, or choose a discretization of higher order; if the flow cannot be integrated, check the "
     "equations"
 )
 REMEDY_STIFF = (
-    "the model is stiff: its fastest motion is over long before a step is. Write a number, and take more "
-    "until the estimates stay, or put the balance of its fast states in place of their equations"
+    "the model is stiff: its fastest time scale is much shorter than a step. Write a number and raise "
+    "it until the estimates stop changing, or replace the equations of the fast states by their equilibrium"
 )
 ITERATIONS = 200
 """Most iterations of one of their rungs."""
@@ -99,7 +99,7 @@ class Chosen:
     tried: tuple[Tried, ...]
 
     def __str__(self) -> str:
-        return f"{self.steps}, chosen by a pilot; the step's shift at {told(self.tried)}"
+        return f"{self.steps}, chosen by a pilot; shifts by the time step at {told(self.tried)}"
 
 
 class PilotTimeError(Exception):
@@ -147,7 +147,7 @@ def choose(job: Job, seconds: float = np.inf) -> Chosen:
     raise InputError(
         Mistake(
             PLACE,
-            f'"auto" has found no number of steps; the step\'s shift at {told(tried)}',
+            f'"auto" found no sufficient number of steps; shifts by the time step at {told(tried)}',
             REMEDY_STIFF if any(one.stiff for one in tried) else REMEDY,
         )
     )
@@ -205,7 +205,7 @@ class _Pilot:
     def compared(self, steps: int, level: _Level | None) -> Tried:
         """What the time step does to a minimum."""
         if level is None:
-            return Tried(steps, None, "no start came to the end of the ladder")
+            return Tried(steps, None, "no start reached the end of the ladder")
         try:
             shift = step_shift(level.scene.action, level.path, self._rf)
             return Tried(steps, shift, stiff=shift.stiff)
@@ -225,7 +225,7 @@ class _Pilot:
         return _Level(scene, path, parts.total, score is None or score <= DEVIATIONS)
 
     def _climbed(self, scene: Scene) -> list[Array]:
-        """Paths of the starts that came to the end of the ladder."""
+        """Paths of the starts that reached the end of the ladder."""
         lockstep = climbs_of(
             scene.action,
             self._ladder,
@@ -263,4 +263,4 @@ class _Pilot:
             too_large = True
         if too_large:
             problem = f'"auto" needs a pilot, for which {scene.problem.size} unknowns are too many'
-            raise InputError(Mistake(PLACE, problem, "write a number; the analysis tells what it does"))
+            raise InputError(Mistake(PLACE, problem, "write a number; the analysis estimates its effect"))

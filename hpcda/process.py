@@ -1,4 +1,4 @@
-"""Processes: the rank that a launcher gave this one, and whether one of this host is the one that it was."""
+"""Processes: the rank that a launcher gave this one, and detection of a reused process id."""
 
 from __future__ import annotations
 

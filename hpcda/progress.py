@@ -247,7 +247,7 @@ class Progress:
 
 
 def progress_files(run: Path) -> list[str]:
-    """Names of the files that tell how far a run is, or each of its parts; at least one."""
+    """Names of the files that show the progress of a run, or each of its parts; at least one."""
     return sorted(file.name for file in run.glob("progress*.json")) or [FILE]
 
 
@@ -263,7 +263,7 @@ def read_progress(run: Path, name: str = FILE) -> Snapshot:
         snapshot = Snapshot(**values)
         snapshot.line()
     except (FileNotFoundError, NotADirectoryError):
-        problem = f"holds no {FILE}" if run.is_dir() else "is no directory"
+        problem = f"holds no {FILE}" if run.is_dir() else "is not a directory"
         raise InputError(Mistake(str(run), problem, remedy)) from None
     except (OSError, ValueError, TypeError, RecursionError) as error:
         raise InputError(Mistake(str(run / name), f"cannot be read: {error}", remedy)) from None

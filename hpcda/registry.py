@@ -98,12 +98,12 @@ class Registry(Mapping[str, T], Generic[T]):
         """The package's objects, then those of some files.
 
         Args:
-            files: Check sums of the files (`hpcda.extensions.Extension.sha256`).
+            files: Checksums of the files (`hpcda.extensions.Extension.sha256`).
         """
         return tuple(one for name, one in self.items() if name not in self._files or self.file(name) in files)
 
     def file(self, name: str) -> str | None:
-        """Check sum of the file outside the package that defines a name; None for the package's own."""
+        """Checksum of the file outside the package that defines a name; None for the package's own."""
         return self._files.get(name)
 
     def of(self, namespace: Mapping[str, Any], home: str) -> T | None:
@@ -131,9 +131,7 @@ class Registry(Mapping[str, T], Generic[T]):
             )
         wrong = misfit(one)
         if wrong:
-            raise InputError(
-                Mistake(home, f"its {self.attribute}: {wrong}", "see what it says of its fields")
-            )
+            raise InputError(Mistake(home, f"its {self.attribute}: {wrong}", "check its fields"))
         name = one.name
         if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > LONGEST or name in RESERVED:
             remedy = (
@@ -164,7 +162,7 @@ class Registry(Mapping[str, T], Generic[T]):
         Args:
             one: The object.
             home: What a person calls the file.
-            file: Its check sum.
+            file: Its checksum.
 
         Raises:
             InputError: Its name stands already.
@@ -186,7 +184,7 @@ class Registry(Mapping[str, T], Generic[T]):
                 one = self.of(vars(importlib.import_module(info.name)), info.name)
                 if one is None:
                     remedy = f"write {self.attribute} = {self._kind.__name__}(...) in it, or move it away"
-                    raise InputError(Mistake(info.name, f"it defines no {self.attribute}", remedy))
+                    raise InputError(Mistake(info.name, f"it does not define {self.attribute}", remedy))
                 taken = next((r for r in self._apart if r._own is not None and one.name in r._own), None)
                 if one.name in found or taken is not None:
                     raise InputError(self._clash(one.name, info.name, taken or self))
@@ -220,7 +218,7 @@ def misfit(one: Any) -> str:
 
 
 _PLAIN: dict[Any, tuple[Callable[[Any], bool], str]] = {
-    str: (lambda value: isinstance(value, str) and "\n" not in value, "a text of one line"),
+    str: (lambda value: isinstance(value, str) and "\n" not in value, "a string of one line"),
     bool: (lambda value: isinstance(value, bool), "True or False"),
     int: (lambda value: isinstance(value, int) and not isinstance(value, bool), "a whole number"),
     float: (lambda value: isinstance(value, Real) and not isinstance(value, bool), "a number"),

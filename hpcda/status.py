@@ -78,13 +78,13 @@ def describe(run: Path, snapshot: Snapshot, now: float, part: str = "") -> list[
         lines.append(f"last commit {duration(max(now - last, 0.0))} ago")
     if snapshot.reason:
         lines.append(f"reason: {snapshot.reason}")
-    again = f"`hpcda resume {run}{f' --part {part}' if part else ''}` goes on"
+    again = f"`hpcda resume {run}{f' --part {part}' if part else ''}` continues the run"
     if dead:
-        lines.append(f"{dead}; what was committed is whole, {again}")
+        lines.append(f"{dead}; all committed rungs are intact, {again}")
     elif word in ("stopped", "failed"):
         lines.append(again)
     elif word == "running" and (silent := now - snapshot.updated) > SILENT:
-        lines.append(f"no news for {duration(silent)}: a rung takes long, or the run hangs")
+        lines.append(f"no news for {duration(silent)}: a rung takes long, or the run is stuck")
     return lines
 
 
@@ -100,10 +100,12 @@ def _death(run: Path, snapshot: Snapshot, now: float, part: str) -> str:
         return ""
     left = left_by(run, part) or left_by(run)
     if left is not None:
-        return f"its process {left.pid} on {left.host} is gone: it was killed, or its node was lost"
+        return f"its process {left.pid} on {left.host} has ended: it was killed, or its node was lost"
     who = f"its process {snapshot.process} on {snapshot.host}"
     if snapshot.host == socket.gethostname():
-        return "" if alive(snapshot.process, snapshot.born) else f"{who} is gone: it was killed, or it failed"
+        return (
+            "" if alive(snapshot.process, snapshot.born) else f"{who} has ended: it was killed, or it failed"
+        )
     silent = now - snapshot.updated
     return f"{who} has been silent for {duration(silent)}" if silent > SILENT else ""
 
@@ -130,7 +132,7 @@ def _slurm(run: Path) -> list[str]:
     head = f"Slurm job {job}" + (f", submitted {submitted}" if submitted else "")
     queued = _ask("squeue", "--noheader", "--jobs", job, "--format=%i|%T|%M|%l|%R")
     if queued is None:
-        return [f"{head}; squeue cannot be asked here"]
+        return [f"{head}; squeue is not available here"]
     lines = []
     for line in queued.splitlines():
         number, state, used, limit, reason = [*line.split("|", 4), "", "", "", ""][:5]

@@ -34,7 +34,7 @@ PATIENCE = 20.0
 
 def sentence(why: int) -> str:
     """What a person reads of a reason."""
-    return "the end of its time" if why == TIME else signal.Signals(why).name
+    return "the time limit" if why == TIME else signal.Signals(why).name
 
 
 def deadline(limit: str | float | None, began: float) -> float | None:
@@ -56,13 +56,13 @@ def deadline(limit: str | float | None, began: float) -> float | None:
         return _slurm()
     elif is_plain(limit) and float(limit) > 0.0:
         number = limit.strip()
-        problem = f"{number} has no unit; sbatch and hpcda submit would take it for minutes"
+        problem = f"{number} has no unit; sbatch and hpcda submit would read it as minutes"
         remedy = f"write {number}s or {number}min"
         raise InputError(Mistake("--time-limit", problem, remedy))
     else:
         found = seconds(limit)
     if found is None:
-        problem = f"{limit!r} is no length of time above 0"
+        problem = f"{limit!r} is not a time above 0"
         raise InputError(Mistake("--time-limit", problem, f"give {ACCEPTED}, or slurm"))
     return began + found
 
@@ -72,12 +72,12 @@ def _slurm() -> float | None:
     job = os.environ.get("SLURM_JOB_ID")
     remedy = "give the time itself, as --time-limit 1:30:00"
     if job is None:
-        raise InputError(Mistake("--time-limit", "slurm is asked for, but this is no Slurm job", remedy))
+        raise InputError(Mistake("--time-limit", "slurm is given, but this is not a Slurm job", remedy))
     end = os.environ.get("SLURM_JOB_END_TIME", "")
     if end.isdigit():
         return float(end)
     squeue = shutil.which("squeue")
-    said = "there is no squeue"
+    said = "squeue: command not found"
     if squeue is not None:
         command = [squeue, "--noheader", "--jobs", job, "--format", "%e"]
         try:
@@ -91,7 +91,7 @@ def _slurm() -> float | None:
         return datetime.fromisoformat(said).timestamp()
     except ValueError:
         raise InputError(
-            Mistake("--time-limit", f"Slurm does not tell the end of job {job}: {said}", remedy)
+            Mistake("--time-limit", f"Slurm does not report the end time of job {job}: {said}", remedy)
         ) from None
 
 

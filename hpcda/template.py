@@ -1,4 +1,4 @@
-"""The job that ``hpcda init`` writes: it runs as it stands, and its comments say what else there is."""
+"""The job that ``hpcda init`` writes: it runs as is, and its comments say what else there is."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ COLUMN, WIDTH = 34, 110
 """Where comments begin, and how wide lines are."""
 
 TEMPLATE = """\
-# A job of hpcda. It runs as it stands:
+# A job of hpcda. It runs as is:
 #
-#     hpcda check {file}                 looks for mistakes, checks derivatives, estimates the cost
+#     hpcda check {file}                 checks the job and the derivatives, estimates the cost
 #     mpirun -n 4 hpcda run {file}       (or without mpirun, on one core)
 #     hpcda analyze {run}
 #
-# Files named here are looked up in the folder of this file. "hpcda list" says what stands behind the names.
+# Files named here are looked up in the folder of this file. "hpcda list" explains the names.
 
 # extensions = ["mine.py"]        # files that define ways, escapes, discretizations, losses … of your own
 
@@ -38,10 +38,10 @@ estimate = true
 start = [4.0, 14.0]               # range of the first guess; default: the model's
 bounds = [0.0, 20.0]              # default: none
 # prior = {{ mean = 8.0, std = 2.0 }}
-# per_time = true                 # a value of its own at every time,
+# per_time = true                 # its own value at every time,
 # walk_std = 0.1                  #   which changes by this much per square root of unit time
-# per_window = true               # each window has a value of its own; false beside per_time: all windows
-#                                 #   share the values, time by time from their beginning
+# per_window = true               # each window has its own value; false with per_time: all windows
+#                                 #   share the values at each time from their beginning
 # A parameter that the model does not have, but an expression under observed does, belongs to the sensor.
 # Instead of estimate = true: value = 8.17 (fixed), or series = "column" (known as a function of time).
 
@@ -50,50 +50,50 @@ bounds = [0.0, 20.0]              # default: none
 # start = [-10.0, 15.0]           # where the state starts if it is not measured
 # initial_prior = {{ mean = 0.0, std = 5.0 }}
 
-# Data made by a known truth. "hpcda twin {file}" writes them to files.
+# Synthetic data of a known truth. "hpcda twin {file}" writes them to files.
 [twin]
-# model = {{ name = "lorenz96", options = {{ dimension = 12 }} }}   # if the truth is made by another model
+# model = {{ name = "lorenz96", options = {{ dimension = 12 }} }}   # if another model generates the truth
 parameters = {{ F = 8.17 }}         # default: the model's
 initial = "random"                # or a table of states; default: the model's
 spin_up = 20.0                    # how long the truth runs before the first sample
 dt = 0.025                        # time from sample to sample
 samples = 81                      # in the window
-hold_back = 40                    # further samples, kept back to test the prediction
+hold_back = 40                    # further samples, held out to test the prediction
 observed = ["x0", "x2", "x4", "x6"]
 noise_std = 0.5                   # or a table: {{ x0 = 0.5, x2 = 0.3, … }}
 seed = 1
 # max_seconds = 60.0              # for the integration of the truth
 # stimulus = {{ I = {{ kind = "chaotic", scale = 10.0 }} }}   # or constant, sine, steps, file
 
-# Measured data: remove [twin] above and the marks below.
+# Measured data: remove [twin] above and uncomment below.
 # [data]                          # or [[data]] several times: windows that share the parameters
 # file = "x.csv"                  # csv, npy, npz, h5, nc
 # time = "t"                      # a column: its name, or its position counted from 0
 # observed = {{ x0 = "y0", "gain*x2 + x3" = "y1" }}   # expression of states and parameters -> column
-# noise_std = 0.5                 # or a table, or {{ column = "sigma" }}; where it is not known
+# noise_std = 0.5                 # or a table, or {{ column = "sigma" }}; if unknown
                                   # {{ estimate = true, start = [0.1, 10.0] }}
 # loss = "gaussian"               {losses}
 # stimulus = {{ I = "current" }}    # the model's stimuli -> columns
-# header = false                  # the first row of a text file holds data; default: told from the file
-# missing = [-999, "<LOD"]        # what stands for a missing value; [] if every number is a value
+# header = false                  # the first row of a text file holds data; default: detected
+# missing = [-999, "<LOD"]        # marks of missing values; [] if every number is a value
 # truth = {{ file = "truth.csv", parameters = {{ F = 8.17 }} }}   # where it is known
 # sample_step = 0.025             # default: the smallest difference of the times
-# gaps = true                     # empty cells and missing times are meant; default: they are errors
+# gaps = true                     # accept empty cells and missing times; default: they are errors
 # from = 0.0                      # the part that is used; default: all
 # to = 4.0
-# hold_back = 40                  # samples at the end, kept back to test the prediction
+# hold_back = 40                  # samples at the end, held out to test the prediction
 
 [action]
 discretization = "auto"           {discretizations}
 steps_per_sample = "auto"         # steps of the path from sample to sample: as many as the estimates need,
                                   # found by a pilot before the run; or a number, default 1
-model_error_weight = "auto"       # (4 / spread)² of each state: Rf binds all alike; or {{ x0 = 1.0 }}
+model_error_weight = "auto"       # (4 / spread)² of each state: all are weighted alike; or {{ x0 = 1.0 }}
 
 [ladder]                          # Rf = rf0 · alpha^β at rung β
 rf0 = 1e-2
 alpha = 2.0
 rf_max = 1e6                      # or rungs = 27
-# end = "infinity"                # and one rung more, at which the model is obeyed exactly
+# end = "infinity"                # one more rung, at which the model is obeyed exactly
 first_rungs = [0]                 # the starts are spread over ladders that begin at these rungs
 
 [ensemble]
@@ -110,7 +110,7 @@ ranks_per_start = 1
 minimizer = "auto"                {minimizers}
 # elimination = "tree"            {eliminations}
 max_iterations = 1000             # of one rung
-# max_seconds = 600.0             # of one start, which then ends at the rung it has come to
+# max_seconds = 600.0             # of one start, which then ends at its current rung
 # petsc = {{ tao_gatol = 1e-8 }}    # PETSc options without the dash; those after "--" on the command line win
 
 [output]
@@ -120,54 +120,54 @@ keep_paths = "final"              # paths of the last rung; or "all" rungs, or "
 
 
 NETWORK = """\
-# A job of hpcda that trains a network. It runs as it stands:
+# A job of hpcda that trains a network. It runs as is:
 #
-#     hpcda check {file}                 looks for mistakes, checks derivatives, estimates the cost
+#     hpcda check {file}                 checks the job and the derivatives, estimates the cost
 #     mpirun -n 4 hpcda run {file}       (or without mpirun, on one core)
 #     hpcda analyze {run}
 #
-# Files named here are looked up in the folder of this file. "hpcda list" says what stands behind the names.
+# Files named here are looked up in the folder of this file. "hpcda list" explains the names.
 
 # extensions = ["mine.py"]        # files that define activations or trainings of your own
 
-[network]                         # the data tell how many inputs and outputs there are
+[network]                         # the data determine the number of inputs and outputs
 hidden = [6, 6]                   # units of every hidden layer
 activation = "tanh"               {activations}
 output_activation = "identity"    # of the last layer
-# residual = true                 # layers of as many units as the one before add to it what they compute
+# residual = true                 # a layer as wide as the previous one adds its output to it
 # weight_std = 3.0                # a Gaussian prior of mean 0 on weights and biases; default: none
 # bias_std = 10.0                 # that of biases, inf for none; default: weight_std
 # start = [-0.1, 0.1]             # range of the first weights of trainings that begin near 0
 
-# Pairs made by a network whose weights are known, with inputs of a standard normal distribution.
+# Synthetic pairs of a network with known weights, with inputs of a standard normal distribution.
 [twin]
 inputs = 5
 outputs = 3
 # hidden = [6, 6]                 # of the teacher, if not those of the network
 weight_std = 1.0                  # of the teacher; or weight_range = [-0.1, 0.1]
 bias_std = 1.0
-pairs = 500                       # that are trained
-hold_back = 500                   # further pairs, kept back to test the network
+pairs = 500                       # training pairs
+hold_back = 500                   # further pairs, held out to test the network
 noise_std = 0.01                  # of the outputs
 # input_std = 0.01                # of the inputs; default: they are exact
 # measured = 2                    # how many inputs and outputs, the first of each; default: all
 seed = 1
 
-# Pairs of your own: remove [twin] above and the marks below.
+# Pairs of your own: remove [twin] above and uncomment below.
 # [data]
 # file = "pairs.csv"              # csv, npy, npz, h5, nc: a row is a pair; or source = "sklearn:digits"
-# inputs = ["x0", "x1"]           # columns; default: all that are no outputs; an array stands for its columns
+# inputs = ["x0", "x1"]           # columns; default: all except outputs; an array counts as its columns
 # outputs = ["y0"]                # measured outputs, with noise_std
 # noise_std = 0.1                 # or a table: {{ y0 = 0.1, y1 = 0.2 }}
-# input_std = 0.1                 # noise of the inputs, which are unknown then; default: they are exact
-# missing_input_std = 1.0         # inputs that are missing are unknown, by so much about 0
+# input_std = 0.1                 # noise of the inputs, which are then estimated; default: exact
+# missing_input_std = 1.0         # missing inputs are estimated, with this prior about 0
 # loss = "gaussian"               # or a loss without a scale, such as "poisson" or "bernoulli"
 # label = "digit"                 # in place of outputs: a column of categories, words or 0, 1, 2, … (softmax)
 # standardize = true              # inputs of mean 0 and standard deviation 1
-# pairs = 1000                    # how many are trained; default: all that are not kept back
-# hold_back = 0.3                 # pairs kept back to test the network: a number, or a part
-# seed = 1                        # by which these are drawn
-# missing = [-999]                # what stands for a missing value
+# pairs = 1000                    # number of training pairs; default: all not held out
+# hold_back = 0.3                 # held-out pairs to test the network: a number, or a part
+# seed = 1                        # of the random choice of pairs
+# missing = [-999]                # marks of missing values
 
 [ladder]
 end = "infinity"                  # the layers are obeyed exactly

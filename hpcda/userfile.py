@@ -27,7 +27,7 @@ def read_file(file: Path, place: str) -> bytes:
         place: Key of the job that names it.
 
     Raises:
-        InputError: It is not there, cannot be read, or is no Python file.
+        InputError: It is not there, cannot be read, or is not a Python file.
     """
     try:
         there = file.is_file()
@@ -37,7 +37,7 @@ def read_file(file: Path, place: str) -> bytes:
         others = sorted(other.name for other in file.parent.glob("*.py")) if file.parent.is_dir() else []
         raise InputError(Mistake(place, f"there is no file {file}", nearest(file.name, others)))
     if file.suffix != ".py":
-        raise InputError(Mistake(place, f"{file} is no Python file", "name a file that ends in .py"))
+        raise InputError(Mistake(place, f"{file} is not a Python file", "give a file that ends in .py"))
     try:
         return file.read_bytes()
     except OSError as error:
@@ -110,7 +110,7 @@ def called(function: Callable[..., T], place: str, *arguments: Any) -> T:
 
 def raised(error: Exception | SystemExit, file: Path, place: str) -> InputError:
     """The mistake of a user's file that raised `error`, with the last of its lines on the way there."""
-    remedy = "mend the file; it must run with plain `python` as well"
+    remedy = "correct the file; it must also run with plain `python`"
     problem = f"{_where(error, file)} raises {type(error).__name__}: {error}"
     return InputError(Mistake(place, problem, remedy))
 

@@ -51,7 +51,7 @@ class Lbfgsb:
     def __init__(self, action, limits):
         self.action, self.limits, self.scale = action, limits, scales(action.problem)
 
-    def minimise(self, path, rf, fresh=False):
+    def minimize(self, path, rf, fresh=False):
         def function(scaled):
             parts, gradient = self.action.gradient(scaled * self.scale, rf)
             return parts.total, gradient * self.scale

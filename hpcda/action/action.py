@@ -69,7 +69,7 @@ class Action:
     """The action of a problem, compiled.
 
     Args:
-        problem: What is measured, modelled and estimated.
+        problem: What is measured, modeled and estimated.
         given: Priors to use instead of the problem's own; see `hpcda.action.native.priors`.
         equations: Its equations, where they are traced already.
 

@@ -67,8 +67,8 @@ def costs(problem: Problem) -> tuple[Cost, ...]:
         loss, options = LOSSES[noise.loss], noise.options
         if loss.joint:
             raise InputError(
-                Mistake(f"data of {name}", f"the loss {loss.name!r} is about several values at once",
-                        "name a loss of one value, or build its factors with hpcda.action.factors")
+                Mistake(f"data of {name}", f"the loss {loss.name!r} takes several values at once",
+                        "choose a loss of one value, or build its factors with hpcda.action.factors")
             )  # fmt: skip
 
         def parts(given: Given, name: str = name, noise: Any = noise) -> tuple[Any, Any, Any]:

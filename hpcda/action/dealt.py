@@ -108,7 +108,7 @@ def refuse_ranks(pairs: int, ranks: int) -> None:
     """
     blocks = blocks_of(pairs)
     if ranks > blocks:
-        problem = f"{ranks} ranks share {counted(pairs, 'pair')}, which are cut into "
+        problem = f"{ranks} ranks share {counted(pairs, 'pair')}, which split into "
         problem += counted(blocks, "block")
         remedy = (
             f"use at most {blocks}" if blocks > 1 else "set ensemble.ranks_per_start = 1, or leave it out"

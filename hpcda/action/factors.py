@@ -101,7 +101,7 @@ class Factors:
         scaled: Whether weights are times Rf.
 
     Raises:
-        InputError: Shapes do not fit, an instance names an unknown twice, or data are impossible.
+        InputError: Shapes do not fit, an instance lists an unknown twice, or data are impossible.
     """
 
     name: str
@@ -120,17 +120,18 @@ class Factors:
         index = np.ascontiguousarray(self.index, dtype=np.int64)
         if index.shape != (instances, kernel.unknowns):
             raise self._mistake(
-                f"index has the shape {index.shape}, its kernel takes {kernel.unknowns} unknowns",
-                f"give an index of each, shape (instances, {kernel.unknowns})",
+                f"index has the shape {index.shape}, its kernel has {kernel.unknowns} unknowns",
+                f"give one index for each unknown, shape (instances, {kernel.unknowns})",
             )
         ordered = np.sort(index, axis=1)
         if (ordered[:, 1:] == ordered[:, :-1]).any():
             raise self._mistake(
-                "an instance names an unknown twice", "let the kernel take it once and use it twice"
+                "an instance lists an unknown twice", "list it once; the kernel may use it several times"
             )
         if kernel.curvature and self.loss != "squares":
             raise self._mistake(
-                "its kernel is for squares alone", "give the loss a kernel of its own on unknown outputs"
+                "its kernel supports only squared residuals",
+                "give the loss a kernel of its own on unknown outputs",
             )
         squares = self.loss == "squares"
         shapes = {
@@ -150,7 +151,7 @@ class Factors:
                 full = given.reshape(shape) if empty else np.broadcast_to(given, shape)
             except ValueError:
                 raise self._mistake(
-                    f"{name} has the shape {given.shape}", f"give what broadcasts to {shape}"
+                    f"{name} has the shape {given.shape}", f"give an array that broadcasts to {shape}"
                 ) from None
             object.__setattr__(self, name, np.ascontiguousarray(full))
         self._check()
@@ -158,10 +159,12 @@ class Factors:
     def _check(self) -> None:
         for name in ("constants", "weight", "data", "noise_scale"):
             if not np.isfinite(getattr(self, name)).all():
-                raise self._mistake(f"{name} holds what is not finite", "leave out instances without data")
+                raise self._mistake(
+                    f"{name} contains values that are not finite", "leave out instances without data"
+                )
         if isinstance(self.loss, DataLoss) and not np.all(self.loss.loss.accepts(self.y)):
             raise self._mistake(
-                f"its data are not all {self.loss.loss.possible}", "mend them or choose another loss"
+                f"its data are not all {self.loss.loss.possible}", "correct them or choose another loss"
             )
 
     def _mistake(self, problem: str, remedy: str) -> InputError:
@@ -249,7 +252,7 @@ class Factors:
             width = np.where(weight > 0.0, 1.0 / np.sqrt(np.where(weight > 0.0, weight, 1.0)), 0.0)
             return np.asarray(h + width * rng.standard_normal(h.shape), dtype=np.float64)
         if not isinstance(self.loss, DataLoss):
-            raise TypeError(f"factors {self.name!r} are no density of data")
+            raise TypeError(f"factors {self.name!r} are not a probability density of data")
         return self.loss.loss.draw(rng, h, scale, self.loss.loss.optional(self.loss.options))
 
 

@@ -126,7 +126,7 @@ class Graph:
         self.factors = tuple(one for one in factors if one.instances)
         for one in self.factors:
             if one.index.size and not 0 <= int(one.index.min()) <= int(one.index.max()) < size:
-                raise ValueError(f"factors {one.name!r} name an unknown beyond the {size} of the vector")
+                raise ValueError(f"factors {one.name!r} refer to an unknown beyond the vector's {size}")
         named = [one.group for one in self.factors]
         self.groups = tuple(dict.fromkeys([name for name in _FIRST if name in named] + named))
         different = {id(one.kernel): one.kernel for one in self.factors}

@@ -43,7 +43,7 @@ class Loss:
         accepts: (y) -> which data are possible, an array of truth values like y.
         possible: What `accepts` asks for, in words.
         scaled: Whether the noise has a scale, which a job gives as `noise_std`.
-        joint: Whether a datum is about several values at once, such as a probability of each of K categories;
+        joint: Whether a datum takes several values at once, such as a probability of each of K categories;
             h and y then hold these along their last axis, and shares lack that axis.
         root: (h) -> R with R Rᵀ the second derivatives of a joint share by h, where that is known in closed
             form, shape (…, K, K) of h of shape (…, K).

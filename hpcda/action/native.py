@@ -64,7 +64,7 @@ class Equations:
 
     @cached_property
     def digest(self) -> str:
-        """Check sum of what is computed, whatever it is compiled from: that of the traced graphs."""
+        """Checksum of what is computed, whatever it is compiled from: that of the traced graphs."""
         traced = [self.model, self.observed, *(cost.share for cost in self.costs)]
         sums = " ".join(one.graph.digest(one.values) for one in traced)
         return hashlib.sha256(sums.encode()).hexdigest()
@@ -114,7 +114,7 @@ class Native:
         """Address of an array that lives as long as this object, aligned to 64 bytes."""
         given = np.asarray(array)
         if dtype is np.int32 and given.size and not -(2**31) <= given.min() <= given.max() < 2**31:
-            raise OverflowError("a table of the compiled code holds a number of more than 32 bits")
+            raise OverflowError("an index in the compiled code exceeds 32 bits")
         wanted: Numbers = given.astype(dtype)
         raw: Numbers = np.zeros(max(wanted.nbytes, 1) + 64, dtype=np.uint8)
         begin = -raw.ctypes.data % 64
@@ -239,7 +239,8 @@ def _refuse_too_large(problem: Problem) -> None:
         raise InputError(
             Mistake(
                 "model",
-                f"a step of the path touches {width:,} unknowns, the compiled code works with {MOST_WIDTH:,}",
+                f"a step of the path touches {width:,} unknowns, but the compiled code allows at most "
+                f"{MOST_WIDTH:,}",
                 "use a model of fewer states, or estimate fewer parameters",
             )
         )
@@ -247,7 +248,8 @@ def _refuse_too_large(problem: Problem) -> None:
         raise InputError(
             Mistake(
                 "windows",
-                f"a path has {problem.size:,} unknowns, the compiled code works with {MOST_UNKNOWNS:,}",
+                f"a path has {problem.size:,} unknowns, but the compiled code allows at most "
+                f"{MOST_UNKNOWNS:,}",
                 "use shorter windows, or fewer steps a sample",
             )
         )

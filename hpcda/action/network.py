@@ -70,17 +70,17 @@ class Network:
         output = self.output
         if isinstance(output, DataLoss):
             if output.unknown_scale:
-                problem = "the noise of a network's outputs has a scale that is known"
+                problem = "the noise of a network's outputs must have a known scale"
                 raise InputError(Mistake("output", problem, "leave unknown_scale out"))
             if output.loss.joint and not self.measured.all():
                 pair = int(np.argmin(self.measured.all(axis=1)))
-                problem = f"pair {pair} is measured in part, and the loss {output.loss.name!r} takes all"
-                raise InputError(Mistake("outputs", problem, "leave the pair out, or fill it in"))
+                problem = f"pair {pair} is measured in part; the loss {output.loss.name!r} needs all outputs"
+                raise InputError(Mistake("outputs", problem, "leave out the pair, or fill it in"))
             return
         std = np.asarray(output, dtype=np.float64)
         if std.shape not in ((), (self.widths[-1],)):
             problem = f"standard deviations of shape {std.shape} for {self.widths[-1]} units"
-            raise InputError(Mistake("output", problem, "give one, or one of each unit"))
+            raise InputError(Mistake("output", problem, "give one, or one per unit"))
         if not (np.isfinite(std).all() and (std > 0.0).all()):
             problem = f"standard deviations of {std.tolist()}"
             raise InputError(Mistake("output", problem, "give numbers above 0"))

@@ -90,7 +90,7 @@ class Scheme:
 
     @cached_property
     def nodes(self) -> tuple[int, ...] | None:
-        """The path point that each stage is, where every stage is one; neighbours then share evaluations."""
+        """The path point that each stage is, where every stage is one; neighbors then share evaluations."""
         same = np.array_equal(self.state, self.known) and not self.staged
         unit = ((self.state == 0) | (self.state == 1)).all() and (self.state.sum(axis=1) == 1).all()
         return tuple(int(j) for j in self.state.argmax(axis=1)) if same and unit else None
@@ -138,7 +138,7 @@ def _table(name: str, key: str, rows: list[list[float]]) -> Table:
     except (TypeError, ValueError):
         table = np.zeros(0)
     if table.ndim != 2:
-        problem = f"{key} = {str(rows)[:60]} is no table of numbers"
+        problem = f"{key} = {str(rows)[:60]} is not a table of numbers"
         raise InputError(Mistake(f"discretization {name!r}", problem, "give rows of equal length"))
     return table
 
@@ -153,12 +153,12 @@ def _wrong(scheme: Scheme) -> tuple[str, str] | None:
 def _wrong_shape(scheme: Scheme) -> tuple[str, str] | None:
     for name in ("state", "position", "rate", "known", "inner"):
         if getattr(scheme, name).ndim != 2:
-            return f"{name} has {getattr(scheme, name).ndim} dimensions", "give a table with rows and columns"
+            return f"{name} has {getattr(scheme, name).ndim} dimensions", "give a two-dimensional table"
     stages, points = scheme.state.shape
     errors = len(scheme.position)
     if not stages or not errors or points < 2:
         found = f"it has {stages} stages, {errors} errors and {points} points"
-        return found, "give one stage, one error and two points at least"
+        return found, "give at least one stage, one error and two points"
     wanted = {
         "known": (stages, points),
         "inner": (stages, stages),
@@ -181,12 +181,12 @@ def _wrong_limit(scheme: Scheme) -> tuple[str, str] | None:
         problem = f"it has {scheme.stages} stages, and the compiled code has room for {MOST_STAGES}"
         return problem, "use one with fewer stages"
     if np.triu(scheme.inner).any():
-        return "inner is not 0 on and above its diagonal", "let a stage use the rates of earlier stages alone"
+        return "inner is not 0 on and above its diagonal", "let a stage use only the rates of earlier stages"
     if scheme.staged and (scheme.span > 1 or scheme.state[:, 1:].any()):
         problem = (
             f"stages that use rates of others (inner) reach over {scheme.span} steps or from the next point"
         )
-        return problem, "begin all stages at the first of two points, or use stages without inner"
+        return problem, "start all stages at the first of two points, or omit inner"
     return None
 
 
@@ -208,7 +208,7 @@ def _wrong_coefficients(scheme: Scheme) -> tuple[str, str] | None:
         if np.abs(rest - rates).max() > EXACT:
             return (
                 "a fixed point of the map has a model error",
-                "make position and rate of an error sum alike",
+                "make the sums of position and rate of each error agree",
             )
         return None
     if np.abs(rest).max() > EXACT:

@@ -20,7 +20,7 @@ def unused(equations: Equations) -> tuple[str, ...]:
         ),
     ]
     return tuple(
-        f"{what}, but neither the equations of {problem.model.name} nor what is measured contain it."
+        f"{what}, but neither the equations of {problem.model.name} nor the measured quantities contain it."
         for place, what in inputs
         if ("input", *place) not in used
     )

@@ -32,7 +32,7 @@ def analyze(
     problem: Problem | None = None,
     trust: bool = False,
 ) -> dict[str, Any]:
-    """Analyse a run and write summary.json, tables, figures and report.html into its `analysis/`.
+    """Analyze a run and write summary.json, tables, figures and report.html into its `analysis/`.
 
     Args:
         run_dir: Directory of the run.
@@ -90,7 +90,7 @@ def _unwritable(folder: Path, error: OSError) -> InputError:
     place = os.fspath(error.filename or folder)
     problem = f"cannot be written: {error.strerror or error}"
     return InputError(
-        Mistake(place, problem, "make it writable, or copy the run's directory to where you may write")
+        Mistake(place, problem, "make it writable, or copy the run's directory to a writable place")
     )
 
 

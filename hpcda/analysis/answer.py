@@ -61,14 +61,14 @@ class Answer:
         """The candidate as one vector, shape (size,): the states of all times and windows, then parameters.
 
         Raises:
-            KeyError: There is no candidate, or its path was not kept.
+            KeyError: There is no candidate, or its path was not stored.
         """
         blocks, parameters = self.kept_path()
         return np.concatenate([*(block.ravel() for block in blocks), parameters])
 
     @property
     def fun(self) -> float:
-        """The candidate's action; NaN where no start came to the end."""
+        """The candidate's action; NaN where no start reached the end."""
         return np.nan if self.candidate is None else self.candidate.action
 
     @property
@@ -123,7 +123,7 @@ class Answer:
         import xarray as xr
 
         if self.candidate is None:
-            raise KeyError("no start came to the end of the ladder, so that there is no candidate")
+            raise KeyError("no start reached the end of the ladder, so there is no candidate")
         header, known = self.file.header, self.candidate.parameters
         bars = {} if self.bars is None or not known else parameter_bars(self.problem, self.bars)
         data: dict[str, Any] = {"estimate": ("parameter", list(known.values()))}

@@ -64,8 +64,8 @@ class Band:
         more, wider = alone.mean - 0.5 * values, alone.variance - 0.5 * values
         freedom = max(values - absorbed, 0)
         width = DEVIATIONS * float(np.sqrt(max(2.0 * freedom + 4.0 * wider, 0.0))) / values
-        centre = (freedom + 2.0 * more) / values
-        return cls(max(0.0, centre - width), centre + width, scale, data)
+        center = (freedom + 2.0 * more) / values
+        return cls(max(0.0, center - width), center + width, scale, data)
 
 
 @dataclass(frozen=True)

@@ -31,15 +31,15 @@ RESULTS = {
     "action": "lowest action",
     "measurement": "measurement part of the lowest action",
     "reduced": "reduced level, 1 = noise",
-    "count": "starts that ended there",
+    "count": "starts in it",
     "starts": "starts that ended",
     "verdict": "verdict",
     "core_seconds": "core-seconds",
-    "data_per_unknown": "measured values for each unknown",
-    "trained": "error of pairs trained",
-    "held_back": "error of pairs held back",
-    "constant": "error of the mean, or the frequencies, of the trained",
-    "accuracy": "share of pairs held back that are right",
+    "data_per_unknown": "measured values per unknown",
+    "trained": "error of training pairs",
+    "held_back": "error of held-out pairs",
+    "constant": "error of the training mean, or of the training frequencies",
+    "accuracy": "fraction of held-out pairs that are right",
 }
 """What is told of each run -> in words. Errors are in standard deviations of the noise; those of categories,
 and of losses that are not Gaussian, in nats."""
@@ -62,11 +62,11 @@ def compare(directories: Sequence[str | os.PathLike[str]]) -> xr.Dataset:
     """
     names = [os.fspath(one) for one in directories]
     if len(names) < 2:
-        raise InputError(Mistake("runs", f"{counted(len(names), 'run')} to compare", "name two or more"))
+        raise InputError(Mistake("runs", f"{counted(len(names), 'run')} to compare", "give two or more"))
     places = [Path(name).resolve() for name in names]
     for k, place in enumerate(places):
         if place in places[:k]:
-            raise InputError(Mistake("runs", f"{names[k]} is named twice", "name every run once"))
+            raise InputError(Mistake("runs", f"{names[k]} is named twice", "list every run once"))
     jobs, rows, units = [], [], set()
     for name in names:
         run = open_run(name)

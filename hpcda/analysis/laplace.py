@@ -156,13 +156,14 @@ class Gaussian:
         """Why its numbers are no error bars; None where they are."""
         if self.is_lost:
             return (
-                "the action's curvature is lost in rounding beside the weight of the model errors: give the "
-                'states weights of like size (action.model_error_weight = "auto"), or lower rf_max'
+                "the action's curvature is lost in rounding against the weight of the model errors: give the "
+                'states weights of similar size (action.model_error_weight = "auto"), or lower rf_max'
             )
         if self.downward:
             return (
-                "the action falls along a direction that counts as open: the point is a saddle of it, or "
-                "lies at a kink of the model"
+                "the action decreases along a direction treated as undetermined: the point is a "
+                "saddle, or lies "
+                "at a kink of the model"
             )
         return None
 
@@ -230,7 +231,9 @@ def gaussian(problem: Problem, path: Array, csr: Csr, gradient: Array | None = N
     pull = np.where(free, slope, 0.0)
     gain = 0.5 * float(pull @ found.solve(factor, pull))
     if not gain <= NOT_THERE:
-        raise NotAMinimumError(f"it is no minimum: a Newton step from there gains {gain:.3g} of the action")
+        raise NotAMinimumError(
+            f"it is not a minimum: a Newton step from there lowers the action by {gain:.3g}"
+        )
 
     variances, right = found.variances(factor), np.zeros(problem.size)
     right[shared] = border.factor @ (border.factor.T @ border.shift)
@@ -473,7 +476,7 @@ def mixture(
         ValueError: There is no Gaussian.
     """
     if not gaussians:
-        raise ValueError("no minimum has a Gaussian: " + "; ".join(missing))
+        raise ValueError("no minimum has a Gaussian approximation: " + "; ".join(missing))
     logs = np.array([-m.action - 0.5 * g.logdet for m, g in zip(minima, gaussians, strict=True)])
     weights = np.exp(logs - logs.max())
     weights /= weights.sum()

@@ -1,6 +1,6 @@
 """Distinct minima: which starts ended at the same one.
 
-Two starts share a minimum when their actions agree to the accuracy of the minimiser and their paths are the
+Two starts share a minimum when their actions agree to the accuracy of the minimizer and their paths are the
 same. Close to a minimum A - A_j = 1/2 δᵀ A'' δ, so that an error ε of the action allows a distance √(2 ε) in
 units of the minimum's own standard deviations: the path is compared much more coarsely than the action, in
 units of the spread of each state along the path.
@@ -46,7 +46,7 @@ class Minimum:
         starts: Numbers of all of them.
         parameters: Estimated parameters by name.
         gradient_norm: Norm of the gradient there.
-        converged: Whether the minimiser reached its tolerance there.
+        converged: Whether the minimizer reached its tolerance there.
         has_path: Whether the path was kept.
         ways: Way of starting -> number of starts that came here.
         valley: Where it is a flat valley in which starts ended at several points: lowest and highest value of
@@ -194,9 +194,9 @@ def distinct_minima(
     note = None
     if not kept.all():
         note = (
-            f"{int((~kept).sum())} of {counted(len(rows), 'start')} kept no path (keep_paths = "
-            f"{file.header.keep_paths!r}): they were compared by action and parameters only, so that two "
-            "minima that share both count as one"
+            f"{int((~kept).sum())} of {counted(len(rows), 'start')} stored no path (keep_paths = "
+            f"{file.header.keep_paths!r}): they were compared by action and parameters only, so two minima "
+            "equal in both count as one"
         )
     return tuple(sorted(minima, key=lambda minimum: minimum.action)), note
 

@@ -50,7 +50,7 @@ FLAT = 1e-10
 
 
 class NetworkResult:
-    """A run that trained a network: labelled data, distinct minima, candidate, weights, prediction.
+    """A run that trained a network: labeled data, distinct minima, candidate, weights, prediction.
 
     Attributes:
         file: Its files.
@@ -139,7 +139,7 @@ class NetworkResult:
         jobs = [(self.file.source, part) for part in self.file.parts(self._parts)]
         if not jobs:
             place = self.file.name
-            raise InputError(Mistake(place, "no start has left a single rung", "run the job again"))
+            raise InputError(Mistake(place, "no start has completed a rung", "run the job again"))
         return joined(self._mapping(collect, jobs))
 
     def theta(self, start: int | None = None) -> Array:
@@ -150,7 +150,7 @@ class NetworkResult:
         """
         if start is None:
             if self.candidate is None:
-                raise InputError(Mistake("start", "no start came to the end", "look at the reasons"))
+                raise InputError(Mistake("start", "no start reached the end", "look at the reasons"))
             start = self.candidate.start
         try:
             blocks, _ = self.file.paths([self.file.path_places(start)])
@@ -160,7 +160,7 @@ class NetworkResult:
         return np.asarray(blocks[0, 0])
 
     def weights(self, start: int | None = None) -> xr.Dataset:
-        """Weights W0, b0, W1, … of a start, labelled; by default the candidate's.
+        """Weights W0, b0, W1, … of a start, labeled; by default the candidate's.
 
         Raises:
             InputError: They were not kept.
@@ -178,7 +178,7 @@ class NetworkResult:
 
     @cached_property
     def dataset(self) -> xr.Dataset:
-        """Actions of all starts, norms of their weights, and the pairs, labelled."""
+        """Actions of all starts, norms of their weights, and the pairs, labeled."""
         import xarray as xr
 
         header, file, pairs = self.file.header, self.file, self.pairs
@@ -233,7 +233,7 @@ class NetworkResult:
         header = self.file.header
         given = np.atleast_2d(np.asarray(inputs, dtype=np.float64))
         if given.ndim != 2 or given.shape[1] != len(header.series) or not np.isfinite(given).all():
-            problem = f"an array of shape {np.shape(inputs)}, or with numbers that are not finite"
+            problem = f"an array of shape {np.shape(inputs)}, or with non-finite numbers"
             remedy = f"give finite numbers of shape (pairs, {len(header.series)})"
             raise InputError(Mistake("inputs", problem, remedy))
         if temperature > 0.0:
@@ -264,12 +264,12 @@ class NetworkResult:
     def distribution(self) -> WeightDistribution | str:
         """The distribution of weights about the candidate, or why there is none."""
         if self.candidate is None or not self.candidate.has_path:
-            return "the candidate's weights were not kept"
+            return "the candidate's weights were not stored"
         return distribution(self.action, self.theta())
 
     @cached_property
     def tempered(self) -> Tempered | None:
-        """How well the distribution predicts pairs kept back, by its temperature; None where that is open."""
+        """How well the distribution predicts held-out pairs, by its temperature; None where that is open."""
         known, pairs = self.distribution, self.pairs
         if isinstance(known, str) or len(pairs.beyond_t) < 4:
             return None
@@ -298,8 +298,9 @@ class NetworkResult:
         kept = np.array([file.has_path(int(start)) for start in outcome.start[rows]])
         if not kept.all():
             self._note(
-                f"{int((~kept).sum())} of {counted(len(rows), 'start')} kept no weights: they were compared "
-                "by their actions alone"
+                f"{int((~kept).sum())} of {counted(len(rows), 'start')} stored no weights: they "
+                "were compared "
+                "by their actions only"
             )
         found = []
         for group in range(int(groups[-1]) + 1):
@@ -332,7 +333,7 @@ class NetworkResult:
 
     @property
     def candidate(self) -> Minimum | None:
-        """The lowest minimum, None where no start came to the end."""
+        """The lowest minimum, None where no start reached the end."""
         return self.levels[0] if self.levels else None
 
     @cached_property

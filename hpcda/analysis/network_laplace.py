@@ -4,7 +4,7 @@
 
 T = 1 is Laplace's; a smaller temperature T trusts the minimum more (F. Wenzel et al., Proc. ICML 37, 10248
 (2020)). Networks are far from linear within one standard deviation of many weights, so that T = 1 often
-predicts worse than the minimum alone: the temperature is chosen by pairs that were kept back, 0 allowed.
+predicts worse than the minimum alone: the temperature is chosen by held-out pairs, 0 allowed.
 """
 
 from __future__ import annotations
@@ -57,13 +57,13 @@ def distribution(action: ExactNetwork, theta: Array) -> WeightDistribution | str
         theta: The minimum.
     """
     if action.network.input_std is not None:
-        return "inputs are noisy: they would have to be drawn as well"
+        return "the inputs are noisy and would have to be sampled as well"
     if action.size > MOST:
-        return f"{action.size} weights are more than {MOST}"
+        return f"{action.size} weights exceed the limit of {MOST}"
     try:
         return WeightDistribution(theta, cholesky(action.derivatives(theta)[2], lower=True))
     except LinAlgError:
-        return "some directions are flat: give weights a prior (network.weight_std)"
+        return "some directions are undetermined: give the weights a prior (network.weight_std)"
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Tempered:
     """How predictions of a distribution do, by its temperature.
 
     Attributes:
-        temperature: The one that does best on the first half of the pairs kept back.
+        temperature: The one that does best on the first half of the held-out pairs.
         losses: Temperature -> -log of the mean likelihood on the other half, a value or a pair.
     """
 
@@ -85,7 +85,7 @@ def tempered(found: WeightDistribution, loss: Callable[[Array, bool], float], se
     Args:
         found: The distribution.
         loss: (drawn weights, shape (count, size), whether of the second half) -> -log of the mean likelihood
-            that they give to a half of the pairs kept back.
+            that they give to a half of the held-out pairs.
         seed: Seed of the draws: the same at every temperature.
     """
     first, second = {}, {}

@@ -13,18 +13,20 @@ from hpcda.words import counted
 SHOWN = 25
 """Minima in the table; all are in summary.json."""
 _CAPTIONS = {
-    "Final actions": "Actions of all starts, in rising order and counted, coloured by level.",
+    "Final actions": "Actions of all starts, sorted and as a histogram, colored by level.",
     "Outputs": (
-        "Outputs of the candidate over those that were measured: orange points are pairs kept back, blue "
-        "ones were trained."
+        "Outputs of the candidate against the measured outputs: blue points are training pairs, orange "
+        "points held-out pairs."
     ),
     "Categories": (
-        "Left: how many pairs of each category (row) were taken for each (column), of those kept back where "
-        "there are any. Right: how often a category was right over how probable the network called it; the "
-        "dashed line is where both agree."
+        "Left: confusion matrix, true category (row) against predicted category (column), of the held-out "
+        "pairs where "
+        "there are any. Right: calibration, the fraction that is right against the predicted probability; "
+        "on the dashed line both agree."
     ),
     "Weights": (
-        "Weights of the candidate in canonical form, a panel a layer: a row is a unit, the last column its "
+        "Weights of the candidate in canonical form, one panel per layer: each row is a unit, the last "
+        "column its "
         "bias."
     ),
 }
@@ -59,7 +61,7 @@ def write_network_report(
 def _minima(summary: dict[str, Any]) -> str:
     minima = summary["minima"]
     if not minima:
-        return "<p>None: no start came to an end.</p>"
+        return "<p>None: no start finished.</p>"
     heads = ["", "action", "measurement", "prior", "reduced", "starts", "one of them"]
     body = [
         [
@@ -83,7 +85,7 @@ def _candidate(summary: dict[str, Any]) -> str:
         "weights and biases": str(summary["weights"]),
         "next level": "" if apart["gap"] is None else f"{number(apart['gap'], 4)} above",
         "pairs trained": score_words(candidate["trained"]) if "trained" in candidate else "",
-        "pairs held back": score_words(candidate["held_back"]) if "held_back" in candidate else "",
+        "held-out pairs": score_words(candidate["held_back"]) if "held_back" in candidate else "",
         "distribution of weights": distribution_words(summary["distribution"]),
     }
     return listing(told)

@@ -17,49 +17,49 @@ SHOWN = 12
 """Minima that the table for people shows."""
 SENTENCES = {
     Conclusion.CONSISTENT_AND_STABLE: (
-        "The lowest level is what noise alone leaves of the data, was found again by starts that know "
-        "nothing of each other, and nothing lower was found from it: take its network as the global minimum."
+        "The lowest level fits the data to within the noise, independent starts found it repeatedly, "
+        "and no search from it found anything lower: take its network as the global minimum."
     ),
     Conclusion.STABLE_NOISE_ESTIMATED: (
-        "The lowest level has no rival and was found again, and nothing lower was found from it: take its "
-        "network as the global minimum. Categories have no χ² to test it by: judge it by pairs held back."
+        "The lowest level has no rival and was found repeatedly, and no search from it found anything lower: "
+        "take its network as the global minimum. Categories allow no χ² test: judge it by held-out pairs."
     ),
     Conclusion.CONSISTENT_RIVALS_REMAIN: (
-        "The lowest level does not contradict the data, but other networks fit nearly as well: the pairs do "
-        "not tell them apart. Give more pairs, and compare what the networks predict."
+        "The lowest level is consistent with the data, but other networks fit nearly as well: the pairs "
+        "cannot distinguish them. Give more pairs, and compare the networks' predictions."
     ),
     Conclusion.CONSISTENT_NOT_CONFIRMED: (
-        "The lowest level does not contradict the data, but too few starts came there to say that nothing "
-        "lower was missed. Give the search more starts or seconds."
+        "The lowest level is consistent with the data, but too few starts reached it to exclude "
+        "a lower one. Give the search more starts or seconds."
     ),
     Conclusion.CONSISTENT_PREDICTS_BADLY: (
-        "The lowest level does not contradict the pairs that were trained, but misses those that were kept "
-        "back by far more: it has learnt the noise. Give more pairs, fewer units, or a narrower prior "
+        "The lowest level is consistent with the training pairs, but its error on "
+        "held-out pairs is much larger: it overfits. Give more pairs, fewer units, or a narrower prior "
         "(network.weight_std)."
     ),
     Conclusion.CONSISTENT_NOT_CONVERGED: (
-        "The lowest level does not contradict the data, but its descent stopped at the limit of iterations. "
-        "Raise solver.max_iterations; where weights grow without end, give them a prior (network.weight_std)."
+        "The lowest level is consistent with the data, but its descent stopped at the iteration limit. Raise "
+        "solver.max_iterations; if weights grow without bound, give them a prior (network.weight_std)."
     ),
     Conclusion.NOT_ENOUGH_MEASUREMENTS: (
-        "The lowest level does not contradict the data, but so do others, or there are no more data than "
+        "The lowest level is consistent with the data, but so are others, or there are no more data than "
         "weights: the pairs do not determine the network. Give more pairs, fewer units, or a prior."
     ),
     Conclusion.INCONSISTENT: (
-        "The lowest level lies above what noise leaves: either the search has missed a lower one, or this "
-        "network cannot make these outputs, or noise_std is too small. Give the search more starts; if they "
-        "end no lower, give the network more units, and doubt noise_std."
+        "The lowest level lies above what noise explains: the search missed a lower one, or this network "
+        "cannot represent the outputs, or noise_std is too small. Give the search more starts; if they end "
+        "no lower, give the network more units and check noise_std."
     ),
     Conclusion.BELOW_NOISE: (
-        "The lowest level lies below what noise leaves: the network follows the noise, or noise_std is too "
+        "The lowest level lies below what noise explains: the network follows the noise, or noise_std is too "
         "large. Give more pairs or fewer units; otherwise check noise_std."
     ),
     Conclusion.INCOMPLETE: (
-        "Starts that were asked for have not ended: the lowest level may be one of theirs. Run the job "
-        "again, to its end, before judging."
+        "Some of the requested starts have not finished, and may end lower. Resume the run and "
+        "let it finish before judging."
     ),
     Conclusion.FAILED: (
-        "No start came to an end: look at the reasons, the range of first weights, and the inputs."
+        "No start finished: look at the reasons, the range of first weights, and the inputs."
     ),
 }
 """What conclusions say of networks."""
@@ -144,19 +144,21 @@ def network_facts(record: dict[str, Any], candidate: dict[str, Any] | None) -> d
             f"{counted(record['freedom'], 'degree')} of freedom)"
         )
     if "noise" in found and not record["tested"]:
-        found["noise"] = "categories have no χ²: judge by pairs held back"
+        found["noise"] = "categories allow no χ² test: judge by held-out pairs"
         if record["gap"] is not None:
             rivals = record["rivals"]
             more = f"; {rivals} nearly as probable" if rivals else ""
             found["next level"] = (
                 f"{candidate['separation']['gap']:.3g} nats above{more}" if candidate else ""
             )
-    for title, name in (("pairs trained", "trained"), ("pairs held back", "held_back")):
+    for title, name in (("pairs trained", "trained"), ("held-out pairs", "held_back")):
         if candidate is not None and name in candidate:
             found[title] = score_words(candidate[name])
     if candidate is not None and candidate["flat_directions"]:
         flat = counted(candidate["flat_directions"], "direction")
-        found["flat"] = f"weights can move in {flat} and nothing changes: compare networks by their outputs"
+        found["flat"] = (
+            f"weights can move in {flat} without changing the outputs: compare networks by their outputs"
+        )
     return found
 
 
@@ -168,10 +170,10 @@ def distribution_words(record: dict[str, Any]) -> str:
         return "standard deviations in summary.json"
     losses = {one["temperature"]: one["loss"] for one in record["held_back"]}
     best = record["temperature"]
-    told = f"{losses[0.0]:.4g} nats by the minimum alone, {losses[1.0]:.4g} by Laplace's distribution"
+    told = f"{losses[0.0]:.4g} nats from the minimum alone, {losses[1.0]:.4g} by the Laplace approximation"
     if 0.0 < best < 1.0:
         told += f", {losses[best]:.4g} at temperature {best:g}"
-    return f"{told}; the temperature that half of the pairs kept back choose: {best:g} (losses of the others)"
+    return f"{told}; temperature chosen on half of the held-out pairs: {best:g} (losses on the other half)"
 
 
 def score_words(record: dict[str, Any]) -> str:

@@ -28,7 +28,7 @@ class Outcome:
         complete: Whether it came to the last rung of the ladder without failing, shape (S,). Only these can
             be
             compared: an action at a smaller Rf is lower.
-        way: Position of its way of starting, shape (S,).
+        way: Position of its way the start began, shape (S,).
         first_rung: Its first rung, shape (S,).
         values: Final action, measurement, model, prior and gradient norm by name, each of shape (S,).
         parameters: Final parameters, shape (S, P).

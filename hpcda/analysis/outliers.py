@@ -54,8 +54,9 @@ class Outlier:
     def sentence(self) -> str:
         """The outlier for people."""
         return (
-            f"{self.place}: {self.value:.6g} lies {abs(self.deviations):.3g} σ from the candidate, which is "
-            f"{self.fitted:.6g} there, and carries {self.share:.0%} of the measurement error"
+            f"{self.place}: {self.value:.6g} lies {abs(self.deviations):.3g} σ from the candidate "
+            f"({self.fitted:.6g}) "
+            f"and contributes {self.share:.0%} of the measurement error"
         )
 
 
@@ -106,7 +107,7 @@ def outliers(
 
 def told(found: Sequence[Outlier]) -> list[str]:
     """The outliers as notes: the furthest ones, and how many more there are."""
-    notes = [f"{one.sentence()}. Look whether it is right." for one in found[:SHOWN]]
+    notes = [f"{one.sentence()}. Check whether it is correct." for one in found[:SHOWN]]
     rest = found[SHOWN:]
     if rest:
         share = sum(one.share for one in rest)

@@ -85,7 +85,7 @@ def _cost(summary: dict[str, Any]) -> dict[str, str]:
     return {
         "core-seconds": number(timing["core_seconds"], 4),
         "median of a start": f"{number(timing['median_start_seconds'], 3)} s",
-        "core-seconds a hit": "" if per_hit is None else number(per_hit, 3),
+        "core-seconds per hit": "" if per_hit is None else number(per_hit, 3),
         "iterations": str(timing["iterations"]),
         "ranks": str(timing["ranks"]),
         "wall clock": f"{number(timing['wall_seconds'], 4)} s",
@@ -144,13 +144,14 @@ def end_of(file: RunTable, summary: dict[str, Any]) -> list[str]:
     header = file.header
     return [
         "<h2>Starts by way and first rung</h2>",
-        "<p>How often a level was hit says nothing about what another way of starting would have found.</p>",
+        "<p>How often a level was hit says nothing about what another way the start began would have "
+        "found.</p>",
         _ways(summary),
         "<h2>Cost</h2>",
         listing(_cost(summary)),
         "<h2>Provenance</h2>",
         listing({**header.provenance, "seed": header.seed, "fingerprint": header.fingerprint}),
-        "<h2>Make it again</h2>",
+        "<h2>Reproduce</h2>",
         _again(file),
     ]
 

@@ -17,22 +17,23 @@ SHOWN = 25
 
 _CAPTIONS = {
     "Action levels": (
-        "Action A of every start on its way up the ladder of Rf; a colour is a distinct minimum at the "
+        "Action A of every start on its way up the ladder of Rf; a color is a distinct minimum at the "
         "last Rf, the numbers at the right are how many starts ended there, its action, and its reduced "
         "level 2 · measurement / (number of data). A level that splits off below all others, lies in the "
-        "χ² band and no longer changes with Rf is the answer. Dashes at the right mark the limit of large "
-        "Rf, crosses starts that ended early."
+        "χ² band and no longer changes with Rf is the answer. Dashes at the right mark the limit of "
+        "large Rf; "
+        "crosses mark starts that ended early."
     ),
     "Estimated path": (
         "The candidate's states with its own error bars (two standard deviations, no farther than the "
-        "bounds; none where the data leave a state open, or where the notes say why there are none at all), "
-        "the data, and, after the dotted line, what the "
-        "model predicts from the last estimated state, beside data that were kept back."
+        "bounds; none where the data do not determine a state, or where the notes say why), the "
+        "data, and, after the dotted line, the model's prediction from the last estimated state, beside "
+        "held-out data."
     ),
-    "Final actions": "Actions at the last Rf, in rising order and counted, coloured by level.",
+    "Final actions": "Actions at the last Rf, sorted and as a histogram, colored by level.",
     "Parameters": (
-        "Estimated parameters of every start, over its final action; the grey band is that of χ², the blue "
-        "one the candidate's own error bar, missing where the data leave the parameter open."
+        "Estimated parameters of every start against its final action; the gray band is that of χ², the blue "
+        "one the candidate's own error bar, missing where the data do not determine the parameter."
     ),
 }
 
@@ -65,7 +66,7 @@ def write_report(run: Result, summary: dict[str, Any], figures: dict[str, Path],
 def _minima(summary: dict[str, Any]) -> str:
     minima = summary["minima"]
     if not minima:
-        return "<p>None: no start came to the end of the ladder.</p>"
+        return "<p>None: no start reached the end of the ladder.</p>"
     names = list(minima[0]["parameters"])[:8]
     heads = ["", "action", "A(∞)", "measurement", "model error", "reduced", "starts", "one of them", *names]
     body = [
@@ -81,7 +82,7 @@ def _minima(summary: dict[str, Any]) -> str:
         if len(minima) > SHOWN
         else ""
     )
-    ended = [f"{summary['complete']} of {counted(summary['starts'], 'start')} came to the end of the ladder"]
+    ended = [f"{summary['complete']} of {counted(summary['starts'], 'start')} reached the end of the ladder"]
     for key in ("stopped", "failed"):
         if summary[key]:
             why = ", ".join(f"{count} × {name}" for name, count in summary[f"{key}_reasons"].items())
@@ -158,7 +159,7 @@ def _mixture(summary: dict[str, Any]) -> str:
     ]  # fmt: skip
     heads = ["parameter", "mean of the mixture", "standard deviation of the mixture"]
     return (
-        "<h2>All minima together</h2>"
+        "<h2>All minima combined</h2>"
         f"<p>Each minimum's Gaussian with its weight: {escaped(weights)}.{escaped(missing)}</p>"
         + table(heads, body, text=1)
     )
@@ -180,8 +181,10 @@ def _equations(summary: dict[str, Any]) -> str:
         for one in obedience["equations"]
     ]  # fmt: skip
     text = (
-        "Root mean squares over one step, in the window where the equation is obeyed least. Shift: how many "
-        "standard deviations an estimate moves when these errors are taken away (0 where all of them "
-        "together move none). Wider: the state's standard deviation over that of a path that obeys."
+        "Root mean squares over one step, in the window where the equation is violated most. Shift: how "
+        "many standard "
+        "deviations an estimate moves when these errors are removed (0 where all of them together move "
+        "none). Wider: the state's standard deviation relative to that of a path that obeys the "
+        "model exactly."
     )
     return f"<h2>Equations</h2><p>{text}</p>{table(heads, body, text=1)}"

@@ -65,7 +65,7 @@ NEAREST = 3
 
 
 class Result(Answer):
-    """A run that has ended: labelled data, distinct minima, candidate, distribution, prediction.
+    """A run that has ended: labeled data, distinct minima, candidate, distribution, prediction.
 
     Attributes:
         file: Its files.
@@ -115,21 +115,21 @@ class Result(Answer):
 
     @cached_property
     def dataset(self) -> xr.Dataset:
-        """All arrays, labelled and lazy; with several windows, what belongs to one is in `window(k)`."""
-        from hpcda.analysis.labelled import labelled_run
+        """All arrays, labeled and lazy; with several windows, what belongs to one is in `window(k)`."""
+        from hpcda.analysis.labeled import labeled_run
 
-        return labelled_run(self.file)
+        return labeled_run(self.file)
 
     def window(self, number: int = 0) -> xr.Dataset:
-        """Data, paths, data kept back and truth of one window, labelled and lazy.
+        """Data, paths, held-out data and truth of one window, labeled and lazy.
 
         Raises:
             IndexError: There is no such window.
         """
         self._known_window(number)
-        from hpcda.analysis.labelled import labelled_window
+        from hpcda.analysis.labeled import labeled_window
 
-        return labelled_window(self.file, number)
+        return labeled_window(self.file, number)
 
     @property
     def actions(self) -> xr.DataArray:
@@ -146,7 +146,7 @@ class Result(Answer):
         """How every start ended."""
         jobs = [(self.file.source, part) for part in self.file.parts(self._parts)]
         if not jobs:
-            raise InputError(Mistake(self.file.name, "no start has left a single rung", "run the job again"))
+            raise InputError(Mistake(self.file.name, "no start has completed a rung", "run the job again"))
         return joined(self._mapping(collect, jobs))
 
     @cached_property
@@ -163,14 +163,14 @@ class Result(Answer):
             near = [m for m in found[1:] if not m.has_path and m.action - found[0].action <= VALLEY]
             if near and self._is_loose(found[0]):
                 self._note(
-                    f"{counted(len(near), 'minimum', 'minima')} of nearly the lowest action kept no path "
+                    f"{counted(len(near), 'minimum', 'minima')} close to the lowest action stored no path "
                     f"(keep_paths = {self.file.header.keep_paths!r}) and may be points of the lowest one's "
                     "flat valley"
                 )
             return found
         except (InputError, CompilerError, StepUnknownError) as error:
             self._note(
-                "minima of nearly equal actions are counted apart, though they may be points of one flat "
+                "minima of nearly equal action are counted separately, though they may lie in one flat "
                 f"valley: {str(error).splitlines()[0]}"
             )
             return minima
@@ -191,7 +191,8 @@ class Result(Answer):
         if not self._patience:
             asked = counted(WALKS - self._patience.walks, "pair")
             self._note(
-                f"more than {asked} of minima may lie in one flat valley: those asked last are counted apart"
+                f"more than {asked} of minima may lie in one flat valley: those compared last are counted "
+                "separately"
             )
             return False
         return one_valley(self._action, one, two, rf, self._patience)
@@ -213,7 +214,7 @@ class Result(Answer):
 
     @property
     def candidate(self) -> Minimum | None:
-        """The lowest minimum, None where no start came to the end of the ladder."""
+        """The lowest minimum, None where no start reached the end of the ladder."""
         return self.levels[0] if self.levels else None
 
     @cached_property
@@ -287,7 +288,7 @@ class Result(Answer):
             problem = self.problem
             return obedience(problem, problem.join(*self.kept_path()), float(self.file.header.rf[-1]))
         except (InputError, CompilerError, NotBlockTridiagonalError, NotPositiveDefiniteError) as error:
-            self._note(f"whether the equations are obeyed is not known: {str(error).splitlines()[0]}")
+            self._note(f"it is not known whether the equations are obeyed: {str(error).splitlines()[0]}")
             return None
 
     @cached_property
@@ -296,7 +297,7 @@ class Result(Answer):
         if self.candidate is None or self.file.header.model_kind == "map":
             return None
         if not self.candidate.has_path:
-            return TimeStep(unknown="the candidate's path was not kept")
+            return TimeStep(unknown="the candidate's path was not stored")
         try:
             return time_step(self._action, self._smooth_path(self.candidate), self._rf)
         except (InputError, CompilerError, StepUnknownError) as error:
@@ -368,8 +369,10 @@ class Result(Answer):
         )
         if not same:
             place = f"{self.file.name}/job.toml"
-            remedy = "bring back the job, the model and the data as they were"
-            raise InputError(Mistake(place, "it gives another problem than the one this run solved", remedy))
+            remedy = "restore the job, the model and the data as they were"
+            raise InputError(
+                Mistake(place, "it defines a different problem from the one this run solved", remedy)
+            )
         windows = tuple(Window(w.t, w.data, w.noise_std, w.series) for w in self.windows)
         weight = header.model_error_weight
         weight = problem.model_error_weight if weight is None else weight
@@ -420,7 +423,7 @@ class Result(Answer):
         if start is not None:
             return start
         if self.candidate is None:
-            raise KeyError("no start came to the end of the ladder, so that there is no candidate")
+            raise KeyError("no start reached the end of the ladder, so there is no candidate")
         return self.candidate.start
 
     @cached_property
@@ -442,7 +445,7 @@ class Result(Answer):
         if not self._exact:
             return float(rf[-1])
         if self._lowest is None:
-            raise StepUnknownError("no path was kept")
+            raise StepUnknownError("no path was stored")
         return precision(self._action, self._flat_path(self._lowest), float(rf[-2]) if len(rf) > 1 else 1.0)
 
     def _smooth_path(self, minimum: Minimum) -> Array:
@@ -465,7 +468,7 @@ class Result(Answer):
             CompilerError: There is no C compiler to compile the action with.
         """
         if not minimum.has_path:
-            return "its path was not kept"
+            return "its path was not stored"
         if minimum.start not in self._gaussians:
             action = self._action
             made: Gaussian | str
@@ -533,7 +536,7 @@ class Result(Answer):
         values = {
             "estimate": found.path, "std": found.std, "low": found.low, "high": found.high, "kind": words,
         }  # fmt: skip
-        return self._labelled(values, window, {"open": list(self.left_open)})
+        return self._labeled(values, window, {"open": list(self.left_open)})
 
     @cached_property
     def left_open(self) -> tuple[str, ...]:
@@ -601,11 +604,11 @@ class Result(Answer):
         """
         made = self.mixture
         values = {"mean": made.mean, "std": made.std, "low": made.low, "high": made.high}
-        labelled = self._labelled(values, window, {"missing": list(made.missing)})
+        labeled = self._labeled(values, window, {"missing": list(made.missing)})
         weights = {"weight": ("minimum", list(made.weights.values()))}
-        return labelled.assign(weights).assign_coords(start=("minimum", list(made.weights)))
+        return labeled.assign(weights).assign_coords(start=("minimum", list(made.weights)))
 
-    def _labelled(self, values: dict[str, Array], window: int, attrs: dict[str, Any]) -> xr.Dataset:
+    def _labeled(self, values: dict[str, Array], window: int, attrs: dict[str, Any]) -> xr.Dataset:
         """Flat vectors as arrays of one window and of the parameters."""
         import xarray as xr
 
@@ -662,7 +665,7 @@ class Result(Answer):
         series = np.zeros((len(times), len(names)))
         if names:
             if not len(known.beyond_t) or times[-1] > known.beyond_t[-1]:
-                remedy = "keep data back (data.hold_back), whose stimuli are stored too"
+                remedy = "hold out data (data.hold_back); their stimuli are stored too"
                 raise InputError(Mistake("predict", "the known time series end with the window", remedy))
             columns = [np.interp(times, known.beyond_t, column) for column in known.beyond_series.T]
             series = np.stack(columns, axis=1)
@@ -679,7 +682,7 @@ class Result(Answer):
         if course.end not in (End.REACHED, End.UNBOUND):
             whose = "the candidate" if start is None else f"start {start}"
             self._note(
-                f"the prediction of {whose} in window {window} counts as lost from t = {course.time:.6g} on: "
+                f"the prediction of {whose} in window {window} fails at t = {course.time:.6g}: "
                 f"{course.end.value}"
             )
         every = dict(zip(names, series.T, strict=True)) | values

@@ -195,7 +195,7 @@ def candidate_record(run: Result) -> dict[str, Any] | None:
         record.update(truth_errors(run))
         record.update(prediction_record(run))
     else:
-        run._note("the candidate's path was not kept: no prediction, no comparison with the truth")
+        run._note("the candidate's path was not stored: no prediction and no comparison with the truth")
     return record
 
 
@@ -245,7 +245,7 @@ def bound_words(candidate: dict[str, Any], times: int) -> str:
 
 
 def prediction_record(run: Result) -> dict[str, Any]:
-    """Errors of the candidate's prediction of the data kept back, over all windows."""
+    """Errors of the candidate's prediction of the held-out data, over all windows."""
     if not any(len(window.beyond_t) for window in run.windows):
         return {}
     made: list[Prediction] = []
@@ -325,7 +325,7 @@ def timing(run: Ended) -> dict[str, Any]:
 
 
 def ways(run: Ended) -> list[dict[str, Any]]:
-    """Starts, failures and hits of the candidate by way of starting and first rung.
+    """Starts, failures and hits of the candidate by way the start began and first rung.
 
     How often a level was hit says nothing about what other ways would have found: coverage is stated for
     each.
@@ -378,7 +378,7 @@ def format_summary(summary: dict[str, Any]) -> str:
     if timing.get("merged"):
         lines.append(
             f"merged: {timing['merged']} of {counted(summary['starts'], 'start')}, "
-            f"{timing['rungs_saved']} of {counted(timing['rungs'], 'rung')} not climbed"
+            f"{timing['rungs_saved']} of {counted(timing['rungs'], 'rung')} saved"
         )
     minima = summary["minima"]
     if minima:

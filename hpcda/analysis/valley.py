@@ -78,7 +78,7 @@ def one_valley(action: Action, one: Array, other: Array, rf: float, patience: Pa
         action: The action.
         one: Flat path of shape (size,), a minimum.
         other: Another one.
-        rf: The precision of the model.
+        rf: The model precision.
         patience: What may be tried yet; what a walk takes that does not arrive is taken off.
     """
     if straight_valley(action, one, other, rf):

@@ -3,7 +3,7 @@
 from hpcda.annealing.anneal import Climb, step
 from hpcda.annealing.ended import ended
 from hpcda.annealing.ladder import Ladder
-from hpcda.annealing.minimizer import Limits, Minimiser, MinimizerSpec, Snes, Tao
+from hpcda.annealing.minimizer import Limits, Minimizer, MinimizerSpec, Snes, Tao
 from hpcda.annealing.reasons import Reason
 from hpcda.annealing.record import Rung, Task
 from hpcda.annealing.schedule import Schedule
@@ -14,7 +14,7 @@ __all__ = [
     "Finished",
     "Ladder",
     "Limits",
-    "Minimiser",
+    "Minimizer",
     "MinimizerSpec",
     "Reason",
     "Rung",

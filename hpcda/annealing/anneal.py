@@ -1,4 +1,4 @@
-"""One start up the ladder: each rung is minimised from the last one's minimum.
+"""One start up the ladder: each rung is minimized from the last one's minimum.
 
 Precision annealing: Ye, Kadakia, Rozdeba, Abarbanel, Quinn, Nonlin. Processes Geophys. 22, 205 (2015),
 section 3. A rung is a step from state to state, so that a start can be stored after any rung and taken up
@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, replace
 
 from hpcda.annealing.ladder import Ladder
-from hpcda.annealing.minimizer import Minimiser
+from hpcda.annealing.minimizer import Minimizer
 from hpcda.annealing.reasons import Reason
 from hpcda.annealing.record import Rung, Task
 from hpcda.problem import Array
@@ -66,14 +66,14 @@ class Climb:
         return self.failed is None and self.until is not None and self.next >= self.until
 
 
-def step(climb: Climb, ladder: Ladder, minimiser: Minimiser) -> tuple[Climb, Rung]:
-    """Minimise at the next rung.
+def step(climb: Climb, ladder: Ladder, minimizer: Minimizer) -> tuple[Climb, Rung]:
+    """Minimize at the next rung.
 
     A rung that stopped at the limit of iterations is recorded as such and the climb goes on from where it got
     to; one whose path is not finite or cannot be improved ends the climb.
     """
     began = time.perf_counter()
     fresh = climb.next == climb.first
-    found = minimiser.minimise(climb.path, float(ladder.rf[climb.next]), fresh)
+    found = minimizer.minimize(climb.path, float(ladder.rf[climb.next]), fresh)
     rung = found.at(climb.next, time.perf_counter() - began)
     return climb.after(rung), rung

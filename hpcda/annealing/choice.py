@@ -53,7 +53,7 @@ def chosen(
     if named:
         _refuse_options(elimination, options)
     if name == "lockstep" and (other := asking(options, ("tao_type",))):
-        problem = f"'lockstep' is asked for, and the PETSc option {other!r} asks for another minimizer"
+        problem = f"'lockstep' is set, but the PETSc option {other!r} selects another minimizer"
         raise InputError(Mistake("solver.minimizer", problem, "leave one of the two out"))
     refuse_shared_times(action.problem, ranks)
     if name == "auto":
@@ -69,9 +69,11 @@ def chosen(
     if named:
         ELIMINATIONS[elimination].refuse(name, ranks)
     if infinity and name != "lockstep":
-        problem = f"'infinity' is reached by the minimizer 'lockstep' alone, and this job runs with {name!r}"
+        problem = (
+            f"'infinity' is available only with the minimizer 'lockstep', but this job runs with {name!r}"
+        )
         remedy = (
-            "leave it out; or leave out solver, PETSc's options and ranks_per_start, or see what is too large"
+            "leave it out; or leave out solver, PETSc's options and ranks_per_start, or make the job smaller"
         )
         raise InputError(Mistake("ladder.end", problem, remedy))
     return name
@@ -85,14 +87,14 @@ def refuse_shared_times(problem: Problem, ranks: int) -> None:
     """
     if ranks > 1 and problem.ties.some:
         remedy = "set ensemble.ranks_per_start = 1"
-        what = "several ranks cannot share a path whose windows share parameters time by time"
+        what = "several ranks cannot share a path when windows share parameters at each time"
         raise InputError(Mistake("ensemble.ranks_per_start", what, remedy))
 
 
 def _refuse_options(elimination: str, options: list[str]) -> None:
     other = asking(options, SAME_CHOICE if of_petsc(elimination) else OWN_SOLVER)
     if other:
-        problem = f"{elimination!r} is asked for, and the PETSc option {other!r} asks for another solver"
+        problem = f"{elimination!r} is set, but the PETSc option {other!r} selects another solver"
         raise InputError(Mistake("solver.elimination", problem, "leave one of the two out"))
 
 

@@ -202,7 +202,7 @@ class Climbs:
             ValueError: There is no such climb in the lane, or rungs have not been handed over.
         """
         if self._state[lane] != ACTIVE or self._batch.recorded:
-            raise ValueError(f"lane {lane} holds no climb that can be moved now")
+            raise ValueError(f"lane {lane} has no climb that can be moved")
         numbers = {name: values[lane].item() for name, values in self._per_lane.items()}
         multipliers = tuple(values[:, lane].copy() for values in self._multipliers)
         midway = Midway(self.stacked[:, lane].copy(), self._held[:, lane].copy(), multipliers, numbers)

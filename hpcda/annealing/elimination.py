@@ -111,9 +111,11 @@ class Linear:
         if not (isinstance(levels, tuple) and all(type(one) is int and one >= 0 for one in levels)):
             raise ValueError(f"levels = {levels!r}: a tuple of whole numbers, such as (0, 3)")
         if self.package != "petsc" and (self.order or levels):
-            raise ValueError(f"{self.package!r} orders by itself and knows no levels of fill: leave both out")
+            raise ValueError(
+                f"{self.package!r} chooses its own ordering and has no levels of fill: leave both out"
+            )
         if self.spread and not levels and self.package in ("petsc", "cholmod"):
-            raise ValueError(f"exact factors of {self.package!r} are one rank's: leave spread out")
+            raise ValueError(f"exact factors of {self.package!r} live on one rank: leave spread out")
         if len(levels) > MOST_LEVELS:
             raise ValueError(f"levels = {levels!r}: at most {MOST_LEVELS} of them")
         if self.order and levels:
@@ -158,10 +160,10 @@ class EliminationSpec:
         ways = [*([] if isinstance(self.how, Linear) else ["lockstep"]), *(["newton"] if self.linear else [])]
         if minimizer not in ways:
             named = " and ".join(map(repr, ways))
-            problem = f"{self.name!r} is a way of {named}, but the minimizer is {minimizer!r}"
+            problem = f"{self.name!r} works with {named}, but the minimizer is {minimizer!r}"
             remedy = " or ".join(f'solver.minimizer = "{way}"' for way in ways)
             raise InputError(Mistake("solver.elimination", problem, f"leave it out, or write {remedy}"))
         if ranks > 1 and not (minimizer == "newton" and spread):
-            problem = f"{self.name!r} works on one rank a start, and {ranks} are asked for"
+            problem = f"{self.name!r} works on one rank per start, but {ranks} are requested"
             remedy = "set ensemble.ranks_per_start = 1, or leave it out"
             raise InputError(Mistake("solver.elimination", problem, remedy))

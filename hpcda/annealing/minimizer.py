@@ -17,10 +17,10 @@ from hpcda.errors import InputError, Mistake
 from hpcda.problem import Array
 
 
-class Minimiser(Protocol):
-    """Minimises the action at fixed Rf, from a given path."""
+class Minimizer(Protocol):
+    """Minimizes the action at fixed Rf, from a given path."""
 
-    def minimise(self, path: Array, rf: float, fresh: bool = False) -> Rung:
+    def minimize(self, path: Array, rf: float, fresh: bool = False) -> Rung:
         """The minimum that lies downhill from `path`; a failure is a result, never an exception.
 
         Args:
@@ -99,7 +99,7 @@ class Own(enum.Enum):
         return "direct" if self is Own.NEWTON else ""
 
 
-Make = Callable[[Action, Limits], Minimiser]
+Make = Callable[[Action, Limits], Minimizer]
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class MinimizerSpec:
     Attributes:
         name: As the job file names it.
         sentence: What it is, in one line.
-        how: What PETSc is to make; or, of one that is not PETSc's, (action, limits) -> a `Minimiser`.
+        how: What PETSc is to make; or, of one that is not PETSc's, (action, limits) -> a `Minimizer`.
         bounds: Whether it keeps bounds.
         spread: Whether several ranks can work on one path.
         place: Where it stands among others.
@@ -139,10 +139,10 @@ class MinimizerSpec:
             InputError: It cannot.
         """
         if ranks > 1 and not self.spread:
-            problem = f"{self.name!r} works on one rank a start, and {ranks} are asked for"
+            problem = f"{self.name!r} works on one rank per start, but {ranks} are requested"
             remedy = "set ensemble.ranks_per_start = 1 or use 'newton'"
             raise InputError(Mistake("solver.minimizer", problem, remedy))
         if bounded and not self.bounds:
-            problem = f"{self.name!r} cannot keep the bounds of this job"
+            problem = f"{self.name!r} does not support the bounds of this job"
             remedy = f"use one of {able}, or remove the bounds"
             raise InputError(Mistake("solver.minimizer", problem, remedy))

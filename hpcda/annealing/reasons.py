@@ -8,21 +8,21 @@ from hpcda.native.declared import enumeration
 
 
 class Reason(enum.Enum):
-    """How the minimisation at one rung ended."""
+    """How the minimization at one rung ended."""
 
     CONVERGED_GRADIENT = "the gradient is within the tolerance"
-    CONVERGED_DECREMENT = "no further decrease is possible in double precision"
+    CONVERGED_DECREMENT = "no further decrease possible in double precision"
     CONVERGED_ESTIMATE = "by Newton's estimate the minimum is within the tolerance between rungs"
     NOT_RUN = "this rung was not run"
-    STOPPED_ITERATIONS = "the limit of iterations was reached"
-    STOPPED_SECONDS = "the time that one start may take was over"
-    STOPPED_HOPELESS = "it fell too slowly to come to the lowest level found before"
+    STOPPED_ITERATIONS = "the iteration limit was reached"
+    STOPPED_SECONDS = "the time limit per start was reached"
+    STOPPED_HOPELESS = "it decreased too slowly to reach the lowest level found so far"
     FAILED_LINE_SEARCH = "no step along the search direction lowers the action"
-    FAILED_TRUST_REGION = "the trust region shrank to nothing"
+    FAILED_TRUST_REGION = "the trust region became too small"
     FAILED_LINEAR = "the linear system could not be solved"
     FAILED_NON_FINITE = "the action or its derivatives became infinite or not a number"
-    FAILED_MODEL = "the path could not be made to obey the model exactly"
-    FAILED_OTHER = "the minimiser gave up for a reason of its own"
+    FAILED_MODEL = "no path was found that obeys the model exactly"
+    FAILED_OTHER = "the minimizer stopped for another reason"
 
     @property
     def code(self) -> int:
@@ -36,7 +36,7 @@ class Reason(enum.Enum):
 
     @property
     def failed(self) -> bool:
-        """Whether the minimiser failed: it neither came to a minimum nor was stopped."""
+        """Whether the minimizer failed: it neither came to a minimum nor was stopped."""
         return self.code < 0 and self not in _STOPPED
 
     @classmethod

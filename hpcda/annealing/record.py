@@ -1,6 +1,6 @@
 """A start and a rung of it, as they are computed, stored and read: their fields are written once, here.
 
-From the tables follow the columns of the files of a run, their types and attributes, their check sums, and
+From the tables follow the columns of the files of a run, their types and attributes, their checksums, and
 the variables of xarray. What compiled code leaves of a rung (record.h) is compared with them as it is loaded.
 """
 
@@ -33,7 +33,7 @@ class Column:
         long_name: What it is.
         value: Of a rung: where `Rung` has it.
         fill: What stands where nothing was written.
-        checks: Of a start: the check sums that it goes into.
+        checks: Of a start: the checksums that it goes into.
     """
 
     dtype: str
@@ -47,12 +47,12 @@ class Column:
 BEGIN, END = "begin_check", "end_check"
 
 PER_RUNG: Mapping[str, Column] = {
-    "iterations": Column("i4", "1", "iterations of the minimiser", "iterations"),
+    "iterations": Column("i4", "1", "iterations of the minimizer", "iterations"),
     "factorizations": Column("i4", "1", "linear systems that it factorized", "factorizations"),
     "reason": Column(
-        "i2", "1", "why the minimiser stopped, a code of /reasons", "reason.code", Reason.NOT_RUN.code
+        "i2", "1", "why the minimizer stopped, a code of /reasons", "reason.code", Reason.NOT_RUN.code
     ),
-    "action": Column("f8", "1", "A, the negative log posterior, not normalised", "parts.total", np.nan),
+    "action": Column("f8", "1", "A, the negative log posterior, not normalized", "parts.total", np.nan),
     "measurement": Column("f8", "1", "measurement error, its part of A", "parts.measurement", np.nan),
     "model": Column("f8", "1", "model error times Rf / 2, its part of A", "parts.model", np.nan),
     "prior": Column("f8", "1", "priors, their part of A", "parts.prior", np.nan),
@@ -65,7 +65,7 @@ PER_RUNG: Mapping[str, Column] = {
     ),
     "seconds": Column("f8", "s", "time spent on the rung by the ranks of the start", "seconds", np.nan),
 }
-"""Of every rung, in the order of its check sum: stored as arrays of shape (start, rung)."""
+"""Of every rung, in the order of its checksum: stored as arrays of shape (start, rung)."""
 
 PER_START: Mapping[str, Column] = {
     "start": Column(
@@ -94,10 +94,10 @@ PER_START: Mapping[str, Column] = {
     "committed": Column("i4", "1", "number of rungs whose data are complete", checks=(END,)),
     "ended": Column("f8", SINCE, "time of the last commit", fill=np.nan, checks=(END,)),
     "finished": Column("i1", "1", "1 once the start has ended, in whatever way"),
-    BEGIN: Column("u4", "1", "check sum of what is known when a start begins"),
-    END: Column("u4", "1", "check sum of what is known when it has ended"),
+    BEGIN: Column("u4", "1", "checksum of what is known when a start begins"),
+    END: Column("u4", "1", "checksum of what is known when it has ended"),
 }
-"""Of every start, in the order of its check sums: stored as arrays of shape (start,)."""
+"""Of every start, in the order of its checksums: stored as arrays of shape (start,)."""
 
 RUNG = np.dtype([(name, f"<{column.dtype}") for name, column in PER_RUNG.items()])
 """A rung as it is stored."""
@@ -125,7 +125,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Rung:
-    """Where the minimisation at one rung ended.
+    """Where the minimization at one rung ended.
 
     Attributes:
         path: Flat path, shape (size,).
@@ -133,7 +133,7 @@ class Rung:
         gradient_norm: Largest entry of the (projected) gradient, each multiplied by the scale of its unknown;
             where lockstep goes on to a further rung, that of the point from which its last step was taken.
         iterations: Steps taken.
-        factorizations: Linear systems factorized; 0 where the minimiser uses none.
+        factorizations: Linear systems factorized; 0 where the minimizer uses none.
         reason: Why it ended.
         number: Position of the rung on the ladder.
         seconds: Time that it took, in s.

@@ -68,7 +68,7 @@ class Schedule:
         return self.lanes > 1 and self.starts < (self.capacity + 1) * self.groups
 
     def batch(self, seen: int) -> int:
-        """How many starts to take at once, where those up to position `seen` have gone: 1 towards the end."""
+        """How many starts to take at once, where those up to position `seen` have gone: 1 toward the end."""
         left = (self.starts - seen) / self.groups
         return max(1, min(self.lanes, self.capacity, int(left / BATCHES)))
 
@@ -130,7 +130,7 @@ class Pool(Generic[Key]):
             heapq.heapify(self._waiting)
 
     def next(self) -> Key | None:
-        """The climb that an empty lane is given: the one least far, of these the one that waits longest."""
+        """The climb that an empty lane is given: lowest rung first, then first come, first served."""
         if not self._waiting:
             return None
         rung, _, key = heapq.heappop(self._waiting)

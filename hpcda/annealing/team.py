@@ -9,7 +9,7 @@ from typing import Protocol
 
 from hpcda.annealing.anneal import Climb, step
 from hpcda.annealing.ladder import Ladder
-from hpcda.annealing.minimizer import Minimiser
+from hpcda.annealing.minimizer import Minimizer
 from hpcda.annealing.record import Rung
 
 
@@ -75,10 +75,10 @@ class Team(Protocol):
 
 
 class OneByOne:
-    """One climb at a time, by a minimiser that knows single paths; destroys it in the end."""
+    """One climb at a time, by a minimizer that knows single paths; destroys it in the end."""
 
-    def __init__(self, minimiser: Minimiser, ladder: Ladder) -> None:
-        self._minimiser, self._ladder = minimiser, ladder
+    def __init__(self, minimizer: Minimizer, ladder: Ladder) -> None:
+        self._minimizer, self._ladder = minimizer, ladder
         self._climb: Climb | None = None
         self.cap = math.inf
 
@@ -100,7 +100,7 @@ class OneByOne:
     @property
     def linear(self) -> str:
         """See `Team`."""
-        return self._minimiser.linear
+        return self._minimizer.linear
 
     def take(self, climb: Climb) -> None:
         """See `Team`."""
@@ -117,11 +117,11 @@ class OneByOne:
     def work(self) -> Sequence[Finished]:
         """One rung."""
         assert self._climb is not None
-        climb, rung = step(self._climb, self._ladder, self._minimiser)
+        climb, rung = step(self._climb, self._ladder, self._minimizer)
         ended = climb.ended(self._ladder) or rung.action > self.cap
         self._climb = None if ended else climb
         return [Finished(climb, rung, ended)]
 
     def destroy(self) -> None:
         """See `Team`."""
-        self._minimiser.destroy()
+        self._minimizer.destroy()

@@ -45,7 +45,7 @@ class Pairs:
         )  # fmt: skip
 
 
-def labelled(
+def labeled(
     x: Array,
     names: tuple[str, ...],
     labels: Numbers,
@@ -150,8 +150,8 @@ def bundled(table: PairsTable) -> Pairs:
     try:
         found = library.load(name)
     except ImportError:
-        remedy = f"install {library.name}, or give file"
-        problem = f"needs {library.name}, which is not here"
+        remedy = f"install {library.name}, or set file"
+        problem = f"needs {library.name}, which is not installed"
         raise InputError(Mistake("data.source", problem, remedy)) from None
     x = found.inputs
     numbers = np.arange(len(x), dtype=np.int64)
@@ -161,7 +161,7 @@ def bundled(table: PairsTable) -> Pairs:
             problem = f"has no effect: the outputs of {table.source} are categories"
             raise InputError(Mistake("data.noise_std", problem, "remove noise_std"))
         labels = found.target.astype(np.int64)
-        return labelled(x, found.input_names, labels, found.target_names, numbers, source)
+        return labeled(x, found.input_names, labels, found.target_names, numbers, source)
     if table.noise_std is None:
         remedy = "give the standard deviation of the noise, above 0, such as noise_std = 50.0"
         raise InputError(Mistake("data.noise_std", "is missing", remedy))

@@ -30,7 +30,7 @@ def too_large(table: Table, name: str, values: Array, rows: npt.NDArray[np.int64
         Mistake(
             table.where(int(row), name),
             f"{values[row]:g} is too large to be squared",
-            f"mend it, leave it empty, or choose units in which it is at most {LARGEST:g}",
+            f"correct it, leave it empty, or choose units in which it is at most {LARGEST:g}",
         )
         for row in wrong[:SHOWN]
     ]
@@ -54,17 +54,17 @@ def looks_missing(
     mistakes = []
     others = np.delete(values, cells)
     others = others[np.isfinite(others)]
-    span = f", and the others lie from {others.min():.6g} to {others.max():.6g}" if len(others) else ""
+    span = f", while the others lie between {others.min():.6g} and {others.max():.6g}" if len(others) else ""
     for row in map(int, cells[:SHOWN]):
         mark = str(stored[row]).strip()
         packed = "" if float(mark) == values[row] else f", stored for {values[row]:.6g},"
-        remedy = f"write missing = [{mark}] in [{place}] if it does, missing = [] if it is a value"
+        remedy = f"if so, write missing = [{mark}] in [{place}]; if it is a value, missing = []"
         if needed:
             remedy = f"write the value; or missing = [] in [{place}] if it is one"
         mistakes.append(
             Mistake(
                 table.where(row, name),
-                f"{mark}{packed} looks as if it stood for a missing value{span}",
+                f"{mark}{packed} looks like a missing-value mark{span}",
                 remedy,
             )
         )
@@ -106,7 +106,7 @@ def bound_note(
     others = f", and {count - 1} more" if count > 1 else ""
     return [
         f"{table.where(row, name)}: {values[row]:g} lies {away.max():.3g} σ outside the bounds of {state}, "
-        f"[{bounds[0]:g}, {bounds[1]:g}], where no path can come to it{others}."
+        f"[{bounds[0]:g}, {bounds[1]:g}], where no path can reach it{others}."
     ]
 
 
@@ -116,7 +116,7 @@ def small_note(table: Table, name: str, values: Array, rows: npt.NDArray[np.int6
     tiny = rows[(size > 0.0) & (size < 1.0 / LARGEST)]
     if not len(tiny):
         return []
-    return [f"{table.where(int(tiny[0]), name)}: {values[tiny[0]]:g} is as good as 0."]
+    return [f"{table.where(int(tiny[0]), name)}: {values[tiny[0]]:g} is effectively 0."]
 
 
 def noise_notes(table: Table, name: str, key: str, values: Array, std: Array, step: float) -> list[str]:
@@ -144,7 +144,7 @@ def noise_notes(table: Table, name: str, key: str, values: Array, std: Array, st
     if span > 0.0 and least > DROWNED * span:
         return [
             f"noise_std of {key} is {least:g}, and all of its data lie within {span:.3g} "
-            f"({table.shown}, column {name!r}): they say next to nothing."
+            f"({table.shown}, column {name!r}): they carry almost no information."
         ]
     return []
 

@@ -37,7 +37,7 @@ def export_twin(job: Job, stem: str, folder: Path) -> tuple[list[Path], str]:
         InputError: The job has no [twin], or mistakes; files of these names exist already.
     """
     if not job.twin:
-        raise InputError(Mistake("twin", "is missing", "add a table [twin] that says how data are made"))
+        raise InputError(Mistake("twin", "is missing", "add a table [twin] that defines the synthetic data"))
     if job.action.steps_per_sample == "auto":
         job = job.with_steps(1)
     mistakes: list[Mistake] = []
@@ -95,7 +95,7 @@ def _names(entry: TwinTable, stimuli: tuple[str, ...], place: str) -> dict[str, 
     twice = sorted({name for name in taken if taken.count(name) > 1})
     if twice:
         raise InputError(
-            Mistake(f"{place}.observed", f"two columns are named {twice[0]!r}", "give other columns")
+            Mistake(f"{place}.observed", f"two columns have the name {twice[0]!r}", "give other columns")
         )
     return names
 

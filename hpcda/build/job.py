@@ -31,7 +31,7 @@ class Built:
     Attributes:
         problem: The problem.
         beyond: What is kept back after each window, or None where nothing is.
-        truth: The truth of each window, or None where it is not known.
+        truth: The truth of each window, or None if unknown.
         notes: What the user should know, one sentence each.
         sources: Where the data of each window were read, None for a twin.
     """
@@ -86,7 +86,7 @@ def windows(job: Job, model: Model, mistakes: list[Mistake]) -> tuple[list[Grid]
         mistakes += [
             Mistake(
                 dotted(("model", "parameters", name, "series")),
-                "needs [data] to be read from, but the job has [twin]",
+                "needs [data], but the job has [twin]",
                 "give value, or write the twin to files and read them with [data]",
             )
             for name in series
@@ -152,7 +152,9 @@ def _uneven(varying: Sequence[Estimated], grids: Sequence[Grid]) -> list[Mistake
     steps = [float(grid.t[1] - grid.t[0]) for grid in grids if len(grid.t) > 1]
     if not steps or np.ptp(steps) <= 1e-6 * max(steps):
         return []
-    told = f"windows share it time by time, but their steps are from {min(steps):.6g} to {max(steps):.6g}"
+    told = (
+        f"windows share it at each time, but their time steps range from {min(steps):.6g} to {max(steps):.6g}"
+    )
     remedy = "give all windows the same step, or remove per_window = false"
     places = (dotted(("model", "parameters", one.name, "per_window")) for one in varying if one.shared)
     return [Mistake(place, told, remedy) for place in places]
@@ -167,5 +169,5 @@ def _notes(problem: Problem) -> tuple[str, ...]:
         for k, key in enumerate(problem.observed)
         if not any(np.isfinite(window.data[:, k]).any() for window in problem.windows)
     ]
-    notes += [f"Nothing was measured of {key} in the windows." for key in empty]
+    notes += [f"{key} is not measured in any window." for key in empty]
     return tuple(notes)

@@ -171,7 +171,7 @@ def _columns(
             for name, one in table.matrices.items()
         )
         problem = f"its columns differ in length ({longest}{shapes})"
-        mistakes.append(Mistake(f"{place}.file", problem, "give columns of one length"))
+        mistakes.append(Mistake(f"{place}.file", problem, "give columns of equal length"))
         return _Columns({}, {}, {})
     return _Columns(
         {key: one.numbers for key, one in found.items()},
@@ -276,7 +276,7 @@ def _holes(
         if key in noise or key == f"{place}.time" or not len(empty) or (key in observed and entry.gaps):
             continue
         if key in observed:
-            remedy = f"fill it, or write gaps = true in [{place}] (in Python gaps=True) if that is meant"
+            remedy = f"fill it, or write gaps = true in [{place}] (in Python gaps=True) if this is intended"
         else:
             remedy = "fill it: a known series needs a value in every row"
         name = columns.names[key]
@@ -295,9 +295,7 @@ def _holes(
         np.isfinite(columns.values[k][times.rows][inside]).any() for k in present
     ):
         mistakes.append(
-            Mistake(
-                f"{place}.observed", "there is not one datum in the window", "give data, or another range"
-            )
+            Mistake(f"{place}.observed", "the window contains no data", "give data, or choose another range")
         )
     return mistakes
 
@@ -352,7 +350,7 @@ def _impossible(
 def _wrong_noise(std: float) -> str:
     """What is wrong with a standard deviation."""
     if np.isnan(std):
-        return "is empty beside a datum"
+        return "is empty although its data value is not"
     if std <= 0.0:
         return f"{std:g} is not above 0"
     return f"{std:g} is too {'large' if std > 1.0 else 'small'} to be squared"

@@ -50,7 +50,7 @@ def tried_model(
         given: Models that the job was given as objects, by name.
 
     Raises:
-        InputError: It cannot be loaded, or its equations raise or do not return one number a state.
+        InputError: It cannot be loaded, or its equations raise or do not return one number per state.
     """
     model = _object(name, options, given or {}) or load_model(name, options, folder)
     x = np.array([0.5 * (state.range[0] + state.range[1]) for state in model.states], dtype=np.float64)
@@ -65,8 +65,8 @@ def tried_model(
             raise InputError(
                 Mistake(
                     f"model {model.name}",
-                    f"its equations return no number for {state}: {str(value)[:60]!r}",
-                    "return one number a state",
+                    f"its equations do not return a number for {state}: {str(value)[:60]!r}",
+                    "return one number per state",
                 )
             ) from None
     return model
@@ -78,9 +78,7 @@ def _object(name: str, options: Mapping[str, Any], given: Mapping[str, Model]) -
         return None
     if name not in given:
         problem = f"{name!r} was an object of Python, which this process does not have"
-        remedy = (
-            "build the model again and hand it over: hpcda.resume(directory, model=…) or open_run(…, model=…)"
-        )
+        remedy = "build the model again and pass it: hpcda.resume(directory, model=…) or open_run(…, model=…)"
         raise InputError(Mistake("model.name", problem, remedy))
     if options:
         problem = "has no effect, as the model is an object of Python"

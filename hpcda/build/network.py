@@ -111,13 +111,13 @@ def _loss(table: PairsTable, pairs: Pairs) -> tuple[str, dict[str, float]]:
     unknown = sorted(set(options) - set(loss.options))
     if unknown:
         known = ", ".join(loss.options) or "none"
-        problem, remedy = f"{unknown[0]!r} is no option of {name!r}", f"its options: {known}"
+        problem, remedy = f"{unknown[0]!r} is not an option of {name!r}", f"its options: {known}"
         raise InputError(Mistake("data.loss", problem, remedy))
     y = pairs.outputs
     wrong = np.isfinite(y) & ~np.broadcast_to(loss.accepts(y), y.shape)
     if wrong.any():
         row, column = np.argwhere(wrong)[0]
-        problem = f"{y[row, column]:g} of {pairs.output_names[column]}, pair {pairs.numbers[row]}, is none"
+        problem = f"{y[row, column]:g} of {pairs.output_names[column]}, pair {pairs.numbers[row]}, is not"
         raise InputError(Mistake("data.loss", problem, f"{name!r} asks for {loss.possible}"))
     return name, options
 
@@ -128,13 +128,13 @@ def _noise(table: PairsTable, pairs: Pairs) -> float | Array | None:
         return table.noise_std
     names, given = pairs.output_names, table.noise_std
     mistakes = [
-        Mistake(f"data.noise_std.{quoted(key)}", "is no output", nearest(key, list(names)))
+        Mistake(f"data.noise_std.{quoted(key)}", "is not an output", nearest(key, list(names)))
         for key in given
         if key not in names
     ]
     missing = [name for name in names if name not in given]
     if missing:
-        problem = f"names no noise for {missing[0]}"
+        problem = f"gives no noise for {missing[0]}"
         mistakes.append(Mistake("data.noise_std", problem, f"give one value for each of {', '.join(names)}"))
     if mistakes:
         raise InputError(mistakes)
@@ -164,7 +164,7 @@ def _refuse_undetermined(network: Network) -> None:
 def _refuse_large(network: Network, elimination: str) -> None:
     cost = chosen(ExactNetwork(network), of_package(elimination)).cost
     if not cost.fits:
-        problem = f"would take {size_of(cost.memory)}, and there is room for {size_of(ROOM)}"
+        problem = f"would take {size_of(cost.memory)}, but only {size_of(ROOM)} are available"
         key = "solver.elimination" if elimination != "auto" else "network.hidden"
         raise InputError(Mistake(key, problem, 'give fewer units or pairs, or elimination = "krylov"'))
 
@@ -177,7 +177,7 @@ def _constant_inputs(pairs: Pairs, standardize: bool) -> Sequence[str]:
         return ()
     names = [pairs.input_names[k] for k in np.flatnonzero(constant)[:3]]
     told = ", ".join(names) + (", …" if constant.sum() > 3 else "")
-    return (f"{counted(int(constant.sum()), 'input')} of the pairs that are trained never change ({told}).",)
+    return (f"{counted(int(constant.sum()), 'input')} are constant over the training pairs ({told}).",)
 
 
 def _dead_teacher(spread: Array | None, noise: float | Array | None) -> Sequence[str]:
@@ -185,6 +185,7 @@ def _dead_teacher(spread: Array | None, noise: float | Array | None) -> Sequence
     if spread is None or not isinstance(noise, float) or spread.max() > DEAD * noise:
         return ()
     return (
-        f"The teacher is dead: over the inputs its outputs spread by at most {spread.max():.2g}, the noise "
-        f"is {noise:g}. Any network that gives their mean fits as well: take larger weights or fewer layers.",
+        f"The teacher's outputs are nearly constant: they vary by at most {spread.max():.2g} over the "
+        "inputs, and "
+        f"the noise is {noise:g}. A constant network fits as well: use larger weights or fewer layers.",
     )

@@ -51,7 +51,7 @@ def loss_of(entry: Entry, key: str) -> tuple[Loss, dict[str, float]]:
     name, options = (one.name, one.options) if isinstance(one, LossTable) else (one, {})
     if LOSSES[name].joint:
         single = ", ".join(loss.name for loss in LOSSES.values() if not loss.joint)
-        problem = f"{name!r} is about several quantities at once, and a job names a loss for each"
+        problem = f"{name!r} takes several quantities at once, but a job gives each quantity its own loss"
         raise InputError(Mistake("data.loss", problem, f"name one of: {single}"))
     return LOSSES[name], LOSSES[name].optional(options)
 
@@ -97,13 +97,13 @@ def scales_of(entries: Sequence[Entry], places: Sequence[str], mistakes: list[Mi
                     at = f"{place}.{dotted(('noise_std', key))}"
                     problem = f"differs from that of {first[key]}"
                     mistakes.append(
-                        Mistake(at, problem, "a scale that windows share has one start: repeat it")
+                        Mistake(at, problem, "a scale shared by windows has one start: repeat it")
                     )
             if key in noise and noise[key] != one:
                 problem = f"is {loss.name} here, but {noise[key].loss} in {first[key]}"
                 if noise[key].loss == loss.name:
-                    problem = f"is not what {first[key]} says of the same quantity"
-                remedy = "give one noise to a quantity, in all windows"
+                    problem = f"differs from {first[key]} for the same quantity"
+                remedy = "give each quantity one noise in all windows"
                 mistakes.append(Mistake(f"{place}.{dotted(('loss', key))}", problem, remedy))
             noise.setdefault(key, one)
             first.setdefault(key, place)

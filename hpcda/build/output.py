@@ -21,7 +21,7 @@ def refuse_used(directory: Path, shards: str | None = "*") -> None:
     place = "output.directory"
     for above in (directory, *directory.parents):
         if above.exists() and not above.is_dir():
-            raise InputError(Mistake(place, f"{above} is a file", "name a directory, or give --output DIR"))
+            raise InputError(Mistake(place, f"{above} is a file", "give a directory, or --output DIR"))
     if shards is None:
         return
     whole = shards == "*" and (directory / "run.h5").exists()

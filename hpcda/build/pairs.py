@@ -11,7 +11,7 @@ import numpy as np
 from hpcda.action.activation import Function
 from hpcda.action.exact_network import ExactNetwork
 from hpcda.action.network import Network
-from hpcda.build.bundled import Pairs, bundled, labelled
+from hpcda.build.bundled import Pairs, bundled, labeled
 from hpcda.data.cells import begins_as_number
 from hpcda.data.files import read_table
 from hpcda.data.table import Table
@@ -45,22 +45,22 @@ def read_pairs(table: PairsTable, path: Any) -> Pairs:
     inputs = _columns(file, given, "data.inputs")
     twice = sorted({name for name in inputs if name in outputs or inputs.count(name) > 1})
     if twice:
-        problem = f"{twice[0]!r} is named twice, or is an output as well"
-        raise InputError(Mistake("data.inputs", problem, "name every column once"))
+        problem = f"{twice[0]!r} is listed twice, or is also an output"
+        raise InputError(Mistake("data.inputs", problem, "list every column once"))
     x = _values(file, inputs, "data.inputs", () if table.missing_input_std is None else table.missing)
     empty = np.flatnonzero(np.isnan(x).all(axis=0))
     if len(empty):
-        remedy = "leave it out of the inputs"
-        raise InputError(Mistake(f"data.inputs {inputs[empty[0]]!r}", "holds no number at all", remedy))
+        remedy = "remove it from the inputs"
+        raise InputError(Mistake(f"data.inputs {inputs[empty[0]]!r}", "contains no numbers", remedy))
     numbers = np.arange(len(x), dtype=np.int64)
     source = f"{table.file}, {counted(len(x), 'pair')}"
     if table.label is not None:
         words = _words(file, outputs[0])
         if words is not None:
             names, labels = np.unique(words, return_inverse=True)
-            return labelled(x, tuple(inputs), labels.astype(np.int64), names.tolist(), numbers, source)
+            return labeled(x, tuple(inputs), labels.astype(np.int64), names.tolist(), numbers, source)
         labels = _categories(_values(file, outputs, "data.label", ())[:, 0], "data.label")
-        return labelled(x, tuple(inputs), labels, (), numbers, source)
+        return labeled(x, tuple(inputs), labels, (), numbers, source)
     y = _values(file, outputs, "data.outputs", table.missing)
     return Pairs(x, y, tuple(inputs), tuple(outputs), numbers, None, source)
 
@@ -119,10 +119,10 @@ def _values(file: Table, names: Sequence[str], place: str, missing: Sequence[Any
         found.append(values.numbers)
         lengths.add(len(values.numbers))
     if not found:
-        raise InputError(Mistake(place, "names no column", 'name the columns, such as inputs = ["x0"]'))
+        raise InputError(Mistake(place, "lists no column", 'list the columns, such as inputs = ["x0"]'))
     if len(lengths) > 1:
         problem = f"its columns have {min(lengths)} to {max(lengths)} values"
-        raise InputError(Mistake(place, problem, "give columns of one length: a row is a pair"))
+        raise InputError(Mistake(place, problem, "give columns of equal length: a row is a pair"))
     return np.column_stack(found)
 
 
@@ -135,14 +135,14 @@ def _categories(column: Array, place: str) -> Numbers:
     labels = column.astype(np.int64)
     wrong = np.flatnonzero((labels != column) | (labels < 0))
     if len(wrong):
-        problem = f"{column[wrong[0]]:g} is no category"
+        problem = f"{column[wrong[0]]:g} is not a category"
         raise InputError(Mistake(place, problem, "number the categories 0, 1, 2, …"))
     count = int(labels.max()) + 1
     if count > len(labels):
         problem = f"{count - 1} is a category, but there are {counted(len(labels), 'pair')}"
         raise InputError(Mistake(place, problem, "number the categories 0, 1, 2, … without gaps"))
     if count < 2:
-        raise InputError(Mistake(place, "all pairs are of one category", "give pairs of two at least"))
+        raise InputError(Mistake(place, "all pairs belong to one category", "give pairs of at least two"))
     return labels
 
 
@@ -163,16 +163,16 @@ def divided(pairs: Pairs, hold_back: float, most: int | None, seed: int) -> tupl
     total = len(pairs.inputs)
     count = round(hold_back * total) if hold_back < 1.0 else int(hold_back)
     if hold_back >= 1.0 and count != hold_back:
-        remedy = "give a whole number of pairs, or a part below 1"
-        raise InputError(Mistake("data.hold_back", f"{hold_back:g} is no number of pairs", remedy))
+        remedy = "give a whole number of pairs, or a fraction below 1"
+        raise InputError(Mistake("data.hold_back", f"{hold_back:g} is not a number of pairs", remedy))
     if count >= total:
-        problem = f"{count} of {counted(total, 'pair')} would be kept back"
-        raise InputError(Mistake("data.hold_back", problem, f"keep back fewer than {total}"))
+        problem = f"{count} of {counted(total, 'pair')} would be held out"
+        raise InputError(Mistake("data.hold_back", problem, f"hold out fewer than {total}"))
     order = _dealt(pairs.labels, total, np.random.default_rng(seed))
     back, trained = order[:count], order[count:]
     if most is not None:
         if most > len(trained):
-            problem = f"asks for {most}, but {len(trained)} are left to train"
+            problem = f"asks for {most}, but only {len(trained)} remain for training"
             raise InputError(Mistake("data.pairs", problem, f"give at most {len(trained)}, or leave it out"))
         trained = trained[:most]
     left = pairs.some(np.sort(trained))
@@ -180,8 +180,8 @@ def divided(pairs: Pairs, hold_back: float, most: int | None, seed: int) -> tupl
         missing = [name for k, name in enumerate(left.output_names) if not (left.labels == k).any()]
         if missing:
             names = ", ".join(missing[:SHOWN]) + (", …" if len(missing) > SHOWN else "")
-            problem = f"category {names} has no pair among those that are trained"
-            remedy = "train more pairs, or number the categories without gaps"
+            problem = f"category {names} has no training pair"
+            remedy = "use more training pairs, or number the categories without gaps"
             raise InputError(Mistake("data", problem, remedy))
     return left, pairs.some(np.sort(back)) if count else None
 

@@ -60,9 +60,9 @@ def sample_times(entry: DataTable, place: str, table: Table, t: Array) -> Sample
         used &= t <= entry.to + slack
     rows = np.flatnonzero(used)
     if len(rows) < 2:
-        span = f", its times reach from {t.min():g} to {t.max():g}" if len(t) else ""
-        problem = f"{table.shown} has {counted(len(rows), 'row')} in the range that is used{span}"
-        raise InputError(Mistake(f"{place}.file", problem, "give at least two rows; look at from and to"))
+        span = f", its times range from {t.min():g} to {t.max():g}" if len(t) else ""
+        problem = f"{table.shown} has {counted(len(rows), 'row')} in the range used{span}"
+        raise InputError(Mistake(f"{place}.file", problem, "give at least two rows; check from and to"))
     times = t[rows]
     gaps = np.diff(times)
     back = np.flatnonzero(gaps <= 0.0)
@@ -110,7 +110,7 @@ def sample_times(entry: DataTable, place: str, table: Table, t: Array) -> Sample
                 table.where(int(rows[k + 1]), name),
                 f"{counted(int(positions[k + 1] - positions[k]) - 1, 'sample is', 'samples are')} missing "
                 f"before {times[k + 1]:.12g}",
-                f"write gaps = true in [{place}] if that is meant, or give sample_step",
+                f"write gaps = true in [{place}] if this is intended, or give sample_step",
             )
             for k in missing[:SHOWN]
         ]

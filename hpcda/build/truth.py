@@ -76,7 +76,7 @@ def known_truth(
         mistakes.append(
             Mistake(
                 f"{place}.file",
-                f"{table.shown} has no column that is named like a state of {model.name}",
+                f"{table.shown} has no column named after a state of {model.name}",
                 nearest(model.state_names[0], table.columns),
             )
         )
@@ -88,10 +88,10 @@ def known_truth(
         return nothing
     if any(column is not None and len(column) != len(t) for column in states.values()):
         problem = "its columns differ in length"
-        mistakes.append(Mistake(f"{place}.file", problem, "give columns of one length"))
+        mistakes.append(Mistake(f"{place}.file", problem, "give columns of equal length"))
         return nothing
     if path is not None and not _meet(t, path):
-        problem = f"none of the times of {table.shown} is one of the path's, {path[0]:g} to {path[-1]:g}"
+        problem = f"none of the times of {table.shown} is a time of the path, {path[0]:g} to {path[-1]:g}"
         mistakes.append(Mistake(f"{place}.time", problem, "give the truth at the times of the data"))
         return nothing
     absent = np.full(len(t), np.nan)

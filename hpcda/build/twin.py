@@ -73,8 +73,8 @@ def twin_window(
             expressions[key] = expression
             missing = [n for n in expression.parameters if n in sensors and n not in entry.parameters]
             mistakes += [
-                Mistake(f"{place}.parameters", f"gives no true value of {name}, which {key} contains",
-                        f"add {name} = 1.0, say")
+                Mistake(f"{place}.parameters", f"gives no true value of {name}, which appears in {key}",
+                        f"add, for example, {name} = 1.0")
                 for name in missing
             ]  # fmt: skip
             if true is not model:
@@ -140,7 +140,7 @@ def _name_mistakes(
         Mistake(
             f"{place}.{dotted(('stimulus', name))}",
             "is missing",
-            'say what it is, such as { kind = "constant", value = 10.0 }, or name a file',
+            'define it, such as { kind = "constant", value = 10.0 }, or name a file',
         )
         for name in needed
         if name not in entry.stimulus
@@ -225,7 +225,7 @@ def _signals(job: Job, entry: TwinTable, place: str, t: Array, true: Model) -> d
             signal = collected(mistakes, _from_file, job, shape, at, t, true)
         elif span[1] - span[0] > MOST_TURNS * _timescale(shape):
             key = {"steps": "width", "sine": "period"}.get(shape.kind, "timescale")
-            problem = f"{_timescale(shape):g} is too short beside the {span[1] - span[0]:g} of the twin"
+            problem = f"{_timescale(shape):g} is too short for the twin's {span[1] - span[0]:g}"
             mistakes.append(Mistake(f"{at}.{key}", problem, "give a longer one, in the model's time unit"))
             continue
         else:
@@ -266,7 +266,7 @@ def _from_file(job: Job, shape: FromFile, place: str, t: Array, true: Model) -> 
             )
     if len(times) != len(values):
         problem = f"its columns differ in length (time: {len(times)}, column: {len(values)})"
-        raise InputError(Mistake(f"{place}.file", problem, "give columns of one length"))
+        raise InputError(Mistake(f"{place}.file", problem, "give columns of equal length"))
     marks = read.marks if shape.missing is None else read.marks[:0]
     mistakes = looks_missing(table, name, marks, values, place, needed=True)
     mistakes += too_large(table, name, values, np.arange(len(values)))
@@ -276,8 +276,6 @@ def _from_file(job: Job, shape: FromFile, place: str, t: Array, true: Model) -> 
         raise InputError(Mistake(f"{place}.time", "the times do not increase", "sort the rows by time"))
     slack = 1e-9 * (times[-1] - times[0])
     if times[0] > t[0] + slack or times[-1] < t[-1] - slack:
-        problem = (
-            f"{table.shown} reaches from {times[0]:g} to {times[-1]:g}, the twin from {t[0]:g} to {t[-1]:g}"
-        )
+        problem = f"{table.shown} covers {times[0]:g} to {times[-1]:g}, the twin {t[0]:g} to {t[-1]:g}"
         raise InputError(Mistake(f"{place}.file", problem, "give the stimulus for all of the twin's times"))
     return interpolated(times, values)

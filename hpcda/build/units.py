@@ -17,7 +17,7 @@ SECONDS = {word: seconds for seconds, words in _SECONDS.items() for word in word
 
 
 def seconds(unit: str) -> float | None:
-    """How long a unit of time is, None where it is not known."""
+    """How long a unit of time is, None if unknown."""
     return SECONDS.get(unit.strip().lower())
 
 
@@ -41,7 +41,7 @@ def time_unit_note(table: Table, name: str, model: Model, place: str) -> str:
             Mistake(place, f"{what}, and the time unit of {model.name} is {model.time_unit}", remedy)
         )
     if model.time_unit == "1":
-        return f"{what}; {model.name} names no unit of time, so its rates are taken to be per {unit}."
+        return f"{what}; {model.name} has no time unit, so its rates are taken to be per {unit}."
     if own is None or found is None:
         if unit == model.time_unit:
             return ""

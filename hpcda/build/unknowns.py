@@ -86,7 +86,7 @@ def unknowns(job: Job, model: Model, mistakes: list[Mistake]) -> Unknowns:
             (varying if asked.per_time else parameters).append(_sensor(name, asked, mistakes))
         elif asked.value is None:
             place = dotted(("model", "parameters", name))
-            problem = f"{model.name} has no default for {name}, which its sensors alone have"
+            problem = f"{model.name} has no default for {name}, which only appears in observed"
             mistakes.append(
                 Mistake(place, problem, "give value = 1.0, or estimate = true and start = [0.5, 2.0]")
             )
@@ -132,7 +132,7 @@ def _sensor(name: str, table: ParameterTable, mistakes: list[Mistake]) -> Estima
     if table.start is None:
         place = dotted(("model", "parameters", name, "start"))
         remedy = "give the range of the first guess, such as start = [0.5, 2.0]"
-        mistakes.append(Mistake(place, "is missing: the model does not know this parameter", remedy))
+        mistakes.append(Mistake(place, "is missing: the model does not have this parameter", remedy))
     return _estimated(name, (0.0, 1.0), table, mistakes)
 
 
@@ -169,9 +169,7 @@ def _within(start: Pair, bounds: Pair, place: str, what: str, mistakes: list[Mis
     low, high = max(start[0], bounds[0]), min(start[1], bounds[1])
     if low < high or low == high and start[0] == start[1]:
         return (low, high)
-    shared = "nothing" if low > high else f"{low:g} alone"
-    problem = (
-        f"{what} [{start[0]:g}, {start[1]:g}] has {shared} in common with [{bounds[0]:g}, {bounds[1]:g}]"
-    )
+    shared = "does not overlap" if low > high else f"shares only {low:g} with"
+    problem = f"{what} [{start[0]:g}, {start[1]:g}] {shared} [{bounds[0]:g}, {bounds[1]:g}]"
     mistakes.append(Mistake(place, problem, "give start = [low, high] inside the bounds"))
     return start

@@ -84,6 +84,6 @@ def unlike(problem: Problem, rf: float) -> str | None:
     allowed = 1.0 / np.sqrt(rf * problem.model_error_weight[k])
     return (
         f"{names[k]} moves by about {spread[k]:.2g}{more}{beside}: at Rf = {rf:.2g} a model error of "
-        f"{allowed:.2g} a step costs half a nat, so that its equation may not be obeyed. Write "
+        f"{allowed:.2g} per step costs half a nat, so its equation may be violated. Write "
         'action.model_error_weight = "auto".'
     )

@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with Silence():
             parsed = command_parser().parse_args(given)
         if options and parsed.command not in (run_command, resume_command):
-            remedy = "only 'hpcda run' and 'hpcda resume' do"
+            remedy = "only 'hpcda run' and 'hpcda resume' take them"
             raise InputError(Mistake("command line", "takes no options after --", remedy))
         parsed.petsc_options = options
         command: Callable[[argparse.Namespace], int] = parsed.command
@@ -70,7 +70,7 @@ def _refuse(error: InputError) -> int:
     """Tell the mistakes, from rank 0."""
     if rank() == 0:
         count = len(error.mistakes)
-        head = "a mistake in the input" if count == 1 else f"{count} mistakes in the input"
+        head = "an error in the input" if count == 1 else f"{count} errors in the input"
         sys.stderr.write(f"hpcda: {head}\n\n{error}\n")
         sys.stderr.flush()
     elif "mpi4py.MPI" not in sys.modules:

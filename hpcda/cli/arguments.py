@@ -30,8 +30,8 @@ Variational annealing: estimates all states and the parameters of a dynamical sy
 of its states, with an ensemble of starts, each climbing a ladder of model-error precisions Rf.
 
 a first run:
-  hpcda init first                    writes first/job.toml, a commented job that runs as it stands
-  hpcda check first/job.toml          looks for mistakes, checks derivatives, estimates the cost
+  hpcda init first                    writes first/job.toml, a commented job that runs as is
+  hpcda check first/job.toml          checks the job and the derivatives, estimates the cost
   mpirun -n 4 hpcda run first/job.toml
   hpcda status first/run
   hpcda analyze first/run             levels, minima, prediction, figures
@@ -40,8 +40,8 @@ on a cluster:
   hpcda submit first/job.toml --ranks 64 --profile slurm/site.toml
 """
 EXITS = """\
-exit codes: 0 done; 2 a mistake in the input, told on standard error; 75 stopped early ('hpcda resume' goes
-on); else a failure.
+exit codes: 0 done; 2 an error in the input, reported on standard error; 75 stopped early ('hpcda resume'
+continues); any other: a failure.
 """
 
 
@@ -56,7 +56,7 @@ def command_parser() -> argparse.ArgumentParser:
     """The parser of the command line; the command that was typed is its `command`."""
     raw = argparse.RawDescriptionHelpFormatter
     parser = _Parser("hpcda", description=OVERVIEW, epilog=EXITS, formatter_class=raw, allow_abbrev=False)
-    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and end")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
 
     def add(
@@ -78,7 +78,7 @@ def command_parser() -> argparse.ArgumentParser:
         "run a job, alone or under mpirun or srun",
         "examples:\n  hpcda run job.toml\n  mpirun -n 64 hpcda run job.toml --output runs/first\n"
         "  srun hpcda run job.toml -- -tao_gatol 1e-9 -tao_monitor\n\n"
-        "What stands after -- goes to PETSc and wins over solver.petsc of the job.",
+        "Options after -- are passed to PETSc and override solver.petsc of the job.",
     )
     one.add_argument("job", type=Path, metavar="JOB.toml", help="the job file")
     one.add_argument(
@@ -87,32 +87,30 @@ def command_parser() -> argparse.ArgumentParser:
     one.add_argument(
         "--resume",
         action="store_true",
-        help="go on with the run that the directory holds, where it holds one",
+        help="resume the run in the directory, if there is one",
     )
     _life(one)
 
     one = add(
         "resume",
         resume_command,
-        "go on with a run that was stopped or killed, on any number of ranks",
+        "resume a run that was stopped or killed, on any number of ranks",
         "examples:\n  hpcda resume runs/first\n  mpirun -n 64 hpcda resume runs/first --time-limit 1:30:00\n"
         "  hpcda resume runs/first --job longer.toml\n\n"
         "At most the rung in progress of each start is lost. A job with more starts, more rungs or a larger\n"
-        "budget lets a run grow; other changes are refused.",
+        "budget extends a run; other changes are refused.",
     )
     one.add_argument("run", type=Path, metavar="RUN", help="the directory of the run")
-    one.add_argument(
-        "--job", type=Path, metavar="JOB.toml", help="the job with which it goes on, if it grows"
-    )
+    one.add_argument("--job", type=Path, metavar="JOB.toml", help="the job that extends the run")
     _life(one)
 
-    one = add("status", status_command, "tell how far a run is", "example:\n  hpcda status runs/first")
+    one = add("status", status_command, "show the progress of a run", "example:\n  hpcda status runs/first")
     one.add_argument("run", type=Path, metavar="RUN", help="the directory of the run")
 
     one = add(
         "analyze",
         analyze_command,
-        "make levels, minima, prediction and figures of a run",
+        "compute levels, minima, prediction and figures of a run",
         "examples:\n  hpcda analyze runs/first\n  hpcda analyze runs/first --workers 8\n"
         "  hpcda analyze runs/first --scheduler tcp://node1:8786\n\nThe results are in RUN/analysis.",
     )
@@ -122,20 +120,20 @@ def command_parser() -> argparse.ArgumentParser:
         "--workers",
         type=_count,
         metavar="N",
-        help="how many processes of this machine do the work (0: this one)",
+        help="number of worker processes on this machine (0: this process)",
     )
     one.add_argument(
         "--trust",
         action="store_true",
-        help="execute Python files that the job names also where another user wrote them",
+        help="execute Python files named by the job even if another user owns them",
     )
 
     one = add(
         "compare",
         compare_command,
-        "put several runs side by side: what their jobs differ in, what came of each",
+        "compare several runs: how their jobs differ, and their results",
         "examples:\n  hpcda compare runs/*\n  hpcda compare runs/pairs-* --over data_per_unknown\n\n"
-        "Table and picture are written into a folder: levels, and errors of what was held back, over\n"
+        "A table and a figure are written into a folder: levels and held-out errors against\n"
         "the key in which the jobs differ most.",
     )
     one.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="directories of runs")
@@ -144,13 +142,13 @@ def command_parser() -> argparse.ArgumentParser:
     )
     one.add_argument(
         "--output", type=Path, metavar="DIR", default=Path("comparison"),
-        help="the folder of table and picture (default: comparison)",
+        help="folder of the table and the figure (default: comparison)",
     )  # fmt: skip
 
     one = add(
         "check",
         check_command,
-        "look for mistakes in a job, check derivatives, estimate its cost; run nothing",
+        "check a job and its derivatives, estimate its cost; nothing is run",
         "example:\n  hpcda check job.toml",
     )
     one.add_argument("job", type=Path, metavar="JOB.toml", help="the job file")
@@ -165,14 +163,15 @@ def command_parser() -> argparse.ArgumentParser:
         "  hpcda submit job.toml --profile slurm/site.toml --requeue --analyze\n"
         "  hpcda submit job.toml --array 8 --ranks 32                     8 jobs share the starts\n\n"
         "The job is checked first. Script and log are in RUN/slurm, the job's number is in RUN/slurm.json.\n"
-        "A job whose time is up ends after the rung in hand; submitted again, it goes on from there; with\n"
+        "A job that reaches its time limit stops after its current rung; submitted again, it "
+        "continues; with\n"
         "--requeue it goes back to the queue until it is done. 'hpcda status RUN' tells how far it is.\n\n"
         "A profile is a TOML file: partition, account, qos, nodes, ntasks, ntasks_per_node, mem,\n"
         "mem_per_cpu, time, options, modules, setup, environment, launcher (mpirun or srun --mpi=pmix),\n"
         "signal_seconds, lives, [analysis] with cpus, mem, time. slurm/example.toml explains them.",
     )
     one.add_argument("job", type=Path, metavar="JOB.toml", help="the job file")
-    one.add_argument("--profile", type=Path, metavar="SITE.toml", help="what the site asks of batch jobs")
+    one.add_argument("--profile", type=Path, metavar="SITE.toml", help="the site's settings for batch jobs")
     one.add_argument(
         "--ranks", type=_positive, metavar="N", help="MPI ranks, in place of the profile's ntasks"
     )
@@ -182,12 +181,12 @@ def command_parser() -> argparse.ArgumentParser:
     one.add_argument("--array", type=_positive, metavar="N", help="N jobs of --ranks each share the starts")
     one.add_argument("--requeue", action="store_true", help="go back to the queue until the run is done")
     one.add_argument(
-        "--analyze", action="store_true", help="submit the analysis too, for when the run is done"
+        "--analyze", action="store_true", help="also submit the analysis, to start when the run is done"
     )
     one.add_argument(
         "--output", type=Path, metavar="DIR", help="directory of the results, in place of output.directory"
     )
-    one.add_argument("--dry-run", action="store_true", help="show the script, submit and write nothing")
+    one.add_argument("--dry-run", action="store_true", help="show the script only")
 
     one = add(
         "models",
@@ -200,15 +199,16 @@ def command_parser() -> argparse.ArgumentParser:
     one = add(
         "list",
         list_command,
-        "list what jobs choose by name: discretizations, losses, ways to begin, minimizers, activations, …",
-        "examples:\n  hpcda list\n  hpcda list job.toml         those of the job's extensions too",
+        "list what a job can choose by name: discretizations, losses, ways to start, minimizers, "
+        "activations, …",
+        "examples:\n  hpcda list\n  hpcda list job.toml         with those of the job's extensions",
     )
     one.add_argument("job", nargs="?", type=Path, metavar="JOB.toml", help="a job with extensions")
 
     one = add(
         "init",
         init_command,
-        "write a commented job to start from",
+        "write a commented example job",
         "examples:\n  hpcda init first            writes first/job.toml\n"
         "  hpcda init neuron.toml      writes neuron.toml\n"
         "  hpcda init --network digits writes digits/job.toml, which trains a network",
@@ -219,7 +219,7 @@ def command_parser() -> argparse.ArgumentParser:
     one = add(
         "twin",
         twin_command,
-        "write the synthetic data of a job with [twin], and their truth, as csv files",
+        "write the synthetic data of a job with [twin], and the truth, as csv files",
         "example:\n  hpcda twin job.toml         writes job-data.csv and job-truth.csv beside it",
     )
     one.add_argument("job", type=Path, metavar="JOB.toml", help="the job file")
@@ -235,21 +235,19 @@ def _life(one: argparse.ArgumentParser) -> None:
         "--time-limit",
         metavar="TIME",
         help="stop in time before TIME is over: 90 s, 90 min, 12 h, H:M:S, D-H:M:S, or slurm (the end of the "
-        "Slurm job); a plain number is refused, since sbatch would take it for minutes",
+        "Slurm job); a plain number is refused, since sbatch would read it as minutes",
     )
     one.add_argument(
         "--part",
         metavar="K/N",
-        help="run part K of N of the starts; parts share the directory, each in a world of its own",
+        help="run part K of N of the starts; the parts are separate MPI runs that share the directory",
     )
-    one.add_argument(
-        "--quiet", action="store_true", help="show no progress (progress.json is written all the same)"
-    )
+    one.add_argument("--quiet", action="store_true", help="show no progress (progress.json is still written)")
 
 
 def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, 0 or more")
     return int(text)
 
 

@@ -51,7 +51,9 @@ def _told(directory: Path, arguments: argparse.Namespace) -> int:
     if arguments.quiet:
         return DONE
     if arguments.part is not None and not (directory / "run.h5").exists():
-        say(f"This part is done. Other parts are at work in {directory}; the last one makes its index.")
+        say(
+            f"This part is done. Other parts are still running in {directory}; the last one writes the index."
+        )
     else:
         say(f"The results are in {directory}. Next: hpcda analyze {directory}")
     return DONE
@@ -66,7 +68,7 @@ def status_command(arguments: argparse.Namespace) -> int:
 
 
 def analyze_command(arguments: argparse.Namespace) -> int:
-    """Analyse a run."""
+    """Analyze a run."""
     from hpcda.analysis import analyze, format_summary
 
     try:
@@ -102,7 +104,7 @@ def compare_command(arguments: argparse.Namespace) -> int:
             Mistake(place, f"cannot be written: {error.strerror or error}", "give --output DIR")
         ) from error
     say(format_comparison(table))
-    say(f"Table and picture: {folder / 'comparison.csv'}, {picture}")
+    say(f"Table and figure: {folder / 'comparison.csv'}, {picture}")
     return DONE
 
 
@@ -161,9 +163,7 @@ def submit_command(arguments: argparse.Namespace) -> int:
     refuse_other_parts(batch)
     checked = check_network(job, fresh=False) if isinstance(job, NetworkJob) else check(job, fresh=False)
     if not checked.ok:
-        raise InputError(
-            Mistake(str(arguments.job), "its derivatives are wrong", "hpcda check shows by how much")
-        )
+        raise InputError(Mistake(str(arguments.job), "its derivatives are wrong", "see hpcda check"))
     if arguments.dry_run:
         say(job_script(batch) + ("\n" + analysis_script(batch) if arguments.analyze else ""))
         return DONE
@@ -217,7 +217,7 @@ def twin_command(arguments: argparse.Namespace) -> int:
 
     job = load_job(arguments.job)
     if isinstance(job, NetworkJob):
-        problem = "is a teacher of a network, which is made anew by every run"
+        problem = "defines a teacher network, which every run generates itself"
         raise InputError(
             Mistake("twin", problem, "open the run: hpcda.open_run(DIR).dataset holds its pairs")
         )

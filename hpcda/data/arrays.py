@@ -63,7 +63,7 @@ def array_table(
         time: The column of the times, by which the sides of arrays are told; None where there is none.
 
     Raises:
-        InputError: It holds no columns of numbers, or two of one name.
+        InputError: It contains no numeric columns, or two of one name.
     """
     vectors: dict[str, RawArray] = {}
     matrices: dict[str, RawArray] = {}
@@ -113,7 +113,7 @@ def array_table(
         columns |= new
     if not columns:
         remedy = "store real numbers in arrays of one or two dimensions"
-        raise InputError(Mistake(place, f"{path.name} holds no columns of numbers{_told(left)}", remedy))
+        raise InputError(Mistake(place, f"{path.name} contains no numeric columns{_told(left)}", remedy))
     return Table(
         path.name,
         columns,
@@ -248,6 +248,6 @@ def _side_of_times(values: npt.NDArray[Any], entry: int) -> int | None:
 def _doubt(name: str, one: RawArray, why: str, shown: str) -> tuple[str, str]:
     shape = _shape(one.values)
     what = repr(shortened(name)) if name else "the array"
-    problem = f"{what} of {shown} is {shape}, and {why}: either side may be time"
+    problem = f"{what} of {shown} is {shape}, and {why}: either dimension may be time"
     remedy = f"write {name}[:,0] for its first column or {name}[0,:] for its first row"
     return problem, remedy

@@ -58,7 +58,7 @@ def read_table(
         if suffix in TEXT:
             return read_text(path, place, [*([] if time is None else [time]), *wanted], header)
         if header is not None:
-            problem = f"has no effect on {path.name}, which is no text"
+            problem = f"has no effect on {path.name}, which is not a text file"
             raise InputError(Mistake(f"{place.rpartition('.')[0]}.header", problem, "remove header"))
         if suffix in NUMPY:
             return array_table(path, place, _numpy(path), {}, time)
@@ -76,11 +76,11 @@ def read_table(
         remedy = nearest(path.name, names) if names else f"put the file there; {folder} holds no data file"
         raise InputError(Mistake(place, f"there is no file {path}", remedy)) from None
     except MemoryError as error:
-        remedy = "give a file that holds the samples to be used, and no more"
+        remedy = "give a file that contains only the samples to be used"
         raise InputError(Mistake(place, f"{path.name} is too large: {error}", remedy)) from None
     except Exception as error:  # damaged files make these libraries raise nearly anything
         reason = (str(error).splitlines() or [""])[0][:200]
-        remedy = f"give a file that is what its ending, {suffix}, says"
+        remedy = f"give a file whose content matches its ending, {suffix}"
         raise InputError(
             Mistake(place, f"{path.name} cannot be read: {type(error).__name__}: {reason}", remedy)
         ) from error

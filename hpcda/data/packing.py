@@ -119,7 +119,7 @@ def unapplied(attributes: Mapping[str, Any]) -> list[str]:
 
 
 def resolution(attributes: Mapping[str, Any], stored: npt.NDArray[Any]) -> float:
-    """The least difference of two packed values, 0 where it is not known."""
+    """The least difference of two packed values, 0 if unknown."""
     if stored.dtype.kind not in "iu" or not scaled(attributes):
         return 0.0
     return abs(_factor("scale_factor", attributes, 1.0))

@@ -46,7 +46,7 @@ class Column:
         attributes: What the file says of them: scale factor, fill value, unit, …
         fill: What the file holds where nothing was written, or None where it does not say.
         doubt: Why it is not known what the column is, "" where it is.
-        remedy: What to write where it is not known.
+        remedy: What to write if unknown.
     """
 
     stored: npt.NDArray[Any] | Sequence[str]
@@ -206,7 +206,9 @@ class Table:
             told = {key: text_of(one.attributes[key])[:40] for key in PACKING if key in one.attributes}
             problem = f"the attribute {error.attribute} of {shortened(name)!r} {error.problem} ({told})"
             raise InputError(
-                Mistake(place, f"{self.shown}: {problem}", "mend the attribute, or store the values unpacked")
+                Mistake(
+                    place, f"{self.shown}: {problem}", "correct the attribute, or store the values unpacked"
+                )
             ) from None
         marked = np.isin(stored.astype(np.float64), np.array(marks, dtype=np.float64))
         self._refuse_lost_digits(stored[why < 0], name, place)
@@ -243,7 +245,7 @@ class Table:
             text = str(cells[row]).strip()[:40]
             remedy = "write a number"
             if not needed and not begins_as_number(text):
-                remedy += f", leave it empty, or say that it stands for a missing value: missing = [{text!r}]"
+                remedy += f", leave it empty, or declare it a missing-value mark: missing = [{text!r}]"
             if row == 0 and self.first_row:
                 remedy += f" ({self.first_row})"
             mistakes.append(Mistake(self.where(row, name), f"{text!r} is not a finite number", remedy))
@@ -267,9 +269,7 @@ def _applied(attributes: Mapping[str, Any], why: npt.NDArray[np.int8]) -> tuple[
         used = [key for key in ("scale_factor", "add_offset") if key in attributes]
         notes.append("unpacked with " + " and ".join(f"{key} = {text_of(attributes[key])}" for key in used))
     if others := unapplied(attributes):
-        notes.append(
-            f"has {', '.join(others)}, which the CF conventions do not know and which is not applied"
-        )
+        notes.append(f"has {', '.join(others)}, which is not part of the CF conventions and is not applied")
     for code, key in enumerate(PACKING):
         count = int((why == code).sum())
         if count:

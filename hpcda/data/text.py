@@ -24,7 +24,7 @@ _ERROR = re.compile(r"#(N/A|DIV/0!|REF!|VALUE!|NUM!|NAME\?|NULL!)")
 """Cells of spreadsheets that begin as a comment does."""
 EVEN = 1e-3
 """Relative difference of two steps that are even."""
-_TELL = "write header = true if it holds names, header = false if it holds data"
+_TELL = "write header = true for names, header = false for data"
 
 
 def read_text(path: Path, place: str, wanted: Sequence[str | int], header: bool | None) -> Table:
@@ -61,7 +61,7 @@ def read_text(path: Path, place: str, wanted: Sequence[str | int], header: bool 
             Mistake(
                 f"{path.name}, line {lines[k]}",
                 f"has {counted(len(rows[k]), 'cell')} for {counted(width, 'column')}",
-                "leave no cell out; an empty cell is a gap",
+                "fill every cell; an empty cell is a gap",
             )
             for k in wrong[:SHOWN]
         ]
@@ -126,7 +126,7 @@ def _holds_names(
     problem = (
         f"{', '.join(map(str.strip, first))[:60]!r} may be names, or data with {names[0].strip()[:40]!r}"
     )
-    raise InputError(Mistake(at, f"it is not known what the first row holds: {problem}", _TELL))
+    raise InputError(Mistake(at, f"the first row is ambiguous: {problem}", _TELL))
 
 
 def _goes_on(first: list[str], body: list[list[str]]) -> bool:
@@ -161,5 +161,5 @@ def _refuse_numbered(first: list[str], body: list[list[str]], at: str) -> None:
     below = list(zip(*body, strict=True))
     written_alike = all(any(is_whole(cell) for cell in column) for column in below)
     if not written_alike and not _goes_on(first, body):
-        problem = f"it is not known what the first row holds: {', '.join(first)[:60]!r} may be names or data"
+        problem = f"the first row is ambiguous: {', '.join(first)[:60]!r} may be names or data"
         raise InputError(Mistake(at, problem, _TELL))

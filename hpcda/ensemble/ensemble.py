@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from hpcda.annealing import Climb, Finished, Ladder, Reason, Rung, Schedule, Task, Team
-from hpcda.ensemble.earlier import Earlier, over
+from hpcda.ensemble.earlier_run import EarlierRun, over
 from hpcda.ensemble.minima import Minima
 from hpcda.ensemble.stopping import Stopping
-from hpcda.ensemble.work import Work, taken_up
+from hpcda.ensemble.work import Work, resumed_work
 from hpcda.problem import Array
 from hpcda.search import Found, Listed, Merger, Plan, Round
 from hpcda.stop import Stop
@@ -103,7 +103,7 @@ class Teller(Protocol):
 
 @dataclass(frozen=True)
 class Lives:
-    """What makes an ensemble one that can be stopped, and taken up again.
+    """Context for stopping and resuming an ensemble.
 
     Attributes:
         earlier: What its earlier lives have left.
@@ -112,7 +112,7 @@ class Lives:
         max_seconds: Seconds after which a start ends at the rung that it has come to; 0 for never.
     """
 
-    earlier: Earlier = Earlier()
+    earlier: EarlierRun = EarlierRun()
     stop: Stop | None = None
     journal: Journal | None = None
     max_seconds: float = 0.0
@@ -183,7 +183,7 @@ class Ensemble:
             if decisions:
                 decision = decisions.pop(0)
                 tasks: Round | None = Listed(decision.tasks)
-                plan.recall(len(decision.tasks), decision.cap)
+                plan.replay(len(decision.tasks), decision.cap)
                 new = False
             else:
                 tasks, new = plan.next([found[start] for start in sorted(found)]), True
@@ -302,7 +302,7 @@ class Ensemble:
         sketch = np.zeros(0) if checkpoint.sketch is None else checkpoint.sketch
         if checkpoint.path is not None:
             sketch = self._sketch(self._scene.representative(checkpoint.path))
-        work = taken_up(checkpoint, sketch)
+        work = resumed_work(checkpoint, sketch)
         climb, last = work.climb, work.last
         assert last is not None
         if self._shard is not None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hpcda.ensemble.earlier import Earlier
+from hpcda.ensemble.earlier_run import EarlierRun
 from hpcda.problem import Array
 from hpcda.search import Found, Round
 from hpcda.search.levels import is_level
@@ -27,7 +27,7 @@ class Minima:
         parents: Starts from whose minima the round at work begins, and their paths; None where one is lost.
     """
 
-    def __init__(self, world: Any, earlier: Earlier) -> None:
+    def __init__(self, world: Any, earlier: EarlierRun) -> None:
         self._world, self._earlier = world, earlier
         self._kept: list[tuple[Found, Array]] = []
         self._pinned: dict[int, Array] = {}

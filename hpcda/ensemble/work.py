@@ -84,7 +84,7 @@ class Work:
         )
 
 
-def taken_up(checkpoint: Checkpoint, sketch: Array) -> Work:
+def resumed_work(checkpoint: Checkpoint, sketch: Array) -> Work:
     """A start as it was after its last committed rung; it has one at least.
 
     Args:

@@ -19,7 +19,7 @@ class OutputTable(Section):
     keep_paths: str = Field(
         default="final",
         pattern=r"^(final|all|best:[1-9][0-9]{0,8})$",
-        description='which paths are stored: "final" (the last rung), "all" (every rung), or "best:10"',
+        description='which paths to store: "final" (the last rung), "all" (every rung), or "best:10"',
     )
 
 

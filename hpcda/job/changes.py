@@ -28,7 +28,7 @@ CHOSEN = "action.steps_per_sample"
 """Where "auto" stands for what the run has chosen when it began."""
 SHOWN = ("monitor", "view", "log_", "info")
 """Parts of the names of PETSc options that only show something."""
-ANEW = "begin a new run with --output DIR"
+ANEW = "start a new run with --output DIR"
 _NUMBER = re.compile(r"^(\w+)\[\d+\](?=\.)")
 
 
@@ -67,8 +67,8 @@ def refuse_changed(old: AnyJob, new: AnyJob) -> None:
         mistakes.append(
             Mistake(
                 key,
-                f"is {_shown(now)} now, and was {_shown(was)} when this run began",
-                f"put it back, or {ANEW}",
+                f"is {_shown(now)}, but was {_shown(was)} when this run began",
+                f"restore it, or {ANEW}",
             )
         )
     if new.ensemble.starts < old.ensemble.starts:
@@ -83,20 +83,20 @@ def _ladders(old: LadderTable, new: LadderTable) -> list[Mistake]:
     """What is wrong with another ladder: it has lost rungs, or has new ones below that at infinity."""
     key = "ladder.rungs" if new.rungs is not None else "ladder.rf_max"
     if old.infinity and not new.infinity:
-        problem = f"is {new.end!r} now, and was {old.end!r} when this run began"
-        return [Mistake("ladder.end", problem, f"put it back, or {ANEW}")]
+        problem = f"is {new.end!r}, but was {old.end!r} when this run began"
+        return [Mistake("ladder.end", problem, f"restore it, or {ANEW}")]
     if old.infinity and new.finite != old.finite:
         problem = (
-            f"asks for {counted(new.finite, 'rung')} below that at infinity, and this run has {old.finite}"
+            f"has {counted(new.finite, 'rung')} below the one at infinity, but this run has {old.finite}"
         )
-        return [Mistake(key, problem, f"put it back, or {ANEW}")]
+        return [Mistake(key, problem, f"restore it, or {ANEW}")]
     return [_fewer(key, old.finite, new.finite)] if new.finite < old.finite else []
 
 
 def _fewer(key: str, old: int, new: int) -> Mistake:
     what = "start" if key == "ensemble.starts" else "rung"
-    problem = f"asks for {counted(new, what)}, and this run has {old}"
-    return Mistake(key, problem, "a run can only grow: give as many or more")
+    problem = f"has {counted(new, what)}, but this run has {old}"
+    return Mistake(key, problem, "a run can only be extended: give as many or more")
 
 
 def _shown(value: Any) -> str:

@@ -101,7 +101,7 @@ def _checked(columns: Any, place: str) -> Columns:
         values = np.asarray(columns[name])
         if values.dtype.kind not in "iufb" or values.ndim not in (1, 2):
             what = f"{name!r} is an array of type {values.dtype} and {values.ndim} dimensions"
-            raise InputError(Mistake(place, what, "give arrays of numbers, one number a time"))
+            raise InputError(Mistake(place, what, "give arrays of numbers, one number per time"))
         found[str(name)] = values
     return found
 

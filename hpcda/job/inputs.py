@@ -30,9 +30,9 @@ from hpcda.job.kinds import (
 )
 
 LOSS_TEXT = (
-    "the law of the noise: "
+    "the distribution of the noise: "
     + ", ".join(f'"{one.name}" ({one.sentence})' for one in LOSSES.values())
-    + '; with options { name = "student-t", nu = 4.0 }; or a table with one for each key of observed'
+    + '; with options { name = "student-t", nu = 4.0 }; or a table with one entry per key of observed'
 )
 
 
@@ -60,13 +60,12 @@ class ParameterTable(Section):
     prior: Prior | None = Field(
         default=None, description="a Gaussian prior, such as { mean = 8.0, std = 2.0 }"
     )
-    per_time: bool = Field(
-        default=False, description="true if the parameter has a value of its own at every time"
-    )
+    per_time: bool = Field(default=False, description="true if the parameter has its own value at every time")
     per_window: bool | None = Field(
         default=None,
-        description="true if the parameter has a value of its own in every window, false if all share it, "
-        "with per_time time by time from the beginning of each window (default: as per_time)",
+        description="true if the parameter has its own value in every window, false if all windows "
+        "share it (with "
+        "per_time: at each time counted from the start of the window; default: as per_time)",
     )
     walk_std: Squared | None = Field(
         default=None,
@@ -79,7 +78,11 @@ class ParameterTable(Section):
         ways = [key for key, given in self._ways().items() if given]
         if len(ways) > 1:
             wrong.append(
-                (ways[1], f"stands beside {ways[0]}", "keep exactly one of value, series and estimate = true")
+                (
+                    ways[1],
+                    f"conflicts with {ways[0]}",
+                    "keep exactly one of value, series and estimate = true",
+                )
             )
         if not self.estimate:
             idle = [k for k in ("start", "bounds", "prior", "walk_std") if getattr(self, k) is not None]
@@ -105,7 +108,7 @@ class ParameterTable(Section):
             wrong.append(
                 (
                     "walk_std",
-                    "is missing, and so is prior: the values of all times would be free",
+                    "is missing, as is prior: the values of all times would be unconstrained",
                     "give walk_std, the change per square root of unit time, or a prior",
                 )
             )
@@ -123,7 +126,7 @@ class StateTable(Section):
         default=None, description="the lowest and highest value allowed, such as [-50, 50]"
     )
     start: Range | None = Field(
-        default=None, description="the range in which an unmeasured path starts, such as [-10, 10]"
+        default=None, description="the range of the initial path of an unmeasured state, such as [-10, 10]"
     )
     initial_prior: Prior | None = Field(
         default=None,
@@ -155,7 +158,7 @@ class ModelName(Section):
 
     name: str = Field(
         min_length=1,
-        description='a model that "hpcda models" lists, or "file.py:function" beside the job file',
+        description='a model listed by "hpcda models", or "file.py:function" beside the job file',
     )
     options: dict[str, Plain] = Field(
         default_factory=dict, description="the model's options, such as { dimension = 20 }"
@@ -166,10 +169,10 @@ class ModelTable(ModelName):
     """[model]: the model that is fitted."""
 
     parameters: dict[str, ParameterTable] = Field(
-        default_factory=dict, description="one table a parameter, such as [model.parameters.F]"
+        default_factory=dict, description="one table per parameter, such as [model.parameters.F]"
     )
     states: dict[str, StateTable] = Field(
-        default_factory=dict, description="one table a state, such as [model.states.x0]"
+        default_factory=dict, description="one table per state, such as [model.states.x0]"
     )
 
 
@@ -177,7 +180,7 @@ class TruthTable(Section):
     """[data.truth]: what the data were made from, where it is known; it is compared with, never fitted."""
 
     file: FileName | None = Field(
-        default=None, description='a file whose columns are named like the states, such as "truth.csv"'
+        default=None, description='a file whose columns have the names of the states, such as "truth.csv"'
     )
     time: Column = Field(default="t", description='the column of the times in it, such as "t"')
     parameters: dict[str, float] = Field(
@@ -187,7 +190,7 @@ class TruthTable(Section):
     @model_validator(mode="after")
     def _consistent(self) -> TruthTable:
         empty = self.file is None and not self.parameters
-        wrong = [("file", "is missing, and so is parameters", "give one of them, or remove the truth")]
+        wrong = [("file", "is missing, as is parameters", "give at least one, or remove the truth")]
         return complain(self, wrong if empty else [])
 
 
@@ -202,7 +205,7 @@ class DataTable(Section):
     noise_std: NoiseStd | None = Field(
         default=None,
         description="the standard deviation of the noise, above 0: a number, a table with one "
-        'for each key of observed, { column = "sigma" }, or { estimate = true, start = [0.1, 10.0] }',
+        'entry per key of observed, { column = "sigma" }, or { estimate = true, start = [0.1, 10.0] }',
     )
     loss: Losses = Field(default="gaussian", description=LOSS_TEXT)
     stimulus: dict[str, Column] = Field(
@@ -214,16 +217,15 @@ class DataTable(Section):
         description="the time from one sample to the next, above 0 (default: the least difference of times)",
     )
     gaps: bool = Field(
-        default=False, description="true if empty cells and missing times are meant, false if they are errors"
+        default=False, description="true to accept empty cells and missing times, false to refuse them"
     )
     header: bool | None = Field(
         default=None,
-        description="true if the first row of a text file holds names, false if it holds data "
-        "(default: told from the file)",
+        description="true if the first row of a text file contains names, false if data (default: detected)",
     )
     missing: Marks | None = Field(
         default=None,
-        description='what stands for a missing value, cells or numbers, such as [-999, "<LOD"]; '
+        description='the marks of missing values, cells or numbers, such as [-999, "<LOD"]; '
         "[] if every number is a value",
     )
     from_: float | None = Field(default=None, alias="from", description="the first time used")
@@ -231,11 +233,11 @@ class DataTable(Section):
     hold_back: int = Field(
         default=0,
         ge=0,
-        description="how many samples at the end are kept back to test the prediction, such as 100",
+        description="how many samples at the end are held out to test the prediction, such as 100",
     )
     truth: TruthTable | None = Field(
         default=None,
-        description='the truth, where it is known, such as { file = "truth.csv", parameters = { F = 8.17 } }',
+        description='the truth, if known, such as { file = "truth.csv", parameters = { F = 8.17 } }',
     )
 
     @model_validator(mode="after")
@@ -253,7 +255,8 @@ class TwinTable(Section):
 
     model: ModelName | None = Field(
         default=None,
-        description='the model that makes the truth, if not the fitted one, such as { name = "lorenz96" }',
+        description="the model that generates the truth, if not the fitted one, such as { name = "
+        '"lorenz96" }',
     )
     parameters: dict[str, float] = Field(
         default_factory=dict, description="the true values of parameters, such as { F = 8.17 }"
@@ -274,7 +277,7 @@ class TwinTable(Section):
         default=0,
         ge=0,
         le=10_000_000,
-        description="how many further samples are kept back to test the prediction, such as 100",
+        description="how many further samples are held out to test the prediction, such as 100",
     )
     observed: Observed = Field(
         description='what is measured and its column, such as { x0 = "y0" }, or a list such as ["x0", "x2"]'
@@ -282,20 +285,21 @@ class TwinTable(Section):
     noise_std: NoiseStd | None = Field(
         default=None,
         description="the standard deviation of the noise, above 0: a number, a table with one "
-        "for each key of observed, or { estimate = true, start = [0.1, 10.0], truth = 0.5 }",
+        "entry per key of observed, or { estimate = true, start = [0.1, 10.0], truth = 0.5 }",
     )
     loss: Losses = Field(default="gaussian", description=LOSS_TEXT)
     seed: Seed = Field(
         default=1,
-        description="the seed of the noise and the random beginning, a whole number from 0, such as 1",
+        description="the seed of the noise and the random beginning, a whole number, 0 or more, such as 1",
     )
     max_seconds: Positive = Field(
         default=60.0,
-        description="how long the integration of the truth may take, in seconds, such as 600",
+        description="the time limit of the integration of the truth, in seconds, such as 600",
     )
     stimulus: Stimuli = Field(
         default_factory=dict,
-        description='how a stimulus is made, such as { I = { kind = "sine", amplitude = 9, period = 50 } }',
+        description='how a stimulus is generated, such as { I = { kind = "sine", amplitude = 9, '
+        "period = 50 } }",
     )
 
     @model_validator(mode="after")
@@ -306,7 +310,7 @@ class TwinTable(Section):
         for key, one in table.items():
             place = f"noise_std.{key}" if key else "noise_std"
             if isinstance(one, NoiseColumn):
-                problem = "a twin has no columns to read the noise from"
+                problem = "a twin has no data columns for the noise"
                 wrong.append((place, problem, "give a number above 0"))
             if isinstance(one, ScaleTable) and one.truth is None:
                 problem = "is missing: a twin needs the true scale of its noise"
@@ -346,5 +350,5 @@ def _noise_for_each(noise: Any, observed: dict[str, Any], loss: Any) -> list[tup
     ]
     missing = [key for key in observed if key not in noise and has_scale(loss, key)]
     return wrong + [
-        ("noise_std", f"names no noise for {key}", f"give one value for each of {keys}") for key in missing
+        ("noise_std", f"gives no noise for {key}", f"give one value for each of {keys}") for key in missing
     ]

@@ -50,7 +50,7 @@ def refuse(problem: str, remedy: str) -> PydanticCustomError:
 
 
 def known_files() -> tuple[str, ...]:
-    """Check sums of the files that `hpcda.extend` was given."""
+    """Checksums of the files that `hpcda.extend` was given."""
     return tuple(one.sha256 for one in extended())
 
 
@@ -61,7 +61,7 @@ def short(value: Any) -> str:
     try:
         text = repr(list(value) if isinstance(value, tuple) else value)
     except ValueError:  # a whole number of more digits than Python writes
-        return "a number of thousands of digits"
+        return "a number with thousands of digits"
     return text if len(text) <= 60 else text[:57] + "…"
 
 
@@ -82,7 +82,7 @@ def _as_text(value: Any) -> Any:
 
 def _file_name(value: str) -> str:
     if "\0" in value:
-        raise refuse("holds a zero character", "give the name of a file")
+        raise refuse("contains a null character", "give a file name")
     try:
         Path(value).expanduser()
     except RuntimeError:
@@ -120,7 +120,7 @@ def _drawable(pair: tuple[float, float]) -> tuple[float, float]:
 
 def _apart(pair: tuple[float, float]) -> tuple[float, float]:
     if pair[0] == pair[1] or pair[0] == np.inf or pair[1] == -np.inf:
-        raise refuse(f"[{pair[0]:g}, {pair[1]:g}] leaves no room", "give a lower value below the upper one")
+        raise refuse(f"[{pair[0]:g}, {pair[1]:g}] is empty", "give a lower value below the upper one")
     return pair
 
 
@@ -176,10 +176,10 @@ def _marks(value: Any) -> Any:
     for one in value:
         number = isinstance(one, int | float) and not isinstance(one, bool)
         if not number and not isinstance(one, str):
-            raise refuse(f"holds {one!r}", 'give numbers and texts, such as [-999, "<LOD"]')
+            raise refuse(f"holds {one!r}", 'give numbers and strings, such as [-999, "<LOD"]')
         if number and not abs(one) <= 1e308:
-            problem = "holds nan, inf or what is too large for a number"
-            raise refuse(problem, 'remove it; a cell is named by its text, such as "inf"')
+            problem = "contains nan, inf or a number that is too large"
+            raise refuse(problem, 'remove it; write a cell as a string, such as "inf"')
     return tuple(value)
 
 
@@ -198,7 +198,7 @@ class NoiseColumn(Section):
 class ScaleTable(Section):
     """The scale of noise that is estimated."""
 
-    estimate: Literal[True] = Field(description="true: the scale of the noise is estimated")
+    estimate: Literal[True] = Field(description="true to estimate the scale of the noise")
     start: Range = Field(
         description="the range of the first guess, its ends above 0, such as [0.1, 10.0]",
     )
@@ -207,7 +207,7 @@ class ScaleTable(Section):
         description="the lowest and highest value allowed, above 0 (default: a hundred times beyond start)",
     )
     per_window: bool = Field(
-        default=False, description="true if every window has a scale of its own, false if they share one"
+        default=False, description="true if every window has its own scale, false if they share one"
     )
     truth: Squared | None = Field(
         default=None, description="of a twin, the true scale of the noise, such as 0.5"
@@ -257,7 +257,7 @@ def _observed(value: Any) -> Any:
         return value
     repeated = sorted({name for name in value if list(value).count(name) > 1})
     if repeated:
-        raise refuse(f"names {repeated[0]} twice", "name every measured quantity once")
+        raise refuse(f"lists {repeated[0]} twice", "list every measured quantity once")
     return {name: name for name in value}
 
 
@@ -287,7 +287,7 @@ StepsPerSample = Annotated[
 def one_of(registry: Registry[Any], auto: bool = True) -> BeforeValidator:
     """A validator of a name in a registry, or where that is one "auto"; of files' names those the job knows.
 
-    What a job knows is the validation's context: ``files``, check sums of its files, and ``whole``, False
+    What a job knows is the validation's context: ``files``, checksums of its files, and ``whole``, False
     where one of them could not be loaded, so that nobody can tell which names there are.
     """
 
@@ -360,7 +360,7 @@ def _option_name(value: str) -> str:
 
 def _option_value(value: Any) -> Any:
     if not isinstance(value, str | bool | int | float) or value != value:
-        raise refuse(f"{value!r} is not the value of an option", "give a text, a number, true or false")
+        raise refuse(f"{value!r} is not the value of an option", "give a string, a number, true or false")
     return value
 
 
@@ -374,7 +374,7 @@ def _plain(value: Any) -> Any:
         return {key: _plain(item) for key, item in value.items()}
     raise refuse(
         f"{value!r} cannot be written in a job file",
-        "give texts, numbers, true, false, lists and tables of them",
+        "give strings, numbers, true, false, or lists and tables of them",
     )
 
 
@@ -423,8 +423,8 @@ class Steps(Section):
     )
     levels: Levels | None = Field(default=None, description="the levels, such as [0, 10, 20]")
     scale: float = Field(default=1.0, description="the factor of the levels, in the stimulus' unit")
-    offset: float = Field(default=0.0, description="what is added to the levels, in the stimulus' unit")
-    seed: Seed = Field(default=0, description="the seed of the levels that are drawn, a whole number from 0")
+    offset: float = Field(default=0.0, description="the offset of the levels, in the stimulus' unit")
+    seed: Seed = Field(default=0, description="the seed of the drawn levels, a whole number, 0 or more")
     count: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
         default=64, description="how many levels are drawn, from 1"
     )
@@ -438,10 +438,10 @@ class Chaotic(Section):
     offset: float = Field(default=0.0, description="the mean, in the stimulus' unit")
     timescale: Positive = Field(
         default=20.0,
-        description="how many of the model's time units one unit of the Lorenz system's time lasts, above 0",
+        description="length of one time unit of the Lorenz system, in the model's time unit, above 0",
     )
     seed: Seed = Field(
-        default=0, description="the seed that chooses the piece of the trajectory, a whole number from 0"
+        default=0, description="the seed that selects the piece of the trajectory, a whole number, 0 or more"
     )
 
 
@@ -454,11 +454,11 @@ class FromFile(Section):
     column: Column = Field(description='the column of the values, such as "I"')
     header: bool | None = Field(
         default=None,
-        description="true if the first row of a text file holds names, false if it holds data",
+        description="true if the first row of a text file contains names, false if data",
     )
     missing: Marks | None = Field(
         default=None,
-        description="what stands for a missing value, such as [-999]; [] if every number is a value",
+        description="the marks of missing values, such as [-999]; [] if every number is a value",
     )
 
 
@@ -485,7 +485,7 @@ def _shape(value: Any) -> Any:
         return {**value, "kind": "file"}
     if value.get("kind") not in STIMULUS_KINDS:
         raise refuse(
-            f"{value['kind']!r} is not a kind of stimulus" if "kind" in value else "names no kind", remedy
+            f"{value['kind']!r} is not a kind of stimulus" if "kind" in value else "has no kind", remedy
         )
     return value
 

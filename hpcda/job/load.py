@@ -17,7 +17,7 @@ from hpcda.job.mistakes import Place, dotted, parse
 
 DEEPEST, LARGEST = 30, 10**300
 """Tables within tables, and the size of a whole number."""
-HOW_TO_BEGIN = "give the path of a job file; 'hpcda init NAME' writes one to start from"
+HOW_TO_BEGIN = "give the path of a job file; 'hpcda init NAME' writes an example"
 
 
 def load_job(source: str | os.PathLike[str] | Mapping[str, Any]) -> AnyJob:
@@ -116,7 +116,7 @@ def read_tables(path: Path, noun: str, remedy: str) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         raise InputError(
             Mistake(
-                str(path), f"is not TOML: {error}", "mend that line; texts stand in quotes, lists in brackets"
+                str(path), f"is not TOML: {error}", "correct that line; strings need quotes, lists brackets"
             )
         ) from None
     except (RecursionError, ValueError) as error:
@@ -124,7 +124,7 @@ def read_tables(path: Path, noun: str, remedy: str) -> dict[str, Any]:
             Mistake(
                 str(path),
                 f"is not a {noun}: {type(error).__name__}: {error}",
-                f"mend the value; {noun} files hold plain numbers and short lists",
+                f"correct the value; {noun} files hold plain numbers and short lists",
             )
         ) from None
     try:
@@ -144,10 +144,10 @@ def _refuse_endless(tables: Mapping[str, Any]) -> None:
     while left:
         place, value = left.pop()
         if len(place) > DEEPEST:
-            shown, remedy = dotted((*place[:3], "…")), f"write at most {DEEPEST} of them within each other"
-            raise InputError(Mistake(shown, "holds too many tables or lists within each other", remedy))
+            shown, remedy = dotted((*place[:3], "…")), f"nest at most {DEEPEST} of them"
+            raise InputError(Mistake(shown, "nests tables or lists too deeply", remedy))
         if isinstance(value, int) and abs(value) > LARGEST:
-            problem = "is a whole number of hundreds of digits"
+            problem = "is a whole number with hundreds of digits"
             raise InputError(Mistake(dotted(place), problem, "give a smaller number"))
         if isinstance(value, Mapping):
             left += [((*place, str(key)), item) for key, item in reversed(list(value.items()))]

@@ -190,8 +190,8 @@ _EXPECTED = {
     "float_type": "is not a number",
     "int_type": "is not a whole number",
     "int_from_float": "is not a whole number",
-    "string_type": "is not a text",
-    "string_unicode": "is not a text",
+    "string_type": "is not a string",
+    "string_unicode": "is not a string",
     "bool_type": "is neither true nor false",
     "dict_type": "is not a table",
     "mapping_type": "is not a table",
@@ -201,7 +201,7 @@ _EXPECTED = {
     "finite_number": "is not a finite number",
     "string_pattern_mismatch": "is not accepted",
     "int_parsing_size": "is too large",
-    "invalid_key": "is not a text",
+    "invalid_key": "is not a string",
 }
 
 

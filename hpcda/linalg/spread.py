@@ -2,7 +2,7 @@ r"""A sparse symmetric matrix whose parts several ranks hold: subtrees of a tree
 
 The matrix is a sum of parts, one a rank. A rank eliminates the unknowns that it alone holds in a tree of
 fronts (`hpcda.linalg.tree`) whose root stays open; what is left is its Schur complement in the unknowns that
-others hold too, and in the shared ones. These are added up in pairs of neighbours: rank r + h gives its own
+others hold too, and in the shared ones. These are added up in pairs of neighbors: rank r + h gives its own
 to rank r, h = 1, 2, 4, …, which then eliminates what ranks r to r + 2 h - 1 alone hold,
 
     [ A_pp  · ]      L_pp L_ppᵀ = A_pp,    L_rp = A_rp L_pp⁻ᵀ,    A_rr - L_rp L_rpᵀ is passed on
@@ -59,7 +59,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Meeting:
-    """A dense front over the unknowns that two neighbouring groups of ranks leave.
+    """A dense front over the unknowns that two neighboring groups of ranks leave.
 
     Attributes:
         other: Rank that gives the second group's, or -1 where there is one group alone.

@@ -71,14 +71,14 @@ def load_model(name: str, options: Mapping[str, Any] | None = None, folder: Path
                 Mistake(
                     "model.name",
                     f"there is no model {name!r} in the catalogue",
-                    f"{nearest(name, _names())}; or name a function in a file, 'neuron.py:build'",
+                    f"{nearest(name, _names())}; or give a function in a file, as 'neuron.py:build'",
                 )
             )
         builder: Any = importlib.import_module(f"hpcda.models.{name}").build
         return _call(builder, options, name)
     if not colon or not function.isidentifier():
-        remedy = "write the file and the function that builds the model, 'neuron.py:build'"
-        raise InputError(Mistake("model.name", f"{name!r} names no function", remedy))
+        remedy = "give the file and the function that builds the model, as 'neuron.py:build'"
+        raise InputError(Mistake("model.name", f"{name!r} has no function name", remedy))
     try:
         file = (folder or Path.cwd()) / Path(path).expanduser()
     except RuntimeError as error:

@@ -56,7 +56,7 @@ class Expression:
         parameters: Names of the parameters in it.
 
     Raises:
-        InputError: The text is no expression, uses an unknown name, or names no state.
+        InputError: The text is no expression, uses an unknown name, or contains no state.
     """
 
     def __init__(
@@ -81,10 +81,10 @@ class Expression:
         except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
             reason = error.msg if isinstance(error, SyntaxError) else str(error)
             remedy = 'write an expression of states, such as "x0" or "x0**2 + x1"'
-            raise InputError(Mistake(place, f"is no expression: {reason}", remedy)) from None
+            raise InputError(Mistake(place, f"is not an expression: {reason}", remedy)) from None
         if not any(name in state_names for name in used):
             remedy = f"write an expression of {', '.join(state_names[:20])}"
-            raise InputError(Mistake(place, "names no state", remedy))
+            raise InputError(Mistake(place, "contains no state", remedy))
         self.states = tuple(dict.fromkeys(name for name in used if name in state_names))
         self.parameters = tuple(dict.fromkeys(name for name in used if name not in state_names))
         try:  # a part without states is plain arithmetic, which raises, or becomes complex
@@ -92,9 +92,9 @@ class Expression:
                 value = self({name: np.float64(1.0) for name in (*self.states, *self.parameters)})
         except (ArithmeticError, TypeError, RecursionError) as error:
             problem = f"cannot be computed: {error}"
-            raise InputError(Mistake(place, problem, "mend the numbers in it")) from None
+            raise InputError(Mistake(place, problem, "correct the numbers in it")) from None
         if np.iscomplexobj(value):
-            raise InputError(Mistake(place, "is not real", "mend the numbers in it"))
+            raise InputError(Mistake(place, "is not real", "correct the numbers in it"))
 
     def __call__(self, values: Mapping[str, Any]) -> Any:
         """The value for states and parameters by name: numbers, arrays of one shape, or traced symbols."""

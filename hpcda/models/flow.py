@@ -58,11 +58,11 @@ _REACHED, _PAUSED, _UNBOUND, _STUCK, _FAST, _STIFF = enumeration("flow.c", "Ende
 class End(Enum):
     """How a run ended; the value is what a person reads."""
 
-    REACHED = "it came to its last time"
+    REACHED = "it reached its last time"
     UNBOUND = "the states grow without bound"
     STUCK = "no step is small enough: the states run to infinity, or the equations jump or are not finite"
     FAST = "the states move so fast that more than 10,000,000 steps would be needed"
-    LATE = "the time for it was over"
+    LATE = "its time limit was reached"
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Flow:
         self.series = tuple(model.stimulus_names if series is None else series)
         missing = [name for name in model.stimulus_names if name not in self.series]
         if missing:
-            raise ValueError(f"series names no {', '.join(missing)}")
+            raise ValueError(f"series lacks {', '.join(missing)}")
         self._parameters = [name for name in model.parameter_names if name not in self.series]
         self._graph, self._values = recorded(self._rows)
         self._tableau = [dop853.A, dop853.B, dop853.C, dop853.E3, dop853.E5]

@@ -219,7 +219,7 @@ class Graph:
         return sorted(seen)
 
     def digest(self, roots: Iterable[int]) -> str:
-        """Check sum of what some nodes compute, in their order.
+        """Checksum of what some nodes compute, in their order.
 
         It does not depend on how nodes are numbered, nor on the order of two terms or factors.
         """

@@ -40,7 +40,9 @@ def build(dimension: int = 32, length: float = 22.0) -> Model:
         problem = f"{dimension} sites are too {'few' if dimension < 5 else 'many'}"
         mistakes.append(Mistake("model.options.dimension", problem, f"write from 5 to {MOST_SITES}"))
     if not 0.0 < length < np.inf:
-        mistakes.append(Mistake("model.options.length", f"{length} is no length", "write a positive number"))
+        mistakes.append(
+            Mistake("model.options.length", f"{length} is not a length", "write a positive number")
+        )
     if mistakes:
         raise InputError(mistakes)
     dx = length / dimension

@@ -66,7 +66,7 @@ class Parameter:
             entries, or an array of its shape.
         unit: Physical unit, "1" where there is none.
         range: Uniform range of the first guess when it is estimated and the job names none;
-            from half to one and a half times the default where the model names none.
+            from half to one and a half times the default where the model has none.
         shape: Shape of an array: equations see `p.W` as one, so that ``p.W @ x`` works; jobs and results know
             its entries as ``W[3,4]``, and a job's table for ``W`` holds for all of them.
     """
@@ -147,7 +147,7 @@ class Named:
             return self._values[name]
         except KeyError:
             names = ", ".join(self._values) or "none"
-            raise AttributeError(f"the model names no {self._kind} '{name}' (it names: {names})") from None
+            raise AttributeError(f"the model has no {self._kind} '{name}' (it has: {names})") from None
 
 
 class StateVector(np.ndarray[Any, Any]):
@@ -169,7 +169,7 @@ class StateVector(np.ndarray[Any, Any]):
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, str):
             if key not in self.names:
-                raise AttributeError(f"the model names no state '{key}' (it names: {', '.join(self.names)})")
+                raise AttributeError(f"the model has no state '{key}' (it has: {', '.join(self.names)})")
             key = self.names.index(key)
         item = super().__getitem__(key)
         return item
@@ -179,8 +179,8 @@ class StateVector(np.ndarray[Any, Any]):
             return self[self.names.index(name)]
         if name.startswith("__"):
             raise AttributeError(name)
-        known = f" (it names: {', '.join(self.names)})" if self.names else ""
-        raise AttributeError(f"the model names no state '{name}'{known}")
+        known = f" (it has: {', '.join(self.names)})" if self.names else ""
+        raise AttributeError(f"the model has no state '{name}'{known}")
 
     def dot(self, other: Any) -> Any:  # type: ignore[override]
         """The product with another array, as of `np.dot`."""
@@ -232,7 +232,7 @@ def _range_mistakes(model: str, quantities: Sequence[State] | Sequence[Parameter
             continue
         numbers = isinstance(pair, tuple) and len(pair) == 2 and all(_finite(end) for end in pair)
         if not numbers or pair[0] >= pair[1] or not np.isfinite(pair[1] - pair[0]):
-            room = ", which leaves no room" if numbers and pair[0] == pair[1] else ""
+            room = ", which is empty" if numbers and pair[0] == pair[1] else ""
             shown = f"({pair[0]:g}, {pair[1]:g})" if numbers else str(pair)[:60]
             problem = f"the range of {one.name} is {shown}{room}"
             mistakes.append(Mistake(f"model {model}", problem, "give two numbers, the lower one first"))
@@ -277,7 +277,11 @@ class Model:
         wrong = [name for name in names if not isinstance(name, str) or not name]
         if wrong:
             raise InputError(
-                Mistake(f"model {self.name}", f"{wrong[0]!r} is no name", "name everything with a text")
+                Mistake(
+                    f"model {self.name}",
+                    f"{wrong[0]!r} is not a valid name",
+                    "use non-empty strings as names",
+                )
             )
         repeated = sorted(name for name, count in Counter(names).items() if count > 1)
         if repeated:
@@ -306,7 +310,7 @@ class Model:
         if mistakes:
             raise InputError(mistakes)
         if not self.states:
-            raise InputError(Mistake(f"model {self.name}", "it has no states", "name at least one state"))
+            raise InputError(Mistake(f"model {self.name}", "it has no states", "give at least one state"))
         count = len(inspect.signature(self.equations).parameters)
         if not 2 <= count <= 4:
             raise InputError(
@@ -400,8 +404,8 @@ class Model:
                 raise InputError(
                     Mistake(
                         f"model {self.name}",
-                        f"NumPy cannot take a function of a plain array of states or parameters: {error}",
-                        f"take it of x, of a part of it such as x[:2], or entry by entry: {ENTRY_BY_ENTRY}",
+                        f"NumPy cannot apply a function to a plain array of states or parameters: {error}",
+                        f"apply it to x, to a slice such as x[:2], or entry by entry: {ENTRY_BY_ENTRY}",
                     )
                 ) from error
             raise InputError(
@@ -417,7 +421,7 @@ class Model:
                     f"model {self.name}",
                     f"its equations return {counted(len(values), 'value')} for "
                     f"{counted(self.dimension, 'state')}",
-                    f"return one value a state, in the order {', '.join(self.state_names)}",
+                    f"return one value per state, in the order {', '.join(self.state_names)}",
                 )
             )
         return values

@@ -171,7 +171,7 @@ def _followed(flow: Flow, x: Array, t: Array) -> Array:
     """States of Lorenz's model, shape (N, 3)."""
     course = flow.run(x, t, flow.model.defaults, patience=Patience("making a chaotic stimulus", LIMIT))
     if course.end is not End.REACHED:
-        problem = f"it took more than {LIMIT:g} s to make it"
+        problem = f"generating it took more than {LIMIT:g} s"
         raise InputError(Mistake("twin.stimulus", problem, "give a longer timescale, or a shorter twin"))
     return course.states
 

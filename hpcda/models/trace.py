@@ -107,7 +107,7 @@ class Symbol:
         value = self.graph.value(self.node)
         if value is None:
             raise _unsupported(
-                "a decision (if, and, or, max, np.maximum of a plain array) on a state or parameter",
+                "a branch (if, and, or, max, np.maximum of a plain array) on a state or parameter",
                 f"; compare entries of an array z that np.array has made one by one: {ENTRY_BY_ENTRY}",
             )
         return bool(value)
@@ -236,7 +236,7 @@ def product(left: Any, right: Any) -> Any:
             Mistake(
                 "equations",
                 f"a product of arrays of the shapes {shapes[0]} and {shapes[1]}",
-                f"the last side of the first, {shapes[0][-1]}, must be as long as the first side of the "
+                f"the last dimension of the first, {shapes[0][-1]}, must equal the first dimension of the "
                 f"second, {shapes[1][-2:][0]}",
             )
         )
@@ -297,6 +297,6 @@ def constant_node(graph: Graph, value: Any) -> int:
         Mistake(
             "equations",
             f"one of the returned values is {value!r}",
-            "return one finite number or expression a state",
+            "return one finite number or expression per state",
         )
     )

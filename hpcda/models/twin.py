@@ -84,7 +84,7 @@ def simulate(
             Mistake(
                 "twin.initial",
                 f"{start.shape} values for {counted(model.dimension, 'state')}",
-                f"give one each: {names}",
+                f"give one value for each: {names}",
             )
         )
     if times.ndim != 1 or not np.isfinite(times).all() or (np.diff(times) <= 0.0).any():
@@ -137,7 +137,9 @@ def spin_up(
         InputError: As for `simulate`, or a duration below 0.
     """
     if not 0.0 <= duration < np.inf:
-        raise InputError(Mistake("twin.spin_up", f"{duration} is no duration", "write 0 or a positive time"))
+        raise InputError(
+            Mistake("twin.spin_up", f"{duration} is not a duration", "write 0 or a positive time")
+        )
     if duration == 0.0:
         return np.array(x0, dtype=np.float64)
     steps = max(1, round(duration / dt)) if model.kind == "map" else 1
@@ -157,7 +159,7 @@ def _filled(place: str, defaults: dict[str, float], given: Mapping[str, float]) 
     mistakes = []
     for name, value in given.items():
         if name not in defaults:
-            problem = "the model names nothing like that"
+            problem = "the model has nothing of that name"
             mistakes.append(Mistake(f"{place}.{name}", problem, nearest(name, defaults)))
         elif not np.isfinite(value):
             mistakes.append(Mistake(f"{place}.{name}", f"the value {value} is not finite", "write a number"))
@@ -178,7 +180,11 @@ def _signals(model: Model, stimulus: Mapping[str, Input] | Input | None, t: Arra
         given = {names[0]: stimulus}
     else:
         raise InputError(
-            Mistake("twin.stimulus", "it has no name", f"give a table by name ({', '.join(names) or 'none'})")
+            Mistake(
+                "twin.stimulus",
+                "it has no name",
+                f"give a table with the keys ({', '.join(names) or 'none'})",
+            )
         )
     mistakes = [
         Mistake(
@@ -210,7 +216,7 @@ def _signal(name: str, value: Any, t: Array) -> Signal:
         return Signal(value)
     values = np.asarray(value, dtype=np.float64)
     if values.shape != t.shape:
-        remedy = f"give one value a time, {len(t)} of them"
+        remedy = f"give one value per time, {len(t)} in all"
         raise InputError(Mistake(f"twin.stimulus.{name}", f"it has shape {values.shape}", remedy))
     return interpolated(t, values)
 
@@ -231,7 +237,7 @@ def _ended(model: Model, course: Course, patience: Patience) -> NoReturn:
             problem = f"{model.name} moves too fast {near}: it would take more than 1e7 steps"
             remedy = f"{calmer}, or write a smaller twin.dt; {smooth}"
         case End.LATE:
-            problem = f"integrating {model.name} took {patience.limit:g} s and came only {near}"
+            problem = f"integrating {model.name} took {patience.limit:g} s and only reached {near}"
             remedy = f"{calmer}, ask for a shorter time, or write a larger twin.max_seconds"
         case _:
             problem = f"{model.name} cannot be integrated {near}: {course.end.value}"

@@ -64,7 +64,7 @@ class World:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is not None and self.size > 1 and not (isinstance(error, InputError) and self._all_found()):
-            sys.stderr.write(f"hpcda: rank {self.rank} failed, all ranks end.\n")
+            sys.stderr.write(f"hpcda: rank {self.rank} failed, stopping all ranks.\n")
             if isinstance(error, StorageError | InputError):
                 sys.stderr.write(f"{error}\n")
             else:
@@ -122,9 +122,9 @@ def _check_launcher(size: int) -> None:
     if launched is None or launched[1] == size:
         return
     launcher, ranks = launched
-    seen = "1 rank, in each of them" if size == 1 else f"{size} ranks"
+    seen = "1 rank in each process" if size == 1 else f"{size} ranks"
     if launcher == "srun":
-        remedy = "use srun --mpi=pmix (srun --mpi=list shows what there is), or mpirun inside the allocation"
+        remedy = "use srun --mpi=pmix (srun --mpi=list shows the choices), or mpirun inside the allocation"
     else:
         remedy = f"use the mpirun of the MPI that mpi4py was built with: {mpi_version()}"
     raise InputError(Mistake(launcher, f"it started {counted(ranks, 'rank')}, but MPI sees {seen}", remedy))

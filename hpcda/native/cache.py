@@ -33,7 +33,7 @@ def cache_folder() -> Path:
     except (OSError, RuntimeError) as error:
         if wanted:
             raise CompilerError(
-                f"HPCDA_CACHE={wanted} cannot be written: {error}. Name a folder you may write to."
+                f"HPCDA_CACHE={wanted} cannot be written: {error}. Set it to a folder you can write to."
             ) from error
         folder = Path(tempfile.gettempdir()) / f"hpcda-{os.getuid()}"
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -43,8 +43,8 @@ def cache_folder() -> Path:
         folder.chmod(stat.S_IMODE(mode) & ~OTHERS)
     elif mode & stat.S_IWOTH:
         raise CompilerError(
-            f"HPCDA_CACHE={wanted}: everybody may write there, and what is there is run. "
-            f"Type chmod o-w {wanted}, or name a folder of your own."
+            f"HPCDA_CACHE={wanted}: anyone can write there, and code in it is executed. Run "
+            f"chmod o-w {wanted}, or set it to a folder of your own."
         )
     return folder
 
@@ -53,6 +53,6 @@ def _refuse_foreign(folder: Path, found: os.stat_result) -> None:
     """Refuse a folder of another user, or a link to one; what is root's is trusted, as Python is."""
     if found.st_uid not in (0, os.geteuid()) or stat.S_ISLNK(found.st_mode):
         raise CompilerError(
-            f"{folder} belongs to another user, who could put code there for you to run. "
+            f"{folder} belongs to another user, who could place code there for you to execute. "
             "Set HPCDA_CACHE to a folder of your own."
         ) from None

@@ -79,7 +79,7 @@ def compiler() -> tuple[str, ...]:
         except ValueError:
             command = ()
         if not command or not shutil.which(command[0]):
-            raise CompilerError(f"CC={wanted} is no program. Set CC to a C compiler, or unset it.")
+            raise CompilerError(f"CC={wanted}: command not found. Set CC to a C compiler, or unset it.")
         return command
     places = os.pathsep.join([os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)])
     for name in ("cc", "gcc", "clang"):
@@ -104,8 +104,8 @@ def instruction_set() -> str:
         missing = sorted(_features(wanted) - _features("native"))
         if missing:
             raise CompilerError(
-                f"HPCDA_MARCH={wanted}: this processor cannot execute it (it lacks {', '.join(missing)}). "
-                "Name an instruction set that it has, such as x86-64-v2, or unset it."
+                f"HPCDA_MARCH={wanted}: this processor does not support it (missing: {', '.join(missing)}). "
+                "Choose a supported instruction set, such as x86-64-v2, or unset it."
             )
     return wanted
 
@@ -128,15 +128,15 @@ def _features(march: str) -> frozenset[str]:
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     if run.returncode != 0:
         raise CompilerError(
-            f"HPCDA_MARCH={march}: {shlex.join(compiler())} does not know it ({_first_line(run.stderr)}). "
-            "Name one that it knows, such as x86-64-v3, or unset it."
+            f"HPCDA_MARCH={march}: {shlex.join(compiler())} does not support it ({_first_line(run.stderr)}). "
+            "Choose a supported one, such as x86-64-v3, or unset it."
         )
     return frozenset(FEATURE.findall(run.stdout))
 
 
 def _first_line(text: str) -> str:
     lines = text.strip().splitlines()
-    return lines[0][:200] if lines else "it said nothing"
+    return lines[0][:200] if lines else "no output"
 
 
 @cache
@@ -189,7 +189,7 @@ def _own_flags() -> list[str]:
         return shlex.split(wanted)
     except ValueError as error:
         raise CompilerError(
-            f"HPCDA_CFLAGS={wanted} cannot be read: {error}. Write flags as in a shell, such as -Wall -g."
+            f"HPCDA_CFLAGS={wanted} cannot be parsed: {error}. Write flags as in a shell, such as -Wall -g."
         ) from None
 
 
@@ -198,12 +198,12 @@ def _sanitizers() -> list[str]:
     unknown = [name for name in wanted if name not in SANITIZERS]
     if unknown:
         raise CompilerError(
-            f"HPCDA_SANITIZE={','.join(wanted)}: {unknown[0]} is not known. "
-            f"Name one or both of {', '.join(SANITIZERS)}, or unset it."
+            f"HPCDA_SANITIZE={','.join(wanted)}: {unknown[0]} is unknown. Use "
+            f"one or both of {', '.join(SANITIZERS)}, or unset it."
         )
     if "address" in wanted and not _loaded("libasan", "libclang_rt.asan"):
         raise CompilerError(
-            "HPCDA_SANITIZE=address needs its library before all others. "
+            "HPCDA_SANITIZE=address requires its library to be loaded first. "
             f"Set LD_PRELOAD=$({shlex.join(compiler())} -print-file-name=libasan.so)."
         )
     if not wanted:
@@ -267,5 +267,7 @@ def _compile(code: str, target: Path) -> None:
                 f"compiled code cannot be written to {target.parent}: {error}. Set HPCDA_CACHE."
             ) from error
     if run.returncode != 0:
-        said = run.stderr[-2000:].strip() or f"it said nothing, and ended with code {run.returncode}"
-        raise CompilerError(f"{shlex.join(compiler())} refused generated code. {_remedy()}:\n{said}")
+        said = run.stderr[-2000:].strip() or f"no output, exit code {run.returncode}"
+        raise CompilerError(
+            f"{shlex.join(compiler())} failed to compile generated code. {_remedy()}:\n{said}"
+        )

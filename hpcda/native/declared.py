@@ -98,8 +98,8 @@ def bind(library: ctypes.CDLL, code: str) -> ctypes.CDLL:
         array = ctypes.c_ulonglong * len(wanted)
         if list(array.in_dll(library, _LAYOUT + structure.__name__)) != wanted:
             raise RuntimeError(
-                f"internal error: {structure.__name__} has another layout in compiled code than in Python. "
-                "Install hpcda anew, and look for flags that change layouts in CC and HPCDA_CFLAGS."
+                f"internal error: {structure.__name__} has a different layout in compiled code and in "
+                "Python. Reinstall hpcda, and check CC and HPCDA_CFLAGS for flags that change layouts."
             )
     for file in included(code):
         for kind, name, arguments in _ENTRY.findall(_text(file)):

@@ -9,11 +9,11 @@ typedef struct {
   int members, substeps;              /* members: a multiple of EIGHT */
   const double *data, *std;           /* [N][L] NaN where nothing is measured */
   const double *lower, *upper;        /* [K] bounds */
-  const double *centre, *reach;       /* [D] a member further than `reach` away is lost */
+  const double *center, *reach;       /* [D] a member further than `reach` away is lost */
   const double *walk;                 /* [V] standard deviation of a step of the random walk */
   const double *near, *together;      /* [K][L], [L][L] shares of the covariances with data, and among them; or none */
   double *now;                        /* [K][members] */
-  double *analysed, *predicted;       /* [N][K] means after the data of a point, and before */
+  double *analyzed, *predicted;       /* [N][K] means after the data of a point, and before */
   double *cross, *factor;             /* [N][K][K] covariance with the next point, Cholesky factor of its own; or none */
   double *begun;                      /* [K][members] the first point as all data so far see it; or none */
   double *misfit;                     /* [N] Σ ((y - mean of h) / std)², before the data of the point */
@@ -93,7 +93,7 @@ STAGE int replace(const Sizes *z, const Ensemble *e, vd *now, vd *before, vd *be
   const int kept = begun ? 3 : 2;
   vl within = now[0] == now[0];
   for (int i = 0; i < z->D; i++) {
-    const vd low = v_all(e->centre[i] - e->reach[i]), high = v_all(e->centre[i] + e->reach[i]);
+    const vd low = v_all(e->center[i] - e->reach[i]), high = v_all(e->center[i] + e->reach[i]);
     for (int g = 0; g < G; g++) within &= (now[(size_t)i * G + g] >= low) & (now[(size_t)i * G + g] <= high);
   }
   int all = 1;
@@ -103,7 +103,7 @@ STAGE int replace(const Sizes *z, const Ensemble *e, vd *now, vd *before, vd *be
   memset(lost, 0, M);
   for (int m = 0; m < M; m++) {
     for (int i = 0; i < z->D; i++)
-      if (!(fabs(rows[0][(size_t)i * M + m] - e->centre[i]) <= e->reach[i])) lost[m] = 1;
+      if (!(fabs(rows[0][(size_t)i * M + m] - e->center[i]) <= e->reach[i])) lost[m] = 1;
     left += !lost[m];
   }
   if (left && left < M)
@@ -198,7 +198,7 @@ ENTRY int filter(const Sizes *z, const Grid *g, const Ensemble *e, int begin, in
       if (!replace(z, e, next, now, begun, lost)) break;
       if (e->cross) {
         double *C = e->factor + (size_t)n * K * K, *predicted = e->predicted + (size_t)n * K;
-        anomalies(now, K, G, e->analysed + (size_t)(n - 1) * K, old);
+        anomalies(now, K, G, e->analyzed + (size_t)(n - 1) * K, old);
         anomalies(next, K, G, predicted, own);
         products(old, K, own, K, G, scale, 0, e->cross + (size_t)n * K * K);
         products(own, K, own, K, G, scale, 1, C);
@@ -265,7 +265,7 @@ ENTRY int filter(const Sizes *z, const Grid *g, const Ensemble *e, int begin, in
       }
       confine(now, K, G, e->lower, e->upper);
     }
-    means(now, K, G, e->analysed + (size_t)n * K);
+    means(now, K, G, e->analyzed + (size_t)n * K);
   }
   memcpy(e->now, now, sizeof(double) * K * M);
   if (begun) memcpy(e->begun, begun, sizeof(double) * K * M);
@@ -292,7 +292,7 @@ ENTRY int smooth(const Sizes *z, const Ensemble *e, int times, double *path) {
       y[i] = sum / F[i * K + i];
     }
     for (int i = 0; i < K; i++) {
-      double sum = e->analysed[(size_t)(n - 1) * K + i];
+      double sum = e->analyzed[(size_t)(n - 1) * K + i];
       for (int k = 0; k < K; k++) sum += C[i * K + k] * y[k];
       path[(size_t)(n - 1) * K + i] = sum;
     }

@@ -4,7 +4,7 @@ A rank evaluates its own part of the action and adds its part of gradient and He
 matrix.
 
 The action is a sum over intervals and data, so a rank's part is the action of a shorter problem: its own
-intervals, and the data and priors of its own times. Neighbours share the time where their stretches meet; all
+intervals, and the data and priors of its own times. Neighbors share the time where their stretches meet; all
 share the parameters, which the last rank owns, those of one window too.
 """
 

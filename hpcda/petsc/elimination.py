@@ -83,7 +83,7 @@ class PetscElimination:
             NotOfferedError: The package does not count them.
         """
         if self.linear.package == MUMPS:
-            return float(self._system.analysed.getMumpsRinfog(1))
+            return float(self._system.analyzed.getMumpsRinfog(1))
         if self.linear.order == PETSc.Mat.OrderingType.NATURAL:
             return counted("natural", self.pattern, np.arange(self.pattern.size, dtype=np.int32)).flops
         others = "a tree of fronts (hpcda.linalg.tree), MUMPS and PETSc's own in natural order"
@@ -97,10 +97,10 @@ class PetscElimination:
             NotOfferedError: The package does not tell.
         """
         if self.linear.package == MUMPS:
-            entries = float(self._system.analysed.getMumpsInfog(29))
+            entries = float(self._system.analyzed.getMumpsInfog(29))
             return 8.0 * (entries if entries >= 0 else -1e6 * entries)
         if self.linear.package == "petsc" and not self.linear.levels:
-            return 12.0 * float(self._system.analysed.getInfo()["nz_allocated"])
+            return 12.0 * float(self._system.analyzed.getInfo()["nz_allocated"])
         raise NotOfferedError(self.name, "the memory of a factor", _EXACT)
 
     def factor(self, values: Array, shift: float = 0.0) -> PetscFactor:
@@ -303,7 +303,7 @@ class _System:
         return self._solvers[0].getPC()
 
     @property
-    def analysed(self) -> Any:
+    def analyzed(self) -> Any:
         """The factor's matrix, planned at least once."""
         if not self._ready:
             self.factor(self._values, 0.0)

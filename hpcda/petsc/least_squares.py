@@ -35,7 +35,7 @@ class LeastSquares:
         self.jacobian.assemble()
 
     def connect(self, tao: Any) -> None:
-        """Hand residuals and Jacobian to TAO, with Levenberg–Marquardt damping as regularisation."""
+        """Hand residuals and Jacobian to TAO, with Levenberg–Marquardt damping as regularization."""
         options = PETSc.Options()
         for name, value in (("tao_brgn_regularization_type", "lm"),):
             if not options.hasName(f"{tao.getOptionsPrefix()}{name}"):

@@ -22,7 +22,7 @@ with the reference BLAS, the first analysis left out; and megabytes of the facto
 
 An incomplete factor breaks down all at once where the model error's precision is large: with 3 levels beyond
 Rf = 1e3, with 12 beyond 1e5, for 100 states. Where conjugate gradients have reached their limit a few times,
-the next of the `chain` takes over for the rest of that minimisation: more levels, then a direct one.
+the next of the `chain` takes over for the rest of that minimization: more levels, then a direct one.
 
 On two ranks (161 times, tests/benchmarks/eliminations.py --ranks 2) 40, 100, 400 states take a tree of fronts
 2.9, 11, 72 ms, MUMPS 13, 76, 1180.
@@ -246,7 +246,7 @@ def configure(ksp: Any, choice: Choice, system: System | None = None) -> None:
 
 
 def _stretches(pc: Any, system: System) -> None:
-    """Additive Schwarz: the unknowns of this rank, those of neighbouring times, and the shared parameters."""
+    """Additive Schwarz: the unknowns of this rank, those of neighboring times, and the shared parameters."""
     begin, end = system.x.getOwnershipRange()
     last, block = system.shared, system.block
     more = min(OVERLAP, (min(end, last) - begin) // (4 * block)) * block

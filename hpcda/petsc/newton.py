@@ -1,6 +1,6 @@
 """Newton's method with the exact Hessian in a trust region, on the unknowns that no bound holds.
 
-Each step minimises the quadratic model within ‖S⁻¹ d‖ ≤ Δ, S the natural size of each unknown: (H + τ S⁻²) d
+Each step minimizes the quadratic model within ‖S⁻¹ d‖ ≤ Δ, S the natural size of each unknown: (H + τ S⁻²) d
 = -g with the τ ≥ 0 that makes the matrix positive definite (the inertia of its factor tells) and the step as
 long as Δ, found by Newton's iteration on 1/‖S⁻¹ d‖ (Moré & Sorensen, SIAM J. Sci. Stat. Comput. 4, 553
 (1983); Conn, Gould, Toint, Trust-Region Methods, SIAM 2000, section 7.3). Negative curvature is thus followed
@@ -9,7 +9,7 @@ the step is projected (Bertsekas, SIAM J. Control Optim. 20, 221 (1982)). The en
 is at the level of rounding.
 
 At the first rung of a start the action hardly depends on some directions, and a random path between two
-bounds would stay at whichever bound it meets first. There the minimisation begins with a weak logarithmic
+bounds would stay at whichever bound it meets first. There the minimization begins with a weak logarithmic
 barrier, -μ Σ [log(X - l) + log(u - X)] (Nocedal & Wright, Numerical Optimization, Springer 2006, section
 19.6), which is then taken away.
 """
@@ -53,7 +53,7 @@ INSIDE = 1e-2
 
 @dataclass
 class Progress:
-    """Where an ongoing minimisation stands: radius and shift of the last step, and counts."""
+    """Where an ongoing minimization stands: radius and shift of the last step, and counts."""
 
     radius: float = 0.0
     shift: float = 0.0
@@ -141,7 +141,7 @@ class TrustNewton:
         self._vectors = []
 
     def solve(self, tao: Any) -> None:
-        """Minimise from the vector that `tao` holds; where the path is `fresh`, with the barrier first."""
+        """Minimize from the vector that `tao` holds; where the path is `fresh`, with the barrier first."""
         system = self.system
         self.progress = Progress()
         self._ksp, self._gave_up = self._solvers[0], 0
@@ -153,13 +153,13 @@ class TrustNewton:
             low, high, x = system.lower.array_r[inside], system.upper.array_r[inside], system.x.array
             margin = INSIDE * (high - low)
             x[inside] = np.clip(x[inside], low + margin, high - margin)
-            done = self._minimise(tao, 0)
+            done = self._minimize(tao, 0)
             self._weight = 0.0
-        self._minimise(tao, done)
+        self._minimize(tao, done)
         tao.setConvergedReason(_NATIVE.get(self.progress.reason, TaoReason.DIVERGED_USER))
 
-    def _minimise(self, tao: Any, done: int) -> int:
-        """Minimise, barrier included; returns the number of iterations, those `done` before included."""
+    def _minimize(self, tao: Any, done: int) -> int:
+        """Minimize, barrier included; returns the number of iterations, those `done` before included."""
         system, progress = self.system, self.progress
         progress.radius, progress.shift = RADIUS * np.sqrt(system.x.getSize()), 0.0
         progress.reason = Reason.STOPPED_ITERATIONS
@@ -263,7 +263,7 @@ class TrustNewton:
         return value, 0.0, Reason.FAILED_TRUST_REGION
 
     def _model_step(self, rhs: Any, step: Any, norm: float, solved: bool) -> Step | None:
-        """Minimise the quadratic model in the trust region; None where no shift makes it convex.
+        """Minimize the quadratic model in the trust region; None where no shift makes it convex.
 
         Where it is `solved`, `step` is the solution at the last shift, and the matrix still factorized there.
         """

@@ -91,7 +91,7 @@ class SolverOptions:
             Mistake(
                 place,
                 f"no solver uses the PETSc option '{name.removeprefix(PREFIX)}'",
-                "check its spelling, and in PETSc's manual that the chosen minimiser, KSP or PC has it",
+                "check its spelling, and in PETSc's manual that the chosen minimizer, KSP or PC has it",
             )
             for name, (_, place) in self._given.items()
             if not _used(name)

@@ -1,4 +1,4 @@
-"""PETSc itself, initialised once without reading the command line."""
+"""PETSc itself, initialized once without reading the command line."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from hpcda.problem import Array, Numbers, Ties
 
 
 class System(Protocol):
-    """What a minimiser needs of one path, on one rank or on several.
+    """What a minimizer needs of one path, on one rank or on several.
 
     `block` is the number of unknowns of one time, `shared` the place where the parameters of all times begin;
     of a graph, which knows no times, 0 and the number of all unknowns. `places` are the unknowns, ascending,

@@ -1,4 +1,4 @@
-"""Which minimiser works on a rank's starts: in lockstep, or one start after another."""
+"""Which minimizer works on a rank's starts: in lockstep, or one start after another."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hpcda.annealing.team import OneByOne, Team
 from hpcda.annealing.teams import Solver, takes_petsc
 from hpcda.annealing.teams import make_team as own_team
 from hpcda.petsc.lockstep import TaoLockstepTeam
-from hpcda.petsc.minimisers import make_minimiser
+from hpcda.petsc.minimizers import make_minimizer
 from hpcda.petsc.options import PREFIX, house_defaults
 from hpcda.petsc.start import PETSc
 
@@ -58,7 +58,7 @@ def make_team(
         )  # fmt: skip
     if not takes_petsc(spec):
         return own_team(action, ladder, replace(solver, minimizer=name), watch)
-    made = make_minimiser(
+    made = make_minimizer(
         action,
         name,
         comm=comm,

@@ -60,7 +60,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Beyond:
-    """What is known after the end of a window, kept back to test the prediction.
+    """What is known after the end of a window, held out to test the prediction.
 
     Attributes:
         t: Times, shape (M,), the first one the last time of the window.

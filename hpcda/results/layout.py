@@ -5,13 +5,13 @@
     /provenance     attributes: versions, host, date, command, threads, …
     /axes           dimension scales: rung, beta, rf, parameter, unknown, observed, series; units of each
     /reasons        code -> name, sentence, whether it is a minimum, whether a failure
-    /extensions     files outside the package whose parts the run may use: name, check sum, text
+    /extensions     files outside the package whose parts the run may use: name, checksum, text
     /windows        data of all windows, one after the other: dimension point
     /network        of a network alone: widths, activations, loss, prior, scales of inputs, teacher
     /sources        file, columns, and line or row of every point, where the data were read from files
-    /beyond, /truth data kept back after each window; true states, where they are known
-    /ensemble       one row a start (dimension start), per-rung arrays (start, rung); a check sum each
-    /paths          kept paths (path, point, unknown), the start and rung each belongs to, a check sum
+    /beyond, /truth held-out data after each window; true states, where they are known
+    /ensemble       one row a start (dimension start), per-rung arrays (start, rung); a checksum each
+    /paths          kept paths (path, point, unknown), the start and rung each belongs to, a checksum
     /ended          shards: the sketch of every ended start's path, by which minima are told apart;
                     in the index /sketches
     /current        shards only: the newest path of every start at work, to resume from
@@ -70,7 +70,7 @@ class File:
 
     Attributes:
         name: As the job names it.
-        sha256: Check sum of what it holds.
+        sha256: Checksum of what it holds.
         text: What it holds.
     """
 
@@ -181,7 +181,7 @@ class Layout(RunLayout):
         truth: True states, one object a window with `t` and `states`.
         beyond: Data kept back, one a window.
         sources: Where the data of each window were read, None where they were not read from a file.
-        equations: Check sum of the equations (`hpcda.action.native.Equations.digest`).
+        equations: Checksum of the equations (`hpcda.action.native.Equations.digest`).
     """
 
     problem: Problem

@@ -102,7 +102,7 @@ class RunTable(ABC):
 
     @abstractmethod
     def windows(self) -> tuple[StoredWindow, ...]:
-        """All windows with their data, the data kept back, and the truth."""
+        """All windows with their data, the held-out data, and the truth."""
 
     def network(self) -> StoredNetwork:
         """The network of a run that trained one.

@@ -13,7 +13,7 @@ import tomllib
 from pathlib import Path
 
 from hpcda.build import refuse_used
-from hpcda.ensemble import Earlier, look_back
+from hpcda.ensemble import EarlierRun, read_earlier_run
 from hpcda.errors import InputError, Mistake, StorageError, no_room
 from hpcda.job import AnyJob, Job, load_job, refuse_changed
 from hpcda.job.stored import FILE as JOB
@@ -50,7 +50,9 @@ def named_part(text: str | None) -> Part:
     number, slash, count = text.partition("/")
     if slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count) <= 999_999:
         return Part(int(number), int(count))
-    raise InputError(Mistake("--part", f"{text!r} is no part K/N", "give K from 1 to N, such as --part 2/8"))
+    raise InputError(
+        Mistake("--part", f"{text!r} is not a part K/N", "give K from 1 to N, such as --part 2/8")
+    )
 
 
 def admit(job: AnyJob, directory: Path, part: Part, again: bool) -> None:
@@ -103,11 +105,11 @@ def hold(held: contextlib.ExitStack, job: AnyJob, directory: Path, part: Part, a
                 os.fspath(directory),
                 counted(
                     len(used),
-                    "process of its earlier life still writes",
-                    "processes of its earlier life still write",
+                    "earlier process of the run still writes",
+                    "earlier processes of the run still write",
                 )
                 + f" it ({used[0]})",
-                "wait until they have ended, or end them",
+                "wait for them to end, or kill them",
             )
         )
     try:
@@ -144,14 +146,14 @@ def prepare(job: AnyJob, directory: Path, layout: RunLayout, part: Part, again: 
     refuse_changed(load_job(target), load_job(tomllib.loads(layout.job_toml)))
 
 
-def left_there(job: AnyJob, directory: Path, part: Part, layout: RunLayout, again: bool) -> Earlier:
+def left_there(job: AnyJob, directory: Path, part: Part, layout: RunLayout, again: bool) -> EarlierRun:
     """What earlier lives of the run have left; on rank 0, which holds the run. Damaged shards are set aside.
 
     Raises:
         InputError: It cannot be read, or belongs to another run.
     """
     if not again:
-        return Earlier()
+        return EarlierRun()
     for shard in set_aside(directory, layout.fingerprints, part):
         sys.stderr.write(f"hpcda: {shard}\n")
     put_by(directory, part, layout)
@@ -162,11 +164,11 @@ def left_there(job: AnyJob, directory: Path, part: Part, layout: RunLayout, agai
         raise InputError(
             Mistake(
                 os.fspath(directory / part.file(PLAN)),
-                "it is not there, and only it says what this search has decided",
-                "bring it back from a copy, or begin anew with --output DIR",
+                "it is missing, and only it records the decisions of this search",
+                "restore it from a copy, or start a new run with --output DIR",
             )
         )
-    return look_back(found, decisions, informed, len(layout.rf), job.ensemble.ranks_per_start)
+    return read_earlier_run(found, decisions, informed, len(layout.rf), job.ensemble.ranks_per_start)
 
 
 def index(directory: Path, part: Part) -> None:
@@ -182,7 +184,7 @@ def index(directory: Path, part: Part) -> None:
         except InputError as error:
             if part.count == 1:
                 raise
-            sys.stderr.write(f"hpcda: {INDEX} is not made yet: {error}\n")
+            sys.stderr.write(f"hpcda: {INDEX} is not written yet: {error}\n")
 
 
 def _unwritable(directory: Path, error: OSError) -> InputError | StorageError:

@@ -27,7 +27,7 @@ def agreed(comm: Any, files: Sequence[Extension]) -> None:
     for number, file in enumerate(files):
         for rank, sums in enumerate(read):
             if sums[number] != read[0][number]:
-                problem = f"{file.file} holds another text on rank {rank} than on rank 0"
+                problem = f"{file.file} differs between rank {rank} and rank 0"
                 remedy = "let all nodes see the same file: put it where they share a file system"
                 raise InputError(Mistake(f"{KEY}[{number}]", problem, remedy))
 

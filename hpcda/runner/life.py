@@ -1,4 +1,4 @@
-"""A life of a run: from its begin, or from where it was, to its end, or to where it is stopped."""
+"""Start or resume a run, until it is done or stopped."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hpcda.annealing.layered import PETSC
-from hpcda.ensemble import Earlier, Ensemble, Lives
+from hpcda.ensemble import EarlierRun, Ensemble, Lives
 from hpcda.errors import InputError, Mistake, StoppedError
 from hpcda.job import AnyJob, Job, NetworkJob, load_job, settled
 from hpcda.job.given import with_model
@@ -69,7 +69,7 @@ def run(
             Mistake("data.file", "holds arrays, which a stored run could not read again", remedy)
         )
     directory = Path(output) if output is not None else job.output_directory
-    return _live(job, directory, _Wish(tuple(petsc_options), quiet, resume, time_limit, part))
+    return _live(job, directory, _RunOptions(tuple(petsc_options), quiet, resume, time_limit, part))
 
 
 def resume(
@@ -114,7 +114,7 @@ def resume(
             )
         job = _agreed(lambda: job_to_go_on(folder))
     job = with_model(_loaded(job), model)
-    return _live(job, folder, _Wish(tuple(petsc_options), quiet, True, time_limit, part))
+    return _live(job, folder, _RunOptions(tuple(petsc_options), quiet, True, time_limit, part))
 
 
 def _loaded(job: AnyJob | Mapping[str, Any] | str | os.PathLike[str]) -> AnyJob:
@@ -134,7 +134,7 @@ def _agreed(load: Callable[[], AnyJob]) -> AnyJob:
 
 
 @dataclass(frozen=True)
-class _Wish:
+class _RunOptions:
     """How a run is to be run, beside its job."""
 
     petsc_options: tuple[str, ...]
@@ -144,36 +144,36 @@ class _Wish:
     part: str | None
 
 
-def _live(job: AnyJob, directory: Path, wish: _Wish) -> Path:
+def _live(job: AnyJob, directory: Path, how: _RunOptions) -> Path:
     """One life of a run, from its begin or where it was to its end or where it is stopped."""
     began = time.time()
-    part = named_part(wish.part)
+    part = named_part(how.part)
     with Stop(began) as stop:
-        _announce(job, wish.petsc_options)
+        _announce(job, how.petsc_options)
         with world_of(job.ensemble.ranks_per_start) as world, contextlib.ExitStack() as held:
             comm = world.comm
-            stop.deadline = comm.bcast(all_or_none(comm, lambda: deadline(wish.time_limit, began)))
+            stop.deadline = comm.bcast(all_or_none(comm, lambda: deadline(how.time_limit, began)))
             stop.listen()
             agreed(comm, all_agree(comm, lambda: job.extension_files))
-            whole = _with_options(job, wish.petsc_options)
+            whole = _with_options(job, how.petsc_options)
             all_or_none(comm, lambda: refuse_held(directory, str(part)))
-            all_or_none(comm, lambda: admit(whole, directory, part, wish.resume))
+            all_or_none(comm, lambda: admit(whole, directory, part, how.resume))
             if isinstance(job, Job) and isinstance(whole, Job) and job.action.steps_per_sample == "auto":
                 given = job
-                steps = comm.bcast(all_or_none(comm, lambda: chosen_steps(given, directory, wish.quiet)))
+                steps = comm.bcast(all_or_none(comm, lambda: chosen_steps(given, directory, how.quiet)))
                 job, whole = job.with_steps(steps), whole.with_steps(steps)
-            study, share = study_of(job, world, wish.petsc_options), share_of(job, part)
+            study, share = study_of(job, world, how.petsc_options), share_of(job, part)
             with study.options():
-                if world.rank == 0 and not wish.quiet:
+                if world.rank == 0 and not how.quiet:
                     for note in study.notes:
                         sys.stderr.write(f"note: {note}\n")
                 layout = study.layout(world, study.try_once(world, share), whole)
-                all_or_none(comm, lambda: hold(held, whole, directory, part, wish.resume))
+                all_or_none(comm, lambda: hold(held, whole, directory, part, how.resume))
                 earlier = comm.bcast(
-                    all_or_none(comm, lambda: left_there(job, directory, part, layout, wish.resume))
+                    all_or_none(comm, lambda: left_there(job, directory, part, layout, how.resume))
                 )
-                all_or_none(comm, lambda: prepare(job, directory, layout, part, wish.resume))
-                told = _ensemble(job, study, world, layout, directory, wish, part, earlier, stop)
+                all_or_none(comm, lambda: prepare(job, directory, layout, part, how.resume))
+                told = _ensemble(job, study, world, layout, directory, how, part, earlier, stop)
             all_or_none(comm, lambda: index(directory, part))
             world.wait()
     if told:
@@ -216,8 +216,8 @@ def _announce(job: AnyJob, petsc_options: Sequence[str]) -> None:
 
 
 def _ensemble(
-    job: AnyJob, study: Study, world: Any, layout: RunLayout, directory: Path, wish: _Wish, part: Part,
-    earlier: Earlier, stop: Stop,
+    job: AnyJob, study: Study, world: Any, layout: RunLayout, directory: Path, how: _RunOptions, part: Part,
+    earlier: EarlierRun, stop: Stop,
 ) -> str:  # fmt: skip
     """Run what is left.
 
@@ -226,7 +226,7 @@ def _ensemble(
     """
     progress = None
     if world.rank == 0:
-        progress = Progress(directory, starts=0, rungs=0, ranks=world.size, quiet=wish.quiet, mark=part.mark)
+        progress = Progress(directory, starts=0, rungs=0, ranks=world.size, quiet=how.quiet, mark=part.mark)
     share = share_of(job, part)
     queue = queue_of(world)
     team = study.team(world, share, lambda iteration, value: ensemble.watch())
@@ -234,7 +234,7 @@ def _ensemble(
     def make_shard() -> Shard:
         if world.rank == 0:
             (directory / INDEX).unlink(missing_ok=True)
-        return Shard.create(directory, world.group_number, layout, wish.resume, part)
+        return Shard.create(directory, world.group_number, layout, how.resume, part)
 
     lives = Lives(earlier, stop, Journal(directory / part.file(PLAN)), study.max_seconds)
     ensemble = Ensemble(
@@ -256,7 +256,7 @@ def _ensemble(
     if progress is not None:
         ensemble.tell()
         if whole:
-            progress.finish("done", "" if ensemble.worked else "it was complete already")
+            progress.finish("done", "" if ensemble.worked else "it was already complete")
         else:
             told = _stopped(progress, directory, part, sentence(ensemble.why))
     queue.close()

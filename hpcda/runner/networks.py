@@ -11,7 +11,7 @@ import numpy as np
 from hpcda.action.factors import DataLoss
 from hpcda.annealing import Team
 from hpcda.annealing.exact import ExactSettings
-from hpcda.annealing.exact_minimiser import ExactMinimiser
+from hpcda.annealing.exact_minimizer import ExactMinimizer
 from hpcda.annealing.layered import PETSC, Elimination
 from hpcda.annealing.team import OneByOne
 from hpcda.build import build_network
@@ -71,18 +71,18 @@ class NetworkStudy:
         """See `Study`: ranks are alike, the training fits, and the first weights have a finite action."""
         all_agree(world.comm, lambda: refuse_unlike(world.group))
         self.scene.refuse(self._job.ensemble.way, self._job.ensemble.seed)
-        minimiser = self._minimiser(lambda iteration, value: None)
+        minimizer = self._minimizer(lambda iteration, value: None)
         try:
             if self._options is not None:
                 first = self.scene.first_weights(self.scene.action, np.random.default_rng(0))
-                model = minimiser.elimination.gauss_newton(first)
+                model = minimizer.elimination.gauss_newton(first)
                 if np.isfinite(model.scale) and model.solve(model.scale) is None:
                     remedy = "check solver.petsc and the options after --"
                     raise InputError(Mistake("solver", "PETSc cannot solve for the first step", remedy))
                 self._options.check()
-            return minimiser.linear
+            return minimizer.linear
         finally:
-            minimiser.destroy()
+            minimizer.destroy()
 
     def layout(self, world: Any, solver: str, whole: AnyJob) -> RunLayout:
         """See `Study`."""
@@ -122,7 +122,7 @@ class NetworkStudy:
 
     def team(self, world: Any, share: Share, watch: Callable[[int, float], None]) -> Team:
         """See `Study`."""
-        return OneByOne(self._minimiser(watch), self.scene.ladder)
+        return OneByOne(self._minimizer(watch), self.scene.ladder)
 
     def plan(self, world: Any, share: Share) -> Plan:
         """See `Study`."""
@@ -135,11 +135,11 @@ class NetworkStudy:
         budget = NetworkBudget(starts, seconds, ensemble.ends == "verdict")
         return NetworkSearch(network, budget, share, TRAININGS.known(files))
 
-    def _minimiser(self, watch: Callable[[int, float], None]) -> ExactMinimiser:
+    def _minimizer(self, watch: Callable[[int, float], None]) -> ExactMinimizer:
         solver = self._job.solver
         settings = ExactSettings(solver.max_iterations, elimination=self._elimination())
         scene = self.scene
-        return ExactMinimiser(scene.action, settings, scene.canonical, watch, lambda: scene.cap)
+        return ExactMinimizer(scene.action, settings, scene.canonical, watch, lambda: scene.cap)
 
     def _elimination(self) -> str | Elimination:
         """How steps are computed: its name, or PETSc's own, which is made here."""

@@ -89,7 +89,7 @@ class PathStudy:
                 self._options.check()
             unsolved = any(one.rung.reason is Reason.FAILED_LINEAR for one in tried_out)
             if unsolved and np.isfinite(scene.action.derivatives(climb.path, rf)[2]).all():
-                problem = f"no linear system of the first path can be solved: {team.linear or 'no word how'}"
+                problem = f"no linear system of the first path can be solved: {team.linear or 'no details'}"
                 remedy = "check solver.elimination, solver.petsc and the options after --"
                 raise InputError(Mistake("solver", problem, remedy))
             return team.linear

@@ -58,7 +58,7 @@ def require(what: str) -> bool:
     """
     if "petsc4py" in sys.modules or importlib.util.find_spec("petsc4py") is not None:
         return True
-    problem = f"{what} is PETSc's, and petsc4py is not installed"
+    problem = f"{what} requires PETSc, but petsc4py is not installed"
     raise InputError(Mistake("solver", problem, "pip install 'hpcda[mpi]', or leave it out"))
 
 

@@ -1,4 +1,4 @@
-"""What a run is about: what `hpcda.runner.life` asks of windows of data, and of a network that is trained."""
+"""What a run is about: what `hpcda.runner.life` asks of windows of data and of a network."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def launched(environment: Mapping[str, str] | None = None) -> bool:
     installed = "mpi4py" in sys.modules or importlib.util.find_spec("mpi4py") is not None
     if several is not None and not installed:
         launcher, ranks = several
-        problem = f"it started {ranks} ranks, and mpi4py is not installed"
+        problem = f"it started {ranks} ranks, but mpi4py is not installed"
         raise InputError(Mistake(launcher, problem, "pip install 'hpcda[mpi]', or run one process alone"))
     return installed and (several is not None or any(name in environment for name in RANK_VARIABLES))
 

@@ -31,7 +31,7 @@ FIRST, NEXT = 2, 8
 """Starts of the first round; starts up to the end of the second round, and
 in each of the next ones."""
 FIRST_PART, NEXT_PART = 1024, 128
-"""One of so many of all that may be run, where that is more: who allows many has many ranks."""
+"""Rounds hold at least starts/1024 (first) and starts/128 (later) starts: large runs keep all ranks busy."""
 GROWTH, PART = 2, 8
 """Later rounds hold this part of the starts run so far, at most that one of those that may be run."""
 PARENTS, FADE = 6, 0.7
@@ -102,7 +102,7 @@ class Auto:
         seed: Seed of the ensemble.
         budget: When it ends.
         share: The starts that it may run, where several searches share them.
-        files: Check sums of the files whose ways and escapes it draws beside the package's own.
+        files: Checksums of the files whose ways and escapes it draws beside the package's own.
 
     Attributes:
         cap: See `Plan`: nothing so far above the lowest level found is a rival of it, and actions only grow.
@@ -132,7 +132,7 @@ class Auto:
         self._rounds = 0
         self.cap = np.inf
 
-    def recall(self, starts: int, cap: float) -> None:
+    def replay(self, starts: int, cap: float) -> None:
         """See `Plan`."""
         self._given += starts
         self._rounds += 1

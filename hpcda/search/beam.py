@@ -22,10 +22,10 @@ from hpcda.annealing import Ladder, Reason
 from hpcda.annealing.lockstep import Reached, Settings, climbs_of
 from hpcda.problem import Array, Problem
 from hpcda.search.scene import Scene
-from hpcda.search.way import centre_and_spread, log_uniform
+from hpcda.search.way import center_and_spread, log_uniform
 
 RATIO = 8.0
-"""About the ratio of Rf of neighbouring rungs."""
+"""About the ratio of Rf of neighboring rungs."""
 RUNG = 0.65
 """Share of the ladder below the rung from which an extended stretch is annealed."""
 MINIMA, PATHS = 8, 8
@@ -99,16 +99,16 @@ class Beam:
         problem, smoother = self.scene.problem, self.scene.smoother
         piece = problem.cut(0, begin, self.begin + 1)
         window, states = piece.windows[0], problem.dimension
-        centre, spread = centre_and_spread(problem, window)
+        center, spread = center_and_spread(problem, window)
         for name, (mean, std) in piece.initial_prior.items():
             state = problem.model.state_names.index(name)
-            centre[state], spread[state] = mean, std
+            center[state], spread[state] = mean, std
         members = np.repeat(last[:, None], MEMBERS, axis=1)
-        members[:states] = centre[:, None] + spread[:, None] * rng.standard_normal((states, MEMBERS))
+        members[:states] = center[:, None] + spread[:, None] * rng.standard_normal((states, MEMBERS))
         low, high = problem.state_bounds.reshape(-1, 2).T
         members[:states] = np.clip(members[:states], low[:, None], high[:, None])
         far = np.abs(problem.state_start).max(axis=1) + np.ptp(problem.state_start, axis=1)
-        reach = centre, np.where(far > 0.0, FAR * far, np.finfo(float).max)
+        reach = center, np.where(far > 0.0, FAR * far, np.finfo(float).max)
         easing = log_uniform(rng, EASING)
         substeps = self.scene.forecast.substeps(window, members[:, :16])
         filtered = smoother.filter(window, members, rng, reach, easing, substeps)

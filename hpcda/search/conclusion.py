@@ -48,8 +48,9 @@ MANY = 3
 PREDICTS = 2.5
 """Largest error of the first predicted samples, in units of the noise, that chaos explains."""
 UNTESTED = (
-    "The lowest level does not contradict the data, but there are no more data values than unknowns: nothing "
-    "is left over to test the model and the noise by, and the data may leave the path open. Measure more "
+    "The lowest level is consistent with the data, but there are no more data values than unknowns: no "
+    "degrees of freedom are left to test the model and the noise, and the data may not determine the path. "
+    "Measure more "
     "quantities or a longer window, or add priors."
 )
 """The sentence of NOT_ENOUGH_MEASUREMENTS where no degrees of freedom are left."""
@@ -59,82 +60,83 @@ class Conclusion(enum.Enum):
     """What an ensemble says; the value is the sentence for people, with what to do next."""
 
     CONSISTENT_AND_STABLE = (
-        "The lowest level agrees with the data, no longer depends on Rf, has no rival and is confirmed: "
-        "take it as the estimate, and trust it as far as it predicts data that were kept back."
+        "The lowest level agrees with the data, no longer depends on Rf, has no rival and is "
+        "confirmed: take it as the estimate, as far as it predicts held-out data."
     )
     CONSISTENT_RIVALS_REMAIN = (
-        "The lowest level agrees with the data, but others are nearly as probable: they cannot be told "
-        "apart. Measure more quantities or a longer window, and compare what the levels "
+        "The lowest level agrees with the data, but others are nearly as probable: they cannot be "
+        "distinguished. Measure more quantities or a longer window, and compare what the levels "
         "predict."
     )
     CONSISTENT_NOT_CONFIRMED = (
-        "The lowest level agrees with the data, but too few starts came there, or those of one way of "
-        "beginning only, to say that nothing lower was missed. Add starts of other ways and other first "
+        "The lowest level agrees with the data, but too few starts reached it, or only those of one "
+        "way of starting, to exclude a lower level. Add starts of other ways and other first "
         'rungs (way = "auto", first_rungs), and see whether they agree.'
     )
     CONSISTENT_NOT_SETTLED = (
-        "The lowest level agrees with the data, but whether it depends on Rf is not known from so few rungs: "
-        "let the ladder cover at least the decade of Rf before its end."
+        "The lowest level agrees with the data, but so few rungs do not show whether it depends on Rf: "
+        "let the ladder cover at least one decade of Rf before its end."
     )
     CONSISTENT_STEP_TOO_COARSE = (
-        "The lowest level agrees with the data, but it is an answer of the discretization, not of the model: "
-        "under the model's own flow it would lie elsewhere by a fair part of its standard deviations. Take "
+        "The lowest level agrees with the data, but it depends on the time step: with the exact "
+        "flow of the model it would shift by a considerable part of its standard deviations. Take "
         "more steps from sample to sample (action.steps_per_sample), or a discretization of higher order."
     )
     CONSISTENT_PREDICTS_BADLY = (
-        "The lowest level agrees with the data, but misses the first samples after the window by far more "
-        "than the noise, sooner than chaos explains: do not trust it. Add starts of other ways; if they end "
-        "no lower, the data leave the last state open (measure more quantities) or the model is wrong "
+        "The lowest level agrees with the data, but its prediction fails at the first held-out "
+        "samples, sooner than chaos explains: do not trust it. Add starts of other ways; if they end "
+        "no lower, the data do not determine the last state (measure more quantities), or the model is wrong "
         "after the window."
     )
     CONSISTENT_NOT_CONVERGED = (
-        "The lowest level agrees with the data, but its minimiser stopped at the limit of iterations: there "
-        "is something lower in the same valley. Raise solver.max_iterations; where the valley is flat, the "
-        "data leave some parameters open: give them priors or bounds."
+        "The lowest level agrees with the data, but its minimizer stopped at the iteration limit: there is "
+        "a lower action in the same valley. Raise solver.max_iterations; if the valley is flat, the data "
+        "do not determine some parameters: give them priors or bounds."
     )
     STABLE_NOISE_ESTIMATED = (
         "The lowest level no longer depends on Rf, has no rival and is confirmed: take it as the global "
-        "minimum. The scale of its noise was estimated with it, so that χ² cannot test the model: compare it "
-        "with what the instrument promises, and keep data back to test the prediction "
+        "minimum. The noise scale was estimated too, so χ² cannot test the model: compare the scale with "
+        "the instrument's specification, and hold out data to test the prediction "
         "(data.hold_back)."
     )
     CONSISTENT_PARAMETERS_OPEN = (
-        "The lowest level agrees with the data and is confirmed, but it is a flat valley: other values of "
-        "what the evidence names fit as well. Take the other estimates; for these give priors, fix them, or "
-        "measure what depends on them."
+        "The lowest level agrees with the data and is confirmed, but it is a flat valley: other "
+        "values of the "
+        "quantities listed in the evidence fit as well. Use the other estimates; for these, add priors, "
+        "fix them, or measure quantities that depend on them."
     )
     NOT_ENOUGH_MEASUREMENTS = (
         "The lowest level agrees with the data, but so do many others: the data do not determine the path. "
         "Measure more quantities or a longer window, or add priors."
     )
     RISING_WITH_RF = (
-        "The lowest level still rises with Rf: the model cannot follow the data as closely as the noise "
-        "is said to be, or the ladder ends too early. Raise rf_max, or weight the equations that are not "
-        'obeyed (action.model_error_weight = "auto"); if the level leaves the χ² band, look at the residuals '
-        "in time for the equation or the noise_std that is wrong, and try smaller time steps "
+        "The lowest level still rises with Rf: the model does not fit the data to "
+        "within noise_std, or the ladder ends too early. Raise rf_max, or weight the equations that are not "
+        'obeyed (action.model_error_weight = "auto"); if the level leaves the χ² band, look in the '
+        "residuals for a wrong equation or noise_std, and try smaller time steps "
         "(steps_per_sample)."
     )
     EQUATION_NOT_OBEYED = (
         "The lowest level agrees with the data, but the path does not obey the equations of all states: at "
-        "the largest Rf their model errors are still nearly free, and the estimates depend on that. Weight "
-        'every equation by the motion of its state (action.model_error_weight = "auto"), raise rf_max, or '
-        "choose units in which all states are of like size."
+        "the largest Rf their model errors are still nearly unpenalized, and affect the estimates. Weight "
+        'every equation by the spread of its state (action.model_error_weight = "auto"), raise rf_max, or '
+        "choose units in which all states are of similar size."
     )
     INCONSISTENT = (
-        "The lowest level lies above the χ² band: either the search has missed a lower one, or the model "
-        'or the noise is wrong. Add starts of other ways and other first rungs (way = "auto", '
-        "first_rungs); if they end no lower, doubt the model and noise_std."
+        "The lowest level lies above the χ² band: the search missed a lower one, or the model or "
+        'the noise is wrong. Add starts of other ways and other first rungs (way = "auto", '
+        "first_rungs); if they end no lower, check the model and noise_std."
     )
     BELOW_NOISE = (
         "The lowest level lies below the χ² band: the path follows the noise, or noise_std is too large. "
         "Raise rf_max if the level still grows with Rf; otherwise check noise_std."
     )
     INCOMPLETE = (
-        "Starts that were asked for have not ended: the lowest level may be one of theirs. Run the job "
-        "again, to its end, before judging."
+        "Some of the requested starts have not finished, and may end lower. Resume the run and "
+        "let it finish before judging."
     )
     FAILED = (
-        "No start came to the end of the ladder: look at the reasons, the bounds and the range of the starts."
+        "No start reached the end of the ladder: look at the reasons, the bounds and the range of the starts."
     )
 
     @property

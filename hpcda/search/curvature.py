@@ -5,7 +5,7 @@ that a step of one natural scale changes the action by less than 1/2, which is a
 direction is flat; the factor holds it by a Gaussian of one natural scale, and tells. The chains are
 eliminated from the last time to the first, as a path is given by its initial states: what the data leave open
 of those is seen in the last pivot of each chain, and what they leave open of the shared parameters in the
-border's Schur complement, the paths having been minimised over (the curvature of the profile likelihood).
+border's Schur complement, the paths having been minimized over (the curvature of the profile likelihood).
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Curvature:
 
     Attributes:
         chains: The chains of the Cholesky factor.
-        schur: Information on the shared parameters, the paths minimised over, shape (P, P).
+        schur: Information on the shared parameters, the paths minimized over, shape (P, P).
         lifts: What was lifted in the chains.
         order: Place of each row of the factor in the flat path, shape (size,).
         corner: Largest entry of the Hessian's corner, which `schur` is a difference of.

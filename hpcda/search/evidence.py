@@ -48,8 +48,8 @@ class Level:
         prior: Its prior part; what is left of A is the model part.
         distance: How far it is from the lowest level: root mean square distance of the paths in units of the
             spread of each state, or largest difference of a parameter in units of the width of its first
-            guess, whichever is more; infinite where it is not known.
-        converged: Whether the minimiser came to its tolerance there.
+            guess, whichever is more; infinite if unknown.
+        converged: Whether the minimizer came to its tolerance there.
     """
 
     action: float
@@ -128,7 +128,7 @@ def noise_of(expected: Expected, data: int, priors: int, absorbed: int) -> Noise
 
 @dataclass(frozen=True)
 class Hits:
-    """How one way of starting fared.
+    """How one way the start began fared.
 
     Attributes:
         tried: Its starts that have ended.
@@ -172,7 +172,7 @@ class Evidence:
             kept back.
         complete: Share of the starts asked for that have ended.
         probed: Escapes from the lowest level; none of them found a lower one.
-        converged: Whether the minimiser came to its tolerance at the lowest level.
+        converged: Whether the minimizer came to its tolerance at the lowest level.
         left_open: Parameters and initial states that the data leave open at the lowest level, "p with q"
             where they can only move together.
         action: Action of the lowest level.
@@ -315,7 +315,7 @@ def facts(record: Mapping[str, Any]) -> dict[str, str]:
             f"{record['values'] + DEVIATIONS * math.sqrt(2.0 * record['values']):.3g}"
         )
     else:
-        few = ", few: wrong minima may agree as well" if record["few"] else ""
+        few = ", few: wrong minima may pass as well" if record["few"] else ""
         found["noise"] = (
             f"{record['z']:+.2f} χ² deviations, with the model error {record['whole']:+.2f} (within ±3: "
             f"agreement; {record['freedom']} degrees of freedom{few})"
@@ -343,10 +343,12 @@ def facts(record: Mapping[str, Any]) -> dict[str, str]:
             f"{way} {one['missed']:.0%}" if one["missed"] is not None else f"{way} not known"
             for way, one in hits.items()
         )
-        + " (share of a way's further starts that would end in a level new to it)"
+        + " (estimated chance that the way's next start finds a new level)"
     )
     if record["agreement"] is not None:
-        agreed = "found whichever is left out" if record["agreement"] else "found by one almost alone"
+        agreed = (
+            "found even if any one way is left out" if record["agreement"] else "found almost only by one way"
+        )
         found["ways"] = agreed
     if record["probed"]:
         found["escapes from it"] = f"{record['probed']}, to nothing lower"
@@ -359,8 +361,8 @@ def facts(record: Mapping[str, Any]) -> dict[str, str]:
     if record.get("step") is not None:
         found["time step"] = told(record["step"])
     if record["complete"] < 1.0:
-        so_far = f"; those say: {record['so_far'].replace('_', ' ')}" if record["so_far"] else ""
-        found["complete"] = f"{record['complete']:.0%} of the starts asked for{so_far}"
+        so_far = f"; so far: {record['so_far'].replace('_', ' ')}" if record["so_far"] else ""
+        found["complete"] = f"{record['complete']:.0%} of the requested starts{so_far}"
     return found
 
 

@@ -1,7 +1,7 @@
 """The same problem with more steps from sample to sample, and how many of them are enough.
 
 A path is taken over to the finer points by cubic Hermite interpolation through its states and rates; known
-series and parameters of one time are linear between the points. It is minimised there from a lower Rf on.
+series and parameters of one time are linear between the points. It is minimized there from a lower Rf on.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ RUNGS, ALPHA = 4, 10.0
 TRIES = 3
 """Numbers of steps that are tried, each from what the one before it has shown."""
 STIFF = (
-    f"to first order it moves the minimum by more than {LARGEST:g} standard deviations; how far is not known"
+    f"to first order it shifts the minimum by more than {LARGEST:g} standard deviations; "
+    "the exact shift is not known, as the model is stiff"
 )
-STIFF += ", as the model is stiff"
 """Why the shift of a stiff model is not known."""
 MOST_OPERATIONS = 5e7
-"""Operations of a factorization up to which a path is minimised at a finer step."""
+"""Operations of a factorization up to which a path is minimized at a finer step."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def minimum_at(action: Action, path: Array, rf: float, rungs: int = RUNGS) -> Ar
         rungs: Rungs that it climbs, each at `ALPHA` times the Rf of the one before.
 
     Raises:
-        StepUnknownError: The minimiser does not come to it, in the iterations it has.
+        StepUnknownError: The minimizer does not come to it, in the iterations it has.
     """
     ladder = Ladder(rf / ALPHA ** (rungs - 1), ALPHA, rungs)
     lockstep = climbs_of(action, ladder, lanes_that_fit(action), Settings(barrier=0.0, max_iterations=200))

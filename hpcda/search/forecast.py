@@ -1,7 +1,7 @@
 """Many members at once through the model, from path point to path point.
 
 Members stand in the columns of arrays whose rows are the D states, the V parameters of one time and the P
-shared ones, so that neighbouring members fill the lanes of the vector registers. Flows take classical
+shared ones, so that neighboring members fill the lanes of the vector registers. Flows take classical
 Runge-Kutta steps of fourth order (Hairer, Nørsett, Wanner, Solving Ordinary Differential Equations I,
 Springer 1993, section II.1), known series are interpolated linearly within a step; maps are applied as they
 are.

@@ -39,7 +39,7 @@ class Ends:
         way: Way or escape by which each began, S names.
         parents: Start -> the starts from whose minima it began.
         ended: Whether each has ended, in whatever way, shape (S,).
-        complete: Whether it came to the end of the ladder without failing, shape (S,).
+        complete: Whether it reached the end of the ladder without failing, shape (S,).
         action: Final action, shape (S,).
         measurement: Its measurement part, shape (S,).
         prior: Its prior part, shape (S,).

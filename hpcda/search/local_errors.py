@@ -136,7 +136,7 @@ class LocalErrors:
         varying = len(self._q)
         count = 2 * (dimension + points * varying + len(self._p))
         if count * self._cost > (MOST_FOLLOWED if self._substeps is None else MOST_RATES):
-            raise StepUnknownError("the flow of all steps would take too long", self.stiff)
+            raise StepUnknownError("integrating all steps would take too long", self.stiff)
         places, slopes = [], []
 
         def add(place: Numbers, x: Array, q: Array, p: Array) -> None:
@@ -231,7 +231,7 @@ class LocalErrors:
                     states, window.t, parameters, series, tolerance=tolerance, patience=patience
                 )
                 if course.end is End.LATE:
-                    raise StepUnknownError(f"the flow of all steps takes more than {SECONDS:g} s")
+                    raise StepUnknownError(f"integrating all steps takes more than {SECONDS:g} s")
                 many = np.isfinite(course.states).all() and course.steps > MANY * (len(window.t) - 1)
                 self.stiff = bool(self.stiff or course.implicit or many)
                 cost += float(course.evaluations) * problem.dimension

@@ -160,7 +160,7 @@ class NetworkSearch:
         self._given = self._rounds = 0
         self.cap = math.inf
 
-    def recall(self, starts: int, cap: float) -> None:
+    def replay(self, starts: int, cap: float) -> None:
         """See `Plan`."""
         self._given += starts
         self._rounds += 1
@@ -182,7 +182,7 @@ class NetworkSearch:
             self._task(position, training, ended)
             for position, training in zip(range(self._given, end), order, strict=False)
         ]
-        self.recall(len(tasks), self._cap(ended) if self._budget.verdict else math.inf)
+        self.replay(len(tasks), self._cap(ended) if self._budget.verdict else math.inf)
         return Listed(tasks)
 
     def _cap(self, ended: Sequence[Found]) -> float:
@@ -232,7 +232,7 @@ def judged(
     Args:
         network: The network and its pairs.
         ends: How its starts ended.
-        predicted: Error of outputs of pairs that were kept back, over the noise; None where there are none.
+        predicted: Error of outputs of held-out pairs, over the noise; None where there are none.
         complete: Share of the starts asked for that have ended; 1 where their number was not fixed.
         expected: What noise alone makes of the measurement part, where it is not Gaussian of known width; by
             default it is not known.

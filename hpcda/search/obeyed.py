@@ -93,7 +93,7 @@ def sentence(record: Mapping[str, Any]) -> str:
 
 def _told(one: Mapping[str, Any], wrong: Sequence[Mapping[str, Any]]) -> str:
     where = f" in window {one['window']}" if any(other["window"] for other in wrong) else ""
-    told = f"{one['state']}{where}, whose model error is {one['error']:.2g} a step beside a motion of "
+    told = f"{one['state']}{where}, whose model error is {one['error']:.2g} per step, against a motion of "
     told += f"{one['motion']:.2g} ({one['allowed']:.2g} costs nothing)"
     if one["shift"] > SHIFT:
         many = "more than 100" if one["shift"] > 100.0 else f"{one['shift']:.2g}"

@@ -29,7 +29,7 @@ class Found:
         sketch: What is kept of its path, see `hpcda.search.merge`.
         same_as: The start whose path it has become, its own number where it went on by itself.
         failed: Whether it failed.
-        converged: Whether the minimiser came to its tolerance at its last rung.
+        converged: Whether the minimizer came to its tolerance at its last rung.
         opening: Iterations of its first rung.
         iterations: Its own iterations; how many depends on when it was merged.
         seconds: Core-seconds that it took.
@@ -83,8 +83,8 @@ class Plan(Protocol):
         """Action above which the starts of the round that was given last may end early."""
         ...
 
-    def recall(self, starts: int, cap: float) -> None:
-        """Take a round of an earlier life of the run for given: so many starts, run with this cap."""
+    def replay(self, starts: int, cap: float) -> None:
+        """Replay a journaled round: `starts` starts under `cap`."""
         ...
 
     def next(self, found: Sequence[Found]) -> Round | None:
@@ -198,7 +198,7 @@ class Plain:
         self._share = share
         self._given = 0
 
-    def recall(self, starts: int, cap: float) -> None:
+    def replay(self, starts: int, cap: float) -> None:
         """See `Plan`."""
         self._given += starts
 

@@ -25,7 +25,7 @@ import numpy as np
 from hpcda.native.declared import number, structures
 from hpcda.problem import Array, Window
 from hpcda.search.forecast import Forecast, grid_of
-from hpcda.search.localisation import Hops
+from hpcda.search.localization import Hops
 
 CHUNK = 2_000_000
 """Random numbers that are drawn at once."""
@@ -81,14 +81,14 @@ class Smoother:
             begun: A copy of the members, which becomes the members of the first point smoothed by all data.
             backward: Whether the covariances of a backward pass are kept.
             hops: Distance at which a covariance with what is measured is believed to 5/24, and at twice which
-                it no longer is, see `hpcda.search.localisation`; None: all are believed.
+                it no longer is, see `hpcda.search.localization`; None: all are believed.
         """
         problem, rows = self.forecast.problem, self.forecast.rows
         count = members.shape[1]
         for one in (members,) if begun is None else (members, begun):
             if one.shape != (rows, count) or count % _EIGHT or not one.flags.c_contiguous:
                 raise ValueError(f"members of shape {one.shape}, wanted ({rows}, a multiple of {_EIGHT})")
-        moments = {name: np.zeros((window.times, rows)) for name in ("analysed", "predicted")}
+        moments = {name: np.zeros((window.times, rows)) for name in ("analyzed", "predicted")}
         if backward:
             moments |= {name: np.zeros((window.times, rows, rows)) for name in ("cross", "factor")}
         if begun is not None:
@@ -99,7 +99,7 @@ class Smoother:
             "std": np.sqrt(easing) * window.noise_std,
             "lower": self.bounds[0],
             "upper": self.bounds[1],
-            "centre": np.ascontiguousarray(reach[0]),
+            "center": np.ascontiguousarray(reach[0]),
             "reach": np.ascontiguousarray(reach[1]),
             "walk": walk,
             "now": members,
@@ -148,7 +148,7 @@ class Filtered:
 
     def means(self) -> Array:
         """Means of the filter, shape (N, D + V + P)."""
-        return self._arrays["analysed"]
+        return self._arrays["analyzed"]
 
     def informed(self, members: Array, parameters: Array) -> Array:
         """Mean of members, shape (D + V + P,), where later windows say what shared parameters are.
@@ -177,7 +177,7 @@ class Filtered:
         """
         if "cross" not in self._arrays:
             raise ValueError("the covariances of a backward pass were not kept")
-        path = np.array(self._arrays["analysed"])
+        path = np.array(self._arrays["analyzed"])
         if last is not None:
             path[self.times - 1] = last
         forecast = self._smoother.forecast

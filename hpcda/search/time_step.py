@@ -129,9 +129,12 @@ class TimeStep:
     def advice(self) -> str:
         """What to do where it is too coarse, as a sentence."""
         if self.enough is None and self.stiff:
-            return "How many are enough is not known, as the model is stiff: take more until estimates stay."
+            return (
+                "The sufficient number is not known, as the model is stiff: "
+                "increase it until the estimates stop changing."
+            )
         if self.enough is None:
-            return 'How many are enough is not known: write steps_per_sample = "auto".'
+            return 'The sufficient number is not known: write steps_per_sample = "auto".'
         how = "by the order of the discretization" if self.left is None else "as a minimum there shows"
         return f"steps_per_sample = {self.enough} is enough, {how}."
 
@@ -232,7 +235,7 @@ def _factored(problem: Problem, csr: Csr, scale: Array, held: Mask) -> tuple[Cur
     _, moves = moved(found.solve(factor, flat), flat)
     saddle = falls(csr, scale, np.where(held[:, None], 0.0, moves))
     if saddle or any((one.curvatures < -LEAST).any() for one in rest):
-        raise StepUnknownError("the path is no minimum: the action falls along a direction from it")
+        raise StepUnknownError("the path is not a minimum: the action decreases along a direction")
     return found, factor, flat, moves
 
 

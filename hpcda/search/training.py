@@ -116,7 +116,7 @@ class NetworkScene:
         names = [one.name for one in TRAININGS.values() if one.fits(self.network) and not one.parents]
         if way != "auto" and way not in names:
             needs = (
-                "begins from networks that others found" if TRAININGS[way].parents else "needs hidden layers"
+                "starts from networks found by others" if TRAININGS[way].parents else "needs hidden layers"
             )
             remedy = f'use "auto", or one of: {", ".join(names)}'
             raise InputError(Mistake("ensemble.way", f"{way!r} {needs}", remedy))
@@ -128,7 +128,7 @@ class NetworkScene:
             remedy += 'takes, such as "softplus" for counts'
             raise InputError(Mistake("network.start", problem, remedy))
         if not np.any(gradient):
-            problem = "the action does not depend on the weights where they begin: the start is dead"
+            problem = "the action does not depend on the initial weights"
             raise InputError(Mistake("network.start", problem, "give a wider range, or another activation"))
 
     def sketch(self, theta: Array) -> Array:

@@ -121,21 +121,21 @@ def measured_states(problem: Problem, window: Window) -> dict[int, Array]:
     return found
 
 
-def centre_and_spread(problem: Problem, window: Window) -> tuple[Array, Array]:
+def center_and_spread(problem: Problem, window: Window) -> tuple[Array, Array]:
     """Mean and standard deviation of every state, each of shape (D,).
 
     Those of the data for measured states and for states of the same unit and range; for all others the
     middle of their range, and a quarter of its width.
     """
     low, high = problem.state_start.T
-    centre, spread = (low + high) / 2, (high - low) / 4
+    center, spread = (low + high) / 2, (high - low) / 4
     measured = measured_states(problem, window)
     for group in _alike(problem):
         values = [v for state, v in measured.items() if state in group]
         if values:
-            centre[group] = np.clip(np.mean(values), low[group], high[group])
+            center[group] = np.clip(np.mean(values), low[group], high[group])
             spread[group] = np.minimum(np.std(values), (high - low)[group])
-    return centre, spread
+    return center, spread
 
 
 def _alike(problem: Problem) -> list[list[int]]:

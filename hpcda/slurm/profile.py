@@ -39,7 +39,7 @@ def _as_tuple(value: Any) -> Any:
 
 def _one_line(text: str) -> str:
     if not text.strip() or re.search(r"[\n\r\0]", text):
-        raise refuse(f"{text!r} is not one line of text", "give each line as a text of its own")
+        raise refuse(f"{text!r} is not a single line", "give each line as its own string")
     return text
 
 
@@ -69,7 +69,7 @@ def _launcher(text: str) -> str:
     if not words or words[0].rpartition("/")[2] not in LAUNCHERS:
         raise refuse(f"{text!r} is not a launcher", 'give "mpirun" or "srun --mpi=pmix", with their options')
     if {"-n", "-np", "--ntasks"} & {word.partition("=")[0] for word in words}:
-        raise refuse(f"{text!r} names the number of ranks", "leave it out: ntasks and --ranks say it")
+        raise refuse(f"{text!r} names the number of ranks", "leave it out: ntasks and --ranks set it")
     return text
 
 
@@ -100,7 +100,7 @@ Count = Annotated[int, Field(ge=1)]
 class AnalysisTable(Section):
     """[analysis]: the job that analyses the run."""
 
-    cpus: Count = Field(default=1, description="how many processors, each for one worker, from 1")
+    cpus: Count = Field(default=1, description="the number of worker processes, one processor each, from 1")
     mem: Memory | None = Field(default=None, description='the memory, such as "8G"')
     time: Time | None = Field(default=None, description=f"a time limit: {ACCEPTED}")
 
@@ -123,7 +123,7 @@ class Profile(Section):
     modules: Annotated[tuple[Word, ...], BeforeValidator(_as_tuple)] = Field(
         default=(), description='modules to load, such as ["openmpi/4.1"]'
     )
-    setup: Lines = Field(default=(), description="lines of shell that come before hpcda, a list of texts")
+    setup: Lines = Field(default=(), description="shell lines run before hpcda, a list of strings")
     environment: Annotated[dict[str, Line], AfterValidator(_variables)] = Field(
         default_factory=dict, description='variables and their values, such as { UCX_TLS = "self,sm" }'
     )
@@ -131,11 +131,9 @@ class Profile(Section):
         default="mpirun", description='what starts the ranks: "mpirun" or "srun --mpi=pmix"'
     )
     signal_seconds: Count = Field(
-        default=60, description="how many seconds before the time limit a job is told to end, from 1"
+        default=60, description="how many seconds before the time limit a job is signaled to stop, from 1"
     )
-    lives: Count = Field(
-        default=100, description="how often a job that requeues itself may begin in all, from 1"
-    )
+    lives: Count = Field(default=100, description="the maximum number of times a requeued job runs, from 1")
     analysis: AnalysisTable = Field(default_factory=AnalysisTable, description="a table [analysis]")
 
     @property

@@ -54,7 +54,8 @@ def refuse_now(run: Path) -> None:
             Mistake(
                 "sbatch",
                 "is not on PATH",
-                "call hpcda submit where Slurm is, on a login node; --dry-run shows the script without it",
+                "run hpcda submit where Slurm is available, on a login node; --dry-run shows the script "
+                "without it",
             )
         )
     _refuse_queued(run)
@@ -71,8 +72,8 @@ def refuse_other_parts(batch: Batch) -> None:
     if begun:
         was, now = (f"in {counted(count, 'part')}" for count in (min(begun), batch.array or 1))
         remedy = f"give --array {min(begun)}" if min(begun) > 1 else "leave out --array"
-        problem = f"{batch.run} was begun {was}, and cannot go on {now}"
-        raise InputError(Mistake("--array", problem, f"{remedy}, or begin anew with --output DIR"))
+        problem = f"{batch.run} was started {was} and cannot be resumed {now}"
+        raise InputError(Mistake("--array", problem, f"{remedy}, or start a new run with --output DIR"))
 
 
 def submit(batch: Batch, analyze: bool = False) -> Submitted:
@@ -110,7 +111,7 @@ def submit(batch: Batch, analyze: bool = False) -> Submitted:
         except InputError as error:
             told = Mistake(
                 "--analyze",
-                f"job {job} is in the queue, its analysis is not",
+                f"job {job} is queued, but its analysis is not",
                 "when it is done: hpcda analyze",
             )
             raise InputError([*error.mistakes, told]) from None

@@ -134,7 +134,7 @@ def attach_scales(file: Any) -> None:
             dataset.dims[0].label = "start"
             dataset.dims[0].attach_scale(ensemble["start"])
     for group in (ensemble, paths):
-        describe(group["check"], "check sum of what is stored here", "1")
+        describe(group["check"], "checksum of what is stored here", "1")
     describe(ensemble["parameters"], "parameters that all times share, or norms of weights")
     for name in ("parameters", "check"):
         ensemble[name].dims[0].label = "start"

@@ -1,11 +1,11 @@
-"""Check sums of what a run stores, so that damage is told from data.
+"""Checksums of what a run stores, so that damage is told from data.
 
 Everything that counts has its own CRC-32, written with it: every rung (its numbers, and which start and
 rung they belong to), every row (once where it begins, once where it ends), every path, and what is known
-before the first start. No check sum is 0, which is what unwritten places hold. Each costs 4 bytes and a
+before the first start. No checksum is 0, which is what unwritten places hold. Each costs 4 bytes and a
 microsecond, that of a path one more for every four kilobytes.
 
-HDF5's own check sums (the filter fletcher32) belong to whole chunks: a process that is killed while it writes
+HDF5's own checksums (the filter fletcher32) belong to whole chunks: a process that is killed while it writes
 one rung would leave the rungs of 31 other starts unreadable.
 """
 
@@ -77,7 +77,7 @@ def start_check(kind: str, values: Mapping[str, float | bytes]) -> int:
     """Of what is known of a start: when it begins, or when it has ended.
 
     Args:
-        kind: Name of the check sum.
+        kind: Name of the checksum.
         values: By the names of `PER_START`, those among them that go into it.
     """
     names, pack = _CHECKED[kind]
@@ -143,4 +143,4 @@ def _checked(kind: str) -> tuple[tuple[str, ...], Any]:
 _CHECKED = {
     kind: _checked(kind) for kind in dict.fromkeys(k for one in PER_START.values() for k in one.checks)
 }
-"""Check sums of starts: the columns that go into each, and how they become bytes."""
+"""Checksums of starts: the columns that go into each, and how they become bytes."""

@@ -113,12 +113,12 @@ class Table:
     """Columns that grow together, ahead of what is asked for: every growth is a change of metadata.
 
     What is written counts once it is committed, which is the same everywhere: first the data, then their
-    check sum, then the mark that tells readers of them, each with the operating system before the next.
+    checksum, then the mark that tells readers of them, each with the operating system before the next.
 
     Args:
-        columns: The columns; those of check sums and of marks last.
+        columns: The columns; those of checksums and of marks last.
         space: Where they grow.
-        check: The column of the check sums.
+        check: The column of the checksums.
         mark: The column of the marks; None where that of another table marks what stands here.
         ahead: Whether they grow ahead.
     """
@@ -153,12 +153,12 @@ class Table:
     def commit(self, row: int, checks: Iterable[tuple[int, int]], mark: int | None = None) -> None:
         """Make the data count that were written to a row.
 
-        A reader takes what has its check sum for complete, a run that goes on what is marked: next to nothing
+        A reader takes what has its checksum for complete, a run that goes on what is marked: next to nothing
         comes between the two.
 
         Args:
             row: The row.
-            checks: Element and value of every check sum.
+            checks: Element and value of every checksum.
             mark: The mark.
         """
         for element, check in checks:

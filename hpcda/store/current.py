@@ -79,7 +79,7 @@ class CurrentPaths:
 
     @staticmethod
     def check(file: h5py.File, table: dict[str, npt.NDArray[Any]]) -> None:
-        """Compute the check sums of the paths again that starts at work go on from.
+        """Compute the checksums of the paths again that starts at work go on from.
 
         Args:
             file: A shard.
@@ -98,7 +98,7 @@ class CurrentPaths:
                 continue
             copy = committed % COPIES
             if path_check(start, committed, current["path"][slot, copy]) != current["check"][slot, copy]:
-                raise DamageError(f"the newest path of start {start} does not have its check sum")
+                raise DamageError(f"the newest path of start {start} does not match its checksum")
 
     @staticmethod
     def of(file: h5py.File, start: int, committed: int) -> Array | None:

@@ -98,7 +98,7 @@ class Ensemble:
 
     @staticmethod
     def check(file: h5py.File, closed: bool) -> tuple[Columns, Numbers]:
-        """Compute all check sums again.
+        """Compute all checksums again.
 
         Args:
             file: A shard.
@@ -121,7 +121,7 @@ class Ensemble:
         table = {name: ensemble[name][:used] for name in PER_START}
         good = good_rows(table, strict=closed) & (table["start"] >= 0)
         if not good.all():
-            raise DamageError(f"row {int(np.argmin(good))} does not have its check sum")
+            raise DamageError(f"row {int(np.argmin(good))} does not match its checksum")
         last = np.full(used, -1)
         for part in parts_of(used, 8 * rungs * (len(PER_RUNG) + ensemble["parameters"].shape[2])):
             last[part] = _last_of(file, table, part, closed)
@@ -139,7 +139,7 @@ def _last_of(file: h5py.File, table: Columns, part: slice, closed: bool) -> Numb
     wrong = np.argwhere(complete & ~good_rungs(start, complete, values))
     if len(wrong):
         row, rung = wrong[0]
-        raise DamageError(f"rung {int(rung)} of start {int(start[row])} does not have its check sum")
+        raise DamageError(f"rung {int(rung)} of start {int(start[row])} does not match its checksum")
     ended = (table["finished"][part] == 1) | closed
     more = ended & ((values["check"] != 0).sum(axis=1) > committed)
     if more.any():
@@ -148,7 +148,7 @@ def _last_of(file: h5py.File, table: Columns, part: slice, closed: bool) -> Numb
 
 
 def good_rungs(start: Numbers, visited: Flags, table: Columns) -> Flags:
-    """Which of the visited rungs have their check sum, shape (S, R).
+    """Which of the visited rungs have their checksum, shape (S, R).
 
     Args:
         start: Number of the start of each row, shape (S,).
@@ -190,10 +190,10 @@ def marked_rungs(
     """Number of complete rungs of every row, shape (rows,).
 
     The mark of a start that was interrupted may come a commit after its rungs: those that have their
-    check sum are complete.
+    checksum are complete.
 
     Raises:
-        DamageError: A rung that was marked does not have its check sum; the row comes with it.
+        DamageError: A rung that was marked does not match its checksum; the row comes with it.
     """
     at_work = np.flatnonzero((finished != 1) & (start >= 0))
     if not len(at_work):
@@ -205,7 +205,7 @@ def marked_rungs(
     found = complete.sum(axis=1)
     if np.any(found < committed[at_work]):
         wrong = int(at_work[np.argmax(found < committed[at_work])])
-        raise DamageError(f"a rung of start {start[wrong]} does not have its check sum", wrong)
+        raise DamageError(f"a rung of start {start[wrong]} does not match its checksum", wrong)
     committed = committed.copy()
     committed[at_work] = found
     return committed

@@ -90,7 +90,7 @@ def write_header(file: h5py.File, layout: RunLayout) -> None:
         assert isinstance(layout, Layout)
         write_problem(file, layout)
     describe(axes["rung"], "position on the ladder", "1")
-    describe(axes["rf"], "Rf, the precision of the model", "1")
+    describe(axes["rf"], "Rf, the model precision", "1")
     describe(axes["beta"], "β of the rung: Rf = rf0 alpha^β", "1")
     attach_header(file)
     file.attrs["header_check"] = np.uint32(header_check(file))
@@ -117,7 +117,7 @@ def copy_header(source: h5py.File, target: h5py.File) -> None:
 
 
 def header_check(file: h5py.File) -> int:
-    """Check sum of what is known before the first start, the same in a shard and in the index."""
+    """Checksum of what is known before the first start, the same in a shard and in the index."""
     return text_check(_pieces(file))
 
 

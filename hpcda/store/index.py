@@ -31,7 +31,7 @@ from hpcda.store.space import roll_back, writing
 SKETCHES = "sketches"
 """Sketches in the index, whose /ended is a column of /ensemble."""
 SEAL = b"hpcda-crc32"
-"""Behind it stands the check sum of the whole index, as its last four bytes: HDF5 reads no damaged one."""
+"""Behind it stands the checksum of the whole index, as its last four bytes: HDF5 reads no damaged one."""
 
 
 def build_index(run_dir: str | os.PathLike[str]) -> Path:
@@ -51,7 +51,7 @@ def build_index(run_dir: str | os.PathLike[str]) -> Path:
     shards = closed_shards(folder)
     target, draft = folder / INDEX, folder / f".{INDEX}.{os.getpid()}"
     try:
-        remedy = f"the shards are whole: make room, then `hpcda analyze {folder}` makes it again"
+        remedy = f"the shards are intact: free some space, then `hpcda analyze {folder}` writes it again"
         with writing(target, remedy):
             _write(draft, shards)
             with draft.open("ab") as file:
@@ -212,7 +212,7 @@ def fit_index(run_dir: Path) -> None:
             Mistake(
                 os.fspath(run_dir),
                 f"{len(missing)} shards that its index names are not there ({missing[0]})",
-                f"bring them back beside {INDEX}; a run is moved or copied as a whole directory",
+                f"restore them beside {INDEX}; move or copy a run as a whole directory",
             )
         )
     for shard in there.values():
@@ -232,7 +232,7 @@ def fit_index(run_dir: Path) -> None:
             raise InputError(
                 Mistake(
                     os.fspath(run_dir / INDEX),
-                    f"it does not fit the shards and cannot be made anew: {error}",
+                    f"it does not fit the shards and cannot be rewritten: {error}",
                     "make the directory writable, or copy the run to one that is",
                 )
             ) from None
@@ -254,13 +254,13 @@ def reading(run_dir: Path) -> Iterator[None]:
             Mistake(
                 os.fspath(run_dir / INDEX),
                 f"it cannot be read: {type(error).__name__}: {error}",
-                "remove it: it is made again from the shards",
+                "remove it: it is rebuilt from the shards",
             )
         ) from error
 
 
 def damaged(run_dir: Path, group: str, row: int, reason: str) -> InputError:
-    """The mistake that a row of a group, as the index counts them, does not have its check sum."""
+    """The mistake that a row of a group, as the index counts them, does not match its checksum."""
     with h5py.File(run_dir / INDEX, "r") as file:
         ends = np.cumsum(file["shards"]["rows" if group == "ensemble" else "paths"][:])
         name = file["shards/file"].asstr()[int(np.searchsorted(ends, row, side="right"))]

@@ -1,4 +1,4 @@
-"""Is a shard what it should be? Every check sum in it is computed again before a run goes on from it.
+"""Is a shard what it should be? Every checksum in it is computed again before a run goes on from it.
 
 That is done in another process: HDF5 may crash or never return where a damaged file is read.
 """
@@ -58,7 +58,7 @@ def inspect(
         shard: The file.
         fingerprint: `Layout.fingerprint` of the run that is to go on from it, or several that are welcome;
             None where it is only read.
-        deep: Compute the check sums of all that it holds, not only of what is known before the first start.
+        deep: Compute the checksums of all that it holds, not only of what is known before the first start.
 
     Raises:
         InputError: The file may not be read.
@@ -66,7 +66,7 @@ def inspect(
     path = Path(shard)
     try:
         if not path.is_file():
-            return Verdict("damaged", "it is no file")
+            return Verdict("damaged", "it is not a file")
         if not path.stat().st_size:
             return Verdict("damaged", "it is empty")
         with path.open("rb"):
@@ -81,7 +81,7 @@ def inspect(
                 return stranger
             _check_header(file)
             if shard_check(file.attrs) != file.attrs["shard_check"] != shard_check(file.attrs, closed=0.0):
-                raise DamageError("its attributes do not have their check sum")
+                raise DamageError("its attributes do not match their checksum")
             if wanted is not None and str(file.attrs["fingerprint"]) not in wanted:
                 return Verdict("foreign", "it belongs to another run: other data, model, ladder or seed")
             if deep:
@@ -172,7 +172,7 @@ def closed_shards(run_dir: Path, required: bool = True) -> list[Path]:
 
 def damage(run_dir: Path, shard: Path, reason: str) -> Mistake:
     """What a reader says of a shard that is not what it should be."""
-    remedy = f"bring it back from a copy, or `hpcda resume {run_dir}`: its starts are run again"
+    remedy = f"restore it from a copy, or `hpcda resume {run_dir}`: its starts are repeated"
     return Mistake(os.fspath(shard), reason, remedy)
 
 
@@ -190,7 +190,7 @@ def check_schema(file: h5py.File, path: Path) -> None:
 
 def _unreadable(path: Path, error: OSError) -> Mistake:
     return Mistake(
-        os.fspath(path), f"it may not be read: {error.strerror}", "make it readable (chmod, chown)"
+        os.fspath(path), f"no permission to read it: {error.strerror}", "make it readable (chmod, chown)"
     )
 
 
@@ -218,7 +218,7 @@ def _stranger(file: h5py.File, readable: Collection[int] = READABLE) -> Verdict 
 def _check_header(file: h5py.File) -> None:
     _fits(file)
     if header_check(file) != file.attrs["header_check"]:
-        raise DamageError("its header (job, data, axes) does not have its check sum")
+        raise DamageError("its header (job, data, axes) does not match its checksum")
 
 
 def _fits(group: h5py.Group) -> None:

@@ -62,8 +62,8 @@ class Journal:
                 raise InputError(
                     Mistake(
                         f"{self._file}, line {number}",
-                        f"is no round of a search: {error}",
-                        "bring the file back from a copy, or begin anew with --output DIR",
+                        f"is not a round of a search: {error}",
+                        "restore the file from a copy, or start a new run with --output DIR",
                     )
                 ) from None
         return found

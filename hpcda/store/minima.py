@@ -44,7 +44,7 @@ class Sketches:
 
     @staticmethod
     def check(file: h5py.File, table: dict[str, npt.NDArray[Any]]) -> None:
-        """Compute all check sums again, of a shard whose rows have these columns of `PER_START`.
+        """Compute all checksums again, of a shard whose rows have these columns of `PER_START`.
 
         Raises:
             DamageError: One is wrong, or something is missing.
@@ -63,7 +63,7 @@ class Sketches:
                 if check[row] == 0 and np.isnan(sketch).all():
                     continue
                 if path_check(start, int(table["committed"][row]), sketch) != check[row]:
-                    raise DamageError(f"the sketch of start {start} does not have its check sum")
+                    raise DamageError(f"the sketch of start {start} does not match its checksum")
 
     @staticmethod
     def rows(file: h5py.File, first: int, end: int) -> Array | None:
@@ -113,7 +113,7 @@ class Minima:
 
     @staticmethod
     def check(file: h5py.File) -> None:
-        """Compute all check sums of a shard again.
+        """Compute all checksums of a shard again.
 
         Raises:
             DamageError: One is wrong.
@@ -124,7 +124,7 @@ class Minima:
         for place in range(rows_in(minima)):
             start = int(minima["start"][place])
             if start != -1 and path_check(start, 0, minima["path"][place]) != minima["check"][place]:
-                raise DamageError(f"the minimum of start {start} does not have its check sum")
+                raise DamageError(f"the minimum of start {start} does not match its checksum")
 
     @staticmethod
     def starts(file: h5py.File) -> set[int]:

@@ -1,4 +1,4 @@
-"""/paths: the paths that the job asks to keep, each with its check sum; written, read, checked."""
+"""/paths: the paths that the job asks to keep, each with its checksum; written, read, checked."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class Paths:
 
     @staticmethod
     def check(file: h5py.File, table: dict[str, npt.NDArray[Any]], last: Numbers, closed: bool) -> None:
-        """Compute all check sums again.
+        """Compute all checksums again.
 
         Args:
             file: A shard.
@@ -116,7 +116,7 @@ class Paths:
                     continue
                 # A path that was being written belongs to a start that had not ended.
                 if closed or ended.get(one) or at < reached.get(one, -1):
-                    raise DamageError(f"the path of start {one} does not have its check sum")
+                    raise DamageError(f"the path of start {one} does not match its checksum")
 
     @staticmethod
     def at(file: h5py.File, start: int, rung: int) -> Array | None:
@@ -186,7 +186,7 @@ def counting_paths(
 
 
 def read_paths(file: h5py.File, places: Numbers) -> tuple[Array, ...]:
-    """Paths at rising places: starts, rungs, check sums, states (n, Σ N, D + V), parameters (n, P)."""
+    """Paths at rising places: starts, rungs, checksums, states (n, Σ N, D + V), parameters (n, P)."""
     names = ("start", "rung", "check", "states", "parameters")
     return tuple(rows_of(file["paths"][name], places) for name in names)
 
@@ -194,7 +194,7 @@ def read_paths(file: h5py.File, places: Numbers) -> tuple[Array, ...]:
 def wrong_path(
     places: Numbers, start: Array, rung: Array, check: Array, states: Array, parameters: Array
 ) -> tuple[int, int] | None:
-    """Place and start of the first of some paths that does not have its check sum; None where all have it."""
+    """Place and start of the first of some paths that does not match its checksum; None where all have it."""
     for k, place in enumerate(places):
         if path_check(int(start[k]), int(rung[k]), states[k], parameters[k]) != check[k]:
             return int(place), int(start[k])

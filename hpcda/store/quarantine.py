@@ -34,7 +34,7 @@ class SetAside:
     verdict: Verdict
 
     def __str__(self) -> str:
-        return f"{self.shard} is set aside as {self.now.name}, its starts run again: {self.verdict.reason}"
+        return f"{self.shard} is renamed {self.now.name}, its starts are repeated: {self.verdict.reason}"
 
 
 def set_aside(
@@ -86,7 +86,7 @@ def set_aside(
             Mistake(
                 os.fspath(strange),
                 "it was written with other data, another model, another ladder or other extensions",
-                "bring these back, or give --output DIR for a new run",
+                "restore these, or give --output DIR for a new run",
             )
         )
     aside: list[SetAside] = []

@@ -66,7 +66,7 @@ class RunFile(RunTable):
             if not good.all():
                 wrong = int(np.argmin(good))
                 raise damaged(
-                    self.run_dir, "ensemble", wrong, f"start {start[wrong]} does not have its check sum"
+                    self.run_dir, "ensemble", wrong, f"start {start[wrong]} does not match its checksum"
                 )
             try:
                 marked = table["committed"]
@@ -93,7 +93,7 @@ class RunFile(RunTable):
         return str(self.run_dir)
 
     def _check(self, positions: npt.NDArray[np.int64]) -> None:
-        """Compute the check sums of the rungs of some starts, unless that was done before.
+        """Compute the checksums of the rungs of some starts, unless that was done before.
 
         Raises:
             InputError: One is wrong.
@@ -111,7 +111,7 @@ class RunFile(RunTable):
             if wrong.any():
                 position, rung = part[np.argwhere(wrong)[0, 0]], int(np.argwhere(wrong)[0, 1])
                 start, row = int(self.start[position]), int(self._rows[position])
-                reason = f"rung {rung} of start {start} does not have its check sum"
+                reason = f"rung {rung} of start {start} does not match its checksum"
                 raise damaged(self.run_dir, "ensemble", row, reason)
             self._trusted[part] = True
 
@@ -131,7 +131,7 @@ class RunFile(RunTable):
             return np.asarray(file[SKETCHES]["sketch"][:][self._rows])
 
     def windows(self) -> tuple[StoredWindow, ...]:
-        """All windows with their data, the data kept back, and the truth."""
+        """All windows with their data, the held-out data, and the truth."""
         with reading(self.run_dir), h5py.File(self.file, "r") as file:
             return read_windows(file, self.header.lengths)
 
@@ -148,7 +148,7 @@ class RunFile(RunTable):
         with reading(self.run_dir), h5py.File(self.file, "r") as file:
             found = read_paths(file, unique)
         if (wrong := wrong_path(unique, *found)) is not None:
-            reason = f"the path of start {wrong[1]} does not have its check sum"
+            reason = f"the path of start {wrong[1]} does not match its checksum"
             raise damaged(self.run_dir, "paths", wrong[0], reason)
         back = np.empty(len(wanted), dtype=np.int64)
         back[order] = inverse

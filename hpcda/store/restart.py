@@ -260,7 +260,7 @@ def _opened(shard: Path) -> h5py.File:
             Mistake(
                 os.fspath(shard),
                 f"it cannot be read: {error}",
-                "move it away; the starts that only it holds are run again",
+                "move it away; the starts that only it contains are repeated",
             )
         ) from error
     return file

@@ -121,7 +121,7 @@ class Shard:
             raise InputError(
                 Mistake(
                     "output.directory",
-                    f"{os.fspath(run_dir)!r} holds a run already",
+                    f"{os.fspath(run_dir)!r} already holds a run",
                     "name another directory",
                 )
             )

@@ -50,8 +50,8 @@ def writing(path: Path, remedy: str = "") -> Iterator[None]:
             raise  # a mistake of the caller, not of the disk
         text = os.strerror(code) if code else " ".join(str(error).split())[:200]
         run = next((one.parent for one in path.parents if one.name == "shards"), path.parent)
-        again = f"`hpcda resume {run}`: what was committed is whole"
-        first = ROOM.get(code or 0, "see to it that it can be written")
+        again = f"`hpcda resume {run}`. All committed rungs are intact."
+        first = ROOM.get(code or 0, "make it writable")
         raise StorageError(
             os.fspath(path), f"it cannot be written: {text}", remedy or f"{first}, then {again}"
         ) from error

@@ -12,7 +12,7 @@ code (varanneal), which divides by the number of measured values.
 
 The teacher is dead: after ten layers its outputs spread over the inputs by less than 1e-13. A student can
 only give their mean. Then the expected level is (M - 1)/(2 M) for M pairs, whatever the depth and
-whatever is measured, and pairs held back are predicted as well as that mean predicts them. What the paper
+whatever is measured, and held-out pairs are predicted as well as that mean predicts them. What the paper
 says of depth, of measured components and of pairs is what M noisy values say of their mean.
 `jobs/teacher` has a live one.
 """

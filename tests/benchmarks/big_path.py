@@ -4,7 +4,7 @@
         [--rf0 1e-2] [--alpha 10] [--way quiet] [--elimination auto] [--out FOLDER] [-- -pc_type cholesky]
 
 Lorenz 1996, 2 of 5 sites measured with noise 0.5 every 0.025, forcing estimated, trapezoid, a short ladder.
-Calls mpirun itself, prints a table and writes big_path.json. PETSc options after -- go to the minimiser.
+Calls mpirun itself, prints a table and writes big_path.json. PETSc options after -- go to the minimizer.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def measure(arguments: argparse.Namespace) -> None:
     """What every rank does."""
     from mpi4py import MPI
 
-    from hpcda.petsc import SolverOptions, make_minimiser
+    from hpcda.petsc import SolverOptions, make_minimizer
     from hpcda.petsc.start import PETSc
 
     comm, clock, rungs = MPI.COMM_WORLD, Clock(), []
@@ -117,19 +117,19 @@ def measure(arguments: argparse.Namespace) -> None:
     climb = begin(Scene(problem, ladder), WAYS[arguments.way], 1, 0)
     with SolverOptions(line=arguments.petsc) as options:
         with clock.phase("system"):
-            minimiser = make_minimiser(action, comm=comm, elimination=arguments.elimination)
-        system = minimiser.system
-        minimiser.tao.setObjectiveGradient(
+            minimizer = make_minimizer(action, comm=comm, elimination=arguments.elimination)
+        system = minimizer.system
+        minimizer.tao.setObjectiveGradient(
             clock.watched("action, gradient", system.objective_gradient), system.gradient
         )
-        minimiser.tao.setHessian(clock.watched("assembly", system.assemble), system.hessian, system.hessian)
-        newton = minimiser._newton
+        minimizer.tao.setHessian(clock.watched("assembly", system.assemble), system.hessian, system.hessian)
+        newton = minimizer._newton
         newton._solve_shifted = clock.watched("linear: solve", newton._solve_shifted)
         newton._lengths = clock.watched("linear: length", newton._lengths)
         info = system.hessian.getInfo(PETSc.Mat.InfoType.GLOBAL_SUM)
         while not climb.ended(ladder):
             before = dict(clock.seconds)
-            climb, rung = step(climb, ladder, minimiser)
+            climb, rung = step(climb, ladder, minimizer)
             outcome = rung
             row = {
                 "rf": float(ladder.rf[rung.number]),
@@ -160,14 +160,14 @@ def measure(arguments: argparse.Namespace) -> None:
             "ranks": comm.size,
             "unknowns": problem.size,
             "nonzeros": int(info["nz_used"]),
-            "linear_solver": minimiser.linear,
+            "linear_solver": minimizer.linear,
             "petsc_options": arguments.petsc,
             "peak_mb": memory,
             "seconds": clock.seconds,
             "calls": clock.calls,
             "rungs": rungs,
         }
-        minimiser.destroy()
+        minimizer.destroy()
     if comm.rank == 0:
         report(result)
         arguments.out.mkdir(parents=True, exist_ok=True)

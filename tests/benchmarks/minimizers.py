@@ -22,7 +22,7 @@ from hpcda.annealing import Ladder, step
 from hpcda.annealing.minimizers import MINIMIZERS
 from hpcda.build import build_problem
 from hpcda.job import load_job
-from hpcda.petsc import make_minimiser
+from hpcda.petsc import make_minimizer
 from hpcda.problem import Problem
 from hpcda.search import WAYS, Scene, begin
 
@@ -110,11 +110,11 @@ def measure(problem: Problem, minimizer: str, starts: int) -> dict:
     action = Action(problem)
     converged, iterations, final, reasons = 0, 0, [], []
     began = time.perf_counter()
-    with make_minimiser(action, minimizer) as minimiser:
+    with make_minimizer(action, minimizer) as minimizer:
         for start in range(starts):
             climb, good = begin(Scene(problem, ladder), WAYS["uniform"], 1, start), True
             while not climb.ended(ladder):
-                climb, rung = step(climb, ladder, minimiser)
+                climb, rung = step(climb, ladder, minimizer)
                 iterations += rung.iterations
                 if not rung.reason.converged:
                     good = False

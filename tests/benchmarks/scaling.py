@@ -86,7 +86,7 @@ def picture(rows: list[dict[str, Any]], file: Path) -> None:
                 values = [row["policies"][policy]["efficiency"] for row in line]
                 label = f"{share:g} starts a rank" if policy == "default" else None
                 axis.semilogx(ranks, values, style, color=f"C{number}", label=label)
-        axis.axhline(0.95, color="grey", linewidth=0.5)
+        axis.axhline(0.95, color="gray", linewidth=0.5)
         axis.set(title=problem, xlabel="ranks", ylim=(0, 1))
     axes[0, 0].set_ylabel("efficiency (dashed: greedy)")
     axes[0, -1].legend(fontsize=7)

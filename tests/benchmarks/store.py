@@ -1,4 +1,4 @@
-"""What storing costs: writing, check sums, bytes a start, inspecting, and opening to the table of actions.
+"""What storing costs: writing, checksums, bytes a start, inspecting, and opening to the table of actions.
 
     .venv/bin/python tests/benchmarks/store.py [--starts 10000] [--rungs 40] [--ranks 4]
 
@@ -77,7 +77,7 @@ def main() -> None:
         size = sum(file.stat().st_size for file in run.rglob("*.h5"))
         path = 8 * make_layout().problem.size
         print(f"writing     {seconds:8.2f} s, {seconds * each:.1f} µs a rung and start")
-        print(f"  check sums{seconds - without:8.2f} s, {(seconds - without) * each:.1f} µs a rung and start")
+        print(f"  checksums{seconds - without:8.2f} s, {(seconds - without) * each:.1f} µs a rung and start")
         print(f"bytes       {size / arguments.starts:8.0f} a start, {path} of them its path")
         print(f"indexing    {timed(lambda: build_index(run)):8.3f} s")
         print(f"opening     {timed(lambda: RunFile(run)):8.3f} s")

@@ -51,7 +51,7 @@ def test_srun_that_makes_worlds_of_one_rank_is_refused(slurm, tmp_path):
         check=False,
     )
     assert ran.returncode == 2, ran.stderr
-    assert ran.stderr.count("srun: it started 3 ranks, but MPI sees 1 rank, in each of them") == 1
+    assert ran.stderr.count("srun: it started 3 ranks, but MPI sees 1 rank in each process") == 1
     assert "srun --mpi=pmix" in ran.stderr
     assert not (tmp_path / "run").exists()
 
@@ -82,7 +82,7 @@ def test_a_refused_analysis_leaves_the_job_in_the_queue(slurm, tmp_path, monkeyp
     )
     refusing.chmod(0o755)
     monkeypatch.setenv("PATH", f"{refusing.parent}:{os.environ['PATH']}")
-    with pytest.raises(InputError, match=r"not here[^$]*job \d+ is in the queue, its analysis is not"):
+    with pytest.raises(InputError, match=r"not here[^$]*job \d+ is queued, but its analysis is not"):
         submit(tmp_path, analyze=True)
     run = Run(tmp_path / "run")
     assert run.known["analysis"] is None

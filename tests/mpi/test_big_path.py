@@ -12,7 +12,7 @@ from hpcda.action import Action  # noqa: E402
 from hpcda.annealing import Ladder  # noqa: E402
 from hpcda.models.lorenz96 import build  # noqa: E402
 from hpcda.models.twin import noise, simulate, spin_up  # noqa: E402
-from hpcda.petsc import SolverOptions, linear, make_minimiser  # noqa: E402
+from hpcda.petsc import SolverOptions, linear, make_minimizer  # noqa: E402
 from hpcda.problem import Estimated, Problem, Window  # noqa: E402
 from hpcda.search import WAYS, Scene, begin  # noqa: E402
 from tests.chance import number  # noqa: E402
@@ -53,11 +53,11 @@ def action():
 def climb(action, comm, options=None):
     """Minima along a short ladder, all from the same first path, and what solved the linear systems."""
     path, found = begin(Scene(action.problem, Ladder(1.0, 2.0, 1)), WAYS["quiet"], number(1), 0).path, []
-    with SolverOptions(options or {}) as given, make_minimiser(action, comm=comm) as minimiser:
+    with SolverOptions(options or {}) as given, make_minimizer(action, comm=comm) as minimizer:
         for rf in RUNGS:
-            found.append(minimiser.minimise(path, rf))
+            found.append(minimizer.minimize(path, rf))
             path = found[-1].path
-        sentence = minimiser.linear
+        sentence = minimizer.linear
         given.check()
     return found, sentence
 

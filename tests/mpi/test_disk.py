@@ -80,7 +80,9 @@ def test_a_run_on_a_full_disk_goes_on_once_there_is_room(tmp_path, small, ranks)
     assert "Traceback" not in full.stderr and "HDF5-DIAG" not in full.stderr
     gone(run)
     lines = status(run, time.time()).splitlines()
-    assert lines[0].startswith(("failed: ", "dead: ")) and f"`hpcda resume {run}` goes on" in lines[-1]
+    assert (
+        lines[0].startswith(("failed: ", "dead: ")) and f"`hpcda resume {run}` continues the run" in lines[-1]
+    )
     shards = sorted((run / "shards").glob("rank-*.h5"))
     assert {inspect(shard).kind for shard in shards} == {"ok"}  # the last rank may find no room for a shard
     assert set_aside(run) == []

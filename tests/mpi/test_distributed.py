@@ -17,7 +17,7 @@ from hpcda.action import SCHEMES, Action  # noqa: E402
 from hpcda.annealing import Ladder  # noqa: E402
 from hpcda.annealing.minimizers import MINIMIZERS  # noqa: E402
 from hpcda.annealing.scale import scales  # noqa: E402
-from hpcda.petsc import SolverOptions, make_minimiser  # noqa: E402
+from hpcda.petsc import SolverOptions, make_minimizer  # noqa: E402
 from hpcda.petsc.distributed import DistributedSystem  # noqa: E402
 from hpcda.search import WAYS, Scene, begin  # noqa: E402
 from tests.chance import generator, number  # noqa: E402
@@ -109,9 +109,9 @@ def test_more_ranks_than_intervals_are_refused_on_all_ranks():
 def climb(action, rungs, comm, name="auto", **options):
     """Minima along a ladder from the same first path."""
     path, found = begin(Scene(action.problem, Ladder(1.0, 2.0, 1)), WAYS["quiet"], number(1), 0).path, []
-    with make_minimiser(action, name, comm=comm, **options) as minimiser:
+    with make_minimizer(action, name, comm=comm, **options) as minimizer:
         for rung, rf in enumerate(rungs):
-            outcome = minimiser.minimise(path, rf, fresh=rung == 0)
+            outcome = minimizer.minimize(path, rf, fresh=rung == 0)
             path = outcome.path
             found.append(outcome)
     return found
@@ -134,11 +134,11 @@ def test_the_minimum_over_ranks_is_that_of_one_rank(scheme, bounded):
 
 
 @pytest.mark.parametrize("name", ["nls", "bnls", "bntr", "lmvm", "snes-newtonls"])
-def test_native_minimisers_over_ranks(name):
+def test_native_minimizers_over_ranks(name):
     action = Action(lorenz_problem(times=21))
     near = climb(action, (1e-1, 1.0, 10.0), None)[-1]
-    with make_minimiser(action, name, comm=COMM, max_iterations=3000) as minimiser:
-        found = minimiser.minimise(near.path + 0.01, 10.0)
+    with make_minimizer(action, name, comm=COMM, max_iterations=3000) as minimizer:
+        found = minimizer.minimize(near.path + 0.01, 10.0)
     tolerance = 1e-8 if MINIMIZERS[name].linear else 1e-4
     assert found.parts.total == pytest.approx(near.parts.total, rel=tolerance)
 
@@ -146,10 +146,10 @@ def test_native_minimisers_over_ranks(name):
 def test_gauss_newton_works_on_one_rank_alone():
     action = Action(linear_problem())
     if COMM.size == 1:
-        make_minimiser(action, "brgn", comm=COMM).destroy()
+        make_minimizer(action, "brgn", comm=COMM).destroy()
         return
-    with pytest.raises(InputError, match="one rank a start"):
-        make_minimiser(action, "brgn", comm=COMM)
+    with pytest.raises(InputError, match="one rank per start"):
+        make_minimizer(action, "brgn", comm=COMM)
     COMM.Barrier()
 
 
@@ -165,8 +165,8 @@ def test_a_path_that_is_not_finite_is_a_failed_outcome_on_all_ranks():
     action = Action(lorenz_problem(times=21))
     path = np.zeros(action.size)
     path[4] = np.nan
-    with make_minimiser(action, comm=COMM) as minimiser:
-        found = minimiser.minimise(path, 1.0)
+    with make_minimizer(action, comm=COMM) as minimizer:
+        found = minimizer.minimize(path, 1.0)
         assert found.reason.name == "FAILED_NON_FINITE"
-        again = minimiser.minimise(np.ones(action.size), 1e-1)
+        again = minimizer.minimize(np.ones(action.size), 1e-1)
     assert again.reason.converged

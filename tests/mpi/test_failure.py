@@ -37,7 +37,7 @@ def test_an_exception_on_one_of_three_ranks_ends_all_with_one_message(tmp_path):
     done = mpirun(sys.executable, file)
     assert done.returncode != 0
     assert done.stderr.count("RuntimeError: the disk of this rank is full") == 1
-    assert done.stderr.count("hpcda: rank 1 failed, all ranks end.") == 1
+    assert done.stderr.count("hpcda: rank 1 failed, stopping all ranks.") == 1
 
 
 def test_a_rank_that_fails_while_others_wait_for_starts_ends_all(tmp_path):

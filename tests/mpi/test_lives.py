@@ -82,7 +82,7 @@ def test_a_time_limit_of_the_command_line_and_another_number_of_ranks(tmp_path):
     tables = job(SLOW, ensemble={"starts": 1000})
     file, run = write_job(tables, tmp_path / "job.toml"), tmp_path / "run"
     code, said, _ = Life(1, "run", file, "--output", run, "--time-limit", "0:00:01", "--quiet").end()
-    assert code == 75 and "stopped by the end of its time" in said
+    assert code == 75 and "stopped by the time limit" in said
     code, said, _ = Life(2, "resume", run).end()
     assert code == 0, said
     same_run(RunFile(runner.run(tables, output=tmp_path / "whole", quiet=True)), RunFile(run))

@@ -1,4 +1,4 @@
-"""Runs that train networks: the same on any number of ranks, analysed, killed, taken up again."""
+"""Runs that train networks: the same on any number of ranks, analyzed, killed, taken up again."""
 
 from __future__ import annotations
 
@@ -90,9 +90,9 @@ def test_a_search_is_the_same_on_any_number_of_ranks_and_its_analysis_says_what_
     assert summary["candidate"]["action"] == lowest["action"] == run.candidate.action
     assert lowest["action"] == pytest.approx(found.table("action").min(), rel=1e-6)
     assert sum(one["count"] for one in summary["minima"]) == 12
-    assert "Verdict: " + summary["verdict"]["code"] in text and "pairs held back" in text
+    assert "Verdict: " + summary["verdict"]["code"] in text and "held-out pairs" in text
     page = (folder / "analysis" / "report.html").read_text()
-    assert page.count("<figure>") == 3 and "pairs held back" in page
+    assert page.count("<figure>") == 3 and "held-out pairs" in page
     with (folder / "analysis" / "candidate.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [float(row["value"]) for row in rows] == list(run.theta())

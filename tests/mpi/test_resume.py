@@ -139,7 +139,7 @@ def test_a_run_that_is_complete_stays_as_it_is(shared_path):
     COMM.Barrier()
     assert runner.resume(directory, quiet=True) == directory
     assert {file: file.read_bytes() for file in directory.rglob("*.h5")} == files
-    assert '"it was complete already"' in (directory / "progress.json").read_text()
+    assert '"it was already complete"' in (directory / "progress.json").read_text()
 
 
 def test_a_changed_job_is_refused_on_all_ranks_with_what_differs(shared_path):
@@ -151,7 +151,7 @@ def test_a_changed_job_is_refused_on_all_ranks_with_what_differs(shared_path):
         live(other, directory, resume=True)
     said = {mistake.place: mistake.problem for mistake in caught.value.mistakes}
     assert set(said) == {"ensemble.seed", "ladder.alpha", "ensemble.starts"}
-    assert said["ladder.alpha"] == "is 4.0 now, and was 8.0 when this run began"
+    assert said["ladder.alpha"] == "is 4.0, but was 8.0 when this run began"
     assert said["ensemble.starts"] == "asks for 3 starts, and this run has 4"
     with pytest.raises(InputError) as caught:
         runner.resume(directory, petsc_options=["-tao_gatol", "1e-3"], quiet=True)
@@ -204,7 +204,7 @@ def test_more_starts(shared_path, way):
             same_run(RunFile(whole), found)
     COMM.Barrier()
     runner.resume(directory, quiet=True)  # the run's job is the larger one now
-    assert '"it was complete already"' in (directory / "progress.json").read_text()
+    assert '"it was already complete"' in (directory / "progress.json").read_text()
 
 
 @most_two
@@ -264,12 +264,12 @@ def test_parts_make_one_run(shared_path, fuse):
     if COMM.rank == 0:
         same_run(RunFile(whole), RunFile(run))
         assert not list(run.glob("lock*"))
-    for wrong, match in (("1/4", "in 3 parts"), ("4/3", "no part K/N"), (None, "in 3 parts")):
+    for wrong, match in (("1/4", "in 3 parts"), ("4/3", "not a part K/N"), (None, "in 3 parts")):
         with pytest.raises(InputError, match=match):
             live(tables, run, resume=True, part=wrong)
     with pytest.raises(InputError, match="already holds a run"):
         live(tables, run, part="1/3")
-    with pytest.raises(InputError, match=f"is 5 now, and was {number(3)}"):
+    with pytest.raises(InputError, match=f"is 5, but was {number(3)}"):
         live(job(tables, ensemble={"seed": 5}), run, resume=True, part="1/3")
 
 
@@ -299,7 +299,7 @@ def test_shares_are_disjoint_and_whole(unit):
 @most_two
 def test_a_time_limit_stops_a_run(shared_path):
     tables = job(ensemble={"starts": 4000}, ladder={"alpha": 1.2, "rungs": 60})
-    with pytest.raises(StoppedError, match="stopped by the end of its time after"):
+    with pytest.raises(StoppedError, match="stopped by the time limit after"):
         live(tables, shared_path / "run", time_limit=3)
     found = RunFile(shared_path / "run")
     assert 0 < len(found.start) < 4000
@@ -313,7 +313,7 @@ def test_a_start_that_takes_too_long_ends_at_its_rung(shared_path):
     assert (found.table("reason")[:, 0] == Reason.STOPPED_SECONDS.code).all()
     COMM.Barrier()
     runner.resume(shared_path / "run", quiet=True)
-    assert '"it was complete already"' in (shared_path / "run" / "progress.json").read_text()
+    assert '"it was already complete"' in (shared_path / "run" / "progress.json").read_text()
 
 
 @most_two

@@ -21,7 +21,7 @@ from hpcda.annealing.lockstep import Lockstep  # noqa: E402
 from hpcda.annealing.lockstep_team import LockstepTeam  # noqa: E402
 from hpcda.build import build_problem  # noqa: E402
 from hpcda.job import load_job  # noqa: E402
-from hpcda.petsc import make_minimiser, make_team  # noqa: E402
+from hpcda.petsc import make_minimizer, make_team  # noqa: E402
 from hpcda.runner.paths import solver_of  # noqa: E402
 from hpcda.search import WAYS, Scene, begin  # noqa: E402
 from hpcda.store import RunFile  # noqa: E402
@@ -211,17 +211,17 @@ def test_options_of_job_and_line_reach_the_solver(shared_path):
         assert (found.tables()["iterations"] <= 1).all()
 
 
-def test_a_native_minimiser_gives_the_same_bits_on_any_world(shared_path):
+def test_a_native_minimizer_gives_the_same_bits_on_any_world(shared_path):
     small = job(ensemble={"starts": 4}, ladder={"rungs": 4, "first_rungs": [0]}, solver={"minimizer": "bnls"})
     found = run(shared_path, small)
     if COMM.rank == 0:
         problem = build_problem(load_job(small)).problem
         ladder = Ladder(1e-2, 8.0, 4)
-        with make_minimiser(Action(problem), "bnls") as minimiser:
+        with make_minimizer(Action(problem), "bnls") as minimizer:
             for start in (3, 1, 0, 2):
                 climb = begin(Scene(problem, ladder), WAYS["uniform"], number(3), start)
                 while not climb.ended(ladder):
-                    climb, rung = step(climb, ladder, minimiser)
+                    climb, rung = step(climb, ladder, minimizer)
                     stored = found.tables()["action"][start, rung.number]
                     assert stored == rung.parts.total
 

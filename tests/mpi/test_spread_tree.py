@@ -18,7 +18,7 @@ from hpcda.annealing import Ladder  # noqa: E402
 from hpcda.annealing.stretch import spread_cost  # noqa: E402
 from hpcda.linalg.elimination import Pattern  # noqa: E402
 from hpcda.linalg.spread import Part, SpreadElimination  # noqa: E402
-from hpcda.petsc import make_minimiser  # noqa: E402
+from hpcda.petsc import make_minimizer  # noqa: E402
 from hpcda.petsc.distributed import DistributedSystem  # noqa: E402
 from hpcda.petsc.linear import chain, configure, positive_definite  # noqa: E402
 from hpcda.petsc.newton import hold  # noqa: E402
@@ -37,7 +37,7 @@ VARIANTS = ("states alone", "nonlinear and gaps", "walk", "independent and serie
 def spread_matrix(sizes, ranks, shared, seed):
     """A random matrix of blocks in time, each coupled with the next, and what each rank holds of it.
 
-    Blocks of `sizes` unknowns are dealt out; neighbours share the block where they meet. Parameters follow,
+    Blocks of `sizes` unknowns are dealt out; neighbors share the block where they meet. Parameters follow,
     one that each rank has alone, then `shared` of all.
     """
     rng = generator(seed, ranks)
@@ -147,11 +147,11 @@ def test_linear_systems_of_paths(scheme, variant):
 
 def climb(action, rungs, comm, elimination):
     path, found = begin(Scene(action.problem, Ladder(1.0, 2.0, 1)), WAYS["quiet"], number(1), 0).path, []
-    with make_minimiser(action, "newton", comm=comm, elimination=elimination) as minimiser:
+    with make_minimizer(action, "newton", comm=comm, elimination=elimination) as minimizer:
         for rung, rf in enumerate(rungs):
-            found.append(minimiser.minimise(path, rf, fresh=rung == 0))
+            found.append(minimizer.minimize(path, rf, fresh=rung == 0))
             path = found[-1].path
-        sentence = minimiser.linear
+        sentence = minimizer.linear
     return found, sentence
 
 
@@ -198,16 +198,16 @@ def test_windows_with_parameters_of_their_own_and_of_all(bounded):
 def test_the_matrix_at_a_first_path_is_indefinite_and_shifted():
     """More factorizations than iterations: some shifts were too small, on whichever rank that was seen."""
     problem, path = example("lorenz63", "trapezoid", "nonlinear and gaps")
-    with make_minimiser(Action(problem), "newton", comm=COMM, elimination="tree") as minimiser:
-        found = minimiser.minimise(path, 10.0)
+    with make_minimizer(Action(problem), "newton", comm=COMM, elimination="tree") as minimizer:
+        found = minimizer.minimize(path, 10.0)
     assert found.reason.converged and found.factorizations > found.iterations
     assert len(set(COMM.allgather(found.factorizations))) == 1
 
 
 def test_the_choice_of_several_ranks_is_a_tree():
     action = Action(lorenz_problem(times=21))
-    with make_minimiser(action, "newton", comm=COMM) as minimiser:
-        assert ("tree of fronts" in minimiser.linear) == (COMM.size > 1)
+    with make_minimizer(action, "newton", comm=COMM) as minimizer:
+        assert ("tree of fronts" in minimizer.linear) == (COMM.size > 1)
 
 
 @pytest.mark.parametrize("problem", [windows(False), lorenz_problem(times=21)])

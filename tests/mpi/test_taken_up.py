@@ -66,8 +66,8 @@ def test_a_killed_run_is_told_dead_and_its_lock_does_not_hold_the_next_life(tmp_
     lines = told(run)
     assert lines[0].startswith("dead: ")
     assert lines[-1].endswith(
-        f"is gone: it was killed, or its node was lost; what was committed is whole, "
-        f"`hpcda resume {run}` goes on"
+        f"has ended: it was killed, or its node was lost; what was committed is whole, "
+        f"`hpcda resume {run}` continues the run"
     )
     assert runner.resume(run, quiet=True) == run
     assert told(run)[0].startswith("done: 256/256 starts")
@@ -77,7 +77,7 @@ def test_a_killed_run_is_told_dead_and_its_lock_does_not_hold_the_next_life(tmp_
 
 def test_the_second_of_two_runs_in_one_directory_is_refused(tmp_path):
     one, run = life(tmp_path, 1, LONG), tmp_path / "run"
-    refusal = f"{run}: another run writes it: process {one.launcher} on "
+    refusal = f"{run}: another process is writing it: process {one.launcher} on "
     code, said, _ = Life(1, "resume", run, "--quiet").end()
     assert code == 2 and refusal in said and "Traceback" not in said
     with pytest.raises(InputError) as caught:
@@ -87,7 +87,7 @@ def test_the_second_of_two_runs_in_one_directory_is_refused(tmp_path):
     one.send(signal.SIGTERM, one.ranks())
     assert one.end()[0] == 75
     lines = told(run)
-    assert lines[0].startswith("stopped: ") and lines[-1] == f"`hpcda resume {run}` goes on"
+    assert lines[0].startswith("stopped: ") and lines[-1] == f"`hpcda resume {run}` continues the run"
     assert not (run / "lock").exists()
 
 
@@ -97,7 +97,7 @@ def test_two_runs_that_begin_at_once(tmp_path):
     ends = [one.end()[:2] for one in both]
     assert sorted(code for code, _ in ends) == [0, 2], ends
     (said,) = [said for code, said in ends if code == 2]
-    assert "another run writes it" in said or "already holds a run" in said
+    assert "another process is writing it" in said or "already holds a run" in said
     assert RunFile(run).finished.all() and len(list((run / "shards").glob("rank-*.h5"))) == 1
 
 
@@ -117,7 +117,7 @@ def test_ranks_of_a_world_that_lost_its_first_are_waited_for(tmp_path):
     run = runner.run(job(ensemble={"starts": 2}), output=tmp_path / "run", quiet=True)
     (shard,) = (run / "shards").glob("rank-*.h5")
     marker_of(shard).write_text(f"{socket.gethostname()} {os.getppid()}\n")
-    with pytest.raises(InputError, match="1 process of its earlier life still writes it .rank-0000.h5."):
+    with pytest.raises(InputError, match="1 earlier process of the run still writes it .rank-0000.h5."):
         runner.resume(run, quiet=True)
     assert marker_of(shard).exists() and not (run / "lock").exists()
 
@@ -175,7 +175,7 @@ def test_a_bad_shard_is_set_aside_and_its_starts_run_again(tmp_path, capfd, two_
     damage(bad, tmp_path)
     runner.resume(run, quiet=True)
     said = capfd.readouterr().err
-    assert said.count(f"hpcda: {bad} is set aside as rank-0000.h5.{name}, its starts run again: ") == 1
+    assert said.count(f"hpcda: {bad} is set aside as rank-0000.h5.{name}, its starts are repeated: ") == 1
     assert (run / "shards" / f"rank-0000.h5.{name}").exists()
     found = RunFile(run)
     same_run(whole, found)

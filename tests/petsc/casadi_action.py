@@ -1,4 +1,4 @@
-"""The action written a second time, with CasADi, and minimised with IPOPT: the oracle of the tests.
+"""The action written a second time, with CasADi, and minimized with IPOPT: the oracle of the tests.
 
 Nothing here imports hpcda. A = 1/2 Σ ((y - h)/σ)² + 1/2 Rf Σ residual², as in the papers; the equations and
 the residuals are written anew for one step and summed over the window, so that a mistake of the engine is

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-pytest.importorskip("petsc4py", reason="the minimisers are PETSc's")
+pytest.importorskip("petsc4py", reason="the minimizers are PETSc's")
 
 import hpcda
 from hpcda import cli
@@ -72,7 +72,7 @@ def ended(folder):
     return np.asarray(run.file.table("reason"))
 
 
-def analysed(folder):
+def analyzed(folder):
     analyze(folder / "run", processes=0)
     return json.loads((folder / "run" / "analysis" / "summary.json").read_text())
 
@@ -96,7 +96,7 @@ def test_starts_outside_the_domain_of_the_model(tmp_path, rate, minimizer):
     assert 0 < bad.sum() < 24, first
     assert (reasons[bad, 1:] == Reason.NOT_RUN.code).all()
     assert (reasons[~bad, -1] != Reason.NOT_RUN.code).any()
-    summary = analysed(tmp_path)
+    summary = analyzed(tmp_path)
     assert summary["failed"] >= bad.sum()
     assert summary["minima"]
     rates = {"log": np.log, "sqrt": lambda a: np.sqrt(a) - 0.5, "division": lambda a: 1.0 / np.sqrt(a)}
@@ -107,7 +107,7 @@ def test_starts_outside_the_domain_of_the_model(tmp_path, rate, minimizer):
 def test_every_way_to_begin_where_the_model_is_not_defined_everywhere(tmp_path, way):
     job(tmp_path, ("domain", {"rate": "log"}), {"a": {}}, ensemble={"way": way, "starts": 8})
     ended(tmp_path)
-    summary = analysed(tmp_path)
+    summary = analyzed(tmp_path)
     assert np.log(summary["minima"][0]["parameters"]["a"]) == pytest.approx(0.7, abs=0.1)
 
 
@@ -120,7 +120,7 @@ def test_a_hessian_that_is_singular(tmp_path, minimizer, way):
     job(tmp_path, ("idle", {}), {"k": {}, "unused": {}}, ensemble=ensemble, solver={"minimizer": minimizer})
     reasons = ended(tmp_path)
     assert (reasons[:, -1] > 0).any()
-    summary = analysed(tmp_path)
+    summary = analyzed(tmp_path)
     assert summary["minima"][0]["parameters"]["k"] == pytest.approx(0.7, abs=0.1)
 
 
@@ -134,7 +134,7 @@ def test_rungs_that_take_more_iterations_than_they_may(tmp_path, minimizer):
     )
     reasons = ended(tmp_path)
     assert (reasons[:, 0] == Reason.STOPPED_ITERATIONS.code).any()
-    assert analysed(tmp_path)["starts"] == 12
+    assert analyzed(tmp_path)["starts"] == 12
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_starts_whose_time_is_over(tmp_path, minimizer, way):
     reasons = ended(tmp_path)
     assert (reasons == Reason.STOPPED_SECONDS.code).any(axis=1).all()
     assert not (reasons[:, -1] > 0).any()
-    summary = analysed(tmp_path)
+    summary = analyzed(tmp_path)
     assert (summary["stopped"], summary["complete"]) == (len(reasons), 0)
     assert summary["stopped_reasons"] == {Reason.STOPPED_SECONDS.name: len(reasons)}
 

@@ -165,7 +165,7 @@ def test_a_file_that_has_changed_is_refused_with_its_name(tmp_path, capsys, gone
     if gone:
         file.unlink()
     else:
-        file.write_text(extending.WAY.replace('"middle"', '"centre"'))
+        file.write_text(extending.WAY.replace('"middle"', '"center"'))
     assert cli.main(["resume", str(tmp_path / "run")]) == 2
     said = capsys.readouterr().err
     assert said.count("extensions[0]") == 1 and str(file) in said

@@ -12,7 +12,7 @@ from hpcda.annealing.climbs import climb  # noqa: E402
 from hpcda.annealing.graph import GraphLockstep, falling  # noqa: E402
 from hpcda.annealing.ladder import Ladder  # noqa: E402
 from hpcda.errors import InputError  # noqa: E402
-from hpcda.petsc import make_minimiser  # noqa: E402
+from hpcda.petsc import make_minimizer  # noqa: E402
 from tests.unit.graphs import GRAPHS  # noqa: E402
 from tests.unit.problems import dense  # noqa: E402
 
@@ -27,12 +27,12 @@ def test_minima_are_those_of_the_lockstep(kind, name):
     wanted = climb(GraphLockstep(action, Ladder(RF, 2.0, 1), 1), [start])[0][-1]
     assert wanted.reason.converged and falling(action, wanted.path, RF) == 0
     near = wanted.path + 1e-3 * action.variables.scales
-    with make_minimiser(action, name) as minimiser:
-        found = minimiser.minimise(near, RF)
+    with make_minimizer(action, name) as minimizer:
+        found = minimizer.minimize(near, RF)
         values = np.zeros(action.size**2).reshape(action.size, -1)
-        minimiser.system.load(wanted.path)
-        minimiser.system.assemble(None, minimiser.system.x, None, None)
-        matrix = minimiser.system.hessian
+        minimizer.system.load(wanted.path)
+        minimizer.system.assemble(None, minimizer.system.x, None, None)
+        matrix = minimizer.system.hessian
         values[:] = matrix.getValues(range(action.size), range(action.size))
     assert found.reason.converged, found.reason
     assert found.parts.total == pytest.approx(wanted.parts.total, rel=1e-9)
@@ -42,4 +42,4 @@ def test_minima_are_those_of_the_lockstep(kind, name):
 def test_what_knows_chains_alone_is_refused():
     action = GraphAction(*GRAPHS["softmax"]())
     with pytest.raises(InputError, match="sums of squares"):
-        make_minimiser(action, "brgn")
+        make_minimizer(action, "brgn")

@@ -1,4 +1,4 @@
-"""Any linear solver of PETSc serves the minimisers: the same minima, whatever factorizes or iterates."""
+"""Any linear solver of PETSc serves the minimizers: the same minima, whatever factorizes or iterates."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-pytest.importorskip("petsc4py", reason="the minimisers are PETSc's")
+pytest.importorskip("petsc4py", reason="the minimizers are PETSc's")
 
 import hpcda
 from hpcda import cli, runner
@@ -17,7 +17,7 @@ from hpcda.annealing.eliminations import ELIMINATIONS
 from hpcda.build import build_problem
 from hpcda.errors import InputError
 from hpcda.job import load_job
-from hpcda.petsc import SolverOptions, make_minimiser
+from hpcda.petsc import SolverOptions, make_minimizer
 from hpcda.petsc.newton import TrustNewton
 from hpcda.petsc.start import PETSc
 from hpcda.search import WAYS, Scene, begin
@@ -61,12 +61,12 @@ def final_actions(action, minimizer, options, starts=3, elimination="auto"):
     found = []
     with (
         SolverOptions(options) as given,
-        make_minimiser(action, minimizer, elimination=elimination) as minimiser,
+        make_minimizer(action, minimizer, elimination=elimination) as minimizer,
     ):
         for start in range(starts):
             climb = begin(Scene(action.problem, LADDER), WAYS["uniform"], number(1), start)
             while not climb.ended(LADDER):
-                climb, rung = step(climb, LADDER, minimiser)
+                climb, rung = step(climb, LADDER, minimizer)
                 assert rung.reason.converged, (start, rung.number, rung.reason)
             found.append(rung.parts.total)
         given.check()
@@ -114,10 +114,10 @@ def test_a_matrix_is_called_definite_where_all_its_eigenvalues_are_positive(acti
 
     monkeypatch.setattr(TrustNewton, "_solve_shifted", compared)
     small = Action(build_problem(load_job(SMALL)).problem)
-    with make_minimiser(small, "newton", elimination=name) as minimiser:
+    with make_minimizer(small, "newton", elimination=name) as minimizer:
         climb = begin(Scene(small.problem, LADDER), WAYS["uniform"], number(1), 0)
         for _ in range(3):
-            climb, _ = step(climb, LADDER, minimiser)
+            climb, _ = step(climb, LADDER, minimizer)
     assert (True, True) in verdicts and (False, False) in verdicts
     assert all(said == true for said, true in verdicts)
 

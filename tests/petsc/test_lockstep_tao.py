@@ -1,4 +1,4 @@
-"""The lockstep beside PETSc: the same minima as its minimisers, TAO's options, and how it is chosen."""
+"""The lockstep beside PETSc: the same minima as its minimizers, TAO's options, and how it is chosen."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("petsc4py", reason="the minimisers are PETSc's")
+pytest.importorskip("petsc4py", reason="the minimizers are PETSc's")
 
 from climbing import action_of, climb, first_paths, scaled_gradient
 from petsc4py import PETSc
@@ -26,7 +26,7 @@ from hpcda.annealing.lockstep import FEWEST, Lockstep, memory
 from hpcda.annealing.minimizers import minimizer
 from hpcda.annealing.scale import scales
 from hpcda.errors import InputError
-from hpcda.petsc import SolverOptions, TaoLockstepTeam, make_minimiser, make_team
+from hpcda.petsc import SolverOptions, TaoLockstepTeam, make_minimizer, make_team
 from hpcda.petsc.teams import options_given
 from hpcda.search import WAYS, Scene, begin
 from hpcda.store import RunFile
@@ -49,7 +49,7 @@ def alone(monkeypatch):
 
 @pytest.mark.parametrize("bounded", [False, True], ids=["free", "bounded"])
 @pytest.mark.parametrize(("name", "scheme"), cases())
-def test_no_native_minimiser_goes_lower_from_where_a_climb_ends(name, scheme, bounded):
+def test_no_native_minimizer_goes_lower_from_where_a_climb_ends(name, scheme, bounded):
     """Every model of the catalogue: one minimum for the lockstep, for our Newton, and for TAO's."""
     action, _ = action_of(name, scheme, "walk", bounded)
     rf = float(LADDER.rf[-1])
@@ -64,8 +64,8 @@ def test_no_native_minimiser_goes_lower_from_where_a_climb_ends(name, scheme, bo
         value = outcome.parts.total
         assert scaled_gradient(action, outcome.path, rf) < 1e-3 * max(value, 1.0)
         for kind in ("newton", "bnls") if bounded else ("newton", "nls", "bnls"):
-            with make_minimiser(action, kind, max_iterations=200) as minimiser:
-                native = minimiser.minimise(outcome.path, rf)
+            with make_minimizer(action, kind, max_iterations=200) as minimizer:
+                native = minimizer.minimize(outcome.path, rf)
             assert native.parts.total >= value * (1 - 1e-9), kind
             if native.reason.converged:
                 agreed += 1
@@ -87,9 +87,9 @@ def test_minima_in_a_box_are_those_of_newton_and_scipy(scheme):
         assert rungs[-1].rung.reason.converged
         assert ((path == low) | (path == high)).sum() > 1
         state = begin(Scene(problem, ladder), WAYS["quiet"], number(1), start)
-        with make_minimiser(action, "newton") as minimiser:
+        with make_minimizer(action, "newton") as minimizer:
             while not state.ended(ladder):
-                state, rung = step(state, ladder, minimiser)
+                state, rung = step(state, ladder, minimizer)
         assert value == pytest.approx(rung.parts.total, rel=1e-8)
         known = minimize(
             lambda x: (action.value(x, rf).total, action.gradient(x, rf)[1]),
@@ -251,10 +251,10 @@ def test_auto_is_the_lockstep_unless_asked_for_something_else(lorenz, monkeypatc
         team.destroy()
 
 
-def test_a_minimiser_used_before_does_not_change_what_auto_is(lorenz):
+def test_a_minimizer_used_before_does_not_change_what_auto_is(lorenz):
     """What our Newton tells its own linear solver is nothing that was asked for."""
-    with make_minimiser(lorenz, "newton", max_iterations=2) as minimiser:
-        minimiser.minimise(np.zeros(lorenz.size), 1.0)
+    with make_minimizer(lorenz, "newton", max_iterations=2) as minimizer:
+        minimizer.minimize(np.zeros(lorenz.size), 1.0)
     assert chosen(lorenz, "auto", 1) == "lockstep"
 
 

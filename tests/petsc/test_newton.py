@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-pytest.importorskip("petsc4py", reason="the minimisers are PETSc's")
+pytest.importorskip("petsc4py", reason="the minimizers are PETSc's")
 
 from problems import dense, linear_problem
 from scipy.optimize import minimize
@@ -14,7 +14,7 @@ from hpcda.action import Action
 from hpcda.annealing import Reason
 from hpcda.annealing.scale import scales
 from hpcda.models.model import Model, Parameter, State
-from hpcda.petsc import PetscMinimiser
+from hpcda.petsc import PetscMinimizer
 from hpcda.problem import Estimated, Problem, Window
 from tests.chance import generator
 
@@ -62,8 +62,8 @@ def test_a_quadratic_action_ends_at_the_posterior_mean(rf):
     wanted = posterior_mean(action, rf)
     for seed in range(3):
         begin = 10.0 * generator(seed).standard_normal(action.size)
-        with PetscMinimiser(action) as minimiser:
-            found = minimiser.minimise(begin, rf)
+        with PetscMinimizer(action) as minimizer:
+            found = minimizer.minimize(begin, rf)
         assert found.reason.converged
         np.testing.assert_allclose(found.path, wanted, rtol=1e-10, atol=1e-10)
         assert found.parts == action.value(found.path, rf)
@@ -77,8 +77,8 @@ def test_the_posterior_of_two_windows_that_share_a_parameter():
     data = rng.normal(size=(7, 2))
     two = Window(np.arange(7.0), data, np.ones_like(data), np.zeros((7, 0)))
     action = Action(linear_problem(windows=(*one.windows, two)))
-    with PetscMinimiser(action) as minimiser:
-        found = minimiser.minimise(rng.normal(size=action.size), 2.0)
+    with PetscMinimizer(action) as minimizer:
+        found = minimizer.minimize(rng.normal(size=action.size), 2.0)
     np.testing.assert_allclose(found.path, posterior_mean(action, 2.0), rtol=1e-10, atol=1e-10)
 
 
@@ -97,8 +97,8 @@ def rosenbrock(bounds=FREE):
 @pytest.mark.parametrize("rf", [1.0, 1e4])
 def test_the_valley_of_rosenbrock(begin, rf):
     action = Action(rosenbrock())
-    with PetscMinimiser(action) as minimiser:
-        found = minimiser.minimise(np.array(begin), rf)
+    with PetscMinimizer(action) as minimizer:
+        found = minimizer.minimize(np.array(begin), rf)
     assert found.reason.converged
     np.testing.assert_allclose(found.path, [1.0, 0.0, 1.0], atol=1e-7)
     assert found.parts.total < 1e-14
@@ -110,8 +110,8 @@ def test_the_valley_of_rosenbrock_cut_by_a_bound(upper):
     """Against L-BFGS-B, and by the conditions of Karush, Kuhn and Tucker."""
     action = Action(rosenbrock((-2.0, upper)))
     begin = np.array([-1.2, 0.0, -1.0])
-    with PetscMinimiser(action) as minimiser:
-        found = minimiser.minimise(begin, 1.0)
+    with PetscMinimizer(action) as minimizer:
+        found = minimizer.minimize(begin, 1.0)
     assert found.reason.converged
     gradient = action.gradient(found.path, 1.0)[1]
     assert found.path[2] == upper
@@ -137,8 +137,8 @@ def test_negative_curvature_is_left_for_a_minimum(begin):
     action = Action(problem)
     path = np.array([begin, 0.0])
     assert dense(action, path, 1.0)[0, 0] < 0
-    with PetscMinimiser(action) as minimiser:
-        found = minimiser.minimise(path, 1.0)
+    with PetscMinimizer(action) as minimizer:
+        found = minimizer.minimize(path, 1.0)
     assert found.reason.converged
     np.testing.assert_allclose(found.path, [np.sign(begin) * 2, np.sign(begin)], atol=1e-7)
 
@@ -154,8 +154,8 @@ def test_active_bounds_satisfy_the_conditions_of_karush_kuhn_tucker():
     action = Action(problem)
     low, high = problem.bounds
     assert ((mean < low) | (mean > high)).sum() > 3
-    with PetscMinimiser(action) as minimiser:
-        found = minimiser.minimise(generator(2).uniform(-1, 1, action.size), 3.0)
+    with PetscMinimizer(action) as minimizer:
+        found = minimizer.minimize(generator(2).uniform(-1, 1, action.size), 3.0)
     x, gradient = found.path, action.gradient(found.path, 3.0)[1]
     assert found.reason.converged
     assert (x >= low).all() and (x <= high).all()
@@ -177,8 +177,8 @@ def test_active_bounds_satisfy_the_conditions_of_karush_kuhn_tucker():
 
 def test_a_path_outside_its_bounds_is_brought_inside():
     problem = linear_problem(state_bounds=np.tile([-0.3, 0.3], (3, 1)))
-    with PetscMinimiser(Action(problem)) as minimiser:
-        found = minimiser.minimise(np.full(problem.size, 50.0), 1.0)
+    with PetscMinimizer(Action(problem)) as minimizer:
+        found = minimizer.minimize(np.full(problem.size, 50.0), 1.0)
     low, high = problem.bounds
     assert found.reason.converged and (found.path >= low).all() and (found.path <= high).all()
 
@@ -186,9 +186,9 @@ def test_a_path_outside_its_bounds_is_brought_inside():
 def test_a_fixed_unknown_stays_where_its_bounds_are():
     problem = linear_problem(parameters=(Estimated("b", (0.5, 0.5), bounds=(0.5, 0.5)),))
     action = Action(problem)
-    with PetscMinimiser(action) as minimiser:
+    with PetscMinimizer(action) as minimizer:
         for fresh in (True, False):
-            found = minimiser.minimise(np.zeros(action.size), 1.0, fresh)
+            found = minimizer.minimize(np.zeros(action.size), 1.0, fresh)
             assert found.reason.converged and found.path[-1] == 0.5
     np.testing.assert_allclose(action.gradient(found.path, 1.0)[1][:-1], 0.0, atol=1e-8)
 
@@ -198,8 +198,8 @@ def test_the_barrier_of_the_first_rung_leaves_no_trace_at_the_minimum(fresh):
     problem = lorenz_problem(bounded=True, rho_bounds=(15.0, 45.0))
     action = Action(problem)
     begin = generator(3).uniform(*np.clip(problem.bounds, -5, 20))
-    with PetscMinimiser(action) as minimiser:
-        found = minimiser.minimise(begin, 1e3, fresh)
+    with PetscMinimizer(action) as minimizer:
+        found = minimizer.minimize(begin, 1e3, fresh)
     assert found.reason.converged
     np.testing.assert_allclose(action.gradient(found.path, 1e3)[1] * scales(problem), 0.0, atol=1e-4)
     assert found.parts == action.value(found.path, 1e3)
@@ -208,9 +208,9 @@ def test_the_barrier_of_the_first_rung_leaves_no_trace_at_the_minimum(fresh):
 def test_the_end_is_a_minimum_whose_newton_decrement_is_rounding():
     action = Action(lorenz_problem())
     path = generator(0).uniform(-10, 20, action.size)
-    with PetscMinimiser(action) as minimiser:
+    with PetscMinimizer(action) as minimizer:
         for rf in (1e-2, 1.0, 1e2, 1e4, 1e6):
-            found = minimiser.minimise(path, rf)
+            found = minimizer.minimize(path, rf)
             path = found.path
             assert found.reason.converged
             matrix, gradient = dense(action, path, rf), action.gradient(path, rf)[1]
@@ -229,8 +229,8 @@ def test_scaled_unknowns_are_found_as_well():
         [[2.0], [3.0]],
         (Estimated("big", (0.5e6, 2e6)),),
     )
-    with PetscMinimiser(Action(problem)) as minimiser:
-        found = minimiser.minimise(np.array([1.0, 1.0, 0.6e6]), 1.0)
+    with PetscMinimizer(Action(problem)) as minimizer:
+        found = minimizer.minimize(np.array([1.0, 1.0, 0.6e6]), 1.0)
     assert found.reason.converged
     np.testing.assert_allclose(found.path, [2.0, 3.0, 1.5e6], rtol=1e-6)
 
@@ -238,7 +238,7 @@ def test_scaled_unknowns_are_found_as_well():
 def test_an_action_without_lower_end_is_no_minimum():
     """Nothing measures x(1): exp(-x(0)) = 0 is only reached at infinity; the path stays finite."""
     problem = of_one_map(lambda x, p: [np.exp(-x[0])], (-3.0, 3.0), {"y": "exp(-x0)"}, [[0.0], [np.nan]])
-    with PetscMinimiser(Action(problem), max_iterations=200) as minimiser:
-        found = minimiser.minimise(np.array([0.0, 0.0]), 1.0)
+    with PetscMinimizer(Action(problem), max_iterations=200) as minimizer:
+        found = minimizer.minimize(np.array([0.0, 0.0]), 1.0)
     assert np.isfinite(found.path).all() and found.parts.total < 1e-8
     assert found.reason.converged or found.reason is Reason.STOPPED_ITERATIONS

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-pytest.importorskip("petsc4py", reason="the minimisers are PETSc's")
+pytest.importorskip("petsc4py", reason="the minimizers are PETSc's")
 
 from petsc4py import PETSc
 from problems import linear_problem
 
 from hpcda.action import Action
 from hpcda.errors import InputError
-from hpcda.petsc import SolverOptions, make_minimiser
+from hpcda.petsc import SolverOptions, make_minimizer
 
 pytestmark = pytest.mark.petsc
 
@@ -25,9 +25,9 @@ def action():
     return Action(linear_problem())
 
 
-def minimise_once(action, name="auto"):
-    with make_minimiser(action, name, max_iterations=2) as minimiser:
-        return minimiser.minimise([0.0] * action.size, 1.0)
+def minimize_once(action, name="auto"):
+    with make_minimizer(action, name, max_iterations=2) as minimizer:
+        return minimizer.minimize([0.0] * action.size, 1.0)
 
 
 def test_solver_options_get_the_prefix_and_others_none():
@@ -83,14 +83,14 @@ def test_a_command_line_that_is_no_list_of_options_is_refused(line):
 def test_options_that_a_solver_uses_are_not_reported(action):
     used = {"tao_gatol": 1e-9, "ksp_type": "preonly", "pc_type": "cholesky"}
     with SolverOptions(used, ["-pc_factor_mat_ordering_type", "natural"]) as options:
-        minimise_once(action)
+        minimize_once(action)
         assert options.unused() == []
         options.check()
 
 
 def test_unused_options_are_reported_with_their_place(action):
     with SolverOptions({"tao_gattol": 1e-9, "tao_gatol": 1e-9}, ["-pc_typ", "lu"]) as options:
-        minimise_once(action)
+        minimize_once(action)
         with pytest.raises(InputError) as caught:
             options.check()
     places = {mistake.place: mistake for mistake in caught.value.mistakes}
@@ -100,16 +100,16 @@ def test_unused_options_are_reported_with_their_place(action):
     assert "spelling" in places["-pc_typ"].remedy
 
 
-def test_options_of_another_minimiser_are_unused(action):
+def test_options_of_another_minimizer_are_unused(action):
     with SolverOptions({"tao_lmm_vectors": 5}) as options:
-        minimise_once(action, "nls")
+        minimize_once(action, "nls")
         assert [mistake.place for mistake in options.unused()] == ["solver.petsc.tao_lmm_vectors"]
 
 
 def test_options_act(action):
     """A limit of iterations given as an option holds."""
-    with SolverOptions({"tao_max_it": 1}), make_minimiser(action, "cg") as minimiser:
-        assert minimiser.minimise([2.0] * action.size, 1.0).iterations <= 1
+    with SolverOptions({"tao_max_it": 1}), make_minimizer(action, "cg") as minimizer:
+        assert minimizer.minimize([2.0] * action.size, 1.0).iterations <= 1
 
 
 def test_options_are_gone_after_the_block_even_after_an_error():

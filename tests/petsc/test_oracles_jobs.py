@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("petsc4py", reason="the minimisers are PETSc's")
+pytest.importorskip("petsc4py", reason="the minimizers are PETSc's")
 
 import hpcda
 from hpcda import runner
@@ -16,7 +16,7 @@ from hpcda.analysis.summary import summarize
 from hpcda.annealing import Ladder, step
 from hpcda.build import build_network, build_problem
 from hpcda.job import NetworkJob, load_job
-from hpcda.petsc import PetscMinimiser
+from hpcda.petsc import PetscMinimizer
 from hpcda.search import WAYS, Scene, begin
 from hpcda.search.conclusion import Conclusion
 
@@ -60,11 +60,11 @@ def test_a_short_experiment_reaches_its_level(name):
     ladder = Ladder(job.ladder.rf0, job.ladder.alpha, job.ladder.count, job.ladder.first_rungs)
     found = LEVEL.search(file.read_text())
     assert found, "the header promises a level"
-    with PetscMinimiser(Action(problem), job.solver.minimizer) as minimiser:
+    with PetscMinimizer(Action(problem), job.solver.minimizer) as minimizer:
         for start in range(2):
             climb = begin(Scene(problem, ladder), WAYS[job.ensemble.way], job.ensemble.seed, start)
             while not climb.ended(ladder):
-                climb, rung = step(climb, ladder, minimiser)
+                climb, rung = step(climb, ladder, minimizer)
             assert climb.failed is None
             assert rung.parts.total == pytest.approx(float(found[1]), abs=0.006)
     _, values = problem.split(climb.path)

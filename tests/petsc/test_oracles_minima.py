@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("petsc4py", reason="the minimisers are PETSc's")
+pytest.importorskip("petsc4py", reason="the minimizers are PETSc's")
 pytest.importorskip("casadi", reason="the oracle is CasADi")
 
 from hpcda.action import Action
 from hpcda.annealing import Ladder, step
 from hpcda.models.catalogue import load_model
-from hpcda.petsc import PetscMinimiser
+from hpcda.petsc import PetscMinimizer
 from hpcda.problem import Estimated, Problem, Window
 from hpcda.search import WAYS, Scene, begin
 
@@ -56,7 +56,7 @@ def make_problem(t, data, std, observed, dimension, scheme, start, states, bound
     )
 
 
-def climb(problem, rungs, way, start, found: PetscMinimiser):
+def climb(problem, rungs, way, start, found: PetscMinimizer):
     """First path, and the outcome at the last rung."""
     state = begin(Scene(problem, rungs), WAYS[way], 1, start)
     first = state.path
@@ -88,7 +88,7 @@ def test_varanneal_candidate_is_that_of_ipopt(scheme, action, forcing):
     problem = make_problem(table[:, 0], data, 0.5, sites, 20, scheme, (0.0, 20.0), (-10.0, 10.0))
     known = oracle.Oracle.of(oracle.lorenz96, scheme, 0.025, data, 0.5, sites, 20, [0])
     rungs = ladder(9, 4)
-    with PetscMinimiser(Action(problem)) as found:
+    with PetscMinimizer(Action(problem)) as found:
         for start in range(2):
             path, outcome = climb(problem, rungs, "quiet", start, found)
             theirs, end = climb_with_ipopt(known, rungs, path)
@@ -117,7 +117,7 @@ def test_minaone_levels_and_their_shares():
     problem = minaone("set1")
     rungs = ladder(9, 4)
     levels = []
-    with PetscMinimiser(Action(problem)) as found:
+    with PetscMinimizer(Action(problem)) as found:
         for start in range(50):
             path, outcome = climb(problem, rungs, "uniform", start, found)
             levels.append((outcome.parts.total * 2 / 161, outcome.path[-1], path))
@@ -144,7 +144,7 @@ def test_minaone_set5_has_a_lower_level_than_published():
     problem = minaone("set5")
     rungs = ladder(9, 4)
     lowest = (np.inf, np.nan)
-    with PetscMinimiser(Action(problem)) as found:
+    with PetscMinimizer(Action(problem)) as found:
         for start in range(32):
             _, outcome = climb(problem, rungs, "uniform", start, found)
             lowest = min(lowest, (outcome.parts.total * 2 / 161, float(outcome.path[-1])))

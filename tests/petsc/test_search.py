@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-pytest.importorskip("petsc4py", reason="the minimisers are PETSc's")
+pytest.importorskip("petsc4py", reason="the minimizers are PETSc's")
 
 import hpcda
 from hpcda import cli, runner
@@ -220,7 +220,7 @@ def test_what_merging_saves_is_told(tmp_path, quickly):
     assert timing["merged"] == (found.file.same_as != found.file.start).sum() > 0
     assert timing["rungs_saved"] == timing["rungs"] - found.file.committed.sum() > 0
     told = f"merged: {timing['merged']} of 60 starts, {timing['rungs_saved']} of {timing['rungs']} rungs"
-    assert f"{told} not climbed" in format_summary(summary).splitlines()
+    assert f"{told} saved" in format_summary(summary).splitlines()
     assert timing["rungs"] <= 60 * rungs
     alone = {**WRONG, "ensemble": {**WRONG["ensemble"], "merge": False}}
     summary = summarize(hpcda.open_run(runner.run(alone, output=tmp_path / "alone", quiet=True)))

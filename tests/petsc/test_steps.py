@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("petsc4py", reason="the minimisers are PETSc's")
+pytest.importorskip("petsc4py", reason="the minimizers are PETSc's")
 
 import epidemic
 
@@ -95,7 +95,7 @@ def test_auto_is_the_same_on_any_number_of_ranks_and_when_taken_up_again(tmp_pat
         one.levels[0].action == two.levels[0].action and one.levels[0].parameters == two.levels[0].parameters
     )
     again = launched(tmp_path, 1, "run", "job.toml", "--output", "on-2", "--resume")
-    assert "pilot" not in again and "complete already" in again
+    assert "pilot" not in again and "already complete" in again
     launched(tmp_path, 2, "resume", "on-1")
 
 

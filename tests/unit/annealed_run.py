@@ -38,7 +38,7 @@ def make_problem(discretization="trapezoid", times=81, after=60, seen=(0, 2, 5, 
     return problem, beyond, Truth(t, truth, {model.parameter_names[0]: model.parameters[0].default})
 
 
-def minimise(action, path, rf, most=80):
+def minimize(action, path, rf, most=80):
     """Newton steps on A'' + λ I; returns the path, its parts, gradient norm and iterations."""
     damping = 0.0
     parts, gradient = action.gradient(path, rf)
@@ -96,7 +96,7 @@ def anneal(run_dir, starts=24, rungs=22, alpha=3.0, ranks=2, keep_paths="final",
                 first = 8 if start % 3 == 0 or start % 4 == 1 else 0
                 row = shard.begin(Task(start, "quiet" if start % 3 == 0 else "uniform", first))
                 for rung in range(first, rungs):
-                    path, parts, norm, iterations, reason = minimise(action, path, layout.rf[rung])
+                    path, parts, norm, iterations, reason = minimize(action, path, layout.rf[rung])
                     one = Rung(path, parts, norm, iterations, 0, reason, rung, 0.01)
                     shard.rungs([(row, one, path[-1:])])
                 shard.finish(row, path)

@@ -13,7 +13,7 @@ LADDER = Ladder(0.01, 2.0, 12)
 
 
 def scene_of(problem, name=""):
-    """A scene whose action is compiled for the one way that minimises; others take its equations alone."""
+    """A scene whose action is compiled for the one way that minimizes; others take its equations alone."""
     if name == "grown":
         return Scene(problem, LADDER)
     return Scene(problem, LADDER, SimpleNamespace(equations=Equations(problem)))

@@ -100,7 +100,7 @@ def test_verdict_failed(tmp_path):
     summary = analyze(tmp_path, processes=0)
     assert summary["failed"] == 4 and summary["failed_reasons"] == {"FAILED_NON_FINITE": 4}
     assert summary["candidate"] is None and summary["minima"] == []
-    assert "No start came to the end" in format_summary(summary)
+    assert "No start reached the end" in format_summary(summary)
     assert (tmp_path / "analysis" / "report.html").exists()
     assert not (tmp_path / "analysis" / "candidate.csv").exists()
     with pytest.raises(KeyError, match="no candidate"):
@@ -123,7 +123,7 @@ def test_a_run_that_was_killed_is_incomplete(tmp_path):
     assert run.evidence.complete == pytest.approx(0.8)
     assert run.evidence.so_far == "consistent_not_confirmed"
     text = format_summary(summarize(run) | {"report": ""})
-    assert "80% of the starts asked for" in text and "10 not run" in text
+    assert "80% of the requested starts" in text and "10 not run" in text
 
 
 def test_weights_of_the_model_errors_are_stored_and_used(tmp_path):
@@ -209,7 +209,7 @@ def test_paths_kept_for_the_best_only(tmp_path):
     few = made(tmp_path / "few", layout=make_layout(keep_paths="best:3"))
     assert [m.count for m in few.levels] == [m.count for m in full.levels]
     assert few.candidate.has_path and not few.levels[-1].has_path
-    assert any("kept no path" in note for note in few.notes)
+    assert any("stored no path" in note for note in few.notes)
     assert not full.notes
 
 
@@ -260,7 +260,7 @@ def test_a_prediction_that_takes_too_long_is_told_and_counts_as_lost(run, monkey
     assert run.first_prediction > 0.1 * prediction.MOST
     (note,) = [note for note in run.notes if "lost" in note]
     assert note.startswith("the prediction of the candidate in window 0 counts as lost from t = ")
-    assert note.endswith("the time for it was over"), "and it is told once"
+    assert note.endswith("its time limit was reached"), "and it is told once"
 
 
 def test_predict_other_times(run):

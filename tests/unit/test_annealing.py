@@ -145,56 +145,56 @@ def test_climbs_begin_at_the_rung_of_their_portfolio():
 
 @dataclass
 class Scripted:
-    """A minimiser that adds 1 to every unknown and ends as it is told; it keeps what it was asked."""
+    """A minimizer that adds 1 to every unknown and ends as it is told; it keeps what it was asked."""
 
     reasons: list[Reason]
     asked: list[tuple[float, bool, float]] = field(default_factory=list)
 
-    def minimise(self, path, rf, fresh=False):
+    def minimize(self, path, rf, fresh=False):
         self.asked.append((rf, fresh, float(path[0])))
         reason = self.reasons[len(self.asked) - 1]
         return Rung(path + 1.0, Parts(1.0, rf, 0.0), 1e-9, 3, 2, reason)
 
 
-def climbed(minimiser, ladder=LADDER, start=0):
+def climbed(minimizer, ladder=LADDER, start=0):
     climb, rungs = begin(Scene(LORENZ, ladder), WAYS["uniform"], number(1), start), []
     first = climb.path
     while not climb.ended(ladder):
-        climb, rung = step(climb, ladder, minimiser)
+        climb, rung = step(climb, ladder, minimizer)
         rungs.append(rung)
     return first, climb, rungs
 
 
 def test_each_rung_begins_where_the_last_one_ended():
-    minimiser = Scripted([Reason.CONVERGED_GRADIENT] * 6)
-    first, climb, rungs = climbed(minimiser)
+    minimizer = Scripted([Reason.CONVERGED_GRADIENT] * 6)
+    first, climb, rungs = climbed(minimizer)
     assert [rung.number for rung in rungs] == list(range(6))
-    np.testing.assert_allclose([asked[0] for asked in minimiser.asked], LADDER.rf)
-    assert [asked[1] for asked in minimiser.asked] == [True] + [False] * 5
-    np.testing.assert_allclose([asked[2] for asked in minimiser.asked], first[0] + np.arange(6))
+    np.testing.assert_allclose([asked[0] for asked in minimizer.asked], LADDER.rf)
+    assert [asked[1] for asked in minimizer.asked] == [True] + [False] * 5
+    np.testing.assert_allclose([asked[2] for asked in minimizer.asked], first[0] + np.arange(6))
     np.testing.assert_allclose(climb.path, first + 6)
     assert climb.failed is None and climb.next == 6
     assert all(rung.seconds >= 0 for rung in rungs)
 
 
 def test_a_ladder_that_begins_higher_is_fresh_there():
-    minimiser = Scripted([Reason.CONVERGED_DECREMENT] * 2)
-    _, _, rungs = climbed(minimiser, Ladder(0.01, 2.0, 6, (0, 4)), start=1)
+    minimizer = Scripted([Reason.CONVERGED_DECREMENT] * 2)
+    _, _, rungs = climbed(minimizer, Ladder(0.01, 2.0, 6, (0, 4)), start=1)
     assert [rung.number for rung in rungs] == [4, 5]
-    assert [asked[1] for asked in minimiser.asked] == [True, False]
+    assert [asked[1] for asked in minimizer.asked] == [True, False]
 
 
 def test_a_rung_stopped_at_its_limit_does_not_end_the_climb():
-    minimiser = Scripted([Reason.STOPPED_ITERATIONS, *[Reason.CONVERGED_GRADIENT] * 5])
-    _, climb, rungs = climbed(minimiser)
+    minimizer = Scripted([Reason.STOPPED_ITERATIONS, *[Reason.CONVERGED_GRADIENT] * 5])
+    _, climb, rungs = climbed(minimizer)
     assert len(rungs) == 6 and climb.failed is None
     assert rungs[0].reason is Reason.STOPPED_ITERATIONS
 
 
 @pytest.mark.parametrize("reason", [reason for reason in Reason if reason.name.startswith("FAILED")])
 def test_a_failed_rung_ends_the_climb_with_its_reason(reason):
-    minimiser = Scripted([Reason.CONVERGED_GRADIENT, reason])
-    _, climb, rungs = climbed(minimiser)
+    minimizer = Scripted([Reason.CONVERGED_GRADIENT, reason])
+    _, climb, rungs = climbed(minimizer)
     assert climb.failed is reason and climb.ended(LADDER)
     assert [rung.reason for rung in rungs] == [Reason.CONVERGED_GRADIENT, reason]
 
@@ -217,7 +217,7 @@ class Exact:
 
     action: Action
 
-    def minimise(self, path, rf, fresh=False):
+    def minimize(self, path, rf, fresh=False):
         found = path - np.linalg.solve(dense(self.action, path, rf), self.action.gradient(path, rf)[1])
         parts, gradient = self.action.gradient(found, rf)
         return Rung(found, parts, float(np.abs(gradient).max()), 1, 1, Reason.CONVERGED_GRADIENT)

@@ -359,7 +359,7 @@ def test_a_parameter_that_does_nothing_there(unit, factor):
 
 
 def test_profile_of_the_action():
-    """Two standard deviations away the action, all else minimised by SciPy, is 2 higher."""
+    """Two standard deviations away the action, all else minimized by SciPy, is 2 higher."""
     rf = 1e4
     problem = made(lambda x, p: [-p.k * x[0]], [Estimated("k", (0.1, 2.0))])
     path = settled(problem, [0.5], rf)
@@ -430,7 +430,7 @@ def test_a_point_that_is_no_minimum():
     problem, rf = product(), 1e4
     path = settled(problem, [1.0, 0.5], rf)
     path[3] += 1.0
-    with pytest.raises(NotAMinimumError, match="gains"):
+    with pytest.raises(NotAMinimumError, match="lowers the action by"):
         at(problem, path, rf)
 
 
@@ -515,7 +515,7 @@ def test_a_run_with_a_flat_valley(flat_run):
     row = f"<td class=text>k</td><td>{first['parameters']['k']:.7g}</td><td>± {sure.std[-2]:.2g}</td>"
     report = (folder / "analysis" / "report.html").read_text()
     assert row in report and "<td class=text>q</td><td>-0.3</td><td>open</td>" in report
-    assert "All minima together" in report
+    assert "All minima combined" in report
 
 
 def test_verdict_of_a_flat_valley(tmp_path, flat_run):
@@ -538,11 +538,11 @@ def test_no_distribution_without_the_candidate(tmp_path, flat_run):
     both = open_run(tmp_path / "both", problem)
     assert len(both.levels) == 2 and list(both.distribution["start"].values) == [0]
     (missing,) = both.distribution.attrs["missing"]
-    assert "start 1" in missing and "it is no minimum" in missing
+    assert "start 1" in missing and "it is not a minimum" in missing
     assert any("missing in the distribution" in note for note in both.notes)
     ended(tmp_path / "alone", problem, [worse], 1e6)
     alone = open_run(tmp_path / "alone", problem)
-    with pytest.raises(ValueError, match="it is no minimum"):
+    with pytest.raises(ValueError, match="it is not a minimum"):
         _ = alone.distribution
     with pytest.raises(ValueError, match="no error bars"):
         alone.error_bars()
@@ -620,8 +620,10 @@ def test_a_saddle_has_no_bars_anywhere(tmp_path):
     assert "error_bars" not in summary["candidate"] and "error_bars" not in summary["minima"][0]
     assert "saddle" in summary["candidate"]["no_error_bars"] and "distribution" not in summary
     text = format_summary(summary)
-    assert "±" not in text.split("parameters")[1].split("Evidence")[0] and "none: the action falls" in text
-    assert "<td>none: the action falls" in (tmp_path / "analysis" / "report.html").read_text()
+    assert (
+        "±" not in text.split("parameters")[1].split("Evidence")[0] and "none: the action decreases" in text
+    )
+    assert "<td>none: the action decreases" in (tmp_path / "analysis" / "report.html").read_text()
 
 
 def test_one_limit(tmp_path, flat_run):

@@ -388,12 +388,12 @@ def test_a_truth_beside_the_data(folder):
     ("truth", "words"),
     [
         ({"file": "none.csv"}, "none.csv"),
-        ({"file": "x.csv"}, "no column that is named like a state"),
+        ({"file": "x.csv"}, "no column named after a state"),
         ({"file": "back.csv"}, "do not increase"),
         ({"parameters": {"nothing": 1.0}}, "nothing"),
         ({"files": "x.csv"}, "not a key"),
-        ({}, "is missing, and so is parameters"),
-        ({"file": "late.csv"}, "none of the times of late.csv is one of the path's"),
+        ({}, "is missing, as is parameters"),
+        ({"file": "late.csv"}, "none of the times of late.csv is a time of the path"),
     ],
 )
 def test_a_wrong_truth_is_refused(folder, truth, words):
@@ -413,5 +413,5 @@ def test_a_note_where_nothing_is_estimated(folder):
 def test_a_note_where_a_quantity_has_no_datum(folder):
     write(folder / "x.csv", "t,y0,y1\n0,1,\n1,2,\n")
     assert any(
-        "Nothing was measured of z" in note for note in build_problem(job({**DATA, "gaps": True})).notes
+        "z is not measured in any window" in note for note in build_problem(job({**DATA, "gaps": True})).notes
     )

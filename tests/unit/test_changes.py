@@ -48,14 +48,14 @@ def test_what_may_change(new):
 @pytest.mark.parametrize(
     ("new", "place", "problem"),
     [
-        ({"ensemble": {"starts": 23}}, "ensemble.starts", "asks for 23 starts, and this run has 24"),
-        ({"ladder": {"rungs": 6}}, "ladder.rungs", "asks for 6 rungs, and this run has 7"),
-        ({"ladder": {"rungs": None, "rf_max": 1.0}}, "ladder.rf_max", "asks for 3 rungs, and this run has 7"),
-        ({"ladder": {"rf0": 0.1}}, "ladder.rf0", "is 0.1 now, and was 0.01 when this run began"),
-        ({"ensemble": {"merge": False}}, "ensemble.merge", "is false now, and was true when this run began"),
-        ({"solver": {"petsc": {}}}, "solver.petsc.tao_gatol", "is not given now, and was 1e-08 when"),
-        ({"twin": {"observed": ["x", "z"]}}, "twin.observed.z", 'is "z" now, and was not given when'),
-        ({"output": {"keep_paths": "all"}}, "output.keep_paths", 'is "all" now, and was "final" when'),
+        ({"ensemble": {"starts": 23}}, "ensemble.starts", "has 23 starts, but this run has 24"),
+        ({"ladder": {"rungs": 6}}, "ladder.rungs", "has 6 rungs, but this run has 7"),
+        ({"ladder": {"rungs": None, "rf_max": 1.0}}, "ladder.rf_max", "has 3 rungs, but this run has 7"),
+        ({"ladder": {"rf0": 0.1}}, "ladder.rf0", "is 0.1, but was 0.01 when this run began"),
+        ({"ensemble": {"merge": False}}, "ensemble.merge", "is false, but was true when this run began"),
+        ({"solver": {"petsc": {}}}, "solver.petsc.tao_gatol", "is not given, but was 1e-08 when"),
+        ({"twin": {"observed": ["x", "z"]}}, "twin.observed.z", 'is "z", but was not given when'),
+        ({"output": {"keep_paths": "all"}}, "output.keep_paths", 'is "all", but was "final" when'),
     ],
 )
 def test_what_may_not(new, place, problem):
@@ -86,16 +86,16 @@ def test_options_of_the_line_belong_to_the_job():
 @pytest.mark.parametrize(
     ("new", "place", "problem"),
     [
-        ({}, "ladder.end", "is 'finite' now, and was 'infinity' when this run began"),
+        ({}, "ladder.end", "is 'finite', but was 'infinity' when this run began"),
         (
             {"end": "infinity", "rungs": 8},
             "ladder.rungs",
-            "8 rungs below that at infinity",
+            "8 rungs below the one at infinity",
         ),
         (
             {"end": "infinity", "rungs": 6},
             "ladder.rungs",
-            "6 rungs below that at infinity",
+            "6 rungs below the one at infinity",
         ),
     ],
 )

@@ -127,7 +127,7 @@ def test_code_that_takes_long_to_compile_is_not_compiled(tmp_path, monkeypatch, 
     monkeypatch.setattr(module, "COMPILED", 1.0)
     monkeypatch.setattr(module, "_trial", pytest.fail)
     (note,) = check(sized(tmp_path)).notes
-    assert "compiling its code about " in note and "60 s of a check" in note
+    assert "compiling its code takes about " in note and "60 s of a check" in note
 
 
 def test_a_way_that_draws_too_long_is_checked_by_another(tmp_path, monkeypatch):

@@ -146,7 +146,7 @@ def test_mistakes_end_with_code_two_and_one_message(tmp_path, arguments, alone, 
     assert cli.main(arguments) == 2
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert shown.err.startswith("hpcda: a mistake in the input\n\n")
+    assert shown.err.startswith("hpcda: an error in the input\n\n")
     assert "Traceback" not in shown.err
 
 
@@ -154,7 +154,7 @@ def test_all_mistakes_stand_in_one_message(tmp_path, alone, capsys):
     (tmp_path / "job.toml").write_text("[modl]\n[ladder]\nalpha = 0.5\nrungs = 3\n")
     assert cli.main(["check", str(tmp_path / "job.toml")]) == 2
     error = capsys.readouterr().err
-    assert error.startswith("hpcda: 4 mistakes in the input\n")
+    assert error.startswith("hpcda: 4 errors in the input\n")
     for part in (
         "modl: is not a key",
         "did you mean 'model'?",
@@ -323,7 +323,7 @@ def test_the_run_gets_its_options(tmp_path, monkeypatch, alone, capsys):
     assert "hpcda analyze there" in capsys.readouterr().out
     assert cli.main(["run", job, "--resume", "--time-limit", "1:00:00", "--part", "2/4"]) == 0
     assert (seen["resume"], seen["time_limit"], seen["part"]) == (True, "1:00:00", "2/4")
-    assert "Other parts are at work" in capsys.readouterr().out
+    assert "Other parts are still running" in capsys.readouterr().out
     assert cli.main(["run", job, "--quiet"]) == 0
     assert capsys.readouterr().out == ""
 

@@ -134,7 +134,7 @@ def test_below_noise():
     assert said(level(z=-4, quiet=9), settled=False) is Conclusion.BELOW_NOISE
 
 
-def test_a_level_whose_minimiser_stopped_is_not_converged_whatever_else_it_is():
+def test_a_level_whose_minimizer_stopped_is_not_converged_whatever_else_it_is():
     stopped = replace(LOW, converged=False)
     assert said(stopped, FAR) is Conclusion.CONSISTENT_NOT_CONVERGED
     assert said(stopped, replace(LOW, action=LOW.action + 0.1)) is Conclusion.CONSISTENT_NOT_CONVERGED
@@ -292,7 +292,7 @@ def test_incomplete_is_never_stable():
     _, evidence = judged(LOW, FAR, complete=0.9)
     assert evidence.so_far == "consistent_and_stable"
     assert facts(evidence.record())["complete"] == (
-        "90% of the starts asked for; those say: consistent and stable"
+        "90% of the requested starts; so far: consistent and stable"
     )
 
 

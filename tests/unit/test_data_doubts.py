@@ -49,7 +49,7 @@ def test_numbers_that_cannot_be_squared_are_refused(tmp_path, value):
 @pytest.mark.parametrize("value", [1e-300, -1e-200, 5e-324])
 def test_numbers_that_are_as_good_as_0_are_told(tmp_path, value):
     (note,) = notes(tmp_path, changed(4, value))
-    assert note.startswith("d.csv, line 6, column 'x': ") and "as good as 0" in note
+    assert note.startswith("d.csv, line 6, column 'x': ") and "effectively 0" in note
 
 
 def test_a_datum_far_from_the_range_of_its_state(tmp_path):

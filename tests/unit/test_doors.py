@@ -1,4 +1,4 @@
-"""Nobody else's door: no socket listens while a run is analysed, and workers end with who started them."""
+"""Nobody else's door: no socket listens while a run is analyzed, and workers end with who started them."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def workers_of(pid: int) -> set[int]:
     return found
 
 
-def test_no_door_is_open_while_a_run_is_analysed(tmp_path):
+def test_no_door_is_open_while_a_run_is_analyzed(tmp_path):
     write_run(tmp_path / "run", make_layout())
     command = [sys.executable, "-m", "hpcda", "analyze", str(tmp_path / "run"), "--workers", "2"]
     seen, most, looks = set(), 0, 0
@@ -157,7 +157,7 @@ def test_workers_end_with_who_started_them(tmp_path):
         until(lambda: all(ready(pid) for pid in workers_of(child.pid)), "they are at work")
         pids = {pid: born(pid) for pid in workers_of(child.pid)}
         child.send_signal(signal.SIGKILL)
-    until(lambda: not any(born(pid) == began for pid, began in pids.items()), "they have ended")
+    until(lambda: not any(born(pid) == began for pid, began in pids.items()), "for them to end")
 
 
 def ready(pid: int) -> bool:

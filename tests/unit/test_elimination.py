@@ -196,7 +196,7 @@ def _filled(dense):
 
 
 def grid(sites, times, reach=3):
-    """Pattern of `times` rings of sites, each coupled with its neighbours at its own time and the next."""
+    """Pattern of `times` rings of sites, each coupled with its neighbors at its own time and the next."""
     site, time = np.arange(sites * times) % sites, np.arange(sites * times) // sites
     offsets = [(t, s) for t in (-1, 0, 1) for s in range(-reach, reach + 1)]
     rows = np.concatenate([np.arange(sites * times)] * len(offsets))

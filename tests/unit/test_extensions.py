@@ -115,11 +115,11 @@ def test_list_shows_them_of_the_job_alone(tmp_path, capsys):
         (extending.LOSS.replace("residual=residual", "residual=3"), ["LOSS: residual = 3 is not a function"]),
         (extending.MINIMIZER.replace("Lbfgsb, bounds", "3, bounds"), ["MINIMIZER: how = 3 is not"]),
         (extending.TREE.replace(PLAN, '"tree"'), ["ELIMINATION: how = 'tree' is not"]),
-        (extending.TREE.replace('"a tree in a narrow profile"', "7"), ["sentence = 7 is not a text"]),
+        (extending.TREE.replace('"a tree in a narrow profile"', "7"), ["sentence = 7 is not a string"]),
         (extending.ELIMINATION.replace(ORDER, "package=3"), ["ELIMINATION: how = Linear(package=3"]),
-        (extending.ELIMINATION.replace(ORDER, "spread=True"), ["exact factors of 'petsc' are one rank's"]),
+        (extending.ELIMINATION.replace(ORDER, "spread=True"), ["exact factors of 'petsc' live on one rank"]),
         (extending.ELIMINATION.replace(ORDER, "levels=3"), ["line 5,", "levels = 3: a tuple"]),
-        (extending.ELIMINATION.replace(ORDER, f'package="mumps", {ORDER}'), ["'mumps' orders by itself"]),
+        (extending.ELIMINATION.replace(ORDER, f'package="mumps", {ORDER}'), ["'mumps' chooses its own"]),
     ],
 )  # fmt: skip
 def test_a_wrong_file_is_one_mistake_with_key_and_remedy(tmp_path, capsys, monkeypatch, text, words):

@@ -1,7 +1,7 @@
 """The rung at infinity is strong-constraint 4D-Var, computed again by SciPy on first state and parameters.
 
 The oracles know no path: they iterate the map, or solve the steps of a discretization one after the other,
-and minimise the misfit of that orbit.
+and minimize the misfit of that orbit.
 """
 
 from __future__ import annotations

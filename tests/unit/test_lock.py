@@ -61,7 +61,7 @@ def test_the_second_is_refused_and_told_who_holds_it(tmp_path):
     assert list(tmp_path.iterdir()) == []
     with RunLock(tmp_path):
         assert holder(tmp_path).pid == os.getpid()
-        with pytest.raises(InputError, match="another run writes it"), RunLock(tmp_path):
+        with pytest.raises(InputError, match="another process is writing it"), RunLock(tmp_path):
             pass
 
 
@@ -112,7 +112,7 @@ def test_of_many_that_come_at_once_one_gets_it(tmp_path):
     (winner,) = [one for one in commands if one.poll() is None]
     assert holder(tmp_path).pid == winner.pid
     for one in refused:
-        assert b"another run writes it" in one.communicate()[1]
+        assert b"another process is writing it" in one.communicate()[1]
     assert winner.communicate(b"\n", timeout=PATIENCE)[0] == b"held\n"
     assert winner.returncode == 0
 
@@ -126,11 +126,11 @@ def test_parts_work_side_by_side(tmp_path):
                 pass
         with RunLock(tmp_path, "3/4"):
             pass
-    with RunLock(tmp_path), pytest.raises(InputError, match="another run"), RunLock(tmp_path, "2/4"):
+    with RunLock(tmp_path), pytest.raises(InputError, match="another process"), RunLock(tmp_path, "2/4"):
         pass
     with RunLock(tmp_path, "3/5"):
         pass
-    with pytest.raises(ValueError, match="no part"):
+    with pytest.raises(ValueError, match="not a part"):
         RunLock(tmp_path, "4")
 
 
@@ -169,7 +169,8 @@ def test_parts_that_come_and_go_at_once(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("code", "remedy"), [(errno.ENOSPC, "make room, then"), (errno.EDQUOT, "make room below the quota, then")]
+    ("code", "remedy"),
+    [(errno.ENOSPC, "free some space, then"), (errno.EDQUOT, "free some of the quota, then")],
 )
 def test_no_room_is_no_mistake_of_the_input(tmp_path, monkeypatch, code, remedy):
     def full(*_):
@@ -248,6 +249,6 @@ def test_a_lock_file_that_says_nothing(tmp_path, text):
 
 
 def test_no_such_directory(tmp_path):
-    with pytest.raises(InputError, match="its lock cannot be taken"), RunLock(tmp_path / "nothing"):
+    with pytest.raises(InputError, match="cannot lock it"), RunLock(tmp_path / "nothing"):
         pass
     assert not Path(tmp_path / "nothing").exists()

@@ -262,7 +262,7 @@ def test_minima_between_bounds_fulfil_the_conditions_of_a_minimum(name, scheme):
 
 
 @pytest.mark.parametrize("barrier", [0.0, 1e-3])
-def test_a_quadratic_action_between_bounds_is_minimised_exactly(barrier):
+def test_a_quadratic_action_between_bounds_is_minimized_exactly(barrier):
     """The linear map in a box that cuts states and the parameter; its one minimum by coordinate descent."""
     bounds = np.array([(-0.3, 0.2), (-0.1, 3.0), (-3.0, 0.05)])
     problem = linear_problem()
@@ -288,7 +288,7 @@ def test_a_quadratic_action_between_bounds_is_minimised_exactly(barrier):
         np.testing.assert_allclose(outcome.path[held], known[held], rtol=1e-15)  # a step to it may round
 
 
-def test_a_quadratic_action_is_minimised_by_short_steps_too():
+def test_a_quadratic_action_is_minimized_by_short_steps_too():
     """Where the quadratic model is exact, a shifted step does what it promises but ends at no minimum."""
     action = Action(linear_problem())
     zero = np.zeros(action.size)

@@ -120,7 +120,7 @@ def test_a_loss_of_several_values_is_refused_for_one():
 
 def test_a_job_does_not_take_it_for_one_quantity():
     job = load_job({**SMALL, "data": {**SMALL["data"], "loss": "softmax"}})
-    with pytest.raises(InputError, match="a job names a loss for each"):
+    with pytest.raises(InputError, match="a job gives each quantity its own loss"):
         loss_of(job.data[0], "x")
 
 

@@ -94,7 +94,7 @@ def model_of(state, parameter=None):
 @pytest.mark.parametrize(
     ("state", "parameter", "problem"),
     [
-        (State("x", range=(0, 0)), None, "the range of x is (0, 0), which leaves no room"),
+        (State("x", range=(0, 0)), None, "the range of x is (0, 0), which is empty"),
         (State("x", range=(1, 0)), None, "the range of x is (1, 0)"),
         (State("x", range=(False, True)), None, "the range of x is (False, True)"),
         (State("x", range=(np.False_, np.True_)), None, "the range of x is (False, True)"),
@@ -104,7 +104,7 @@ def model_of(state, parameter=None):
         (State("x", range="01"), None, "the range of x is 01"),
         (State("x", initial=True), None, "the initial of x is True"),
         (State("x"), Parameter("k", True), "the default of k is True"),
-        (State("x"), Parameter("k", 1, range=(2, 2)), "the range of k is (2, 2), which leaves no room"),
+        (State("x"), Parameter("k", 1, range=(2, 2)), "the range of k is (2, 2), which is empty"),
         (State("x"), Parameter("k", 1, range=(2, np.nan)), "the range of k is (2.0, nan)"),
     ],
 )
@@ -119,7 +119,7 @@ def test_bounds_that_meet_the_model_s_range_in_one_number(tmp_path):
     with pytest.raises(InputError) as caught:
         problem_of(tmp_path, "(0, 1)", "1", bounds=[1, 5])
     (one,) = caught.value.mistakes
-    assert "has 1 alone in common with [1, 5]" in one.problem
+    assert "shares only 1 with [1, 5]" in one.problem
 
 
 def test_a_problem_of_whole_numbers():

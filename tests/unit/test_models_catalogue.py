@@ -329,7 +329,7 @@ def test_mistakes_in_a_file(tmp_path, text, function, words):
     assert words in str(caught.value)
 
 
-def test_a_missing_file_suggests_its_neighbour(tmp_path):
+def test_a_missing_file_suggests_its_neighbor(tmp_path):
     (tmp_path / "neuron.py").write_text(OWN)
     with pytest.raises(InputError, match=r"did you mean 'neuron\.py'"):
         load_model("neurone.py:build", {}, tmp_path)

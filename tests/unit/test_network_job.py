@@ -102,9 +102,9 @@ def test_a_run_may_grow_and_may_not_become_another():
         (changed(TWIN, network={"hidden": [0]}), "network.hidden[0]", ["0 is below 1"]),
         (changed(TWIN, network={"activation": "tahn"}), "network.activation", ["'tahn'", "tanh"]),
         (changed(TWIN, network={"weight_std": 0.0}), "network.weight_std", ["0.0 is not above 0"]),
-        (changed(TWIN, network={"start": [0.1, 0.1]}), "network.start", ["alike"]),
+        (changed(TWIN, network={"start": [0.1, 0.1]}), "network.start", ["equal"]),
         (changed(TWIN, network={"layers": 3}), "network.layers", ["is not a key"]),
-        (changed(TWIN, twin={"weight_std": 1.0, "weight_range": [0, 1]}), "twin.weight_range", ["beside"]),
+        (changed(TWIN, twin={"weight_std": 1.0, "weight_range": [0, 1]}), "twin.weight_range", ["conflicts"]),
         (changed(TWIN, twin={"noise_std": -1.0}), "twin.noise_std", ["-1.0"]),
         (changed(TWIN, ladder={"rf0": 1.0}), "ladder.rf0", ["no effect", "annealed"]),
         (
@@ -115,13 +115,13 @@ def test_a_run_may_grow_and_may_not_become_another():
         (changed(TWIN, ensemble={"way": "small", "budget": "verdict"}), "ensemble.budget", ["verdict"]),
         (changed(TWIN, ensemble={"budget": "core-seconds"}), "ensemble.core_seconds", ["is missing"]),
         (changed(TWIN, model={"name": "lorenz63"}), "model", ["is not a key of the job"]),
-        (changed(TWIN, data=DATA["data"]), "twin", ["stands beside [data]"]),
-        ({"network": {}}, "data", ["is missing, and so is twin"]),
-        (changed(UNKNOWN, data={"file": "a.csv"}), "data.source", ["beside file"]),
+        (changed(TWIN, data=DATA["data"]), "twin", ["conflicts with [data]"]),
+        ({"network": {}}, "data", ["is missing, as is twin"]),
+        (changed(UNKNOWN, data={"file": "a.csv"}), "data.source", ["conflicts with file"]),
         (changed(UNKNOWN, data={"label": "y"}), "data.label", ["has no effect"]),
-        (changed(DATA, data={"label": "y", "noise_std": None}), "data.label", ["beside outputs"]),
+        (changed(DATA, data={"label": "y", "noise_std": None}), "data.label", ["conflicts with outputs"]),
         (changed(DATA, data={"noise_std": None}), "data.noise_std", []),
-        (changed(DATA, data={"loss": "student-t"}), "data.loss", ["not for the outputs"]),
+        (changed(DATA, data={"loss": "student-t"}), "data.loss", ["not available for the outputs"]),
         (changed(DATA, data={"loss": "poisson"}), "data.noise_std", ["has no effect"]),
         (changed(DATA, data={"rows": "times"}), "data.rows", ["'times'"]),
         (changed(DATA, data={"hold_back": -1}), "data.hold_back", ["-1"]),
@@ -191,7 +191,7 @@ def test_inputs_of_mean_0_and_deviation_1(tmp_path):
     np.testing.assert_allclose(
         built.network.inputs * built.scale + built.shift, built.pairs.inputs, rtol=1e-12
     )
-    assert any("1 input of the pairs that are trained never change" in note for note in built.notes)
+    assert any("1 input are constant over the training pairs" in note for note in built.notes)
 
 
 def test_missing_outputs_are_left_out_and_missing_inputs_refused(tmp_path):
@@ -209,11 +209,16 @@ def test_missing_outputs_are_left_out_and_missing_inputs_refused(tmp_path):
     [
         ({"a": [1, 2], "y": [1, "x"]}, {}, "pairs.csv, line 3, column 'y'", ["'x'"]),
         ({"a": [1, 2], "y": [1, 2]}, {"inputs": ["b"]}, "data.inputs", ["no column 'b'"]),
-        ({"a": [1, 2], "y": [1, 2]}, {"inputs": ["y"]}, "data.inputs", ["'y' is named twice"]),
-        ({"y": [1, 2]}, {}, "data.inputs", ["names no column"]),
+        ({"a": [1, 2], "y": [1, 2]}, {"inputs": ["y"]}, "data.inputs", ["'y' is listed twice"]),
+        ({"y": [1, 2]}, {}, "data.inputs", ["lists no column"]),
         ({"a": range(9), "y": range(9)}, {"hold_back": 9}, "data.hold_back", ["9 of 9 pairs"]),
         ({"a": range(9), "y": range(9)}, {"hold_back": 1.5}, "data.hold_back", ["1.5"]),
-        ({"a": range(9), "y": range(9)}, {"hold_back": 4, "pairs": 6}, "data.pairs", ["asks for 6, but 5"]),
+        (
+            {"a": range(9), "y": range(9)},
+            {"hold_back": 4, "pairs": 6},
+            "data.pairs",
+            ["asks for 6, but only 5"],
+        ),
         ({"a": range(9), "y": range(9)}, {}, "network", ["10 weights and biases", "9 output values"]),
     ],
 )
@@ -227,10 +232,10 @@ def test_what_pairs_cannot_be(tmp_path, columns, data, place, words):
 @pytest.mark.parametrize(
     ("labels", "words"),
     [
-        ([0, 1, 2.5, 1], ["2.5 is no category"]),
-        ([0, 1, -1, 1], ["-1 is no category"]),
-        ([1, 1, 2, 2], ["category 0 has no pair"]),
-        ([0, 0, 0, 0], ["all pairs are of one category"]),
+        ([0, 1, 2.5, 1], ["2.5 is not a category"]),
+        ([0, 1, -1, 1], ["-1 is not a category"]),
+        ([1, 1, 2, 2], ["category 0 has no training pair"]),
+        ([0, 0, 0, 0], ["all pairs belong to one category"]),
         ([0, 1, 2, 9], ["9 is a category, but there are 4 pairs"]),
         ([0, 1, "", 1], ["holds no number"]),
     ],
@@ -285,7 +290,7 @@ def test_a_category_that_only_pairs_kept_back_have_is_refused(tmp_path):
         try:
             built = build_network(load_job(tables))
         except InputError as error:
-            assert "category 2 has no pair among those that are trained" in str(error)
+            assert "category 2 has no training pair" in str(error)
             break
         assert 2 in built.pairs.labels
     else:
@@ -319,7 +324,7 @@ def test_a_dead_teacher_is_told_with_numbers():
     })  # fmt: skip
     built = build_network(load_job(tables))
     (note,) = built.notes
-    assert "The teacher is dead" in note and "the noise is 0.05" in note
+    assert "The teacher's outputs are nearly constant" in note and "the noise is 0.05" in note
     assert build_network(load_job(TWIN)).notes == ()
 
 
@@ -353,7 +358,7 @@ def test_ranks_that_share_the_pairs_of_a_start():
     alone = load_job(changed(TWIN, twin={"pairs": 300}))
     assert "ranks" not in report_network(alone, check_network(alone))
     refuse_changed(alone, job)
-    with pytest.raises(InputError, match=r"ensemble\.ranks_per_start: is 3 now, and was 1"):
+    with pytest.raises(InputError, match=r"ensemble\.ranks_per_start: is 3, but was 1"):
         ranks = {"ensemble": {"ranks_per_start": 3}}
         refuse_changed(load_job(SMALL), load_job(changed(SMALL, **ranks)))
     with pytest.raises(InputError, match=r"ranks_per_start: 3 ranks share 60 pairs.*2 blocks\n.*at most 2"):
@@ -368,8 +373,8 @@ def test_noise_of_each_output(tmp_path):
     tables = changed(DATA, network={"hidden": []}, data=data) | {"folder": str(tmp_path)}
     np.testing.assert_array_equal(build_network(load_job(tables)).network.output, [0.1, 0.2])
     for noise, words in (
-        ({"y": 0.1}, "names no noise for z"),
-        ({"y": 0.1, "z": 0.1, "x": 1.0}, "is no output"),
+        ({"y": 0.1}, "gives no noise for z"),
+        ({"y": 0.1, "z": 0.1, "x": 1.0}, "is not an output"),
     ):
         tables["data"]["noise_std"] = noise
         mistakes = refused(tables)
@@ -436,7 +441,7 @@ def test_the_check_tells_what_it_is_and_costs():
     assert checked.ok and checked.verification.taylor_hessian > 1.9
     text = report_network(job, checked)
     told = (
-        "layers 3-4-2, tanh, identity", "26 weights and biases", "60 pairs", "20 pairs kept back",
+        "layers 3-4-2, tanh, identity", "26 weights and biases", "60 pairs", "20 pairs held out",
         "derivatives  right", "Rf = ∞", "until its lowest level is consistent and stable",
     )  # fmt: skip
     assert all(words in text for words in told)
@@ -445,12 +450,12 @@ def test_the_check_tells_what_it_is_and_costs():
 @pytest.mark.parametrize(
     ("tables", "words"),
     [
-        (changed(TWIN, ensemble={"way": "widened"}), "begins from networks that others found"),
+        (changed(TWIN, ensemble={"way": "widened"}), "starts from networks found by others"),
         (changed(TWIN, network={"hidden": []}, ensemble={"way": "wide"}), "needs hidden layers"),
         (
             changed(TWIN, network={"activation": "relu", "output_activation": "relu", "weight_std": None,
                                    "start": [-1e-300, -1e-301]}),
-            "the start is dead",
+            "does not depend on the initial weights",
         ),
     ],
 )  # fmt: skip
@@ -480,7 +485,7 @@ def test_the_commands_know_networks(tmp_path, capsys, monkeypatch):
     assert cli.main(["submit", "net/job.toml", "--dry-run"]) == 0
     assert "hpcda run" in capsys.readouterr().out
     assert cli.main(["twin", "net/job.toml"]) == 2
-    assert "a teacher of a network" in capsys.readouterr().err
+    assert "a teacher network" in capsys.readouterr().err
     assert cli.main(["list"]) == 0
     listed = capsys.readouterr().out
     assert "activations (network.activation)" in listed and "trainings (ensemble.way)" in listed

@@ -259,7 +259,7 @@ def test_what_a_search_does_next_follows_from_what_was_found():
         found += [ended(one.start, one.way, 1e4 / (1 + one.start), one.parents) for one in given[-1][0]]
     later, known = NetworkSearch(network, budget), []
     for tasks, cap in given[:3]:
-        later.recall(len(tasks), cap)
+        later.replay(len(tasks), cap)
         known += found[len(known) : len(known) + len(tasks)]
     tasks = later.next(known)
     assert ([tasks.task(k) for k in range(len(tasks))], later.cap) == given[3]

@@ -189,7 +189,7 @@ def test_check_tells_what_was_chosen(tmp_path, monkeypatch):
 
 def test_a_job_without_a_choice_is_not_built(tmp_path):
     job = auto(tmp_path)
-    with pytest.raises(InputError, match="nobody has chosen"):
+    with pytest.raises(InputError, match="not been resolved"):
         build_problem(job)
     problem = build_problem(with_steps(job)).problem
     assert problem.steps_per_sample == 5 and problem.windows[0].times == 71

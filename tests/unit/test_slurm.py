@@ -133,7 +133,7 @@ def test_scripts_are_sound(tmp_path, tables, array, requeue):
         ({"mem": "lots"}, "mem", "4G"),
         ({"partition": "a b"}, "partition", "without spaces"),
         ({"modules": "gcc"}, "modules", "modules to load"),
-        ({"setup": ["a\nb"]}, "setup[0]", "a text of its own"),
+        ({"setup": ["a\nb"]}, "setup[0]", "its own string"),
         ({"options": ["exclusive"]}, "options[0]", "--exclusive"),
         ({"options": ["--array=3"]}, "options[0]", "--array"),
         ({"launcher": "aprun"}, "launcher", "srun --mpi=pmix"),
@@ -219,9 +219,17 @@ def test_what_is_refused_before_it_is_submitted(tmp_path, capsys, monkeypatch, a
 @pytest.mark.parametrize(
     ("shard", "array", "told"),
     [
-        ("rank-p2of8-0000.h5", 4, "begun in 8 parts, and cannot go on in 4 parts\n    give --array 8, "),
-        ("rank-p2of8-0000.h5", None, "begun in 8 parts, and cannot go on in 1 part\n    give --array 8, "),
-        ("rank-0000.h5", 2, "begun in 1 part, and cannot go on in 2 parts\n    leave out --array, "),
+        (
+            "rank-p2of8-0000.h5",
+            4,
+            "started in 8 parts and cannot be resumed in 4 parts\n    give --array 8, ",
+        ),
+        (
+            "rank-p2of8-0000.h5",
+            None,
+            "started in 8 parts and cannot be resumed in 1 part\n    give --array 8, ",
+        ),
+        ("rank-0000.h5", 2, "started in 1 part and cannot be resumed in 2 parts\n    leave out --array, "),
         ("rank-p2of8-0003-2.h5", 8, ""),
         ("rank-0001.h5", 1, ""),
         ("rank-0001.h5", None, ""),
@@ -236,7 +244,7 @@ def test_another_number_of_parts_is_refused(tmp_path, capsys, monkeypatch, shard
     monkeypatch.chdir(tmp_path)
     words = [] if array is None else ["--array", str(array)]
     assert cli.main(["submit", str(JOB), "--output", "run", "--dry-run", *words]) == 2
-    assert f"--array: run was {told}or begin anew with --output DIR" in capsys.readouterr().err
+    assert f"--array: run was {told}or start a new run with --output DIR" in capsys.readouterr().err
 
 
 def test_a_mistake_of_the_job_is_found_before(tmp_path, capsys):

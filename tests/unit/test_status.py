@@ -51,9 +51,9 @@ def test_running_stopped_and_dead(tmp_path):
             process.communicate("\n", timeout=PATIENCE)
         lines = first(tmp_path)
         assert lines[0].startswith(f"{end}: 2/10 starts, 25/100 rungs, 1 failed") and " left" not in lines[0]
-        assert lines[-1].endswith(f"`hpcda resume {tmp_path}` goes on")
+        assert lines[-1].endswith(f"`hpcda resume {tmp_path}` continues the run")
         if end == "dead":
-            assert f"process {process.pid} on {HOST} is gone: it was killed" in lines[-1]
+            assert f"process {process.pid} on {HOST} has ended: it was killed" in lines[-1]
         else:
             assert "reason: SIGTERM" in lines
 
@@ -85,7 +85,7 @@ def test_parts(tmp_path):
         "part 2 of 2 failed",
     ]
     for number in (1, 2):
-        assert f"  `hpcda resume {tmp_path} --part {number}/2` goes on" in lines
+        assert f"  `hpcda resume {tmp_path} --part {number}/2` continues the run" in lines
         assert f"  last commit {duration(now - 1000.0 * number)} ago" in lines
 
 
@@ -116,7 +116,7 @@ SLURM = [
         "Slurm job 17, submitted 2026-01-02T03:04:05: TIMEOUT, exit code 75",
     ),
     ({"squeue": ""}, "no longer known to Slurm"),
-    ({}, "squeue cannot be asked here"),
+    ({}, "squeue is not available here"),
 ]
 
 

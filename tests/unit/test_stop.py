@@ -62,7 +62,7 @@ def squeue(folder, text, code=0):
 def test_slurm(monkeypatch, tmp_path):
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     monkeypatch.delenv("SLURM_JOB_END_TIME", raising=False)
-    with pytest.raises(InputError, match="this is no Slurm job"):
+    with pytest.raises(InputError, match="this is not a Slurm job"):
         deadline("slurm", 0.0)
     monkeypatch.setenv("SLURM_JOB_ID", "17")
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
@@ -72,7 +72,7 @@ def test_slurm(monkeypatch, tmp_path):
     squeue(tmp_path, "N/A")
     assert deadline("slurm", 0.0) is None
     squeue(tmp_path, "slurm_load_jobs error: Invalid job id specified", code=1)
-    with pytest.raises(InputError, match="the end of job 17: slurm_load_jobs error"):
+    with pytest.raises(InputError, match="the end time of job 17: slurm_load_jobs error"):
         deadline("slurm", 0.0)
     monkeypatch.setenv("SLURM_JOB_END_TIME", "12345")
     assert deadline("slurm", 0.0) == 12345.0
@@ -121,7 +121,7 @@ def test_time_is_up_before_its_end_by_what_work_takes(monkeypatch):
     work(25.0)  # 1055 s: the next stretch may take 40 s
     assert stop.why == 0
     work(0.1)
-    assert stop.why == TIME and sentence(stop.why) == "the end of its time"
+    assert stop.why == TIME and sentence(stop.why) == "the time limit"
     stop = Stop(clock.now)
     stop.deadline = clock.now + 10_000.0  # no more than 10 s are kept
     work(9990.0)

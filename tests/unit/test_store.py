@@ -231,7 +231,7 @@ def test_scales_stand_where_netcdf_looks_for_them(run):
 
 
 @pytest.mark.parametrize("windows", [1, 3])
-def test_xarray_reads_the_index_as_labelled_variables(tmp_path, windows):
+def test_xarray_reads_the_index_as_labeled_variables(tmp_path, windows):
     xarray = pytest.importorskip("xarray")
     layout = make_layout(starts=7, rungs=8, windows=windows)
     write_run(tmp_path, layout)
@@ -286,7 +286,7 @@ def test_a_shard_in_use_is_never_opened(tmp_path, layout):
 
 def test_two_runs_are_never_mixed(tmp_path, layout):
     Shard.create(tmp_path, 0, layout).close()
-    with pytest.raises(InputError, match="holds a run already"):
+    with pytest.raises(InputError, match="already holds a run"):
         Shard.create(tmp_path, 0, layout)
     Shard.create(tmp_path, 1, replace(layout, seed=8)).close()
     with pytest.raises(InputError, match="different jobs"):
@@ -363,7 +363,7 @@ def test_resume_continues_where_it_was(tmp_path, layout):
     with pytest.raises(KeyError):
         state.checkpoint(3)
     before = {path.name: path.read_bytes() for path in (tmp_path / "shards").iterdir()}
-    with pytest.raises(InputError, match="holds a run already"):
+    with pytest.raises(InputError, match="already holds a run"):
         Shard.create(tmp_path, 0, layout)
     with Shard.create(tmp_path, 0, layout, resume=True) as shard:
         for checkpoint in (first, second):
@@ -481,7 +481,7 @@ def test_the_journal_forgets_a_line_that_was_being_written(tmp_path):
         journal.read()
 
 
-def test_an_interrupted_run_can_be_analysed(tmp_path, layout):
+def test_an_interrupted_run_can_be_analyzed(tmp_path, layout):
     interrupted(tmp_path, layout)
     file = RunFile(tmp_path)
     np.testing.assert_array_equal(file.start, [0, 1, 2])

@@ -330,7 +330,7 @@ def test_a_flow_that_takes_too_long_is_told(monkeypatch):
     found = finer.time_step(action, path, RF)
     said, fact, _ = judged(found)
     assert not found.coarse and said is Conclusion.CONSISTENT_AND_STABLE
-    assert fact["time step"] == "not known: the flow of all steps would take too long"
+    assert fact["time step"] == "not known: integrating all steps would take too long"
 
 
 def robertson(x, p):
@@ -499,13 +499,13 @@ def test_a_saddle_has_no_error_bars():
     problem = decay(["k"])
     model = replace(problem.model, equations=lambda x, p: [-(p.k**2) * x.x])
     action = Action(replace(problem, model=model))
-    # By symmetry no force acts on k there; the states minimise the action at k = 0.
+    # By symmetry no force acts on k there; the states minimize the action at k = 0.
     still = Action(replace(problem, model=model, parameters=(), fixed={"k": 0.0}))
     path = np.append(minimum_at(still, np.ones(21), RF), 0.0)
-    with pytest.raises(StepUnknownError, match="no minimum: the action falls"):
+    with pytest.raises(StepUnknownError, match="not a minimum: the action decreases"):
         step_shift(action, path, RF)
     found = finer.time_step(action, path, RF)
-    assert not found.coarse and facts_of(found).startswith("not known: the path is no minimum")
+    assert not found.coarse and facts_of(found).startswith("not known: the path is not a minimum")
 
 
 def facts_of(step):

@@ -304,12 +304,12 @@ def test_the_order_of_inputs_does_not_matter():
 
 
 REFUSED = {
-    "if": (lambda x, p: [x[0] if x[0] > 0 else 0.0, 0, 0], "a decision"),
-    "and": (lambda x, p: [np.where(x[0] > 0 and x[0] < 1, x[0], 0.0), 0, 0], "a decision"),
-    "chain of comparisons": (lambda x, p: [np.where(0 < x[0] < 1, x[0], 0.0), 0, 0], "a decision"),
-    "max": (lambda x, p: [max(x[0], p.a), 0, 0], "a decision"),
-    "np.max": (lambda x, p: [np.max(x), 0, 0], "a decision"),
-    "while": (lambda x, p: [next(k for k in range(9) if x[0] < k), 0, 0], "a decision"),
+    "if": (lambda x, p: [x[0] if x[0] > 0 else 0.0, 0, 0], "a branch"),
+    "and": (lambda x, p: [np.where(x[0] > 0 and x[0] < 1, x[0], 0.0), 0, 0], "a branch"),
+    "chain of comparisons": (lambda x, p: [np.where(0 < x[0] < 1, x[0], 0.0), 0, 0], "a branch"),
+    "max": (lambda x, p: [max(x[0], p.a), 0, 0], "a branch"),
+    "np.max": (lambda x, p: [np.max(x), 0, 0], "a branch"),
+    "while": (lambda x, p: [next(k for k in range(9) if x[0] < k), 0, 0], "a branch"),
     "math.exp": (lambda x, p: [math.exp(x[0]), 0, 0], "a conversion to a plain number (math.exp"),
     "float": (lambda x, p: [float(p.a), 0, 0], "a conversion to a plain number"),
     "array of floats": (lambda x, p: np.array(x, dtype=float), "a conversion to a plain number"),

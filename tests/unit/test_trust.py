@@ -87,7 +87,7 @@ def test_code_of_another_user_is_not_executed_unless_asked_for(run, capsys, fore
 
 
 @as_root
-def test_a_run_of_another_user_that_names_no_code_is_analysed_wholly(tmp_path):
+def test_a_run_of_another_user_that_names_no_code_is_analyzed_wholly(tmp_path):
     layout = make_layout()
     write_run(tmp_path / "run", layout)
     for file in tmp_path.rglob("*"):

@@ -157,7 +157,7 @@ def test_defaults_are_filled_in():
             "twin.stimulus.J",
             "I",
         ),
-        (lambda: simulate(LEAK, None, [1.0], [0.0, 1.0], np.zeros(3)), "twin.stimulus.I", "2 of them"),
+        (lambda: simulate(LEAK, None, [1.0], [0.0, 1.0], np.zeros(3)), "twin.stimulus.I", "2 in all"),
         (
             lambda: simulate(OSCILLATOR, None, [1.0, 0.0], [0.0, 1.0], constant(1.0)),
             "twin.stimulus",
@@ -211,7 +211,7 @@ def test_a_twin_that_takes_too_long_is_refused() -> None:
     clock = iter(range(0, 10_000, 7))
     patience = Patience("the twin", 20.0, clock=lambda: float(next(clock)))
     with pytest.raises(
-        InputError, match=r"(?s)took 20 s and came only near t = .*twin\.max_seconds"
+        InputError, match=r"(?s)took 20 s and only reached near t = .*twin\.max_seconds"
     ) as caught:
         simulate(OSCILLATOR, {"k": 1e6}, [1.0, 0.0], np.linspace(0.0, 100.0, 3), patience=patience)
     assert caught.value.mistakes[0].place == "twin"

@@ -35,7 +35,7 @@ PROBLEMS = {
     "hermite-simpson": lambda: example("lorenz96", "hermite-simpson", "nonlinear and gaps"),
     "implicit-midpoint": lambda: example("lorenz96", "implicit-midpoint", "priors and sparse data"),
 }
-"""Stages that neighbours share, chained ones, those of two steps, those inside a step; noise of all kinds;
+"""Stages that neighbors share, chained ones, those of two steps, those inside a step; noise of all kinds;
 products of arrays."""
 
 

@@ -7,5 +7,12 @@ rule.
 from hpcda.action.scheme import scheme
 
 SCHEME = scheme(
-    "map", "a map as it is", state=[[1, 0]], position=[[0, 1]], rate=[[1]], order=1, kind="map", place=40
+    "map",
+    "for maps: no time stepping",
+    state=[[1, 0]],
+    position=[[0, 1]],
+    rate=[[1]],
+    order=1,
+    kind="map",
+    place=40,
 )

@@ -29,7 +29,7 @@ def _guess(y: Array) -> Array:
 
 LOSS = Loss(
     name="bernoulli",
-    sentence="yes or no, 1 or 0 (Bernoulli); the measured quantity is the logit of yes",
+    sentence="binary data, 0 or 1 (Bernoulli); the measured quantity is the logit of 1",
     share=_share,
     residual=lambda h, y, s, options: (1.0 / (1.0 + np.exp(-h)) - y) * (np.exp(0.5 * h) + np.exp(-0.5 * h)),
     noise=_noise,

@@ -72,7 +72,7 @@ LOSS = Loss(
     deviation=lambda y, s, options: np.sqrt(np.maximum(y, 1.0) * (1.0 + y / options["dispersion"])),
     guess=lambda y: np.maximum(y, 0.5),
     accepts=lambda y: (y >= 0.0) & (y == np.floor(y)) & np.isfinite(y),
-    possible="a whole number from 0",
+    possible="a whole number, 0 or more",
     scaled=False,
     options={"dispersion": 10.0},
     place=4,

@@ -54,7 +54,8 @@ def _residual(h: Quantity, y: Quantity, s: Quantity, options: Options) -> Quanti
 
 LOSS = Loss(
     name="softmax",
-    sentence="one of several categories (softmax), in factor graphs: of several quantities, their logits",
+    sentence="one of several categories (softmax); only in factor graphs, over several quantities, "
+    "the logits",
     share=_share,
     residual=_residual,
     noise=_noise,

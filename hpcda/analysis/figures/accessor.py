@@ -27,7 +27,7 @@ class Plots:
         return axes
 
     def actions(self, ax: Any = None) -> Any:
-        """Final actions in rising order, a dot a start, coloured by level (a waterfall plot)."""
+        """Final actions in rising order, a dot a start, colored by level (a waterfall plot)."""
         from hpcda.analysis.figures.final import plot_waterfall
 
         axes = _axes(ax, 3.0)
@@ -66,7 +66,7 @@ class Plots:
 
         Raises:
             ValueError: There is no such name.
-            KeyError: There is no candidate, or its path was not kept.
+            KeyError: There is no candidate, or its path was not stored.
         """
         from hpcda.analysis.figures.paths import plot_path
 

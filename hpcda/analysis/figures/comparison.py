@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from hpcda.analysis.comparison import RESULTS
-from hpcda.analysis.figures.style import BAND, PAGE, colour, figure, save, short, unit_label
+from hpcda.analysis.figures.style import BAND, PAGE, color, figure, save, short, unit_label
 from hpcda.errors import InputError, Mistake
 from hpcda.names import nearest
 from hpcda.problem import Array
@@ -20,7 +20,7 @@ WIDE = 20.0
 
 
 def draw_comparison(table: xr.Dataset, path: Path, over: str | None = None) -> Path:
-    """Draw levels, and errors of pairs held back or their accuracy, over a key.
+    """Draw levels, and errors of held-out pairs or their accuracy, over a key.
 
     Lines are runs alike in the other keys that vary; runs that differ in `seed` alone are points of a line.
 
@@ -60,13 +60,17 @@ def _over(table: xr.Dataset, keys: Sequence[str], over: str | None) -> str:
     numbers = [key for key in table.data_vars if table[key].dtype.kind == "f"]
     if over is not None:
         if over not in numbers:
-            problem = "holds no numbers" if over in table else "is no key in which jobs differ, nor a result"
+            problem = (
+                "holds no numbers"
+                if over in table
+                else "is neither a key in which the jobs differ nor a result"
+            )
             raise InputError(Mistake(f"--over {over}", problem, nearest(over, list(map(str, numbers)))))
         return over
     known = [key for key in keys if key in numbers and not key.endswith("seed")]
     known = known or [key for key in keys if key in numbers]
     if not known:
-        problem = "the jobs differ in no key of numbers"
+        problem = "the jobs do not differ in any numeric key"
         raise InputError(Mistake("runs", problem, "choose a result: --over core_seconds"))
     return max(known, key=lambda key: len(np.unique(table[key].values)))
 
@@ -100,14 +104,14 @@ def _lines(axis: Any, table: xr.Dataset, over: str, row: str, groups: dict[str, 
         order = np.array(places)[np.argsort(x[places], kind="stable")]
         at = np.unique(x[order])
         middle = [_median(y[order][x[order] == one]) for one in at]
-        axis.plot(at, middle, color=colour(number), lw=1.1, label=label)
-        axis.plot(x[order], y[order], "o", ms=3.2, mew=0, color=colour(number))
+        axis.plot(at, middle, color=color(number), lw=1.1, label=label)
+        axis.plot(x[order], y[order], "o", ms=3.2, mew=0, color=color(number))
         if row == "held_back":
             usual = table["constant"].values[order]
             means = [_median(usual[x[order] == one]) for one in at]
-            axis.plot(at, means, color=colour(number), lw=0.8, ls=":", marker="_", ms=7)
+            axis.plot(at, means, color=color(number), lw=0.8, ls=":", marker="_", ms=7)
     if row == "held_back":
-        axis.set_title("dotted: what the mean, or the frequencies, of the trained would give", fontsize=7)
+        axis.set_title("dotted: prediction by the training mean, or by the training frequencies", fontsize=7)
     if row == "reduced":
         axis.axhline(1.0, color=BAND, lw=3.0, zorder=0)
     _scale(axis.yaxis, y)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from hpcda.analysis.figures.style import (
     PAGE,
     Drawn,
-    colour,
+    color,
     figure,
     final_limits,
     level_of,
@@ -47,13 +47,13 @@ def _ended(run: Drawn) -> tuple[Numbers, Numbers]:
 
 
 def plot_waterfall(run: Drawn, axes: Any) -> None:
-    """Draw final actions in rising order into axes, a dot a start, coloured by level."""
+    """Draw final actions in rising order into axes, a dot a start, colored by level."""
     action, level = _ended(run)
     final_limits(axes, run, action)
     size = float(np.clip(250 / max(len(action), 1), 1.5, 5.0))
     for number in sorted(set(level.tolist()), reverse=True):
         at = np.flatnonzero(level == number)
-        axes.plot(at + 1, action[at], "o", ms=size, color=colour(number), mew=0)
+        axes.plot(at + 1, action[at], "o", ms=size, color=color(number), mew=0)
     axes.set_xlabel("starts in rising order")
     axes.xaxis.get_major_locator().set_params(integer=True)
     told = f"{len(action)} of {counted(len(run.outcome.start), 'start')} came to the end"
@@ -72,7 +72,7 @@ def plot_histogram(run: Drawn, axes: Any) -> None:
         for number in sorted(set(level.tolist())):
             counts, _ = np.histogram(action[level == number], edges)
             height = np.diff(edges)
-            axes.barh(edges[:-1], counts, height, left=bottom, align="edge", color=colour(number), lw=0)
+            axes.barh(edges[:-1], counts, height, left=bottom, align="edge", color=color(number), lw=0)
             bottom += counts
         axes.set_xlim(0, 1.06 * bottom.max())
         axes.xaxis.get_major_locator().set_params(integer=True)

@@ -16,7 +16,7 @@ from hpcda.analysis.figures.style import (
     INK,
     LEVELS,
     PAGE,
-    colour,
+    color,
     few_ticks,
     figure,
     level_of,
@@ -72,10 +72,10 @@ def plot_levels(run: Result, axes: Any) -> None:
 
 
 def _lines(axes: Any, beta: Array, table: Array, level: int) -> None:
-    """One line a start; starts that share a level share its colour."""
+    """One line a start; starts that share a level share its color."""
     many = len(table)
     segments = [np.column_stack([beta, row])[np.isfinite(row)] for row in table]
-    style = {"colors": FAILED if level < 0 else colour(level), "linewidths": 1.1 if level == 0 else 0.9}
+    style = {"colors": FAILED if level < 0 else color(level), "linewidths": 1.1 if level == 0 else 0.9}
     opacity = float(np.clip(12 / max(many, 1), 0.12, 0.85))
     axes.add_collection(
         LineCollection([s for s in segments if len(s) > 1], alpha=opacity, zorder=2 - 0.01 * level, **style)
@@ -86,7 +86,7 @@ def _ends(axes: Any, beta: Array, table: Array, levels: npt.NDArray[np.int64]) -
     """A mark where each level ends, a cross where a start ended early."""
     for level in sorted(set(levels[levels >= 0].tolist()), reverse=True):
         lowest = np.nanmin(table[levels == level, -1])
-        axes.plot(beta[-1:], [lowest], "o", ms=4.5, color=colour(level), clip_on=False, zorder=4)
+        axes.plot(beta[-1:], [lowest], "o", ms=4.5, color=color(level), clip_on=False, zorder=4)
     early = [
         (beta[k[-1]], row[k[-1]]) for row in table[levels < 0] if len(k := np.flatnonzero(np.isfinite(row)))
     ]
@@ -99,7 +99,7 @@ def _without_model_error(axes: Any, run: Result) -> None:
     for level, minimum in enumerate(run.levels[:LABELS]):
         if axes.get_ylim()[0] <= minimum.limit < axes.get_ylim()[1]:
             axes.plot(
-                [1.0, 1.02], [minimum.limit] * 2, lw=1.4, color=colour(level), clip_on=False, zorder=4,
+                [1.0, 1.02], [minimum.limit] * 2, lw=1.4, color=color(level), clip_on=False, zorder=4,
                 transform=axes.get_yaxis_transform(),
             )  # fmt: skip
 
@@ -155,7 +155,7 @@ def _labels(axes: Any, run: Result) -> None:
         1.055, 1.02, "starts · action (reduced)", transform=axes.transAxes, fontsize=7.5, color="#666666"
     )
     if not shown:
-        axes.text(1.055, 0.5, "no start came\nto the end", transform=axes.transAxes, fontsize=8)
+        axes.text(1.055, 0.5, "no start reached\nthe end", transform=axes.transAxes, fontsize=8)
         return
     actions, ends = np.array([m.action for m in shown]), np.array(axes.get_ylim())
     if axes.get_yscale() == "log":
@@ -167,8 +167,8 @@ def _labels(axes: Any, run: Result) -> None:
         axes.annotate(
             text, (1.0, true), (1.055, place), xycoords="axes fraction", textcoords="axes fraction",
             va="center", fontsize=8, fontweight="bold" if number == 0 else "normal", annotation_clip=False,
-            color=colour(number) if number < len(LEVELS) else INK,
-            arrowprops={"arrowstyle": "-", "lw": 0.6, "color": colour(number), "shrinkA": 1, "shrinkB": 3,
+            color=color(number) if number < len(LEVELS) else INK,
+            arrowprops={"arrowstyle": "-", "lw": 0.6, "color": color(number), "shrinkA": 1, "shrinkB": 3,
                         "relpos": (0.0, 0.5)},
         )  # fmt: skip
     rest = minima[LABELS:]
@@ -190,12 +190,12 @@ def moved_apart(wanted: Array, distance: float) -> Array:
 
     Args:
         wanted: Rising, shape (n,).
-        distance: Smallest distance of two neighbours; made smaller where n of them do not fit.
+        distance: Smallest distance of two neighbors; made smaller where n of them do not fit.
     """
     distance = min(distance, 1.0 / max(len(wanted) - 1, 1))
     steps = distance * np.arange(len(wanted))
     free = wanted - steps
-    # isotonic regression by pooling neighbours that are out of order
+    # isotonic regression by pooling neighbors that are out of order
     pools: list[tuple[float, int]] = []
     for value in free:
         mean, count = float(value), 1

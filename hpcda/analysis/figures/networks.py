@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hpcda.analysis.network import NetworkResult
 
 MOST = 5000
-"""Points of one colour that are drawn."""
+"""Points of one color that are drawn."""
 
 
 def draw_network(run: NetworkResult, folder: Path) -> dict[str, Path]:
@@ -49,11 +49,11 @@ def _outputs(run: NetworkResult, path: Path) -> Path:
         if len(pairs.beyond_t):
             groups.append(("held back", ORANGE, pairs.beyond_series, pairs.beyond_data))
         ends: list[float] = []
-        for label, colour, inputs, outputs in groups:
+        for label, color, inputs, outputs in groups:
             found, measured = run.outputs(inputs, theta).ravel(), outputs.ravel()
             known = np.flatnonzero(np.isfinite(measured))
             known = known[:: max(1, len(known) // MOST)]
-            axes.plot(measured[known], found[known], "o", ms=2.2, mew=0, color=colour, alpha=0.6, label=label)
+            axes.plot(measured[known], found[known], "o", ms=2.2, mew=0, color=color, alpha=0.6, label=label)
             ends += [float(measured[known].min()), float(measured[known].max())]
         axes.plot([min(ends), max(ends)], [min(ends), max(ends)], color=INK, lw=0.7)
         axes.set_xlabel("measured output")
@@ -86,8 +86,8 @@ def _categories(run: NetworkResult, path: Path) -> Path:
         right.scatter(sure, often, s=12 + 120 * count / count.max(), color=BLUE, alpha=0.8, lw=0)
         right.set_xlim(0, 1.03)
         right.set_ylim(0, 1.03)
-        right.set_xlabel("probability that the network gives")
-        right.set_ylabel("share that is right")
+        right.set_xlabel("predicted probability")
+        right.set_ylabel("fraction that is right")
         return save(made, path)
 
 

@@ -12,7 +12,7 @@ from hpcda.analysis.figures.style import (
     BLUE,
     INK,
     PAGE,
-    colour,
+    color,
     figure,
     final_limits,
     level_of,
@@ -26,7 +26,7 @@ PANELS = 12
 
 
 def draw_parameters(run: Result, path: Path) -> Path:
-    """Draw parameters: one panel each, coloured by level, with truth and the candidate's error bar.
+    """Draw parameters: one panel each, colored by level, with truth and the candidate's error bar.
 
     Args:
         run: The run; it must estimate a shared parameter.
@@ -79,7 +79,7 @@ def plot_parameter(run: Result, name: str, axes: Any) -> dict[str, Any]:
         which = levels == level
         handles["starts by level"] = axes.plot(
             outcome.parameters[which, place], outcome.action[which], "o", ms=3.5, mew=0,
-            color=colour(level), alpha=0.8, zorder=3 - 0.01 * level,
+            color=color(level), alpha=0.8, zorder=3 - 0.01 * level,
         )[0]  # fmt: skip
     if name in header.true_parameters:
         true = header.true_parameters[name]

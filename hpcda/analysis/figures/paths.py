@@ -67,7 +67,7 @@ def draw_paths(run: Result, path: Path, window: int = 0) -> Path:
         if len(panels) < rows * columns:
             grid[rows - 2, -1].set_xlabel(unit_label("time", header.time_unit))
             grid[rows - 2, -1].tick_params(labelbottom=True)
-        order = ["data", "data kept back", "truth", "estimate", "± 2 standard deviations", "prediction"]
+        order = ["data", "held-out data", "truth", "estimate", "± 2 standard deviations", "prediction"]
         shown = [key for key in order if key in handles]
         made.legend([handles[key] for key in shown], shown, loc="outside upper center",
                     ncols=min(len(shown), 6), columnspacing=1.2, handlelength=1.6)  # fmt: skip
@@ -156,7 +156,7 @@ def _panel(
             later = axes.plot(
                 stored.beyond_t[1:], stored.beyond_data[1:, quantity], mec="#888888", mfc="white", **style
             )
-            handles["data kept back"] = later[0]
+            handles["held-out data"] = later[0]
     if prediction is not None:
         source = prediction.states[:, state] if state is not None else prediction.observed[:, quantity]
         handles["prediction"] = axes.plot(prediction.t, source, color=ORANGE, lw=1.5, zorder=3)[0]
@@ -191,7 +191,7 @@ def _frame(
 
 
 def _prediction(run: Result, window: int) -> Prediction | None:
-    """The prediction of the data kept back; None where there are none or the problem is lost."""
+    """The prediction of the held-out data; None where there are none or the problem is lost."""
     if not len(run.windows[window].beyond_t):
         return None
     try:

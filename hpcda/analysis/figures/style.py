@@ -1,7 +1,7 @@
-"""What all figures share: colours, sizes, how a file is written.
+"""What all figures share: colors, sizes, how a file is written.
 
-Colours are those of M. Okabe and K. Ito, "Color Universal Design" (2008), which people with any colour vision
-tell apart; the order also falls in brightness, so that a grey print keeps the lowest level the darkest.
+Colors are those of M. Okabe and K. Ito, "Color Universal Design" (2008), which people with any color vision
+tell apart; the order also falls in brightness, so that a gray print keeps the lowest level the darkest.
 """
 
 from __future__ import annotations
@@ -107,8 +107,8 @@ def level_of(run: Drawn) -> npt.NDArray[np.int64]:
     return levels
 
 
-def colour(level: int) -> str:
-    """Colour of a level: six for the lowest, grey for all others."""
+def color(level: int) -> str:
+    """Color of a level: six for the lowest, gray for all others."""
     return LEVELS[level] if 0 <= level < len(LEVELS) else OTHER
 
 

@@ -80,7 +80,7 @@ def _plan_by(how: Callable[[Action], Any], action: Action, name: str) -> Plan:
 
 def _tied(action: Action, name: str) -> Plan:
     if name not in ("auto", "tree"):
-        problem = f"{name!r} does not fit parameters that windows share time by time (per_window = false)"
+        problem = f"{name!r} does not support parameters that windows share at each time (per_window = false)"
         raise InputError(Mistake("solver.elimination", problem, 'write elimination = "auto"'))
     return tied_plan(action)
 

@@ -56,5 +56,5 @@ def plan(action: Action) -> Plan:
 
 
 ELIMINATION = EliminationSpec(
-    "chain", "many starts at once: interval after interval, in dense blocks", plan, place=0
+    "chain", "many starts at once: block tridiagonal in time, dense blocks", plan, place=0
 )

@@ -4,7 +4,7 @@ from hpcda.annealing.elimination import EliminationSpec, Linear
 
 ELIMINATION = EliminationSpec(
     "mumps",
-    "one path at a time: Cholesky by MUMPS, over all its ranks",
+    "one path at a time: Cholesky by MUMPS, over all ranks of the start",
     Linear("mumps", spread=True),
     place=2,
 )

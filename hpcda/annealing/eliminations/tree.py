@@ -27,7 +27,7 @@ def plan(action: Action, order: Callable[[Pattern], Order] | None = None) -> Pla
 
 ELIMINATION = EliminationSpec(
     "tree",
-    "a fill-reducing order, in a tree of dense fronts: of many starts at once, or of one path over its ranks",
+    "multifrontal with a fill-reducing ordering: many starts at once, or one path over several ranks",
     plan,
     place=1,
     alone=Linear(FRONTS, spread=True),

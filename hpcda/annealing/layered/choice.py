@@ -47,6 +47,6 @@ def chosen(action: ExactNetwork, name: str) -> Elimination:
     if name not in ELIMINATIONS:
         known = ", ".join(repr(own) for own in ("auto", *ELIMINATIONS))
         raise InputError(
-            Mistake("elimination", f"{name!r} is none of a layered network", f"choose of {known}")
+            Mistake("elimination", f"{name!r} is not available for layered networks", f"choose of {known}")
         )
     return ELIMINATIONS[name](action)

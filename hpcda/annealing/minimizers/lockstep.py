@@ -4,7 +4,7 @@ from hpcda.annealing.minimizer import MinimizerSpec, Own
 
 MINIMIZER = MinimizerSpec(
     "lockstep",
-    "exact Newton, many starts at once in the vector registers",
+    "exact Newton, many starts at once in vector registers",
     Own.LOCKSTEP,
     bounds=True,
     place=0,

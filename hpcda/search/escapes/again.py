@@ -17,5 +17,5 @@ def _path(scene: Scene, minima: Sequence[Array], rng: np.random.Generator) -> tu
 
 
 ESCAPE = Escape(
-    "again", "a decade of Rf down the ladder and up again", 1, _path, weight=0.0, settles=True, place=50
+    "again", "one decade of Rf down the ladder and up again", 1, _path, weight=0.0, settles=True, place=50
 )

@@ -80,6 +80,6 @@ def _memory(problem: Problem) -> float:
 
 
 ESCAPE = Escape(
-    "langevin", "kicks of a noise-driven equation in path space at a small Rf", 1, _path, memory=_memory,
+    "langevin", "Langevin dynamics in path space at a small Rf", 1, _path, memory=_memory,
     weight=1.0, place=30,
 )  # fmt: skip

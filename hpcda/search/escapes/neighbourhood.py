@@ -1,4 +1,4 @@
-"""A stretch of time drawn anew: large-neighbourhood search (P. Shaw, CP98, LNCS 1520, 417, 1998).
+"""A stretch of time drawn anew: large-neighborhood search (P. Shaw, CP98, LNCS 1520, 417, 1998).
 
 The stretch is likely to be where the action is concentrated. In it unmeasured states become white noise with
 the data's mean and spread, measured states the data; all else stays, and the rungs above the first mend the
@@ -34,6 +34,6 @@ def _path(scene: Scene, minima: Sequence[Array], rng: np.random.Generator) -> tu
 
 
 ESCAPE = Escape(
-    "neighbourhood", "a stretch of time is drawn anew where the action is large", 1, _path,
+    "neighbourhood", "an interval of time where the action is large is drawn again", 1, _path,
     weight=3.0, place=10,
 )  # fmt: skip

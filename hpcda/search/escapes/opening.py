@@ -42,5 +42,5 @@ def _path(scene: Scene, minima: Sequence[Array], rng: np.random.Generator) -> tu
 
 
 ESCAPE = Escape(
-    "opening", "the beginning of a window is moved away", 1, _path, weight=3.0, probes=True, place=40
+    "opening", "the beginning of a window is perturbed", 1, _path, weight=3.0, probes=True, place=40
 )

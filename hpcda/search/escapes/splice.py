@@ -35,4 +35,4 @@ def _path(scene: Scene, minima: Sequence[Array], rng: np.random.Generator) -> tu
     return np.concatenate([joined.ravel(), parameters]), scene.rung(RUNG)
 
 
-ESCAPE = Escape("splice", "two minima are cut in time and joined", 2, _path, weight=2.0, place=20)
+ESCAPE = Escape("splice", "two minima are cut in time and spliced", 2, _path, weight=2.0, place=20)

@@ -1,6 +1,6 @@
 """A stretch of time replaced by what the path does at another time.
 
-Large-neighbourhood search as in `hpcda.search.escapes.neighbourhood`, but what is put in moves as the model
+Large-neighborhood search as in `hpcda.search.escapes.neighbourhood`, but what is put in moves as the model
 does: a piece of the same minimum, from anywhere in any window. Measured states become the stretch's data.
 """
 
@@ -42,6 +42,7 @@ def _path(scene: Scene, minima: Sequence[Array], rng: np.random.Generator) -> tu
 
 
 ESCAPE = Escape(
-    "transplant", "a stretch of time is replaced by another time's, where the action is large", 1, _path,
+    "transplant", "an interval of time where the action is large is replaced by that of "
+                  "another time", 1, _path,
     weight=3.0, place=0,
 )  # fmt: skip

@@ -35,7 +35,7 @@ def _fits(network: Network) -> bool:
 
 TRAINING = Training(
     "redrawn",
-    "the lowest network so far with up to five units of a hidden layer drawn anew",
+    "the lowest network so far, with up to five units of a hidden layer drawn again",
     _weights,
     parents=1,
     fits=_fits,

@@ -59,7 +59,7 @@ def _weights(scene: NetworkScene, minima: Sequence[Array], rng: np.random.Genera
 
 TRAINING = Training(
     "scaled",
-    "weights drawn by the widths of their layers, then L-BFGS",
+    "weights scaled by layer width, then L-BFGS",
     _weights,
     work=lambda network: ITERATIONS * pass_work(network) + NEWTON * step_work(network),
     told=True,

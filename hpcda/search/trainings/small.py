@@ -16,7 +16,7 @@ def _weights(scene: NetworkScene, minima: Sequence[Array], rng: np.random.Genera
 
 TRAINING = Training(
     "small",
-    "weights drawn from the range in which they start",
+    "weights uniform in network.start",
     _weights,
     work=lambda network: STEPS * step_work(network),
     place=0,

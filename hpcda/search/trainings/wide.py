@@ -27,7 +27,7 @@ def _weights(scene: NetworkScene, minima: Sequence[Array], rng: np.random.Genera
 
 TRAINING = Training(
     "wide",
-    "hidden layers 1.4 times as wide, of which unit after unit is taken out",
+    "hidden layers 1.4 times as wide, pruned unit by unit",
     _weights,
     fits=lambda network: narrows(network, _inner(network)),
     work=lambda network: narrowing_work(network, _inner(network)),

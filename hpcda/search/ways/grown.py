@@ -108,6 +108,7 @@ def _memory(problem: Problem) -> float:
 
 
 WAY = Way(
-    "grown", "a short stretch of the data is solved and grows to the whole", _path, shares=(0.65,),
+    "grown", "a short window is solved first and extended to the whole (quasi-static "
+             "assimilation)", _path, shares=(0.65,),
     memory=_memory, steps=STEPS, place=50,
 )  # fmt: skip

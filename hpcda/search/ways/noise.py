@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from hpcda.problem import Array, Problem, Window
-from hpcda.search.way import Way, centre_and_spread, pointwise
+from hpcda.search.way import Way, center_and_spread, pointwise
 
 
 def _states(problem: Problem, window: Window, rng: np.random.Generator) -> Array:
-    centre, spread = centre_and_spread(problem, window)
-    return centre + spread * rng.standard_normal((window.times, problem.dimension))
+    center, spread = center_and_spread(problem, window)
+    return center + spread * rng.standard_normal((window.times, problem.dimension))
 
 
 WAY = Way(
-    "noise", "unmeasured states white noise with the data's mean and spread", pointwise(_states),
+    "noise", "unmeasured states are white noise with the data's mean and spread", pointwise(_states),
     shares=(0.25,), place=20,
 )  # fmt: skip

@@ -197,6 +197,6 @@ def _path(scene: Scene, rng: np.random.Generator) -> Array:
 
 
 WAY = Way(
-    "passes", "the data smoothed again and again by an ensemble of the model", _path, shares=(0.5,),
+    "passes", "iterated ensemble Kalman smoother", _path, shares=(0.5,),
     memory=memory, steps=STEPS, timed=True, leads=2, place=40,
 )  # fmt: skip

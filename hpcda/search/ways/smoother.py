@@ -1,4 +1,4 @@
-"""Smoothed paths: the data smoothed by an ensemble of the model, its parameters unknown.
+"""Smoothed paths: ensemble Kalman smoother, its parameters unknown.
 
 Members begin as white noise with the data's mean and spread, their parameters anywhere in their starting
 range; an ensemble Kalman filter takes them through the data, and the means of its backward pass are the path
@@ -16,14 +16,14 @@ import numpy as np
 from hpcda.problem import Array, Problem, Window
 from hpcda.search.scene import Scene
 from hpcda.search.smoother import Filtered
-from hpcda.search.way import Way, centre_and_spread, log_uniform, measured_states
+from hpcda.search.way import Way, center_and_spread, log_uniform, measured_states
 
 MEMBERS, MEMBERS_A_ROW = 200, 5
 """How many members there are at least, and how many for each of the D + V + P numbers of a member."""
 EASING = 8.0, 64.0
 """Factor of the variance of the data: each start draws its own, evenly in its logarithm."""
 HOPS = 4.0, 12.0
-"""How far data reach in the model's graph, see `hpcda.search.localisation`; drawn in the same way. Where all
+"""How far data reach in the model's graph, see `hpcda.search.localization`; drawn in the same way. Where all
 is nearer than the first there are many members for few numbers, and all covariances are believed."""
 LOST = 10.0
 """A member is lost where a state is this many times further away than its range and the data reach."""
@@ -40,11 +40,11 @@ def first_members(scene: Scene, window: Window, rng: np.random.Generator, shared
     """
     problem = scene.problem
     count = 8 * -(-max(MEMBERS, MEMBERS_A_ROW * scene.forecast.rows) // 8)
-    centre, spread = centre_and_spread(problem, window)
+    center, spread = center_and_spread(problem, window)
     for name, (mean, std) in problem.initial_prior.items():
         state = problem.model.state_names.index(name)
-        centre[state], spread[state] = mean, std
-    rows = [centre[:, None] + spread[:, None] * rng.standard_normal((problem.dimension, count))]
+        center[state], spread[state] = mean, std
+    rows = [center[:, None] + spread[:, None] * rng.standard_normal((problem.dimension, count))]
     seen = problem.seen if shared is None else problem.seen[: len(problem.layout.own)]
     for one in (*problem.varying, *seen):
         row = rng.uniform(*one.start, count) if one.prior is None else rng.normal(*one.prior, count)
@@ -59,11 +59,11 @@ def first_members(scene: Scene, window: Window, rng: np.random.Generator, shared
 
 def reach_of(problem: Problem, window: Window) -> tuple[Array, Array]:
     """Where states are, and how far from there a member is lost, each of shape (D,)."""
-    centre, _ = centre_and_spread(problem, window)
+    center, _ = center_and_spread(problem, window)
     far = np.abs(problem.state_start).max(axis=1) + np.ptp(problem.state_start, axis=1)
     for state, values in measured_states(problem, window).items():
-        far[state] = max(far[state], np.abs(values - centre[state]).max())
-    return centre, np.where(far > 0.0, LOST * far, np.finfo(float).max)
+        far[state] = max(far[state], np.abs(values - center[state]).max())
+    return center, np.where(far > 0.0, LOST * far, np.finfo(float).max)
 
 
 def _path(scene: Scene, rng: np.random.Generator) -> Array:
@@ -103,9 +103,9 @@ def backward(problem: Problem, filtered: Sequence[Filtered], ends: Sequence[Arra
         means = one.smoothed(one.informed(members, shared) if blocks else None)
         constants[layout.seen(number)] = means[0, layout.block :]
         shared = means[0, shared_rows(problem)]
-        centre, reach = reach_of(problem, window)
+        center, reach = reach_of(problem, window)
         states = means[:, : problem.dimension]
-        np.clip(states, centre - reach / LOST, centre + reach / LOST, out=states)
+        np.clip(states, center - reach / LOST, center + reach / LOST, out=states)
         blocks.insert(0, means[:, : layout.block])
     return problem.join(blocks, constants)
 
@@ -122,6 +122,6 @@ def memory(problem: Problem) -> float:
 
 
 WAY = Way(
-    "smoother", "the data smoothed by an ensemble of the model", _path, shares=(0.5, 0.4),
+    "smoother", "ensemble Kalman smoother", _path, shares=(0.5, 0.4),
     memory=memory, leads=1, pilots=True, place=30,
 )  # fmt: skip

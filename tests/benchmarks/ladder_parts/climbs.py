@@ -84,7 +84,7 @@ def row(name: str, one: Climbs, default: Climbs, exact: Climbs, lowest: float, r
         name: Its name.
         one: Its climbs.
         default: Those of the default.
-        exact: Those whose rungs are all minimised tightly.
+        exact: Those whose rungs are all minimized tightly.
         lowest: The lowest last action that any variant found.
         rf: Rf of every rung.
     """

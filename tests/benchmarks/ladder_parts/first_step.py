@@ -33,7 +33,7 @@ def first_steps(
     Args:
         action: The action.
         ladder: The ladder.
-        exact: Its climbs with every rung minimised tightly, paths kept.
+        exact: Its climbs with every rung minimized tightly, paths kept.
         jumps: Numbers of rungs to go at once.
     """
     paths, metric = exact.paths, 1.0 / scales(action.problem)

@@ -87,20 +87,20 @@ def climb(task: dict[str, Any], folder: Path, shared: Path) -> None:
 
 
 def polish(task: dict[str, Any], folder: Path, shared: Path) -> None:
-    """Minimise once more from every final path, at the last Rf, by the same minimiser whoever found it."""
+    """Minimize once more from every final path, at the last Rf, by the same minimizer whoever found it."""
     from hpcda.action import Action
     from hpcda.annealing.scale import scales
-    from hpcda.petsc import make_minimiser
+    from hpcda.petsc import make_minimizer
 
     case = case_of(task)
     problem = case.problem(shared / "windows")
     rf = float(case.ladder(case.rungs).rf[-1])
-    with make_minimiser(Action(problem)) as minimiser:
+    with make_minimizer(Action(problem)) as minimizer:
         for file in sorted(folder.glob("path-*.npy")):
             path = np.load(file)
             if not np.isfinite(path).all():
                 continue
-            outcome = minimiser.minimise(path, rf)
+            outcome = minimizer.minimize(path, rf)
             total = outcome.parts.total if outcome.reason.converged else float("nan")
             np.save(
                 folder / file.name.replace("path", "polished"), [total, *(outcome.path / scales(problem))]

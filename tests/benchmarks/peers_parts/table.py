@@ -10,7 +10,7 @@ import numpy as np
 
 from .verdict import consistent, excess, lowest, row
 
-COLOURS = {"hpcda": "C0", "ipopt": "C1", "lbfgs": "C2"}
+COLORS = {"hpcda": "C0", "ipopt": "C1", "lbfgs": "C2"}
 LABELS = {"hpcda": "hpcda", "ipopt": "CasADi + IPOPT", "lbfgs": "SciPy L-BFGS-B"}
 HEAD = (
     f"{'problem':17s} {'solver':6s} {'ladder':7s} {'alpha':>6s} "
@@ -96,17 +96,17 @@ def picture(rows: list[dict[str, Any]], file: Path) -> None:
     finite = [one["tts99"] for one in rows if np.isfinite(one["tts99"])]
     top = 4 * max(finite, default=1.0)
     figure, axes = plt.subplots(figsize=(max(6.0, 2.5 + 0.55 * len(problems)), 5), layout="constrained")
-    for number, (solver, colour) in enumerate(COLOURS.items()):
+    for number, (solver, color) in enumerate(COLORS.items()):
         for role in ("common", "best"):
             here = [one for one in rows if one["solver"] == solver and one["role"] == role]
             x = [problems.index(one["problem"]) + 0.18 * (number - 1) for one in here]
             y = [one["tts99"] if np.isfinite(one["tts99"]) else top for one in here]
-            face = colour if role == "best" else "none"
+            face = color if role == "best" else "none"
             for missed in (False, True):
                 some = [k for k, one in enumerate(here) if np.isfinite(one["tts99"]) != missed]
                 axes.scatter(
                     [x[k] for k in some], [y[k] for k in some], s=45, marker="^" if missed else "o",
-                    edgecolors=colour, facecolors=face,
+                    edgecolors=color, facecolors=face,
                     label=LABELS[solver] if role == "best" and here and not missed else None,
                 )  # fmt: skip
     axes.axhline(top, color="0.8", lw=0.8, zorder=0)

@@ -4,7 +4,7 @@ A start counts as a hit where its final action, as the solver left it, is at mos
 any solver found (polished). 1e-3 of the action is 1/40 of the standard deviation that noise alone gives it
 (√(2/n) for n ≈ 1,000 data values), so a solver that stops there has the answer; distinct minima are usually
 further apart. Where they are not, the polished actions of the hits spread by more than 1e-6, and the table
-marks the row with *. What a solver would hit if somebody polished its ends for nothing stands beside it.
+marks the row with *. What a solver would hit if somebody polished its ends for nothing conflicts with it.
 
 TTS99 is the time until the lowest minimum is found with 99 % probability by starts one after another: t ln
 0.01 / ln(1 - p), with t the median time of a start and p the share of hits; t itself from p = 0.99.

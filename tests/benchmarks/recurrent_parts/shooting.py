@@ -3,7 +3,7 @@
     python shooting.py DATA.npz FOUND.npz SEED
 
 The equations of jobs/recurrent/field.py. Segments of ten samples begin at states of their own, y too. By
-Adam, in stages of a growing weight w of the gaps, the negative log posterior with gaps is minimised,
+Adam, in stages of a growing weight w of the gaps, the negative log posterior with gaps is minimized,
 
     ½ Σ misfit²/σ² + ½ Σ weights²/std² + ½ w Σ gap²/σ²
 

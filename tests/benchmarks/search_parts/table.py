@@ -89,7 +89,7 @@ def picture(runs: list[Run], file: Path) -> None:
     methods = in_order(runs, "method")
     rings = [ring for ring in ("lorenz96-20", "lorenz96-10") if any(_of_ring(run, ring) for run in runs)]
     rings = [ring for ring in rings if len({run["measured"] for run in runs if _of_ring(run, ring)}) > 1]
-    colours = dict(zip(methods, plt.get_cmap("tab20").colors[::2] + plt.get_cmap("tab20").colors[1::2]))  # noqa: B905
+    colors = dict(zip(methods, plt.get_cmap("tab20").colors[::2] + plt.get_cmap("tab20").colors[1::2]))  # noqa: B905
     marks = dict(zip(methods, "osD^v<>Ph*Xdp8H" * 3))  # noqa: B905
     count = len(rings) + 1
     figure, axes = plt.subplots(
@@ -102,7 +102,7 @@ def picture(runs: list[Run], file: Path) -> None:
             shares = [share(of(here, method=method, measured=count)) for count in counts]
             # Beside each other where they are equal.
             places = np.array(counts) - 0.03 * (number - (len(methods) - 1) / 2)
-            axis.plot(places, shares, color=colours[method], marker=marks[method], ms=5, lw=1.4)
+            axis.plot(places, shares, color=colors[method], marker=marks[method], ms=5, lw=1.4)
         axis.set_xticks(counts)
         axis.invert_xaxis()
         axis.set_xlabel(f"L, measured of {ring.split('-')[1]} sites")
@@ -115,8 +115,8 @@ def picture(runs: list[Run], file: Path) -> None:
         times = sorted(run["seconds"] for run in here if run["solved"])
         x = [least / 2, *times, limit]
         y = [0, *(k / len(here) for k in range(1, len(times) + 1)), len(times) / len(here)]
-        last.step(x, y, where="post", color=colours[method], lw=1.4)
-        last.plot(x[-1], y[-1], color=colours[method], marker=marks[method], ms=5, label=method)
+        last.step(x, y, where="post", color=colors[method], lw=1.4)
+        last.plot(x[-1], y[-1], color=colors[method], marker=marks[method], ms=5, label=method)
     last.set_xscale("log")
     last.set_xlabel("core-seconds")
     last.set_ylabel(f"share solved of all {len({run['problem'] for run in runs})} problems")

@@ -1,10 +1,10 @@
-"""How much an ensemble's covariances with what is measured are believed: less, the further away it is.
+"""Covariance localization (Gaspari-Cohn) by graph distance.
 
 A few hundred members say of any two numbers that they are a little alike. Where the states are many this
 noise moves what the data know nothing of, and the filter loses its way. So covariances are multiplied by a
 share that falls with distance (P. L. Houtekamer, H. L. Mitchell, Mon. Weather Rev. 129, 123 (2001)), the
 fifth-order function of G. Gaspari and S. E. Cohn (Q. J. R. Meteorol. Soc. 125, 723 (1999), eq. 4.10).
-Distance is counted in hops over the model's own graph: two states are neighbours where one is in the other's
+Distance is counted in hops over the model's own graph: two states are neighbors where one is in the other's
 equation. Parameters are near to everything.
 """
 

@@ -1,4 +1,4 @@
-"""Minimisers by name: our shifted Newton, and the native types of TAO and SNES, behind one interface.
+"""Minimizers by name: our shifted Newton, and the native types of TAO and SNES, behind one interface.
 
 Whatever a solver says of itself, the end is judged on the action: a path counts as a minimum where its scaled
 gradient is within the tolerance, or where Newton's decrement says that nothing is left to gain.
@@ -33,15 +33,15 @@ _log = logging.getLogger(__name__)
 DECREMENT = 1e-10
 STILL, PATIENCE = 1e-15, 5
 """An action that falls by less than this part of itself, so many times in a row, has ceased to fall."""
-_alive: weakref.WeakSet[PetscMinimiser] = weakref.WeakSet()
+_alive: weakref.WeakSet[PetscMinimizer] = weakref.WeakSet()
 
 
 @atexit.register
 def _free() -> None:
     """PETSc must not outlive its objects: free those of this rank alone that nobody destroyed."""
-    for minimiser in list(_alive):
-        if minimiser.system.x.comm.size == 1:
-            minimiser.destroy()
+    for one in list(_alive):
+        if one.system.x.comm.size == 1:
+            one.destroy()
 
 
 class Stagnation:
@@ -74,8 +74,8 @@ class Stagnation:
             tao.setConvergedReason(TaoReason.CONTINUE_ITERATING)
 
 
-class PetscMinimiser:
-    """One minimiser with its PETSc objects, for all rungs and starts of a rank.
+class PetscMinimizer:
+    """One minimizer with its PETSc objects, for all rungs and starts of a rank.
 
     Args:
         action: The action, of a path or of a graph.
@@ -89,7 +89,7 @@ class PetscMinimiser:
             `hpcda.annealing.eliminations.ELIMINATIONS` that is PETSc's.
 
     Raises:
-        InputError: The minimiser is unknown, or cannot do the job; so for the elimination.
+        InputError: The minimizer is unknown, or cannot do the job; so for the elimination.
     """
 
     def __init__(
@@ -139,7 +139,7 @@ class PetscMinimiser:
                 )
             ) from error
 
-    def __enter__(self) -> PetscMinimiser:
+    def __enter__(self) -> PetscMinimizer:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -147,7 +147,7 @@ class PetscMinimiser:
 
     @property
     def linear(self) -> str:
-        """How the linear systems of Newton's method are solved, as a sentence; empty for other minimisers."""
+        """How the linear systems of Newton's method are solved, as a sentence; empty for other minimizers."""
         return "" if self._newton is None else "; else ".join(one.sentence for one in self._newton.chain)
 
     def _make_tao(self, max_iterations: int, spread: bool, barrier: float, elimination: str) -> None:
@@ -203,8 +203,8 @@ class PetscMinimiser:
     def _monitor(self, tao: Any) -> None:
         self._watch(tao.getIterationNumber(), tao.getObjectiveValue())
 
-    def minimise(self, path: Array, rf: float, fresh: bool = False) -> Rung:
-        """The minimum downhill of `path`, shape (size,), at model-error precision `rf`; see `Minimiser`."""
+    def minimize(self, path: Array, rf: float, fresh: bool = False) -> Rung:
+        """The minimum downhill of `path`, shape (size,), at model-error precision `rf`; see `Minimizer`."""
         system = self.system
         if self._newton is not None:
             self._newton.fresh = fresh
@@ -230,7 +230,7 @@ class PetscMinimiser:
                 native = self.tao.getConvergedReason()
         except PETSc.Error as error:
             native, reason = -1, Reason.FAILED_LINEAR
-            _log.warning("a minimisation at Rf = %g ended early: %s", rf, error)
+            _log.warning("a minimization at Rf = %g ended early: %s", rf, error)
         if self._newton is not None and reason is None:
             reason = self._newton.progress.reason
             factorizations = self._newton.progress.factorizations
@@ -329,7 +329,9 @@ def _how(name: str, bounded: bool, ranks: int) -> Tao | Snes | Own:
         )
         raise InputError(Mistake("solver.minimizer", f"{name!r} {problem}", f"{remedy} for one path"))
     if not isinstance(how, Tao | Snes | Own):
-        raise InputError(Mistake("solver.minimizer", f"{name!r} is not PETSc's", "use hpcda.petsc.make_team"))
+        raise InputError(
+            Mistake("solver.minimizer", f"{name!r} is not a PETSc minimizer", "use hpcda.petsc.make_team")
+        )
     return how
 
 
@@ -350,6 +352,6 @@ def _refuse_graph(name: str, how: Tao | Snes | Own, spread: bool) -> None:
         raise InputError(Mistake("solver.minimizer", problem, "use 'newton' or 'ntr'"))
 
 
-def make_minimiser(action: Action | GraphAction, name: str = "auto", **options: Any) -> PetscMinimiser:
-    """A `PetscMinimiser`; see there."""
-    return PetscMinimiser(action, name, **options)
+def make_minimizer(action: Action | GraphAction, name: str = "auto", **options: Any) -> PetscMinimizer:
+    """A `PetscMinimizer`; see there."""
+    return PetscMinimizer(action, name, **options)

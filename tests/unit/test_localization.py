@@ -9,7 +9,7 @@ import pytest
 
 from hpcda.action.native import Equations
 from hpcda.search.forecast import Forecast
-from hpcda.search.localisation import Hops, gaspari_cohn
+from hpcda.search.localization import Hops, gaspari_cohn
 from hpcda.search.smoother import Smoother
 from tests.chance import generator
 from tests.oracles import ORACLES
@@ -30,7 +30,7 @@ def test_the_share_is_that_of_the_paper():
 
 
 def test_hops_are_counted_over_the_equations_either_way():
-    """A site of Lorenz 1996 has two neighbours before it and one after it; the ring closes."""
+    """A site of Lorenz 1996 has two neighbors before it and one after it; the ring closes."""
     problem = RING.problem()
     hops = Hops.of(Equations(problem))
     measured = [problem.model.state_names.index(name) for name in problem.observed.values()]

@@ -1,4 +1,4 @@
-"""What the earlier lives of a run have left: starts that have ended, starts at work, decisions of its search.
+"""What an earlier, interrupted run left: finished starts, unfinished starts, decisions of its search.
 
 A run that is taken up again goes through the rounds of its plan once more. What has ended is not run again,
 what was at work goes on after its last committed rung, the rest begins; so it ends as it would have ended
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpcda.annealing import Task
-from hpcda.ensemble.work import taken_up
+from hpcda.ensemble.work import resumed_work
 from hpcda.problem import Array
 from hpcda.search import Found, Listed, Round
 from hpcda.search.levels import distinct
@@ -27,7 +27,7 @@ PARENTS = 8
 
 
 @dataclass(frozen=True)
-class Earlier:
+class EarlierRun:
     """The earlier lives of a run; the same on all ranks.
 
     Attributes:
@@ -89,14 +89,14 @@ class Earlier:
 
 def over(checkpoint: Checkpoint) -> bool:
     """Whether a start that ended on a ladder with fewer rungs goes no further on one with more."""
-    failed = taken_up(checkpoint, np.zeros(0)).climb.failed is not None
+    failed = resumed_work(checkpoint, np.zeros(0)).climb.failed is not None
     short = int(checkpoint.rungs[-1]) < checkpoint.ladder - 1
     return checkpoint.finished and (failed or short or checkpoint.same_as >= 0)
 
 
-def look_back(
+def read_earlier_run(
     survey: Survey, decisions: Collection[Decision], informed: bool, rungs: int, cores: int
-) -> Earlier:
+) -> EarlierRun:
     """The earlier lives of a run; on one rank.
 
     Args:
@@ -107,12 +107,12 @@ def look_back(
         cores: Ranks that work on a start together.
     """
     if not informed:
-        return Earlier(survey)
+        return EarlierRun(survey)
     found = {}
     for one in survey.all_ended():
         sketch = np.zeros(0) if one.sketch is None else one.sketch
         same_as = one.task.start if one.same_as < 0 else one.same_as
-        found[one.task.start] = taken_up(one, sketch).found(same_as, rungs, cores)
+        found[one.task.start] = resumed_work(one, sketch).found(same_as, rungs, cores)
     needed: set[int] = set()
     while True:
         wanted = _parents(decisions, found) | {level.start for level in _levels(found, rungs)[:PARENTS]}
@@ -124,7 +124,7 @@ def look_back(
             del found[start]
         survey = survey.without(lost)
     needed |= _parents(decisions, found) - set(found)
-    return Earlier(survey, tuple(decisions), tuple(found.values()), frozenset(needed))
+    return EarlierRun(survey, tuple(decisions), tuple(found.values()), frozenset(needed))
 
 
 def _parents(decisions: Iterable[Decision], found: Collection[int]) -> set[int]:

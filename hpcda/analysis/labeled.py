@@ -1,4 +1,4 @@
-"""The run as labelled, lazy xarray data: dims start, rung, time, state, parameter, observed.
+"""The run as labeled, lazy xarray data: dims start, rung, time, state, parameter, observed.
 
 Every chunk is read by opening the index, so that threads, processes and remote workers can load it alike.
 """
@@ -77,8 +77,8 @@ class LazyPaths:
         return result[tuple(0 if np.ndim(axis) == 0 else slice(None) for axis in axes)]
 
 
-def labelled_window(file: RunTable, number: int) -> xr.Dataset:
-    """One window: data, noise, series, kept paths, data kept back, truth.
+def labeled_window(file: RunTable, number: int) -> xr.Dataset:
+    """One window: data, noise, series, kept paths, held-out data, truth.
 
     Args:
         file: The run.
@@ -109,13 +109,13 @@ def labelled_window(file: RunTable, number: int) -> xr.Dataset:
         data["data_beyond"] = (
             ("time_beyond", "observed"),
             window.beyond_data,
-            {"long_name": "data kept back"},
+            {"long_name": "held-out data"},
         )
     if len(window.truth_t):
         coords["time_truth"] = ("time_truth", window.truth_t, unit)
         data["truth"] = (("time_truth", "state"), window.truth, {"long_name": "true states"})
     states, times, unknowns = len(header.state), header.lengths[number], len(header.unknown)
-    long_name = {"long_name": "path of a start at its last kept rung"}
+    long_name = {"long_name": "path of a start at its last stored rung"}
     data["path"] = (("start", "time", "state"), _lazy(file, number, (0, states), False), long_name)
     if unknowns > states:
         coords["varying"] = ("varying", list(header.unknown[states:]))
@@ -129,14 +129,14 @@ def labelled_window(file: RunTable, number: int) -> xr.Dataset:
     return xr.Dataset(data, coords, attrs)
 
 
-def labelled_run(file: RunTable) -> xr.Dataset:
+def labeled_run(file: RunTable) -> xr.Dataset:
     """The table of starts and rungs, and, where there is one window only, all that belongs to it."""
     header = file.header
     source = file.source
     coords: dict[str, Any] = {
         "start": ("start", file.start, {"long_name": "number of the start"}),
         "rung": ("rung", np.arange(len(header.rf)), {"long_name": "position on the ladder"}),
-        "rf": ("rung", header.rf, {"long_name": "precision of the model"}),
+        "rf": ("rung", header.rf, {"long_name": "model precision"}),
         "beta": ("rung", header.beta),
         "parameter": ("parameter", list(header.parameter), {"units": " ".join(header.parameter_unit)}),
         "reason_name": ("reason_code", [name for name, _ in header.reasons.values()]),
@@ -150,21 +150,21 @@ def labelled_run(file: RunTable) -> xr.Dataset:
     data["parameters"] = (("start", "rung", "parameter"), _table(source, "parameters", shape, "f8"))
     for name, column in PER_START.items():
         if name in (BEGIN, END):
-            continue  # check sums of the files
+            continue  # checksums of the files
         if name != "start":
             attrs = {"units": column.units, "long_name": column.long_name}
             data[name] = ("start", file.table(name), attrs)
     data["way"] = (
         "start",
         np.asarray([*header.ways, ""])[file.table("way")],
-        {"long_name": "way of starting"},
+        {"long_name": "way the start began"},
     )
     attributes: dict[str, Any] = {f"provenance_{key}": value for key, value in header.provenance.items()}
     attributes.update(model=header.model, alpha=header.alpha, seed=header.seed, keep_paths=header.keep_paths)
     dataset = xr.Dataset(data, coords, attributes)
     if len(header.lengths) == 1:
         dataset = dataset.merge(
-            labelled_window(file, 0), combine_attrs="no_conflicts", compat="no_conflicts", join="exact"
+            labeled_window(file, 0), combine_attrs="no_conflicts", compat="no_conflicts", join="exact"
         )
     return dataset
 

@@ -1,4 +1,4 @@
-"""Descents at Rf = ∞ as a minimiser of the annealing, for weights of a network."""
+"""Descents at Rf = ∞ as a minimizer of the annealing, for weights of a network."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from hpcda.annealing.record import Rung
 from hpcda.problem import Array
 
 
-class ExactMinimiser:
-    """Minimises the action of a network at Rf = ∞; see `hpcda.annealing.minimizer.Minimiser`.
+class ExactMinimizer:
+    """Minimizes the action of a network at Rf = ∞; see `hpcda.annealing.minimizer.Minimizer`.
 
     Args:
         action: The network.
@@ -42,16 +42,16 @@ class ExactMinimiser:
 
     @property
     def linear(self) -> str:
-        """See `Minimiser`."""
+        """See `Minimizer`."""
         deal = self._action.deal
         return sentence(self.elimination, deal.pairs, deal.ranks.size)
 
-    def minimise(self, path: Array, rf: float, fresh: bool = False) -> Rung:
-        """See `Minimiser`."""
+    def minimize(self, path: Array, rf: float, fresh: bool = False) -> Rung:
+        """See `Minimizer`."""
         found = descend(self._action, path, replace(self._settings, interest=self._interest()))
         self._watch(found.iterations, found.parts.total)
         return replace(found, path=self._canonical(found.path))
 
     def destroy(self) -> None:
-        """See `Minimiser`."""
+        """See `Minimizer`."""
         self.elimination.destroy()

@@ -1,4 +1,4 @@
-"""Every minimiser by name, on problems with one minimum; how they end; what they leave behind."""
+"""Every minimizer by name, on problems with one minimum; how they end; what they leave behind."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-pytest.importorskip("petsc4py", reason="the minimisers are PETSc's")
+pytest.importorskip("petsc4py", reason="the minimizers are PETSc's")
 
 import psutil
 from problems import dense, linear_problem
@@ -20,7 +20,7 @@ from hpcda.annealing import Ladder, Reason, step
 from hpcda.annealing.minimizers import MINIMIZERS
 from hpcda.errors import InputError
 from hpcda.models.model import Model, State
-from hpcda.petsc import PetscMinimiser, make_minimiser
+from hpcda.petsc import PetscMinimizer, make_minimizer
 from hpcda.problem import Problem, Window
 from hpcda.search import WAYS, Scene, begin
 from tests.chance import generator, number
@@ -42,9 +42,9 @@ def near():
     """The Lorenz problem, a path near its minimum at RF, and the minimum's action by dense Newton steps."""
     action = Action(lorenz_problem())
     path = begin(Scene(action.problem, Ladder(1.0, 2.0, 1)), WAYS["quiet"], number(1), 0).path
-    with make_minimiser(action) as minimiser:
+    with make_minimizer(action) as minimizer:
         for rf in (1e-2, 1e-1, 1.0, RF):
-            path = minimiser.minimise(path, rf).path
+            path = minimizer.minimize(path, rf).path
     for _ in range(3):
         path = path - np.linalg.solve(dense(action, path, RF), action.gradient(path, RF)[1])
     assert np.linalg.eigvalsh(dense(action, path, RF)).min() > 0
@@ -72,10 +72,10 @@ def boxed():
 
 
 @pytest.mark.parametrize("name", SECOND_ORDER)
-def test_second_order_minimisers_end_at_the_minimum(name):
+def test_second_order_minimizers_end_at_the_minimum(name):
     action, path, wanted = near()
-    with make_minimiser(action, name) as minimiser:
-        found = minimiser.minimise(path, RF)
+    with make_minimizer(action, name) as minimizer:
+        found = minimizer.minimize(path, RF)
     assert found.reason.converged, found.reason
     assert found.parts.total == pytest.approx(wanted, rel=1e-8)
     assert found.iterations > 0
@@ -83,20 +83,20 @@ def test_second_order_minimisers_end_at_the_minimum(name):
 
 
 @pytest.mark.parametrize("name", FIRST_ORDER)
-def test_first_order_minimisers_come_close(name):
+def test_first_order_minimizers_come_close(name):
     """Without curvature they may stop at their limit; then the action is right to a part in ten thousand."""
     action, path, wanted = near()
-    with make_minimiser(action, name, max_iterations=4000) as minimiser:
-        found = minimiser.minimise(path, RF)
+    with make_minimizer(action, name, max_iterations=4000) as minimizer:
+        found = minimizer.minimize(path, RF)
     assert found.reason.converged or found.reason in (Reason.STOPPED_ITERATIONS, Reason.FAILED_LINE_SEARCH)
     assert found.parts.total == pytest.approx(wanted, rel=1e-8 if found.reason.converged else 1e-4)
 
 
 @pytest.mark.parametrize("name", BOUNDED)
-def test_minimisers_that_keep_bounds(name):
+def test_minimizers_that_keep_bounds(name):
     action, path, wanted = boxed()
-    with make_minimiser(action, name, max_iterations=4000) as minimiser:
-        found = minimiser.minimise(path, RF)
+    with make_minimizer(action, name, max_iterations=4000) as minimizer:
+        found = minimizer.minimize(path, RF)
     low, high = action.problem.bounds
     assert (found.path >= low).all() and (found.path <= high).all()
     assert found.parts.total == pytest.approx(wanted, rel=1e-6 if name in SECOND_ORDER else 1e-3)
@@ -106,17 +106,17 @@ def test_minimisers_that_keep_bounds(name):
 
 
 @pytest.mark.parametrize("name", UNBOUNDED)
-def test_minimisers_that_keep_no_bounds_refuse_a_problem_with_bounds(name):
+def test_minimizers_that_keep_no_bounds_refuse_a_problem_with_bounds(name):
     with pytest.raises(InputError) as caught:
-        make_minimiser(boxed()[0], name)
+        make_minimizer(boxed()[0], name)
     (mistake,) = caught.value.mistakes
     assert mistake.place == "solver.minimizer"
     assert name in mistake.problem and "bounds" in mistake.problem
 
 
-def test_an_unknown_minimiser_is_refused_with_the_likely_one():
+def test_an_unknown_minimizer_is_refused_with_the_likely_one():
     with pytest.raises(InputError, match="bnls") as caught:
-        make_minimiser(near()[0], "bnlss")
+        make_minimizer(near()[0], "bnlss")
     assert caught.value.mistakes[0].place == "solver.minimizer"
 
 
@@ -126,10 +126,10 @@ def test_the_minimum_is_that_of_scipy(scheme):
     problem = lorenz_problem(times=17, discretization=scheme)
     action = Action(problem)
     path = begin(Scene(problem, Ladder(1.0, 2.0, 1)), WAYS["quiet"], number(1), 0).path
-    with make_minimiser(action) as minimiser:
+    with make_minimizer(action) as minimizer:
         for rf in (1e-2, 1.0):
-            path = minimiser.minimise(path, rf).path
-        found = minimiser.minimise(path, RF)
+            path = minimizer.minimize(path, rf).path
+        found = minimizer.minimize(path, RF)
     known = minimize(
         lambda x: action.value(x, RF).total,
         path,
@@ -149,9 +149,9 @@ def test_a_whole_ladder_ends_where_newton_ends(name):
     ends = {}
     for one in ("auto", name):
         climb = begin(Scene(problem, ladder), WAYS["quiet"], number(1), 0)
-        with make_minimiser(action, one, max_iterations=3000) as minimiser:
+        with make_minimizer(action, one, max_iterations=3000) as minimizer:
             while not climb.ended(ladder):
-                climb, rung = step(climb, ladder, minimiser)
+                climb, rung = step(climb, ladder, minimizer)
         ends[one] = rung
     assert ends[name].number == ladder.rungs - 1
     tolerance = 1e-3 if name == "lmvm" else 1e-8
@@ -182,18 +182,18 @@ def exploding() -> Action:
 @pytest.mark.parametrize("bad", [-1.0, np.nan, np.inf])
 def test_a_path_where_the_action_is_not_finite_is_a_failed_outcome(name, bad):
     action = exploding()
-    with make_minimiser(action, name, max_iterations=20) as minimiser:
-        found = minimiser.minimise(np.array([1.0, bad, 1.0, 1.0]), 1.0)
+    with make_minimizer(action, name, max_iterations=20) as minimizer:
+        found = minimizer.minimize(np.array([1.0, bad, 1.0, 1.0]), 1.0)
         assert found.reason is Reason.FAILED_NON_FINITE
         assert not found.reason.converged
-        again = minimiser.minimise(np.array([1.0, 1.5, 1.0, 1.0]), 1.0)
+        again = minimizer.minimize(np.array([1.0, 1.5, 1.0, 1.0]), 1.0)
     assert isinstance(again.reason, Reason) and again.path.shape == (4,)
 
 
 def test_newton_stays_where_the_model_is_finite():
     """The data pull x below 0, where the logarithm ends; steps that would go there are shortened."""
-    with make_minimiser(exploding()) as minimiser:
-        found = minimiser.minimise(np.array([1.0, 1.5, 1.0, 1.0]), 1.0)
+    with make_minimizer(exploding()) as minimizer:
+        found = minimizer.minimize(np.array([1.0, 1.5, 1.0, 1.0]), 1.0)
     assert np.isfinite(found.parts.total) and (found.path[:3] > 0).all()
     assert found.reason.converged
 
@@ -201,8 +201,8 @@ def test_newton_stays_where_the_model_is_finite():
 @pytest.mark.parametrize("name", SINGLE)
 def test_the_limit_of_iterations_is_a_reason(name):
     action, path, wanted = near()
-    with make_minimiser(action, name, max_iterations=1) as minimiser:
-        found = minimiser.minimise(path + 1.0, RF)
+    with make_minimizer(action, name, max_iterations=1) as minimizer:
+        found = minimizer.minimize(path + 1.0, RF)
     assert found.reason is Reason.STOPPED_ITERATIONS
     assert found.iterations <= 2
     assert found.parts.total > wanted
@@ -211,8 +211,8 @@ def test_the_limit_of_iterations_is_a_reason(name):
 def test_watch_hears_of_every_iteration():
     heard = []
     action, path, wanted = near()
-    with make_minimiser(action, watch=lambda iteration, value: heard.append((iteration, value))) as minimiser:
-        found = minimiser.minimise(path, RF)
+    with make_minimizer(action, watch=lambda iteration, value: heard.append((iteration, value))) as minimizer:
+        found = minimizer.minimize(path, RF)
     assert [iteration for iteration, _ in heard] == list(range(len(heard)))
     assert len(heard) >= found.iterations
     values = np.array([value for _, value in heard])
@@ -222,15 +222,15 @@ def test_watch_hears_of_every_iteration():
 
 @pytest.mark.parametrize("name", SINGLE)
 def test_starts_do_not_mix(name):
-    """A start gives the same result whatever its minimiser did before: it does not depend on who ran what.
+    """A start gives the same result whatever its minimizer did before: it does not depend on who ran what.
 
     Newton gives the same bits; sums in other updates may depend on where vectors lie in memory.
     """
     action, path, _ = near()
-    with make_minimiser(action, name) as minimiser:
-        first = minimiser.minimise(path, RF, fresh=True)
-        minimiser.minimise(path + 3.0, 1e-2, fresh=True)
-        second = minimiser.minimise(path, RF, fresh=True)
+    with make_minimizer(action, name) as minimizer:
+        first = minimizer.minimize(path, RF, fresh=True)
+        minimizer.minimize(path + 3.0, 1e-2, fresh=True)
+        second = minimizer.minimize(path, RF, fresh=True)
     assert first.reason is second.reason
     if name in (*FIRST_ORDER, "brgn"):
         assert second.parts.total == pytest.approx(first.parts.total, rel=1e-10)
@@ -241,10 +241,10 @@ def test_starts_do_not_mix(name):
 def test_the_given_path_is_not_changed():
     action, path, _ = near()
     before = path.copy()
-    with make_minimiser(action) as minimiser:
-        found = minimiser.minimise(path, RF)
+    with make_minimizer(action) as minimizer:
+        found = minimizer.minimize(path, RF)
         kept = found.path.copy()
-        minimiser.minimise(path + 1.0, RF)
+        minimizer.minimize(path + 1.0, RF)
     assert np.array_equal(path, before) and np.array_equal(found.path, kept)
 
 
@@ -255,26 +255,26 @@ def resident() -> float:
 
 
 @pytest.mark.parametrize("name", ["auto", "nls", "bntr", "bqnls", "snes-newtonls"])
-def test_three_hundred_minimisations_leave_no_memory_behind(name):
+def test_three_hundred_minimizations_leave_no_memory_behind(name):
     """One vector of 9,000 unknowns that is lost at each call would add 20 MB."""
     action = Action(linear_problem(times=3000))
     path, calls = np.zeros(action.size), 300
-    with make_minimiser(action, name, max_iterations=1) as minimiser:
+    with make_minimizer(action, name, max_iterations=1) as minimizer:
         for _ in range(10):
-            minimiser.minimise(path, 1.0)
+            minimizer.minimize(path, 1.0)
         before = resident()
         for _ in range(calls):
-            minimiser.minimise(path, 1.0)
+            minimizer.minimize(path, 1.0)
         assert resident() - before < 5.0
 
 
-def test_minimisers_made_and_destroyed_leave_no_memory_behind():
+def test_minimizers_made_and_destroyed_leave_no_memory_behind():
     action = Action(linear_problem(times=10_000))
     path = np.zeros(action.size)
 
     def once():
-        with PetscMinimiser(action, max_iterations=1) as minimiser:
-            minimiser.minimise(path, 1.0)
+        with PetscMinimizer(action, max_iterations=1) as minimizer:
+            minimizer.minimize(path, 1.0)
 
     for _ in range(5):
         once()
@@ -285,14 +285,14 @@ def test_minimisers_made_and_destroyed_leave_no_memory_behind():
 
 
 def test_destroying_twice_does_no_harm():
-    minimiser = make_minimiser(near()[0])
-    minimiser.minimise(near()[1], RF)
-    minimiser.destroy()
-    minimiser.destroy()
+    minimizer = make_minimizer(near()[0])
+    minimizer.minimize(near()[1], RF)
+    minimizer.destroy()
+    minimizer.destroy()
 
 
 def test_weights_of_zero_model_error_are_allowed():
     """A state whose error has almost no weight is bound by nothing but its measurement."""
     problem = replace(linear_problem(), model_error_weight=np.array([1.0, 1.0, 1e-12]))
-    with make_minimiser(Action(problem)) as minimiser:
-        assert minimiser.minimise(np.zeros(problem.size), 1.0).reason.converged
+    with make_minimizer(Action(problem)) as minimizer:
+        assert minimizer.minimize(np.zeros(problem.size), 1.0).reason.converged
