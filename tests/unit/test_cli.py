@@ -342,7 +342,7 @@ def test_the_reader_of_the_output_may_leave(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
 
 
-NOT_IN_IT = "{}, but neither the equations of decay nor what is measured contain it."
+NOT_IN_IT = "{}, but neither the equations of decay nor the measured quantities contain it."
 UNUSED = """
 from hpcda import Model, Parameter, State, Stimulus
 
