@@ -57,7 +57,7 @@ axes.plot(t, truth[:, 1], "k--", lw=1)
 result.plot.parameter("rho")
 
 # %% [markdown]
-# Estimates, error bars and predictions are labelled arrays.
+# Estimates, error bars and predictions are labeled arrays.
 
 # %%
 y = result.error_bars().sel(state="y").sel(time=t, method="nearest")

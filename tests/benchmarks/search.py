@@ -38,11 +38,11 @@ import numpy as np  # noqa: E402
 
 from tests.benchmarks.search_parts.case import Case, Method  # noqa: E402
 from tests.benchmarks.search_parts.methods import all_methods  # noqa: E402
-from tests.benchmarks.search_parts.table import Result, hits_table, picture, solved_table  # noqa: E402
+from tests.benchmarks.search_parts.table import Run, hits_table, picture, solved_table  # noqa: E402
 from tests.oracles import ORACLES, families  # noqa: E402
 
 
-def measure(case: Case, method: Method, seed: int, seconds: float) -> Result:
+def measure(case: Case, method: Method, seed: int, seconds: float) -> Run:
     """One run of a method on a problem."""
     oracle = case.oracle
     ends = method.run(case, seed, seconds)
@@ -95,7 +95,7 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def kept(file: Path, arguments: argparse.Namespace) -> list[Result]:
+def kept(file: Path, arguments: argparse.Namespace) -> list[Run]:
     """Runs measured before with the same settings."""
     if not (arguments.reuse and file.is_file()):
         return []
@@ -106,14 +106,14 @@ def kept(file: Path, arguments: argparse.Namespace) -> list[Result]:
     return [run for run in read["runs"] if run["limit"] == arguments.seconds and run["method"] not in anew]
 
 
-def store(runs: list[Result], out: Path, table: bool) -> None:
+def store(runs: list[Run], out: Path, table: bool) -> None:
     """Write search.json."""
     new = out / "search.json.new"
     new.write_text(json.dumps({"table": table, "runs": runs}, indent=1))
     new.replace(out / "search.json")
 
 
-def write(runs: list[Result], out: Path, table: bool) -> str:
+def write(runs: list[Run], out: Path, table: bool) -> str:
     """Write the table, and the picture; the table."""
     text = (hits_table if table else solved_table)(runs)
     (out / "search.txt").write_text(text + "\n")
@@ -136,7 +136,7 @@ def main() -> None:
     before = {
         (run["problem"], run["method"], run["seed"]): run for run in kept(out / "search.json", arguments)
     }
-    done: list[Result] = []
+    done: list[Run] = []
     made: set[tuple[str, str, int]] = set()
     text = ""
     for name in names:

@@ -209,7 +209,7 @@ def test_the_defaults_come_to_a_verdict(known):
     assert abs(rho.estimate - 28.0) < 4.0 * rho["std"]
 
 
-def test_parameters_are_labelled_also_where_there_are_none(known):
+def test_parameters_are_labeled_also_where_there_are_none(known):
     t, _, x = known
     rho = hpcda.Estimate(start=(20.0, 40.0), per_time=True, walk_std=0.1)
     problem = hpcda.Problem("lorenz63", t, {"x": x}, 0.5, estimate={"rho": rho}, steps_per_sample=1)
@@ -338,7 +338,7 @@ def test_a_notebook_shows_verdict_levels_and_parameters(result):
     assert "consistent_and_stable" in text and "<td>rho</td>" in text and "<script" not in text
 
 
-def test_minima_are_labelled(result):
+def test_minima_are_labeled(result):
     minima = result.minima
     assert minima["parameters"].dims == ("minimum", "parameter")
     assert float(minima.action[0]) == result.fun and minima["count"].sum() == result.outcome.complete.sum()
