@@ -321,9 +321,9 @@ def _no_trial(action: Action, step: float, patience: Patience, elimination: str)
     if compiling + lanes * step > patience.left:
         parts = [f"compiling its code takes about {duration(compiling)}"] if compiling else []
         parts.append(f"each of its steps takes about {duration(lanes * step)}")
-        return f"{' and '.join(parts)} would take longer than the {SECONDS:g} s of a check"
+        return f"{' and '.join(parts)}; a check takes at most {SECONDS:g} s"
     if compiling > FIRST_WORD:
-        tell(f"compiling the code took about {duration(compiling)}; the run reuses it")
+        tell(f"compiling the code of the run, about {duration(compiling)}; the run reuses it")
     return ""
 
 

@@ -53,7 +53,7 @@ def test_a_minimizer_of_a_file_works_on_one_rank_a_start(shared_path):
         job = written(shared_path, mine=extending.MINIMIZER, minimizer="scipy-lbfgsb", way="quiet")
         job.write_text(job.read_text().replace("starts = 4", f"starts = 4\nranks_per_start = {COMM.size}"))
     COMM.Barrier()
-    with pytest.raises(InputError, match="'scipy-lbfgsb' works on one rank a start"):
+    with pytest.raises(InputError, match="'scipy-lbfgsb' works on one rank per start"):
         runner.run(shared_path / "job.toml", output=shared_path / "run", quiet=True)
 
 
@@ -63,7 +63,7 @@ def test_files_that_are_not_the_same_on_all_ranks_are_refused_by_all(tmp_path):
     file.write_text(extending.WAY + (f"# rank {COMM.rank}\n" if COMM.rank == 1 else ""))
     with pytest.raises(InputError) as caught:
         agreed(COMM, [load(file, "extensions[0]")])
-    assert "mine.py holds another text on rank 1 than on rank 0" in str(caught.value)
+    assert "mine.py differs between rank 1 and rank 0" in str(caught.value)
     assert caught.value.mistakes[0].place == "extensions[0]"
 
 

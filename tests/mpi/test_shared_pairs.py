@@ -148,7 +148,7 @@ def test_a_rank_that_fails_alone_ends_all(tmp_path):
     file = as_file(tmp_path / "job.toml", tables)
     done = mpirun(sys.executable, "-m", "hpcda", "run", file, "--quiet", cwd=tmp_path, ranks=2)
     assert done.returncode == 2
-    assert done.stderr.count("only here") == 1 and done.stderr.count("rank 1 failed, all ranks end") == 1
+    assert done.stderr.count("only here") == 1 and done.stderr.count("rank 1 failed, stopping all ranks") == 1
 
 
 @pytest.mark.worlds(most=1)

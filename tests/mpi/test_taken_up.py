@@ -66,7 +66,7 @@ def test_a_killed_run_is_told_dead_and_its_lock_does_not_hold_the_next_life(tmp_
     lines = told(run)
     assert lines[0].startswith("dead: ")
     assert lines[-1].endswith(
-        f"has ended: it was killed, or its node was lost; what was committed is whole, "
+        f"has ended: it was killed, or its node was lost; all committed rungs are intact, "
         f"`hpcda resume {run}` continues the run"
     )
     assert runner.resume(run, quiet=True) == run
@@ -223,6 +223,6 @@ def test_a_bad_shard_of_a_part_is_its_own_matter(tmp_path, capfd):
     assert shards[1].exists()
     for part in (1, 2):
         assert sum(line.startswith(f"part {part} of 2 done: 4/4 starts, ") for line in told(run)) == 1
-    assert "run.h5 is not made yet: " in said and "rank-p1of2-0000.h5" in said
+    assert "run.h5 is not written yet: " in said and "rank-p1of2-0000.h5" in said
     runner.resume(run, quiet=True, part="1/2")
     same_run(RunFile(runner.run(tables, output=tmp_path / "whole", quiet=True)), RunFile(run))

@@ -139,7 +139,7 @@ def test_a_run_with_bounds_that_a_minimizer_of_a_file_does_not_keep(tmp_path, ca
     job.write_text(job.read_text() + "[model.states.x]\nbounds = [-50.0, 50.0]\n")
     assert cli.main(["run", str(job), "--quiet"]) == 2
     said = capsys.readouterr().err
-    assert "'scipy-lbfgsb' cannot keep the bounds" in said and "newton" in said
+    assert "'scipy-lbfgsb' does not support the bounds" in said and "newton" in said
 
 
 @pytest.mark.parametrize("minimizer", ["lockstep", "scipy-lbfgsb"])

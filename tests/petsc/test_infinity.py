@@ -198,7 +198,7 @@ def test_a_minimum_without_one_near_it_at_finite_rf_does_not_end_an_analysis(val
     monkeypatch.setattr(rundata, "relaxed", relaxed)
     apart = hpcda.open_run(valley.file.run_dir)
     assert sum(one.count for one in apart.levels) == 5 and len(apart.levels) > 1
-    assert any("counted apart" in note and "no minimum is near" in note for note in apart.notes)
+    assert any("counted separately" in note and "no minimum is near" in note for note in apart.notes)
     folder = valley.file.run_dir
     analyze(folder)
     summary = json.loads((folder / "analysis" / "summary.json").read_text())

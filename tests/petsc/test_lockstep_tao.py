@@ -288,7 +288,7 @@ def test_under_mpirun_several_ranks_a_start_are_one_mistake(tmp_path, alone):
         check=False,
     )
     assert done.returncode == 2, done.stderr
-    assert done.stderr.count("'lockstep' works on one rank a start") == 1
+    assert done.stderr.count("'lockstep' works on one rank per start") == 1
     assert "Traceback" not in done.stderr
 
 

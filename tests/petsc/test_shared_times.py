@@ -89,12 +89,14 @@ def test_other_minimizers_come_to_the_same_minimum(folder, tmp_path, minimizer):
 
 
 def test_what_does_not_fit_is_refused_by_name(folder, tmp_path):
-    with pytest.raises(InputError, match=r"(?s)solver\.elimination.*'chain' does not fit"):
+    with pytest.raises(InputError, match=r"(?s)solver\.elimination.*'chain' does not support"):
         runner.run(job(folder, False, elimination="chain"), output=tmp_path / "run", quiet=True)
     finer = np.loadtxt(folder / "2.csv", delimiter=",", skiprows=1)
     finer[:, 0] *= 0.5
     np.savetxt(tmp_path / "2.csv", finer, delimiter=",", header="t,x0,x1,x2", comments="")
     tables = job(folder, False)
     tables["data"][2]["file"] = str(tmp_path / "2.csv")
-    with pytest.raises(InputError, match=r"(?s)parameters\.F\.per_window.*their steps are from 0\.025 to"):
+    with pytest.raises(
+        InputError, match=r"(?s)parameters\.F\.per_window.*their time steps range from 0\.025 to"
+    ):
         runner.run(tables, output=tmp_path / "run", quiet=True)

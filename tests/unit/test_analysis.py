@@ -258,8 +258,8 @@ def test_a_prediction_that_takes_too_long_is_told_and_counts_as_lost(run, monkey
     made = run.predicted()
     assert np.isfinite(made.states[0]).all() and np.isnan(made.states[-1]).all()
     assert run.first_prediction > 0.1 * prediction.MOST
-    (note,) = [note for note in run.notes if "lost" in note]
-    assert note.startswith("the prediction of the candidate in window 0 counts as lost from t = ")
+    (note,) = [note for note in run.notes if note.startswith("the prediction of")]
+    assert note.startswith("the prediction of the candidate in window 0 fails at t = ")
     assert note.endswith("its time limit was reached"), "and it is told once"
 
 
@@ -411,13 +411,13 @@ def test_without_the_job_there_is_a_note_not_an_error(separate):
 def test_another_problem_is_refused(separate):
     folder, layout = separate
     run = open_run(folder, replace(layout.problem, parameters=()))
-    with pytest.raises(InputError, match="another problem"):
+    with pytest.raises(InputError, match="a different problem"):
         _ = run.problem
 
 
 def test_a_minimum_that_is_none_is_left_out_with_a_note(tmp_path):
     run = made(tmp_path, "no minimum")
-    with pytest.raises(ValueError, match=r"start \d+ .*it is no minimum"):
+    with pytest.raises(ValueError, match=r"start \d+ .*it is not a minimum"):
         _ = run.mixture
     assert run.bars is None and any("no error bars at the minimum of start" in note for note in run.notes)
 
@@ -426,7 +426,7 @@ def test_nothing_ran(tmp_path):
     from hpcda.store import Shard
 
     Shard.create(tmp_path, 0, make_layout()).close()
-    with pytest.raises(InputError, match="single rung"):
+    with pytest.raises(InputError, match="no start has completed a rung"):
         analyze(tmp_path, processes=0)
 
 

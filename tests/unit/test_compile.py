@@ -128,7 +128,9 @@ def test_a_compilation_that_fails_leaves_nothing_behind(site):
 
 def test_code_that_is_no_c_is_refused_with_the_compilers_words(site):
     refused = site.load("double twice(double x) { return y; }", CC=None)
-    assert re.search(r"refused: \S+ refused generated code\. Set CC .*:\n.*error", refused, re.DOTALL)
+    assert re.search(
+        r"refused: \S+ failed to compile generated code\. Set CC .*:\n.*error", refused, re.DOTALL
+    )
 
 
 @pytest.mark.parametrize("place", ["file", "file/below", "/proc/nowhere"])
@@ -228,7 +230,7 @@ def test_a_cc_that_is_no_compiler_is_named(site):
     refused = site.load(CC="false")
     assert (
         refused.startswith("refused: false failed to compile generated code. Set CC")
-        and "ended with code" in refused
+        and "exit code 1" in refused
     )
 
 

@@ -173,7 +173,7 @@ DAMAGE = {
     "another seed in an attribute": (attribute("seed", "8"), "damaged", "header"),
     "another rank in an attribute": (attribute("rank", 5), "damaged", "attributes"),
     "an array that is gone": (no_array, "damaged", "cannot be read"),
-    "a directory": (folder, "damaged", "no file"),
+    "a directory": (folder, "damaged", "not a file"),
     "another run's": (replaced_by(seed=3), "foreign", "another run"),
     "an older layout": (attribute("version", min(RESUMABLE) - 1), "older", f"version {min(RESUMABLE) - 1}"),
     "a newer layout": (attribute("version", VERSION + 1), "foreign", f"version {VERSION + 1}"),
@@ -238,7 +238,7 @@ def test_shards_that_others_write_are_left_alone(run):
 
 def test_a_shard_that_may_not_be_read_stays(run):
     (run / BAD).chmod(0)
-    with unprivileged(), pytest.raises(InputError, match="may not be read"):
+    with unprivileged(), pytest.raises(InputError, match="no permission to read it"):
         set_aside(run)
     assert (run / BAD).exists()
 

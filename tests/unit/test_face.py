@@ -117,7 +117,7 @@ def test_arrays_are_refused_where_a_run_is_stored(problem, tmp_path):
         ({"y": {"x": np.zeros(3)}}, r"y\['x'\]: has shape \(3,\), t has shape \(81,\)"),
         ({"y": {"x": np.zeros((SAMPLES, 2))}}, r"y\['x'\]: has shape \(81, 2\)"),
         ({"y": np.zeros(SAMPLES)}, "y: is a ndarray, which does not say what"),
-        ({"y": {"x": np.full(SAMPLES, np.nan)}, "gaps": True}, "not one datum"),
+        ({"y": {"x": np.full(SAMPLES, np.nan)}, "gaps": True}, "contains no data"),
         ({"y": {"x": [0.0, np.nan] + [1.0] * (SAMPLES - 2)}}, "column 'x': is empty .*\n.*gaps=True"),
         ({"y": {"x": np.ma.masked_equal(np.arange(SAMPLES), 3)}}, "row 3, column 'x': is empty"),
         ({"t": np.datetime64("2026-01-01") + np.arange(SAMPLES)}, "t: holds dates"),

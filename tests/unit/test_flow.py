@@ -312,7 +312,8 @@ def test_the_time_for_a_run_is_limited_and_a_word_comes_first(capsys):
     assert course.end is End.LATE and np.isnan(course.states[-1]).all()
     said = capsys.readouterr().err.splitlines()
     assert (
-        said[0].startswith("hpcda: the twin of fast has taken 6 s (t = ") and "20 s at the latest" in said[0]
+        said[0].startswith("hpcda: the twin of fast has taken 6 s (t = ")
+        and "it is stopped after 20 s" in said[0]
     )
     assert len(said) == 2, "words come at times that double"
 

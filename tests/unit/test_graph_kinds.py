@@ -312,11 +312,11 @@ def share_of(one, rows):
     ("changes", "word"),
     [
         ({"index": [[0, 0]]}, "twice"),
-        ({"index": [[0]]}, "kernel takes 2"),
+        ({"index": [[0]]}, "kernel has 2"),
         ({"data": [np.nan]}, "not finite"),
         ({"weight": np.ones(3)}, "weight"),
         ({"loss": DataLoss(LOSSES["poisson"]), "data": 0.5}, "whole number"),
-        ({"kernel": dense_layer(1, 1, np.tanh), "index": [[0, 1, 2, 3]], "loss": "plain"}, "squares alone"),
+        ({"kernel": dense_layer(1, 1, np.tanh), "index": [[0, 1, 2, 3]], "loss": "plain"}, "only squared"),
     ],
 )
 def test_what_does_not_fit_is_said(changes, word):

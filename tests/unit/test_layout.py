@@ -184,7 +184,7 @@ def test_a_job_gives_losses_and_estimates_the_scale_of_noise(tmp_path):
         ({"noise": "noise_std = { estimate = true, start = [0.1, 1.0] }"}, "true scale of its noise"),
         ({"noise": 'noise_std = 0.5\nloss = { x1 = "huber" }'}, "not a key of observed"),
         ({"parameters": "[model.parameters.gain]\nestimate = true"}, "no parameter 'gain'"),
-        ({"parameters": "[model.parameters.gain]\nestimate = true", "second": "gain*x2"}, "does not know"),
+        ({"parameters": "[model.parameters.gain]\nestimate = true", "second": "gain*x2"}, "does not have"),
         ({"parameters": "[model.parameters.gain]\nvalue = 1.0", "second": "gain*x2"}, "no true value"),
         ({"second": "gain*x2"}, "is not a state or parameter"),
     ],

@@ -94,7 +94,7 @@ def test_only_what_is_there_is_moved_and_only_to_where_nothing_is():
     action, _ = action_of(*PROBLEMS[0])
     path = first_paths(action.problem, 1)[0]
     lockstep = Lockstep(action, LADDER)
-    with pytest.raises(ValueError, match="lane 1 holds no climb"):
+    with pytest.raises(ValueError, match="lane 1 has no climb"):
         lockstep.lift(1)
     lockstep.put(1, 0, path, 0, fresh=True)
     one = lockstep.lift(1)
@@ -104,7 +104,7 @@ def test_only_what_is_there_is_moved_and_only_to_where_nothing_is():
         lockstep.set_down(2, one)
     while not lockstep._batch.recorded:
         lockstep.advance(1)
-    with pytest.raises(ValueError, match="lane 2 holds no climb that can be moved now"):
+    with pytest.raises(ValueError, match="lane 2 has no climb that can be moved"):
         lockstep.lift(2)
 
 

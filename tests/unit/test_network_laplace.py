@@ -49,7 +49,7 @@ def test_draws_have_its_covariance_times_the_temperature():
 
 def test_where_there_is_none_it_says_why():
     flat = ExactNetwork(regression(pairs=2, weight_std=None))
-    assert "flat" in distribution(flat, np.zeros(flat.size))
+    assert "undetermined" in distribution(flat, np.zeros(flat.size))
     noisy = ExactNetwork(regression(input_std=0.1))
     assert "inputs are noisy" in distribution(noisy, np.zeros(noisy.size))
 

@@ -17,9 +17,9 @@ def test_words_come_at_times_that_double_and_then_the_end():
     patience, stream = patient(50.0, [1.0, FIRST_WORD, 6.0, 9.9, 10.0, 45.0, 46.0, 50.0])
     assert [patience.lasts(f"{number} of 8") for number in range(8)] == [True] * 7 + [False]
     assert stream.getvalue().splitlines() == [
-        "hpcda: digging has taken 5 s (1 of 8); it ends after 50 s at the latest",
-        "hpcda: digging has taken 10 s (4 of 8); it ends after 50 s at the latest",
-        "hpcda: digging has taken 45 s (5 of 8); it ends after 50 s at the latest",
+        "hpcda: digging has taken 5 s (1 of 8); it is stopped after 50 s",
+        "hpcda: digging has taken 10 s (4 of 8); it is stopped after 50 s",
+        "hpcda: digging has taken 45 s (5 of 8); it is stopped after 50 s",
     ]
 
 

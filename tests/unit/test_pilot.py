@@ -157,7 +157,7 @@ def test_a_map_has_no_step():
 
 def test_no_number_up_to_the_last_one(tmp_path, monkeypatch):
     monkeypatch.setattr(pilot, "MOST_STEPS", 3)
-    assert "has found no number of steps; the step's shift at 1: 1.9" in wrong(auto(tmp_path))
+    assert "found no sufficient number of steps; shifts by the time step at 1: 1.9" in wrong(auto(tmp_path))
 
 
 def test_too_large_a_problem_is_refused(tmp_path, monkeypatch):
