@@ -76,7 +76,7 @@ def test_a_run_on_a_full_disk_goes_on_once_there_is_room(tmp_path, small, ranks)
     full = hpcda_on(ranks, "run", written(tmp_path, MEDIUM), "--output", run)
     assert full.returncode == 1, full.stderr
     assert 1 <= full.stderr.count("No space left on device") <= ranks
-    assert "make room, then `hpcda resume" in full.stderr
+    assert "free some space, then `hpcda resume" in full.stderr
     assert "Traceback" not in full.stderr and "HDF5-DIAG" not in full.stderr
     gone(run)
     lines = status(run, time.time()).splitlines()
@@ -92,7 +92,7 @@ def test_a_run_on_a_full_disk_goes_on_once_there_is_room(tmp_path, small, ranks)
     before.paths(np.arange(len(before.path_start)))
     again = hpcda_on(ranks, "resume", run)
     assert again.returncode == 1 and "No space left on device" in again.stderr, again.stderr
-    assert f"make room, then `hpcda resume {run}`" in again.stderr
+    assert f"free some space, then `hpcda resume {run}`" in again.stderr
     assert "Traceback" not in again.stderr
     gone(run)
     subprocess.run(["mount", "-o", "remount,size=32m", str(small)], check=True)

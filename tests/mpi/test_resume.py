@@ -152,7 +152,7 @@ def test_a_changed_job_is_refused_on_all_ranks_with_what_differs(shared_path):
     said = {mistake.place: mistake.problem for mistake in caught.value.mistakes}
     assert set(said) == {"ensemble.seed", "ladder.alpha", "ensemble.starts"}
     assert said["ladder.alpha"] == "is 4.0, but was 8.0 when this run began"
-    assert said["ensemble.starts"] == "asks for 3 starts, and this run has 4"
+    assert said["ensemble.starts"] == "has 3 starts, but this run has 4"
     with pytest.raises(InputError) as caught:
         runner.resume(directory, petsc_options=["-tao_gatol", "1e-3"], quiet=True)
     assert [mistake.place for mistake in caught.value.mistakes] == ["solver.petsc.tao_gatol"]

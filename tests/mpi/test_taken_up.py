@@ -175,7 +175,7 @@ def test_a_bad_shard_is_set_aside_and_its_starts_run_again(tmp_path, capfd, two_
     damage(bad, tmp_path)
     runner.resume(run, quiet=True)
     said = capfd.readouterr().err
-    assert said.count(f"hpcda: {bad} is set aside as rank-0000.h5.{name}, its starts are repeated: ") == 1
+    assert said.count(f"hpcda: {bad} is renamed rank-0000.h5.{name}, its starts are repeated: ") == 1
     assert (run / "shards" / f"rank-0000.h5.{name}").exists()
     found = RunFile(run)
     same_run(whole, found)
@@ -199,14 +199,14 @@ def test_a_bad_shard_of_a_run_that_grows(tmp_path, two_shards, capfd):
     longer = job(ensemble={"starts": 12}, ladder={"rungs": 8})
     cut_off(run / "shards" / "rank-0000.h5", None)
     runner.resume(run, job=longer, quiet=True)
-    assert "rank-0000.h5 is set aside" in capfd.readouterr().err
+    assert "rank-0000.h5 is renamed" in capfd.readouterr().err
     (put_by,) = (run / "shards" / "ladder-7").glob("rank-*.h5")
     empty(put_by, None)
     (shard,) = (run / "shards").glob("rank-*.h5")
     wrong_action(shard, None)
     runner.resume(run, quiet=True)
     said = capfd.readouterr().err
-    assert f"{put_by} is set aside" in said and f"{shard} is set aside" in said
+    assert f"{put_by} is renamed" in said and f"{shard} is renamed" in said
     same_run(RunFile(runner.run(longer, output=tmp_path / "whole", quiet=True)), RunFile(run))
 
 
@@ -219,7 +219,7 @@ def test_a_bad_shard_of_a_part_is_its_own_matter(tmp_path, capfd):
         cut_off(shard, None)
     runner.resume(run, quiet=True, part="2/2")
     said = capfd.readouterr().err
-    assert f"{shards[2]} is set aside" in said and f"{shards[1]} is set" not in said
+    assert f"{shards[2]} is renamed" in said and f"{shards[1]} is renamed" not in said
     assert shards[1].exists()
     for part in (1, 2):
         assert sum(line.startswith(f"part {part} of 2 done: 4/4 starts, ") for line in told(run)) == 1

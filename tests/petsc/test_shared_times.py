@@ -96,7 +96,5 @@ def test_what_does_not_fit_is_refused_by_name(folder, tmp_path):
     np.savetxt(tmp_path / "2.csv", finer, delimiter=",", header="t,x0,x1,x2", comments="")
     tables = job(folder, False)
     tables["data"][2]["file"] = str(tmp_path / "2.csv")
-    with pytest.raises(
-        InputError, match=r"(?s)parameters\.F\.per_window.*their time steps range from 0\.025 to"
-    ):
+    with pytest.raises(InputError, match=r"(?s)parameters\.F\.per_window.*time steps range from 0\.025 to"):
         runner.run(tables, output=tmp_path / "run", quiet=True)
