@@ -19,8 +19,8 @@ At a minimum at a large Rf, A(∞) = A + (its model part) + O(Rf⁻²), as dA/dR
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import pairwise
+from collections.abc import Iterable, Sequence
+from functools import cached_property
 
 import numpy as np
 
@@ -51,7 +51,7 @@ class ExactNetwork:
         inputs: Number of inputs among them, 0 where they are exact.
         data: Number of measurements.
         absent: Number of inputs that are not measured.
-        shapes: (rows, columns + 1) of W of every layer.
+        shapes: (rows, columns + 1) of every W that differs.
         loss: The loss of the outputs of this rank's pairs.
         precision: Λ, of noisy inputs or their prior, and of the prior of weights and biases (0 for none),
             shape (size,).
@@ -64,7 +64,7 @@ class ExactNetwork:
     def __init__(self, network: Network, ranks: Ranks = ALONE) -> None:
         self.network = network
         self.deal = Deal(network.pairs, ranks)
-        self.shapes = [(after, before + 1) for before, after in pairwise(network.widths)]
+        self.shapes = [(after, before + 1) for after, before in network.matrices]
         self._inputs = network.means
         free = network.input_std is not None
         self.inputs = self._inputs.size if free else 0
@@ -76,16 +76,33 @@ class ExactNetwork:
         if network.input_std is not None:
             own = np.where(network.known, network.input_std, network.missing_std)
             self.precision = np.concatenate([own.ravel() ** -2.0, self.precision])
-        self._activations = [Instances(_traced(g), 1) for g in network.activations]
+        self._activations = _compiled(network.activations)
+        self._tied = network.owners != tuple(range(len(network.owners)))
 
-    def weights(self, theta: Array) -> list[tuple[Array, Array]]:
-        """(W, b) of every layer."""
+    def matrices(self, theta: Array) -> list[tuple[Array, Array]]:
+        """All (W, b) that differ."""
         found, first = [], self.inputs
         for rows, columns in self.shapes:
             matrix = theta[first : first + rows * (columns - 1)].reshape(rows, columns - 1)
             first += rows * columns
             found.append((matrix, theta[first - rows : first]))
         return found
+
+    def weights(self, theta: Array) -> list[tuple[Array, Array]]:
+        """(W, b) of every layer."""
+        found = self.matrices(theta)
+        return [found[owner] for owner in self.network.owners]
+
+    def owned(self, by_layers: Array) -> Array:
+        """Derivatives by (W, b) of every layer, flat, summed over the layers that share them."""
+        if not self._tied:
+            return by_layers
+        sizes, first = [rows * columns for rows, columns in self.shapes], 0
+        found = [np.zeros(size) for size in sizes]
+        for owner in self.network.owners:
+            found[owner] += by_layers[first : first + sizes[owner]]
+            first += sizes[owner]
+        return np.concatenate(found)
 
     def of(self, network: Network) -> ExactNetwork:
         """The action of another network, over the same ranks."""
@@ -97,7 +114,8 @@ class ExactNetwork:
 
     def replaced(self, theta: Array, layers: Iterable[tuple[Array, Array]]) -> Array:
         """All unknowns, with other (W, b) of every layer."""
-        return np.concatenate([theta[: self.inputs], flat(layers)])
+        found = dict(zip(reversed(self.network.owners), reversed(list(layers)), strict=True))
+        return np.concatenate([theta[: self.inputs], flat(found[n] for n in range(len(self.shapes)))])
 
     def own(self, vector: Array) -> Array | None:
         """The inputs of this rank's pairs in a vector of all unknowns, (pairs, width); None if exact."""
@@ -136,7 +154,44 @@ class ExactNetwork:
         return found
 
     def _weights_prior(self, theta: Array) -> float:
-        return 0.5 * float(self.precision[self.inputs :] @ theta[self.inputs :] ** 2)
+        found = 0.5 * float(self.precision[self.inputs :] @ theta[self.inputs :] ** 2)
+        changes = self._changes(theta)
+        return found if changes is None else found + 0.5 * self._walk * float(np.sum(changes**2))
+
+    @property
+    def _walk(self) -> float:
+        continuum = self.network.continuum
+        return 0.0 if continuum is None else continuum.walk
+
+    @property
+    def _field(self) -> slice:
+        own = self.network.field_places
+        return slice(self.inputs + own.start, self.inputs + own.stop)
+
+    def _changes(self, vector: Array) -> Array | None:
+        """Changes of the field's weights from step to step, (steps - 1, n); None without a prior on them."""
+        if not self._walk:
+            return None
+        return np.diff(vector[self._field].reshape(len(self.network.field), -1), axis=0)
+
+    def pull(self, vector: Array) -> Array:
+        """The product of the priors' second derivatives with a vector, shape (size,)."""
+        found, changes = self.precision * vector, self._changes(vector)
+        if changes is not None:
+            own = found[self._field].reshape(len(changes) + 1, -1)
+            own[1:] += self._walk * changes
+            own[:-1] -= self._walk * changes
+        return found
+
+    @cached_property
+    def prior_diagonal(self) -> Array:
+        """The diagonal of the priors' second derivatives, shape (size,)."""
+        found = self.precision.copy()
+        if self._walk:
+            own = found[self._field].reshape(len(self.network.field), -1)
+            own[1:] += self._walk
+            own[:-1] += self._walk
+        return found
 
     def value(self, theta: Array) -> float:
         """The action; may be non-finite."""
@@ -167,7 +222,11 @@ class ExactNetwork:
             found = khatri_rao.exact(passed, curvature, bent, pulls, free, self.deal)
         else:
             found = khatri_rao.gauss_newton(passed, self.loss.root(passed.x[-1]), free, self.deal)
-        found.weights[np.diag_indices(len(found.weights))] += self.precision[self.inputs :]
+        found.weights[np.diag_indices(len(found.weights))] += self.prior_diagonal[self.inputs :]
+        if self._walk:
+            places = np.arange(*self.network.field_places.indices(len(found.weights)))
+            each = len(places) // len(self.network.field)
+            found.weights[places[:-each], places[each:]] -= self._walk
         width, own = found.corner.shape[1], self.own(self.precision)
         if own is not None:
             found.corner[:, np.arange(width), np.arange(width)] += own
@@ -184,7 +243,8 @@ class ExactNetwork:
         free = self.own(theta)
         x = [self._inputs[self.deal.own] if free is None else free]
         z, slope = list[Array](), list[Array]()
-        for (matrix, bias), g, skip in zip(weights, self._activations, network.skips, strict=True):
+        layers = zip(weights, self._activations, network.skips, network.parts, strict=True)
+        for (matrix, bias), g, skip, part in layers:
             z.append(blocks.product(x[-1], matrix.T) + bias)
             row, shape = z[-1].reshape(1, -1), z[-1].shape
             if g.identity:
@@ -196,8 +256,12 @@ class ExactNetwork:
             else:
                 values = g.values(row)
             after = values.reshape(shape)
-            x.append(after + x[-1] if skip else after)
-        return Passed(weights, network.skips, x, z, slope, blocks)
+            if part != 1.0:
+                after = part * after
+                if slopes or g.identity:
+                    slope[-1] = part * slope[-1]
+            x.append(after + x[-skip] if skip else after)
+        return Passed(weights, network.skips, network.owners, x, z, slope, blocks)
 
     def first_derivatives(self, theta: Array, passed: Passed) -> tuple[float, Array, list[Array]]:
         """The action, its gradient, and λ(1) … λ(N) of this rank's pairs."""
@@ -207,16 +271,17 @@ class ExactNetwork:
         by_inputs = None if own is None else forces.pop(0) + own * self._away(passed)
         factors = [*passed.by_weights(forces), (self._shares(passed, values), None)]
         found = self.deal.total(self.deal.blocks.sums(factors))
-        weights = self.size - self.inputs
-        by_weights = found[:weights] + self.precision[self.inputs :] * theta[self.inputs :]
+        weights = sum(self.shapes[owner][0] * self.shapes[owner][1] for owner in self.network.owners)
+        by_weights = self.owned(found[:weights]) + self.pull(theta)[self.inputs :]
         value = float(found[weights:].sum()) + self._weights_prior(theta)
         return value, self.joined(by_inputs, by_weights), forces
 
     def bent(self, passed: Passed, forces: list[Array]) -> list[Array]:
         """λ(n+1) g''(z(n)) of every layer, shapes (pairs, width)."""
         found = []
-        for g, z, force in zip(self._activations, passed.z, forces, strict=True):
+        for g, z, force, part in zip(self._activations, passed.z, forces, self.network.parts, strict=True):
             if g.traced.hessian:
+                force = force if part == 1.0 else part * force
                 found.append(g.curvature(z.reshape(1, -1), force.reshape(1, -1)).reshape(z.shape))
             else:
                 found.append(np.zeros_like(z))
@@ -236,6 +301,13 @@ class ExactNetwork:
     def _away(self, passed: Passed) -> Array:
         """Noisy inputs of this rank's pairs less their data, or the mean of their prior."""
         return passed.x[0] - self._inputs[self.deal.own]
+
+
+def _compiled(functions: Sequence[Function]) -> list[Instances]:
+    """The activations of the layers, each traced once for all layers that share it."""
+    known = {id(g): g for g in functions}
+    traced = {key: Instances(_traced(g), 1) for key, g in known.items()}
+    return [traced[id(g)] for g in functions]
 
 
 def _traced(activation: Function) -> Traced:

@@ -12,13 +12,16 @@ derivatives G(n) of a pair's loss by x(n), which go back through the layers,
     G(n) = W(n)ᵀ T(n) + r G(n+1) (1 + D W(n)),    G(N) = φ'',
 
 it is S(n) for k = n and (∂x(n)/∂z(k))ᵀ T(n)ᵀ for k < n, where W(n) x(n) itself adds
-Σ q(n) ⊗ ∂x(n)/∂z(k) ⊗ x̃(k). Inputs that are unknown are what stands before z(0), without x̃.
+Σ q(n) ⊗ ∂x(n)/∂z(k) ⊗ x̃(k). Inputs that are unknown are what stands before z(0), without x̃. Past a layer that
+adds to x(n-1) the loss depends on x(n) and x(n-1): G has blocks by both, and T a second one (`_Later`).
+Layers that share W and b have their blocks added.
 (Symbols: `hpcda.action.passes`.)
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
@@ -82,57 +85,118 @@ def exact(
         )
         if inputs:
             found.corner[some] = corner
-        pairs, before = own.x[0].shape
-        reach = np.broadcast_to(np.eye(found.free, before), (pairs, found.free, before))
+        pairs, width = own.x[0].shape
+        reach = before = np.broadcast_to(np.eye(found.free, width), (pairs, found.free, width))
         for n, columns in enumerate(found.columns):
             between = np.empty((pairs, columns.stop, columns.stop - columns.start))
             if columns.start:
-                np.matmul(
-                    reach, through[n - len(found.columns)].transpose(0, 2, 1), out=between[:, : columns.start]
-                )
+                by_last, by_one_before = through[n - len(found.columns)]
+                np.matmul(reach, by_last.transpose(0, 2, 1), out=between[:, : columns.start])
+                if by_one_before is not None:
+                    known = before.shape[1]
+                    between[:, :known] += before @ by_one_before.transpose(0, 2, 1)
             between[:, columns.start :] = direct[n]
             found.add(some, n, between, forces[n][some], reach)
             if n + 1 < len(found.columns):
-                reach = _further(own, n, reach)
+                reach, before = _further(own, n, reach, before), reach
 
     return _summed(passed, inputs, deal, add)
 
 
+Through = tuple[Array, Array | None]
+"""T(n): by z(n) and x(n), and by z(n) and x(n-1) where layer n adds to that."""
+
+
+@dataclass(frozen=True)
+class _Later:
+    """G: second derivatives of a pair's loss by x(n), and, where x(n-1) goes past x(n), by both.
+
+    Attributes:
+        last: By x(n) twice, shape (pairs, width, width).
+        mixed: By x(n) and x(n-1); None where it does not go past.
+        before: By x(n-1) twice, likewise.
+    """
+
+    last: Array
+    mixed: Array | None = None
+    before: Array | None = None
+
+
 def _curved(
     passed: Passed, later: Array, bent: Sequence[Array], inputs: bool
-) -> tuple[list[Array], list[Array], Array]:
+) -> tuple[list[Array], list[Through], Array]:
     """S(n) of all layers; T(n), and G(0), of those whose x(n) depend on what is unknown."""
-    direct, through = list[Array](), list[Array]()
+    direct, through, known = list[Array](), list[Through](), _Later(later)
     for n in reversed(range(len(passed.weights))):
-        matrix, slope = passed.weights[n][0], passed.slope[n]
-        half = slope[:, :, None] * later
-        own = half * slope[:, None, :]
+        slope = passed.slope[n][:, :, None]
+        half = slope * known.last
+        own = half * passed.slope[n][:, None, :]
         diagonal = np.arange(own.shape[1])
         own[:, diagonal, diagonal] += bent[n]
         direct.append(own)
         if n == 0 and not inputs:
             break
-        moved = (own.reshape(-1, own.shape[2]) @ matrix).reshape(*own.shape[:2], -1)
-        if passed.skips[n]:
-            moved += half
+        known, moved = _earlier(known, passed.weights[n][0], passed.skips[n], slope, half, own)
         through.append(moved)
-        before = matrix.T @ moved
-        if passed.skips[n]:
-            before += later + half.transpose(0, 2, 1) @ matrix
-        later = before
-    return direct[::-1], through[::-1], later
+    return direct[::-1], through[::-1], known.last
 
 
-def _further(passed: Passed, n: int, reach: Array) -> Array:
-    """∂x(n+1) from ∂x(n) by all that stands before, shape (pairs, columns, width), and by z(n)."""
+def _earlier(
+    known: _Later, matrix: Array, skip: int, slope: Array, half: Array, own: Array
+) -> tuple[_Later, Through]:
+    """G by x(n), and by x(n-1) that goes past it, from that by x(n+1); and T(n).
+
+    Args:
+        known: G by x(n+1), and by x(n) that goes past it.
+        matrix: W(n).
+        skip: How many layers back lies what layer n adds to; 0 for none.
+        slope: D, shape (pairs, width, 1).
+        half: D G(n+1).
+        own: S(n).
+    """
+    moved = (own.reshape(-1, own.shape[2]) @ matrix).reshape(*own.shape[:2], -1)
+    across = half if skip == 1 else None  # D times what is by x(n+1) and by x(n) other than through z(n)
+    if known.mixed is not None:
+        past = slope * known.mixed
+        across = past if across is None else across + past
+    if across is not None:
+        moved += across
+    found = matrix.T @ moved
+    if across is not None:
+        found += across.transpose(0, 2, 1) @ matrix
+    if skip == 1:
+        found += known.last
+        if known.mixed is not None:
+            found += known.mixed + known.mixed.transpose(0, 2, 1)
+    if known.before is not None:
+        found += known.before
+    if skip != 2:
+        return _Later(found), (moved, None)
+    mixed = matrix.T @ half
+    if known.mixed is not None:
+        mixed += known.mixed.transpose(0, 2, 1)
+    return _Later(found, mixed, known.last), (moved, half)
+
+
+def _further(passed: Passed, n: int, reach: Array, one_before: Array) -> Array:
+    """∂x(n+1) from ∂x(n) by all that stands before, shape (pairs, columns, width), and by z(n).
+
+    Args:
+        passed: The pass forward.
+        n: The layer.
+        reach: ∂x(n).
+        one_before: ∂x(n-1), by fewer.
+    """
     pairs, columns, before = reach.shape
     slope = passed.slope[n]
     width = slope.shape[1]
     found = np.empty((pairs, columns + width, width))
     moved = (reach.reshape(pairs * columns, before) @ passed.weights[n][0].T).reshape(pairs, columns, width)
     np.multiply(moved, slope[:, None, :], out=found[:, :columns])
-    if passed.skips[n]:
+    if passed.skips[n] == 1:
         found[:, :columns] += reach
+    elif passed.skips[n] == 2:
+        found[:, : one_before.shape[1]] += one_before
     found[:, columns:] = slope[:, :, None] * np.eye(width)
     return found
 
@@ -170,7 +234,10 @@ class _Sums:
     def __init__(self, passed: Passed, inputs: bool) -> None:
         pairs, first = passed.x[0].shape
         self.shapes = [(matrix.shape[0], matrix.shape[1] + 1) for matrix, _ in passed.weights]
-        self.weights = sum(rows * columns for rows, columns in self.shapes)
+        self.owners = passed.owners
+        sizes = dict(zip(self.owners, (rows * columns for rows, columns in self.shapes), strict=True))
+        self._begins = np.cumsum([0, *(sizes[owner] for owner in range(len(sizes)))]).tolist()
+        self.weights = self._begins[-1]
         self.free = first if inputs else 0
         ends = np.cumsum([self.free, *(rows for rows, _ in self.shapes)]).tolist()
         self.columns = [slice(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True)]
@@ -241,19 +308,19 @@ class _Sums:
         self, some: slice, n: int, between: Array, wide: Array, force: Array | None, reach: Array | None
     ) -> None:
         pairs, free, width = between.shape
-        first = sum(rows * columns for rows, columns in self.shapes[:n])
+        first = self._begins[self.owners[n]]
         middle, last = first + width * (wide.shape[1] - 1), first + width * wide.shape[1]
         own = self.border[some]
         matrix = own[:, :, first:middle].reshape(pairs, free, width, -1)
-        matrix[...] = between[:, :, :, None] * wide[:, None, None, :-1]
+        matrix += between[:, :, :, None] * wide[:, None, None, :-1]
         if force is not None and reach is not None:
             matrix += force[:, None, :, None] * reach[:, :free, None, :]
-        own[:, :, middle:last] = between
+        own[:, :, middle:last] += between
 
     def matrix(self, total: Array) -> Array:
         """Of all sums, flat, the matrix by W(0), b(0), W(1), b(1), …, flat: its upper triangle, at least."""
         found = np.zeros((self.weights, self.weights))
-        begins = np.cumsum([0, *(rows * columns for rows, columns in self.shapes)])
+        shared = len(self._begins) <= len(self.owners)
         for n, (rows, columns) in enumerate(self.shapes):
             for k in range(n + 1):
                 block = self._matrix(total, k, n)
@@ -263,8 +330,16 @@ class _Sums:
                     if k < n
                     else _whole(block, rows, columns)
                 )
-                across = slice(begins[k], begins[k + 1]), slice(begins[n], begins[n + 1])
-                _place(found[across], whole, before, (rows, columns))
+                one, other = self.owners[k], self.owners[n]
+                across = tuple(slice(self._begins[own], self._begins[own + 1]) for own in (one, other))
+                if not shared:
+                    _place(found[across], whole, before, (rows, columns))
+                    continue
+                part = np.empty((before[0] * before[1], rows * columns))
+                _place(part, whole, before, (rows, columns))
+                found[across] += part
+                if one == other and k < n:
+                    found[across] += part.T
         return found
 
 

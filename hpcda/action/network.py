@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcda.action.activation import Function
+from hpcda.action.continuum import Continuum
 from hpcda.action.factors import DataLoss, Factors, gaussian, identity
 from hpcda.action.graph import GraphAction
 from hpcda.action.layer import dense_layer
@@ -45,6 +46,8 @@ class Network:
         bias_std: Standard deviation of that on biases, infinite for none; None for that of the weights.
         start: Range in which weights and biases start.
         residual: Whether layers of as many units as the one before add to it what they compute, but the last.
+        continuum: How the hidden layers integrate a field, whose weights and biases have its priors; None
+            where they are layers.
 
     Raises:
         InputError: Standard deviations do not fit, or a loss cannot be used with these outputs.
@@ -61,6 +64,7 @@ class Network:
     residual: bool = False
     missing_std: float = 1.0
     bias_std: float | None = None
+    continuum: Continuum | None = None
 
     def __post_init__(self) -> None:
         if self.input_std is None and not self.known.all():
@@ -106,13 +110,28 @@ class Network:
 
     @cached_property
     def prior_std(self) -> Array:
-        """Standard deviation of the prior of every weight and bias, infinite for none, shape (weights,)."""
+        """Standard deviation of the prior of every weight and bias, infinite for none, shape (weights,).
+
+        Without that on changes of weights, `Continuum.walk`.
+        """
         weights = np.inf if self.weight_std is None else self.weight_std
         biases = weights if self.bias_std is None else self.bias_std
-        found = [
-            np.repeat([weights, biases], [after * before, after]) for before, after in pairwise(self.widths)
-        ]
+        found = []
+        for number, (after, before) in enumerate(self.matrices):
+            own = (weights, biases)
+            if self.continuum is not None and number in self.field:
+                own = self.continuum.std, self.continuum.std
+            found.append(np.repeat(own, [after * before, after]))
         return np.concatenate(found)
+
+    @property
+    def prior_terms(self) -> int:
+        """Number of Gaussian terms of the prior that are independent."""
+        found = int(np.isfinite(self.prior_std).sum())
+        if self.continuum is not None and self.continuum.walk and np.isinf(self.continuum.std):
+            after, before = self.matrices[self.field[0]]
+            found += (len(self.field) - 1) * after * (before + 1)
+        return found
 
     @property
     def precision(self) -> Array:
@@ -120,10 +139,59 @@ class Network:
         return self.measured / np.asarray(self.output, dtype=np.float64) ** 2
 
     @property
-    def skips(self) -> tuple[bool, ...]:
-        """Of each layer after the input, whether it adds to the one before."""
+    def skips(self) -> tuple[int, ...]:
+        """Of each layer after the input, how many layers back lies what it adds to; 0 for none."""
+        if self.continuum is not None:
+            return (*(0,) * self._lift, *self.continuum.back, 0)
         pairs = list(pairwise(self.widths))
-        return tuple(self.residual and a == b and n < len(pairs) - 1 for n, (a, b) in enumerate(pairs))
+        return tuple(int(self.residual and a == b and n < len(pairs) - 1) for n, (a, b) in enumerate(pairs))
+
+    @cached_property
+    def _lift(self) -> int:
+        """How many layers go before the field."""
+        return 0 if self.continuum is None else self.continuum.lift(self.widths)
+
+    @cached_property
+    def owners(self) -> tuple[int, ...]:
+        """Of each layer after the input, the number of its weights and biases among those that differ."""
+        if self.continuum is None:
+            return tuple(range(len(self.widths) - 1))
+        field = [self._lift + own for own in self.continuum.owners]
+        return (*range(self._lift), *field, field[-1] + 1)
+
+    @property
+    def field(self) -> range:
+        """The numbers of the weights of the field."""
+        count = 0 if self.continuum is None else self.continuum.matrices
+        return range(self._lift, self._lift + count)
+
+    @cached_property
+    def matrices(self) -> tuple[tuple[int, int], ...]:
+        """Shapes of all W that differ."""
+        shapes = [(after, before) for before, after in pairwise(self.widths)]
+        return tuple(dict(zip(reversed(self.owners), reversed(shapes), strict=True))[n]
+                     for n in range(self.owners[-1] + 1))  # fmt: skip
+
+    @property
+    def parts(self) -> tuple[float, ...]:
+        """By what the activation of each layer after the input is multiplied."""
+        if self.continuum is None:
+            return (1.0,) * (len(self.widths) - 1)
+        return (*(1.0,) * self._lift, *self.continuum.parts, 1.0)
+
+    def alike(self, weights: Array) -> Array:
+        """Weights, flat, shape (weights,), with those of all steps of a field as those of the first."""
+        if len(self.field) < 2:
+            return weights
+        found, (after, before) = weights.copy(), self.matrices[self.field[0]]
+        found[self.field_places] = np.tile(found[self.field_places][: after * (before + 1)], len(self.field))
+        return found
+
+    @cached_property
+    def field_places(self) -> slice:
+        """Where the weights of a field stand among all, step after step."""
+        sizes = np.cumsum([0, *(after * (before + 1) for after, before in self.matrices)])
+        return slice(int(sizes[self.field.start]), int(sizes[self.field.stop]))
 
     @property
     def pairs(self) -> int:
@@ -133,7 +201,7 @@ class Network:
     @property
     def weights(self) -> int:
         """Number of weights and biases."""
-        return sum(after * (before + 1) for before, after in pairwise(self.widths))
+        return sum(after * (before + 1) for after, before in self.matrices)
 
     @cached_property
     def variables(self) -> Variables:
@@ -147,7 +215,14 @@ class Network:
         return Variables((units, weights, bias), (len(self.widths),) * self.pairs)
 
     def factors(self) -> list[Factors]:
-        """All factors."""
+        """All factors.
+
+        Raises:
+            InputError: The layers integrate a field.
+        """
+        if self.continuum is not None:
+            problem = "is obeyed exactly: there are no finite rungs of its layers"
+            raise InputError(Mistake("network.continuum", problem, "use hidden layers with residual = true"))
         return [*self._ends(), *self._layers(), *self._priors()]
 
     def action(self) -> GraphAction:
@@ -199,7 +274,7 @@ class Network:
                 Factors(
                     f"layer {n}",
                     "model",
-                    dense_layer(before, after, self.activations[n], exact, self.skips[n]),
+                    dense_layer(before, after, self.activations[n], exact, bool(self.skips[n])),
                     self.variables.index(pieces),
                     constants=self.inputs if exact else (),
                     scaled=True,

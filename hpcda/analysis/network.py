@@ -112,6 +112,7 @@ class NetworkResult:
             missing_std=stored.missing_std,
             start=stored.start,
             residual=stored.residual,
+            continuum=stored.continuum,
         )
 
     @cached_property
@@ -162,12 +163,17 @@ class NetworkResult:
     def weights(self, start: int | None = None) -> xr.Dataset:
         """Weights W0, b0, W1, … of a start, labeled; by default the candidate's.
 
+        Those of a field are W, b over time, shape (times, units, units) and (times, units); what goes before
+        and after is W_in, b_in, W_out, b_out.
+
         Raises:
             InputError: They were not kept.
         """
         header = self.file.header
         import xarray as xr
 
+        if self.network.continuum is not None:
+            return self._field(self.action.matrices(self.theta(start)))
         found: dict[str, Any] = {}
         layers = self.action.weights(self.theta(start))
         for n, (matrix, bias) in enumerate(layers):
@@ -175,6 +181,25 @@ class NetworkResult:
             found[f"b{n}"] = (f"layer{n + 1}",), bias
         names = {"layer0": list(header.series), f"layer{len(layers)}": list(header.observed)}
         return xr.Dataset(found, coords=names)
+
+    def _field(self, matrices: Sequence[tuple[Array, Array]]) -> xr.Dataset:
+        import xarray as xr
+
+        header, network = self.file.header, self.network
+        assert network.continuum is not None
+        own = [matrices[n] for n in network.field]
+        found: dict[str, Any] = {
+            "W": (("time", "unit", "from"), np.stack([matrix for matrix, _ in own])),
+            "b": (("time", "unit"), np.stack([bias for _, bias in own])),
+            "W_out": (("output", "unit"), matrices[-1][0]),
+            "b_out": (("output",), matrices[-1][1]),
+        }
+        if network.field[0]:
+            found |= {"W_in": (("unit", "input"), matrices[0][0]), "b_in": (("unit",), matrices[0][1])}
+        coords: dict[str, Any] = {"time": list(network.continuum.times), "output": list(header.observed)}
+        if network.field[0]:
+            coords["input"] = list(header.series)
+        return xr.Dataset(found, coords=coords)
 
     @cached_property
     def dataset(self) -> xr.Dataset:

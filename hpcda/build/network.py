@@ -23,6 +23,8 @@ from hpcda.names import nearest
 from hpcda.problem import Array
 from hpcda.words import counted, size_of
 
+LIFT = "identity"
+"""Activation of the layer that goes before a field of more units than there are inputs."""
 DEAD = 1.0
 """A teacher whose outputs spread by less than this part of the noise tells nothing of its inputs."""
 
@@ -64,8 +66,7 @@ def build_network(job: NetworkJob) -> BuiltNetwork:
     if job.twin is not None:
         hidden = table.hidden if job.twin.hidden is None else job.twin.hidden
         widths = (job.twin.inputs, *hidden, job.twin.outputs)
-        names = _activations(job, len(widths) - 1)
-        functions = [ACTIVATIONS[name].function for name in names]
+        functions = [ACTIVATIONS[name].function for name in _activations(job, len(widths) - 1)]
         trained, back, teacher, spread = taught(job.twin, widths, functions, table.residual)
         loss, standardize = ("gaussian", dict[str, float]()), False
         noise: float | Array | None = job.twin.noise_std
@@ -77,8 +78,14 @@ def build_network(job: NetworkJob) -> BuiltNetwork:
         loss, noise, standardize = _loss(job.data, trained), _noise(job.data, trained), job.data.standardize
         input_std, missing_std = job.data.input_std, job.data.missing_input_std
     shift, scale = _scales(trained.inputs, standardize)
-    widths = (trained.inputs.shape[1], *table.hidden, trained.outputs.shape[1])
+    ends = trained.inputs.shape[1], trained.outputs.shape[1]
+    continuum = None if table.continuum is None else table.continuum.built
+    widths = (ends[0], *table.hidden, ends[1])
+    if continuum is not None:
+        widths = continuum.widths(ends[0], table.hidden[0], ends[1])
     names = _activations(job, len(widths) - 1)
+    if continuum is not None and continuum.lift(widths):
+        names = (LIFT, *names[1:])
     network = Network(
         widths,
         [ACTIVATIONS[name].function for name in names],
@@ -91,6 +98,7 @@ def build_network(job: NetworkJob) -> BuiltNetwork:
         residual=table.residual,
         missing_std=missing_std or 1.0,
         bias_std=table.bias_std,
+        continuum=continuum,
     )
     _refuse_undetermined(network)
     _refuse_large(network, job.solver.elimination)
@@ -151,7 +159,7 @@ def _scales(inputs: Array, standardize: bool) -> tuple[Array, Array]:
 
 
 def _refuse_undetermined(network: Network) -> None:
-    data, free = int(np.isfinite(network.outputs).sum()), int(np.isinf(network.prior_std).sum())
+    data, free = int(np.isfinite(network.outputs).sum()), network.weights - network.prior_terms
     if free > data:
         problem = (
             f"has {counted(free, 'weight and bias', 'weights and biases')}, but there are "

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from hpcda.action.activations import ACTIVATIONS
+from hpcda.action.continuum import SCHEMES, WEIGHTS, Continuum, conflicts
 from hpcda.action.losses import LOSSES
 from hpcda.annealing.ladder import Ladder
 from hpcda.annealing.layered import NAMES, PETSC
@@ -68,6 +69,37 @@ def _elimination(value: str) -> str:
 EliminationName = Annotated[str, AfterValidator(_elimination)]
 
 
+class ContinuumTable(Section):
+    """[network.continuum]: hidden layers integrate dx/dt = g(W(t) x + b(t)), 0 ≤ t ≤ time."""
+
+    time: Positive = Field(default=1.0, description="the time over which the field is integrated, above 0")
+    steps: int = Field(
+        ge=1, le=100_000, description="how many steps there are, a whole number from 1, such as 20"
+    )
+    scheme: str = Field(default="midpoint", description=f"how a step is made: {either(SCHEMES)}")
+    weights: str = Field(
+        description=f"how W and b depend on time: {either(WEIGHTS)} (by themselves at each step, a random walk, "
+        "or not at all)"
+    )
+    weight_std: Squared | None = Field(
+        default=None,
+        description="the standard deviation of a prior on the size of W and b, integrated over time, such as 1.0",
+    )
+    walk_std: Squared | None = Field(
+        default=None,
+        description='the standard deviation of the change of W and b over a unit of time, for weights = "walk"',
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ContinuumTable:
+        return complain(self, conflicts(self))
+
+    @property
+    def built(self) -> Continuum:
+        """The field's layers."""
+        return Continuum(self.time, self.steps, self.scheme, self.weights, self.weight_std, self.walk_std)
+
+
 class NetworkTable(Section):
     """[network]: the layers between the inputs and the outputs that the data give."""
 
@@ -93,6 +125,10 @@ class NetworkTable(Section):
         description="the standard deviation of the prior on biases, such as 10.0, or inf for none (default: "
         "weight_std)",
     )
+    continuum: ContinuumTable | None = Field(
+        default=None,
+        description="a table [network.continuum]: hidden layers integrate a field of so many units as hidden has",
+    )
     start: Range = Field(
         default=(-0.1, 0.1),
         description="the range in which weights and biases start, such as [-0.1, 0.1]",
@@ -106,6 +142,11 @@ class NetworkTable(Section):
             wrong.append(("start", problem, "give two different numbers"))
         if self.bias_std is not None and self.weight_std is None:
             wrong.append(("bias_std", "is given without weight_std", "give weight_std as well"))
+        if self.continuum is not None and len(self.hidden) != 1:
+            problem = f"is {list(self.hidden)}, but a field has one number of units"
+            wrong.append(("hidden", problem, "give one, such as [8]; the layers are continuum.steps"))
+        if self.continuum is not None and self.residual:
+            wrong.append(("residual", "has no effect with [network.continuum]", "remove residual"))
         return complain(self, wrong)
 
 
@@ -428,6 +469,13 @@ class NetworkJob(BaseJob):
         if not wrong and not self.ladder.finite.largest <= LARGEST:
             problem = f"the rungs end above Rf = {LARGEST:g}"
             wrong.append(("ladder.rungs", problem, "give fewer, or a smaller alpha"))
+        if self.network.continuum is not None:
+            if self.solver.elimination == "data":
+                problem = "is not available with [network.continuum], whose weights are coupled over time"
+                wrong.append(("solver.elimination", f"'data' {problem}", 'use "states", "krylov" or "auto"'))
+            if self.twin is not None and self.twin.hidden is None:
+                problem = "is missing: the teacher is a network of layers"
+                wrong.append(("twin.hidden", problem, "give the units of its hidden layers, such as [6, 6]"))
         return complain(self, wrong)
 
     @property

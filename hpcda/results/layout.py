@@ -7,7 +7,7 @@
     /reasons        code -> name, sentence, whether it is a minimum, whether a failure
     /extensions     files outside the package whose parts the run may use: name, checksum, text
     /windows        data of all windows, one after the other: dimension point
-    /network        of a network alone: widths, activations, loss, prior, scales of inputs, teacher
+    /network        of a network alone: widths, activations, loss, prior, field, scales of inputs, teacher
     /sources        file, columns, and line or row of every point, where the data were read from files
     /beyond, /truth held-out data after each window; true states, where they are known
     /ensemble       one row a start (dimension start), per-rung arrays (start, rung); a checksum each
@@ -34,12 +34,12 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import pairwise
 from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from hpcda.action.continuum import Continuum
 from hpcda.errors import InputError, Mistake
 from hpcda.problem import Array, Beyond, Problem, Window
 from hpcda.source import Source
@@ -243,6 +243,7 @@ class NetworkLayout(RunLayout):
         bias_std: Likewise on biases.
         start: Range in which weights start.
         residual: Whether layers are residual.
+        continuum: How hidden layers integrate a field, if they do.
         input_std: Standard deviation of the inputs' noise, 0 where they are exact; where they are not, a path
             holds them before the weights.
         missing_std: Standard deviation of the prior on inputs that are not measured.
@@ -255,6 +256,8 @@ class NetworkLayout(RunLayout):
         scale: What each was then divided by.
         source: Where the pairs come from, as a sentence.
         teacher: Weights that made the pairs, None where they are not known.
+        matrices: Shapes of all W that differ.
+        prior_terms: Number of Gaussian terms of the prior on weights and biases.
     """
 
     widths: tuple[int, ...]
@@ -274,6 +277,9 @@ class NetworkLayout(RunLayout):
     scale: Array
     source: str = ""
     teacher: Array | None = None
+    continuum: Continuum | None = None
+    matrices: tuple[tuple[int, int], ...] = ()
+    prior_terms: int = 0
 
     @property
     def size(self) -> int:
@@ -288,7 +294,7 @@ class NetworkLayout(RunLayout):
     @property
     def told(self) -> tuple[str, ...]:
         """See `RunLayout`: the norms."""
-        return tuple(f"|{name}{n}|" for n in range(len(self.widths) - 1) for name in "Wb")
+        return tuple(f"|{name}{n}|" for n in range(len(self.matrices)) for name in "Wb")
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
@@ -296,7 +302,7 @@ class NetworkLayout(RunLayout):
         found: list[str] = []
         if self.input_std:
             found += [f"x[{int(m)},{i}]" for m in self.pairs.t for i in range(self.widths[0])]
-        for n, (before, after) in enumerate(pairwise(self.widths)):
+        for n, (after, before) in enumerate(self.matrices):
             found += [f"W{n}[{i},{j}]" for i in range(after) for j in range(before)]
             found += [f"b{n}[{i}]" for i in range(after)]
         return tuple(found)
@@ -305,11 +311,12 @@ class NetworkLayout(RunLayout):
     def words(self) -> list[Any]:
         """See `RunLayout`: the network."""
         name, options = self.loss
+        field = [] if self.continuum is None else [repr(self.continuum)]
         return [
             SAME_RUN, "network", self.seed, self.keep_paths, self.widths, self.activations, name,
             sorted(options.items()), self.weight_std, self.bias_std, self.start, self.residual,
             self.input_std, self.missing_std, self.inputs, self.outputs,
-            [(file.name, file.sha256) for file in self.extensions],
+            [(file.name, file.sha256) for file in self.extensions], *field,
         ]  # fmt: skip
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hpcda.action.continuum import Continuum
 from hpcda.problem import Array
 
 
@@ -24,3 +25,4 @@ class StoredNetwork:
     scale: Array
     source: str
     teacher: Array | None
+    continuum: Continuum | None = None

@@ -118,6 +118,9 @@ class NetworkStudy:
             scale=built.scale,
             source=trained.source,
             teacher=built.teacher,
+            continuum=built.network.continuum,
+            matrices=built.network.matrices,
+            prior_terms=built.network.prior_terms,
         )
 
     def team(self, world: Any, share: Share, watch: Callable[[int, float], None]) -> Team:

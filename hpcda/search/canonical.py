@@ -64,7 +64,7 @@ def canonical(action: ExactNetwork, theta: Array) -> Array:
         means = action.means(action.replaced(theta, layers))[first]
         reordered(layers, stream, np.argsort(means, kind="stable"))
     for n in range(len(layers) - 1):
-        if known[n] == EVEN:
+        if known[n] == EVEN and action.network.continuum is None:
             _turn_even(layers[n])
     return action.replaced(theta, layers)
 

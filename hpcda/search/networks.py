@@ -246,7 +246,7 @@ def judged(
     facts = Facts(
         outputs + inputs - absent,
         network.weights + inputs,
-        int(np.isfinite(network.prior_std).sum()) + absent,
+        network.prior_terms + absent,
         np.array([np.inf]),
         expected,
         complete,

@@ -118,6 +118,8 @@ class NetworkScene:
             needs = (
                 "starts from networks found by others" if TRAININGS[way].parents else "needs hidden layers"
             )
+            if self.network.continuum is not None and not TRAININGS[way].fits(self.network):
+                needs = "does not fit a network whose layers integrate a field"
             remedy = f'use "auto", or one of: {", ".join(names)}'
             raise InputError(Mistake("ensemble.way", f"{way!r} {needs}", remedy))
         first = self.first_weights(self.action, np.random.default_rng([seed, 0]))
@@ -137,7 +139,7 @@ class NetworkScene:
 
     def told(self, theta: Array) -> Array:
         """What is stored of weights at every rung: the norm of each W and of each b, shape (2 layers,)."""
-        layers = self.action.weights(theta)
+        layers = self.action.matrices(theta)
         return np.array([float(np.linalg.norm(part)) for layer in layers for part in layer])
 
     def canonical(self, theta: Array) -> Array:
@@ -149,8 +151,12 @@ class NetworkScene:
         return theta
 
     def first_weights(self, action: ExactNetwork, rng: np.random.Generator) -> Array:
-        """Weights and biases drawn evenly from `Network.start`, after noisy inputs at their data."""
-        return action.first(rng.uniform(*self.network.start, action.size - action.inputs))
+        """Weights and biases drawn evenly from `Network.start`, after noisy inputs at their data.
+
+        Those of a field are the same at all times.
+        """
+        drawn = rng.uniform(*self.network.start, action.size - action.inputs)
+        return action.first(action.network.alike(drawn))
 
     def wider(self, inner: Sequence[int]) -> ExactNetwork:
         """The same network with other hidden layers."""
@@ -239,5 +245,7 @@ def narrowing_work(network: Network, inner: Sequence[int]) -> float:
 
 def narrows(network: Network, inner: Sequence[int]) -> bool:
     """Whether there are hidden layers, to which those of the widths `inner` can be narrowed."""
+    if network.continuum is not None:
+        return False
     wider = replace(network, widths=(network.widths[0], *inner, network.widths[-1]))
     return len(network.widths) > 2 and narrowable(wider, network.widths)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from itertools import pairwise
+from dataclasses import asdict
 
 import h5py
 import numpy as np
 
+from hpcda.action.continuum import Continuum
 from hpcda.results.layout import NetworkLayout
 from hpcda.results.network import StoredNetwork
 from hpcda.store.axes import describe, write_names, write_series, write_units
@@ -35,15 +36,19 @@ def read_network(file: h5py.File) -> StoredNetwork:
         scale=group["scale"][:],
         source=str(group.attrs["source"]),
         teacher=group["teacher"][:] if "teacher" in group else None,
+        continuum=_continuum(group),
     )
+
+
+def _continuum(group: h5py.Group) -> Continuum | None:
+    text = group.attrs.get("continuum")
+    return None if text is None else Continuum(**json.loads(text))
 
 
 def write_network(file: h5py.File, layout: NetworkLayout) -> None:
     """Write them into a new file, which has the axes of the ladder already."""
     widths = run_lengths(layout.widths, "-")
     known = np.isfinite(layout.pairs.series)
-    held = np.isfinite([layout.weight_std, layout.bias_std])
-    priors = sum(int(held @ [after * before, after]) for before, after in pairwise(layout.widths))
     file.attrs.update(
         model=f"network {widths}",
         model_title=f"a network of layers {widths}, {run_lengths(layout.activations, ', ')}",
@@ -55,7 +60,7 @@ def write_network(file: h5py.File, layout: NetworkLayout) -> None:
         varying=0,
         windows=1,
         measured=int(np.isfinite(layout.pairs.data).sum()) + (int(known.sum()) if layout.input_std else 0),
-        prior_terms=priors + int((~known).sum()),
+        prior_terms=layout.prior_terms + int((~known).sum()),
         trajectory_unknowns=layout.size,
     )
     _axes(file["axes"], layout)
@@ -93,6 +98,8 @@ def _network(group: h5py.Group, layout: NetworkLayout) -> None:
     group.attrs["start"] = np.asarray(layout.start, dtype="f8")
     group.attrs["residual"], group.attrs["input_std"] = int(layout.residual), float(layout.input_std)
     group.attrs["source"] = layout.source
+    if layout.continuum is not None:
+        group.attrs["continuum"] = json.dumps(asdict(layout.continuum), sort_keys=True)
     for key in ("shift", "scale"):
         group.create_dataset(key, data=np.asarray(getattr(layout, key), dtype="f8"))
     describe(group["scale"], "inputs are (given - shift) / scale")

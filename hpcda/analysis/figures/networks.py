@@ -14,6 +14,8 @@ from hpcda.problem import Array
 if TYPE_CHECKING:
     from hpcda.analysis.network import NetworkResult
 
+PANELS = 6
+"""Matrices of weights that are drawn."""
 MOST = 5000
 """Points of one color that are drawn."""
 
@@ -91,17 +93,31 @@ def _categories(run: NetworkResult, path: Path) -> Path:
         return save(made, path)
 
 
+def _title(run: NetworkResult, n: int) -> str:
+    """What the n-th W and b are."""
+    field, continuum = run.network.field, run.network.continuum
+    if continuum is None:
+        return f"$W_{{{n}}}$, $b_{{{n}}}$"
+    if n not in field:
+        return "in" if n < field.start else "out"
+    return "field" if len(field) == 1 else f"t = {continuum.times[n - field.start]:.3g}"
+
+
 def _weights(run: NetworkResult, path: Path) -> Path:
-    layers = run.action.weights(run.theta())
+    layers = run.action.matrices(run.theta())
     shapes: list[Array] = [np.column_stack([matrix, bias]) for matrix, bias in layers]
     most = max(float(np.abs(one).max()) for one in shapes)
-    shown = shapes[:6]
+    shown, field = list(range(min(len(shapes), PANELS))), run.network.field
+    if len(shapes) > PANELS and field:
+        among = np.linspace(field.start, field.stop - 1, PANELS - 1 - field.start).round().astype(int)
+        shown = [*range(field.start), *among.tolist(), field.stop]
     with figure(PAGE, 2.4) as made:
         panels = np.atleast_1d(made.subplots(1, len(shown)))
-        for n, (axes, values) in enumerate(zip(panels, shown, strict=True)):
+        for n, axes in zip(shown, panels, strict=True):
+            values = shapes[n]
             image = axes.imshow(values, cmap="RdBu_r", vmin=-most, vmax=most, aspect="auto")
-            axes.set_title(f"$W_{{{n}}}$, $b_{{{n}}}$")
-            axes.set_xlabel(f"unit of layer {n}, bias")
+            axes.set_title(_title(run, n))
+            axes.set_xlabel("unit, bias" if field else f"unit of layer {n}, bias")
             bias = values.shape[1] - 1
             axes.set_xticks([*range(0, bias, max(1, bias // 8)), bias])
             axes.set_xticklabels([*map(str, range(0, bias, max(1, bias // 8))), "b"])

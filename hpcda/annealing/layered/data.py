@@ -157,6 +157,8 @@ class Data(Unheld):
         rows = network.pairs * network.widths[-1]
         passes = 60.0 * network.pairs * (action.size - action.inputs)
         memory = 16.0 * rows**2 + 8.0 * rows * sum(network.widths)
+        if network.continuum is not None:
+            memory = np.inf  # weights of all times are coupled: Λ is not diagonal, or U(n) not a layer's own
         self.cost = Cost(2.0 * rows**2 * sum(network.widths), passes, memory, alone=rows**3 / 3.0)
 
     def gauss_newton(self, point: Array) -> DataModel:

@@ -8,6 +8,7 @@ outputs by z(n) and x̃ = (x, 1). With the mean of the product taken for the pro
 (T. Heskes, Neural Computation 12, 881 (2000); J. Martens, R. Grosse, Proc. ICML 37, 2408 (2015)).
 Eigenvectors of A and B are those of the product, so that powers for any shift cost two products a layer.
 Inputs that are unknown have a block of each pair. Of the prior of weights and biases a layer takes the mean.
+Of layers that share their weights B(n) are added, and A(n) averaged.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ import numpy as np
 from hpcda.action.dealt import Factor
 from hpcda.action.exact_network import ExactNetwork
 from hpcda.action.passes import Passed, flat
-from hpcda.annealing.layered.products import split
 from hpcda.problem import Array
 
 
@@ -50,16 +50,22 @@ class Kronecker:
             width = own.shape[-1]
             matrices.append(total[begin : begin + width**2].reshape(width, width))
             begin += width**2
+        owners = action.network.owners
+        shared = [[n for n, owner in enumerate(owners) if owner == own] for own in range(owners[-1] + 1)]
+        outs, ins = matrices[: len(layers)], matrices[len(layers) :]
         self._layers = [
-            (np.linalg.eigh(out), np.linalg.eigh(in_ / pairs))
-            for out, in_ in zip(matrices[: len(layers)], matrices[len(layers) :], strict=True)
+            (
+                np.linalg.eigh(sum((outs[n] for n in own[1:]), outs[own[0]])),
+                np.linalg.eigh(sum((ins[n] for n in own[1:]), ins[own[0]]) / (pairs * len(own))),
+            )
+            for own in shared
         ]
 
     def power(self, exponent: float, shift: float) -> Callable[[Array], Array]:
         """The product with (K + priors + shift) to a power."""
         priors = [
             float(np.concatenate([matrix.ravel(), bias]).mean())
-            for matrix, bias in self.action.weights(self.action.precision)
+            for matrix, bias in self.action.matrices(self.action.prior_diagonal)
         ]
         layers = [
             (left, right, (np.maximum(np.outer(out, in_), 0.0) + prior + shift) ** exponent)
@@ -71,7 +77,7 @@ class Kronecker:
             across = (np.maximum(values, 0.0) + shift) ** exponent
 
         def product(vector: Array) -> Array:
-            weights, inputs = split(self.action, vector)
+            weights, inputs = self.action.matrices(vector), self.action.own(vector)
             found = []
             for (matrix, bias), (left, right, scale) in zip(weights, layers, strict=True):
                 turned = left.T @ np.column_stack([matrix, bias]) @ right

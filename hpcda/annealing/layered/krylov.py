@@ -53,8 +53,7 @@ class KrylovModel:
         if exact:
             self.product = exact_product(action, passed, forces)
         else:
-            priors = action.precision
-            self.product = lambda v: slopes.back(slopes.ahead(v)) + priors * v
+            self.product = lambda v: slopes.back(slopes.ahead(v)) + action.pull(v)
 
     def power(self, exponent: float, shift: float) -> Product:
         """The product with the preconditioner and a shift to a power."""

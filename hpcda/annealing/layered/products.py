@@ -20,7 +20,7 @@ import numpy as np
 
 from hpcda.action.dealt import Factor
 from hpcda.action.exact_network import ExactNetwork
-from hpcda.action.passes import Passed
+from hpcda.action.passes import Passed, added
 from hpcda.problem import Array
 
 OUTPUTS = 32
@@ -52,7 +52,7 @@ class Slopes:
         forces = self.passed.back(self.root.times(ends), free)
         first = forces.pop(0) if free else None
         by_weights = action.deal.total(action.deal.blocks.sums(self.passed.by_weights(forces)))
-        return action.joined(first, by_weights)
+        return action.joined(first, action.owned(by_weights))
 
     def sensitivities(self, most: int | None = None) -> list[Array]:
         """RᵀJ by z(n), shapes (pairs, outputs, width); before them by x(0) where inputs are unknown.
@@ -79,12 +79,12 @@ def exact_product(action: ExactNetwork, passed: Passed, forces: list[Array]) -> 
     """
     curvature, bent = action.loss.curvature(passed.x[-1]), action.bent(passed, forces)
     pulls = [force * slope for force, slope in zip(forces, passed.slope, strict=True)]
-    free, priors, blocks = action.inputs > 0, action.precision, action.deal.blocks
+    free, blocks = action.inputs > 0, action.deal.blocks
 
     def product(direction: Array) -> Array:
         layers, inputs = split(action, direction)
         moved, sums = passed.along(layers, inputs)
-        later = curvature.times(moved[-1])
+        later, ahead = curvature.times(moved[-1]), None
         found: list[list[Factor]] = []
         for n in reversed(range(len(layers))):
             own = passed.slope[n] * later + bent[n] * sums[n]
@@ -92,11 +92,13 @@ def exact_product(action: ExactNetwork, passed: Passed, forces: list[Array]) -> 
             if n or free:
                 by_matrix = np.stack([own, pulls[n]], axis=1), np.stack([passed.x[n], moved[n]], axis=1)
                 before = blocks.product(own, passed.weights[n][0]) + blocks.product(pulls[n], layers[n][0])
-                later = before + later if passed.skips[n] else before
+                later, ahead = added(passed.skips[n], before, later, ahead)
             found.append([by_matrix, (own, None)])
         factors = [part for layer in reversed(found) for part in layer]
         first = later if free else None
-        return action.joined(first, action.deal.total(blocks.sums(factors))) + priors * direction
+        return action.joined(first, action.owned(action.deal.total(blocks.sums(factors)))) + action.pull(
+            direction
+        )
 
     return product
 
@@ -116,9 +118,8 @@ def promised(action: ExactNetwork, theta: Array) -> float:
     factors: list[Factor] = []
     for own, x in zip(squares, passed.x, strict=False):
         factors += [(own, x**2), (own, None)]
-    diagonal = (
-        action.joined(by_inputs, action.deal.total(action.deal.blocks.sums(factors))) + action.precision
-    )
+    by_weights = action.owned(action.deal.total(action.deal.blocks.sums(factors)))
+    diagonal = action.joined(by_inputs, by_weights) + action.prior_diagonal
     known = diagonal > 0.0
     return float(0.5 * np.sum(gradient[known] ** 2 / diagonal[known]) / abs(value))
 
@@ -128,5 +129,5 @@ def weights_scale(action: ExactNetwork, passed: Passed, sensitivities: list[Arra
     every = np.zeros(len(passed.x[0]))
     for own, x in zip(sensitivities[-len(action.shapes) :], passed.x, strict=False):
         every += np.einsum("poi,poi->p", own, own) * (1.0 + np.einsum("pj,pj->p", x, x))
-    weights = action.precision[action.inputs :]
+    weights = action.prior_diagonal[action.inputs :]
     return action.deal.added(every[:, None]) / len(weights) + float(weights.mean())

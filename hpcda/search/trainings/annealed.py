@@ -57,6 +57,7 @@ TRAINING = Training(
     "annealed",
     "random units and weights up a ladder of finite Rf ([ladder] rf0, alpha, rungs)",
     _weights,
+    fits=lambda network: network.continuum is None,
     work=lambda network: math.inf,
     climbs=True,
     told=True,

@@ -82,7 +82,7 @@ def _weights(scene: NetworkScene, minima: Sequence[Array], rng: np.random.Genera
 def _fits(network: Network) -> bool:
     """Whether there are hidden layers of one width, whose activations have a slope at 0."""
     inner = network.widths[1:-1]
-    if len(inner) < 2 or len(set(inner)) > 1 or network.residual:
+    if len(inner) < 2 or len(set(inner)) > 1 or network.residual or network.continuum:
         return False
     return all(abs(_about_zero(network, n)[1]) >= LEAST for n in range(len(inner)))
 

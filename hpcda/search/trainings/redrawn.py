@@ -18,6 +18,8 @@ MOST = 5
 
 
 def _weights(scene: NetworkScene, minima: Sequence[Array], rng: np.random.Generator) -> Array:
+    if scene.network.continuum is not None:
+        return _of_field(scene, minima[0], rng)
     layers = [(matrix.copy(), bias.copy()) for matrix, bias in scene.action.weights(minima[0])]
     n = int(rng.integers(len(layers) - 1))
     (matrix, bias), (after, _) = layers[n], layers[n + 1]
@@ -27,6 +29,24 @@ def _weights(scene: NetworkScene, minima: Sequence[Array], rng: np.random.Genera
     bias[units] = np.std(bias) * rng.standard_normal(len(units))
     after[:, units] = size_after * rng.standard_normal((len(after), len(units)))
     return scene.action.replaced(minima[0], layers)
+
+
+def _of_field(scene: NetworkScene, theta: Array, rng: np.random.Generator) -> Array:
+    """With a few components of a field drawn anew: by the same numbers at all times."""
+    found = theta.copy()
+    layers, field = scene.action.matrices(found), scene.network.field
+    width = len(layers[field[0]][1])
+    units = rng.permutation(width)[: int(rng.integers(1, min(MOST, width) + 1))]
+    drawn = rng.standard_normal((len(units), width + 1))
+    for n in field:
+        matrix, bias = layers[n]
+        matrix[units], bias[units] = np.std(matrix) * drawn[:, :-1], np.std(bias) * drawn[:, -1]
+    after, _ = layers[-1]
+    after[:, units] = np.std(after) * rng.standard_normal((len(after), len(units)))
+    if field[0]:
+        before, _ = layers[0]
+        before[units] = np.std(before) * rng.standard_normal((len(units), before.shape[1]))
+    return found
 
 
 def _fits(network: Network) -> bool:

@@ -42,7 +42,7 @@ def _weights(scene: NetworkScene, minima: Sequence[Array], rng: np.random.Genera
 
     found = minimize(
         scene.action.gradient,
-        scene.action.first(flat(layers)),
+        scene.action.first(scene.network.alike(flat(layers))),
         jac=True,
         method="L-BFGS-B",
         callback=told,
