@@ -139,6 +139,14 @@ output_activation = "identity"    # of the last layer
 # bias_std = 10.0                 # that of biases, inf for none; default: weight_std
 # start = [-0.1, 0.1]             # range of the first weights of trainings that begin near 0
 
+# [network.continuum]             # with hidden = [8]: layers integrate dx/dt = activation(W(t) x + b(t))
+# time = 1.0                      # from 0 to here
+# steps = 20
+# scheme = "midpoint"             # order 2; or "euler", order 1
+# weights = "walk"                # how W, b depend on time; or "free" (each step's own), or "constant"
+# walk_std = 1.0                  # their change over a unit of time; of "walk"
+# weight_std = 1.0                # a prior on their size over a unit of time; "free" needs it
+
 # Synthetic pairs of a network with known weights, with inputs of a standard normal distribution.
 [twin]
 inputs = 5

@@ -63,6 +63,7 @@ def build_network(job: NetworkJob) -> BuiltNetwork:
         InputError: What is wrong with the job and its data.
     """
     table, teacher, spread = job.network, None, None
+    _refuse_mixed(job)
     if job.twin is not None:
         hidden = table.hidden if job.twin.hidden is None else job.twin.hidden
         widths = (job.twin.inputs, *hidden, job.twin.outputs)
@@ -156,6 +157,22 @@ def _scales(inputs: Array, standardize: bool) -> tuple[Array, Array]:
         return np.zeros(width), np.ones(width)
     spread = np.nanstd(inputs, axis=0)
     return np.nanmean(inputs, axis=0), np.where(spread > 0.0, spread, 1.0)
+
+
+def _refuse_mixed(job: NetworkJob) -> None:
+    """Refuse what cannot be had of layers that integrate a field."""
+    if job.network.continuum is None:
+        return
+    mistakes = []
+    if job.solver.elimination == "data":
+        problem = "'data' is not available with [network.continuum], whose weights are coupled over time"
+        mistakes.append(Mistake("solver.elimination", problem, 'use "states", "krylov" or "auto"'))
+    if job.twin is not None and job.twin.hidden is None:
+        problem = "is missing, and the teacher has layers, not a field"
+        remedy = "give the units of its hidden layers, such as [6, 6]"
+        mistakes.append(Mistake("twin.hidden", problem, remedy))
+    if mistakes:
+        raise InputError(mistakes)
 
 
 def _refuse_undetermined(network: Network) -> None:

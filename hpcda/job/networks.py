@@ -78,16 +78,16 @@ class ContinuumTable(Section):
     )
     scheme: str = Field(default="midpoint", description=f"how a step is made: {either(SCHEMES)}")
     weights: str = Field(
-        description=f"how W and b depend on time: {either(WEIGHTS)} (by themselves at each step, a random walk, "
-        "or not at all)"
+        description=f"how W and b depend on time: {either(WEIGHTS)} (each step's by themselves, a random "
+        "walk, or not at all)"
     )
     weight_std: Squared | None = Field(
         default=None,
-        description="the standard deviation of a prior on the size of W and b, integrated over time, such as 1.0",
+        description="the standard deviation of a prior on W and b over a unit of time, such as 1.0",
     )
     walk_std: Squared | None = Field(
         default=None,
-        description='the standard deviation of the change of W and b over a unit of time, for weights = "walk"',
+        description='standard deviation of the change of W and b over a unit of time, of weights = "walk"',
     )
 
     @model_validator(mode="after")
@@ -127,7 +127,7 @@ class NetworkTable(Section):
     )
     continuum: ContinuumTable | None = Field(
         default=None,
-        description="a table [network.continuum]: hidden layers integrate a field of so many units as hidden has",
+        description="a table [network.continuum]: hidden layers integrate a field of so many units",
     )
     start: Range = Field(
         default=(-0.1, 0.1),
@@ -469,13 +469,6 @@ class NetworkJob(BaseJob):
         if not wrong and not self.ladder.finite.largest <= LARGEST:
             problem = f"the rungs end above Rf = {LARGEST:g}"
             wrong.append(("ladder.rungs", problem, "give fewer, or a smaller alpha"))
-        if self.network.continuum is not None:
-            if self.solver.elimination == "data":
-                problem = "is not available with [network.continuum], whose weights are coupled over time"
-                wrong.append(("solver.elimination", f"'data' {problem}", 'use "states", "krylov" or "auto"'))
-            if self.twin is not None and self.twin.hidden is None:
-                problem = "is missing: the teacher is a network of layers"
-                wrong.append(("twin.hidden", problem, "give the units of its hidden layers, such as [6, 6]"))
         return complain(self, wrong)
 
     @property

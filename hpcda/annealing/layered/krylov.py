@@ -124,7 +124,9 @@ class Krylov(Unheld):
         # inputs that are known have no derivatives: of the first layer a product needs its own change alone
         first = 0 if action.inputs else network.widths[1] * (network.widths[0] + 1)
         weights = 12.0 * (action.size - action.inputs - first) + 4.0 * first
-        passes = (USUAL + outputs) * pairs * weights
+        walks = network.continuum is not None and network.continuum.walk > 0.0
+        usual = MOST if walks else USUAL  # the preconditioner knows of a walk its diagonal alone
+        passes = (usual + outputs) * pairs * weights
         shared = 8.0 * pairs * (outputs + 5) * sum(network.widths)
         self.cost = Cost(0.0, passes, 80.0 * action.size, alone=factors, shared=shared)
 
