@@ -139,7 +139,7 @@ output_activation = "identity"    # of the last layer
 # bias_std = 10.0                 # that of biases, inf for none; default: weight_std
 # start = [-0.1, 0.1]             # range of the first weights of trainings that begin near 0
 
-# [network.continuum]             # with hidden = [8]: layers integrate dx/dt = activation(W(t) x + b(t))
+# [network.continuum]             # a continuum of layers, with hidden = [8]: dx/dt = g(W(t) x + b(t))
 # time = 1.0                      # from 0 to here
 # steps = 20
 # scheme = "midpoint"             # order 2; or "euler", order 1

@@ -21,6 +21,7 @@ from hpcda.errors import InputError
 from hpcda.job import Job, NetworkJob, load_job, refuse_changed
 from hpcda.job.base import OutputTable
 from hpcda.job.networks import (
+    ContinuumTable,
     DescentTable,
     ExactLadder,
     NetworkTable,
@@ -467,7 +468,8 @@ def test_the_check_refuses_starts_that_lead_nowhere(tables, words):
 def test_the_job_that_init_writes_names_every_key():
     text = network_template(Path("net/job.toml"))
     tables = {"network": NetworkTable, "data": PairsTable, "twin": TeacherTable, "ensemble": TrainingTable,
-              "solver": DescentTable, "ladder": ExactLadder, "output": OutputTable}  # fmt: skip
+              "solver": DescentTable, "ladder": ExactLadder, "output": OutputTable,
+              "network.continuum": ContinuumTable}  # fmt: skip
     told = {"rows", "header", "seed"}  # written with others, or seldom needed
     for table, kind in tables.items():
         assert f"[{table}]" in text
