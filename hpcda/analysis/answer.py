@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import html
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from hpcda.analysis.bars import parameter_bars
+from hpcda.analysis.bars import KINDS, parameter_bars
+from hpcda.analysis.laplace import Bar
 from hpcda.search.conclusion import sentence_of
 from hpcda.words import counted
 
@@ -19,8 +21,9 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from hpcda.analysis.figures.accessor import Plots
-    from hpcda.analysis.laplace import Gaussian
+    from hpcda.analysis.laplace import Gaussian, Mixture
     from hpcda.analysis.levels import Minimum
+    from hpcda.analysis.prediction import Prediction
     from hpcda.analysis.rundata import Result
     from hpcda.problem import Array, Problem
     from hpcda.results.table import RunTable
@@ -37,6 +40,7 @@ class Answer:
 
     if TYPE_CHECKING:
         file: RunTable
+        notes: list[str]
 
         @property
         def levels(self) -> tuple[Minimum, ...]: ...  # noqa: D102
@@ -52,6 +56,13 @@ class Answer:
         def bars(self) -> Gaussian | None: ...  # noqa: D102
         @property
         def problem(self) -> Problem: ...  # noqa: D102
+        @property
+        def mixture(self) -> Mixture: ...  # noqa: D102
+        @property
+        def left_open(self) -> tuple[str, ...]: ...  # noqa: D102
+        def predicted(  # noqa: D102
+            self, start: int | None = None, window: int = 0, t: npt.ArrayLike | None = None
+        ) -> Prediction: ...
         def kept_path(  # noqa: D102
             self, start: int | None = None, rung: int | None = None
         ) -> tuple[list[Array], Array]: ...
@@ -87,6 +98,29 @@ class Answer:
         from hpcda.analysis.figures.accessor import Plots
 
         return Plots(cast("Result", self))
+
+    @cached_property
+    def dataset(self) -> xr.Dataset:
+        """All arrays, labeled and lazy; with several windows, what belongs to one is in `window(k)`."""
+        from hpcda.analysis.labeled import labeled_run
+
+        return labeled_run(self.file)
+
+    def window(self, number: int = 0) -> xr.Dataset:
+        """Data, paths, held-out data and truth of one window, labeled and lazy.
+
+        Raises:
+            IndexError: There is no such window.
+        """
+        self._known_window(number)
+        from hpcda.analysis.labeled import labeled_window
+
+        return labeled_window(self.file, number)
+
+    @property
+    def actions(self) -> xr.DataArray:
+        """A of every start at every rung, dims (start, rung)."""
+        return self.dataset["action"]
 
     @property
     def minima(self) -> xr.Dataset:
@@ -167,6 +201,96 @@ class Answer:
             data["parameters"] = (("time", "varying"), block[:, states:])
             coords["varying"] = list(header.unknown[states:])
         return xr.Dataset(data, coords)
+
+    def error_bars(self, window: int = 0) -> xr.Dataset:
+        """The candidate with its own error bars in one window.
+
+        Variables `estimate`, `std`, `low`, `high`, `kind` (time, state), the same with `parameter_`, and with
+        `varying_` where parameters belong to one time. `kind` is "gaussian", "at bound" or "open"; only the
+        first has a `std`. `low` and `high` are two standard deviations away, never beyond the bounds; at a
+        bound they hold 95 %; of what is open they are the bounds. The attribute `open` names what the data
+        leave open.
+
+        Raises:
+            ValueError: The candidate has no Gaussian.
+            IndexError: There is no such window.
+        """
+        self._known_window(window)
+        found = self.bars
+        if found is None:
+            raise ValueError("; ".join(self.notes) or "there is no candidate")
+        words = np.array([KINDS[Bar(k)] for k in sorted(KINDS)])[found.kinds]
+        values = {
+            "estimate": found.path, "std": found.std, "low": found.low, "high": found.high, "kind": words,
+        }  # fmt: skip
+        return self._labeled(values, window, {"open": list(self.left_open)})
+
+    @property
+    def distribution(self) -> xr.Dataset:
+        """Mean and standard deviation of every state at every time and of the parameters, one window.
+
+        With several windows use `distribution_of(k)`. Raises as `mixture` does.
+        """
+        return self.distribution_of(0)
+
+    def distribution_of(self, window: int = 0) -> xr.Dataset:
+        """The distribution over all minima of weight in one window.
+
+        Variables `mean`, `std`, `low`, `high` (time, state), the same with `parameter_`, and with `varying_`
+        where parameters belong to one time; `weight` (minimum), with the `start` of each. They are those of
+        the mixture, not of one minimum; for the candidate's own see `error_bars`. `std` is NaN of what is
+        open; `low` and `high` are two of them from the mean, never beyond the bounds. The attribute `missing`
+        names minima of weight that are not in it.
+        """
+        made = self.mixture
+        values = {"mean": made.mean, "std": made.std, "low": made.low, "high": made.high}
+        labeled = self._labeled(values, window, {"missing": list(made.missing)})
+        weights = {"weight": ("minimum", list(made.weights.values()))}
+        return labeled.assign(weights).assign_coords(start=("minimum", list(made.weights)))
+
+    def predict(
+        self, start: int | None = None, window: int = 0, t: npt.ArrayLike | None = None
+    ) -> xr.Dataset:
+        """Prediction beyond the window: `states` (time, state), `prediction` and `data` (time, observed).
+
+        Arguments and errors as for `predicted`.
+        """
+        import xarray as xr
+
+        made, header = self.predicted(start, window, t), self.file.header
+        data = {
+            "states": (("time", "state"), made.states),
+            "prediction": (("time", "observed"), made.observed),
+            "data": (("time", "observed"), made.data),
+        }
+        coords: dict[str, Any] = {
+            "time": ("time", made.t, {"units": header.time_unit}),
+            "state": list(header.state),
+            "observed": list(header.observed),
+        }
+        return xr.Dataset(data, coords)
+
+    def _labeled(self, values: dict[str, Array], window: int, attrs: dict[str, Any]) -> xr.Dataset:
+        """Flat vectors as arrays of one window and of the parameters."""
+        import xarray as xr
+
+        header = self.file.header
+        states = len(header.state)
+        coords: dict[str, Any] = {
+            "time": ("time", self.windows[window].t, {"units": header.time_unit}),
+            "state": list(header.state),
+            "parameter": list(header.parameter),
+        }
+        data: dict[str, Any] = {}
+        if len(header.unknown) > states:
+            coords["varying"] = list(header.unknown[states:])
+        for name, flat in values.items():
+            blocks, parameters = self.problem.split(flat)
+            data[name] = (("time", "state"), blocks[window][:, :states])
+            data[f"parameter_{name}"] = ("parameter", parameters)
+            if len(header.unknown) > states:
+                data[f"varying_{name}"] = (("time", "varying"), blocks[window][:, states:])
+        return xr.Dataset(data, coords, attrs)
 
     def _repr_html_(self) -> str:
         """For notebooks: the verdict, the parameters, the lowest levels."""

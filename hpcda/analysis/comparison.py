@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hpcda.action.factors import DataLoss
+from hpcda.analysis.ended import timing
 from hpcda.analysis.network import NetworkResult
 from hpcda.analysis.opened import open_run
 from hpcda.analysis.rundata import Result
-from hpcda.analysis.summary import timing
 from hpcda.errors import InputError, Mistake
 from hpcda.extensions import KEY
 from hpcda.job import load_job

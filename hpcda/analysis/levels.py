@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from hpcda.analysis.outcome import Outcome, open_file
+from hpcda.analysis.outcome import Outcome, open_file, task_source
 from hpcda.analysis.parallel import Mapping
 from hpcda.results.table import RunTable
 from hpcda.words import counted
@@ -184,7 +184,8 @@ def distinct_minima(
         both = np.flatnonzero(kept[mine] & kept[leader] & (mine != leader))
         if len(both):
             cut = [part for part in np.array_split(both, max(1, parts)) if len(part)]
-            jobs = [(file.source, place[mine[c]], place[leader[c]], spread, scale) for c in cut]
+            source = task_source(file, mapping)
+            jobs = [(source, place[mine[c]], place[leader[c]], spread, scale) for c in cut]
             far[both] = np.concatenate(mapping(difference, jobs))
         names = {int(leading): number + k for k, leading in enumerate(np.unique(leader))}
         number += len(names)

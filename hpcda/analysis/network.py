@@ -21,7 +21,7 @@ from hpcda.analysis.candidate import Band, Separation, separation
 from hpcda.analysis.ends import ends_of, rows_of
 from hpcda.analysis.levels import ACTION_TOLERANCE, Minimum, action_groups, minima_of_rows, minimum_of
 from hpcda.analysis.network_laplace import DRAWS, Tempered, WeightDistribution, distribution, tempered
-from hpcda.analysis.outcome import Outcome, collect, joined
+from hpcda.analysis.outcome import Outcome, collect, joined, task_source
 from hpcda.analysis.parallel import Mapping, in_turn
 from hpcda.analysis.score import Score, score, shares
 from hpcda.errors import InputError, Mistake
@@ -136,7 +136,8 @@ class NetworkResult:
     @cached_property
     def outcome(self) -> Outcome:
         """How every start ended."""
-        jobs = [(self.file.source, part) for part in self.file.parts(self._parts)]
+        source = task_source(self.file, self._mapping)
+        jobs = [(source, part) for part in self.file.parts(self._parts)]
         if not jobs:
             place = self.file.name
             raise InputError(Mistake(place, "no start has completed a rung", "run the job again"))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from hpcda.analysis.ended import VERSION, as_record, ended_record, plain, timing, ways
 from hpcda.analysis.levels import Minimum
 from hpcda.analysis.network import NetworkResult
 from hpcda.analysis.score import Score
-from hpcda.analysis.summary import VERSION, as_record, band_words, ended_record, plain, timing, ways, wrapped
+from hpcda.analysis.summary_text import band_words, wrapped
 from hpcda.search.conclusion import Conclusion
 from hpcda.search.evidence import facts
 from hpcda.search.networks import DEVIATIONS

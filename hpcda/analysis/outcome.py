@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from hpcda.analysis.parallel import Mapping, in_turn
 from hpcda.results.table import RunTable
 from hpcda.store.shards import INDEX
 
@@ -68,6 +69,11 @@ def open_file(source: str | RunTable) -> RunTable:
         return source
     index = Path(source) / INDEX
     return cached_file(source, index.stat().st_mtime_ns if index.exists() else 0)
+
+
+def task_source(file: RunTable, mapping: Mapping) -> str | RunTable:
+    """What the tasks of a mapping open a run by: the tables themselves, where this process does them all."""
+    return file if mapping is in_turn else file.source
 
 
 def collect(source: str | RunTable, positions: npt.NDArray[np.int64]) -> Outcome:

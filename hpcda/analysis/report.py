@@ -8,7 +8,7 @@ from typing import Any
 from hpcda.analysis.bars import bar_words
 from hpcda.analysis.page import end_of, escaped, figure, head_of, listing, number, page, table
 from hpcda.analysis.rundata import Result
-from hpcda.analysis.summary import band_words, bound_words
+from hpcda.analysis.summary_text import band_words, bound_words
 from hpcda.search.evidence import facts
 from hpcda.words import counted
 

@@ -180,22 +180,22 @@ def test_the_points_of_a_flat_valley_at_infinity_are_one_minimum(valley):
     assert high > 1.5 * low
     products = [float(np.prod(valley.file.path(start)[1])) for start in lowest.starts]
     np.testing.assert_allclose(products, products[0], rtol=1e-6)
-    assert np.isfinite(valley._rf) and valley._rf > 1e5
+    assert np.isfinite(valley._about.rf) and valley._about.rf > 1e5
 
 
 def test_a_minimum_without_one_near_it_at_finite_rf_does_not_end_an_analysis(valley, monkeypatch):
     """It is counted apart, and told."""
-    from hpcda.analysis import analyze, rundata
+    from hpcda.analysis import analyze, neighborhood
     from hpcda.search.local_errors import StepUnknownError
 
-    usual, last = rundata.relaxed, valley.file.path(4)[1]
+    usual, last = neighborhood.relaxed, valley.file.path(4)[1]
 
     def relaxed(action, path, rf):
         if np.array_equal(path[-2:], last):
             raise StepUnknownError("no minimum is near")
         return usual(action, path, rf)
 
-    monkeypatch.setattr(rundata, "relaxed", relaxed)
+    monkeypatch.setattr(neighborhood, "relaxed", relaxed)
     apart = hpcda.open_run(valley.file.run_dir)
     assert sum(one.count for one in apart.levels) == 5 and len(apart.levels) > 1
     assert any("counted separately" in note and "no minimum is near" in note for note in apart.notes)

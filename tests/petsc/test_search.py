@@ -16,7 +16,8 @@ pytest.importorskip("petsc4py", reason="the minimizers are PETSc's")
 
 import hpcda
 from hpcda import cli, runner
-from hpcda.analysis.summary import format_summary, summarize
+from hpcda.analysis.summary import summarize
+from hpcda.analysis.summary_text import format_summary
 from hpcda.annealing import Finished, Reason
 from hpcda.annealing.lockstep_team import LockstepTeam
 from hpcda.job import load_job

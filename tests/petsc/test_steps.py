@@ -18,7 +18,7 @@ import epidemic
 import hpcda
 from hpcda import cli, runner
 from hpcda.analysis.analyze import analyze
-from hpcda.analysis.summary import format_summary
+from hpcda.analysis.summary_text import format_summary
 from hpcda.errors import InputError
 from hpcda.job import load_job
 

@@ -10,6 +10,7 @@ import synthetic_run
 from hpcda.action import Action
 from hpcda.action.blocks import blocks_of
 from hpcda.analysis.candidate import Band, separation
+from hpcda.analysis.ended import plain
 from hpcda.analysis.figures.levels import moved_apart
 from hpcda.analysis.figures.style import short, unit_label
 from hpcda.analysis.laplace import Gaussian, gaussian, mixture
@@ -24,7 +25,6 @@ from hpcda.analysis.prediction import (
     run_on,
     valid_time,
 )
-from hpcda.analysis.summary import plain
 from hpcda.models.model import Model, Parameter, State, Stimulus
 
 

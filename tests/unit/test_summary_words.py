@@ -7,7 +7,7 @@ import csv
 from synthetic_run import make_layout, write_run
 
 from hpcda.analysis import analyze
-from hpcda.analysis.summary import ALL, SHOWN, _parameters
+from hpcda.analysis.summary_text import ALL, SHOWN, _parameters
 
 
 def candidate(count):
