@@ -76,20 +76,19 @@ class _Squares:
         return np.asarray(self.slopes.T @ np.where(self.state[:, None] == states, pulled[:, None], 0.0))
 
 
-def obedience(problem: Problem, path: Array, rf: float) -> Obedience:
+def obedience(action: Action, path: Array, rf: float) -> Obedience:
     """How the equations of all states are obeyed at a minimum.
 
     Args:
-        problem: The problem.
+        action: The action.
         path: The minimum, flat, shape (size,).
         rf: Rf there.
 
     Raises:
-        InputError, CompilerError: The action cannot be compiled.
         NotPositiveDefiniteError: The path holds numbers that are not finite.
         NotBlockTridiagonalError: The action couples times that are far apart.
     """
-    action = Action(problem)
+    problem = action.problem
     squares = _squares(action, path, rf)
     precision = rf * problem.model_error_weight
     own = _motions(problem, path)

@@ -184,8 +184,8 @@ class Result(Answer):
         if self.candidate is None or not self.candidate.has_path or self._about.exact:
             return None
         try:
-            problem = self.problem
-            return obedience(problem, problem.join(*self.kept_path()), float(self.file.header.rf[-1]))
+            path = self.problem.join(*self.kept_path())
+            return obedience(self._about.action, path, float(self.file.header.rf[-1]))
         except (InputError, CompilerError, NotBlockTridiagonalError, NotPositiveDefiniteError) as error:
             self._note(f"it is not known whether the equations are obeyed: {str(error).splitlines()[0]}")
             return None

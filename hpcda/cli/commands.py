@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import time
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from hpcda.words import counted
 
 DONE, FAILED, WRONG_INPUT, STOPPED_EARLY = 0, 1, 2, 75
 """Exit codes."""
+RARELY = 100_000
+"""Objects made, less those gone, between searches for cycles, of which an analysis leaves few."""
 
 
 def run_command(arguments: argparse.Namespace) -> int:
@@ -69,6 +72,7 @@ def status_command(arguments: argparse.Namespace) -> int:
 
 def analyze_command(arguments: argparse.Namespace) -> int:
     """Analyze a run."""
+    gc.set_threshold(RARELY)
     from hpcda.analysis import analyze, format_summary
 
     try:

@@ -93,7 +93,7 @@ def test_shifts_are_those_of_the_exact_fit(unit, rf, windows):
     right, bars = exact(problem, step, units)
     per_state = ((right - path) / bars).reshape(windows, TIMES, 2)
     expected = np.sqrt(np.mean(per_state**2, axis=1)).max()
-    found = obedience(problem, path, rf)
+    found = obedience(Action(problem), path, rf)
     assert found.shift == pytest.approx(expected, rel=0.02, abs=1e-3) or min(found.shift, expected) > 100.0
     assert found.obeyed is bool(expected <= SHIFT) or any(one.wider > WIDER for one in found.equations)
     ratio = np.sqrt(
@@ -108,7 +108,7 @@ def test_shifts_are_those_of_the_exact_fit(unit, rf, windows):
 def test_with_automatic_weights_equations_are_obeyed_in_any_unit(unit):
     problem, step = chain((1.0, unit), states=2)
     problem = replace(problem, model_error_weight=automatic(problem))
-    found = obedience(problem, weak(problem, 1e6)[0], 1e6)
+    found = obedience(Action(problem), weak(problem, 1e6)[0], 1e6)
     assert found.obeyed and found.shift < 0.05 and found.disobeyed == ()
     assert "obeyed" in sentence(found.record()) and "not obeyed" not in sentence(found.record())
 
@@ -116,7 +116,7 @@ def test_with_automatic_weights_equations_are_obeyed_in_any_unit(unit):
 def test_the_state_whose_equation_is_at_fault_is_named():
     """Y moves by 1e-9: not X, although it changes most where Y is made to obey."""
     problem, _ = chain((1.0, 1e-9), states=2)
-    found = obedience(problem, weak(problem, 1e7)[0], 1e7)
+    found = obedience(Action(problem), weak(problem, 1e7)[0], 1e7)
     assert [one.state for one in found.disobeyed] == ["Y"] and found.equations[0].obeyed
     worst = found.disobeyed[0]
     assert worst.shift > 1.0 and worst.error > 0.1 * worst.motion and worst.allowed > 1e4 * worst.motion
@@ -129,13 +129,13 @@ def test_a_state_that_nothing_pulls_is_not_bound_although_its_equation_holds():
     problem, _ = chain(units)
     problem = replace(problem, initial_prior={"Z": (1e-9, 1e-10)})
     path, _ = weak(problem, 1e7)
-    found = obedience(problem, path, 1e7)
+    found = obedience(Action(problem), path, 1e7)
     assert found.shift < SHIFT and [one.state for one in found.disobeyed] == ["Z"]
     z = found.disobeyed[0]
     assert z.error < 1e-6 * z.motion and z.wider > 1e3
     assert "its standard deviation is" in sentence(found.record())
     bound = replace(problem, model_error_weight=automatic(problem))
-    assert obedience(bound, weak(bound, 1e7)[0], 1e7).obeyed
+    assert obedience(Action(bound), weak(bound, 1e7)[0], 1e7).obeyed
 
 
 def constant(level, drift=0.0):
@@ -161,7 +161,7 @@ def test_a_state_that_does_not_move_is_judged_by_what_it_would_change(level, rf,
     """Its motion is nothing but model error; the right value is the mean of the data, σ / √N."""
     problem = constant(level)
     path, _ = weak(problem, rf)
-    found = obedience(problem, path, rf)
+    found = obedience(Action(problem), path, rf)
     off = (problem.windows[0].data.mean() - path) / (SIGMA / np.sqrt(TIMES))
     assert found.shift == pytest.approx(np.sqrt(np.mean(off**2)), rel=0.02, abs=2e-3)
     assert found.obeyed is obeyed
@@ -176,7 +176,7 @@ def test_what_is_told_of_hermite_simpson_counts_both_residuals():
     simpson = x[c] - x[a] - h / 6 * (f[a] + 4 * f[b] + f[c])
     hermite = x[b] - (x[a] + x[c]) / 2 - h / 8 * (f[a] - f[c])
     errors = np.concatenate([simpson, hermite])
-    found = obedience(problem, path, 1e7)
+    found = obedience(Action(problem), path, 1e7)
     for k, one in enumerate(found.equations):
         assert one.error == pytest.approx(np.sqrt(np.mean(errors[:, k] ** 2)), rel=1e-6)
         assert one.motion == pytest.approx(np.sqrt(np.mean((x[c] - x[a])[:, k] ** 2)), rel=1e-9)
@@ -188,10 +188,10 @@ def test_the_window_where_an_equation_is_obeyed_least_is_named():
     problem, _ = chain(windows=3, states=2)
     middle = problem.windows[1]
     path, _ = weak(problem, 1e4)
-    assert obedience(problem, path, 1e4).obeyed
+    assert obedience(Action(problem), path, 1e4).obeyed
     calm = replace(middle, data=middle.data * 1e-3, noise_std=middle.noise_std * 1e-3)
     problem = replace(problem, windows=(problem.windows[0], calm, problem.windows[2]))
-    found = obedience(problem, weak(problem, 1e4)[0], 1e4)
+    found = obedience(Action(problem), weak(problem, 1e4)[0], 1e4)
     assert not found.obeyed and {one.window for one in found.disobeyed} == {1}
     assert "in window 1, whose model error" in sentence(found.record())
 
@@ -214,13 +214,13 @@ def test_maps():
         observed={"x": "x"}, state_start=np.array([s.range for s in model.states]),
         state_bounds=np.tile([-np.inf, np.inf], (2, 1)), model_error_weight=np.ones(2),
     )  # fmt: skip
-    found = obedience(problem, weak(problem, 1e7)[0], 1e7)
+    found = obedience(Action(problem), weak(problem, 1e7)[0], 1e7)
     assert [one.state for one in found.disobeyed] == ["y"]
     problem = replace(problem, model_error_weight=np.array([1.0, 1e18]))
     right, bars = exact(problem, turn, units)
     path, _ = weak(problem, 1e3)
     off = np.sqrt(np.mean(((right - path) / bars).reshape(TIMES, 2) ** 2, axis=0)).max()
-    assert obedience(problem, path, 1e3).shift == pytest.approx(off, rel=0.02)
+    assert obedience(Action(problem), path, 1e3).shift == pytest.approx(off, rel=0.02)
 
 
 CASES = [
@@ -236,7 +236,7 @@ def test_model_errors_are_told_for_every_term_of_the_action(name, scheme, varian
     """Their squares, weighted, are the model part of the window that is told of."""
     problem, path = example(name, scheme, variant)
     rf, blocks, shared = 1e3, problem.split(path)[0], path[problem.layout.tail.start :]
-    found = obedience(problem, path, rf)
+    found = obedience(Action(problem), path, rf)
     windows = range(len(problem.windows))
     cut = [problem.cut(k, 0, problem.windows[k].times) for k in windows]
     paths = [one.join([block], shared) for one, block in zip(cut, blocks, strict=True)]
@@ -258,7 +258,7 @@ def test_a_state_that_lies_at_its_bound_throughout(low, high):
     blocks = np.zeros((TIMES, 2))
     blocks[:, 0] = 2.0 * (1 - 0.02) ** np.arange(TIMES) if low == 0.0 else -2.0
     problem = replace(problem, state_bounds=np.array([[-np.inf, np.inf], [low, high]]))
-    found = obedience(problem, blocks.ravel(), 1e7)
+    found = obedience(Action(problem), blocks.ravel(), 1e7)
     numbers = [(one.error, one.motion, one.shift, one.wider) for one in found.equations]
     assert np.isfinite(numbers).all() and np.isfinite(found.shift)
 
