@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from hpcda.analysis.outcome import Outcome, open_file, task_source
 from hpcda.analysis.parallel import Mapping
+from hpcda.annealing.record import PER_RUNG
 from hpcda.results.table import RunTable
 from hpcda.words import counted
 
@@ -72,6 +73,10 @@ class Minimum:
     def limit(self) -> float:
         """A(∞), the level without model error, as far as the last rung tells (`hpcda.search.plateau`)."""
         return self.action + self.model
+
+
+_SHARED = [one.name for one in fields(Minimum) if one.name in PER_RUNG]
+"""Fields of a minimum that are those of its lowest start's last rung."""
 
 
 def action_groups(action: Array, tolerance: Array) -> npt.NDArray[np.int64]:
@@ -310,7 +315,8 @@ def minimum_of(
     """
     header = file.header
     best = rows[np.argmax(kept)] if kept.any() else rows[0]
-    values = {name: float(array[best]) for name, array in outcome.values.items()}
+    end = outcome.end[best]
+    values = {name: float(end[name]) for name in _SHARED}
     ways = np.bincount(outcome.way[rows], minlength=len(header.ways))
     return Minimum(
         **values,

@@ -168,6 +168,11 @@ class Rung:
         """The same as a rung of a ladder, which took so long."""
         return replace(self, number=number, seconds=seconds)
 
+    @property
+    def bare(self) -> Rung:
+        """The same without its path."""
+        return replace(self, path=np.zeros(0))
+
     @classmethod
     def stored(cls, number: int, values: np.void) -> Rung:
         """A rung without its path, from what is stored of it, of type `RUNG`."""

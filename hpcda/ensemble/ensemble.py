@@ -467,14 +467,5 @@ def _followed(one: Found, found: dict[int, Found]) -> Found:
     if leader is one:
         return one
     return replace(
-        one,
-        last=leader.last,
-        action=leader.action,
-        measurement=leader.measurement,
-        prior=leader.prior,
-        levels=levels,
-        model=model,
-        sketch=leader.sketch,
-        failed=leader.failed,
-        converged=leader.converged,
+        one, end=leader.end, levels=levels, model=model, sketch=leader.sketch, failed=leader.failed
     )

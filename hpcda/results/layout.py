@@ -34,7 +34,6 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import pairwise
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -42,6 +41,7 @@ import numpy.typing as npt
 
 from hpcda.errors import InputError, Mistake
 from hpcda.problem import Array, Beyond, Problem, Window
+from hpcda.results.network import StoredNetwork
 from hpcda.source import Source
 
 SCHEMA = "hpcda-run"
@@ -236,44 +236,19 @@ class NetworkLayout(RunLayout):
     A path is its weights: W(0), b(0), W(1), …, flat; of each W and each b the norm is stored at every rung.
 
     Attributes:
-        widths: Units of the layers.
-        activations: Name of the activation of every layer after the input.
-        loss: Name of the loss of outputs, and its options.
-        weight_std: Standard deviation of the prior on weights, infinite for none.
-        bias_std: Likewise on biases.
-        start: Range in which weights start.
-        residual: Whether layers are residual.
-        input_std: Standard deviation of the inputs' noise, 0 where they are exact; where they are not, a path
-            holds them before the weights.
-        missing_std: Standard deviation of the prior on inputs that are not measured.
+        network: The network.
         inputs: Names of the inputs.
         outputs: Names of the outputs.
         pairs: The pairs that are trained: outputs as `data`, inputs as `series`, `t` their numbers in the
             source.
         held_back: Pairs kept back, likewise, None where there are none.
-        shift: What was subtracted from each input, shape (inputs,).
-        scale: What each was then divided by.
-        source: Where the pairs come from, as a sentence.
-        teacher: Weights that made the pairs, None where they are not known.
     """
 
-    widths: tuple[int, ...]
-    activations: tuple[str, ...]
-    loss: tuple[str, dict[str, float]]
-    weight_std: float
-    bias_std: float
-    start: tuple[float, float]
-    residual: bool
-    input_std: float
-    missing_std: float
+    network: StoredNetwork
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     pairs: Window
     held_back: Beyond | None
-    shift: Array
-    scale: Array
-    source: str = ""
-    teacher: Array | None = None
 
     @property
     def size(self) -> int:
@@ -288,27 +263,21 @@ class NetworkLayout(RunLayout):
     @property
     def told(self) -> tuple[str, ...]:
         """See `RunLayout`: the norms."""
-        return tuple(f"|{name}{n}|" for n in range(len(self.widths) - 1) for name in "Wb")
+        return self.network.norms
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
-        """Label of every weight and bias: W0[i,j], b0[i], W1[i,j] and so on; x[pair,i] of noisy inputs."""
-        found: list[str] = []
-        if self.input_std:
-            found += [f"x[{int(m)},{i}]" for m in self.pairs.t for i in range(self.widths[0])]
-        for n, (before, after) in enumerate(pairwise(self.widths)):
-            found += [f"W{n}[{i},{j}]" for i in range(after) for j in range(before)]
-            found += [f"b{n}[{i}]" for i in range(after)]
-        return tuple(found)
+        """Label of every unknown, see `StoredNetwork.labels`."""
+        return self.network.labels(self.pairs.t)
 
     @property
     def words(self) -> list[Any]:
         """See `RunLayout`: the network."""
-        name, options = self.loss
+        one, (name, options) = self.network, self.network.loss
         return [
-            SAME_RUN, "network", self.seed, self.keep_paths, self.widths, self.activations, name,
-            sorted(options.items()), self.weight_std, self.bias_std, self.start, self.residual,
-            self.input_std, self.missing_std, self.inputs, self.outputs,
+            SAME_RUN, "network", self.seed, self.keep_paths, one.widths, one.activations, name,
+            sorted(options.items()), one.weight_std, one.bias_std, one.start, one.residual,
+            one.input_std, one.missing_std, self.inputs, self.outputs,
             [(file.name, file.sha256) for file in self.extensions],
         ]  # fmt: skip
 

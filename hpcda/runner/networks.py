@@ -20,6 +20,7 @@ from hpcda.errors import InputError, Mistake
 from hpcda.job import AnyJob, NetworkJob
 from hpcda.problem import Beyond, Window
 from hpcda.ranks import all_agree
+from hpcda.results.network import StoredNetwork
 from hpcda.runner.alike import refuse_unlike
 from hpcda.runner.petsc import require
 from hpcda.runner.provenance import files_of, provenance
@@ -88,7 +89,7 @@ class NetworkStudy:
         """See `Study`."""
         job, built, ladder = self._job, self._built, self.scene.ladder
         searches, trained = job.ensemble.way == "auto", built.pairs
-        weight_std = built.network.weight_std
+        network, weight_std = built.network, built.network.weight_std
         return NetworkLayout(
             rf=ladder.rf,
             beta=ladder.beta,
@@ -101,23 +102,25 @@ class NetworkStudy:
             extensions=files_of(job),
             sketch=len(self.scene.sketch(np.zeros(self.scene.size))),
             minima=searches and job.output.keep_paths.startswith("best"),
-            widths=built.network.widths,
-            activations=built.activations,
-            loss=built.loss,
-            weight_std=np.inf if weight_std is None else weight_std,
-            bias_std=np.inf if weight_std is None else built.network.bias_std or weight_std,
-            missing_std=built.network.missing_std,
-            start=built.network.start,
-            residual=built.network.residual,
-            input_std=built.network.input_std or 0.0,
+            network=StoredNetwork(
+                widths=network.widths,
+                activations=built.activations,
+                loss=built.loss,
+                weight_std=np.inf if weight_std is None else weight_std,
+                bias_std=np.inf if weight_std is None else network.bias_std or weight_std,
+                start=network.start,
+                residual=network.residual,
+                input_std=network.input_std or 0.0,
+                missing_std=network.missing_std,
+                shift=built.shift,
+                scale=built.scale,
+                source=trained.source,
+                teacher=built.teacher,
+            ),
             inputs=trained.input_names,
             outputs=trained.output_names,
-            pairs=_window(trained, built.network.output),
+            pairs=_window(trained, network.output),
             held_back=None if built.held_back is None else _beyond(built.held_back),
-            shift=built.shift,
-            scale=built.scale,
-            source=trained.source,
-            teacher=built.teacher,
         )
 
     def team(self, world: Any, share: Share, watch: Callable[[int, float], None]) -> Team:

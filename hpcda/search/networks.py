@@ -20,7 +20,7 @@ from hpcda.action.factors import DataLoss
 from hpcda.action.network import Network
 from hpcda.annealing.exact import ExactSettings, descend
 from hpcda.annealing.reasons import Reason
-from hpcda.annealing.record import Task
+from hpcda.annealing.record import Rung, Task
 from hpcda.problem import Array, Numbers
 from hpcda.search.conclusion import Conclusion
 from hpcda.search.evidence import Evidence
@@ -323,18 +323,23 @@ def train(network: Network, seconds: float = 60.0, starts: int = 100, seed: int 
                 scene.canonical(last.path), last.parts, task.way, last.reason, time.process_time() - began
             )
             trained[task.start] = one
-            found.append(_found(task, one, scene))
+            found.append(_found(task, last, one.seconds, scene.sketch(one.theta)))
     return sorted(trained.values(), key=lambda one: one.parts.total)
 
 
-def _found(task: Task, one: Trained, scene: NetworkScene) -> Found:
-    parts, nothing = one.parts, np.zeros(1)
+def _found(task: Task, last: Rung, seconds: float, sketch: Array) -> Found:
     return Found(
-        start=task.start, way=task.way, first=0, parents=task.parents, last=0, action=parts.total,
-        measurement=parts.measurement, prior=parts.prior, levels=np.array([parts.total]), model=nothing,
-        sketch=scene.sketch(one.theta), same_as=task.start, failed=one.reason.failed,
-        converged=one.reason.converged, opening=0, iterations=0, seconds=one.seconds,
-    )  # fmt: skip
+        task=task,
+        end=last.at(0, seconds).bare,
+        levels=np.array([last.action]),
+        model=np.zeros(1),
+        sketch=sketch,
+        same_as=task.start,
+        failed=last.reason.failed,
+        opening=0,
+        iterations=0,
+        seconds=seconds,
+    )
 
 
 def levels(found: list[Trained]) -> Iterator[tuple[float, int]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from itertools import pairwise
 
 import h5py
 import numpy as np
@@ -40,13 +39,12 @@ def read_network(file: h5py.File) -> StoredNetwork:
 
 def write_network(file: h5py.File, layout: NetworkLayout) -> None:
     """Write them into a new file, which has the axes of the ladder already."""
-    widths = run_lengths(layout.widths, "-")
+    network = layout.network
+    widths = run_lengths(network.widths, "-")
     known = np.isfinite(layout.pairs.series)
-    held = np.isfinite([layout.weight_std, layout.bias_std])
-    priors = sum(int(held @ [after * before, after]) for before, after in pairwise(layout.widths))
     file.attrs.update(
         model=f"network {widths}",
-        model_title=f"a network of layers {widths}, {run_lengths(layout.activations, ', ')}",
+        model_title=f"a network of layers {widths}, {run_lengths(network.activations, ', ')}",
         model_citation="",
         model_kind=KIND,
         time_unit="1",
@@ -54,12 +52,12 @@ def write_network(file: h5py.File, layout: NetworkLayout) -> None:
         dimension=0,
         varying=0,
         windows=1,
-        measured=int(np.isfinite(layout.pairs.data).sum()) + (int(known.sum()) if layout.input_std else 0),
-        prior_terms=priors + int((~known).sum()),
+        measured=int(np.isfinite(layout.pairs.data).sum()) + (int(known.sum()) if network.input_std else 0),
+        prior_terms=network.priors + int((~known).sum()),
         trajectory_unknowns=layout.size,
     )
     _axes(file["axes"], layout)
-    _network(file.create_group("network"), layout)
+    _network(file.create_group("network"), network)
     write_series(file.create_group("windows"), (layout.pairs,), ("data", "noise_std", "series"))
     if layout.held_back is not None:
         write_series(file.create_group("beyond"), (layout.held_back,), ("data", "series"))
@@ -73,29 +71,29 @@ def _axes(axes: h5py.Group, layout: NetworkLayout) -> None:
     write_units(axes, "parameter", ["1"] * len(norms))
     describe(parameter, "norms of the weights and of the biases of each layer")
     parameter.attrs["limits"] = np.tile([0.0, np.inf], (len(norms), 1))
-    parameter.attrs["start_range"] = np.tile(np.asarray(layout.start, dtype="f8"), (len(norms), 1))
+    parameter.attrs["start_range"] = np.tile(np.asarray(layout.network.start, dtype="f8"), (len(norms), 1))
     observed = write_names(axes, "observed", layout.outputs)
     describe(observed, "outputs of the network")
-    if layout.loss[0] != "gaussian":
-        observed.attrs["loss"] = [layout.loss[0]] * len(layout.outputs)
+    if layout.network.loss[0] != "gaussian":
+        observed.attrs["loss"] = [layout.network.loss[0]] * len(layout.outputs)
     write_names(axes, "expression", layout.outputs)
     series = write_names(axes, "series", layout.inputs)
     describe(series, "inputs of the network")
 
 
-def _network(group: h5py.Group, layout: NetworkLayout) -> None:
-    name, options = layout.loss
-    group.create_dataset("widths", data=np.asarray(layout.widths, dtype="i8"))
-    write_names(group, "activation", layout.activations)
+def _network(group: h5py.Group, network: StoredNetwork) -> None:
+    name, options = network.loss
+    group.create_dataset("widths", data=np.asarray(network.widths, dtype="i8"))
+    write_names(group, "activation", network.activations)
     group.attrs["loss"], group.attrs["loss_options"] = name, json.dumps(options, sort_keys=True)
-    group.attrs["weight_std"], group.attrs["bias_std"] = float(layout.weight_std), float(layout.bias_std)
-    group.attrs["missing_std"] = float(layout.missing_std)
-    group.attrs["start"] = np.asarray(layout.start, dtype="f8")
-    group.attrs["residual"], group.attrs["input_std"] = int(layout.residual), float(layout.input_std)
-    group.attrs["source"] = layout.source
+    group.attrs["weight_std"], group.attrs["bias_std"] = float(network.weight_std), float(network.bias_std)
+    group.attrs["missing_std"] = float(network.missing_std)
+    group.attrs["start"] = np.asarray(network.start, dtype="f8")
+    group.attrs["residual"], group.attrs["input_std"] = int(network.residual), float(network.input_std)
+    group.attrs["source"] = network.source
     for key in ("shift", "scale"):
-        group.create_dataset(key, data=np.asarray(getattr(layout, key), dtype="f8"))
+        group.create_dataset(key, data=np.asarray(getattr(network, key), dtype="f8"))
     describe(group["scale"], "inputs are (given - shift) / scale")
-    if layout.teacher is not None:
-        teacher = group.create_dataset("teacher", data=np.asarray(layout.teacher, dtype="f8"))
+    if network.teacher is not None:
+        teacher = group.create_dataset("teacher", data=np.asarray(network.teacher, dtype="f8"))
         describe(teacher, "weights that made the pairs, of the teacher's own layers")

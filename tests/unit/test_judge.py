@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from ended_starts import ended_start
 
 import hpcda
 from hpcda.models.catalogue import load_model
 from hpcda.models.twin import simulate
 from hpcda.search.auto import Auto
 from hpcda.search.judge import Ends, Facts, first_of, judge, minima_of
-from hpcda.search.plan import Found
 from tests.chance import generator, number
 
 
@@ -24,12 +24,12 @@ def ensemble(rng, count):
         parents = (int(rng.integers(start)),) if start and rng.random() < 0.4 else ()
         action = heights[level] * (1.0 + 1e-9 * rng.normal())
         found.append(
-            Found(
-                start=start, way=str(rng.choice(["opening"] if parents else ["quiet", "passes"])), first=0,
-                parents=parents, last=int(rng.choice([5, 5, 5, 3])), action=action, measurement=0.9 * action,
-                prior=0.0, levels=np.linspace(0.5, 1.0, 6) * action, model=np.geomspace(9.0, 0.05, 6),
-                sketch=places[level] + 1e-6 * rng.normal(size=24), same_as=start,
-                failed=bool(rng.random() < 0.1), converged=True, opening=3, iterations=9, seconds=0.1,
+            ended_start(
+                start, str(rng.choice(["opening"] if parents else ["quiet", "passes"])), action,
+                parents=parents, last=int(rng.choice([5, 5, 5, 3])), measurement=0.9 * action,
+                levels=np.linspace(0.5, 1.0, 6) * action, model=np.geomspace(9.0, 0.05, 6),
+                sketch=places[level] + 1e-6 * rng.normal(size=24),
+                failed=bool(rng.random() < 0.1), opening=3, iterations=9, seconds=0.1,
             )
         )  # fmt: skip
     return found
@@ -56,7 +56,7 @@ def test_minima_are_those_of_one_action_and_one_path():
     for rows in minima:
         assert np.ptp(ends.action[rows]) < 1e-4 and np.ptp(ends.sketch[rows], axis=0).max() < 1e-4
         assert first_of(ends, rows) == rows.min()
-    moved = replace(found[0], sketch=found[0].sketch + 1.0, start=99)
+    moved = replace(found[0], sketch=found[0].sketch + 1.0, task=replace(found[0].task, start=99))
     assert len(minima_of(Ends.of([*found, moved], 6))) == len(minima) + 1
 
 

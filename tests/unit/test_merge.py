@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from ended_starts import ended_start
 
 from hpcda.annealing import Ladder, Task
 from hpcda.annealing.scale import scales
@@ -20,7 +21,6 @@ from hpcda.search import (
     Auto,
     Budget,
     Conclusion,
-    Found,
     Merger,
     Plain,
     Scene,
@@ -109,11 +109,10 @@ def test_the_plain_ensemble_runs_every_start_once_long_ladders_first(starts, fir
 
 
 def found(task, action, last=11, measurement=None, iterations=50):
-    return Found(
-        task.start, task.way, task.first, task.parents, last, action,
-        action if measurement is None else measurement, 0.0, np.full(12, action), np.zeros(12),
-        np.full(3, action),
-        task.start, False, True, 10, iterations, 0.1,
+    return ended_start(
+        task.start, task.way, action, first=task.first, parents=task.parents, last=last,
+        measurement=measurement, levels=np.full(12, action), model=np.zeros(12), sketch=np.full(3, action),
+        opening=10, iterations=iterations, seconds=0.1,
     )  # fmt: skip
 
 
@@ -170,9 +169,7 @@ class TestAuto:
         ended = [replace(found(tasks.task(k), half), levels=fell) for k in range(len(tasks))]
         again = plan.next(ended)
         assert [again.task(k) for k in range(len(again))] == [Task(2, "again", 0, (0,))]
-        late = replace(
-            found(again.task(0), half), parents=(0,), levels=np.where(np.arange(12) < 8, np.nan, half)
-        )
+        late = replace(found(again.task(0), half), levels=np.where(np.arange(12) < 8, np.nan, half))
         tasks = plan.next([*ended, late])
         assert all(tasks.task(k).way != "again" for k in range(len(tasks)))
 
@@ -305,7 +302,7 @@ class TestAuto:
         tasks = self.plan().next([])
         listed = sorted((tasks.task(k) for k in range(len(tasks))), key=lambda task: task.start)
         ends = [found(task, 7.0 + task.start) for task in listed]
-        grown = [replace(ends[0], way="grown"), *ends[1:]]
+        grown = [replace(ends[0], task=replace(ends[0].task, way="grown")), *ends[1:]]
         dearer = costs(grown, distinct(grown))[0] - costs(ends, distinct(ends))[0]
         assert dearer == pytest.approx(WAYS["grown"].steps - WAYS["passes"].steps) and dearer > 0
 

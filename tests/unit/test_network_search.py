@@ -8,6 +8,7 @@ from itertools import islice
 
 import numpy as np
 import pytest
+from ended_starts import ended_start
 
 from hpcda.action.exact_network import ExactNetwork
 from hpcda.action.factors import DataLoss
@@ -30,7 +31,6 @@ from hpcda.search.networks import (
     train,
     turns,
 )
-from hpcda.search.plan import Found
 from hpcda.search.pruning import pruned
 from hpcda.search.streams import narrowable
 from hpcda.search.training import NetworkScene, Training
@@ -79,12 +79,9 @@ def test_a_prior_alone_does_not_make_a_network_stable():
     for one in (known, few):
         values = one.outputs.size
         starts = [
-            Found(
-                start=start, way="small" if start < 4 else "redrawn", first=0,
-                parents=(0,) if start >= 4 else (), last=0, action=values / 2,
-                measurement=values / 2 - 10.0, prior=10.0,
-                levels=np.array([values / 2]), model=np.zeros(1), sketch=np.zeros(3), same_as=start,
-                failed=False, converged=True, opening=0, iterations=0, seconds=0.0,
+            ended_start(
+                start, "small" if start < 4 else "redrawn", values / 2,
+                parents=(0,) if start >= 4 else (), prior=10.0, sketch=np.zeros(3),
             )
             for start in range(8)
         ]  # fmt: skip
@@ -230,12 +227,7 @@ def test_trainings_that_succeeded_come_twice_as_often_after_all_had_their_turn()
 
 
 def ended(start, way, action, parents=()):
-    nothing = np.zeros(1)
-    return Found(
-        start=start, way=way, first=0, parents=parents, last=0, action=action, measurement=action, prior=0.0,
-        levels=np.array([action]), model=nothing, sketch=np.array([action]), same_as=start,
-        failed=not np.isfinite(action), converged=True, opening=0, iterations=0, seconds=1.0,
-    )  # fmt: skip
+    return ended_start(start, way, action, parents=parents, failed=not np.isfinite(action), seconds=1.0)
 
 
 def test_a_training_succeeds_that_comes_low_by_itself():
