@@ -1,7 +1,7 @@
 """A data-assimilation problem as a factor graph: model errors, data of every loss, walks and priors.
 
 The graph says what `hpcda.action.Action`, the fast engine of chains in time, computes; the two agree to
-rounding (tests/unit/test_graph.py). It is where a problem begins that a chain does not hold.
+rounding (tests/unit/action/test_chain.py). It is where a problem begins that a chain does not hold.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from hpcda.registry import Registry
 from hpcda.search import ESCAPES, WAYS
 from hpcda.search.trainings import TRAININGS
 from hpcda.template import network_template, template
-from tests.unit.test_job import SMALL
+from tests.unit.job.test_job import SMALL
 
 PACKAGE = Path(hpcda.__file__).parent
 CHOSEN = [registry for registry in REGISTRIES if registry.key]

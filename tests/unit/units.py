@@ -12,10 +12,9 @@ from hpcda.models.traced import trace
 from hpcda.native.kernels import source, with_slopes
 from hpcda.native.scalar import scalar_unit
 from hpcda.native.unit import unit
-
-from .graphs import GRAPHS
-from .problems import example
-from .test_losses import with_noise
+from tests.unit.action.losses.test_losses import with_noise
+from tests.unit.graphs import GRAPHS
+from tests.unit.problems import example
 
 WIDTHS = (1, 2, 4, 8)
 NETWORK = Model(
