@@ -21,7 +21,6 @@ from hpcda.action import Parts
 from hpcda.annealing import Reason, Rung, Task
 from hpcda.annealing.record import PER_RUNG
 from hpcda.errors import InputError, StorageError
-from hpcda.results.rows import committed_rungs, current_rows
 from hpcda.store import Journal, Layout, Part, RunFile, Shard, build_index, set_aside, survey
 from hpcda.store.index import SEAL
 from hpcda.store.inspection import inspect
@@ -606,19 +605,6 @@ def test_a_start_more_takes_few_calls_more_to_open(tmp_path):
     """So that ten thousand starts open within a second."""
     few, many = (calls_to_open(tmp_path / str(starts), starts) for starts in (40, 2040))
     assert (many - few) / 2000 < 10
-
-
-def test_committed_rungs_ignores_the_one_that_was_being_written():
-    reason = np.array([[0, 1, 1, 1], [1, 0, 2, 0]])
-    visited = committed_rungs(reason, np.array([2, 2]), 0)
-    np.testing.assert_array_equal(visited, [[False, True, True, False], [True, False, True, False]])
-
-
-def test_current_rows():
-    start = np.array([4, 1, -1, 4, 1, 9, 7])
-    finished = np.array([0, 1, 0, 1, 0, 0, 1])
-    committed = np.array([9, 3, 0, 2, 5, 0, 0])
-    np.testing.assert_array_equal(current_rows(start, finished, committed), [1, 3, 6])
 
 
 def test_a_start_that_merged_twice_is_read_from_whoever_climbed(tmp_path):
