@@ -192,9 +192,9 @@ def command_parser() -> argparse.ArgumentParser:
         "models",
         models_command,
         "list the models, or one model's names, units, values and source",
-        "examples:\n  hpcda models\n  hpcda models lorenz96",
+        "examples:\n  hpcda models\n  hpcda models lorenz96\n  hpcda models neuron.py:build",
     )
-    one.add_argument("name", nargs="?", metavar="NAME", help="a model")
+    one.add_argument("name", nargs="?", metavar="NAME", help="a model, or FILE.py:FUNCTION")
 
     one = add(
         "list",
