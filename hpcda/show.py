@@ -17,7 +17,7 @@ def list_models() -> str:
         model = build()
         inputs = f", stimulus {', '.join(model.stimulus_names)}" if model.stimuli else ""
         size = f"{counted(model.dimension, 'state')}, {counted(len(model.parameters), 'parameter')}{inputs}"
-        rows.append((name, model.title, f"{model.kind}, {size}"))
+        rows.append((name, model.title or model.name, f"{model.kind}, {size}"))
     width = max(len(name) for name, _, _ in rows)
     return "\n".join(f"{name:{width}}  {title}\n{'':{width}}  {size}" for name, title, size in rows)
 

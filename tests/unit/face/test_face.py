@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from scipy.integrate import solve_ivp
 
 import hpcda
+from hpcda.action import Action
 from hpcda.models.catalogue import load_model
 from hpcda.models.twin import simulate
 from tests.chance import generator
@@ -287,8 +288,29 @@ def test_either_arrays_or_windows_are_given(known):
     t, _, x = known
     with pytest.raises(hpcda.InputError, match="y: is missing"):
         hpcda.Problem("lorenz63", t)
-    with pytest.raises(hpcda.InputError, match="data: stands beside"):
+    with pytest.raises(hpcda.InputError, match="data: stands beside t, y"):
         hpcda.Problem("lorenz63", t, {"x": x}, data=hpcda.Data(t, {"x": x}, 0.5))
+    with pytest.raises(hpcda.InputError, match="data: stands beside noise_std, loss"):
+        hpcda.Problem("lorenz63", noise_std=0.5, loss="huber", data=hpcda.Data(t, {"x": x}, 0.5))
+
+
+def test_a_problem_of_one_window_takes_what_a_window_takes():
+    """The same as with the same arguments in a `Data`: a loss, a stimulus, data kept back."""
+    t = 0.02 * np.arange(60)
+    counts = np.round(5.0 + 4.0 * np.sin(3.0 * t))
+    window = {"loss": "poisson", "hold_back": 10}
+    short = hpcda.Problem("lorenz63", t, {"exp(x/9)": counts}, **window, estimate={"rho": (20, 40)})
+    long = hpcda.Problem(
+        "lorenz63", data=hpcda.Data(t, {"exp(x/9)": counts}, **window), estimate={"rho": (20, 40)}
+    )
+    assert short.tables["data"].keys() == long.tables["data"].keys()
+    assert short.built.problem.windows[0].times == long.built.problem.windows[0].times == 50
+    path = generator(2).standard_normal(short.built.problem.size)
+    values = [Action(one.built.problem).value(path, 1.0).total for one in (short, long)]
+    assert values[0] == values[1] and np.isfinite(values[0])
+    driven = {"t": t, "y": {"V": counts - 60.0}, "noise_std": 1.0, "stimuli": {"I": 0.1 * counts}}
+    one = hpcda.Problem("morris_lecar", **driven, discretization="trapezoid")
+    np.testing.assert_array_equal(one.windows[0].stimuli["I"], 0.1 * counts)
 
 
 def test_several_windows_priors_noise_by_value_and_options(known):
