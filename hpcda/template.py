@@ -196,6 +196,7 @@ keep_paths = "final"              # weights of all starts; or "best:10"
 
 def template(path: Path) -> str:
     """The commented job that assimilates data, as it is written to a file."""
+    other_losses = [name for name, loss in LOSSES.items() if name != "gaussian" and not loss.joint]
     return TEMPLATE.format(
         file=path,
         run=path.parent / "run",
@@ -203,7 +204,7 @@ def template(path: Path) -> str:
             [f"{default('flow')} for flows, {default('map')} for maps; or", *_listed(SCHEMES)]
         ),
         ways=_comment(["search with all; or", *_listed(WAYS)]),
-        losses=_comment(["the noise; or", *_listed(name for name in LOSSES if name != "gaussian")], "#"),
+        losses=_comment(["the noise; or", *_listed(other_losses)], "#"),
         minimizers=_comment(["the best for the job; or", *_listed(MINIMIZERS)]),
         eliminations=_comment(
             [
