@@ -90,7 +90,12 @@ def pointwise(
     def path(scene: Scene, rng: np.random.Generator) -> Array:
         problem, blocks = scene.problem, []
         for window in problem.windows:
-            states = unmeasured(problem, window, rng)
+            states = np.asarray(unmeasured(problem, window, rng))
+            if states.shape != (window.times, problem.dimension) or states.dtype.kind not in "fiu":
+                problem_text = f"its states are an array of {states.dtype} of shape {states.shape}"
+                remedy = f"return {window.times} times by {problem.dimension} states, as floats"
+                raise InputError(Mistake("the rule of `pointwise`", problem_text, remedy))
+            states = states.astype(np.float64)
             for state, values in measured_states(problem, window).items():
                 states[:, state] = values
             varying = [rng.uniform(*q.start, size=window.times) for q in problem.varying]

@@ -10,6 +10,7 @@ import pytest
 import hpcda
 from hpcda import cli
 from hpcda.action import SCHEMES, Action, verify
+from hpcda.action.losses import LOSSES
 from hpcda.annealing import Ladder, Reason, ended
 from hpcda.annealing.eliminations import plan
 from hpcda.annealing.minimizer import Own, Snes, Tao
@@ -17,6 +18,7 @@ from hpcda.annealing.minimizers import MINIMIZERS
 from hpcda.build import build_problem
 from hpcda.errors import InputError
 from hpcda.job import load_job
+from hpcda.models.traced import trace
 from hpcda.search import ESCAPES, WAYS, Auto, Budget, Scene, searched
 from tests import extending
 from tests.chance import generator, number
@@ -273,6 +275,52 @@ def test_a_way_that_gives_no_path_is_told(tmp_path, index, words):
     scene = Scene(build_problem(job).problem, Ladder(0.1, 30.0, 4))
     with pytest.raises(InputError, match=f"way 'middle': its path .*{words}"):
         WAYS["middle"].draw(scene, generator(1))
+
+
+POINTWISE = """
+from hpcda.search.way import Way, pointwise
+
+def states(problem, window, rng):
+    return rng.standard_normal((window.times, problem.dimension)){change}
+
+WAY = Way("white", "white noise", pointwise(states))
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [("", ""), ("[0]", r"float64 of shape \(3,\)"), (" + 1j", "complex128"), (".T", r"shape \(3, 13\)")],
+)
+def test_states_of_a_way_that_have_not_the_shape_of_the_window_are_told(tmp_path, change, words):
+    job = load_job(written(tmp_path, mine=POINTWISE.format(change=change), way="white"))
+    scene = Scene(build_problem(job).problem, Ladder(0.1, 30.0, 4))
+    if not words:
+        assert np.isfinite(WAYS["white"].draw(scene, generator(1))).all()
+        return
+    with pytest.raises(InputError, match=f"its states are an array of .*{words}"):
+        WAYS["white"].draw(scene, generator(1))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            ("0.5 * residual(h, y, s, options) ** 2", "math.log(residual(h, y, s, options))"),
+            "share of the loss 'squares': a conversion to a plain number",
+        ),
+        (("alike(h, (0.5, 0.5))", "1 / 0"), "noise of the loss 'squares'.*line 15, raises ZeroDivisionError"),
+        (("draw=lambda rng, h", "draw=lambda h"), "draw of the loss 'squares'.*raises TypeError"),
+    ],
+)
+def test_a_function_of_a_loss_that_fails_is_told(tmp_path, change, words):
+    text = extending.LOSS.replace("import numpy as np", "import math\nimport numpy as np").replace(*change)
+    (tmp_path / "mine.py").write_text(text)
+    hpcda.extend(tmp_path / "mine.py")
+    loss = LOSSES["squares"]
+    with pytest.raises(InputError, match=words):
+        trace(lambda given: [loss.share(given("v", 0), 1.0, 0.5, {})])
+        loss.noise(np.ones(3), np.ones(3), {})
+        loss.draw(generator(1), np.ones(3), np.ones(3), {})
 
 
 @pytest.mark.parametrize(("first", "wrong"), [("4", True), ("-1", True), ("3", False)])
