@@ -214,7 +214,7 @@ def gaussian(problem: Problem, path: Array, csr: Csr, gradient: Array | None = N
 
     Raises:
         NotAMinimumError: A step of Newton's method would lower the action noticeably.
-        NotPositiveDefiniteError: The Hessian is not finite.
+        NotPositiveDefiniteError: The Hessian is not finite, or rounding hides what the data leave open.
         NotBlockTridiagonalError: The Hessian couples times that are more than four apart.
     """
     scale, shared = steps_of(problem, path), problem.layout.tail

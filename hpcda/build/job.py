@@ -170,4 +170,22 @@ def _notes(problem: Problem) -> tuple[str, ...]:
         if not any(np.isfinite(window.data[:, k]).any() for window in problem.windows)
     ]
     notes += [f"{key} is not measured in any window." for key in empty]
+    if loose := _loose_sensors(problem):
+        belong = "belongs to a sensor and has" if len(loose) == 1 else "belong to sensors and have"
+        notes.append(
+            f"{', '.join(loose)} {belong} neither bounds nor a prior: where Rf is small, states may "
+            "shrink or drift while the sensor makes up for it. Give bounds or a prior under model.parameters."
+        )
     return tuple(notes)
+
+
+def _loose_sensors(problem: Problem) -> list[str]:
+    """Estimated parameters of sensors, not of the model or the noise, that nothing holds."""
+    scales = {noise.scale for noise in problem.noise.values()}
+    return [
+        one.name
+        for one in (*problem.parameters, *problem.varying)
+        if one.name not in (*problem.model.parameter_names, *scales)
+        and one.prior is None
+        and not np.isfinite(one.bounds).all()
+    ]

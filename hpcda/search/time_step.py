@@ -224,15 +224,15 @@ def _factored(problem: Problem, csr: Csr, scale: Array, held: Mask) -> tuple[Cur
     try:
         found = Curvature.of(problem, csr, scale, held)
         lower, lift = lifted_cholesky(found.schur, LEAST, found.corner)
+        factor = found.factor(lower)
+        chain, rest = found.lifted(DIRECTIONS)
+        shared = np.zeros((problem.size, 0 if lift is None else lift.directions.shape[1]))
+        if lift is not None:
+            shared[problem.layout.tail] = lift.directions
+        flat = np.hstack([shared, chain])
+        _, moves = moved(found.solve(factor, flat), flat)
     except (NotBlockTridiagonalError, NotPositiveDefiniteError) as error:
         raise StepUnknownError(f"no error bars to compare it with: {error}") from None
-    factor = found.factor(lower)
-    chain, rest = found.lifted(DIRECTIONS)
-    shared = np.zeros((problem.size, 0 if lift is None else lift.directions.shape[1]))
-    if lift is not None:
-        shared[problem.layout.tail] = lift.directions
-    flat = np.hstack([shared, chain])
-    _, moves = moved(found.solve(factor, flat), flat)
     saddle = falls(csr, scale, np.where(held[:, None], 0.0, moves))
     if saddle or any((one.curvatures < -LEAST).any() for one in rest):
         raise StepUnknownError("the path is not a minimum: the action decreases along a direction")

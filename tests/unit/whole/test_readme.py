@@ -1,15 +1,23 @@
 """What the READMEs say: links lead somewhere, the examples of Python run as they stand."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
 import pytest
 
+import hpcda
+from hpcda.build import build_problem
 from hpcda.cli import main
+from hpcda.job import load_job
+from hpcda.models.catalogue import load_model
+from hpcda.models.twin import simulate
+from tests.chance import generator
 
 ROOT = Path(__file__).parents[3]
+GAIN, OFFSETS, NOISE = 1.3, (0.2, -0.4), 0.5
 PAGES = sorted(
     path
     for path in (*ROOT.glob("*.md"), *ROOT.glob("*/README.md"), *ROOT.glob("tests/*/README.md"))
@@ -38,8 +46,6 @@ def test_the_example_in_python_runs_as_it_stands(tmp_path, monkeypatch):
 
 
 def test_the_model_of_the_readme_is_that_of_the_catalogue(tmp_path):
-    from hpcda.models.catalogue import load_model
-
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     (example,) = [block for block in blocks if "def build" in block]
     (tmp_path / "mine.py").write_text(example, encoding="utf-8")
@@ -49,3 +55,53 @@ def test_the_model_of_the_readme_is_that_of_the_catalogue(tmp_path):
         np.array(model(x, model.defaults, {}), dtype=float),
         np.array(known(x, known.defaults, {}), dtype=float),
     )
+
+
+@pytest.fixture
+def sensors(tmp_path):
+    """The job of the sensors in jobs/README.md and one sensor more, on two windows of data that they gave."""
+    page = (ROOT / "jobs" / "README.md").read_text(encoding="utf-8")
+    (block,) = [one for one in re.findall(r"```toml\n(.*?)```", page, re.DOTALL) if "gain" in one]
+    job = tomllib.loads(block)
+    model, rng, t = load_model("lorenz96", {"dimension": 6}), generator(11), 0.025 * np.arange(121)
+    windows = []
+    for offset in OFFSETS:
+        x = simulate(model, {"F": 8.0}, rng.uniform(-2.0, 8.0, 6), t)
+        measured = GAIN * x[:, 0] + offset + NOISE * rng.standard_t(4, t.size)
+        others = rng.poisson(np.exp(x[:, 1] / 4.0)), x[:, 3] + NOISE * rng.standard_normal(t.size)
+        file = tmp_path / f"{len(windows)}.csv"
+        columns = np.column_stack([t, measured, *others])
+        np.savetxt(file, columns, delimiter=",", header="t,y0,spikes,y3", comments="")
+        observed = {**job["data"]["observed"], "x3": "y3"}
+        noise = {**job["data"]["noise_std"], "x3": NOISE}
+        more = {"file": str(file), "time": "t", "observed": observed, "noise_std": noise}
+        windows.append({**job["data"], **more})
+    return {
+        "model": {**job["model"], "name": "lorenz96", "options": {"dimension": 6}},
+        "data": windows,
+        "ladder": {"rf0": 1e-2, "alpha": 2.0, "rf_max": 1e6},
+        "ensemble": {"starts": 4, "way": "quiet"},
+    }
+
+
+def test_the_job_of_the_sensors_converges_to_what_made_the_data(sensors, tmp_path):
+    assert not [note for note in build_problem(load_job(sensors)).notes if "sensor" in note]
+    result = hpcda.run(sensors, tmp_path / "run", quiet=True)
+    reasons = result.dataset.reason.values
+    assert (reasons > 0).mean() > 0.9
+    known = {"gain": GAIN, "noise_std(gain*x0 + offset)": NOISE}
+    known |= {f"offset (window {k})": offset for k, offset in enumerate(OFFSETS)}
+    for name, value in known.items():
+        one = result.parameters.sel(parameter=name)
+        assert abs(one.estimate - value) < 4.0 * one["std"], name
+
+
+def test_sensors_that_nothing_holds_are_named(sensors):
+    """As the README says; a prior does as well as bounds."""
+    for name in ("gain", "offset"):
+        del sensors["model"]["parameters"][name]["bounds"]
+    (note,) = [note for note in build_problem(load_job(sensors)).notes if "sensor" in note]
+    assert note.startswith("gain, offset belong to sensors and have neither bounds nor a prior")
+    sensors["model"]["parameters"]["gain"]["prior"] = {"mean": 1.0, "std": 0.5}
+    (note,) = [note for note in build_problem(load_job(sensors)).notes if "sensor" in note]
+    assert note.startswith("offset belongs to a sensor and has neither")
