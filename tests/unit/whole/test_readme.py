@@ -7,13 +7,16 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pytest
+from scipy import stats
 
 import hpcda
+from hpcda.action.losses import LOSSES
 from hpcda.build import build_problem
 from hpcda.cli import main
 from hpcda.job import load_job
 from hpcda.models.catalogue import load_model
 from hpcda.models.twin import simulate
+from tests import extending
 from tests.chance import generator
 
 ROOT = Path(__file__).parents[3]
@@ -105,3 +108,29 @@ def test_sensors_that_nothing_holds_are_named(sensors):
     sensors["model"]["parameters"]["gain"]["prior"] = {"mean": 1.0, "std": 0.5}
     (note,) = [note for note in build_problem(load_job(sensors)).notes if "sensor" in note]
     assert note.startswith("offset belongs to a sensor and has neither")
+
+
+def test_the_files_of_ones_own_in_the_map_work_as_they_stand(tmp_path):
+    page = (ROOT / "hpcda" / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    t = 0.02 * np.arange(101)
+    x = simulate(load_model("lorenz63"), {"rho": 28.0}, [-5.0, -8.0, 20.0], t)[:, 0]
+    with extending.forgotten():
+        for name, kind in (("follow", "WAY ="), ("sech", "LOSS =")):
+            (text,) = [block for block in blocks if kind in block]
+            (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
+            hpcda.extend(tmp_path / f"{name}.py")
+        loss, rng, truth = LOSSES["sech"], generator(12), np.full(100_000, 2.0)
+        drawn = loss.draw(rng, truth, np.full(truth.shape, 0.3), {})
+        residual = loss.residual(truth, drawn, 0.3, {})
+        share, (mean, variance) = loss.share(truth, drawn, 0.3, {}), loss.noise(truth, truth, {})
+        assert abs(residual.mean()) < 0.02 and residual.std() == pytest.approx(1.0, abs=0.02)
+        assert share.mean() == pytest.approx(mean[0], abs=5.0 * np.sqrt(variance[0] / truth.size))
+        np.testing.assert_allclose(np.exp(-share) / (0.3 * np.pi), stats.hypsecant(2.0, 0.3).pdf(drawn))
+        measured = loss.draw(rng, x, np.full(x.shape, 0.3), {})
+        problem = hpcda.Problem(
+            "lorenz63", t, {"x": measured}, noise_std=0.3, loss="sech", estimate={"rho": (20, 40)}
+        )
+        result = hpcda.anneal(problem, starts=16, seed=1, way="follow")
+        rho = result.parameters.sel(parameter="rho")
+    assert result.fun < 2.0 * 101 * mean[0] and abs(rho.estimate - 28.0) < 5.0 * rho["std"]
