@@ -149,9 +149,12 @@ def command_parser() -> argparse.ArgumentParser:
         "check",
         check_command,
         "check a job and its derivatives, estimate its cost; nothing is run",
-        "example:\n  hpcda check job.toml",
+        "examples:\n  hpcda check job.toml\n  hpcda check job.toml --output again",
     )
     one.add_argument("job", type=Path, metavar="JOB.toml", help="the job file")
+    one.add_argument(
+        "--output", type=Path, metavar="DIR", help="directory of the results, in place of output.directory"
+    )
 
     one = add(
         "submit",

@@ -113,6 +113,8 @@ def check_command(arguments: argparse.Namespace) -> int:
     from hpcda.job import NetworkJob, load_job
 
     job = load_job(arguments.job)
+    if arguments.output is not None:
+        job = job.with_output(arguments.output)
     if isinstance(job, NetworkJob):
         from hpcda.check_network import check_network, report_network
 

@@ -466,3 +466,15 @@ def test_every_experiment_passes_its_check(path, tmp_path):
     checked = check(job)
     assert checked.ok
     assert checked.cost.factorization > 0
+
+
+def test_a_check_takes_the_directory_that_the_run_would(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["init", "first"]) == 0
+    (tmp_path / "first" / "run" / "shards").mkdir(parents=True)
+    (tmp_path / "first" / "run" / "shards" / "rank-0000.h5").write_bytes(b"")
+    assert cli.main(["check", "first/job.toml"]) == 2
+    assert "already holds a run" in capsys.readouterr().err
+    assert cli.main(["check", "first/job.toml", "--output", "again"]) == 0
+    assert f"output       {tmp_path / 'again'}\n" in capsys.readouterr().out
+    assert not (tmp_path / "again").exists()
