@@ -42,7 +42,8 @@ bounds = [0.0, 20.0]              # default: none
 # walk_std = 0.1                  #   which changes by this much per square root of unit time
 # per_window = true               # each window has its own value; false with per_time: all windows
 #                                 #   share the values at each time from their beginning
-# A parameter that the model does not have, but an expression under observed does, belongs to the sensor.
+# A parameter that the model does not have, but an expression under observed does, belongs to the sensor;
+# it needs bounds or a prior.
 # Instead of estimate = true: value = 8.17 (fixed), or series = "column" (known as a function of time).
 
 # [model.states.x0]               # optional, one table a state
