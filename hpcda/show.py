@@ -6,10 +6,10 @@ import importlib
 import inspect
 
 from hpcda.errors import InputError, Mistake
+from hpcda.formatting import counted
 from hpcda.models.catalogue import catalogue
 from hpcda.models.model import Model
 from hpcda.names import nearest
-from hpcda.words import counted
 
 
 def list_models() -> str:

@@ -15,7 +15,7 @@ from hpcda.action import Action, Parts
 from hpcda.annealing import Ladder, Reason, Rung, Task, step
 from hpcda.annealing.scale import scales
 from hpcda.problem import Estimated
-from hpcda.search import WAYS, Scene, begin
+from hpcda.search import WAYS, SearchContext, begin
 from hpcda.search.way import measured_states
 from tests.chance import number
 
@@ -43,7 +43,7 @@ def test_first_paths_keep_the_bounds(way):
     problem = lorenz()
     low, high = problem.bounds
     for start in range(5):
-        path = begin(Scene(problem, LADDER), WAYS[way], number(1), start).path
+        path = begin(SearchContext(problem, LADDER), WAYS[way], number(1), start).path
         assert path.shape == (problem.size,) and np.isfinite(path).all()
         assert (path >= low).all() and (path <= high).all()
 
@@ -52,7 +52,7 @@ def test_first_paths_keep_the_bounds(way):
 def test_measured_states_begin_as_measured_with_gaps_interpolated(way):
     problem = lorenz(state_start=np.tile([-5.0, 5.0], (3, 1)))
     problem = replace(problem, state_bounds=np.tile([-np.inf, np.inf], (3, 1)))
-    blocks, _ = problem.split(begin(Scene(problem, LADDER), WAYS[way], number(1), 0).path)
+    blocks, _ = problem.split(begin(SearchContext(problem, LADDER), WAYS[way], number(1), 0).path)
     for window, block in zip(problem.windows, blocks, strict=True):
         for column, state in ((0, 0), (2, 2)):
             data = window.data[:, column]
@@ -82,7 +82,7 @@ def test_a_state_of_which_no_value_is_known_begins_like_an_unmeasured_one():
     for window in problem.windows:
         window.data[:, 0] = np.nan
     assert set(measured_states(problem, problem.windows[0])) == {2}
-    path = begin(Scene(problem, LADDER), WAYS["uniform"], number(1), 0).path
+    path = begin(SearchContext(problem, LADDER), WAYS["uniform"], number(1), 0).path
     assert np.isfinite(path).all()
 
 
@@ -92,13 +92,13 @@ def test_a_state_of_which_no_value_is_known_begins_like_an_unmeasured_one():
 def test_a_first_path_is_made_of_seed_and_start_alone(way, seed, start):
     problem = LORENZ
     np.random.seed(0)  # noqa: NPY002
-    one = begin(Scene(problem, LADDER), WAYS[way], seed, start).path
+    one = begin(SearchContext(problem, LADDER), WAYS[way], seed, start).path
     np.random.random(17)  # noqa: NPY002
-    begin(Scene(problem, LADDER), WAYS[way], seed, start + 1)
-    two = begin(Scene(problem, LADDER), WAYS[way], seed, start).path
+    begin(SearchContext(problem, LADDER), WAYS[way], seed, start + 1)
+    two = begin(SearchContext(problem, LADDER), WAYS[way], seed, start).path
     assert np.array_equal(one, two)
-    assert not np.array_equal(one, begin(Scene(problem, LADDER), WAYS[way], seed, start + 1).path)
-    assert not np.array_equal(one, begin(Scene(problem, LADDER), WAYS[way], seed + 1, start).path)
+    assert not np.array_equal(one, begin(SearchContext(problem, LADDER), WAYS[way], seed, start + 1).path)
+    assert not np.array_equal(one, begin(SearchContext(problem, LADDER), WAYS[way], seed + 1, start).path)
 
 
 LORENZ = lorenz()
@@ -108,7 +108,9 @@ def test_uniform_paths_fill_the_ranges():
     problem, _ = example(
         "lorenz63", "trapezoid", "nonlinear and gaps", observed={"w": "x*y", "v": "y", "u": "x*z"}
     )
-    paths = [begin(Scene(problem, LADDER), WAYS["uniform"], number(3), start).path for start in range(400)]
+    paths = [
+        begin(SearchContext(problem, LADDER), WAYS["uniform"], number(3), start).path for start in range(400)
+    ]
     states = np.concatenate([problem.split(path)[0][0][:, [0, 2]] for path in paths])
     shared = np.array([problem.split(path)[1] for path in paths])
     for values, (low, high) in [
@@ -122,7 +124,7 @@ def test_uniform_paths_fill_the_ranges():
 
 def test_quiet_paths_rest_at_the_mean_of_states_of_their_kind():
     problem, _ = example("lorenz96", "trapezoid", "states alone")
-    path = begin(Scene(problem, LADDER), WAYS["quiet"], number(1), 0).path
+    path = begin(SearchContext(problem, LADDER), WAYS["quiet"], number(1), 0).path
     (block,), _ = problem.split(path)
     mean = np.mean(block[:, 0])
     assert np.abs(block[:, 1:] - mean).max() < 0.6
@@ -138,7 +140,7 @@ def test_ladder():
 
 def test_climbs_begin_at_the_rung_of_their_portfolio():
     ladder = Ladder(0.5, 3.0, 4, (0, 2))
-    climb = begin(Scene(LORENZ, ladder), WAYS["uniform"], number(1), 3)
+    climb = begin(SearchContext(LORENZ, ladder), WAYS["uniform"], number(1), 3)
     assert (climb.task, climb.next, climb.failed) == (Task(3, "uniform", 2), 2, None)
     assert not climb.ended(ladder)
 
@@ -157,7 +159,7 @@ class Scripted:
 
 
 def climbed(minimizer, ladder=LADDER, start=0):
-    climb, rungs = begin(Scene(LORENZ, ladder), WAYS["uniform"], number(1), start), []
+    climb, rungs = begin(SearchContext(LORENZ, ladder), WAYS["uniform"], number(1), start), []
     first = climb.path
     while not climb.ended(ladder):
         climb, rung = step(climb, ladder, minimizer)
@@ -201,7 +203,7 @@ def test_a_failed_rung_ends_the_climb_with_its_reason(reason):
 
 def test_a_step_changes_nothing_that_was_before():
     """A rung is a step from state to state: it can be taken again, from a stored state."""
-    climb = begin(Scene(LORENZ, LADDER), WAYS["uniform"], number(1), 0)
+    climb = begin(SearchContext(LORENZ, LADDER), WAYS["uniform"], number(1), 0)
     before = climb.path.copy()
     later, _ = step(climb, LADDER, Scripted([Reason.CONVERGED_GRADIENT]))
     assert np.array_equal(climb.path, before) and climb.next == 0
@@ -228,7 +230,7 @@ def test_on_a_linear_model_the_action_rises_along_the_ladder_and_all_starts_agre
     ladder, action = Ladder(1e-2, 10.0, 7), Action(problem)
     ends = []
     for start in range(3):
-        climb, levels = begin(Scene(problem, ladder), WAYS["uniform"], number(5), start), []
+        climb, levels = begin(SearchContext(problem, ladder), WAYS["uniform"], number(5), start), []
         while not climb.ended(ladder):
             climb, rung = step(climb, ladder, Exact(action))
             levels.append(rung.parts.total)
