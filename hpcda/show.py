@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 
 from hpcda.errors import InputError, Mistake
+from hpcda.formatting import counted
 from hpcda.models.catalogue import builder, catalogue, load_model
 from hpcda.names import nearest
-from hpcda.words import counted
 
 
 def list_models() -> str:

@@ -19,9 +19,9 @@ import numpy as np
 from hpcda.action.native import Equations, Native, Priors, address, priors
 from hpcda.action.structure import Sparsity
 from hpcda.action.tied import Tied, shared_walks
+from hpcda.formatting import counted
 from hpcda.models.traced import Traced
 from hpcda.problem import Array, Layout, Numbers, Problem
-from hpcda.words import counted
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcda.analysis.bars import parameter_bars
+from hpcda.formatting import counted
 from hpcda.search.conclusion import sentence_of
-from hpcda.words import counted
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -172,13 +172,13 @@ class Answer:
         """For notebooks: the verdict, the parameters, the lowest levels."""
         header = self.file.header
         size = f"{counted(len(self.file.start), 'start')}, {counted(len(header.rf), 'rung')}"
-        told = [
+        parts = [
             f"<b>{html.escape(header.model)}</b>: {size}, "
             f"{counted(len(self.levels), 'distinct minimum', 'distinct minima')}",
             f"<b>{html.escape(self.verdict.code)}</b>: {html.escape(self.message)}",
         ]
         levels = [_level(number, one) for number, one in enumerate(self.levels[:SHOWN])]
-        told.append(_table(["level", "action", "reduced", "starts"], levels))
+        parts.append(_table(["level", "action", "reduced", "starts"], levels))
         if self.candidate is not None and self.candidate.parameters:
             found = self.parameters
             columns = (found[name].values[:SHOWN] for name in ("parameter", "estimate", "std", "unit"))
@@ -186,8 +186,8 @@ class Answer:
                 [str(name), f"{value:.6g}", "" if np.isnan(std) else f"{std:.2g}", str(unit)]
                 for name, value, std, unit in zip(*columns, strict=True)
             ]
-            told.append(_table(["parameter", "estimate", "std", "unit"], rows))
-        return "".join(f"<div>{part}</div>" for part in told)
+            parts.append(_table(["parameter", "estimate", "std", "unit"], rows))
+        return "".join(f"<div>{part}</div>" for part in parts)
 
 
 def _level(number: int, one: Minimum) -> list[str]:

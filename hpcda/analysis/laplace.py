@@ -431,8 +431,8 @@ def flats(problem: Problem, kinds: Signs, scale: Array, moves: Array) -> tuple[F
         ]
         unit = scale[places[rows]]
         found.append(Flat({names[rows[k]]: float(steps[k, column] * unit[k] / unit[at]) for k in order}))
-    told = {name for flat in found for name in flat.moves}
-    alone = [names[row] for row in rows if names[row] not in told]
+    bound = {name for flat in found for name in flat.moves}
+    alone = [names[row] for row in rows if names[row] not in bound]
     blocks, _ = problem.split(kinds.astype(np.float64))
     later = (np.concatenate(blocks) == Bar.OPEN).any(axis=0)
     for column, name in enumerate(problem.layout.names):

@@ -25,6 +25,7 @@ from hpcda.analysis.outcome import Outcome, collect, joined
 from hpcda.analysis.parallel import Mapping, in_turn
 from hpcda.analysis.score import Score, score, shares
 from hpcda.errors import InputError, Mistake
+from hpcda.formatting import counted
 from hpcda.job.stored import job_as_it_was
 from hpcda.problem import Array, Numbers
 from hpcda.results.network import StoredNetwork
@@ -35,7 +36,6 @@ from hpcda.search.evidence import Evidence
 from hpcda.search.expected import Expected
 from hpcda.search.judge import Ends, minima_of
 from hpcda.search.networks import judged
-from hpcda.words import counted
 
 if TYPE_CHECKING:
     import xarray as xr

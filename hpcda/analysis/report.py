@@ -9,8 +9,8 @@ from hpcda.analysis.bars import bar_words
 from hpcda.analysis.page import end_of, escaped, figure, head_of, listing, number, page, table
 from hpcda.analysis.rundata import Result
 from hpcda.analysis.summary import band_words, bound_words
+from hpcda.formatting import counted
 from hpcda.search.evidence import facts
-from hpcda.words import counted
 
 SHOWN = 25
 """Minima in the table; all are in summary.json."""
@@ -96,7 +96,7 @@ def _candidate(summary: dict[str, Any]) -> str:
         return ""
     band, apart, plateau = summary["band"], candidate["separation"], candidate["plateau"] or {}
     gap = "" if apart["gap"] is None else f"{number(apart['gap'], 4)} above"
-    told = {
+    rows = {
         "reached by": f"{candidate['count']} of {counted(summary['complete'], 'start')}",
         "reduced level": f"{candidate['reduced']:.4f}, {band_words(candidate, band)}, "
         f"{counted(summary['data'], 'data value')}",
@@ -112,7 +112,7 @@ def _candidate(summary: dict[str, Any]) -> str:
         else number(plateau["limit"], 7) + (f" ± {number(plateau['error'], 1)}" if plateau["error"] else ""),
     }
     if "rmse_prediction" in candidate:
-        told["prediction"] = (
+        rows["prediction"] = (
             "it grows without bound"
             if candidate["rmse_prediction"] is None
             else f"RMSE {number(candidate['rmse_prediction'], 4)}, "
@@ -125,9 +125,9 @@ def _candidate(summary: dict[str, Any]) -> str:
         ("rmse_truth_unobserved", "truth, other states"),
     ):
         if candidate.get(key) is not None:
-            told[label] = f"RMSE {number(candidate[key], 4)}"
+            rows[label] = f"RMSE {number(candidate[key], 4)}"
     if candidate["states_at_bound"]:
-        told["at a bound"] = bound_words(candidate, summary["times"])
+        rows["at a bound"] = bound_words(candidate, summary["times"])
     bars, true = candidate.get("error_bars", {}), candidate.get("true_parameters", {})
     none = f"none: {candidate['no_error_bars']}" if candidate["no_error_bars"] else ""
     body = [
@@ -140,7 +140,7 @@ def _candidate(summary: dict[str, Any]) -> str:
         for name, value in candidate["parameters"].items()
     ]  # fmt: skip
     heads = ["parameter", "estimate", "its standard deviation", "truth", ""]
-    return listing(told) + (table(heads, body, text=1) if body else "")
+    return listing(rows) + (table(heads, body, text=1) if body else "")
 
 
 def _mixture(summary: dict[str, Any]) -> str:

@@ -31,11 +31,12 @@ from hpcda.analysis.levels import VALLEY, Minimum, distinct_minima, in_valleys, 
 from hpcda.analysis.measured import fitted, misfits, noise_alone, scales
 from hpcda.analysis.obedience import obedience
 from hpcda.analysis.outcome import Outcome, collect, joined
-from hpcda.analysis.outliers import Outlier, outliers, told
+from hpcda.analysis.outliers import Outlier, outliers, sentences
 from hpcda.analysis.parallel import Mapping, in_turn
 from hpcda.analysis.prediction import Prediction, first_errors, from_end, observe, rmse, run_on
 from hpcda.analysis.valley import WALKS, Patience, one_valley, straight_valley
 from hpcda.errors import CompilerError, InputError, Mistake
+from hpcda.formatting import counted
 from hpcda.linalg.blocktridiagonal import NotBlockTridiagonalError
 from hpcda.linalg.elimination import NotPositiveDefiniteError
 from hpcda.models.expression import names_in
@@ -54,7 +55,6 @@ from hpcda.search.obeyed import Obedience
 from hpcda.search.plateau import Plateau
 from hpcda.search.relaxed import precision, relaxed
 from hpcda.search.time_step import TimeStep
-from hpcda.words import counted
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -316,7 +316,7 @@ class Result(Answer):
         else:
             residuals = [misfits(self.problem, k, fits[k], scale[k]) for k in numbers]
         found = outliers(self.windows, fits, residuals, self.file.header.observed)
-        for note in told(found):
+        for note in sentences(found):
             self._note(note)
         return tuple(found)
 

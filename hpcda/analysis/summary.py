@@ -18,10 +18,10 @@ from hpcda.analysis.outcome import Outcome
 from hpcda.analysis.prediction import Prediction, observed_states, prediction_errors, rmse, valid_time
 from hpcda.analysis.rundata import Result
 from hpcda.errors import CompilerError, InputError
+from hpcda.formatting import counted
 from hpcda.results.table import RunTable
 from hpcda.search.conclusion import sentence_of
 from hpcda.search.evidence import facts
-from hpcda.words import counted
 
 Array = npt.NDArray[np.float64]
 VERSION = 1

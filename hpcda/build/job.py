@@ -152,12 +152,12 @@ def _uneven(varying: Sequence[Estimated], grids: Sequence[Grid]) -> list[Mistake
     steps = [float(grid.t[1] - grid.t[0]) for grid in grids if len(grid.t) > 1]
     if not steps or np.ptp(steps) <= 1e-6 * max(steps):
         return []
-    told = (
+    problem = (
         f"windows share it at each time, but their time steps range from {min(steps):.6g} to {max(steps):.6g}"
     )
     remedy = "give all windows the same step, or remove per_window = false"
     places = (dotted(("model", "parameters", one.name, "per_window")) for one in varying if one.shared)
-    return [Mistake(place, told, remedy) for place in places]
+    return [Mistake(place, problem, remedy) for place in places]
 
 
 def _notes(problem: Problem) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from hpcda.cli.commands import (
     submit_command,
     twin_command,
 )
-from hpcda.cli.voice import say
+from hpcda.cli.output import say
 from hpcda.errors import InputError, Mistake
 from hpcda.times import ACCEPTED, seconds
 

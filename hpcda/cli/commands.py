@@ -6,10 +6,10 @@ import argparse
 import time
 from pathlib import Path
 
-from hpcda.cli.voice import say
+from hpcda.cli.output import say
 from hpcda.errors import InputError, Mistake
+from hpcda.formatting import counted
 from hpcda.process import rank
-from hpcda.words import counted
 
 DONE, FAILED, WRONG_INPUT, STOPPED_EARLY = 0, 1, 2, 75
 """Exit codes."""

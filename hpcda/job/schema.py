@@ -18,6 +18,7 @@ from hpcda.annealing.eliminations import ELIMINATIONS
 from hpcda.annealing.ladder import Ladder
 from hpcda.annealing.minimizers import MINIMIZERS
 from hpcda.errors import InputError, Mistake
+from hpcda.formatting import counted, either
 from hpcda.job.base import BaseJob
 from hpcda.job.inputs import DataTable, ModelTable, TwinTable
 from hpcda.job.kinds import (
@@ -37,7 +38,6 @@ from hpcda.job.kinds import (
 )
 from hpcda.search.escapes import ESCAPES
 from hpcda.search.ways import WAYS
-from hpcda.words import counted, either
 
 RUNGS_MOST = 10_000
 

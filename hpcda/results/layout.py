@@ -126,7 +126,7 @@ class RunLayout:
         raise NotImplementedError
 
     @property
-    def told(self) -> tuple[str, ...]:
+    def recorded(self) -> tuple[str, ...]:
         """Names of what is stored of a path at every rung."""
         raise NotImplementedError
 
@@ -202,7 +202,7 @@ class Layout(RunLayout):
         return layout.tail.start // layout.block, layout.block
 
     @property
-    def told(self) -> tuple[str, ...]:
+    def recorded(self) -> tuple[str, ...]:
         """See `RunLayout`: the P estimated parameters that all times share."""
         return parameter_names(self.problem)
 
@@ -286,7 +286,7 @@ class NetworkLayout(RunLayout):
         return 1, self.size
 
     @property
-    def told(self) -> tuple[str, ...]:
+    def recorded(self) -> tuple[str, ...]:
         """See `RunLayout`: the norms."""
         return tuple(f"|{name}{n}|" for n in range(len(self.widths) - 1) for name in "Wb")
 

@@ -152,7 +152,7 @@ class TimeStep:
         }
 
 
-def told(record: Mapping[str, Any]) -> str:
+def described(record: Mapping[str, Any]) -> str:
     """What `TimeStep.record` returned, or the same read back from a file, for people."""
     if record["unknown"]:
         return f"{'too coarse' if record['coarse'] else 'not known'}: {record['unknown']}"

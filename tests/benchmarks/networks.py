@@ -37,7 +37,7 @@ from hpcda.annealing.ladder import Ladder
 from hpcda.build.pairs import taught
 from hpcda.job.networks import TeacherTable
 from hpcda.search.networks import train
-from hpcda.search.training import NetworkScene
+from hpcda.search.training import NetworkContext
 
 NOISE = 0.005
 HIT = 1.01
@@ -64,12 +64,12 @@ def searched(network: Network, seconds: float, seed: int) -> tuple[np.ndarray, f
 
 def repeated(training: str):
     def run(network: Network, seconds: float, seed: int) -> tuple[np.ndarray, float, str]:
-        scene = NetworkScene(network, finite=Ladder(1e-6 / NOISE**2, 2.0, 40))
+        context = NetworkContext(network, finite=Ladder(1e-6 / NOISE**2, 2.0, 40))
         end, best, count = time.process_time() + seconds, None, 0
         while time.process_time() < end:
             rng = np.random.default_rng([seed, count])
-            theta, _ = scene.draw(Task(count, training), [], rng)
-            found = descend(scene.action, theta)
+            theta, _ = context.draw(Task(count, training), [], rng)
+            found = descend(context.action, theta)
             count += 1
             if best is None or found.parts.total < best[1]:
                 best = found.path, found.parts.total

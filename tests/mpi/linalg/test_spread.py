@@ -21,7 +21,7 @@ from hpcda.petsc.linear import chain, configure, positive_definite  # noqa: E402
 from hpcda.petsc.newton import hold  # noqa: E402
 from hpcda.petsc.start import PETSc  # noqa: E402
 from hpcda.problem import Estimated, Window  # noqa: E402
-from hpcda.search import WAYS, Scene, begin  # noqa: E402
+from hpcda.search import WAYS, SearchContext, begin  # noqa: E402
 from tests.chance import generator, number  # noqa: E402
 from tests.petsc.lorenz import lorenz_problem  # noqa: E402
 from tests.unit.problems import example  # noqa: E402
@@ -145,7 +145,10 @@ def test_linear_systems_of_paths(scheme, variant):
 
 
 def climb(action, rungs, comm, elimination):
-    path, found = begin(Scene(action.problem, Ladder(1.0, 2.0, 1)), WAYS["quiet"], number(1), 0).path, []
+    path, found = (
+        begin(SearchContext(action.problem, Ladder(1.0, 2.0, 1)), WAYS["quiet"], number(1), 0).path,
+        [],
+    )
     with make_minimizer(action, "newton", comm=comm, elimination=elimination) as minimizer:
         for rung, rf in enumerate(rungs):
             found.append(minimizer.minimize(path, rf, fresh=rung == 0))

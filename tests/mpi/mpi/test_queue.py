@@ -15,7 +15,7 @@ from hpcda.build import build_problem
 from hpcda.ensemble import Ensemble
 from hpcda.errors import InputError, Mistake
 from hpcda.job import load_job
-from hpcda.search import Plain, Scene
+from hpcda.search import Plain, SearchContext
 
 MPI = pytest.importorskip("mpi4py.MPI")
 
@@ -128,8 +128,10 @@ def test_no_lane_is_empty_while_starts_remain(monkeypatch, starts, lanes):
         several = queue.take_several
         monkeypatch.setattr(queue, "take_several", lambda count: messages.append(count) or several(count))
         ladder = Ladder(1.0, 2.0, 4)
-        scene = Scene(problem, ladder)
-        Ensemble(scene, world, team, None, queue, 1, False, None).run(Plain("quiet", ladder, starts, starts))
+        context = SearchContext(problem, ladder)
+        Ensemble(context, world, team, None, queue, 1, False, None).run(
+            Plain("quiet", ladder, starts, starts)
+        )
         queue.close()
     taken = COMM.allgather(team.taken)
     assert sorted(start for one in taken for start in one) == list(range(starts))

@@ -137,10 +137,10 @@ def test_a_rank_that_fails_alone_ends_all(tmp_path):
     (tmp_path / "mine.py").write_text(
         "import os\n"
         "from hpcda.search.training import Training\n"
-        "def weights(scene, minima, rng):\n"
+        "def weights(context, minima, rng):\n"
         "    if os.environ.get('OMPI_COMM_WORLD_RANK', os.environ.get('PMIX_RANK')) == '1':\n"
         "        raise ValueError('only here')\n"
-        "    return scene.first_weights(scene.action, rng)\n"
+        "    return context.first_weights(context.action, rng)\n"
         "TRAINING = Training('mine', 'weights that one rank cannot draw', weights)\n"
     )
     tables = job(2, {"ensemble": {"starts": 2, "way": "mine"}}) | {"extensions": ["mine.py"]}

@@ -16,7 +16,7 @@ from hpcda.annealing.minimizers import MINIMIZERS  # noqa: E402
 from hpcda.annealing.scale import scales  # noqa: E402
 from hpcda.petsc import SolverOptions, make_minimizer  # noqa: E402
 from hpcda.petsc.distributed import DistributedSystem  # noqa: E402
-from hpcda.search import WAYS, Scene, begin  # noqa: E402
+from hpcda.search import WAYS, SearchContext, begin  # noqa: E402
 from tests.chance import generator, number  # noqa: E402
 from tests.petsc.lorenz import lorenz_problem  # noqa: E402
 from tests.unit.problems import dense, example, linear_problem  # noqa: E402
@@ -107,7 +107,10 @@ def test_more_ranks_than_intervals_are_refused_on_all_ranks():
 
 def climb(action, rungs, comm, name="auto", **options):
     """Minima along a ladder from the same first path."""
-    path, found = begin(Scene(action.problem, Ladder(1.0, 2.0, 1)), WAYS["quiet"], number(1), 0).path, []
+    path, found = (
+        begin(SearchContext(action.problem, Ladder(1.0, 2.0, 1)), WAYS["quiet"], number(1), 0).path,
+        [],
+    )
     with make_minimizer(action, name, comm=comm, **options) as minimizer:
         for rung, rf in enumerate(rungs):
             outcome = minimizer.minimize(path, rf, fresh=rung == 0)

@@ -14,7 +14,7 @@ from hpcda.models.lorenz96 import build  # noqa: E402
 from hpcda.models.twin import noise, simulate, spin_up  # noqa: E402
 from hpcda.petsc import SolverOptions, linear, make_minimizer  # noqa: E402
 from hpcda.problem import Estimated, Problem, Window  # noqa: E402
-from hpcda.search import WAYS, Scene, begin  # noqa: E402
+from hpcda.search import WAYS, SearchContext, begin  # noqa: E402
 from tests.chance import number  # noqa: E402
 
 pytestmark = pytest.mark.mpi(min_size=1)
@@ -52,7 +52,10 @@ def action():
 
 def climb(action, comm, options=None):
     """Minima along a short ladder, all from the same first path, and what solved the linear systems."""
-    path, found = begin(Scene(action.problem, Ladder(1.0, 2.0, 1)), WAYS["quiet"], number(1), 0).path, []
+    path, found = (
+        begin(SearchContext(action.problem, Ladder(1.0, 2.0, 1)), WAYS["quiet"], number(1), 0).path,
+        [],
+    )
     with SolverOptions(options or {}) as given, make_minimizer(action, comm=comm) as minimizer:
         for rf in RUNGS:
             found.append(minimizer.minimize(path, rf))

@@ -31,7 +31,7 @@ LONG = job(SLOW, ensemble={"starts": 20000})
 """Some seconds of one core, and hours."""
 
 
-def told(run):
+def status_lines(run):
     return status(run, time.time()).splitlines()
 
 
@@ -54,19 +54,19 @@ def whole(tmp_path_factory):
 def test_a_killed_run_is_told_dead_and_its_lock_does_not_hold_the_next_life(tmp_path, whole, ranks):
     one, run = life(tmp_path, ranks), tmp_path / "run"
     every = one.ranks()
-    assert told(run)[0].startswith("running: ")
+    assert status_lines(run)[0].startswith("running: ")
     assert holder(run).pid in every
     one.send(signal.SIGKILL, every)
     one.end(every)
     assert holder(run) is None and (run / "lock").exists()
-    lines = told(run)
+    lines = status_lines(run)
     assert lines[0].startswith("dead: ")
     assert lines[-1].endswith(
         f"has ended: it was killed, or its node was lost; all committed rungs are intact, "
         f"`hpcda resume {run}` continues the run"
     )
     assert runner.resume(run, quiet=True) == run
-    assert told(run)[0].startswith("done: 256/256 starts")
+    assert status_lines(run)[0].startswith("done: 256/256 starts")
     assert not (run / "lock").exists() and not list((run / "shards").glob("*.open"))
     same_run(whole, RunFile(run))
 
@@ -82,7 +82,7 @@ def test_the_second_of_two_runs_in_one_directory_is_refused(tmp_path):
     assert len(list((run / "shards").glob("rank-*.h5"))) == 1
     one.send(signal.SIGTERM, one.ranks())
     assert one.end()[0] == 75
-    lines = told(run)
+    lines = status_lines(run)
     assert lines[0].startswith("stopped: ") and lines[-1] == f"`hpcda resume {run}` continues the run"
     assert not (run / "lock").exists()
 
@@ -218,7 +218,7 @@ def test_a_bad_shard_of_a_part_is_its_own_matter(tmp_path, capfd):
     assert f"{shards[2]} is renamed" in said and f"{shards[1]} is renamed" not in said
     assert shards[1].exists()
     for part in (1, 2):
-        assert sum(line.startswith(f"part {part} of 2 done: 4/4 starts, ") for line in told(run)) == 1
+        assert sum(line.startswith(f"part {part} of 2 done: 4/4 starts, ") for line in status_lines(run)) == 1
     assert "run.h5 is not written yet: " in said and "rank-p1of2-0000.h5" in said
     runner.resume(run, quiet=True, part="1/2")
     same_run(RunFile(runner.run(tables, output=tmp_path / "whole", quiet=True)), RunFile(run))

@@ -23,7 +23,7 @@ from hpcda.build import build_problem  # noqa: E402
 from hpcda.job import load_job  # noqa: E402
 from hpcda.petsc import make_minimizer, make_team  # noqa: E402
 from hpcda.runner.paths import solver_of  # noqa: E402
-from hpcda.search import WAYS, Scene, begin  # noqa: E402
+from hpcda.search import WAYS, SearchContext, begin  # noqa: E402
 from hpcda.store import RunFile  # noqa: E402
 from tests.chance import number  # noqa: E402
 
@@ -71,7 +71,7 @@ def reference(infinity=False):
         ladder = Ladder(1e-2, 8.0, 7 + infinity, (0, 2), infinity)
         team = make_team(Action(problem), ladder, solver_of(read))
         for start in reversed(range(STARTS)):
-            team.take(begin(Scene(problem, ladder), WAYS["uniform"], number(3), start))
+            team.take(begin(SearchContext(problem, ladder), WAYS["uniform"], number(3), start))
             while team.busy:
                 for one in team.work():
                     found.setdefault(start, {})[one.rung.number] = one.rung
@@ -219,7 +219,7 @@ def test_a_native_minimizer_gives_the_same_bits_on_any_world(shared_path):
         ladder = Ladder(1e-2, 8.0, 4)
         with make_minimizer(Action(problem), "bnls") as minimizer:
             for start in (3, 1, 0, 2):
-                climb = begin(Scene(problem, ladder), WAYS["uniform"], number(3), start)
+                climb = begin(SearchContext(problem, ladder), WAYS["uniform"], number(3), start)
                 while not climb.ended(ladder):
                     climb, rung = step(climb, ladder, minimizer)
                     stored = found.tables()["action"][start, rung.number]

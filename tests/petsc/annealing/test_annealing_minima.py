@@ -19,7 +19,7 @@ from hpcda.annealing import Ladder, step
 from hpcda.models.catalogue import load_model
 from hpcda.petsc import PetscMinimizer
 from hpcda.problem import Estimated, Problem, Window
-from hpcda.search import WAYS, Scene, begin
+from hpcda.search import WAYS, SearchContext, begin
 from tests.petsc import casadi_action as oracle
 
 pytestmark = pytest.mark.petsc
@@ -57,7 +57,7 @@ def make_problem(t, data, std, observed, dimension, scheme, start, states, bound
 
 def climb(problem, rungs, way, start, found: PetscMinimizer):
     """First path, and the outcome at the last rung."""
-    state = begin(Scene(problem, rungs), WAYS[way], 1, start)
+    state = begin(SearchContext(problem, rungs), WAYS[way], 1, start)
     first = state.path
     while not state.ended(rungs):
         state, rung = step(state, rungs, found)

@@ -20,7 +20,7 @@ from hpcda.job import load_job
 from hpcda.petsc import SolverOptions, make_minimizer
 from hpcda.petsc.newton import TrustNewton
 from hpcda.petsc.start import PETSc
-from hpcda.search import WAYS, Scene, begin
+from hpcda.search import WAYS, SearchContext, begin
 from tests import extending
 from tests.chance import number
 from tests.extending import ELIMINATION, TREE
@@ -64,7 +64,7 @@ def final_actions(action, minimizer, options, starts=3, elimination="auto"):
         make_minimizer(action, minimizer, elimination=elimination) as minimizer,
     ):
         for start in range(starts):
-            climb = begin(Scene(action.problem, LADDER), WAYS["uniform"], number(1), start)
+            climb = begin(SearchContext(action.problem, LADDER), WAYS["uniform"], number(1), start)
             while not climb.ended(LADDER):
                 climb, rung = step(climb, LADDER, minimizer)
                 assert rung.reason.converged, (start, rung.number, rung.reason)
@@ -115,7 +115,7 @@ def test_a_matrix_is_called_definite_where_all_its_eigenvalues_are_positive(acti
     monkeypatch.setattr(TrustNewton, "_solve_shifted", compared)
     small = Action(build_problem(load_job(SMALL)).problem)
     with make_minimizer(small, "newton", elimination=name) as minimizer:
-        climb = begin(Scene(small.problem, LADDER), WAYS["uniform"], number(1), 0)
+        climb = begin(SearchContext(small.problem, LADDER), WAYS["uniform"], number(1), 0)
         for _ in range(3):
             climb, _ = step(climb, LADDER, minimizer)
     assert (True, True) in verdicts and (False, False) in verdicts

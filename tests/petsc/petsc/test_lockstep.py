@@ -26,7 +26,7 @@ from hpcda.annealing.scale import scales
 from hpcda.errors import InputError
 from hpcda.petsc import SolverOptions, TaoLockstepTeam, make_minimizer, make_team
 from hpcda.petsc.teams import options_given
-from hpcda.search import WAYS, Scene, begin
+from hpcda.search import WAYS, SearchContext, begin
 from hpcda.store import RunFile
 from tests.chance import generator, number
 from tests.petsc.lorenz import FREE, lorenz_problem
@@ -78,14 +78,16 @@ def test_minima_in_a_box_are_those_of_newton_and_scipy(scheme):
         discretization=scheme, rho_bounds=(20.0, 27.0), state_bounds=np.array([FREE, FREE, (0.0, 30.0)])
     )
     action, ladder = Action(problem), Ladder(1e-2, 4.0, 6)
-    paths = [begin(Scene(problem, ladder), WAYS["quiet"], number(1), start).path for start in range(3)]
+    paths = [
+        begin(SearchContext(problem, ladder), WAYS["quiet"], number(1), start).path for start in range(3)
+    ]
     low, high = problem.bounds
     rf = float(ladder.rf[-1])
     for start, rungs in climb(Lockstep(action, ladder), paths).items():
         path, value = rungs[-1].rung.path, rungs[-1].rung.parts.total
         assert rungs[-1].rung.reason.converged
         assert ((path == low) | (path == high)).sum() > 1
-        state = begin(Scene(problem, ladder), WAYS["quiet"], number(1), start)
+        state = begin(SearchContext(problem, ladder), WAYS["quiet"], number(1), start)
         with make_minimizer(action, "newton") as minimizer:
             while not state.ended(ladder):
                 state, rung = step(state, ladder, minimizer)
@@ -107,7 +109,7 @@ def all_rungs(team, problem, ladder, starts):
     waiting, found = list(range(starts)), {}
     while waiting or team.busy:
         while waiting and team.free:
-            team.take(begin(Scene(problem, ladder), WAYS["uniform"], number(3), waiting.pop(0)))
+            team.take(begin(SearchContext(problem, ladder), WAYS["uniform"], number(3), waiting.pop(0)))
         for one in team.work():
             found.setdefault(one.climb.start, []).append(one)
     return found
@@ -125,7 +127,8 @@ def test_a_team_hands_over_every_rung_of_every_climb(lorenz):
     found = all_rungs(team, lorenz.problem, ladder, 19)
     assert team.free == team.lanes and not team.busy
     paths = [
-        begin(Scene(lorenz.problem, ladder), WAYS["uniform"], number(3), start).path for start in range(19)
+        begin(SearchContext(lorenz.problem, ladder), WAYS["uniform"], number(3), start).path
+        for start in range(19)
     ]
     wanted = climb(Lockstep(lorenz, ladder), paths)
     for start, rungs in found.items():
@@ -159,7 +162,7 @@ def test_a_stored_climb_is_taken_up_with_the_same_bits(lorenz):
 
 def test_a_climb_that_fails_ends_and_says_why(lorenz):
     team = TaoLockstepTeam(lorenz, LADDER)
-    climb_of = begin(Scene(lorenz.problem, LADDER), WAYS["uniform"], number(3), 0)
+    climb_of = begin(SearchContext(lorenz.problem, LADDER), WAYS["uniform"], number(3), 0)
     climb_of.path[4] = np.nan
     team.take(climb_of)
     (one,) = team.work()

@@ -21,7 +21,7 @@ from hpcda.errors import InputError
 from hpcda.models.model import Model, State
 from hpcda.petsc import PetscMinimizer, make_minimizer
 from hpcda.problem import Problem, Window
-from hpcda.search import WAYS, Scene, begin
+from hpcda.search import WAYS, SearchContext, begin
 from tests.chance import generator, number
 from tests.petsc.lorenz import FREE, lorenz_problem
 from tests.unit.problems import dense, linear_problem
@@ -40,7 +40,7 @@ RF = 10.0
 def near():
     """The Lorenz problem, a path near its minimum at RF, and the minimum's action by dense Newton steps."""
     action = Action(lorenz_problem())
-    path = begin(Scene(action.problem, Ladder(1.0, 2.0, 1)), WAYS["quiet"], number(1), 0).path
+    path = begin(SearchContext(action.problem, Ladder(1.0, 2.0, 1)), WAYS["quiet"], number(1), 0).path
     with make_minimizer(action) as minimizer:
         for rf in (1e-2, 1e-1, 1.0, RF):
             path = minimizer.minimize(path, rf).path
@@ -124,7 +124,7 @@ def test_the_minimum_is_that_of_scipy(scheme):
     """Newton's method of SciPy in a trust region, with the same value, gradient and Hessian."""
     problem = lorenz_problem(times=17, discretization=scheme)
     action = Action(problem)
-    path = begin(Scene(problem, Ladder(1.0, 2.0, 1)), WAYS["quiet"], number(1), 0).path
+    path = begin(SearchContext(problem, Ladder(1.0, 2.0, 1)), WAYS["quiet"], number(1), 0).path
     with make_minimizer(action) as minimizer:
         for rf in (1e-2, 1.0):
             path = minimizer.minimize(path, rf).path
@@ -147,7 +147,7 @@ def test_a_whole_ladder_ends_where_newton_ends(name):
     action, ladder = Action(problem), Ladder(1e-2, 4.0, 8)
     ends = {}
     for one in ("auto", name):
-        climb = begin(Scene(problem, ladder), WAYS["quiet"], number(1), 0)
+        climb = begin(SearchContext(problem, ladder), WAYS["quiet"], number(1), 0)
         with make_minimizer(action, one, max_iterations=3000) as minimizer:
             while not climb.ended(ladder):
                 climb, rung = step(climb, ladder, minimizer)

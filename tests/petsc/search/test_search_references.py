@@ -113,12 +113,12 @@ def test_references_of_others_are_known_and_found_by_quiet_paths(name, level, fo
     assert oracle.reference.parameters["F"] == pytest.approx(forcing, abs=1e-4)
     if oracle.missing:
         pytest.skip(oracle.missing)
-    from hpcda.search import WAYS, Scene
+    from hpcda.search import WAYS, SearchContext
 
     problem = oracle.problem()
-    scene = Scene(problem, oracle.ladder)
-    path = WAYS["quiet"].draw(scene, generator(1, 0))
-    (end,) = climbs(scene.action, oracle.ladder, [path], [scene.rung(0.25)])
+    context = SearchContext(problem, oracle.ladder)
+    path = WAYS["quiet"].draw(context, generator(1, 0))
+    (end,) = climbs(context.action, oracle.ladder, [path], [context.rung(0.25)])
     assert oracle.solved(end.rung.parts.total)
 
 

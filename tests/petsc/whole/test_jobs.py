@@ -17,7 +17,7 @@ from hpcda.annealing import Ladder, step
 from hpcda.build import build_network, build_problem
 from hpcda.job import NetworkJob, load_job
 from hpcda.petsc import PetscMinimizer
-from hpcda.search import WAYS, Scene, begin
+from hpcda.search import WAYS, SearchContext, begin
 from hpcda.search.conclusion import Conclusion
 
 pytestmark = pytest.mark.petsc
@@ -62,7 +62,7 @@ def test_a_short_experiment_reaches_its_level(name):
     assert found, "the header promises a level"
     with PetscMinimizer(Action(problem), job.solver.minimizer) as minimizer:
         for start in range(2):
-            climb = begin(Scene(problem, ladder), WAYS[job.ensemble.way], job.ensemble.seed, start)
+            climb = begin(SearchContext(problem, ladder), WAYS[job.ensemble.way], job.ensemble.seed, start)
             while not climb.ended(ladder):
                 climb, rung = step(climb, ladder, minimizer)
             assert climb.failed is None

@@ -15,7 +15,7 @@ from hpcda.annealing.layered import ELIMINATIONS, sentence
 from hpcda.annealing.layered.states import States
 from hpcda.errors import InputError
 from hpcda.search.canonical import canonical
-from hpcda.search.training import NetworkScene
+from hpcda.search.training import NetworkContext
 from hpcda.search.trainings import TRAININGS
 from tests.chance import generator
 from tests.unit.action.test_exact_network import example
@@ -182,12 +182,12 @@ def test_trainings_and_descents_have_the_same_bits(way, input_std):
     network = example("tanh", 0.1, (3, 4, 2), 40, weight_std=2.0, input_std=input_std, start=(-0.5, 0.5))
 
     def work(ranks):
-        scene = NetworkScene(network, ranks=ranks)
-        parent = scene.first_weights(scene.action, generator(305))
+        context = NetworkContext(network, ranks=ranks)
+        parent = context.first_weights(context.action, generator(305))
         minima = [parent] * TRAININGS[way].parents
-        first = TRAININGS[way].weights(scene, minima, generator(306))
-        found = descend(scene.action, first)
-        return first, found.path, found.parts.total, found.iterations, scene.sketch(found.path)
+        first = TRAININGS[way].weights(context, minima, generator(306))
+        found = descend(context.action, first)
+        return first, found.path, found.parts.total, found.iterations, context.sketch(found.path)
 
     (alone,) = on_ranks(1, work)
     for found in on_ranks(2, work):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import median_abs_deviation
 
 from hpcda.analysis import open_run
-from hpcda.analysis.outliers import DEVIATIONS, outliers, told
+from hpcda.analysis.outliers import DEVIATIONS, outliers, sentences
 from hpcda.results.windows import StoredWindow
 from hpcda.source import Source
 from tests.chance import generator
@@ -47,7 +47,7 @@ def test_one_wrong_value():
     assert one.deviations == pytest.approx((999.0 - 2 * fit[14, 1]) / 0.1)
     squares = ((data - np.column_stack([fit[:, 0], 2 * fit[:, 1]])) / 0.1) ** 2
     assert one.share == pytest.approx(squares[14, 1] / np.nansum(squares))
-    (note,) = told([one])
+    (note,) = sentences([one])
     assert (
         note.startswith("data.csv, line 16, column 'second': 999 lies ") and "100% of the measurement" in note
     )
@@ -90,7 +90,7 @@ def test_many_are_told_in_four_sentences():
     data[::20, 0] += 50.0
     all_of_them = found(data, fit, 0.1)
     assert len(all_of_them) == 10
-    notes = told(all_of_them)
+    notes = sentences(all_of_them)
     assert len(notes) == 4 and notes[3].startswith("7 more data lie beyond 6 σ")
 
 

@@ -10,7 +10,7 @@ import pytest
 from hpcda.action import Action, Parts
 from hpcda.annealing import Ladder, Reason, Rung, Task, step
 from hpcda.annealing.scale import scales
-from hpcda.search import WAYS, Scene, begin
+from hpcda.search import WAYS, SearchContext, begin
 from tests.chance import number
 from tests.unit.problems import dense, linear_problem
 from tests.unit.search.test_begin import LADDER, LORENZ, lorenz
@@ -25,7 +25,7 @@ def test_ladder():
 
 def test_climbs_begin_at_the_rung_of_their_portfolio():
     ladder = Ladder(0.5, 3.0, 4, (0, 2))
-    climb = begin(Scene(LORENZ, ladder), WAYS["uniform"], number(1), 3)
+    climb = begin(SearchContext(LORENZ, ladder), WAYS["uniform"], number(1), 3)
     assert (climb.task, climb.next, climb.failed) == (Task(3, "uniform", 2), 2, None)
     assert not climb.ended(ladder)
 
@@ -44,7 +44,7 @@ class Scripted:
 
 
 def climbed(minimizer, ladder=LADDER, start=0):
-    climb, rungs = begin(Scene(LORENZ, ladder), WAYS["uniform"], number(1), start), []
+    climb, rungs = begin(SearchContext(LORENZ, ladder), WAYS["uniform"], number(1), start), []
     first = climb.path
     while not climb.ended(ladder):
         climb, rung = step(climb, ladder, minimizer)
@@ -88,7 +88,7 @@ def test_a_failed_rung_ends_the_climb_with_its_reason(reason):
 
 def test_a_step_changes_nothing_that_was_before():
     """A rung is a step from state to state: it can be taken again, from a stored state."""
-    climb = begin(Scene(LORENZ, LADDER), WAYS["uniform"], number(1), 0)
+    climb = begin(SearchContext(LORENZ, LADDER), WAYS["uniform"], number(1), 0)
     before = climb.path.copy()
     later, _ = step(climb, LADDER, Scripted([Reason.CONVERGED_GRADIENT]))
     assert np.array_equal(climb.path, before) and climb.next == 0
@@ -115,7 +115,7 @@ def test_on_a_linear_model_the_action_rises_along_the_ladder_and_all_starts_agre
     ladder, action = Ladder(1e-2, 10.0, 7), Action(problem)
     ends = []
     for start in range(3):
-        climb, levels = begin(Scene(problem, ladder), WAYS["uniform"], number(5), start), []
+        climb, levels = begin(SearchContext(problem, ladder), WAYS["uniform"], number(5), start), []
         while not climb.ended(ladder):
             climb, rung = step(climb, ladder, Exact(action))
             levels.append(rung.parts.total)

@@ -11,7 +11,7 @@ from hpcda.annealing.lockstep import Lockstep
 from hpcda.annealing.lockstep_team import LockstepTeam
 from hpcda.build import build_problem
 from hpcda.job import load_job
-from hpcda.search import WAYS, Scene, begin
+from hpcda.search import WAYS, SearchContext, begin
 from tests.chance import number
 
 JOB = {
@@ -46,7 +46,7 @@ def climbed(parts, level, **options):
             team.level(True)
         while taken < STARTS or team.busy:
             while taken < STARTS and team.free:
-                team.take(begin(Scene(problem, ladder), WAYS["uniform"], number(1), taken))
+                team.take(begin(SearchContext(problem, ladder), WAYS["uniform"], number(1), taken))
                 taken += 1
             for one in team.work():
                 key = (one.climb.start, one.rung.number)
@@ -81,7 +81,7 @@ def test_levelled_climbs_end_together(parts):
         team, at = LockstepTeam(action, ladder, lanes=4, share=12.0), {}
         try:
             for start in range(0, 2 * STARTS, 2):
-                team.take(begin(Scene(problem, ladder), WAYS["uniform"], number(1), start))
+                team.take(begin(SearchContext(problem, ladder), WAYS["uniform"], number(1), start))
                 at[start] = 0
             if level:
                 team.level(True)
@@ -138,12 +138,12 @@ def test_a_team_that_has_narrowed_has_room_for_what_comes_after_all(parts, impat
     try:
         team.level(True)
         for start in range(3):
-            team.take(begin(Scene(problem, ladder), WAYS["uniform"], number(1), start))
+            team.take(begin(SearchContext(problem, ladder), WAYS["uniform"], number(1), start))
         for _ in range(3):
             work()
         assert team.busy
         for start in range(3, 9):
-            team.take(begin(Scene(problem, ladder), WAYS["uniform"], number(1), start))
+            team.take(begin(SearchContext(problem, ladder), WAYS["uniform"], number(1), start))
         while team.busy:
             work()
     finally:

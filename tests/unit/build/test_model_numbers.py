@@ -14,7 +14,7 @@ from hpcda.errors import InputError
 from hpcda.job import load_job
 from hpcda.job.text import to_toml
 from hpcda.models.model import Model, Parameter, State
-from hpcda.search import WAYS, Scene, begin
+from hpcda.search import WAYS, SearchContext, begin
 from tests.chance import generator
 from tests.unit.problems import example
 
@@ -55,8 +55,8 @@ def problem_of(tmp_path, range_text, number, **parameter):
 
 
 def drawn(problem, way):
-    scene = Scene(problem, Ladder(1.0, 2.0, 2), Action(problem))
-    return begin(scene, WAYS[way], 1, 0).path
+    context = SearchContext(problem, Ladder(1.0, 2.0, 2), Action(problem))
+    return begin(context, WAYS[way], 1, 0).path
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from tests.waiting import PATIENCE
 WAY = """
 from hpcda.search.way import Way
 
-WAY = Way("as-a-template-has-it", "nothing", lambda scene, rng: rng.random(scene.problem.size))
+WAY = Way("as-a-template-has-it", "nothing", lambda context, rng: rng.random(context.problem.size))
 """
 ROOT = Path(__file__).parents[3]
 LAUNCHERS = cli.RANK_VARIABLES

@@ -29,7 +29,7 @@ from hpcda.job.networks import (
     TrainingTable,
 )
 from hpcda.search.networks import searched
-from hpcda.search.training import NetworkScene
+from hpcda.search.training import NetworkContext
 from hpcda.search.trainings import TRAININGS
 from hpcda.template import network_template
 from tests.chance import generator, number
@@ -408,12 +408,12 @@ def test_trainings_begin_where_inputs_are_missing():
         ensemble={"way": "annealed"},
     )  # fmt: skip
     job = load_job(tables)
-    scene = NetworkScene(build_network(job).network, finite=job.ladder.finite)
-    lowest = descend(scene.action, scene.first_weights(scene.action, generator(96))).path
+    context = NetworkContext(build_network(job).network, finite=job.ladder.finite)
+    lowest = descend(context.action, context.first_weights(context.action, generator(96))).path
     for name, training in TRAININGS.items():
         minima = [lowest] * training.parents
-        theta, _ = scene.draw(Task(0, name, parents=(0,) * training.parents), minima, generator(97))
-        assert np.isfinite(scene.action.value(theta)), name
+        theta, _ = context.draw(Task(0, name, parents=(0,) * training.parents), minima, generator(97))
+        assert np.isfinite(context.action.value(theta)), name
 
 
 def test_biases_may_have_a_prior_of_their_own():
@@ -501,24 +501,24 @@ def test_an_annealed_start_is_where_finite_rungs_end(tmp_path):
     )
     assert "7 rungs, Rf from 1 to 1e+06, then Rf = ∞" in report_network(job, check_network(job))
     network = build_network(job).network
-    scene = NetworkScene(network, finite=job.ladder.finite)
-    short = NetworkScene(network, finite=Ladder(1.0, 10.0, 2))
+    context = NetworkContext(network, finite=job.ladder.finite)
+    short = NetworkContext(network, finite=Ladder(1.0, 10.0, 2))
     for seed in range(3):
         theta, again, early = (
-            TRAININGS["annealed"].weights(one, [], generator(seed)) for one in (scene, scene, short)
+            TRAININGS["annealed"].weights(one, [], generator(seed)) for one in (context, context, short)
         )
-        assert theta.shape == (scene.size,) and np.array_equal(theta, again)
-        assert descend(scene.action, theta).reason.converged
-        values, slopes = zip(*(scene.action.gradient(one) for one in (theta, early)), strict=True)
+        assert theta.shape == (context.size,) and np.array_equal(theta, again)
+        assert descend(context.action, theta).reason.converged
+        values, slopes = zip(*(context.action.gradient(one) for one in (theta, early)), strict=True)
         assert values[0] < values[1] and abs(slopes[0]).max() < 0.2 * abs(slopes[1]).max()
 
 
 def test_annealed_inputs_may_be_noisy():
     job = load_job(changed(TWIN, twin={"input_std": 0.05, "pairs": 20}, ensemble={"way": "annealed"}))
-    scene = NetworkScene(build_network(job).network, finite=job.ladder.finite)
-    theta = TRAININGS["annealed"].weights(scene, [], generator(1))
-    inputs = theta[: scene.action.inputs].reshape(scene.network.inputs.shape)
-    assert theta.shape == (scene.size,) and 0.0 < np.std(inputs - scene.network.inputs) < 0.1
+    context = NetworkContext(build_network(job).network, finite=job.ladder.finite)
+    theta = TRAININGS["annealed"].weights(context, [], generator(1))
+    inputs = theta[: context.action.inputs].reshape(context.network.inputs.shape)
+    assert theta.shape == (context.size,) and 0.0 < np.std(inputs - context.network.inputs) < 0.1
 
 
 def test_a_search_leaves_annealing_out():

@@ -21,7 +21,7 @@ from hpcda.search import (
     Conclusion,
     Found,
     Plain,
-    Scene,
+    SearchContext,
     begin,
 )
 from hpcda.search.auto import consistent, costs, expected
@@ -69,7 +69,7 @@ class TestAuto:
     LADDER = Ladder(1e-2, 2.0, 12)
 
     def plan(self, starts=200, seed=1):
-        return Auto(Scene(PROBLEM, self.LADDER), seed, Budget(starts, until_stable=False))
+        return Auto(SearchContext(PROBLEM, self.LADDER), seed, Budget(starts, until_stable=False))
 
     def eight(self):
         """The first eight tasks."""
@@ -99,7 +99,7 @@ class TestAuto:
 
     def test_without_a_smoother_every_way_comes_first(self, monkeypatch):
         ways = [WAYS[way] for way in ("quiet", "noise")]
-        monkeypatch.setattr("hpcda.search.auto.searched", lambda scene, files: ways)
+        monkeypatch.setattr("hpcda.search.auto.searched", lambda context, files: ways)
         tasks = self.plan().next([])
         assert {tasks.task(k).way for k in range(len(tasks))} == {"quiet", "noise"} and len(tasks) == 8
 
@@ -131,7 +131,7 @@ class TestAuto:
     @pytest.mark.parametrize("rises", [False, True])
     def test_a_search_for_the_verdict_ends_when_more_starts_would_not_change_it(self, rises):
         half = PROBLEM.measured / 2
-        plan = Auto(Scene(PROBLEM, self.LADDER), 1, Budget(200))
+        plan = Auto(SearchContext(PROBLEM, self.LADDER), 1, Budget(200))
         everything = []
         while (tasks := plan.next(everything)) is not None:
             for k in range(len(tasks)):
@@ -176,7 +176,9 @@ class TestAuto:
         assert all(cap == np.inf for cap in caps[3:])
 
     def test_core_seconds_end_it_but_not_before_any_start_was_let_to_its_end(self):
-        plan = Auto(Scene(PROBLEM, self.LADDER), 1, Budget(200, core_seconds=0.15, until_stable=False))
+        plan = Auto(
+            SearchContext(PROBLEM, self.LADDER), 1, Budget(200, core_seconds=0.15, until_stable=False)
+        )
         tasks = plan.next([])
         given_up = [found(tasks.task(k), 1e9, last=3) for k in range(len(tasks))]
         assert plan.cap < np.inf
@@ -186,7 +188,7 @@ class TestAuto:
 
     @pytest.mark.parametrize(("core_seconds", "wanted"), [(0.25, 1), (0.45, 3), (1.0, 6), (np.inf, 6)])
     def test_a_round_is_no_longer_than_what_is_left_of_the_core_seconds(self, core_seconds, wanted):
-        plan = Auto(Scene(PROBLEM, self.LADDER), 1, Budget(200, core_seconds, until_stable=False))
+        plan = Auto(SearchContext(PROBLEM, self.LADDER), 1, Budget(200, core_seconds, until_stable=False))
         tasks = plan.next([])
         ended = [replace(found(tasks.task(k), 100.0 + k), seconds=0.1) for k in range(len(tasks))]
         assert len(plan.next(ended)) == wanted
@@ -231,7 +233,7 @@ class TestAuto:
             ends += [wrong(task) for task in listed]
         spent = zip(ends, costs(ends, distinct(ends)), strict=True)
         usual = np.mean([cost for one, cost in spent if not WAYS.get(one.way) or not WAYS[one.way].steps])
-        draws = expected(Scene(PROBLEM, self.LADDER), 3000, float(usual))
+        draws = expected(SearchContext(PROBLEM, self.LADDER), 3000, float(usual))
         assert set(draws) == {"passes", "grown"}
         for way, wanted in draws.items():
             drawn = sum(task.way == way for task in tasks)
@@ -239,7 +241,7 @@ class TestAuto:
 
     @pytest.mark.parametrize("starts", [1, 2, 5])
     def test_no_more_draws_are_expected_than_there_are_starts(self, starts):
-        draws = expected(Scene(PROBLEM, self.LADDER), starts, 1e4)
+        draws = expected(SearchContext(PROBLEM, self.LADDER), starts, 1e4)
         assert draws["passes"] >= min(starts, 2) and sum(draws.values()) <= starts
 
     def test_what_drawing_costs_is_counted(self):
@@ -285,13 +287,13 @@ class TestMemory:
         assert WAYS["quiet"].memory(self.wide(100)) == 0.0
 
     def test_it_is_refused_by_name_and_left_out_of_a_search(self):
-        small, large = (Scene(self.wide(times), Ladder(1e-2, 2.0, 12)) for times in (50, 5000))
+        small, large = (SearchContext(self.wide(times), Ladder(1e-2, 2.0, 12)) for times in (50, 5000))
         assert WAYS["smoother"].fits(small.problem) and not WAYS["smoother"].fits(large.problem)
         assert not ESCAPES["langevin"].fits(large.problem)
         with pytest.raises(InputError) as caught:
             begin(large, WAYS["smoother"], 1, 0)
         assert [mistake.place for mistake in caught.value.mistakes] == ["ensemble.way"]
         assert "12.8 GB" in str(caught.value) and 'way = "auto"' in str(caught.value)
-        for scene, there in ((small, True), (large, False)):
-            tasks = Auto(scene, 1, Budget(16)).next([])
+        for context, there in ((small, True), (large, False)):
+            tasks = Auto(context, 1, Budget(16)).next([])
             assert any(tasks.task(k).way == "passes" for k in range(len(tasks))) is there

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hpcda.annealing import Ladder
 from hpcda.problem import Estimated
-from hpcda.search import WAYS, Scene, begin
+from hpcda.search import WAYS, SearchContext, begin
 from hpcda.search.way import measured_states
 from tests.chance import number
 from tests.unit.fuzzing import cases
@@ -44,7 +44,7 @@ def test_first_paths_keep_the_bounds(way):
     problem = lorenz()
     low, high = problem.bounds
     for start in range(5):
-        path = begin(Scene(problem, LADDER), WAYS[way], number(1), start).path
+        path = begin(SearchContext(problem, LADDER), WAYS[way], number(1), start).path
         assert path.shape == (problem.size,) and np.isfinite(path).all()
         assert (path >= low).all() and (path <= high).all()
 
@@ -53,7 +53,7 @@ def test_first_paths_keep_the_bounds(way):
 def test_measured_states_begin_as_measured_with_gaps_interpolated(way):
     problem = lorenz(state_start=np.tile([-5.0, 5.0], (3, 1)))
     problem = replace(problem, state_bounds=np.tile([-np.inf, np.inf], (3, 1)))
-    blocks, _ = problem.split(begin(Scene(problem, LADDER), WAYS[way], number(1), 0).path)
+    blocks, _ = problem.split(begin(SearchContext(problem, LADDER), WAYS[way], number(1), 0).path)
     for window, block in zip(problem.windows, blocks, strict=True):
         for column, state in ((0, 0), (2, 2)):
             data = window.data[:, column]
@@ -83,7 +83,7 @@ def test_a_state_of_which_no_value_is_known_begins_like_an_unmeasured_one():
     for window in problem.windows:
         window.data[:, 0] = np.nan
     assert set(measured_states(problem, problem.windows[0])) == {2}
-    path = begin(Scene(problem, LADDER), WAYS["uniform"], number(1), 0).path
+    path = begin(SearchContext(problem, LADDER), WAYS["uniform"], number(1), 0).path
     assert np.isfinite(path).all()
 
 
@@ -93,20 +93,22 @@ def test_a_state_of_which_no_value_is_known_begins_like_an_unmeasured_one():
 def test_a_first_path_is_made_of_seed_and_start_alone(way, seed, start):
     problem = LORENZ
     np.random.seed(0)  # noqa: NPY002
-    one = begin(Scene(problem, LADDER), WAYS[way], seed, start).path
+    one = begin(SearchContext(problem, LADDER), WAYS[way], seed, start).path
     np.random.random(17)  # noqa: NPY002
-    begin(Scene(problem, LADDER), WAYS[way], seed, start + 1)
-    two = begin(Scene(problem, LADDER), WAYS[way], seed, start).path
+    begin(SearchContext(problem, LADDER), WAYS[way], seed, start + 1)
+    two = begin(SearchContext(problem, LADDER), WAYS[way], seed, start).path
     assert np.array_equal(one, two)
-    assert not np.array_equal(one, begin(Scene(problem, LADDER), WAYS[way], seed, start + 1).path)
-    assert not np.array_equal(one, begin(Scene(problem, LADDER), WAYS[way], seed + 1, start).path)
+    assert not np.array_equal(one, begin(SearchContext(problem, LADDER), WAYS[way], seed, start + 1).path)
+    assert not np.array_equal(one, begin(SearchContext(problem, LADDER), WAYS[way], seed + 1, start).path)
 
 
 def test_uniform_paths_fill_the_ranges():
     problem, _ = example(
         "lorenz63", "trapezoid", "nonlinear and gaps", observed={"w": "x*y", "v": "y", "u": "x*z"}
     )
-    paths = [begin(Scene(problem, LADDER), WAYS["uniform"], number(3), start).path for start in range(400)]
+    paths = [
+        begin(SearchContext(problem, LADDER), WAYS["uniform"], number(3), start).path for start in range(400)
+    ]
     states = np.concatenate([problem.split(path)[0][0][:, [0, 2]] for path in paths])
     shared = np.array([problem.split(path)[1] for path in paths])
     for values, (low, high) in [
@@ -120,7 +122,7 @@ def test_uniform_paths_fill_the_ranges():
 
 def test_quiet_paths_rest_at_the_mean_of_states_of_their_kind():
     problem, _ = example("lorenz96", "trapezoid", "states alone")
-    path = begin(Scene(problem, LADDER), WAYS["quiet"], number(1), 0).path
+    path = begin(SearchContext(problem, LADDER), WAYS["quiet"], number(1), 0).path
     (block,), _ = problem.split(path)
     mean = np.mean(block[:, 0])
     assert np.abs(block[:, 1:] - mean).max() < 0.6

@@ -11,7 +11,7 @@ import pytest
 from hpcda.action import Action
 from hpcda.annealing import Ladder
 from hpcda.annealing.lockstep import Lockstep
-from hpcda.search import WAYS, Conclusion, Level, Scene, conclude
+from hpcda.search import WAYS, Conclusion, Level, SearchContext, conclude
 from hpcda.search.conclusion import (
     EASY,
     EASY_PROBES,
@@ -332,8 +332,8 @@ def ensemble(action, paths):
 
 
 def drawn(problem, way, count):
-    scene = Scene(problem, Ladder(1e-2, 1.5, 40))
-    return [(way, WAYS[way].draw(scene, generator(1, k))) for k in range(count)]
+    context = SearchContext(problem, Ladder(1e-2, 1.5, 40))
+    return [(way, WAYS[way].draw(context, generator(1, k))) for k in range(count)]
 
 
 @pytest.mark.parametrize("measured", [8, 5])

@@ -33,7 +33,7 @@ from hpcda.search.networks import (
 from hpcda.search.plan import Found
 from hpcda.search.pruning import pruned
 from hpcda.search.streams import narrowable
-from hpcda.search.training import NetworkScene, Training
+from hpcda.search.training import NetworkContext, Training
 from hpcda.search.trainings import TRAININGS
 from hpcda.search.trainings import grown as grown_module
 from tests.chance import generator, number
@@ -209,7 +209,7 @@ def test_trainings_take_turns_by_the_root_of_their_work():
     network, _ = taught()
     work = {"quick": 1.0, "slow": 100.0, "from": 4.0}
     made = [
-        Training(name, name, lambda scene, minima, rng: rng, int(name == "from"), work=lambda _, w=w: w)
+        Training(name, name, lambda context, minima, rng: rng, int(name == "from"), work=lambda _, w=w: w)
         for name, w in work.items()
     ]
     order = [one.name for one in islice(turns(made, network), 1600)]
@@ -222,7 +222,7 @@ def test_trainings_take_turns_by_the_root_of_their_work():
 
 def test_trainings_that_succeeded_come_twice_as_often_after_all_had_their_turn():
     network, _ = taught()
-    made = [Training(name, name, lambda scene, minima, rng: rng, work=lambda _: 1.0) for name in "abc"]
+    made = [Training(name, name, lambda context, minima, rng: rng, work=lambda _: 1.0) for name in "abc"]
     order = [one.name for one in islice(turns(made, network, {"a": 1, "b": 1, "c": 1}, {"b"}), 397)]
     assert [order.count(name) for name in "abc"] == [99, 199, 99]
     order = [one.name for one in islice(turns(made, network, {"a": 3, "b": 3}, {"b"}), 3)]
@@ -275,16 +275,16 @@ def test_what_a_search_does_next_follows_from_what_was_found():
 def test_a_wider_network_that_is_hopeless_is_cut_at_once():
     """Its units go without descents between, and what is left are weights of the network."""
     network, _ = taught()
-    scene = NetworkScene(network)
-    wider = scene.wider([7])
-    theta = scene.first_weights(wider, generator(99))
+    context = NetworkContext(network)
+    wider = context.wider([7])
+    theta = context.first_weights(wider, generator(99))
     calls = []
-    scene.meanwhile = lambda: calls.append(1)
-    careful = scene.narrowed(wider, theta)
-    scene.cap = 1e-9
-    rough = scene.narrowed(wider, theta)
-    assert len(calls) == 2 * 3 and rough.shape == careful.shape == (scene.size,)
-    assert scene.action.value(careful) < scene.action.value(rough) < np.inf
+    context.meanwhile = lambda: calls.append(1)
+    careful = context.narrowed(wider, theta)
+    context.cap = 1e-9
+    rough = context.narrowed(wider, theta)
+    assert len(calls) == 2 * 3 and rough.shape == careful.shape == (context.size,)
+    assert context.action.value(careful) < context.action.value(rough) < np.inf
 
 
 def test_a_layer_that_is_put_in_changes_next_to_nothing():
@@ -297,8 +297,10 @@ def test_a_layer_that_is_put_in_changes_next_to_nothing():
     grown = grown_module._deeper(action, theta, deeper)
     off = ExactNetwork(deeper).outputs(grown) - action.outputs(theta)
     assert np.abs(off).max() < 0.2 and np.sqrt(np.mean(off**2)) < 0.04
-    scene = NetworkScene(network)
-    weights, _ = scene.draw(Task(0, "grown"), [], generator(98))
-    assert weights.shape == (scene.size,) and scene.action.value(weights) < scene.action.value(0.0 * weights)
+    context = NetworkContext(network)
+    weights, _ = context.draw(Task(0, "grown"), [], generator(98))
+    assert weights.shape == (context.size,) and context.action.value(weights) < context.action.value(
+        0.0 * weights
+    )
     assert not TRAININGS["grown"].fits(shallow)
     assert not TRAININGS["grown"].fits(replace(network, activations=[lambda z: z**2] * 4))

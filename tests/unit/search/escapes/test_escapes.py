@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 from hpcda.annealing import Ladder
 from hpcda.linalg.banded import Banded
 from hpcda.linalg.elimination import NotPositiveDefiniteError
-from hpcda.search import ESCAPES, Scene
+from hpcda.search import ESCAPES, SearchContext
 from hpcda.search.escapes import settling
 from hpcda.search.escapes.langevin import metric, step
 from hpcda.search.stretches import action_by_time, draw_stretch
@@ -22,7 +22,7 @@ LADDER = Ladder(1e-2, 1.5, 40)
 MODELS = {name: scheme for name, scheme in reversed(cases())}
 
 
-def scene_of(name="lorenz96", scheme="trapezoid", variant="walk", bounded=True):
+def context_of(name="lorenz96", scheme="trapezoid", variant="walk", bounded=True):
     problem, path = example(name, scheme, variant)
     if bounded:
         problem = replace(
@@ -31,7 +31,7 @@ def scene_of(name="lorenz96", scheme="trapezoid", variant="walk", bounded=True):
             parameters=tuple(replace(p, bounds=p.start) for p in problem.parameters),
             varying=tuple(replace(q, bounds=q.start) for q in problem.varying),
         )
-    return Scene(problem, LADDER), path
+    return SearchContext(problem, LADDER), path
 
 
 def parents(problem, path, count):
@@ -44,14 +44,14 @@ def parents(problem, path, count):
 @pytest.mark.parametrize("name", MODELS)
 def test_paths_are_finite_inside_the_bounds_and_from_rng_alone(name):
     for variant, bounded in (("walk", True), ("nonlinear and gaps", True), ("states alone", False)):
-        scene, path = scene_of(name, MODELS[name], variant, bounded)
-        low, high = scene.problem.bounds
+        context, path = context_of(name, MODELS[name], variant, bounded)
+        low, high = context.problem.bounds
         for escape in (one for one in ESCAPES.values() if one.weight):
-            minima = parents(scene.problem, path, escape.parents)
+            minima = parents(context.problem, path, escape.parents)
             before = [minimum.copy() for minimum in minima]
-            new, first = escape.draw(scene, minima, generator(1))
-            again, same = escape.draw(scene, minima, generator(1))
-            others = [escape.draw(scene, minima, generator(key))[0] for key in range(2, 10)]
+            new, first = escape.draw(context, minima, generator(1))
+            again, same = escape.draw(context, minima, generator(1))
+            others = [escape.draw(context, minima, generator(key))[0] for key in range(2, 10)]
             assert new.shape == path.shape and np.isfinite(new).all()
             assert (new >= low).all() and (new <= high).all()
             assert 0 <= first < LADDER.rungs
@@ -62,17 +62,17 @@ def test_paths_are_finite_inside_the_bounds_and_from_rng_alone(name):
 
 @pytest.mark.parametrize("scheme", ["trapezoid", "hermite-simpson", "rk4"])
 def test_action_by_time_is_the_action(scheme):
-    scene, path = scene_of(scheme=scheme)
-    parts = scene.action.value(path, LADDER.rf[-1])
-    total = sum(here.sum() for here in action_by_time(scene, path))
+    context, path = context_of(scheme=scheme)
+    parts = context.action.value(path, LADDER.rf[-1])
+    total = sum(here.sum() for here in action_by_time(context, path))
     assert total == pytest.approx(parts.measurement + parts.model, rel=1e-12)
 
 
 def test_a_stretch_is_where_the_action_is():
-    scene, path = scene_of(bounded=False)
-    here = action_by_time(scene, path)
+    context, path = context_of(bounded=False)
+    here = action_by_time(context, path)
     rng = generator(3)
-    drawn = [draw_stretch(scene, path, (0.3, 0.5), rng) for _ in range(200)]
+    drawn = [draw_stretch(context, path, (0.3, 0.5), rng) for _ in range(200)]
     inside = np.mean([here[s.window][s.begin : s.end].mean() for s in drawn])
     assert inside > np.mean(np.concatenate(here))
     for s in drawn:
@@ -80,12 +80,12 @@ def test_a_stretch_is_where_the_action_is():
         assert 0.3 * len(here[s.window]) - 1 <= s.end - s.begin <= 0.5 * len(here[s.window]) + 1
 
 
-@pytest.mark.parametrize("name", ["neighbourhood", "transplant"])
+@pytest.mark.parametrize("name", ["neighborhood", "transplant"])
 def test_one_stretch_of_one_window_changes_and_no_shared_parameter(name):
-    scene, path = scene_of()
-    problem = scene.problem
+    context, path = context_of()
+    problem = context.problem
     for seed in range(10):
-        new, _ = ESCAPES[name].draw(scene, [path], generator(seed))
+        new, _ = ESCAPES[name].draw(context, [path], generator(seed))
         (before, kept), (after, parameters) = problem.split(path), problem.split(new)
         assert np.array_equal(kept, parameters)
         changed = [(a != b).any(axis=1) for a, b in zip(before, after, strict=True)]
@@ -96,13 +96,13 @@ def test_one_stretch_of_one_window_changes_and_no_shared_parameter(name):
 
 
 def test_transplant_puts_in_another_piece_of_the_path():
-    scene, path = scene_of(bounded=False)
-    problem = scene.problem
+    context, path = context_of(bounded=False)
+    problem = context.problem
     unmeasured = [1, 2, 3]  # of five states the first and the last are in the data
     old = problem.split(path)[0]
     pieces = {tuple(row) for block in old for row in block[:, unmeasured]}
     for seed in range(10):
-        new, _ = ESCAPES["transplant"].draw(scene, [path], generator(seed))
+        new, _ = ESCAPES["transplant"].draw(context, [path], generator(seed))
         blocks = problem.split(new)[0]
         assert {tuple(row) for block in blocks for row in block[:, unmeasured]} <= pieces
         for a, b in zip(old, blocks, strict=True):
@@ -110,12 +110,12 @@ def test_transplant_puts_in_another_piece_of_the_path():
 
 
 def test_splice_equals_its_parents_on_both_sides():
-    scene, path = scene_of()
-    problem = scene.problem
+    context, path = context_of()
+    problem = context.problem
     first, second = parents(problem, path, 2)
     ends = problem.layout.tail.start
     for seed in range(300):  # among them two cuts at one time
-        new, _ = ESCAPES["splice"].draw(scene, [first, second], generator(seed))
+        new, _ = ESCAPES["splice"].draw(context, [first, second], generator(seed))
         a, b, c = (x[:ends].reshape(-1, problem.layout.block) for x in (first, second, new))
         inside = (c == b).all(axis=1) & (c != a).any(axis=1)
         assert ((c == a).all(axis=1) | inside).all()
@@ -127,17 +127,17 @@ def test_splice_equals_its_parents_on_both_sides():
 
 def test_langevin_samples_a_gaussian_action_exactly_at_a_large_step():
     problem = linear_problem(times=4, windows=linear_problem(times=4).windows * 2)
-    scene = Scene(problem, LADDER)
+    context = SearchContext(problem, LADDER)
     rf, temperature, rho, count = 3.0, 2.0, -0.2, 4000
     start = np.zeros(problem.size)
-    hessian = dense(scene.action, start, rf)
-    minimum = np.linalg.solve(hessian, -scene.action.gradient(start, rf)[1])
-    factor = metric(scene, start, rf, shift=0.0)
+    hessian = dense(context.action, start, rf)
+    minimum = np.linalg.solve(hessian, -context.action.gradient(start, rf)[1])
+    factor = metric(context, start, rf, shift=0.0)
     np.testing.assert_allclose(factor.solve(hessian @ start + hessian[0]), np.eye(len(start))[0], atol=1e-10)
     rng = generator(1)
     path, samples = minimum, np.empty((count, len(start)))
     for k in range(count):
-        path = step(scene, factor, path, rf, temperature, rho, rng.standard_normal(len(start)))
+        path = step(context, factor, path, rf, temperature, rho, rng.standard_normal(len(start)))
         samples[k] = path
     exact = temperature * np.linalg.inv(hessian)
     whitened = np.linalg.solve(np.linalg.cholesky(exact), (samples - minimum).T)
@@ -167,7 +167,7 @@ def test_banded_factor(border):
 
 
 def test_again_keeps_the_path_and_begins_a_decade_below_the_end():
-    scene, path = scene_of()
-    new, first = settling().draw(scene, [path], generator(1))
+    context, path = context_of()
+    new, first = settling().draw(context, [path], generator(1))
     decades = np.log10(LADDER.rf[-1] / LADDER.rf[first - 1 : first + 1])
     assert np.array_equal(new, path) and decades[1] <= 1.0 + 1e-3 < decades[0]

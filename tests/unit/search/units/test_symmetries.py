@@ -12,8 +12,8 @@ from hpcda.annealing import Ladder
 from hpcda.models.catalogue import load_model
 from hpcda.models.model import Model, Parameter, State
 from hpcda.problem import Estimated, Problem
+from hpcda.search.context import SearchContext
 from hpcda.search.merge import Sketch, alike
-from hpcda.search.scene import Scene
 from tests.chance import generator
 from tests.unit.problems import windows
 
@@ -91,17 +91,17 @@ def problem_of(model, observed=None, lengths=(9,), change=None, **more):
     )  # fmt: skip
 
 
-def scene_of(*arguments, **more):
-    return Scene(problem_of(*arguments, **more), Ladder(1.0, 2.0, 3))
+def context_of(*arguments, **more):
+    return SearchContext(problem_of(*arguments, **more), Ladder(1.0, 2.0, 3))
 
 
-def families(scene):
-    return sorted(one.units for one in scene.symmetries.families)
+def families(context):
+    return sorted(one.units for one in context.symmetries.families)
 
 
-def disguised(scene, path, rng):
+def disguised(context, path, rng):
     """The same path after many exchanges and reversals, one after the other."""
-    known = scene.symmetries
+    known = context.symmetries
     for _ in range(rng.integers(20, 60)):
         if known.families:
             family = known.families[rng.integers(len(known.families))]
@@ -130,26 +130,26 @@ FOUND = {
 def test_all_paths_of_one_model_have_one_form(name):
     model, units, reversals = FOUND[name]
     observed = {"p": "p", "q": "q"} if model.kind == "flow" else None
-    scene = scene_of(model, observed, lengths=(9, 6))
-    assert families(scene) == units
-    assert len(scene.symmetries.reversals) == reversals
-    rng, action, sketch = generator(17), scene.action, Sketch(scene.problem)
+    context = context_of(model, observed, lengths=(9, 6))
+    assert families(context) == units
+    assert len(context.symmetries.reversals) == reversals
+    rng, action, sketch = generator(17), context.action, Sketch(context.problem)
     moved = 0
     for _ in range(4):
-        path = rng.uniform(*scene.problem.starts.T)
-        form = scene.representative(path)
+        path = rng.uniform(*context.problem.starts.T)
+        form = context.representative(path)
         value = action.value(path, RF).total
         assert action.value(form, RF).total == pytest.approx(value, rel=1e-12)
-        np.testing.assert_array_equal(scene.representative(form), form)
+        np.testing.assert_array_equal(context.representative(form), form)
         for _ in range(6):
-            other = disguised(scene, path, rng)
+            other = disguised(context, path, rng)
             moved += np.abs(other - path).max() > 1e-3
             assert action.value(other, RF).total == pytest.approx(value, rel=1e-12)
-            np.testing.assert_array_equal(scene.representative(other), form)
-        near = disguised(scene, path * (1.0 + 1e-7 * rng.normal(size=len(path))), rng)
+            np.testing.assert_array_equal(context.representative(other), form)
+        near = disguised(context, path * (1.0 + 1e-7 * rng.normal(size=len(path))), rng)
         known = np.array([value]), sketch(form)[None]
-        assert alike(value, sketch(scene.representative(near)), *known)[0]
-        assert not alike(value, sketch(scene.representative(path + 0.1)), *known)[0]
+        assert alike(value, sketch(context.representative(near)), *known)[0]
+        assert not alike(value, sketch(context.representative(path + 0.1)), *known)[0]
     assert moved > 6
 
 
@@ -165,13 +165,13 @@ def by_hand(path, order, signs, units, times):
 
 
 def test_all_orders_and_signs_of_a_recurrent_network_are_found():
-    scene = scene_of(map_model(recurrent, 3))
-    path = generator(3).uniform(*scene.problem.starts.T)
+    context = context_of(map_model(recurrent, 3))
+    path = generator(3).uniform(*context.problem.starts.T)
     forms, values = set(), set()
     for order, signs in product(permutations(range(3)), product((1.0, -1.0), repeat=3)):
         other = by_hand(path, list(order), np.array(signs), 3, 9)
-        values.add(round(scene.action.value(other, RF).total, 9))
-        forms.add(scene.representative(other).tobytes())
+        values.add(round(context.action.value(other, RF).total, 9))
+        forms.add(context.representative(other).tobytes())
     assert len(values) == len(forms) == 1
 
 
@@ -196,41 +196,41 @@ BROKEN = {
 @pytest.mark.parametrize("name", BROKEN)
 def test_what_tells_units_apart_breaks_the_symmetry(name):
     change, more, units, reversals = BROKEN[name]
-    scene = scene_of(map_model(recurrent), change=change, **more)
-    assert families(scene) == units
-    assert len(scene.symmetries.reversals) == reversals
-    path = generator(8).uniform(*scene.problem.starts.T)
-    value = scene.action.value(path, RF).total
-    other = disguised(scene, path, generator(9))
-    assert scene.action.value(other, RF).total == pytest.approx(value, rel=1e-12)
-    np.testing.assert_array_equal(scene.representative(other), scene.representative(path))
+    context = context_of(map_model(recurrent), change=change, **more)
+    assert families(context) == units
+    assert len(context.symmetries.reversals) == reversals
+    path = generator(8).uniform(*context.problem.starts.T)
+    value = context.action.value(path, RF).total
+    other = disguised(context, path, generator(9))
+    assert context.action.value(other, RF).total == pytest.approx(value, rel=1e-12)
+    np.testing.assert_array_equal(context.representative(other), context.representative(path))
 
 
 def test_weights_of_the_model_error_tell_units_apart():
     problem = problem_of(map_model(recurrent))
     weights = np.ones(UNITS + 1)
     weights[2] = 3.0
-    scene = Scene(replace(problem, model_error_weight=weights), Ladder(1.0, 2.0, 3))
-    assert families(scene) == [3]
-    assert len(scene.symmetries.reversals) == UNITS
+    context = SearchContext(replace(problem, model_error_weight=weights), Ladder(1.0, 2.0, 3))
+    assert families(context) == [3]
+    assert len(context.symmetries.reversals) == UNITS
 
 
 def test_measured_units_stay_where_they_are():
     everything = {name: name for name in ("y", *(f"h{k}" for k in range(UNITS)))}
-    scene = scene_of(map_model(recurrent), observed=everything)
-    path = generator(8).uniform(*scene.problem.starts.T)
-    assert not scene.symmetries
-    assert scene.representative(path) is path
+    context = context_of(map_model(recurrent), observed=everything)
+    path = generator(8).uniform(*context.problem.starts.T)
+    assert not context.symmetries
+    assert context.representative(path) is path
 
 
 @pytest.mark.parametrize("name", ["lorenz63", "lorenz96", "colpitts"])
 def test_models_without_arrays_have_none(name):
     model = load_model(name)
-    scene = scene_of(model, observed={"z": model.state_names[-1]})
-    path = generator(8).uniform(*scene.problem.starts.T)
-    assert scene.representative(path) is path
-    assert "action" not in vars(scene)
-    assert not scene.symmetries
+    context = context_of(model, observed={"z": model.state_names[-1]})
+    path = generator(8).uniform(*context.problem.starts.T)
+    assert context.representative(path) is path
+    assert "action" not in vars(context)
+    assert not context.symmetries
 
 
 def test_what_is_no_unit_keeps_its_sign():
@@ -244,24 +244,26 @@ def test_what_is_no_unit_keeps_its_sign():
         name="lorenz", states=(State("x"), State("y"), State("z")), equations=equations,
         parameters=(array("v", 3), array("w", 3)),
     )  # fmt: skip
-    scene = scene_of(model, observed={"z": "z"})
-    assert families(scene) == [3]
-    states = np.array(scene.symmetries.reversals)[:, :3]
+    context = context_of(model, observed={"z": "z"})
+    assert families(context) == [3]
+    states = np.array(context.symmetries.reversals)[:, :3]
     assert len(states) == 3
     assert (states == 1.0).all()
 
 
 def test_each_experiment_may_have_weights_of_its_own():
-    scene = scene_of(map_model(recurrent), lengths=(9, 6), change=lambda one: replace(one, per_window=True))
-    assert families(scene) == [UNITS]
-    path = generator(8).uniform(*scene.problem.starts.T)
-    other = disguised(scene, path, generator(9))
-    value = scene.action.value(path, RF).total
-    assert scene.action.value(other, RF).total == pytest.approx(value, rel=1e-12)
-    np.testing.assert_array_equal(scene.representative(other), scene.representative(path))
+    context = context_of(
+        map_model(recurrent), lengths=(9, 6), change=lambda one: replace(one, per_window=True)
+    )
+    assert families(context) == [UNITS]
+    path = generator(8).uniform(*context.problem.starts.T)
+    other = disguised(context, path, generator(9))
+    value = context.action.value(path, RF).total
+    assert context.action.value(other, RF).total == pytest.approx(value, rel=1e-12)
+    np.testing.assert_array_equal(context.representative(other), context.representative(path))
 
 
 def test_paths_that_are_not_finite_stay_as_they_are():
-    scene = scene_of(map_model(recurrent))
-    path = np.full(scene.size, np.nan)
-    assert scene.representative(path) is path
+    context = context_of(map_model(recurrent))
+    path = np.full(context.size, np.nan)
+    assert context.representative(path) is path

@@ -13,7 +13,7 @@ from hpcda.search.forecast import Forecast
 from hpcda.search.ways import passes as way
 from tests.chance import generator
 from tests.oracles import ORACLES
-from tests.unit.drawing import draw, scene_of
+from tests.unit.drawing import context_of, draw
 from tests.unit.problems import example
 
 
@@ -46,7 +46,7 @@ def twin(windows):
 
 def test_forecasts_agree_with_the_data_where_the_state_is_found():
     problem, truth = twin(3)
-    passes = way.Passes.begin(scene_of(problem), generator(1))
+    passes = way.Passes.begin(context_of(problem), generator(1))
     members = passes.members()
     first = passes.run(members, 8.0, None, last=False)
     second = passes.run(passes.again(first), 4.0, None, last=True)
@@ -57,11 +57,11 @@ def test_forecasts_agree_with_the_data_where_the_state_is_found():
 
 def test_parameters_go_on_from_window_to_window():
     problem, _ = example("lorenz63", "trapezoid", "nonlinear and gaps")
-    passes = way.Passes.begin(scene_of(problem), generator(1))
+    passes = way.Passes.begin(context_of(problem), generator(1))
     one = passes.run(passes.members(), 4.0, None, last=False)
     members = passes.again(one)
     assert len(members) == len(problem.windows) > 1
-    lower, upper = passes.scene.smoother.bounds
+    lower, upper = passes.context.smoother.bounds
     for first in members:
         assert np.array_equal(first[problem.layout.block :], members[0][problem.layout.block :])
         assert (first.T >= lower).all() and (first.T <= upper).all()
@@ -108,9 +108,9 @@ def noise_alone():
 
 def counted(problem, seed=1):
     """How many passes a path takes."""
-    scene, told = scene_of(problem), []
-    scene.meanwhile = lambda: told.append(1)
-    path = way.WAY.draw(scene, generator(seed))
+    context, told = context_of(problem), []
+    context.meanwhile = lambda: told.append(1)
+    path = way.WAY.draw(context, generator(seed))
     assert np.isfinite(path).all()
     return len(told)
 
@@ -145,7 +145,7 @@ def test_what_a_call_takes_is_counted_however_few_the_times(monkeypatch):
 
 
 def test_work_counts_windows_times_and_steps_of_the_members():
-    passes = way.Passes.begin(scene_of(twin(2)[0]), generator(1))
+    passes = way.Passes.begin(context_of(twin(2)[0]), generator(1))
     one = passes.run(passes.members(), 8.0, None, last=False)
     size = one.ends[0].size
     assert passes.work(one) == 2 * (way.CALL + 150 * (way.POINT + size))
@@ -179,7 +179,7 @@ def test_little_noise_is_not_taken_for_hopeless():
     noise = generator(1).normal(0.0, 0.05, window.data.shape)
     data = forecast.observe(window, 0, members).T[: len(window.data)] + noise
     little = replace(window, data=data, noise_std=np.full_like(data, 0.05))
-    passes = way.Passes.begin(scene_of(replace(problem, windows=(little,))), generator(1))
+    passes = way.Passes.begin(context_of(replace(problem, windows=(little,))), generator(1))
     misfits = []
     for _ in range(12):
         members, least = passes.members(), np.inf

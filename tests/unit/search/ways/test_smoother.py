@@ -13,7 +13,7 @@ from hpcda.search.forecast import Forecast
 from hpcda.search.smoother import Smoother
 from hpcda.search.ways import smoother as way
 from tests.chance import generator
-from tests.unit.drawing import draw, scene_of
+from tests.unit.drawing import context_of, draw
 from tests.unit.problems import MATRIX, example, linear_model, linear_problem
 
 FAR = np.zeros(3), np.full(3, 1e6)
@@ -112,7 +112,7 @@ def test_members_stay_within_bounds():
         state_bounds=0.5 * problem.state_start,
     )
     smoother = Smoother(Forecast(bounded))
-    members = way.first_members(scene_of(bounded), bounded.windows[0], generator(1), None)
+    members = way.first_members(context_of(bounded), bounded.windows[0], generator(1), None)
     smoother.filter(bounded.windows[0], members, generator(1), FAR)
     ends = np.array([*bounded.state_bounds, *(p.bounds for p in bounded.parameters)])
     assert (members.T >= ends[:, 0]).all() and (members.T <= ends[:, 1]).all()

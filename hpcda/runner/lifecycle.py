@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from hpcda.annealing.layered import PETSC
-from hpcda.ensemble import EarlierRun, Ensemble, Lives
+from hpcda.ensemble import EarlierRun, Ensemble, RunControl
 from hpcda.errors import InputError, Mistake, StoppedError
+from hpcda.formatting import counted
 from hpcda.job import AnyJob, Job, NetworkJob, load_job, settled
 from hpcda.job.given import with_model
 from hpcda.job.stored import FILE, job_to_go_on
@@ -29,7 +30,6 @@ from hpcda.runner.study import Study, share_of, study_of
 from hpcda.runner.world import launched, queue_of, world_of
 from hpcda.stop import Stop, deadline, sentence
 from hpcda.store import INDEX, PLAN, Journal, Part, RunLayout, Shard
-from hpcda.words import counted
 
 
 def run(
@@ -173,11 +173,11 @@ def _live(job: AnyJob, directory: Path, how: _RunOptions) -> Path:
                     all_or_none(comm, lambda: left_there(job, directory, part, layout, how.resume))
                 )
                 all_or_none(comm, lambda: prepare(job, directory, layout, part, how.resume))
-                told = _ensemble(job, study, world, layout, directory, how, part, earlier, stop)
+                message = _ensemble(job, study, world, layout, directory, how, part, earlier, stop)
             all_or_none(comm, lambda: index(directory, part))
             world.wait()
-    if told:
-        raise StoppedError(told, directory)
+    if message:
+        raise StoppedError(message, directory)
     return directory
 
 
@@ -236,9 +236,9 @@ def _ensemble(
             (directory / INDEX).unlink(missing_ok=True)
         return Shard.create(directory, world.group_number, layout, how.resume, part)
 
-    lives = Lives(earlier, stop, Journal(directory / part.file(PLAN)), study.max_seconds)
+    lives = RunControl(earlier, stop, Journal(directory / part.file(PLAN)), study.max_seconds)
     ensemble = Ensemble(
-        study.scene, world, team, make_shard if world.leads else None, queue, job.ensemble.seed,
+        study.context, world, team, make_shard if world.leads else None, queue, job.ensemble.seed,
         job.ensemble.merge, progress, lives,
     )  # fmt: skip
     try:
@@ -252,15 +252,15 @@ def _ensemble(
         raise
     team.destroy()
     world.wait()
-    told = ""
+    message = ""
     if progress is not None:
         ensemble.tell()
         if whole:
             progress.finish("done", "" if ensemble.worked else "it was already complete")
         else:
-            told = _stopped(progress, directory, part, sentence(ensemble.why))
+            message = _stopped(progress, directory, part, sentence(ensemble.why))
     queue.close()
-    return str(world.comm.bcast(told))
+    return str(world.comm.bcast(message))
 
 
 def _stopped(progress: Progress, directory: Path, part: Part, why: str) -> str:

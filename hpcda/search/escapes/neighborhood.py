@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from hpcda.problem import Array
+from hpcda.search.context import SearchContext
 from hpcda.search.escape import Escape
-from hpcda.search.scene import Scene
 from hpcda.search.stretches import draw_stretch
 from hpcda.search.ways.noise import WAY as NOISE
 
@@ -23,17 +23,17 @@ RUNG = 0.4
 """Share of the ladder below the first rung."""
 
 
-def _path(scene: Scene, minima: Sequence[Array], rng: np.random.Generator) -> tuple[Array, int]:
-    problem = scene.problem
+def _path(context: SearchContext, minima: Sequence[Array], rng: np.random.Generator) -> tuple[Array, int]:
+    problem = context.problem
     old, parameters = problem.split(minima[0].copy())
-    stretch = draw_stretch(scene, minima[0], LENGTHS, rng)
-    new, _ = problem.split(NOISE.draw(scene, rng))
+    stretch = draw_stretch(context, minima[0], LENGTHS, rng)
+    new, _ = problem.split(NOISE.draw(context, rng))
     times = slice(stretch.begin, stretch.end)
     old[stretch.window][times] = new[stretch.window][times]
-    return problem.join(old, parameters), scene.rung(RUNG)
+    return problem.join(old, parameters), context.rung(RUNG)
 
 
 ESCAPE = Escape(
-    "neighbourhood", "an interval of time where the action is large is drawn again", 1, _path,
+    "neighborhood", "an interval of time where the action is large is drawn again", 1, _path,
     weight=3.0, place=10,
 )  # fmt: skip

@@ -2,8 +2,8 @@
 
 import pytest
 
+from hpcda.formatting import counted, run_lengths
 from hpcda.show import list_models
-from hpcda.words import counted, run_lengths
 
 
 @pytest.mark.parametrize(

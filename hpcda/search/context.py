@@ -10,6 +10,7 @@ import numpy as np
 from hpcda.action import Action
 from hpcda.action.residuals import Residuals
 from hpcda.annealing import Ladder, Task
+from hpcda.errors import InputError, Mistake
 from hpcda.problem import Array, Problem
 from hpcda.search.forecast import Forecast
 from hpcda.search.merge import Sketch
@@ -17,7 +18,7 @@ from hpcda.search.smoother import Smoother
 from hpcda.search.units import Symmetries
 
 
-class Scene:
+class SearchContext:
     """Made once a run; what takes time to make is made when it is first asked for.
 
     Args:
@@ -81,7 +82,7 @@ class Scene:
         """The path that stands for all that symmetries make of it, shape (size,): its canonical form."""
         return self.symmetries.canonical(path) if self.problem.model.arrays else path
 
-    def told(self, path: Array) -> Array:
+    def recorded(self, path: Array) -> Array:
         """What is stored of a path at every rung: the estimated parameters, shape (P,)."""
         return path[self.problem.layout.tail.start :]
 
@@ -94,20 +95,26 @@ class Scene:
             rng: Where its random numbers come from.
 
         Raises:
-            InputError: What the way or the escape gives is no path, or it raises an exception.
+            InputError: What the way or the escape gives is no path, it raises an exception, or nothing has
+                that name.
         """
         from hpcda.search.escapes import ESCAPES
         from hpcda.search.ways import WAYS
 
         if task.way in WAYS:
             return WAYS[task.way].draw(self, rng), task.first
+        if task.way not in ESCAPES:
+            problem = f"has a start by {task.way!r}, which this version of hpcda does not know"
+            raise InputError(Mistake("the run", problem, "go on with the version that began it"))
         return ESCAPES[task.way].draw(self, minima, rng)
 
-    def of(self, problem: Problem) -> Scene:
-        """The scene of a problem with the same equations and other windows."""
-        scene = Scene(problem, self.ladder, Action(problem, equations=self.action.equations.of(problem)))
-        scene.forecast, scene.smoother, scene.meanwhile = self.forecast, self.smoother, self.meanwhile
-        return scene
+    def of(self, problem: Problem) -> SearchContext:
+        """The context of a problem with the same equations and other windows."""
+        context = SearchContext(
+            problem, self.ladder, Action(problem, equations=self.action.equations.of(problem))
+        )
+        context.forecast, context.smoother, context.meanwhile = self.forecast, self.smoother, self.meanwhile
+        return context
 
     def rung(self, share: float) -> int:
         """The rung that has this share of the ladder below it, 0 ≤ share < 1."""
