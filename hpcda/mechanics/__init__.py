@@ -6,6 +6,18 @@ minimal action obeys discrete Euler-Lagrange equations in which every datum is a
 Shirman, Neural Computation 30, 2025 (2018), sections 4 and 5, have the continuous form.
 """
 
+from hpcda.mechanics.balance import MomentaUnknownError
+from hpcda.mechanics.energy import Energy, energy
 from hpcda.mechanics.lagrangian import DiscreteLagrangian, StepMomenta
+from hpcda.mechanics.motion import Motion, WindowMotion, motion
 
-__all__ = ["DiscreteLagrangian", "StepMomenta"]
+__all__ = [
+    "DiscreteLagrangian",
+    "Energy",
+    "MomentaUnknownError",
+    "Motion",
+    "StepMomenta",
+    "WindowMotion",
+    "energy",
+    "motion",
+]

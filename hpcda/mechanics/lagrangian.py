@@ -9,7 +9,7 @@ of the action. With the multipliers λ = Rf s r its momenta are
     p⁺ = -∂L_d/∂x_0 = -(∂r/∂x_0)ᵀ λ    at the left end, leaving it,
     p⁻ =  ∂L_d/∂x_m =  (∂r/∂x_m)ᵀ λ    at the right end, arriving there
 
-(J. E. Marsden, M. West, Acta Numerica 10, 357 (2001), section 1.5). For the midpoint rule these are
+(J. E. Marsden, M. West, Acta Numerica 10, 357 (2001), part 1). For the midpoint rule these are
 (I + h/2 DF)ᵀ λ and (I - h/2 DF)ᵀ λ, for a map Dfᵀ λ and λ. Written in λ they hold at Rf = ∞ as well, where
 r = 0 and λ is a Lagrange multiplier: r = λ / (Rf s) then holds for every Rf.
 
