@@ -36,6 +36,8 @@ SHOWN = 12
 ALL = 30
 """Parameters up to which all are shown."""
 PARAMETERS = "parameters.csv"
+MAYBE = ("distribution", "momenta")
+"""Keys of a summary that are left out where there is nothing to say."""
 """The table of all parameters of the candidate, beside summary.json."""
 
 
@@ -71,9 +73,9 @@ def summarize(run: Result) -> dict[str, Any]:
 
     Returns:
         Keys: version, run, model, discretization, model_error_weight, starts, asked, complete, stopped,
-            failed, failed_reasons, stopped_reasons, data, times, band, minima, candidate, verdict, outliers,
-            distribution (where there is one), timing,
-            ladder, ways, provenance, notes.
+            failed, failed_reasons, stopped_reasons, data, times, band, minima, candidate, verdict, momenta
+            and distribution (where there is one), outliers, timing, ladder, ways, provenance,
+            notes.
     """
     header = run.file.header
     summary = {
@@ -96,6 +98,7 @@ def summarize(run: Result) -> dict[str, Any]:
             "sentence": sentence_of(run.verdict, run.evidence),
             "evidence": run.evidence.record(),
         },
+        "momenta": run.known_momenta,
         "outliers": [asdict(one) for one in run.outliers[:MOST_OUTLIERS]],
         "distribution": distribution_record(run),
         "timing": timing(run),
@@ -104,7 +107,7 @@ def summarize(run: Result) -> dict[str, Any]:
         "provenance": header.provenance,
         "notes": run.notes,
     }
-    return {key: plain(value) for key, value in summary.items() if value is not None or key != "distribution"}
+    return {key: plain(value) for key, value in summary.items() if value is not None or key not in MAYBE}
 
 
 def ended_record(run: Ended) -> dict[str, Any]:
