@@ -18,6 +18,7 @@ from hpcda.action.interval import interval_constants, interval_kernel, times_of
 from hpcda.action.kernel import Kernel, kernel_of
 from hpcda.action.losses import LOSSES
 from hpcda.action.native import Equations, priors
+from hpcda.action.weights import step_weights
 from hpcda.models.trace import Symbol
 from hpcda.models.traced import trace
 from hpcda.problem import Noise, Numbers, Problem, Variables
@@ -72,7 +73,7 @@ def _model_errors(problem: Problem, places: Numbers) -> Iterator[Factors]:
             kernel,
             places[_index(problem, number, points)],
             constants=interval_constants(problem, number, scheme.span),
-            weight=np.tile(problem.model_error_weight, scheme.errors),
+            weight=np.tile(step_weights(problem, window), scheme.errors),
             scaled=True,
         )
 

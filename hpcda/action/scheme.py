@@ -86,7 +86,7 @@ class Scheme:
     @property
     def duration(self) -> float:
         """The time that a model error is integrated over, in steps of the path; 1 for a map."""
-        return 1.0 if self.kind == "map" else float(np.abs(self.rate.sum(axis=1)).max())
+        return 1.0 if self.kind == "map" else float(np.abs(self.position @ np.arange(self.span + 1.0)).max())
 
     @property
     def staged(self) -> bool:

@@ -72,10 +72,9 @@ def summarize(run: Result) -> dict[str, Any]:
         run: The run.
 
     Returns:
-        Keys: version, run, model, discretization, model_error_weight, starts, asked, complete, stopped,
-            failed, failed_reasons, stopped_reasons, data, times, band, minima, candidate, verdict, momenta
-            and distribution (where there is one), outliers, timing, ladder, ways, provenance,
-            notes.
+        Keys: version, run, model, discretization, model_error, model_error_weight, starts, asked, complete,
+            stopped, failed, failed_reasons, stopped_reasons, data, times, band, minima, candidate, verdict,
+            momenta and distribution (where there is one), outliers, timing, ladder, ways, provenance, notes.
     """
     header = run.file.header
     summary = {
@@ -83,6 +82,7 @@ def summarize(run: Result) -> dict[str, Any]:
         "run": run.file.name,
         "model": header.model,
         "discretization": header.discretization,
+        "model_error": header.model_error,
         "model_error_weight": {}
         if header.model_error_weight is None
         else dict(zip(header.state, header.model_error_weight, strict=True)),

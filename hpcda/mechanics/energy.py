@@ -1,7 +1,7 @@
 r"""The energy along a path of a flow.
 
-With the precision ρ = Rf s h of the model error as a rate (h the time that it is integrated over) the
-Hamiltonian between data is
+With the precision ρ = Rf s h of the model error as a rate (h the time that it is integrated over; Rf s where
+Rf is per time) the Hamiltonian between data is
 
     H(x, p, t) = p·F(x, t) + Σ p² / (2 ρ)
 
@@ -19,6 +19,7 @@ import numpy as np
 
 from hpcda.action import Action
 from hpcda.action.rates import Rates
+from hpcda.action.weights import step_weights
 from hpcda.mechanics.motion import Motion
 from hpcda.problem import Array
 
@@ -63,7 +64,7 @@ def energy(action: Action, path: Array, rf: float, motion: Motion) -> tuple[Ener
         else:
             x, q = block[:, : problem.dimension].T, block[:, problem.dimension :].T
             speed = rates(x, q, constants[problem.layout.seen(number)], window.series.T, window.t).T
-        precision = rf * problem.model_error_weight * scheme.duration * window.dt
+        precision = rf * step_weights(problem, window) * scheme.duration * window.dt
         sides = (own.arriving, own.leaving, own.middle)
         found.append(Energy(*(_hamiltonian(p, speed, precision) for p in sides)))
     return tuple(found)

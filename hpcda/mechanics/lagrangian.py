@@ -28,6 +28,7 @@ import numpy.typing as npt
 
 from hpcda.action.interval import interval_constants, interval_kernel
 from hpcda.action.native import Equations
+from hpcda.action.weights import step_weights
 from hpcda.native.compile import library
 from hpcda.native.unit import unit
 from hpcda.problem import Array
@@ -73,7 +74,7 @@ class DiscreteLagrangian:
         span: m, steps of the path in an interval.
         states: D.
         rows: K · D, model errors of an interval.
-        weight: s of every model error, shape (K · D,).
+        weight: s of every model error, over h where the model error is per time, shape (K · D,).
 
     Raises:
         CompilerError: No C compiler, or no place for compiled code.
@@ -84,7 +85,7 @@ class DiscreteLagrangian:
         self.span, self.states, self._block = structure.scheme.span, problem.dimension, structure.block
         self._kernel = interval_kernel(equations)
         self.rows = self._kernel.rows
-        self.weight: Array = np.tile(problem.model_error_weight, structure.scheme.errors)
+        self.weight: Array = np.tile(step_weights(problem, problem.windows[window]), structure.scheme.errors)
         self._seen = len(problem.seen)
         self._constants = np.ascontiguousarray(interval_constants(problem, window, self.span))
         self._library: Any = library(lagrangian_unit(equations))

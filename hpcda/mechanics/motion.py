@@ -25,6 +25,7 @@ from scipy.sparse import csr_array
 
 from hpcda.action import Action
 from hpcda.action.action import Intervals
+from hpcda.action.weights import step_weights
 from hpcda.mechanics.balance import MomentaUnknownError, balancing
 from hpcda.problem import Array
 
@@ -195,13 +196,13 @@ def _multipliers(
 ) -> tuple[Source, list[Array]]:
     """Multipliers of every window: Rf s r, or from the balance of forces where these lost their digits."""
     problem, scheme = action.problem, action.structure.scheme
-    weight = np.tile(problem.model_error_weight, scheme.errors)
     if np.isinf(rf):
         return "balance of forces", _balanced(action, path, evaluated, forces, held)
-    plain = [rf * weight * one.errors for one in evaluated]
+    weights = [rf * np.tile(step_weights(problem, window), scheme.errors) for window in problem.windows]
+    plain = [weight * one.errors for weight, one in zip(weights, evaluated, strict=True)]
     blocks = [block[:, : problem.dimension] for block in problem.split(path)[0]]
     size = np.tile(np.max([np.abs(block).max(axis=0) for block in blocks], axis=0), scheme.errors)
-    rounding = ROUNDING * rf * weight * size
+    rounding = ROUNDING * np.max(weights, axis=0) * size
     largest = np.max([np.abs(own).max(axis=0) for own in plain], axis=0)
     if not (rounding > LOST * largest).any():
         return "model errors", plain
