@@ -181,9 +181,10 @@ def momentum_sentences(record: dict[str, Any]) -> list[str]:
     first = list(record["momentum"].items())[:NAMED]
     largest = ", ".join(f"{name} {value:.3g}" for name, value in first)
     told = [
-        "The momentum of a state is the multiplier of its equation: the derivative of the action by a shift "
-        "of all later times. It jumps where data pull at the path, is carried by the model between, and is "
-        "what back-propagation computes where the model is obeyed exactly.",
+        "The momentum of a state at a time is the multiplier of its equation: how fast the action of all "
+        "earlier times grows when the state there is shifted. It jumps where data pull at the path, is "
+        "carried by the model between, and is what back-propagation computes where the model is obeyed "
+        "exactly.",
         f"Largest momenta: {largest}.",
     ]
     left = record["imbalance"]
