@@ -151,10 +151,11 @@ class Answer:
         every time, which differ by `kick`, the pull of what is measured there (Rm (x - y)) and of priors;
         `momentum`, the mean of both, at the two ends the side there is; `residual`, what is left of the
         Euler-Lagrange equation, arriving - leaving + kick, 0 at a minimum; `parameter_residual` (parameter),
-        the action's derivative by each parameter. With several windows times are the coordinate `t` (window,
-        time), and shorter windows end in NaN. Attributes: `rf`; `multipliers`, whether they are those of
-        "model errors" or follow from the "balance of forces"; `imbalance`, the largest residual over the
-        largest momentum. Equations: `hpcda.mechanics`.
+        the action's derivative by each parameter, 0 there too. With several windows times are the coordinate
+        `t` (window, time), and shorter windows end in NaN. Attributes: `rf`; `multipliers`, whether they are
+        "model errors" times Rf, or follow from the "balance of forces", which is then closer; `imbalance`,
+        the largest derivative of the action by a state over the largest momentum: how far the path is from a
+        minimum. Equations: `hpcda.mechanics`.
 
         Args:
             start: Number of the start; by default the candidate's.

@@ -201,7 +201,10 @@ def momentum_sentences(record: dict[str, Any]) -> list[str]:
     if record["held"]:
         told.append(f"{counted(record['held'], 'unknown')} at a bound are left out of this.")
     if record["source"] == "balance of forces":
-        told.append("The multipliers follow from the balance of forces: model errors are too small to tell.")
+        told.append(
+            "The multipliers are those that balance the forces, which here are more accurate than model "
+            "errors times Rf."
+        )
     energy = record["energy"]
     if energy is not None:
         told.append(

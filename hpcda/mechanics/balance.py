@@ -8,10 +8,10 @@ with λ = Rf s r. At a large Rf the errors r are differences of nearly equal num
 Rf = ∞ they are 0 and λ, a Lagrange multiplier, is not in the path at all. The balance has more equations than
 multipliers, and its solution by least squares,
 
-    min_λ |S (Jᵀ λ + f)|²,    (J S²) Jᵀ λ = -J S² f,    S = diag(size of the state),
+    min_λ |S (Jᵀ λ + f)|²,    J S² Jᵀ λ = -J S² f,    S = diag(size of the state),
 
-is as accurate as the path: J S² Jᵀ has the band of an interval and its neighbors, and rounding is taken back
-by solving again with what is left. Solved backward from the last time the same equations are
+is as accurate as the path. J S² Jᵀ has the band of an interval and its neighbors; rounding is taken back by
+solving again with what is left. Solved backward from the last time the same equations are
 back-propagation; by least squares errors do not grow with the tangent flow.
 Unknowns that a bound holds are left out: their balance contains the bound's own force.
 """
@@ -33,38 +33,45 @@ class MomentaUnknownError(Exception):
     """The multipliers are not determined; the message says why."""
 
 
-def balancing(slopes: csr_array, forces: Array, sizes: Array, held: npt.NDArray[np.bool_]) -> Array:
-    """Multipliers that balance forces, by least squares.
+class Balance:
+    """The equations of balance of one window, factored.
 
     Args:
         slopes: J by the states, shape (M, n), rows in the order of time.
-        forces: f, shape (n,).
         sizes: Natural size of every state, shape (n,).
         held: Of every state whether a bound holds it, shape (n,).
 
-    Returns:
-        λ, shape (M,).
-
     Raises:
-        MomentaUnknownError: Bounds hold so many states that they do not follow.
+        MomentaUnknownError: Bounds hold so many states that the multipliers do not follow.
     """
-    scale = np.where(held, 0.0, sizes)
-    scaled = csr_array(slopes @ diags_array(scale))
-    size = np.sqrt(np.asarray(scaled.multiply(scaled).sum(axis=1)).ravel())
-    if not (np.isfinite(size).all() and np.isfinite(forces).all()):
-        raise MomentaUnknownError("the path, or its forces, are not finite")
-    if not (size > 0.0).all():
-        raise MomentaUnknownError("bounds hold all states that a model error depends on")
-    unit = csr_array(diags_array(1.0 / size) @ scaled)
-    try:
-        factor = cholesky_banded(_banded(csr_array(unit @ unit.T)), lower=True)
-    except LinAlgError:
-        raise MomentaUnknownError("bounds hold so many states that the momenta do not follow") from None
-    found = np.zeros(len(size))
-    pull = scale * forces
-    for _ in range(REPEATS):
-        found -= cho_solve_banded((factor, True), unit @ (pull + unit.T @ found))
-    return np.asarray(found / size)
+
+    def __init__(self, slopes: csr_array, sizes: Array, held: npt.NDArray[np.bool_]) -> None:
+        self._scale = np.where(held, 0.0, sizes)
+        scaled = csr_array(slopes @ diags_array(self._scale))
+        self._size = np.sqrt(np.asarray(scaled.multiply(scaled).sum(axis=1)).ravel())
+        if not np.isfinite(self._size).all():
+            raise MomentaUnknownError("the path holds numbers that are not finite")
+        if not (self._size > 0.0).all():
+            raise MomentaUnknownError("bounds hold all states that a model error depends on")
+        self._unit = csr_array(diags_array(1.0 / self._size) @ scaled)
+        try:
+            self._factor = cholesky_banded(_banded(csr_array(self._unit @ self._unit.T)), lower=True)
+        except LinAlgError:
+            raise MomentaUnknownError("bounds hold so many states that the momenta do not follow") from None
+
+    def multipliers(self, forces: Array) -> Array:
+        """λ that balance the forces f, shape (n,), by least squares, shape (M,)."""
+        found, pull = np.zeros(len(self._size)), self._scale * forces
+        for _ in range(REPEATS):
+            found -= self._solved(self._unit @ (pull + self._unit.T @ found))
+        return np.asarray(found / self._size)
+
+    def shift(self, errors: Array) -> Array:
+        """The smallest change of the states that changes the model errors by so much, (M,) -> (n,)."""
+        return np.asarray(self._scale * (self._unit.T @ self._solved(errors / self._size)))
+
+    def _solved(self, right: Array) -> Array:
+        return np.asarray(cho_solve_banded((self._factor, True), right))
 
 
 def _banded(matrix: csr_array) -> Array:

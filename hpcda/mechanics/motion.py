@@ -16,8 +16,8 @@ rule for x. Where the discretization does not evaluate the model at its points, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -25,22 +25,10 @@ from scipy.sparse import csr_array
 
 from hpcda.action import Action
 from hpcda.action.action import Intervals
-from hpcda.action.weights import step_weights
-from hpcda.mechanics.balance import MomentaUnknownError, balancing
+from hpcda.mechanics.multipliers import LOST, SOURCES, Multipliers, Source, held_by_bounds
 from hpcda.problem import Array
 
 Index = npt.NDArray[np.int64]
-
-LOST = 1e-9
-"""Part of the largest multiplier of a state that rounding of its model errors may be, for them to be used."""
-ROUNDING = 4.0 * np.finfo(float).eps
-"""Rounding of a model error relative to the size of its state."""
-AGREES = 100.0
-"""How many times that rounding the two ways to multipliers may differ at a minimum."""
-HELD = 1e-6
-"""Distance to a bound, in widths of the starting range, from which an unknown counts as held by it."""
-
-Source = Literal["model errors", "balance of forces"]
 
 
 @dataclass(frozen=True)
@@ -61,7 +49,10 @@ class WindowMotion:
 
     @property
     def residual(self) -> Array:
-        """What is left of the Euler-Lagrange equations, p⁻ - p⁺ + f, shape (N, D): 0 at a minimum."""
+        """What is left of the Euler-Lagrange equations, p⁻ - p⁺ + f, shape (N, D): 0 at a minimum.
+
+        Where multipliers are those that balance the forces, it is 0 but for what they cannot balance.
+        """
         return np.asarray(self.arriving - self.leaving + self.kick)
 
     @property
@@ -78,12 +69,12 @@ class Motion:
 
     Attributes:
         windows: Window after window.
-        gradient: The action's derivative by every unknown, shape (size,): the Euler-Lagrange residual by
-            states and parameters of one time, and that of parameters that hold at all times.
+        gradient: The action's derivative by every unknown, shape (size,): the Euler-Lagrange residual of the
+            path, and that of its parameters; at Rf = ∞ of the action with the multipliers' terms.
         held: Unknowns that lie at a bound, whose derivative need not be 0, shape (size,).
-        source: Where the multipliers are from.
-        imbalance: Largest residual by the states that no bound holds, relative to the largest momentum or
-            kick of the state.
+        source: Where the multipliers are from, see `hpcda.mechanics.multipliers`.
+        imbalance: Largest derivative of the action by the states that no bound holds, relative to the largest
+            momentum or kick of the state: how far the path is from a minimum.
     """
 
     windows: tuple[WindowMotion, ...]
@@ -108,20 +99,34 @@ def motion(action: Action, path: Array, rf: float) -> Motion:
     tied = np.ascontiguousarray(problem.ties.tied(path), dtype=np.float64)
     evaluated = [action.intervals(number, tied) for number in range(len(problem.windows))]
     forces = action.gradient(tied, 0.0)[1]
-    held = _held(action, tied)
-    source, multipliers = _multipliers(action, tied, rf, evaluated, forces, held)
+    held = held_by_bounds(problem, tied)
+    made = Multipliers(action, tied, evaluated, forces, held)
+    if np.isinf(rf):
+        windows, gradient = _moved(action, evaluated, made.balancing, forces)
+        return Motion(windows, gradient, held, "balance of forces", _imbalance(action, windows, held))
+    plain = made.of_errors(rf)
+    windows, gradient = _moved(action, evaluated, plain, forces)
+    imbalance, source = _imbalance(action, windows, held), SOURCES[0]
+    if imbalance > LOST and (closer := made.closer(plain, rf)) is not None:
+        windows, source = _moved(action, evaluated, closer, forces)[0], SOURCES[1]
+    return Motion(windows, gradient, held, source, imbalance)
+
+
+def _moved(
+    action: Action, evaluated: Sequence[Intervals], multipliers: Sequence[Array], forces: Array
+) -> tuple[tuple[WindowMotion, ...], Array]:
+    """Motion in every window, and the action's derivative by every unknown, from the multipliers."""
+    problem, span = action.problem, action.structure.scheme.span
     blocks, constants = problem.split(np.zeros(problem.size))
     windows = []
     for number, (one, own) in enumerate(zip(evaluated, multipliers, strict=True)):
         pulls, shared = _pulls(action, one, own)
         constants[problem.layout.seen(number)] += shared
-        span = action.structure.scheme.span
         for j in range(span + 1):
             blocks[number][j : j + span * len(pulls) : span] += pulls[:, j]
         places = problem.layout.points(number)[:, : problem.dimension]
         windows.append(_window(action, number, one, own, pulls[:, :, : problem.dimension], forces[places]))
-    gradient = problem.ties.gathered(problem.join(blocks, constants)) + forces
-    return Motion(tuple(windows), gradient, held, source, _imbalance(action, windows, held))
+    return tuple(windows), problem.ties.gathered(problem.join(blocks, constants)) + forces
 
 
 def _pulls(action: Action, one: Intervals, multipliers: Array) -> tuple[Array, Array]:
@@ -186,72 +191,7 @@ def _cubic(share: float, p: Array, dp: Array | None, q: Array, dq: Array | None)
     )
 
 
-def _multipliers(
-    action: Action,
-    path: Array,
-    rf: float,
-    evaluated: list[Intervals],
-    forces: Array,
-    held: npt.NDArray[np.bool_],
-) -> tuple[Source, list[Array]]:
-    """Multipliers of every window: Rf s r, or from the balance of forces where these lost their digits."""
-    problem, scheme = action.problem, action.structure.scheme
-    if np.isinf(rf):
-        return "balance of forces", _balanced(action, path, evaluated, forces, held)
-    weights = [rf * np.tile(step_weights(problem, window), scheme.errors) for window in problem.windows]
-    plain = [weight * one.errors for weight, one in zip(weights, evaluated, strict=True)]
-    blocks = [block[:, : problem.dimension] for block in problem.split(path)[0]]
-    size = np.tile(np.max([np.abs(block).max(axis=0) for block in blocks], axis=0), scheme.errors)
-    rounding = ROUNDING * np.max(weights, axis=0) * size
-    largest = np.max([np.abs(own).max(axis=0) for own in plain], axis=0)
-    if not (rounding > LOST * largest).any():
-        return "model errors", plain
-    try:
-        found = _balanced(action, path, evaluated, forces, held)
-    except MomentaUnknownError:
-        return "model errors", plain
-    pairs = zip(found, plain, strict=True)
-    if all((np.abs(one - other) <= AGREES * rounding + LOST * largest).all() for one, other in pairs):
-        return "balance of forces", found
-    return "model errors", plain
-
-
-def _balanced(
-    action: Action,
-    path: Array,
-    evaluated: list[Intervals],
-    forces: Array,
-    held: npt.NDArray[np.bool_],
-) -> list[Array]:
-    problem, structure = action.problem, action.structure
-    sizes, found = action.sizes(path), []
-    block, span = problem.layout.block, structure.scheme.span
-    entries = [(row, entry.column) for row, own in enumerate(structure.rows) for entry in own]
-    rows, columns = np.array(entries, dtype=np.int64).reshape(-1, 2).T
-    point, unknown = np.divmod(columns, block)
-    own = (columns < structure.local) & (unknown < problem.dimension)
-    for number, one in enumerate(evaluated):
-        every = np.arange(len(one.errors))[:, None]
-        at = (every * span + point[own]) * problem.dimension + unknown[own]
-        row = every * len(structure.rows) + rows[own]
-        times = problem.windows[number].times
-        shape = (one.errors.size, times * problem.dimension)
-        slopes = csr_array((one.entries[:, own].ravel(), (row.ravel(), at.ravel())), shape=shape)
-        places = problem.layout.points(number)[:, : problem.dimension].ravel()
-        made = balancing(slopes, forces[places], sizes[places], held[places])
-        found.append(made.reshape(one.errors.shape))
-    return found
-
-
-def _held(action: Action, path: Array) -> npt.NDArray[np.bool_]:
-    """Unknowns at a bound."""
-    problem = action.problem
-    lower, upper = problem.bounds
-    near = HELD * np.maximum(np.ptp(problem.starts, axis=1), HELD)
-    return np.asarray((path <= lower + near) | (path >= upper - near))
-
-
-def _imbalance(action: Action, windows: list[WindowMotion], held: npt.NDArray[np.bool_]) -> float:
+def _imbalance(action: Action, windows: Sequence[WindowMotion], held: npt.NDArray[np.bool_]) -> float:
     layout, worst = action.problem.layout, 0.0
     for number, one in enumerate(windows):
         free = ~held[layout.points(number)[:, : action.problem.dimension]]
