@@ -12,6 +12,10 @@ the first point and nothing leaves the last one: p⁺(0) = f(0) and p⁻(T) = -f
 Between the ends of an interval of several steps (Hermite-Simpson) p is the cubic through both ends with the
 slopes ṗ = -DFᵀ p, half of a point's own kick taken before and half after it; the midpoint is made by the same
 rule for x. Where the discretization does not evaluate the model at its points, the slopes are left out.
+
+States and momenta come to those of the continuous equations as h² for the trapezoid and midpoint rules and
+Hermite-Simpson at a finite Rf per time, as h for the explicit rules, which put the model error at the end of
+a step (tests/unit/test_back_propagation.py).
 """
 
 from __future__ import annotations

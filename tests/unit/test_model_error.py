@@ -16,6 +16,7 @@ from hpcda.annealing import Ladder
 from hpcda.annealing.lockstep import Settings, climbs_of
 from hpcda.problem import Window
 from hpcda.search.finer import refined
+from tests.chance import generator
 
 from .problems import example, linear_model
 
@@ -140,3 +141,53 @@ def test_a_job_says_it_and_the_problem_knows(tmp_path):
         hpcda.Problem("lorenz63", t, {"x": np.sin(t)}, 0.1, steps_per_sample=2).built.problem.model_error
         == "per step"
     )
+
+
+def test_a_whole_run_its_verdict_and_momenta_are_the_same():
+    """Lorenz 1963 at steps of 2⁻⁶: every number of the two runs agrees, and so does what is said of them."""
+    t = np.arange(65) / 64.0
+    x, y, z = np.array([1.5, 2.0, 20.0]), [], 1.0 / 64.0
+    for _ in t:
+        y.append(x[0])
+        for _ in range(20):
+            rate = np.array([10 * (x[1] - x[0]), x[0] * (28 - x[2]) - x[1], x[0] * x[1] - 8 / 3 * x[2]])
+            x = x + z / 20 * rate
+    data = {"x": np.array(y) + 0.3 * generator(5).normal(size=len(t))}
+    found = []
+    for kind, rf0 in (("per step", 64.0 * 0.01), ("per time", 0.01)):
+        problem = hpcda.Problem("lorenz63", t, data, 0.3, steps_per_sample=1, model_error=kind)
+        ladder = hpcda.Ladder(rf0=rf0, alpha=4.0, rungs=10)
+        found.append(hpcda.anneal(problem, starts=6, ladder=ladder))
+    step, time = found
+    np.testing.assert_array_equal(step.x, time.x)
+    assert step.message == time.message
+    assert step.obedience == time.obedience
+    np.testing.assert_array_equal(step.time_step.shift.path, time.time_step.shift.path)
+    assert step.candidate == time.candidate
+    np.testing.assert_array_equal(step.momentum.leaving, time.momentum.leaving)
+    np.testing.assert_array_equal(step.energy.energy, time.energy.energy)
+
+
+def test_a_stored_run_knows_it(tmp_path):
+    t = np.arange(33) / 64.0
+    problem = hpcda.Problem("lorenz63", t, {"x": np.sin(t)}, 0.3, steps_per_sample=1, model_error="per time")
+    job = problem.job(hpcda.Ladder(rf0=0.01, alpha=4.0, rungs=4), ensemble={"starts": 2})
+    assert job.action.model_error == "per time"
+    table = {
+        "model": {"name": "lorenz63"},
+        "twin": {"samples": 33, "dt": 0.02, "noise_std": 0.5, "observed": ["x"]},
+        "action": {"model_error": "per time", "steps_per_sample": 1},
+        "ladder": {"rf0": 0.01, "alpha": 4.0, "rungs": 4},
+        "ensemble": {"starts": 2},
+    }
+    hpcda.run(table, output=tmp_path / "run", quiet=True)
+    run = hpcda.open_run(tmp_path / "run")
+    assert run.file.header.model_error == run.problem.model_error == "per time"
+    action, path = Action(run.problem), run.x
+    parts = action.value(path, float(run.file.header.rf[-1]))
+    np.testing.assert_allclose(parts.total, run.fun, rtol=1e-12)
+    summary = hpcda.analysis.analyze(tmp_path / "run", processes=0)
+    assert summary["model_error"] == "per time"
+    assert summary["momenta"]["imbalance"] < 1e-2
+    assert "Mechanics" in (tmp_path / "run" / "analysis" / "report.html").read_text()
+    assert "momenta.png" in summary["figures"]
