@@ -144,3 +144,32 @@ def test_sentences_say_what_was_found(one_window):
 @pytest.mark.parametrize(("unit", "wanted"), [("1", "1"), ("mV", "1/mV"), ("m/s", "1/(m/s)"), ("", "1")])
 def test_units_of_momenta(unit, wanted):
     assert inverse_unit(unit) == wanted
+
+
+def test_momenta_of_a_network_are_minus_the_losses_derivatives(tmp_path):
+    job = {
+        "network": {"hidden": [4, 3]},
+        "twin": {"inputs": 2, "outputs": 2, "pairs": 40, "noise_std": 0.1, "seed": 3},
+        "ensemble": {"starts": 2},
+    }
+    hpcda.run(job, output=tmp_path / "run", quiet=True)
+    run = hpcda.open_run(tmp_path / "run")
+    found, layers = run.momentum, run.weights()
+    assert [found[f"p{n}"].shape for n in (1, 2, 3)] == [(40, 4), (40, 3), (40, 2)]
+    assert list(found.layer3.values) == list(run.file.header.observed)
+
+    def loss(units, n):
+        """Of each pair, from the units of layer n on."""
+        for k in range(n, 3):
+            units = units @ layers[f"W{k}"].values.T + layers[f"b{k}"].values
+            units = np.tanh(units) if k < 2 else units
+        return 0.5 * np.sum((units - run.pairs.data) ** 2, axis=1) / 0.1**2
+
+    states = run.action.states(run.theta())
+    for n in (1, 2, 3):
+        for unit in range(states[n].shape[1]):
+            step = np.zeros(states[n].shape[1])
+            step[unit] = 1e-5
+            slope = (loss(states[n] + step, n) - loss(states[n] - step, n)) / 2e-5
+            scale = np.abs(slope).max()
+            np.testing.assert_allclose(found[f"p{n}"][:, unit], -slope, rtol=1e-5, atol=1e-5 * scale)
