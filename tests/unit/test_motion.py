@@ -1,5 +1,7 @@
 """Momenta of a path and its Euler-Lagrange equations."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from .field import minimized, straight
 from .field import problem as field_problem
 from .problems import VARIANTS, cases, example
 from .test_lagrangian import of_window
+from .test_ties import tied
 
 SOME = ("lorenz96", "henon", "nakl")
 CASES = [(*case, variant) for case in cases() for variant in VARIANTS if case[0] in SOME]
@@ -84,3 +87,16 @@ def test_states_that_bounds_hold_are_left_out():
     closed = Action(field_problem("trapezoid", 20, state_bounds=everywhere))
     with pytest.raises(MomentaUnknownError, match="bounds hold all states"):
         motion(closed, np.zeros(63), np.inf)
+
+
+@pytest.mark.parametrize("scheme", ["trapezoid", "hermite-simpson", "rk4"])
+def test_parameters_that_windows_share_or_have_of_their_own(scheme):
+    shared, path = tied(scheme=scheme)
+    own, other = example("lorenz96", scheme, "nonlinear and gaps")
+    own = replace(own, parameters=tuple(replace(one, per_window=True) for one in own.parameters))
+    other = np.concatenate([other, 1.1 * other[own.layout.begins[-1] :]])
+    for problem, at in ((shared, path), (own, other)):
+        action = Action(problem)
+        gradient = action.gradient(at, 2.5)[1]
+        found = motion(action, at, 2.5).gradient
+        np.testing.assert_allclose(found, gradient, rtol=1e-11, atol=1e-12 * np.abs(gradient).max())
