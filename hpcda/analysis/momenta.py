@@ -185,7 +185,7 @@ def momentum_sentences(record: dict[str, Any]) -> list[str]:
         "earlier times grows when the state there is shifted. It jumps where data pull at the path, is "
         "carried by the model between, and is what back-propagation computes where the model is obeyed "
         "exactly.",
-        f"Largest momenta: {largest}.",
+        f"Largest momenta, ordered by size times the spread of the state: {largest}.",
     ]
     left = record["imbalance"]
     if left <= BALANCED:

@@ -17,8 +17,9 @@ SHOWN = 25
 """Minima in the table; all are in summary.json."""
 
 _MOMENTUM = (
-    "Canonical momenta of the candidate, those of the largest size: they jump where something is measured, "
-    "and are 0 before the first datum and after the last one."
+    "Canonical momenta of the candidate, those of the largest size, times the spread of each state where "
+    "states have different units: they jump where something is measured, and are 0 before the first datum "
+    "and after the last one."
 )
 _CAPTIONS = {
     "Action levels": (
