@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import html
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -38,7 +39,6 @@ class Answer:
 
     if TYPE_CHECKING:
         file: RunTable
-        _motions: dict[tuple[int, int | None], Moved]
 
         @property
         def levels(self) -> tuple[Minimum, ...]: ...  # noqa: D102
@@ -192,6 +192,18 @@ class Answer:
         from hpcda.analysis.momenta import energy_dataset
 
         return energy_dataset(cast("Result", self), self._moved(start, rung), window)
+
+    @cached_property
+    def known_momenta(self) -> dict[str, Any] | None:
+        """The candidate's momenta in short, `momentum_record`; None, with a note, where they are unknown."""
+        from hpcda.analysis.momenta import momentum_record
+
+        return momentum_record(cast("Result", self))
+
+    @cached_property
+    def _motions(self) -> dict[tuple[int, int | None], Moved]:
+        """Paths with their momenta as they were asked for, by start and rung."""
+        return {}
 
     def _moved(self, start: int | None = None, rung: int | None = None) -> Moved:
         """A kept path with its momenta; that of the last rung is computed once."""

@@ -56,9 +56,9 @@ def moved(run: Result, start: int, rung: int | None = None) -> Moved:
     """
     place = run.file.path_places(start, rung)
     rf = float(run.file.header.rf[int(run.file.path_rung[place])])
-    path = run.problem.join(*run.file.path(start, rung))
-    found = motion(run._action, path, rf)
-    energies = None if run.file.header.model_kind == "map" else energy(run._action, path, rf, found)
+    path, action = run.problem.join(*run.file.path(start, rung)), run._action
+    found = motion(action, path, rf)
+    energies = None if run.file.header.model_kind == "map" else energy(action, path, rf, found)
     return Moved(path, rf, found, energies)
 
 

@@ -29,7 +29,6 @@ from hpcda.analysis.laplace import (
 )
 from hpcda.analysis.levels import VALLEY, Minimum, distinct_minima, in_valleys, minima_of_rows
 from hpcda.analysis.measured import fitted, misfits, noise_alone, scales
-from hpcda.analysis.momenta import momentum_record
 from hpcda.analysis.obedience import obedience
 from hpcda.analysis.outcome import Outcome, collect, joined
 from hpcda.analysis.outliers import Outlier, outliers, sentences
@@ -96,7 +95,6 @@ class Result(Answer):
         self._unit: Array | None = None
         self._nearby: dict[int, Array] = {}
         self._lowest: Minimum | None = None
-        self._motions = {}
 
     def __repr__(self) -> str:
         header = self.file.header
@@ -292,11 +290,6 @@ class Result(Answer):
         except (InputError, CompilerError, NotBlockTridiagonalError, NotPositiveDefiniteError) as error:
             self._note(f"it is not known whether the equations are obeyed: {str(error).splitlines()[0]}")
             return None
-
-    @cached_property
-    def known_momenta(self) -> dict[str, Any] | None:
-        """The candidate's momenta in short, `momentum_record`; None, with a note, where they are unknown."""
-        return momentum_record(self)
 
     @cached_property
     def time_step(self) -> TimeStep | None:

@@ -36,9 +36,9 @@ SHOWN = 12
 ALL = 30
 """Parameters up to which all are shown."""
 PARAMETERS = "parameters.csv"
+"""The table of all parameters of the candidate, beside summary.json."""
 MAYBE = ("distribution", "momenta")
 """Keys of a summary that are left out where there is nothing to say."""
-"""The table of all parameters of the candidate, beside summary.json."""
 
 
 class Ended(Protocol):
