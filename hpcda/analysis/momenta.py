@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hpcda.errors import CompilerError, InputError
+from hpcda.formatting import counted
 from hpcda.mechanics import Energy, MomentaUnknownError, Motion, energy, motion
 from hpcda.problem import Array
-from hpcda.words import counted
 
 if TYPE_CHECKING:
     import xarray as xr

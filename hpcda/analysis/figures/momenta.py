@@ -10,7 +10,7 @@ import numpy as np
 from hpcda.analysis.figures.style import LEVELS, PAGE, figure, save, unit_label
 from hpcda.analysis.momenta import Moved, inverse_unit, spreads
 from hpcda.analysis.rundata import Result
-from hpcda.words import counted
+from hpcda.formatting import counted
 
 LINES = len(LEVELS)
 """States that are drawn: those of the largest momentum."""
