@@ -73,6 +73,7 @@ class DiscreteLagrangian:
     Attributes:
         span: m, steps of the path in an interval.
         states: D.
+        block: D + V, unknowns of one point.
         rows: K · D, model errors of an interval.
         weight: s of every model error, over h where the model error is per time, shape (K · D,).
 
@@ -82,7 +83,7 @@ class DiscreteLagrangian:
 
     def __init__(self, equations: Equations, window: int = 0) -> None:
         problem, structure = equations.problem, equations.structure
-        self.span, self.states, self._block = structure.scheme.span, problem.dimension, structure.block
+        self.span, self.states, self.block = structure.scheme.span, problem.dimension, structure.block
         self._kernel = interval_kernel(equations)
         self.rows = self._kernel.rows
         self.weight: Array = np.tile(step_weights(problem, problem.windows[window]), structure.scheme.errors)
@@ -98,7 +99,7 @@ class DiscreteLagrangian:
         found = np.full(self._kernel.unknowns, -1)
         for point in range(self.span + 1):
             states = np.arange(self.states)
-            found[point * self._block + states] = point * self.states + states
+            found[point * self.block + states] = point * self.states + states
         return found
 
     def errors(self, points: Array, constants: npt.ArrayLike = (), intervals: Sequence[int] = (0,)) -> Array:
@@ -163,12 +164,12 @@ class DiscreteLagrangian:
         multipliers: Array | None = None,
     ) -> Array:
         kernel, count = self._kernel, len(points)
-        shape = (count, self.span + 1, self._block)
+        shape = (count, self.span + 1, self.block)
         known = np.asarray(constants, dtype=np.float64)
         if np.shape(points) != shape or known.shape != (self._seen,):
             raise ValueError(
                 f"points of shape {np.shape(points)} and constants of shape {known.shape}: expected "
-                f"(n, {self.span + 1}, {self._block}) and ({self._seen},)"
+                f"(n, {self.span + 1}, {self.block}) and ({self._seen},)"
             )
         unknowns = np.ascontiguousarray(
             np.hstack([np.reshape(points, (count, -1)), np.broadcast_to(known, (count, self._seen))]),
