@@ -451,7 +451,8 @@ def report(job: Job, checked: Checked) -> str:
         + (f", parameters {_some(estimated)}" if estimated else ""),
         f"data         {counted(problem.measured, 'value')} of {_some(list(problem.observed))}"
         + (f", {_held_back(checked.built)} held out" if checked.built.beyond else ""),
-        f"action       {problem.discretization}, step {problem.windows[0].dt:.6g} {unit}".rstrip(),
+        f"action       {problem.discretization}, step {problem.windows[0].dt:.6g} {unit}".rstrip()
+        + (", model error per time" if problem.model_error == "per time" else ""),
         *_weights(job, problem),
         *([f"steps        {checked.steps}"] if checked.steps else []),
         f"ladder       {_rungs(job.ladder.ladder)}",

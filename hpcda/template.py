@@ -89,6 +89,7 @@ discretization = "auto"           {discretizations}
 steps_per_sample = "auto"         # steps of the path from sample to sample: as many as the estimates need,
                                   # found by a pilot before the run; or a number, default 1
 model_error_weight = "auto"       # (4 / spread)² of each state: all are weighted alike; or {{ x0 = 1.0 }}
+model_error = "per step"          # what Rf weights; or "per time": a finer step is then the same problem
 
 [ladder]                          # Rf = rf0 · alpha^β at rung β
 rf0 = 1e-2

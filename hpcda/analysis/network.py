@@ -176,6 +176,31 @@ class NetworkResult:
         names = {"layer0": list(header.series), f"layer{len(layers)}": list(header.observed)}
         return xr.Dataset(found, coords=names)
 
+    @property
+    def momentum(self) -> xr.Dataset:
+        """Momenta of the units, for the candidate's weights; see `momentum_of`."""
+        return self.momentum_of()
+
+    def momentum_of(self, start: int | None = None) -> xr.Dataset:
+        """Momenta p1 … pN of the units of every layer, dims (pair, layer): minus what back-propagation gives.
+
+        They are the multipliers of the layers' rule in the action: minus the derivative of each pair's loss
+        by its units (Abarbanel, Rozdeba, Shirman, Neural Computation 30, 2025 (2018)). Layers have no time
+        step, so that there is no energy.
+
+        Args:
+            start: Number of the start; by default the candidate's.
+
+        Raises:
+            InputError: Its weights were not kept.
+        """
+        import xarray as xr
+
+        forces = self.action.multipliers(self.theta(start))
+        found = {f"p{n}": (("pair", f"layer{n}"), -force) for n, force in enumerate(forces, 1)}
+        names = {"pair": self.pairs.t.astype(int), f"layer{len(forces)}": list(self.file.header.observed)}
+        return xr.Dataset(found, coords=names)
+
     @cached_property
     def dataset(self) -> xr.Dataset:
         """Actions of all starts, norms of their weights, and the pairs, labeled."""

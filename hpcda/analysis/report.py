@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hpcda.analysis.bars import bar_words
+from hpcda.analysis.momenta import momentum_sentences
 from hpcda.analysis.page import end_of, escaped, figure, head_of, listing, number, page, table
 from hpcda.analysis.rundata import Result
 from hpcda.analysis.summary import band_words, bound_words
@@ -15,6 +16,11 @@ from hpcda.search.evidence import facts
 SHOWN = 25
 """Minima in the table; all are in summary.json."""
 
+_MOMENTUM = (
+    "Canonical momenta of the candidate, those of the largest size, times the spread of each state where "
+    "states have different units: they jump where something is measured, and are 0 before the first datum "
+    "and after the last one."
+)
 _CAPTIONS = {
     "Action levels": (
         "Action A of every start on its way up the ladder of Rf; a color is a distinct minimum at the "
@@ -30,6 +36,8 @@ _CAPTIONS = {
         "data, and, after the dotted line, the model's prediction from the last estimated state, beside "
         "held-out data."
     ),
+    "Momentum": _MOMENTUM,
+    "Momentum and energy": f"{_MOMENTUM} Below, the energy.",
     "Final actions": "Actions at the last Rf, sorted and as a histogram, colored by level.",
     "Parameters": (
         "Estimated parameters of every start against its final action; the gray band is that of χ², the blue "
@@ -56,6 +64,7 @@ def write_report(run: Result, summary: dict[str, Any], figures: dict[str, Path],
         _candidate(summary),
         _mixture(summary),
         _equations(summary),
+        _momenta(summary),
     ]
     parts += [figure(name, file, _CAPTIONS.get(name.partition(",")[0], "")) for name, file in figures.items()]
     parts += end_of(run.file, summary)
@@ -163,6 +172,13 @@ def _mixture(summary: dict[str, Any]) -> str:
         f"<p>Each minimum's Gaussian with its weight: {escaped(weights)}.{escaped(missing)}</p>"
         + table(heads, body, text=1)
     )
+
+
+def _momenta(summary: dict[str, Any]) -> str:
+    record = summary.get("momenta")
+    if record is None:
+        return ""
+    return f"<h2>Mechanics</h2><p>{escaped(' '.join(momentum_sentences(record)))}</p>"
 
 
 def _equations(summary: dict[str, Any]) -> str:

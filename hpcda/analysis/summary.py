@@ -37,6 +37,8 @@ ALL = 30
 """Parameters up to which all are shown."""
 PARAMETERS = "parameters.csv"
 """The table of all parameters of the candidate, beside summary.json."""
+MAYBE = ("distribution", "momenta")
+"""Keys of a summary that are left out where there is nothing to say."""
 
 
 class Ended(Protocol):
@@ -70,10 +72,9 @@ def summarize(run: Result) -> dict[str, Any]:
         run: The run.
 
     Returns:
-        Keys: version, run, model, discretization, model_error_weight, starts, asked, complete, stopped,
-            failed, failed_reasons, stopped_reasons, data, times, band, minima, candidate, verdict, outliers,
-            distribution (where there is one), timing,
-            ladder, ways, provenance, notes.
+        Keys: version, run, model, discretization, model_error, model_error_weight, starts, asked, complete,
+            stopped, failed, failed_reasons, stopped_reasons, data, times, band, minima, candidate, verdict,
+            momenta and distribution (where there is one), outliers, timing, ladder, ways, provenance, notes.
     """
     header = run.file.header
     summary = {
@@ -81,6 +82,7 @@ def summarize(run: Result) -> dict[str, Any]:
         "run": run.file.name,
         "model": header.model,
         "discretization": header.discretization,
+        "model_error": header.model_error,
         "model_error_weight": {}
         if header.model_error_weight is None
         else dict(zip(header.state, header.model_error_weight, strict=True)),
@@ -96,6 +98,7 @@ def summarize(run: Result) -> dict[str, Any]:
             "sentence": sentence_of(run.verdict, run.evidence),
             "evidence": run.evidence.record(),
         },
+        "momenta": run.known_momenta,
         "outliers": [asdict(one) for one in run.outliers[:MOST_OUTLIERS]],
         "distribution": distribution_record(run),
         "timing": timing(run),
@@ -104,7 +107,7 @@ def summarize(run: Result) -> dict[str, Any]:
         "provenance": header.provenance,
         "notes": run.notes,
     }
-    return {key: plain(value) for key, value in summary.items() if value is not None or key != "distribution"}
+    return {key: plain(value) for key, value in summary.items() if value is not None or key not in MAYBE}
 
 
 def ended_record(run: Ended) -> dict[str, Any]:

@@ -101,6 +101,9 @@ def table_place(name: str, number: int, count: int) -> str:
 
 def _built(job: Job, model: Model, mistakes: list[Mistake]) -> Built:
     scheme: str | None = collected(mistakes, discretization, model, job.action.discretization)
+    if model.kind == "map" and job.action.model_error == "per time":
+        told = f'is "per time", but {model.name} is a map, whose time has no steps'
+        mistakes.append(Mistake("action.model_error", told, 'write "per step", or remove it'))
     known = unknowns(job, model, mistakes)
     grids, truths = windows(job, model, mistakes)
     kind, entries = ("data", job.data) if job.data else ("twin", job.twin)
@@ -132,6 +135,7 @@ def _built(job: Job, model: Model, mistakes: list[Mistake]) -> Built:
         state_start=known.state_start,
         state_bounds=known.state_bounds,
         model_error_weight=np.ones(model.dimension) if known.weights is None else known.weights,
+        model_error=job.action.model_error,
         initial_prior=known.initial_prior,
         steps_per_sample=job.steps,
     )

@@ -39,6 +39,8 @@ class Problem:
         steps_per_sample: Steps of the path from sample to sample, or "auto": as many as the estimates need,
             found by a pilot before the ensemble.
         model_error_weight: State -> weight of its model error, or "auto" ((4 / spread)² of each state).
+        model_error: What Rf weights: model errors "per step", or "per time", as errors of the rate that are
+            integrated over time: a finer step at the same Rf is then the same problem.
 
     Raises:
         InputError: All that is wrong, one sentence each, with the key, the value and the remedy.
@@ -65,6 +67,7 @@ class Problem:
         discretization: str = "auto",
         steps_per_sample: int | str = "auto",
         model_error_weight: Mapping[str, float] | str = "auto",
+        model_error: str = "per step",
     ) -> None:
         self._arguments = {key: value for key, value in locals().items() if key not in ("self", "__class__")}
         rest: dict[str, Any] = {
@@ -108,6 +111,7 @@ class Problem:
             "model_error_weight": model_error_weight
             if isinstance(model_error_weight, str)
             else {name: float(value) for name, value in model_error_weight.items()},
+            "model_error": model_error,
         }
         self.built  # noqa: B018 - what is wrong is said here
 

@@ -58,6 +58,11 @@ class ActionTable(Section):
         description="the weights of states' model errors, above 0, such as { x0 = 1.0 } (1 for what is not "
         'named), or "auto" ((4 / spread)² of each state)',
     )
+    model_error: Literal["per step", "per time"] = Field(
+        default="per step",
+        description='what Rf weights: the model errors of single steps, "per step", or errors of the rate '
+        'integrated over time, "per time", which a finer step leaves as they are',
+    )
 
 
 class LadderTable(Section):

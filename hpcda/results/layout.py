@@ -216,6 +216,8 @@ class Layout(RunLayout):
             sorted(problem.fixed.items()), problem.series, self.equations,
             [(file.name, file.sha256) for file in self.extensions],
         ]  # fmt: skip
+        if problem.model_error != "per step":
+            words.append(problem.model_error)
         if problem.noise:
             words.append(
                 [(name, n.loss, sorted(n.options.items()), n.scale) for name, n in problem.noise.items()]

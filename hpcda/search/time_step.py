@@ -27,6 +27,7 @@ import numpy as np
 from hpcda.action import Action
 from hpcda.action.blocks import Csr
 from hpcda.action.rates import Rates
+from hpcda.action.weights import step_weights
 from hpcda.linalg.blocktridiagonal import Factor, NotBlockTridiagonalError, lifted_cholesky
 from hpcda.linalg.elimination import NotPositiveDefiniteError
 from hpcda.problem import Array, Numbers, Problem
@@ -266,12 +267,11 @@ def _pull(action: Action, path: Array, rf: float) -> tuple[Array, float, bool]:
     problem = action.problem
     rates = Rates(action.equations)
     pull, squares, stiff = np.zeros(problem.size), 0.0, False
-    weight = rf * problem.model_error_weight
-    for number in range(len(problem.windows)):
+    for number, window in enumerate(problem.windows):
         local = LocalErrors(action, rates, number, path)
         stiff = stiff or local.stiff
         errors, entries, columns, widths = action.model_errors(number, path)
-        precision = np.resize(weight, errors.shape[1])
+        precision = np.resize(rf * step_weights(problem, window), errors.shape[1])
         force = precision * local.values
         squares += float(np.sum(force * (0.5 * local.values - errors)))
         products = entries * np.repeat(force, widths, axis=1)

@@ -318,7 +318,7 @@ def test_analyze_writes_everything(annealed):
     written = {path.name for path in (folder / "analysis").iterdir()}
     assert written == {
         "summary.json", "candidate.csv", "parameters.csv", "report.html",
-        "action_levels.png", "paths.png", "final_actions.png", "parameters.png",
+        "action_levels.png", "paths.png", "momenta.png", "final_actions.png", "parameters.png",
     }  # fmt: skip
     assert json.loads((folder / "analysis" / "summary.json").read_text()) == summary
     for key in ("starts", "failed", "minima", "candidate", "verdict", "timing"):
@@ -331,7 +331,7 @@ def test_analyze_writes_everything(annealed):
     timing = summary["timing"]
     assert timing["core_seconds"] > 0 and timing["ranks"] == 2 and timing["wall_seconds"] > 0
     report = (folder / "analysis" / "report.html").read_text()
-    assert report.count("data:image/png;base64,") == 4 and "://" not in report
+    assert report.count("data:image/png;base64,") == 5 and "://" not in report
     assert "hpcda run job.toml --output again" in report and 'class="verdict' in report
     assert html.escape(summary["verdict"]["sentence"]) in report
     text = format_summary(summary)

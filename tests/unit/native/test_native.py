@@ -38,7 +38,7 @@ NAMES = tuple(
         for name in ("smoother.c", "rates.c", "tree_single.c", "instances.c")
         for lanes in (1, 2, 4, 8)
     ]
-    + [f"single.c {scheme}" for scheme in PROBLEMS]
+    + [f"{name} {scheme}" for name in ("single.c", "lagrangian.c") for scheme in PROBLEMS]
     + [f"climb.c {scheme} {lanes}" for scheme in PROBLEMS for lanes in (1, 2, 4, 8)]
     + [f"graph.c {name} {lanes}" for name in GRAPHS for lanes in (1, 8)]
     + [f"graph_steps.c {lanes}" for lanes in (1, 2, 4, 8)]
