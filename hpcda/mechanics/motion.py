@@ -15,7 +15,7 @@ rule for x. Where the discretization does not evaluate the model at its points, 
 
 States and momenta come to those of the continuous equations as h² for the trapezoid and midpoint rules and
 Hermite-Simpson at a finite Rf per time, as h for the explicit rules, which put the model error at the end of
-a step (tests/unit/test_back_propagation.py).
+a step (tests/unit/mechanics/test_motion_back_propagation.py).
 """
 
 from __future__ import annotations

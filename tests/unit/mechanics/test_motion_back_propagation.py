@@ -6,8 +6,7 @@ import pytest
 import hpcda
 from hpcda.action import Action
 from hpcda.mechanics import energy, motion
-
-from .field import FIRST, PRECISION, Network, boundary_value, minimized, problem, straight
+from tests.unit.field import FIRST, PRECISION, Network, boundary_value, minimized, problem, straight
 
 STEPS = (20, 40, 80, 160, 320)
 

@@ -8,12 +8,11 @@ import pytest
 from hpcda.action import Action
 from hpcda.mechanics import DiscreteLagrangian, MomentaUnknownError, motion
 from tests.chance import generator
-
-from .field import minimized, straight
-from .field import problem as field_problem
-from .problems import VARIANTS, cases, example
-from .test_lagrangian import of_window
-from .test_ties import tied
+from tests.unit.field import minimized, straight
+from tests.unit.field import problem as field_problem
+from tests.unit.mechanics.test_lagrangian import of_window
+from tests.unit.problem.test_ties import tied
+from tests.unit.problems import VARIANTS, cases, example
 
 SOME = ("lorenz96", "henon", "nakl")
 CASES = [(*case, variant) for case in cases() for variant in VARIANTS if case[0] in SOME]

@@ -17,8 +17,7 @@ from hpcda.annealing.lockstep import Settings, climbs_of
 from hpcda.problem import Window
 from hpcda.search.finer import refined
 from tests.chance import generator
-
-from .problems import example, linear_model
+from tests.unit.problems import example, linear_model
 
 FLOWS = [scheme.name for scheme in SCHEMES.values() if scheme.kind == "flow"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import field
 import numpy as np
 import pytest
 
@@ -11,6 +10,7 @@ from hpcda.action import Action
 from hpcda.mechanics import DiscreteLagrangian, motion
 from hpcda.mechanics.integrator import VariationalIntegrator
 from hpcda.mechanics.shooting import ShootingError, shoot
+from tests.unit import field
 
 SCHEMES = ["trapezoid", "implicit-midpoint", "hermite-simpson", "heun", "rk4"]
 X, P = np.array([0.5, -0.3, 0.8]), np.array([0.4, 0.2, -0.7])

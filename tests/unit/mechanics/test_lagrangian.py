@@ -6,8 +6,7 @@ import pytest
 from hpcda.action import Action
 from hpcda.mechanics import DiscreteLagrangian
 from tests.chance import generator
-
-from .problems import cases, example, linear_model
+from tests.unit.problems import cases, example, linear_model
 
 STEP = 1e-6
 SOME = [case for case in cases() if case[0] in ("lorenz96", "henon", "nakl")]
