@@ -73,7 +73,7 @@ def test_errors_are_the_actions_and_derivatives_are_their_differences(name, sche
 )
 def test_momenta_of_a_linear_model_are_the_textbooks(scheme, left, right):
     """(I + h/2 DF)ᵀ λ and (I - h/2 DF)ᵀ λ of the two rules of second order; Dfᵀ λ and λ of a map."""
-    from .problems import MATRIX
+    from tests.unit.problems import MATRIX
 
     kind = "map" if scheme == "map" else "flow"
     problem, path = example(linear_model(kind), scheme, "states alone", dt=0.1)
