@@ -22,12 +22,12 @@ from hpcda.annealing.exact import ExactSettings, descend
 from hpcda.annealing.layered import PETSC, chosen, of_package, sentence
 from hpcda.build import BuiltNetwork, build_network, refuse_used
 from hpcda.errors import InputError, Mistake
+from hpcda.formatting import counted, run_lengths, short_time, size_of
 from hpcda.job import NetworkJob
 from hpcda.problem import Array, Numbers
 from hpcda.progress import duration
-from hpcda.search.training import NetworkScene
+from hpcda.search.training import NetworkContext
 from hpcda.search.trainings import TRAININGS
-from hpcda.words import counted, run_lengths, short_time, size_of
 
 SECONDS = 10.0
 BASE_MEMORY = 1.5e8
@@ -124,14 +124,14 @@ def check_network(job: NetworkJob, fresh: bool = True) -> CheckedNetwork:
     try:
         built = build_network(job)
         refuse_ranks(built.network.pairs, job.ensemble.ranks_per_start)
-        scene = NetworkScene(built.network, finite=job.ladder.finite)
-        scene.refuse(job.ensemble.way, job.ensemble.seed)
+        context = NetworkContext(built.network, finite=job.ladder.finite)
+        context.refuse(job.ensemble.way, job.ensemble.seed)
     except InputError as error:
         raise InputError([*error.mistakes, *mistakes]) from None
     if mistakes:
         raise InputError(mistakes)
-    action, notes = scene.action, list(built.notes)
-    theta = scene.first_weights(action, np.random.default_rng([job.ensemble.seed, 0]))
+    action, notes = context.action, list(built.notes)
+    theta = context.first_weights(action, np.random.default_rng([job.ensemble.seed, 0]))
     way, ranks = of_package(job.solver.elimination), job.ensemble.ranks_per_start
     elimination = chosen(action, way)
     cost = elimination.cost.on(action.deal.pairs, ranks)
@@ -145,7 +145,7 @@ def check_network(job: NetworkJob, fresh: bool = True) -> CheckedNetwork:
     if job.solver.elimination == PETSC:
         notes.append("Steps were timed without PETSc, which performs the same operations.")
     settings = ExactSettings(TRIED, elimination=way)
-    began = _begun(scene, job)
+    began = _begun(context, job)
     point = theta if began.theta is None else began.theta
     first, tried = _timed(action, point, settings)
     step = first / max(tried.factorizations, 1)
@@ -198,22 +198,24 @@ class _Begun:
     seconds: float
 
 
-def _begun(scene: NetworkScene, job: NetworkJob) -> _Begun:
+def _begun(context: NetworkContext, job: NetworkJob) -> _Begun:
     """The first start's weights, of a training that tells how far it is."""
     training = TRAININGS.get(job.ensemble.way)
-    if training is None or not training.told:
-        return _Begun(scene.first_weights(scene.action, np.random.default_rng([job.ensemble.seed, 0])), 0.0)
+    if training is None or not training.reports:
+        return _Begun(
+            context.first_weights(context.action, np.random.default_rng([job.ensemble.seed, 0])), 0.0
+        )
     began = time.process_time()
 
     def look() -> None:
-        if time.process_time() - began > SECONDS and scene.begun > 0.0:
+        if time.process_time() - began > SECONDS and context.begun > 0.0:
             raise _Enough
 
-    scene.meanwhile = look
+    context.meanwhile = look
     try:
-        theta, _ = scene.draw(Task(0, training.name), [], np.random.default_rng([job.ensemble.seed, 0]))
+        theta, _ = context.draw(Task(0, training.name), [], np.random.default_rng([job.ensemble.seed, 0]))
     except _Enough:
-        return _Begun(None, (time.process_time() - began) / scene.begun)
+        return _Begun(None, (time.process_time() - began) / context.begun)
     return _Begun(theta, time.process_time() - began)
 
 

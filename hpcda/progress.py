@@ -20,8 +20,8 @@ from types import TracebackType
 from typing import Any, Literal, Self, TextIO
 
 from hpcda.errors import InputError, Mistake
+from hpcda.formatting import counted
 from hpcda.process import born
-from hpcda.words import counted
 
 State = Literal["running", "done", "stopped", "failed"]
 FILE = "progress.json"

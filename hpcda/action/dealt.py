@@ -21,8 +21,8 @@ from typing import Protocol
 import numpy as np
 
 from hpcda.errors import InputError, Mistake
+from hpcda.formatting import counted
 from hpcda.problem import Array
-from hpcda.words import counted
 
 MOST = 64
 """Most blocks."""

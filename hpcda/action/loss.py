@@ -18,11 +18,31 @@ from typing import Any
 
 import numpy as np
 
+from hpcda.errors import InputError, Mistake
 from hpcda.problem import Array
+from hpcda.userfile import called
 
 Quantity = Any
 """Numbers, or traced symbols."""
 Options = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class _Named:
+    """A function of a loss, whose mistakes say of which it is."""
+
+    function: Callable[..., Any]
+    place: str
+
+    def __call__(self, *arguments: Any) -> Any:
+        try:
+            return called(self.function, self.place, *arguments)
+        except InputError as error:
+            mistakes = [
+                Mistake(self.place, one.problem, one.remedy) if one.place == "equations" else one
+                for one in error.mistakes
+            ]
+            raise InputError(mistakes) from error
 
 
 @dataclass(frozen=True)
@@ -49,6 +69,9 @@ class Loss:
             form, shape (…, K, K) of h of shape (…, K).
         options: Name -> default of each option.
         place: Where it stands among the losses.
+
+    Raises:
+        InputError: Where a function of a user's file raises an exception, as it is called.
     """
 
     name: str
@@ -66,6 +89,11 @@ class Loss:
     root: Callable[[Array], Array] | None = None
     options: Options = field(default_factory=dict)
     place: int = 10
+
+    def __post_init__(self) -> None:
+        for name in ("share", "residual", "noise", "draw", "deviation", "guess", "accepts"):
+            if callable(function := getattr(self, name)) and not isinstance(function, _Named):
+                object.__setattr__(self, name, _Named(function, f"{name} of the loss {self.name!r}"))
 
     def optional(self, given: Mapping[str, float]) -> dict[str, float]:
         """All options, those not given at their defaults."""

@@ -84,6 +84,11 @@ class Scheme:
         return self.position.shape[0]
 
     @property
+    def duration(self) -> float:
+        """The time that a model error is integrated over, in steps of the path; 1 for a map."""
+        return 1.0 if self.kind == "map" else float(np.abs(self.position @ np.arange(self.span + 1.0)).max())
+
+    @property
     def staged(self) -> bool:
         """Whether a stage uses the rates of earlier stages."""
         return bool(self.inner.any())

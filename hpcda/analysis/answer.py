@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from hpcda.analysis.bars import KINDS, parameter_bars
 from hpcda.analysis.laplace import Bar
+from hpcda.formatting import counted
 from hpcda.search.conclusion import sentence_of
-from hpcda.words import counted
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hpcda.analysis.figures.accessor import Plots
     from hpcda.analysis.laplace import Gaussian, Mixture
     from hpcda.analysis.levels import Minimum
+    from hpcda.analysis.momenta import Moved
     from hpcda.analysis.prediction import Prediction
     from hpcda.analysis.rundata import Result
     from hpcda.problem import Array, Problem
@@ -94,7 +95,7 @@ class Answer:
 
     @property
     def plot(self) -> Plots:
-        """Pictures in axes: ``plot.levels(ax=ax)``; `actions`, `parameter`, `path` likewise."""
+        """Pictures in axes: ``plot.levels(ax=ax)``; `actions`, `parameter`, `path`, `momentum`, `energy`."""
         from hpcda.analysis.figures.accessor import Plots
 
         return Plots(cast("Result", self))
@@ -168,6 +169,86 @@ class Answer:
         data["kind"] = ("parameter", np.array(kinds, dtype=str))
         units = np.array(header.parameter_unit, dtype=str)
         return xr.Dataset(data, {"parameter": np.array(list(known), dtype=str), "unit": ("parameter", units)})
+
+    @property
+    def momentum(self) -> xr.Dataset:
+        """Momenta along the candidate; see `momentum_of`."""
+        return self.momentum_of()
+
+    def momentum_of(
+        self, start: int | None = None, rung: int | None = None, window: int | None = None
+    ) -> xr.Dataset:
+        """Canonical momenta along a kept path; dims (time, state), of several windows (window, time, state).
+
+        Variables, in units of one over the state's: `arriving` and `leaving`, the momentum before and after
+        every time, which differ by `kick`, the pull of what is measured there (Rm (x - y)) and of priors;
+        `momentum`, the mean of both, at the two ends the side there is; `residual`, what is left of the
+        Euler-Lagrange equation, arriving - leaving + kick, 0 at a minimum; `parameter_residual` (parameter),
+        the action's derivative by each parameter, 0 there too. With several windows times are the coordinate
+        `t` (window, time), and shorter windows end in NaN. Attributes: `rf`; `multipliers`, whether they are
+        "model errors" times Rf, or follow from the "balance of forces", which is then closer; `imbalance`,
+        the largest derivative of the action by a state over the largest momentum: how far the path is from a
+        minimum. Equations: `hpcda.mechanics`.
+
+        Args:
+            start: Number of the start; by default the candidate's.
+            rung: Rung; by default the last that was kept.
+            window: Number of the window; by default all.
+
+        Raises:
+            KeyError: The path was not kept, or there is no candidate.
+            IndexError: There is no such window.
+            InputError: The problem cannot be made again.
+            MomentaUnknownError: At Rf = ∞: bounds hold so many states that momenta do not follow.
+        """
+        from hpcda.analysis.momenta import momentum_dataset
+
+        return momentum_dataset(cast("Result", self), self._moved(start, rung), window)
+
+    @property
+    def energy(self) -> xr.Dataset:
+        """The energy along the candidate; see `energy_of`."""
+        return self.energy_of()
+
+    def energy_of(
+        self, start: int | None = None, rung: int | None = None, window: int | None = None
+    ) -> xr.Dataset:
+        """The energy H = p·F + Σ p² / (2 ρ) along a kept path, ρ = Rf s h; dims as of `momentum_of`.
+
+        Variables, in units of one over time: `arriving` and `leaving`, before and after what is measured at
+        a time; `energy`, at the mean momentum. It is conserved from datum to datum where nothing depends on
+        time. Arguments and errors as for `momentum_of`.
+
+        Raises:
+            ValueError: The model is a map, whose time has no steps.
+        """
+        from hpcda.analysis.momenta import energy_dataset
+
+        return energy_dataset(cast("Result", self), self._moved(start, rung), window)
+
+    @cached_property
+    def known_momenta(self) -> dict[str, Any] | None:
+        """The candidate's momenta in short, `momentum_record`; None, with a note, where they are unknown."""
+        from hpcda.analysis.momenta import momentum_record
+
+        return momentum_record(cast("Result", self))
+
+    @cached_property
+    def _motions(self) -> dict[tuple[int, int | None], Moved]:
+        """Paths with their momenta as they were asked for, by start and rung."""
+        return {}
+
+    def _moved(self, start: int | None = None, rung: int | None = None) -> Moved:
+        """A kept path with its momenta; that of the last rung is computed once."""
+        from hpcda.analysis.momenta import moved
+
+        if start is None:
+            if self.candidate is None:
+                raise KeyError("no start reached the end of the ladder, so there is no candidate")
+            start = self.candidate.start
+        if (start, rung) not in self._motions:
+            self._motions[start, rung] = moved(cast("Result", self), start, rung)
+        return self._motions[start, rung]
 
     def _known_window(self, number: int) -> None:
         """Refuse the number of a window that the run does not have."""
@@ -296,13 +377,13 @@ class Answer:
         """For notebooks: the verdict, the parameters, the lowest levels."""
         header = self.file.header
         size = f"{counted(len(self.file.start), 'start')}, {counted(len(header.rf), 'rung')}"
-        told = [
+        parts = [
             f"<b>{html.escape(header.model)}</b>: {size}, "
             f"{counted(len(self.levels), 'distinct minimum', 'distinct minima')}",
             f"<b>{html.escape(self.verdict.code)}</b>: {html.escape(self.message)}",
         ]
         levels = [_level(number, one) for number, one in enumerate(self.levels[:SHOWN])]
-        told.append(_table(["level", "action", "reduced", "starts"], levels))
+        parts.append(_table(["level", "action", "reduced", "starts"], levels))
         if self.candidate is not None and self.candidate.parameters:
             found = self.parameters
             columns = (found[name].values[:SHOWN] for name in ("parameter", "estimate", "std", "unit"))
@@ -310,8 +391,8 @@ class Answer:
                 [str(name), f"{value:.6g}", "" if np.isnan(std) else f"{std:.2g}", str(unit)]
                 for name, value, std, unit in zip(*columns, strict=True)
             ]
-            told.append(_table(["parameter", "estimate", "std", "unit"], rows))
-        return "".join(f"<div>{part}</div>" for part in told)
+            parts.append(_table(["parameter", "estimate", "std", "unit"], rows))
+        return "".join(f"<div>{part}</div>" for part in parts)
 
 
 def _level(number: int, one: Minimum) -> list[str]:

@@ -17,10 +17,10 @@ from hpcda.analysis.opened import open_run
 from hpcda.analysis.rundata import Result
 from hpcda.errors import InputError, Mistake
 from hpcda.extensions import KEY
+from hpcda.formatting import counted
 from hpcda.job import load_job
 from hpcda.job.changes import flat_tables, plain_tables
 from hpcda.job.stored import FILE, stored_tables
-from hpcda.words import counted
 
 if TYPE_CHECKING:
     import xarray as xr

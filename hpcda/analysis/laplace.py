@@ -214,7 +214,7 @@ def gaussian(problem: Problem, path: Array, csr: Csr, gradient: Array | None = N
 
     Raises:
         NotAMinimumError: A step of Newton's method would lower the action noticeably.
-        NotPositiveDefiniteError: The Hessian is not finite.
+        NotPositiveDefiniteError: The Hessian is not finite, or rounding hides what the data leave open.
         NotBlockTridiagonalError: The Hessian couples times that are more than four apart.
     """
     scale, shared = steps_of(problem, path), problem.layout.tail
@@ -431,8 +431,8 @@ def flats(problem: Problem, kinds: Signs, scale: Array, moves: Array) -> tuple[F
         ]
         unit = scale[places[rows]]
         found.append(Flat({names[rows[k]]: float(steps[k, column] * unit[k] / unit[at]) for k in order}))
-    told = {name for flat in found for name in flat.moves}
-    alone = [names[row] for row in rows if names[row] not in told]
+    bound = {name for flat in found for name in flat.moves}
+    alone = [names[row] for row in rows if names[row] not in bound]
     blocks, _ = problem.split(kinds.astype(np.float64))
     later = (np.concatenate(blocks) == Bar.OPEN).any(axis=0)
     for column, name in enumerate(problem.layout.names):

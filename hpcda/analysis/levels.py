@@ -18,8 +18,8 @@ import numpy.typing as npt
 from hpcda.analysis.outcome import Outcome, open_file, task_source
 from hpcda.analysis.parallel import Mapping
 from hpcda.annealing.record import PER_RUNG
+from hpcda.formatting import counted
 from hpcda.results.table import RunTable
-from hpcda.words import counted
 
 Array = npt.NDArray[np.float64]
 

@@ -12,13 +12,13 @@ from hpcda.analysis.laplace import Bar, Gaussian, NotAMinimumError, gaussian, na
 from hpcda.analysis.levels import VALLEY, Minimum, in_valleys
 from hpcda.analysis.valley import WALKS, Patience, one_valley, straight_valley
 from hpcda.errors import CompilerError, InputError
+from hpcda.formatting import counted
 from hpcda.linalg.blocktridiagonal import NotBlockTridiagonalError
 from hpcda.linalg.elimination import NotPositiveDefiniteError
 from hpcda.problem import Array, Problem
 from hpcda.results.table import RunTable
 from hpcda.search.local_errors import StepUnknownError
 from hpcda.search.relaxed import precision, relaxed
-from hpcda.words import counted
 
 NEAREST = 3
 """Points of a valley, the nearest first, that a further one is tried to be joined with by a straight path."""

@@ -25,6 +25,7 @@ from hpcda.analysis.outcome import Outcome, collect, joined, task_source
 from hpcda.analysis.parallel import Mapping, in_turn
 from hpcda.analysis.score import Score, score, shares
 from hpcda.errors import InputError, Mistake
+from hpcda.formatting import counted
 from hpcda.job.stored import job_as_it_was
 from hpcda.problem import Array, Numbers
 from hpcda.results.network import StoredNetwork
@@ -35,7 +36,6 @@ from hpcda.search.evidence import Evidence
 from hpcda.search.expected import Expected
 from hpcda.search.judge import Ends, minima_of
 from hpcda.search.networks import judged
-from hpcda.words import counted
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -175,6 +175,31 @@ class NetworkResult:
             found[f"W{n}"] = (f"layer{n + 1}", f"layer{n}"), matrix
             found[f"b{n}"] = (f"layer{n + 1}",), bias
         names = {"layer0": list(header.series), f"layer{len(layers)}": list(header.observed)}
+        return xr.Dataset(found, coords=names)
+
+    @property
+    def momentum(self) -> xr.Dataset:
+        """Momenta of the units, for the candidate's weights; see `momentum_of`."""
+        return self.momentum_of()
+
+    def momentum_of(self, start: int | None = None) -> xr.Dataset:
+        """Momenta p1 … pN of the units of every layer, dims (pair, layer): minus what back-propagation gives.
+
+        They are the multipliers of the layers' rule in the action: minus the derivative of each pair's loss
+        by its units (Abarbanel, Rozdeba, Shirman, Neural Computation 30, 2025 (2018)). Layers have no time
+        step, so that there is no energy.
+
+        Args:
+            start: Number of the start; by default the candidate's.
+
+        Raises:
+            InputError: Its weights were not kept.
+        """
+        import xarray as xr
+
+        forces = self.action.multipliers(self.theta(start))
+        found = {f"p{n}": (("pair", f"layer{n}"), -force) for n, force in enumerate(forces, 1)}
+        names = {"pair": self.pairs.t.astype(int), f"layer{len(forces)}": list(self.file.header.observed)}
         return xr.Dataset(found, coords=names)
 
     @cached_property

@@ -9,10 +9,10 @@ from hpcda.analysis.levels import Minimum
 from hpcda.analysis.network import NetworkResult
 from hpcda.analysis.score import Score
 from hpcda.analysis.summary_text import band_words, wrapped
+from hpcda.formatting import counted
 from hpcda.search.conclusion import Conclusion
 from hpcda.search.evidence import facts
 from hpcda.search.networks import DEVIATIONS
-from hpcda.words import counted
 
 SHOWN = 12
 """Minima that the table for people shows."""
@@ -171,24 +171,24 @@ def distribution_words(record: dict[str, Any]) -> str:
         return "standard deviations in summary.json"
     losses = {one["temperature"]: one["loss"] for one in record["held_back"]}
     best = record["temperature"]
-    told = f"{losses[0.0]:.4g} nats from the minimum alone, {losses[1.0]:.4g} by the Laplace approximation"
+    text = f"{losses[0.0]:.4g} nats from the minimum alone, {losses[1.0]:.4g} by the Laplace approximation"
     if 0.0 < best < 1.0:
-        told += f", {losses[best]:.4g} at temperature {best:g}"
-    return f"{told}; temperature chosen on half of the held-out pairs: {best:g} (losses on the other half)"
+        text += f", {losses[best]:.4g} at temperature {best:g}"
+    return f"{text}; temperature chosen on half of the held-out pairs: {best:g} (losses on the other half)"
 
 
 def score_words(record: dict[str, Any]) -> str:
     """A score, for people."""
     one = Score(**record)
-    told = f"{counted(one.pairs, 'pair')}: "
+    text = f"{counted(one.pairs, 'pair')}: "
     if one.accuracy is not None:
         nats = f"{one.loss:.4g} nats a pair (frequencies alone {one.constant:.4g})"
-        return f"{told}{one.accuracy:.2%} right, {nats}"
+        return f"{text}{one.accuracy:.2%} right, {nats}"
     over = "" if one.rmse_over_noise is None else f", {one.rmse_over_noise:.4g} times the noise"
     nats = f"{one.loss:.4g} nats a value (their mean alone {one.constant:.4g})"
     if one.rmse is None:
-        return told + nats
-    return f"{told}RMSE {one.rmse:.4g}{over}, {nats}"
+        return text + nats
+    return f"{text}RMSE {one.rmse:.4g}{over}, {nats}"
 
 
 def format_network_summary(summary: dict[str, Any]) -> str:

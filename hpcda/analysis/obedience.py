@@ -27,6 +27,7 @@ from scipy.sparse import csr_array, diags_array
 from hpcda.action import Action
 from hpcda.action.blocks import InTime, blocks_of
 from hpcda.action.residuals import Residuals
+from hpcda.action.weights import loosest
 from hpcda.annealing.scale import scales
 from hpcda.problem import Array, Problem
 from hpcda.search.obeyed import SHIFT, WIDER, Equation, Obedience
@@ -90,7 +91,7 @@ def obedience(action: Action, path: Array, rf: float) -> Obedience:
     """
     problem = action.problem
     squares = _squares(action, path, rf)
-    precision = rf * problem.model_error_weight
+    precision = rf * loosest(problem)
     own = _motions(problem, path)
     relaxed = np.minimum(1.0, MOST / np.maximum(precision * own**2, MOST))
     weak = np.sqrt(_factor(problem, squares, squares.weights(relaxed)).variances)

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from hpcda.formatting import counted
 from hpcda.results.windows import StoredWindow
-from hpcda.words import counted
 
 Array = npt.NDArray[np.float64]
 
@@ -105,7 +105,7 @@ def outliers(
     return sorted(found, key=lambda one: -abs(one.deviations))
 
 
-def told(found: Sequence[Outlier]) -> list[str]:
+def sentences(found: Sequence[Outlier]) -> list[str]:
     """The outliers as notes: the furthest ones, and how many more there are."""
     notes = [f"{one.sentence()}. Check whether it is correct." for one in found[:SHOWN]]
     rest = found[SHOWN:]

@@ -18,11 +18,12 @@ from hpcda.analysis.measured import fitted, misfits, noise_alone, scales
 from hpcda.analysis.neighborhood import Neighborhoods
 from hpcda.analysis.obedience import obedience
 from hpcda.analysis.outcome import Outcome, collect, joined, task_source
-from hpcda.analysis.outliers import Outlier, outliers, told
+from hpcda.analysis.outliers import Outlier, outliers, sentences
 from hpcda.analysis.parallel import Mapping, in_turn
 from hpcda.analysis.prediction import Prediction, first_errors, observe, predict_window, rmse
 from hpcda.analysis.remade import as_solved, problem_again
 from hpcda.errors import CompilerError, InputError, Mistake
+from hpcda.formatting import counted
 from hpcda.linalg.blocktridiagonal import NotBlockTridiagonalError
 from hpcda.linalg.elimination import NotPositiveDefiniteError
 from hpcda.models.expression import names_in
@@ -40,7 +41,6 @@ from hpcda.search.local_errors import StepUnknownError
 from hpcda.search.obeyed import Obedience
 from hpcda.search.plateau import Plateau
 from hpcda.search.time_step import TimeStep
-from hpcda.words import counted
 
 
 class Result(Answer):
@@ -215,7 +215,7 @@ class Result(Answer):
         else:
             residuals = [misfits(self.problem, k, fits[k], scale[k]) for k in numbers]
         found = outliers(self.windows, fits, residuals, self.file.header.observed)
-        for note in told(found):
+        for note in sentences(found):
             self._note(note)
         return tuple(found)
 

@@ -20,6 +20,8 @@ AT_BOUND = 1e-4
 """Part of the width between its bounds, or of its size, within which an estimate counts as at a bound."""
 MOST_OUTLIERS = 1000
 """Outliers that are listed."""
+MAYBE = ("distribution", "momenta")
+"""Keys of a summary that are left out where there is nothing to say."""
 
 
 def summarize(run: Result) -> dict[str, Any]:
@@ -29,10 +31,9 @@ def summarize(run: Result) -> dict[str, Any]:
         run: The run.
 
     Returns:
-        Keys: version, run, model, discretization, model_error_weight, starts, asked, complete, stopped,
-            failed, failed_reasons, stopped_reasons, data, times, band, minima, candidate, verdict, outliers,
-            distribution (where there is one), timing,
-            ladder, ways, provenance, notes.
+        Keys: version, run, model, discretization, model_error, model_error_weight, starts, asked, complete,
+            stopped, failed, failed_reasons, stopped_reasons, data, times, band, minima, candidate, verdict,
+            momenta and distribution (where there is one), outliers, timing, ladder, ways, provenance, notes.
     """
     header = run.file.header
     summary = {
@@ -40,6 +41,7 @@ def summarize(run: Result) -> dict[str, Any]:
         "run": run.file.name,
         "model": header.model,
         "discretization": header.discretization,
+        "model_error": header.model_error,
         "model_error_weight": {}
         if header.model_error_weight is None
         else dict(zip(header.state, header.model_error_weight, strict=True)),
@@ -55,6 +57,7 @@ def summarize(run: Result) -> dict[str, Any]:
             "sentence": sentence_of(run.verdict, run.evidence),
             "evidence": run.evidence.record(),
         },
+        "momenta": run.known_momenta,
         "outliers": [asdict(one) for one in run.outliers[:MOST_OUTLIERS]],
         "distribution": distribution_record(run),
         "timing": timing(run),
@@ -63,7 +66,7 @@ def summarize(run: Result) -> dict[str, Any]:
         "provenance": header.provenance,
         "notes": run.notes,
     }
-    return {key: plain(value) for key, value in summary.items() if value is not None or key != "distribution"}
+    return {key: plain(value) for key, value in summary.items() if value is not None or key not in MAYBE}
 
 
 def minimum_record(run: Result, minimum: Minimum) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from hpcda.analysis.bars import bar_words
+from hpcda.formatting import counted
 from hpcda.search.evidence import facts
-from hpcda.words import counted
 
 SHOWN = 12
 """Minima that are shown, and parameters of the candidate where not all are shown."""

@@ -9,8 +9,8 @@ from hpcda.annealing.eliminations import ELIMINATIONS, of_petsc
 from hpcda.annealing.lockstep import FEWEST, MOST_MEMORY, fits
 from hpcda.annealing.minimizers import minimizer
 from hpcda.errors import InputError, Mistake
+from hpcda.formatting import counted
 from hpcda.problem import Problem
-from hpcda.words import counted
 
 OWN_SOLVER = ("tao_type", "ksp_", "pc_", "mat_", "snes_")
 """How PETSc's options begin that ask for a minimizer or a linear solver of its own."""

@@ -11,10 +11,10 @@ from hpcda.action import Action
 from hpcda.action.blocks import pattern_of
 from hpcda.action.native import priors
 from hpcda.errors import InputError, Mistake
+from hpcda.formatting import counted
 from hpcda.linalg.elimination import Pattern
 from hpcda.linalg.spread import Part, Planner, SpreadElimination
 from hpcda.problem import Problem, Window
-from hpcda.words import counted
 
 
 class Stretch:

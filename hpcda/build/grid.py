@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from hpcda.action import SCHEMES
 from hpcda.errors import InputError, Mistake
+from hpcda.formatting import counted
 from hpcda.problem import Beyond, Window
 from hpcda.source import Source
-from hpcda.words import counted
 
 Array = npt.NDArray[np.float64]
 MOST_POINTS = 20_000_000

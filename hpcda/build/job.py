@@ -101,6 +101,9 @@ def table_place(name: str, number: int, count: int) -> str:
 
 def _built(job: Job, model: Model, mistakes: list[Mistake]) -> Built:
     scheme: str | None = collected(mistakes, discretization, model, job.action.discretization)
+    if model.kind == "map" and job.action.model_error == "per time":
+        told = f'is "per time", but {model.name} is a map, whose time has no steps'
+        mistakes.append(Mistake("action.model_error", told, 'write "per step", or remove it'))
     known = unknowns(job, model, mistakes)
     grids, truths = windows(job, model, mistakes)
     kind, entries = ("data", job.data) if job.data else ("twin", job.twin)
@@ -132,6 +135,7 @@ def _built(job: Job, model: Model, mistakes: list[Mistake]) -> Built:
         state_start=known.state_start,
         state_bounds=known.state_bounds,
         model_error_weight=np.ones(model.dimension) if known.weights is None else known.weights,
+        model_error=job.action.model_error,
         initial_prior=known.initial_prior,
         steps_per_sample=job.steps,
     )
@@ -152,12 +156,12 @@ def _uneven(varying: Sequence[Estimated], grids: Sequence[Grid]) -> list[Mistake
     steps = [float(grid.t[1] - grid.t[0]) for grid in grids if len(grid.t) > 1]
     if not steps or np.ptp(steps) <= 1e-6 * max(steps):
         return []
-    told = (
+    problem = (
         f"windows share it at each time, but their time steps range from {min(steps):.6g} to {max(steps):.6g}"
     )
     remedy = "give all windows the same step, or remove per_window = false"
     places = (dotted(("model", "parameters", one.name, "per_window")) for one in varying if one.shared)
-    return [Mistake(place, told, remedy) for place in places]
+    return [Mistake(place, problem, remedy) for place in places]
 
 
 def _notes(problem: Problem) -> tuple[str, ...]:
@@ -170,4 +174,22 @@ def _notes(problem: Problem) -> tuple[str, ...]:
         if not any(np.isfinite(window.data[:, k]).any() for window in problem.windows)
     ]
     notes += [f"{key} is not measured in any window." for key in empty]
+    if loose := _loose_sensors(problem):
+        belong = "belongs to a sensor and has" if len(loose) == 1 else "belong to sensors and have"
+        notes.append(
+            f"{', '.join(loose)} {belong} neither bounds nor a prior: where Rf is small, states may "
+            "shrink or drift while the sensor makes up for it. Give bounds or a prior under model.parameters."
+        )
     return tuple(notes)
+
+
+def _loose_sensors(problem: Problem) -> list[str]:
+    """Estimated parameters of sensors, not of the model or the noise, that nothing holds."""
+    scales = {noise.scale for noise in problem.noise.values()}
+    return [
+        one.name
+        for one in (*problem.parameters, *problem.varying)
+        if one.name not in (*problem.model.parameter_names, *scales)
+        and one.prior is None
+        and not np.isfinite(one.bounds).all()
+    ]

@@ -207,12 +207,12 @@ def _doubtful(
 ) -> list[Mistake]:
     """Numbers that look like marks of missing values, and those that are too large for the action."""
     mistakes: list[Mistake] = []
-    told: set[str] = set()
+    reported: set[str] = set()
     for key, one in columns.read.items():
         name = columns.names[key]
-        if key == f"{place}.time" or name in told:
+        if key == f"{place}.time" or name in reported:
             continue
-        told.add(name)
+        reported.add(name)
         marks = one.marks[np.isin(one.marks, times.rows)] if entry.missing is None else one.marks[:0]
         mistakes += looks_missing(table, name, marks, one.numbers, place, _needed(place, key))
         mistakes += too_large(table, name, one.numbers, np.setdiff1d(times.rows, marks))

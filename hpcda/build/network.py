@@ -17,11 +17,11 @@ from hpcda.annealing.layered.model import ROOM
 from hpcda.build.bundled import Pairs
 from hpcda.build.pairs import divided, read_pairs, taught
 from hpcda.errors import InputError, Mistake
+from hpcda.formatting import counted, size_of
 from hpcda.job.networks import NetworkJob, PairsTable
 from hpcda.job.text import quoted
 from hpcda.names import nearest
 from hpcda.problem import Array
-from hpcda.words import counted, size_of
 
 DEAD = 1.0
 """A teacher whose outputs spread by less than this part of the noise tells nothing of its inputs."""
@@ -176,8 +176,8 @@ def _constant_inputs(pairs: Pairs, standardize: bool) -> Sequence[str]:
     if not constant.any():
         return ()
     names = [pairs.input_names[k] for k in np.flatnonzero(constant)[:3]]
-    told = ", ".join(names) + (", …" if constant.sum() > 3 else "")
-    return (f"{counted(int(constant.sum()), 'input')} are constant over the training pairs ({told}).",)
+    shown = ", ".join(names) + (", …" if constant.sum() > 3 else "")
+    return (f"{counted(int(constant.sum()), 'input')} are constant over the training pairs ({shown}).",)
 
 
 def _dead_teacher(spread: Array | None, noise: float | Array | None) -> Sequence[str]:

@@ -16,9 +16,9 @@ from hpcda.data.cells import begins_as_number
 from hpcda.data.files import read_table
 from hpcda.data.table import Table
 from hpcda.errors import InputError, Mistake
+from hpcda.formatting import counted, run_lengths
 from hpcda.job.networks import PairsTable, TeacherTable
 from hpcda.problem import Array, Numbers
-from hpcda.words import counted, run_lengths
 
 SHOWN = 5
 """Categories that a message names."""

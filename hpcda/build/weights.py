@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from hpcda.action.weights import loosest
 from hpcda.problem import Array, Problem
 
 USUAL = 2
@@ -74,14 +75,15 @@ def unlike(problem: Problem, rf: float) -> str | None:
         rf: The last Rf.
     """
     spread, names = spreads(problem), problem.model.state_names
-    bound = np.sqrt(problem.model_error_weight) * spread
+    weights = loosest(problem)
+    bound = np.sqrt(weights) * spread
     loose = np.flatnonzero((bound * LIKE < bound.max()) | (np.sqrt(rf) * bound * FREE < 1.0))
     if not len(loose):
         return None
     k, most = int(loose[np.argmin(bound[loose])]), int(np.argmax(bound))
     more = f", and {len(loose) - 1} more like it" if len(loose) > 1 else ""
     beside = f" beside {names[most]}, by {spread[most]:.2g}" if most != k else ""
-    allowed = 1.0 / np.sqrt(rf * problem.model_error_weight[k])
+    allowed = 1.0 / np.sqrt(rf * weights[k])
     return (
         f"{names[k]} moves by about {spread[k]:.2g}{more}{beside}: at Rf = {rf:.2g} a model error of "
         f"{allowed:.2g} per step costs half a nat, so its equation may be violated. Write "

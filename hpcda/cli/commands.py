@@ -7,10 +7,10 @@ import gc
 import time
 from pathlib import Path
 
-from hpcda.cli.voice import say
+from hpcda.cli.output import say
 from hpcda.errors import InputError, Mistake
+from hpcda.formatting import counted
 from hpcda.process import rank
-from hpcda.words import counted
 
 DONE, FAILED, WRONG_INPUT, STOPPED_EARLY = 0, 1, 2, 75
 """Exit codes."""
@@ -117,6 +117,8 @@ def check_command(arguments: argparse.Namespace) -> int:
     from hpcda.job import NetworkJob, load_job
 
     job = load_job(arguments.job)
+    if arguments.output is not None:
+        job = job.with_output(arguments.output)
     if isinstance(job, NetworkJob):
         from hpcda.check_network import check_network, report_network
 

@@ -24,9 +24,9 @@ from hpcda.data.packing import (
     unpack,
 )
 from hpcda.errors import InputError, Mistake
+from hpcda.formatting import counted
 from hpcda.names import nearest, shortened
 from hpcda.source import place_of
-from hpcda.words import counted
 
 Array = npt.NDArray[np.float64]
 Mark = float | int | str
@@ -203,8 +203,8 @@ class Table:
             stored = stored_numbers(one.stored, one.attributes)
             plain, why = unpack(stored, one.attributes)
         except PackingError as error:
-            told = {key: text_of(one.attributes[key])[:40] for key in PACKING if key in one.attributes}
-            problem = f"the attribute {error.attribute} of {shortened(name)!r} {error.problem} ({told})"
+            shown = {key: text_of(one.attributes[key])[:40] for key in PACKING if key in one.attributes}
+            problem = f"the attribute {error.attribute} of {shortened(name)!r} {error.problem} ({shown})"
             raise InputError(
                 Mistake(
                     place, f"{self.shown}: {problem}", "correct the attribute, or store the values unpacked"

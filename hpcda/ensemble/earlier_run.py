@@ -31,7 +31,7 @@ class EarlierRun:
     """The earlier lives of a run; the same on all ranks.
 
     Attributes:
-        survey: Where its starts stand; None where there is no earlier life.
+        survey: Where its starts stand; None where there is no earlier process.
         decisions: Rounds that its search has begun.
         found: How starts have ended; empty where no search asks for it.
         needed: Starts that run again, since escapes that have not ended begin from their minima.

@@ -39,7 +39,7 @@ class Minima:
         return {one.start: path for one, path in self._kept}
 
     def pin(self, start: int, path: Array) -> None:
-        """Keep a path from which escapes of an earlier life began, however high it is."""
+        """Keep a path from which escapes of an earlier process began, however high it is."""
         if start in self._earlier.needed:
             self._pinned[start] = path
 

@@ -11,7 +11,7 @@ from hpcda.errors import InputError, Mistake
 from hpcda.face.checks import number, of_kind
 from hpcda.face.options import Ladder, Solver
 from hpcda.face.problem import Problem
-from hpcda.words import counted
+from hpcda.formatting import counted
 
 if TYPE_CHECKING:
     from hpcda.analysis.rundata import Result
@@ -74,7 +74,7 @@ def _in_python(one: Mistake) -> Mistake:
 def annealed(job: Job, stream: TextIO | None = None) -> Result:
     """Run a job in this process, without files; tell `stream` how far it is."""
     from hpcda.analysis.rundata import Result
-    from hpcda.ensemble import Ensemble, Lives
+    from hpcda.ensemble import Ensemble, RunControl
     from hpcda.pilot import choose
     from hpcda.ranks import AloneQueue, AloneWorld
     from hpcda.results.memory import MemoryRun, Recorder
@@ -90,8 +90,8 @@ def annealed(job: Job, stream: TextIO | None = None) -> Result:
         recorder, ticker = Recorder(layout.size), None if stream is None else Ticker(stream)
         team = study.team(world, share, lambda iteration, value: ensemble.watch())
         ensemble = Ensemble(
-            study.scene, world, team, lambda: recorder, AloneQueue(), job.ensemble.seed, job.ensemble.merge,
-            ticker, Lives(max_seconds=study.max_seconds),
+            study.context, world, team, lambda: recorder, AloneQueue(), job.ensemble.seed, job.ensemble.merge,
+            ticker, RunControl(max_seconds=study.max_seconds),
         )  # fmt: skip
         try:
             ensemble.run(study.plan(world, share))
@@ -127,13 +127,13 @@ class Ticker:
 
     def update(self, *, done: int, rungs_done: int, failed: int = 0, lowest: float | None = None) -> None:
         """Tell how far it is."""
-        told = f"{done} of {counted(self._starts, 'start')}"
-        told += f", {failed} failed" if failed else ""
-        told += f", lowest action {lowest:.7g}" if lowest is not None and np.isfinite(lowest) else ""
-        if told != self._shown:
-            self._stream.write("\r" + told.ljust(len(self._shown)))
+        line = f"{done} of {counted(self._starts, 'start')}"
+        line += f", {failed} failed" if failed else ""
+        line += f", lowest action {lowest:.7g}" if lowest is not None and np.isfinite(lowest) else ""
+        if line != self._shown:
+            self._stream.write("\r" + line.ljust(len(self._shown)))
             self._stream.flush()
-            self._shown = told
+            self._shown = line
 
     def end(self) -> None:
         """The last line."""

@@ -73,6 +73,11 @@ class BaseJob(Section):
         """Where the results go."""
         return self.path(self.output.directory)
 
+    def with_output(self, directory: Path) -> Self:
+        """The same job with its results in another directory, which is taken from the working directory."""
+        output = self.output.model_copy(update={"directory": str(directory.absolute())})
+        return self.model_copy(update={"output": output})
+
     def resolved_toml(self) -> str:
         """The job with every default filled in, as TOML; loading it gives an equal job."""
         from hpcda.job.text import to_toml

@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from hpcda.errors import InputError, Mistake
+from hpcda.formatting import counted
 from hpcda.job.any import AnyJob
 from hpcda.job.networks import NetworkJob
 from hpcda.job.schema import Job, LadderTable
 from hpcda.job.text import inline, quoted
-from hpcda.words import counted
 
 FREE = (
     "folder", "output.directory", "solver.max_seconds", "ensemble.budget", "ensemble.core_seconds",

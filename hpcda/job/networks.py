@@ -13,6 +13,7 @@ from hpcda.action.activations import ACTIVATIONS
 from hpcda.action.losses import LOSSES
 from hpcda.annealing.ladder import Ladder
 from hpcda.annealing.layered import NAMES, PETSC
+from hpcda.formatting import either
 from hpcda.job.base import BaseJob
 from hpcda.job.kinds import (
     MARK,
@@ -36,7 +37,6 @@ from hpcda.job.kinds import (
 from hpcda.names import nearest
 from hpcda.search.training import FINITE
 from hpcda.search.trainings import TRAININGS
-from hpcda.words import either
 
 MOST_WIDTH, MOST_PAIRS = 1_000_000, 10_000_000
 MOST_RUNGS, LARGEST = 1000, 1e100

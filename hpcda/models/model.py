@@ -12,8 +12,8 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 from hpcda.errors import InputError, Mistake
+from hpcda.formatting import counted
 from hpcda.models.trace import ENTRY_BY_ENTRY, apply, boxed, product, where
-from hpcda.words import counted
 
 Equations = Callable[..., Any]
 T = TypeVar("T")

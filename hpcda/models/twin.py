@@ -16,12 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcda.errors import InputError, Mistake
+from hpcda.formatting import counted
 from hpcda.models.flow import LIMIT, Course, End, Flow
 from hpcda.models.model import Model
 from hpcda.models.signals import Signal, interpolated
 from hpcda.names import nearest
 from hpcda.patience import Patience
-from hpcda.words import counted
 
 Array = npt.NDArray[np.float64]
 Input = Signal | Callable[[float], float] | npt.ArrayLike

@@ -48,11 +48,11 @@ import numpy as np
 from hpcda.annealing.elimination import FRONTS, Linear
 from hpcda.annealing.eliminations import ELIMINATIONS
 from hpcda.errors import InputError, Mistake
+from hpcda.formatting import counted
 from hpcda.petsc.fronts import Fronts
 from hpcda.petsc.options import PREFIX, house_defaults
 from hpcda.petsc.start import PETSc
 from hpcda.petsc.system import System
-from hpcda.words import counted
 
 WIDE = 400
 """From so many unknowns of one time on, conjugate gradients; below, a direct factorization. At small Rf,

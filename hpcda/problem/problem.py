@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -149,6 +149,8 @@ class Problem:
         state_start: Uniform range in which unmeasured states start, shape (D, 2).
         state_bounds: Bounds on the states, shape (D, 2), infinite where there is none.
         model_error_weight: s_a, shape (D,).
+        model_error: Whether Rf weights model errors as they are, "per step", or as errors of the rate that
+            are integrated over time, "per time"; see `hpcda.action.weights`.
         initial_prior: State name -> mean and standard deviation of a Gaussian prior on x(0) of every window.
         steps_per_sample: Steps of the path from sample to sample.
         noise: Measured quantity -> its noise, where that is not Gaussian with the standard deviations of the
@@ -166,6 +168,7 @@ class Problem:
     state_start: Array = field(default_factory=lambda: np.zeros((0, 2)))
     state_bounds: Array = field(default_factory=lambda: np.zeros((0, 2)))
     model_error_weight: Array = field(default_factory=lambda: np.zeros(0))
+    model_error: Literal["per step", "per time"] = "per step"
     initial_prior: dict[str, tuple[float, float]] = field(default_factory=dict)
     steps_per_sample: int = 1
     noise: dict[str, Noise] = field(default_factory=dict)

@@ -32,6 +32,7 @@ class Header:
     state: tuple[str, ...]
     state_unit: tuple[str, ...]
     model_error_weight: Array | None
+    model_error: str
     unknown: tuple[str, ...]
     unknown_unit: tuple[str, ...]
     parameter: tuple[str, ...]
@@ -92,6 +93,7 @@ def header_of(layout: Layout, ways: tuple[str, ...], clock: Array) -> Header:
         state=model.state_names,
         state_unit=tuple(states),
         model_error_weight=problem.model_error_weight,
+        model_error=problem.model_error,
         unknown=unknown_names(problem),
         unknown_unit=(*states, *(units.get(q.name, "1") for q in problem.varying)),
         parameter=parameter_names(problem),

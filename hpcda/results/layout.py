@@ -126,7 +126,7 @@ class RunLayout:
         raise NotImplementedError
 
     @property
-    def told(self) -> tuple[str, ...]:
+    def recorded(self) -> tuple[str, ...]:
         """Names of what is stored of a path at every rung."""
         raise NotImplementedError
 
@@ -202,7 +202,7 @@ class Layout(RunLayout):
         return layout.tail.start // layout.block, layout.block
 
     @property
-    def told(self) -> tuple[str, ...]:
+    def recorded(self) -> tuple[str, ...]:
         """See `RunLayout`: the P estimated parameters that all times share."""
         return parameter_names(self.problem)
 
@@ -216,6 +216,8 @@ class Layout(RunLayout):
             sorted(problem.fixed.items()), problem.series, self.equations,
             [(file.name, file.sha256) for file in self.extensions],
         ]  # fmt: skip
+        if problem.model_error != "per step":
+            words.append(problem.model_error)
         if problem.noise:
             words.append(
                 [(name, n.loss, sorted(n.options.items()), n.scale) for name, n in problem.noise.items()]
@@ -261,7 +263,7 @@ class NetworkLayout(RunLayout):
         return 1, self.size
 
     @property
-    def told(self) -> tuple[str, ...]:
+    def recorded(self) -> tuple[str, ...]:
         """See `RunLayout`: the norms."""
         return self.network.norms
 

@@ -103,7 +103,7 @@ class MemoryRun(RunTable):
         table = np.zeros((count, rungs), dtype=RUNG)
         for name, column in PER_RUNG.items():
             table[name] = column.fill
-        parameters = np.full((count, rungs, len(layout.told)), np.nan)
+        parameters = np.full((count, rungs, len(layout.recorded)), np.nan)
         own = np.zeros((count, rungs), dtype=bool)
         for row, one in enumerate(every):
             for rung, values in one.rungs.items():

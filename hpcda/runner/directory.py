@@ -15,6 +15,7 @@ from pathlib import Path
 from hpcda.build import refuse_used
 from hpcda.ensemble import EarlierRun, read_earlier_run
 from hpcda.errors import InputError, Mistake, StorageError, no_room
+from hpcda.formatting import counted
 from hpcda.job import AnyJob, Job, load_job, refuse_changed
 from hpcda.job.stored import FILE as JOB
 from hpcda.job.stored import refuse_edited
@@ -36,7 +37,6 @@ from hpcda.store import (
     shards_of,
     survey,
 )
-from hpcda.words import counted
 
 
 def named_part(text: str | None) -> Part:

@@ -27,7 +27,7 @@ from hpcda.runner.provenance import files_of, provenance
 from hpcda.runner.world import sharing
 from hpcda.search import Plain, Plan, Share
 from hpcda.search.networks import NetworkBudget, NetworkSearch
-from hpcda.search.training import NetworkScene
+from hpcda.search.training import NetworkContext
 from hpcda.search.trainings import TRAININGS
 from hpcda.store import NetworkLayout, RunLayout
 
@@ -59,8 +59,8 @@ class NetworkStudy:
             self._options = SolverOptions(job.solver.petsc, petsc_options)
         self._built = all_agree(world.comm, lambda: build_network(job))
         ranks, finite = sharing(world), job.ladder.finite
-        self.scene = all_agree(
-            world.comm, lambda: NetworkScene(self._built.network, ranks=ranks, finite=finite)
+        self.context = all_agree(
+            world.comm, lambda: NetworkContext(self._built.network, ranks=ranks, finite=finite)
         )
         self.notes = self._built.notes
 
@@ -71,11 +71,11 @@ class NetworkStudy:
     def try_once(self, world: Any, share: Share) -> str:
         """See `Study`: ranks are alike, the training fits, and the first weights have a finite action."""
         all_agree(world.comm, lambda: refuse_unlike(world.group))
-        self.scene.refuse(self._job.ensemble.way, self._job.ensemble.seed)
+        self.context.refuse(self._job.ensemble.way, self._job.ensemble.seed)
         minimizer = self._minimizer(lambda iteration, value: None)
         try:
             if self._options is not None:
-                first = self.scene.first_weights(self.scene.action, np.random.default_rng(0))
+                first = self.context.first_weights(self.context.action, np.random.default_rng(0))
                 model = minimizer.elimination.gauss_newton(first)
                 if np.isfinite(model.scale) and model.solve(model.scale) is None:
                     remedy = "check solver.petsc and the options after --"
@@ -87,7 +87,7 @@ class NetworkStudy:
 
     def layout(self, world: Any, solver: str, whole: AnyJob) -> RunLayout:
         """See `Study`."""
-        job, built, ladder = self._job, self._built, self.scene.ladder
+        job, built, ladder = self._job, self._built, self.context.ladder
         searches, trained = job.ensemble.way == "auto", built.pairs
         network, weight_std = built.network, built.network.weight_std
         return NetworkLayout(
@@ -100,7 +100,7 @@ class NetworkStudy:
             job_toml=whole.resolved_toml(),
             provenance=provenance(world) | {"linear_solver": solver},
             extensions=files_of(job),
-            sketch=len(self.scene.sketch(np.zeros(self.scene.size))),
+            sketch=len(self.context.sketch(np.zeros(self.context.size))),
             minima=searches and job.output.keep_paths.startswith("best"),
             network=StoredNetwork(
                 widths=network.widths,
@@ -125,14 +125,14 @@ class NetworkStudy:
 
     def team(self, world: Any, share: Share, watch: Callable[[int, float], None]) -> Team:
         """See `Study`."""
-        return OneByOne(self._minimizer(watch), self.scene.ladder)
+        return OneByOne(self._minimizer(watch), self.context.ladder)
 
     def plan(self, world: Any, share: Share) -> Plan:
         """See `Study`."""
-        ensemble, network = self._job.ensemble, self.scene.network
+        ensemble, network = self._job.ensemble, self.context.network
         starts = share.count(ensemble.starts)
         if ensemble.way != "auto":
-            return Plain(ensemble.way, self.scene.ladder, starts, ROUND, share)
+            return Plain(ensemble.way, self.context.ladder, starts, ROUND, share)
         seconds = (ensemble.core_seconds or np.inf) / share.parts
         files = [one.sha256 for one in self._job.extension_files]
         budget = NetworkBudget(starts, seconds, ensemble.ends == "verdict")
@@ -141,8 +141,8 @@ class NetworkStudy:
     def _minimizer(self, watch: Callable[[int, float], None]) -> ExactMinimizer:
         solver = self._job.solver
         settings = ExactSettings(solver.max_iterations, elimination=self._elimination())
-        scene = self.scene
-        return ExactMinimizer(scene.action, settings, scene.canonical, watch, lambda: scene.cap)
+        context = self.context
+        return ExactMinimizer(context.action, settings, context.canonical, watch, lambda: context.cap)
 
     def _elimination(self) -> str | Elimination:
         """How steps are computed: its name, or PETSc's own, which is made here."""
@@ -150,7 +150,7 @@ class NetworkStudy:
             return self._job.solver.elimination
         from hpcda.petsc.layered import PetscKrylov
 
-        return PetscKrylov(self.scene.action)
+        return PetscKrylov(self.context.action)
 
 
 def _window(pairs: Pairs, output: Any) -> Window:

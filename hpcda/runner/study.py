@@ -1,4 +1,4 @@
-"""What a run is about: what `hpcda.runner.life` asks of windows of data and of a network."""
+"""What a run is about: what `hpcda.runner.lifecycle` asks of windows of data and of a network."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Study(Protocol):
     """One subject of a run; every rank of a world makes its own."""
 
     @property
-    def scene(self) -> Setting:
+    def context(self) -> Setting:
         """What the ensemble searches."""
         ...
 

@@ -10,7 +10,7 @@ import numpy as np
 from hpcda.annealing.lockstep import MOST_MEMORY
 from hpcda.errors import InputError, Mistake
 from hpcda.problem import Array, Problem
-from hpcda.search.scene import Scene
+from hpcda.search.context import SearchContext
 from hpcda.search.way import checked_path
 from hpcda.userfile import called
 
@@ -23,7 +23,7 @@ class Escape:
         name: As results name it.
         sentence: What it does.
         parents: Number of minima it needs.
-        path: (scene, minima at the last rung, each of shape (size,), rng) -> (path, first rung); bounds are
+        path: (context, minima at the last rung, each of shape (size,), rng) -> (path, first rung); bounds are
             seen to by `draw`.
         memory: Bytes that drawing a path takes, beside the path.
         weight: How often a search draws it where it knows nothing better, beside the others; 0 for one that
@@ -37,7 +37,7 @@ class Escape:
     name: str
     sentence: str
     parents: int
-    path: Callable[[Scene, Sequence[Array], np.random.Generator], tuple[Array, int]]
+    path: Callable[[SearchContext, Sequence[Array], np.random.Generator], tuple[Array, int]]
     memory: Callable[[Problem], float] = lambda problem: 0.0
     weight: float = 1.0
     probes: bool = False
@@ -48,18 +48,20 @@ class Escape:
         """Whether drawing a path takes no more than `MOST_MEMORY`."""
         return self.memory(problem) <= MOST_MEMORY
 
-    def draw(self, scene: Scene, minima: Sequence[Array], rng: np.random.Generator) -> tuple[Array, int]:
+    def draw(
+        self, context: SearchContext, minima: Sequence[Array], rng: np.random.Generator
+    ) -> tuple[Array, int]:
         """A first path, shape (size,), inside the bounds, and its first rung.
 
         Raises:
             InputError: What the escape gives is no path of this problem, or no rung of its ladder; or it
                 raises an exception.
         """
-        lower, upper = scene.problem.bounds
+        lower, upper = context.problem.bounds
         place = f"escape {self.name!r}"
-        path, first = called(self.path, place, scene, minima, rng)
-        if not 0 <= first < scene.ladder.rungs:
-            remedy = f"return one from 0 to {scene.ladder.rungs - 1}, as Scene.rung gives it"
+        path, first = called(self.path, place, context, minima, rng)
+        if not 0 <= first < context.ladder.rungs:
+            remedy = f"return one from 0 to {context.ladder.rungs - 1}, as SearchContext.rung gives it"
             raise InputError(Mistake(place, f"its first rung is {first}", remedy))
-        path = np.clip(checked_path(place, path, scene.problem), lower, upper)
-        return scene.problem.ties.tied(path), int(first)
+        path = np.clip(checked_path(place, path, context.problem), lower, upper)
+        return context.problem.ties.tied(path), int(first)

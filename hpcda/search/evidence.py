@@ -19,7 +19,7 @@ from typing import Any
 
 from hpcda.search.expected import Expected
 from hpcda.search.obeyed import Obedience, sentence
-from hpcda.search.time_step import TimeStep, told
+from hpcda.search.time_step import TimeStep, described
 
 DEVIATIONS = 3.0
 """Width of the χ² band, and of the one above the lowest level where wrong minima fit, in deviations."""
@@ -359,7 +359,7 @@ def facts(record: Mapping[str, Any]) -> dict[str, str]:
     if record["predicted"] is not None:
         found["first prediction"] = f"{record['predicted']:.3g} times the noise"
     if record.get("step") is not None:
-        found["time step"] = told(record["step"])
+        found["time step"] = described(record["step"])
     if record["complete"] < 1.0:
         so_far = f"; so far: {record['so_far'].replace('_', ' ')}" if record["so_far"] else ""
         found["complete"] = f"{record['complete']:.0%} of the requested starts{so_far}"

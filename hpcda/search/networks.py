@@ -28,7 +28,7 @@ from hpcda.search.expected import Expected
 from hpcda.search.judge import Ends, Facts, judge
 from hpcda.search.levels import distinct
 from hpcda.search.plan import Found, Listed, Round, Share
-from hpcda.search.training import NetworkScene, Training
+from hpcda.search.training import NetworkContext, Training
 from hpcda.search.trainings import TRAININGS
 
 LAST = ExactSettings(500)
@@ -305,25 +305,25 @@ def train(network: Network, seconds: float = 60.0, starts: int = 100, seed: int 
         InputError: An activation cannot be differentiated, or a training gives no weights.
         CompilerError: No C compiler, or no place for compiled code.
     """
-    scene, plan = NetworkScene(network), NetworkSearch(network, NetworkBudget(starts))
+    context, plan = NetworkContext(network), NetworkSearch(network, NetworkBudget(starts))
     trained: dict[int, Trained] = {}
     found: list[Found] = []
     end = time.process_time() + seconds
     while time.process_time() < end and (tasks := plan.next(found)) is not None:
-        scene.cap = plan.cap
+        context.cap = plan.cap
         limits = replace(LAST, interest=plan.cap)
         for task in (tasks.task(position) for position in range(len(tasks))):
             began = time.process_time()
             if began >= end:
                 break
             rng = np.random.default_rng([seed, task.start])
-            theta, _ = scene.draw(task, [trained[parent].theta for parent in task.parents], rng)
-            last = descend(scene.action, theta, limits)
+            theta, _ = context.draw(task, [trained[parent].theta for parent in task.parents], rng)
+            last = descend(context.action, theta, limits)
             one = Trained(
-                scene.canonical(last.path), last.parts, task.way, last.reason, time.process_time() - began
+                context.canonical(last.path), last.parts, task.way, last.reason, time.process_time() - began
             )
             trained[task.start] = one
-            found.append(_found(task, last, one.seconds, scene.sketch(one.theta)))
+            found.append(_found(task, last, one.seconds, context.sketch(one.theta)))
     return sorted(trained.values(), key=lambda one: one.parts.total)
 
 

@@ -93,9 +93,9 @@ def sentence(record: Mapping[str, Any]) -> str:
 
 def _told(one: Mapping[str, Any], wrong: Sequence[Mapping[str, Any]]) -> str:
     where = f" in window {one['window']}" if any(other["window"] for other in wrong) else ""
-    told = f"{one['state']}{where}, whose model error is {one['error']:.2g} per step, against a motion of "
-    told += f"{one['motion']:.2g} ({one['allowed']:.2g} costs nothing)"
+    text = f"{one['state']}{where}, whose model error is {one['error']:.2g} per step, against a motion of "
+    text += f"{one['motion']:.2g} ({one['allowed']:.2g} costs nothing)"
     if one["shift"] > SHIFT:
         many = "more than 100" if one["shift"] > 100.0 else f"{one['shift']:.2g}"
-        return f"{told}: without it an estimate moves by {many} standard deviations"
-    return f"{told}: its standard deviation is {one['wider']:.2g} times that of a path that obeys"
+        return f"{text}: without it an estimate moves by {many} standard deviations"
+    return f"{text}: its standard deviation is {one['wider']:.2g} times that of a path that obeys"

@@ -17,7 +17,7 @@ from hpcda.annealing.exact import ExactSettings, descend
 from hpcda.annealing.ladder import Ladder
 from hpcda.annealing.layered.krylov import MOST, USUAL, Krylov
 from hpcda.annealing.layered.states import States
-from hpcda.annealing.record import Task
+from hpcda.annealing.record import Rung, Task
 from hpcda.errors import InputError, Mistake
 from hpcda.problem import Array
 from hpcda.search.canonical import canonical
@@ -36,7 +36,7 @@ STEPS = 100
 """Steps of a descent from far away, where nothing is known of it."""
 
 
-class NetworkScene:
+class NetworkContext:
     """What trainings may use, and what an ensemble asks of the networks that it trains.
 
     Args:
@@ -135,7 +135,7 @@ class NetworkScene:
         """What is kept of weights, by which networks are compared: random sums of their outputs."""
         return self._sums(self.action.outputs(theta).ravel())
 
-    def told(self, theta: Array) -> Array:
+    def recorded(self, theta: Array) -> Array:
         """What is stored of weights at every rung: the norm of each W and of each b, shape (2 layers,)."""
         layers = self.action.weights(theta)
         return np.array([float(np.linalg.norm(part)) for layer in layers for part in layer])
@@ -157,14 +157,18 @@ class NetworkScene:
         widths = self.network.widths
         return self.action.of(replace(self.network, widths=(widths[0], *inner, widths[-1])))
 
+    def fitted(self, wider: ExactNetwork, theta: Array, interest: float) -> Rung:
+        """The descent of a wider network, which ends where it falls too slowly to come to an action."""
+        self.meanwhile()
+        return descend(wider, theta, replace(FIRST, elimination=_direct(wider), interest=interest))
+
     def narrowed(self, wider: ExactNetwork, theta: Array) -> Array:
         """The weights that are left of a wider network, whose units are taken out one after the other.
 
         They are NaN, with which a start fails, where the wider network's matrix is not finite. Others do not
         make up for them by more than one step where the wider network is hopeless.
         """
-        self.meanwhile()
-        first = descend(wider, theta, replace(FIRST, elimination=_direct(wider), interest=self.cap))
+        first = self.fitted(wider, theta, self.cap)
         fitted, hopeless = first.path, first.parts.total > HOPELESS * self.cap
 
         def fit(action: ExactNetwork, theta: Array) -> Array:
@@ -188,24 +192,24 @@ class Training:
     Attributes:
         name: As the job file names it.
         sentence: What it does.
-        weights: (scene, weights of the networks it begins from, rng) -> first weights, shape (size,).
+        weights: (context, weights of the networks it begins from, rng) -> first weights, shape (size,).
         parents: Networks it needs: the lowest that was found where it is 1.
         fits: Whether it can be used for a network.
         work: Operations that it takes with the descent that follows; a search leaves out what takes too many
             unless it is all that fits.
-        climbs: Whether it climbs the finite rungs that a job names, `NetworkScene.finite`.
-        told: Whether it tells, in `NetworkScene.begun`, how far it is.
+        climbs: Whether it climbs the finite rungs that a job names, `NetworkContext.finite`.
+        reports: Whether it reports, in `NetworkContext.begun`, how far it is.
         place: Where it stands among others; a search takes them in this order, in turn.
     """
 
     name: str
     sentence: str
-    weights: Callable[[NetworkScene, Sequence[Array], np.random.Generator], Array]
+    weights: Callable[[NetworkContext, Sequence[Array], np.random.Generator], Array]
     parents: int = 0
     fits: Callable[[Network], bool] = lambda network: True
     work: Callable[[Network], float] = lambda network: 0.0
     climbs: bool = False
-    told: bool = False
+    reports: bool = False
     place: int = 100
 
 
@@ -231,7 +235,7 @@ def pass_work(network: Network) -> float:
 
 
 def narrowing_work(network: Network, inner: Sequence[int]) -> float:
-    """Operations of `NetworkScene.narrowed` from hidden layers of these widths."""
+    """Operations of `NetworkContext.narrowed` from hidden layers of these widths."""
     widths = (network.widths[0], *inner, network.widths[-1])
     out = sum(widths) - sum(network.widths)
     return (STEPS + BETWEEN.max_iterations * out) * step_work(replace(network, widths=widths))

@@ -1,4 +1,4 @@
-"""A way to begin: a function of the scene and a random generator that gives a first path."""
+"""A way to begin: a function of the context and a random generator that gives a first path."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from hpcda.annealing.lockstep import MOST_MEMORY
 from hpcda.errors import InputError, Mistake
 from hpcda.problem import Array, Problem, Window
-from hpcda.search.scene import Scene
+from hpcda.search.context import SearchContext
 from hpcda.userfile import called
 
 
@@ -22,7 +22,7 @@ class Way:
     Attributes:
         name: As the job file names it.
         sentence: What it does.
-        path: (scene, rng) -> a first path, shape (size,); bounds are seen to by `draw`.
+        path: (context, rng) -> a first path, shape (size,); bounds are seen to by `draw`.
         shares: Shares of the ladder that lie below the first rungs which suit it, best first.
         memory: Bytes that drawing a path takes, beside the path.
         steps: Newton steps of a whole path that take about as long as drawing one; 0 where that is nothing
@@ -37,7 +37,7 @@ class Way:
 
     name: str
     sentence: str
-    path: Callable[[Scene, np.random.Generator], Array]
+    path: Callable[[SearchContext, np.random.Generator], Array]
     shares: tuple[float, ...] = (0.0,)
     memory: Callable[[Problem], float] = lambda problem: 0.0
     steps: float = 0.0
@@ -52,15 +52,15 @@ class Way:
         """Whether drawing a path takes no more than `MOST_MEMORY`."""
         return self.memory(problem) <= MOST_MEMORY
 
-    def draw(self, scene: Scene, rng: np.random.Generator) -> Array:
+    def draw(self, context: SearchContext, rng: np.random.Generator) -> Array:
         """A first path, shape (size,), inside the bounds; what windows share is that of the first of them.
 
         Raises:
             InputError: What the way gives is no path of this problem, or it raises an exception.
         """
-        place, (lower, upper) = f"way {self.name!r}", scene.problem.bounds
-        path = checked_path(place, called(self.path, place, scene, rng), scene.problem)
-        return scene.problem.ties.tied(np.clip(path, lower, upper))
+        place, (lower, upper) = f"way {self.name!r}", context.problem.bounds
+        path = checked_path(place, called(self.path, place, context, rng), context.problem)
+        return context.problem.ties.tied(np.clip(path, lower, upper))
 
 
 def checked_path(place: str, path: Array, problem: Problem) -> Array:
@@ -79,7 +79,7 @@ def checked_path(place: str, path: Array, problem: Problem) -> Array:
 
 def pointwise(
     unmeasured: Callable[[Problem, Window, np.random.Generator], Array],
-) -> Callable[[Scene, np.random.Generator], Array]:
+) -> Callable[[SearchContext, np.random.Generator], Array]:
     """A way's `path` from a rule for the states alone.
 
     Args:
@@ -87,10 +87,15 @@ def pointwise(
             are put in over them; parameters are uniform in their ranges.
     """
 
-    def path(scene: Scene, rng: np.random.Generator) -> Array:
-        problem, blocks = scene.problem, []
+    def path(context: SearchContext, rng: np.random.Generator) -> Array:
+        problem, blocks = context.problem, []
         for window in problem.windows:
-            states = unmeasured(problem, window, rng)
+            states = np.asarray(unmeasured(problem, window, rng))
+            if states.shape != (window.times, problem.dimension) or states.dtype.kind not in "fiu":
+                problem_text = f"its states are an array of {states.dtype} of shape {states.shape}"
+                remedy = f"return {window.times} times by {problem.dimension} states, as floats"
+                raise InputError(Mistake("the rule of `pointwise`", problem_text, remedy))
+            states = states.astype(np.float64)
             for state, values in measured_states(problem, window).items():
                 states[:, state] = values
             varying = [rng.uniform(*q.start, size=window.times) for q in problem.varying]

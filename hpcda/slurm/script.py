@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpcda.errors import InputError, Mistake
+from hpcda.formatting import counted
 from hpcda.slurm.profile import Profile
 from hpcda.times import for_sbatch, seconds
-from hpcda.words import counted
 
 TEMPLATES = Path(__file__).parent / "templates"
 FOLDER = "slurm"

@@ -227,6 +227,7 @@ def read_header(file: h5py.File) -> Header:
         state=names(axes["state"]),
         state_unit=read_units(axes, "state"),
         model_error_weight=None if weight is None else np.asarray(weight, dtype=np.float64),
+        model_error=str(axes["state"].attrs.get("model_error", "per step")),
         unknown=names(axes["unknown"]),
         unknown_unit=read_units(axes, "unknown"),
         parameter=names(axes["parameter"]),

@@ -7,10 +7,10 @@ import json
 import h5py
 import numpy as np
 
+from hpcda.formatting import run_lengths
 from hpcda.results.layout import NetworkLayout
 from hpcda.results.network import StoredNetwork
 from hpcda.store.axes import describe, write_names, write_series, write_units
-from hpcda.words import run_lengths
 
 KIND = "network"
 """The attribute model_kind of a run that trains a network."""
@@ -64,7 +64,7 @@ def write_network(file: h5py.File, layout: NetworkLayout) -> None:
 
 
 def _axes(axes: h5py.Group, layout: NetworkLayout) -> None:
-    norms = layout.told
+    norms = layout.recorded
     describe(write_names(axes, "unknown", layout.labels), "weights, biases, noisy inputs")
     write_names(axes, "state", ())
     parameter = write_names(axes, "parameter", norms)

@@ -101,6 +101,7 @@ def _axes(axes: h5py.Group, layout: Layout, header: Header) -> None:
     describe(state, "states of the model")
     write_units(axes, "state", header.state_unit)
     state.attrs["model_error_weight"] = np.asarray(header.model_error_weight, dtype="f8")
+    state.attrs["model_error"] = header.model_error
     parameter = write_names(axes, "parameter", header.parameter)
     describe(parameter, "estimated parameters that all times share")
     observed = write_names(axes, "observed", header.observed)

@@ -80,6 +80,52 @@ class Plots:
         axes.legend(list(handles.values()), list(handles), fontsize="small")
         return axes
 
+    def momentum(self, name: str | None = None, window: int = 0, ax: Any = None) -> Any:
+        """The momentum of a state along the candidate; it jumps at data.
+
+        Args:
+            name: The state; by default those of the largest momentum.
+            window: Number of the window.
+            ax: Where to draw.
+
+        Raises:
+            ValueError: There is no such state.
+            KeyError: There is no candidate, or its path was not stored.
+            IndexError: There is no such window.
+        """
+        from hpcda.analysis.figures.momenta import plot_momentum
+
+        known = self._run.file.header.state
+        if name is not None and name not in known:
+            raise ValueError(f"there is no state {name!r}; there are: {', '.join(known)}")
+        self._run._known_window(window)
+        found = self._run._moved()
+        axes = _axes(ax, 2.5)
+        plot_momentum(self._run, found, axes, window, name)
+        return axes
+
+    def energy(self, window: int = 0, ax: Any = None) -> Any:
+        """The energy along the candidate; it jumps at data.
+
+        Args:
+            window: Number of the window.
+            ax: Where to draw.
+
+        Raises:
+            ValueError: The model is a map, which has no energy.
+            KeyError: There is no candidate, or its path was not stored.
+            IndexError: There is no such window.
+        """
+        from hpcda.analysis.figures.momenta import plot_energy
+
+        self._run._known_window(window)
+        found = self._run._moved()
+        if found.energies is None:
+            raise ValueError(f"{self._run.file.header.model} is a map: it has no energy")
+        axes = _axes(ax, 2.5)
+        plot_energy(self._run, found, axes, window)
+        return axes
+
 
 def _axes(ax: Any, height: float) -> Any:
     if ax is not None:

@@ -26,7 +26,7 @@ from hpcda.analysis.figures.style import (
     short,
 )
 from hpcda.analysis.rundata import Result
-from hpcda.words import counted
+from hpcda.formatting import counted
 
 Array = npt.NDArray[np.float64]
 LABELS = 8

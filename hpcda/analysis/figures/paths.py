@@ -13,8 +13,8 @@ from hpcda.analysis.laplace import Bar
 from hpcda.analysis.prediction import Prediction
 from hpcda.analysis.rundata import Result
 from hpcda.errors import InputError
+from hpcda.formatting import counted
 from hpcda.results.windows import StoredWindow
-from hpcda.words import counted
 
 Array = npt.NDArray[np.float64]
 PANELS = 12

@@ -1,0 +1,125 @@
+"""What ways to start and escapes may use: the problem, the ladder, the action."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+
+import numpy as np
+
+from hpcda.action import Action
+from hpcda.action.residuals import Residuals
+from hpcda.annealing import Ladder, Task
+from hpcda.errors import InputError, Mistake
+from hpcda.problem import Array, Problem
+from hpcda.search.forecast import Forecast
+from hpcda.search.merge import Sketch
+from hpcda.search.smoother import Smoother
+from hpcda.search.units import Symmetries
+
+
+class SearchContext:
+    """Made once a run; what takes time to make is made when it is first asked for.
+
+    Args:
+        problem: The problem.
+        ladder: The ladder that all starts climb.
+        action: Its action, where there is one already.
+
+    Attributes:
+        problem: The problem.
+        ladder: The ladder.
+        meanwhile: Called now and then while a path is drawn that takes long; it changes nothing of the path.
+        cap: See `hpcda.search.plan.Plan`.
+    """
+
+    meanwhile: Callable[[], object]
+    cap: float
+
+    def __init__(self, problem: Problem, ladder: Ladder, action: Action | None = None) -> None:
+        self.problem, self.ladder = problem, ladder
+        self.meanwhile = _nothing
+        self.cap = np.inf
+        if action is not None:
+            self.action = action
+
+    @cached_property
+    def action(self) -> Action:
+        """The action."""
+        return Action(self.problem)
+
+    @cached_property
+    def residuals(self) -> Residuals:
+        """The action as a sum of squares."""
+        return Residuals(self.action)
+
+    @cached_property
+    def forecast(self) -> Forecast:
+        """The model, compiled to carry many members."""
+        return Forecast(self.problem, self.action.equations)
+
+    @cached_property
+    def smoother(self) -> Smoother:
+        """The ensemble smoother of the windows."""
+        return Smoother(self.forecast)
+
+    @property
+    def size(self) -> int:
+        """Numbers of a flat path."""
+        return self.problem.size
+
+    @cached_property
+    def sketch(self) -> Sketch:
+        """What is kept of a path, by which paths are compared."""
+        return Sketch(self.problem)
+
+    @cached_property
+    def symmetries(self) -> Symmetries:
+        """The symmetries of the action that come from arrays of parameters."""
+        return Symmetries(self.action.equations)
+
+    def representative(self, path: Array) -> Array:
+        """The path that stands for all that symmetries make of it, shape (size,): its canonical form."""
+        return self.symmetries.canonical(path) if self.problem.model.arrays else path
+
+    def recorded(self, path: Array) -> Array:
+        """What is stored of a path at every rung: the estimated parameters, shape (P,)."""
+        return path[self.problem.layout.tail.start :]
+
+    def draw(self, task: Task, minima: Sequence[Array], rng: np.random.Generator) -> tuple[Array, int]:
+        """The first path of a start, shape (size,), and its first rung.
+
+        Args:
+            task: The start.
+            minima: Paths of the minima that it begins from.
+            rng: Where its random numbers come from.
+
+        Raises:
+            InputError: What the way or the escape gives is no path, it raises an exception, or nothing has
+                that name.
+        """
+        from hpcda.search.escapes import ESCAPES
+        from hpcda.search.ways import WAYS
+
+        if task.way in WAYS:
+            return WAYS[task.way].draw(self, rng), task.first
+        if task.way not in ESCAPES:
+            problem = f"has a start by {task.way!r}, which this version of hpcda does not know"
+            raise InputError(Mistake("the run", problem, "go on with the version that began it"))
+        return ESCAPES[task.way].draw(self, minima, rng)
+
+    def of(self, problem: Problem) -> SearchContext:
+        """The context of a problem with the same equations and other windows."""
+        context = SearchContext(
+            problem, self.ladder, Action(problem, equations=self.action.equations.of(problem))
+        )
+        context.forecast, context.smoother, context.meanwhile = self.forecast, self.smoother, self.meanwhile
+        return context
+
+    def rung(self, share: float) -> int:
+        """The rung that has this share of the ladder below it, 0 ≤ share < 1."""
+        return min(int(share * self.ladder.rungs), self.ladder.rungs - 1)
+
+
+def _nothing() -> None:
+    """What is done meanwhile where nobody waits for news."""
