@@ -240,7 +240,7 @@ def test_model_errors_are_told_for_every_term_of_the_action(name, scheme, varian
     windows = range(len(problem.windows))
     cut = [problem.cut(k, 0, problem.windows[k].times) for k in windows]
     paths = [one.join([block], shared) for one, block in zip(cut, blocks, strict=True)]
-    alone = [obedience(one, x, rf).equations for one, x in zip(cut, paths, strict=True)]
+    alone = [obedience(Action(one), x, rf).equations for one, x in zip(cut, paths, strict=True)]
     for k, one in enumerate(found.equations):
         assert one.error == pytest.approx(alone[one.window][k].error)
         assert one.motion == pytest.approx(alone[one.window][k].motion)
