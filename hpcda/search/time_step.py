@@ -164,7 +164,11 @@ def described(record: Mapping[str, Any]) -> str:
         moves += f", {ACTION} by {record['action']:.2g}"
     if not record["coarse"]:
         return f"fine enough: {moves}"
-    left = "by its order" if record["left"] is None else f"{record['left']:.2g} there"
+    left = (
+        "by the order of the discretization"
+        if record["left"] is None
+        else f"{record['left']:.2g} standard deviations there"
+    )
     return f"too coarse: {moves}; steps_per_sample = {record['enough']} is enough ({left})"
 
 
