@@ -1,4 +1,4 @@
-"""``hpcda check`` of a job that trains a network: what it is, whether its derivatives are right, its cost.
+"""``hpcda check`` of a network job: describes it, tests its derivatives and estimates its cost.
 
 The cost is that of a trial on one rank: the first start begins and descends for about `SECONDS` of CPU each
 at most; a training that goes on for longer tells which part of it is done by then. Of ranks that share the

@@ -1,4 +1,4 @@
-"""Mistakes a user can mend: each names its place, the value found, and the remedy."""
+"""Errors in the input: each names the place, the value found, and the remedy."""
 
 from __future__ import annotations
 

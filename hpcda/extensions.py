@@ -1,4 +1,4 @@
-"""Files outside the package, which define objects of the registries: discretizations, losses, ways and more.
+"""Loads user files that define objects of the registries: discretizations, losses, strategies and others.
 
 A job names them under the key ``extensions``; from Python, `extend` makes a file known to all jobs of the
 process. A file defines one object or several, each under the attribute of its registry. Within a process a

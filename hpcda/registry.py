@@ -1,4 +1,4 @@
-"""What can be chosen by name: discretizations, starting strategies, escapes, minimizers.
+"""Registries of what a job chooses by name: discretizations, starting strategies, escapes, minimizers.
 
 A registry is a package folder. Every module of it defines one object under the registry's attribute, such as
 ``WAY = Way(...)``, and is found by scanning the folder: to add one, write one file. Files outside the package

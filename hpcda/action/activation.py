@@ -1,4 +1,4 @@
-"""What an activation is: the function that a layer of a network applies to each of its sums."""
+"""Defines `Activation`: the function g that a network layer applies to each weighted sum."""
 
 from __future__ import annotations
 

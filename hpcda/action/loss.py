@@ -1,4 +1,4 @@
-"""What a loss is: how much a datum adds to the action, given the value that the path has for it.
+"""Defines `Loss`: what one datum adds to the action, given the path's value of the measured quantity.
 
 The action is the negative logarithm of a probability density, so that the share of one datum is
 

@@ -1,4 +1,4 @@
-"""What a discretization is: coefficients that turn points of a path and rates of the model into model errors.
+"""Defines `Scheme`: the coefficients by which a discretization turns path points and rates into model errors.
 
 An interval holds the points x_0 … x_m of a path. The model is evaluated at Q stages
 

@@ -1,4 +1,4 @@
-"""Error bars of the parameters at one minimum, as plain values and as words."""
+"""Error bars of the parameters at one minimum, as plain values and as text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the lowest level is compared with: the χ² band, its own past on the ladder, the next level.
+"""Tests of the lowest level: the χ² band, its change along the ladder, its separation from the next level.
 
 For the true path 2 · measurement = Σ ((y - h(x)) / σ)² is a χ² variable of n degrees of freedom, n data
 values: mean n, variance 2 n. So its reduced level lies in 1 ± 3 √(2/n), and actions are compared in units of

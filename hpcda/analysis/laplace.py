@@ -1,4 +1,4 @@
-r"""The path distribution as a mixture of Gaussians at the distinct minima X_j (Laplace's approximation).
+r"""Laplace's approximation: the path distribution as a mixture of Gaussians at the distinct minima X_j.
 
     P(X | Y) ≈ Σ_j w_j N(X_j, A''(X_j)⁻¹),    w_j ∝ exp(-A(X_j)) det(A''(X_j))^(-1/2)
 

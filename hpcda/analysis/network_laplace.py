@@ -1,4 +1,4 @@
-"""The distribution of a network's weights about its minimum, and what it predicts: Laplace's approximation.
+"""Laplace's approximation for a network: the distribution of its weights and of its predictions.
 
     weights ~ N(θ, T H⁻¹),    H the exact Hessian of the action at the minimum θ
 

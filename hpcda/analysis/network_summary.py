@@ -1,4 +1,4 @@
-"""The summary of a run that trained a network: what summary.json holds, and the same for people."""
+"""The summary of a run that trained a network: the contents of summary.json, and the text for a terminal."""
 
 from __future__ import annotations
 

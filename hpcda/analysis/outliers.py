@@ -1,4 +1,4 @@
-"""Data that carry nearly all of the misfit: those that lie further from the candidate than noise explains.
+"""Outliers: data farther from the candidate than noise explains, which carry most of the misfit.
 
 The standardized residual of a datum is r = (y - h(x)) / σ. Where the candidate fits, the r are about standard
 normal; where it does not, they are wider all together, by the scale 1.4826 · median |r| (the normalized

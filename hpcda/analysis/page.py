@@ -1,4 +1,4 @@
-"""Pieces of HTML that reports are made of: one file that holds everything, figures included."""
+"""Building blocks of the HTML reports; a report is one self-contained file with its figures."""
 
 from __future__ import annotations
 

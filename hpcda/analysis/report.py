@@ -1,4 +1,4 @@
-"""The report: one HTML file that holds everything, figures included, and says how to make it again."""
+"""The report: one self-contained HTML file with figures, evidence, and how to reproduce the run."""
 
 from __future__ import annotations
 

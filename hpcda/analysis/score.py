@@ -1,4 +1,4 @@
-"""How a network does on pairs: errors of outputs, or right and wrong categories, and how sure it was."""
+"""Performance of a network on pairs: RMSE or accuracy, and the loss per value."""
 
 from __future__ import annotations
 

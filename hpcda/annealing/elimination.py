@@ -1,4 +1,4 @@
-"""How the unknowns of a Newton step are eliminated, and what that costs.
+"""Defines `EliminationSpec`: how the unknowns of a Newton step are eliminated, and the cost of it.
 
 Two ways may give other last bits: which one a lockstep takes is counted, with the same rates on every
 machine. What PETSc eliminates with, one path at a time, is data here, which `hpcda.petsc` reads.

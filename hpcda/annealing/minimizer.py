@@ -1,4 +1,4 @@
-"""What a minimizer is: a path and an Rf in, a lower path out. What it says of itself before anybody makes it.
+"""Defines `MinimizerSpec` and `Minimizer`: takes a path and an Rf, and returns a path of lower action.
 
 Nothing of PETSc is imported here: what PETSc is to make is data, which `hpcda.petsc` reads; a minimizer that
 is not PETSc's brings a function that makes it.

@@ -1,4 +1,4 @@
-"""Numbers of data that are absurd: refused where the action cannot hold them, else told."""
+"""Checks for implausible data: values that would overflow the action are refused, others reported."""
 
 from __future__ import annotations
 

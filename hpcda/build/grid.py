@@ -1,4 +1,4 @@
-"""The uniform grid of a window: data on the points of the path, cut where they are kept back."""
+"""The uniform time grid of a window: assigns data to path points, and cuts off what is held out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The problem that a job describes."""
+"""Builds the data-assimilation problem that a job describes."""
 
 from __future__ import annotations
 

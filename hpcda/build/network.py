@@ -1,4 +1,4 @@
-"""The network that a job describes, and its pairs."""
+"""Builds the network that a job describes, and its pairs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The noise of what is measured: losses, scales that are estimated, parameters of sensors alone."""
+"""The noise model of the data: losses, estimated noise scales, parameters of the sensors."""
 
 from __future__ import annotations
 

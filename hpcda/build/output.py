@@ -1,4 +1,4 @@
-"""The output directory: two runs are never mixed in one."""
+"""Refuses an output directory that already holds a run."""
 
 from __future__ import annotations
 

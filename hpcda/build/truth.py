@@ -1,4 +1,4 @@
-"""The truth of a window, where it is known: of a twin, or from a file beside the data."""
+"""The true path of a window, where it is known: from a twin experiment or from a file."""
 
 from __future__ import annotations
 

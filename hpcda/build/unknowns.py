@@ -1,4 +1,4 @@
-"""What is estimated: the parameters and states that a job names, checked against the model."""
+"""The unknowns of a job: estimated parameters and states, checked against the model."""
 
 from __future__ import annotations
 

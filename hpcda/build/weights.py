@@ -1,4 +1,4 @@
-"""Weights of the model errors by the motion of the states: what `action.model_error_weight = "auto"` means.
+"""Weights of the model errors from the variability of the states: `action.model_error_weight = "auto"`.
 
     s_a = (4 / m_a)²,    m_a = 2^round(log2 spread_a)
 

@@ -1,4 +1,4 @@
-"""Reading a file of data by its ending and its first bytes."""
+"""Chooses the reader of a data file from its suffix and its first bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A table of columns: what is stored of each, and the numbers that it stands for."""
+"""A table of columns: the stored values of each, and the numbers they encode."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an earlier, interrupted run left: finished starts, unfinished starts, decisions of its search.
+"""The state of an interrupted run: finished starts, unfinished starts, decisions of its search.
 
 A run that is taken up again goes through the rounds of its plan once more. What has ended is not run again,
 what was at work goes on after its last committed rung, the rest begins; so it ends as it would have ended

@@ -1,4 +1,4 @@
-"""The ensemble: rounds of starts on all ranks, stored rung by rung, merged where they are the same path."""
+"""Runs an ensemble: rounds of starts on all ranks, stored rung by rung, merged where paths coincide."""
 
 from __future__ import annotations
 

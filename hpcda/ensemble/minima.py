@@ -1,4 +1,4 @@
-"""The lowest minima that a group of ranks has found, whose paths escapes begin from."""
+"""The lowest minima found by a group of ranks, from which escapes begin."""
 
 from __future__ import annotations
 

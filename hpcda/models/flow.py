@@ -1,4 +1,4 @@
-"""A model's own motion: flows integrated to a small error, maps iterated, in compiled code.
+"""Accurate trajectories of a model: flows integrated with error control, maps iterated; compiled.
 
 Flows take steps of the explicit Runge-Kutta pair of order 8 of Dormand and Prince, DOP853 (E. Hairer, S. P.
 Nørsett, G. Wanner, Solving Ordinary Differential Equations I, 2nd ed., Springer 1993, section II.5). The step

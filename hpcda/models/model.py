@@ -1,4 +1,4 @@
-"""What a model is: named states, parameters and stimuli, and plain Python equations."""
+"""Defines `Model`: named states, parameters and stimuli, and equations in plain Python."""
 
 from __future__ import annotations
 

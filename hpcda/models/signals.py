@@ -1,4 +1,4 @@
-"""Stimuli of twin experiments: known inputs u(t) of a model.
+"""Stimuli of twin experiments: known input signals u(t).
 
 The currents of the neuron papers: constant, a sine, random steps, and a chaotic one, a component of Lorenz's
 model of 1963 slowed down to the neuron's time scale, which drives a neuron through all of its states

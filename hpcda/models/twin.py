@@ -1,4 +1,4 @@
-"""Twin experiments: data made by a model whose states and parameters are then known.
+"""Twin experiments: synthetic data from a model whose states and parameters are known.
 
 States come from `hpcda.models.flow`, to a relative error of 1e-12 a step (1e-11 where the flow is stiff), and
 are the same bits on every processor, however chaotic the model. Not promised: functions of time that a caller

@@ -1,4 +1,4 @@
-"""The folder of compiled code. What lies there is loaded and run, so nobody else may write into it."""
+"""The cache directory of compiled libraries; refused if others can write to it, as its files are executed."""
 
 from __future__ import annotations
 

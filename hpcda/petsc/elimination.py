@@ -1,4 +1,4 @@
-"""What PETSc's packages eliminate, behind the interface of `hpcda.linalg.elimination`, on one rank.
+"""PETSc's direct solvers behind the interface of `hpcda.linalg.elimination`, on one rank.
 
 | | PETSc's own | MUMPS | CHOLMOD | conjugate gradients |
 |---|---|---|---|---|

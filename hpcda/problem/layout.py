@@ -1,4 +1,4 @@
-"""The layout of a path: which named quantity of which window and time stands where in the flat vector.
+"""Layout of the flat path vector: the position of every quantity, by window and time.
 
 A path is laid out time after time, window after window, with the constants at its end:
 

@@ -1,4 +1,4 @@
-"""Variables: named arrays of unknowns, and where each of them stands in a flat vector.
+"""Named arrays of unknowns, and their positions in a flat vector.
 
 A variable belongs to one time or to all, and to one window or to all. The vector holds
 

@@ -1,4 +1,4 @@
-"""A network as a run has stored it."""
+"""A network as stored in a run."""
 
 from __future__ import annotations
 

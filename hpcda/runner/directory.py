@@ -1,4 +1,4 @@
-"""The directory of a run: who may write into it, what its earlier lives have left, its job and its index.
+"""The directory of a run: lock, state left by earlier processes, stored job, index.
 
 All but `named_part` are for rank 0 alone.
 """

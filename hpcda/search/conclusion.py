@@ -1,4 +1,4 @@
-"""What an ensemble says about its lowest level: one pure function.
+"""The verdict on the lowest level, as one pure function of the evidence.
 
 The analysis of a finished run and a search that wants to stop judge by it alone, on what
 `hpcda.search.evidence` counts. Five tests need no truth.

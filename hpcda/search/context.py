@@ -1,4 +1,4 @@
-"""What ways to start and escapes may use: the problem, the ladder, the action."""
+"""What starting strategies and escapes may use: the problem, the ladder, the action."""
 
 from __future__ import annotations
 

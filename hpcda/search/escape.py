@@ -1,4 +1,4 @@
-"""An escape: a first path made from minima that a search has found, and the rung from which it climbs."""
+"""Defines `Escape`: an initial path made from known minima, and the rung from which it climbs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is counted of an ensemble's lowest level, for `hpcda.search.conclusion` to judge by.
+"""The evidence on the lowest level, from which `hpcda.search.conclusion` draws the verdict.
 
 At the true path 2 · measurement = Σ ((y - h(x)) / σ)² is a χ² variable of n degrees of freedom, n data
 values; with priors, 2 · prior adds one for each of them. At the minimum the unknowns absorb some: where the

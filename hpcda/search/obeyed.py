@@ -1,4 +1,4 @@
-"""Whether the equation of each state is obeyed at the end of the ladder: what was found, and what it means.
+"""Whether the path obeys the equation of each state at the end of the ladder: the result and its sentence.
 
 The model error of state a costs Rf s_a r² / 2, so that an error of 1 / √(Rf s_a) a step is free. Where a
 state moves by less than that, its equation binds nothing, however large Rf is for the others; the data then

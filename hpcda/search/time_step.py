@@ -1,4 +1,4 @@
-r"""Is the time step fine enough? What a minimum would become if its steps obeyed the model's own flow.
+r"""Time-step test: the shift of a minimum if its steps followed the model's exact flow.
 
 A discretization binds neighboring points of a path by its model errors r, the model itself by its flow.
 Points that obey the flow leave r = τ, the local errors (`hpcda.search.local_errors`), so that r - τ is the

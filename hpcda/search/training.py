@@ -1,4 +1,4 @@
-"""A training: how the weights of a network begin, for the descent at Rf = ∞ that follows."""
+"""Defines `Training`: how a network's weights are initialized before they descend at Rf = ∞."""
 
 from __future__ import annotations
 

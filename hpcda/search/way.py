@@ -1,4 +1,4 @@
-"""A way to begin: a function of the context and a random generator that gives a first path."""
+"""Defines `Way`, a starting strategy: a function that draws the initial path of a start."""
 
 from __future__ import annotations
 

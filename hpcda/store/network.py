@@ -1,4 +1,4 @@
-"""/network: what the files of a run hold that trains a network: layers, weights, pairs; written and read."""
+"""Network content of a run's files, group /network: layers, weights, pairs; written and read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run that is taken up again reads from the shards of its earlier lives.
+"""Reads from earlier shards what a resumed run needs.
 
 A survey says which starts have ended and which are at work, and where each stands; the records themselves are
 read when they are asked for, so that a survey is small however many starts there are. Shards of a ladder with

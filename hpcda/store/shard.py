@@ -1,4 +1,4 @@
-"""The file that one rank writes: every rung of every start it has run.
+"""The shard: the HDF5 file that one rank writes, with every rung of each of its starts.
 
 A shard appears under its name with its header complete. Order of writing: data, then the mark, each with the
 operating system before the next begins. Whoever is killed in between leaves a file whose marks tell the
