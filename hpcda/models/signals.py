@@ -38,8 +38,8 @@ class Signal:
     """A function of time.
 
     Attributes:
-        function: Its value at a time, continuous from the right.
-        kinks: Times at which it or its slope jumps; an integrator must not step over them.
+        function: (t) -> value, continuous from the right.
+        kinks: Times at which the value or its slope jumps; an integrator must not step over them.
     """
 
     function: Callable[[float], Any]
@@ -109,7 +109,7 @@ def steps(
     *,
     span: Span,
 ) -> Signal:
-    """``offset + scale·level``, the first level from time 0 for `width`, then the next; over and over.
+    """``offset + scale·level``, each level held for `width` from time 0 on, repeated periodically.
 
     Args:
         width: How long each level is held, positive.

@@ -21,10 +21,10 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Ties:
-    """Which unknowns of a path are the same.
+    """Entries of a flat path that are copies of one unknown.
 
     Attributes:
-        first: Of every place in a flat path the place of the unknown that it holds, shape (size,).
+        first: Index of the unknown of which each entry is a copy, shape (size,); its own index if it is none.
     """
 
     first: Ints
