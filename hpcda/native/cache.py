@@ -1,4 +1,4 @@
-"""The cache directory of compiled libraries; refused if others can write to it, as its files are executed."""
+"""The folder of compiled code. What lies there is loaded and run, so nobody else may write into it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A network as stored in a run."""
+"""A network as a run has stored it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Network content of a run's files, group /network: layers, weights, pairs; written and read."""
+"""/network: what the files of a run hold that trains a network: layers, weights, pairs; written and read."""
 
 from __future__ import annotations
 

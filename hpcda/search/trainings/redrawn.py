@@ -1,4 +1,4 @@
-"""Perturbation: a few units of one hidden layer of the lowest network are drawn again, then descended.
+"""The lowest network so far with a few units of one hidden layer drawn anew, downhill again.
 
 A minimum that is wrong is often so by a few units, whose weights the others keep from changing.
 """

@@ -1,4 +1,4 @@
-"""Weights drawn with a range scaled to the layers' widths, then L-BFGS until its progress slows.
+"""Weights whose range follows the width of their layers, and L-BFGS as far down as it comes quickly.
 
 Weights of a layer are drawn evenly from ±√(6 / (units before + units after)), which keeps the spread of units
 alike from layer to layer (X. Glorot, Y. Bengio, Proc. Machine Learning Research 9, 249 (2010)), biases are 0.
