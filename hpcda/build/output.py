@@ -30,6 +30,6 @@ def refuse_used(directory: Path, shards: str | None = "*") -> None:
             Mistake(
                 place,
                 f"{directory} already holds a run",
-                f"go on with it, hpcda resume {directory}, or give --output DIR, or move that run away",
+                f"resume it with `hpcda resume {directory}`, or give --output DIR, or move that run away",
             )
         )

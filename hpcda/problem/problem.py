@@ -150,8 +150,8 @@ class Problem:
         state_start: Uniform range of the initial guess of unmeasured states, shape (D, 2).
         state_bounds: Bounds on the states, shape (D, 2), ±infinity where there is no bound.
         model_error_weight: Weights s_a of the model errors, shape (D,).
-        model_error: "per step" if Rf weights the model errors of each step, "per time" if it weights errors of
-            the rate, integrated over time; see `hpcda.action.weights`.
+        model_error: "per step" if Rf weights the model errors of each step, "per time" if it weights errors
+            of the rate, integrated over time; see `hpcda.action.weights`.
         initial_prior: State name -> mean and standard deviation of a Gaussian prior on x(0) of every window.
         steps_per_sample: Time steps of the path between two samples.
         noise: Noise of each measured quantity for which it is not Gaussian with the windows' `noise_std`.

@@ -106,7 +106,9 @@ class SearchContext:
             return WAYS[task.way].draw(self, rng), task.first
         if task.way not in ESCAPES:
             problem = f"has a start by {task.way!r}, which this version of hpcda does not know"
-            raise InputError(Mistake("the run", problem, "go on with the version that began it"))
+            raise InputError(
+                Mistake("the run", problem, "resume it with the version of hpcda that started it")
+            )
         return ESCAPES[task.way].draw(self, minima, rng)
 
     def of(self, problem: Problem) -> SearchContext:
