@@ -21,7 +21,7 @@ class Minima:
 
     Args:
         world: The ranks.
-        earlier: What earlier lives of the run have left.
+        earlier: State left by earlier processes of the run.
 
     Attributes:
         parents: Starts from whose minima the round at work begins, and their paths; None where one is lost.

@@ -105,7 +105,7 @@ class Shard:
             run_dir: Directory of the run; made where it is not there.
             rank: Rank of this process, or number of its group.
             layout: What the run holds.
-            resume: Whether shards of an earlier life of the same run may be there.
+            resume: Whether shards of earlier processes of the run may exist.
             part: The part of the run that it belongs to, where the run is divided.
 
         Raises:
