@@ -1,4 +1,4 @@
-"""``hpcda check``: what a job is, whether its derivatives are right, and what it will cost; nothing is run.
+"""``hpcda check``: describes a job, tests its derivatives and estimates its cost; nothing is run.
 
 Time and memory are estimated from the sizes of the problem and from a trial: as many starts as are worked on
 at once climb for about a second. Where the job does not run in lockstep, they are estimated from one measured

@@ -1,4 +1,4 @@
-"""``hpcda check`` of a job that trains a network: what it is, whether its derivatives are right, its cost.
+"""``hpcda check`` of a network job: describes it, tests its derivatives and estimates its cost.
 
 The cost is that of a trial on one rank: the first start begins and descends for about `SECONDS` of CPU each
 at most; a training that goes on for longer tells which part of it is done by then. Of ranks that share the
@@ -245,15 +245,14 @@ def report_network(job: NetworkJob, checked: CheckedNetwork) -> str:
             f", {counted(absent, 'value')} of them missing: estimated, "
             f"with prior mean 0 and standard deviation {network.missing_std:g}"
         )
-    until = "" if job.ensemble.way != "auto" else f", {_until(job)}"
     lines = [
-        f"network      layers {run_lengths(network.widths, '-')}, {run_lengths(built.activations, ', ')}",
+        f"network      layers {run_lengths(network.widths, '-')}, "
+        f"activations {run_lengths(built.activations, ', ')}",
         f"unknowns     {counted(network.weights, 'weight and bias', 'weights and biases')}, {prior}",
         f"data         {counted(network.pairs, 'pair')}, {counted(data, 'output value')}{kept}; "
         f"{built.pairs.source}; noise: {noise}{inputs}",
         f"ladder       {_rungs(job)}",
-        f"ensemble     {counted(job.ensemble.starts, 'start')}, {job.ensemble.way}{until}, "
-        f"seed {job.ensemble.seed}",
+        f"ensemble     {_ensemble(job)}, seed {job.ensemble.seed}",
     ]
     if checked.verification is not None:
         one = checked.verification
@@ -267,21 +266,26 @@ def report_network(job: NetworkJob, checked: CheckedNetwork) -> str:
         own = short_time(checked.shared * checked.step)
         each = f"; on each of {ranks} ranks, by the counts, {own} an iteration"
     lines += [
-        f"measured     {short_time(checked.step)} an iteration; the first start, "
-        f"{counted(checked.iterations, 'iteration')} of it{begins}: {short_time(checked.start)}{each}",
+        f"measured     {short_time(checked.step)} an iteration; the first start takes "
+        f"{short_time(checked.start)}, {counted(checked.iterations, 'iteration')}{begins}{each}",
         f"elimination  {checked.elimination}",
-        f"estimate     {duration(checked.total)} of one core in all if every start takes as long; "
+        f"estimate     {duration(checked.total)} of one core in all if all starts take as long; "
         f"{size_of(checked.memory)} of memory a rank, {size_of(checked.disk)} on disk",
         f"output       {job.output_directory}",
     ]
     return "\n".join(lines + [f"note         {note}" for note in checked.notes])
 
 
-def _until(job: NetworkJob) -> str:
-    """What ends a search."""
+def _ensemble(job: NetworkJob) -> str:
+    """What is run, and what ends a search."""
+    starts = job.ensemble.starts
+    if job.ensemble.way != "auto":
+        return counted(starts, f"{job.ensemble.way} start")
     ends = []
     if job.ensemble.ends == "verdict":
         ends.append("its lowest level is consistent and stable")
     if job.ensemble.core_seconds:
         ends.append(counted(job.ensemble.core_seconds, "core-second is over", "core-seconds are over"))
-    return f"until {' or '.join(ends)}" if ends else "all of them"
+    if not ends:
+        return f"a search of {counted(starts, 'start')}"
+    return f"a search until {' or '.join(ends)}, at most {counted(starts, 'start')}"

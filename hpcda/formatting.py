@@ -1,4 +1,4 @@
-"""Numbers with the words that they count, for people."""
+"""Formats counts, times and sizes for people."""
 
 from __future__ import annotations
 

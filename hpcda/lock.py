@@ -1,4 +1,4 @@
-"""One run a directory at a time: a lock that ends with its owner.
+"""The lock of a run directory: one process at a time; the lock is released when its owner ends.
 
 Two things together say who owns a run. A lock of the file system (flock) on the file `lock` ends with the
 process that holds it, in whatever way it ends, and is proof wherever it reaches: between processes of one

@@ -1,4 +1,4 @@
-"""The steps from sample to sample that `steps_per_sample = "auto"` stands for: found by a pilot.
+"""The pilot of `steps_per_sample = "auto"`: finds the number of steps from a few short ladders.
 
 A few starts climb the ladder at one step a sample. The lowest is compared with the model's own flow
 (`hpcda.search.time_step`); the order of the discretization tells how many times as many steps bring the shift

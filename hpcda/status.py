@@ -1,4 +1,4 @@
-"""How a run is, from its directory alone: does it run, was it killed, what does Slurm say of its job.
+"""``hpcda status``: the state of a run from its directory: running, killed, stopped, or queued in Slurm.
 
 A run says of itself that it runs; whether that is still so is seen from its lock, and from its process where
 that is on this host. Whoever was killed, or lost its node, is dead: it can be taken up again.

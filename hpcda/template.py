@@ -1,4 +1,4 @@
-"""The job that ``hpcda init`` writes: it runs as is, and its comments say what else there is."""
+"""The commented example job that ``hpcda init`` writes; it runs as it is."""
 
 from __future__ import annotations
 

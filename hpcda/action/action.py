@@ -1,4 +1,4 @@
-"""The action of a path and its exact derivatives.
+"""The action A(X) of a data-assimilation problem, its gradient and its sparse Hessian.
 
     A(X) = 1/2 Σ Rm (y - h(x))² + 1/2 Rf Σ s r² + Gaussian priors
 

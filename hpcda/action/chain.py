@@ -1,4 +1,4 @@
-"""A data-assimilation problem as a factor graph: model errors, data of every loss, walks and priors.
+"""A data-assimilation problem as a factor graph: model errors, data terms of any loss, random walks, priors.
 
 The graph says what `hpcda.action.Action`, the fast engine of chains in time, computes; the two agree to
 rounding (tests/unit/action/test_chain.py). It is where a problem begins that a chain does not hold.

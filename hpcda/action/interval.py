@@ -1,4 +1,4 @@
-"""The model errors of one interval of a discretization as a kernel, in loops around the traced model.
+"""The model errors of one time interval as a kernel, by loops over the stages of the discretization.
 
 The unknowns are those of the interval's points, time after time, then the constants that the model sees; the
 kernel's constants are dt, the times of the points, the known series of the points, and the model's constants.

@@ -1,4 +1,4 @@
-"""The compiled action: its tables as C structures, its scratch, and the library that works on them."""
+"""The compiled action: its tables as C structures, its scratch memory, and the loaded library."""
 
 from __future__ import annotations
 

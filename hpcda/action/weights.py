@@ -1,4 +1,4 @@
-"""What Rf is multiplied by for each model error: per step, or per time.
+"""The factor of Rf for each model error: per step, or per time.
 
     per step:  A_model = Rf/2 Σ s r²                 (Ye et al., Nonlin. Processes Geophys. 22, 205 (2015))
     per time:  A_model = Rf/2 Σ h s (r/h)² = Rf/2 Σ (s/h) r²

@@ -1,4 +1,4 @@
-"""The whole analysis of a run: read in parallel, judge, draw, write `analysis/` in its directory."""
+"""The complete analysis of a run: read in parallel, judge, draw, write `analysis/` in its directory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a result says in the words of SciPy and xarray: x, fun, success, message; minima, paths, parameters.
+"""The public result, with the names of SciPy and xarray: x, fun, success, message; minima, paths, parameters.
 
 `Answer` is the part of `hpcda.Result` that reads; what it computes is said there.
 """

@@ -1,4 +1,4 @@
-"""Several runs side by side: what their jobs differ in, and what came of each."""
+"""Comparison of several runs: how their jobs differ, and their results."""
 
 from __future__ import annotations
 

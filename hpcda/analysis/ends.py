@@ -1,4 +1,4 @@
-"""The table by which the judge of an ensemble goes, from the results of a run."""
+"""The table of how the starts ended, built from a run's results for the judge."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Distinct minima: which starts ended at the same one.
+"""Distinct minima: groups the starts that ended at the same minimum.
 
 Two starts share a minimum when their actions agree to the accuracy of the minimizer and their paths are the
 same. Close to a minimum A - A_j = 1/2 δᵀ A'' δ, so that an error ε of the action allows a distance √(2 ε) in

@@ -84,7 +84,7 @@ def _candidate(summary: dict[str, Any]) -> str:
         "reached by": f"{candidate['count']} of {counted(summary['complete'], 'start')}",
         "weights and biases": str(summary["weights"]),
         "next level": "" if apart["gap"] is None else f"{number(apart['gap'], 4)} above",
-        "pairs trained": score_words(candidate["trained"]) if "trained" in candidate else "",
+        "training pairs": score_words(candidate["trained"]) if "trained" in candidate else "",
         "held-out pairs": score_words(candidate["held_back"]) if "held_back" in candidate else "",
         "distribution of weights": distribution_words(summary["distribution"]),
     }

@@ -1,4 +1,4 @@
-"""The summary of a run that trained a network: what summary.json holds, and the same for people."""
+"""The summary of a run that trained a network: the contents of summary.json, and the text for a terminal."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ SHOWN = 12
 SENTENCES = {
     Conclusion.CONSISTENT_AND_STABLE: (
         "The lowest level fits the data to within the noise, independent starts found it repeatedly, "
-        "and no search from it found anything lower: take its network as the global minimum."
+        "and no escape from it ended lower: take its network as the global minimum."
     ),
     Conclusion.STABLE_NOISE_ESTIMATED: (
-        "The lowest level has no rival and was found repeatedly, and no search from it found anything lower: "
+        "The lowest level has no rival and was found repeatedly, and no escape from it ended lower: "
         "take its network as the global minimum. Categories allow no χ² test: judge it by held-out pairs."
     ),
     Conclusion.CONSISTENT_RIVALS_REMAIN: (
@@ -152,7 +152,7 @@ def network_facts(record: dict[str, Any], candidate: dict[str, Any] | None) -> d
             found["next level"] = (
                 f"{candidate['separation']['gap']:.3g} nats above{more}" if candidate else ""
             )
-    for title, name in (("pairs trained", "trained"), ("held-out pairs", "held_back")):
+    for title, name in (("training pairs", "trained"), ("held-out pairs", "held_back")):
         if candidate is not None and name in candidate:
             found[title] = score_words(candidate[name])
     if candidate is not None and candidate["flat_directions"]:
@@ -171,10 +171,15 @@ def distribution_words(record: dict[str, Any]) -> str:
         return "standard deviations in summary.json"
     losses = {one["temperature"]: one["loss"] for one in record["held_back"]}
     best = record["temperature"]
-    text = f"{losses[0.0]:.4g} nats from the minimum alone, {losses[1.0]:.4g} by the Laplace approximation"
+    text = (
+        f"held-out loss {losses[0.0]:.4g} nats with the minimum alone, "
+        f"{losses[1.0]:.4g} with the Laplace approximation"
+    )
     if 0.0 < best < 1.0:
         text += f", {losses[best]:.4g} at temperature {best:g}"
-    return f"{text}; temperature chosen on half of the held-out pairs: {best:g} (losses on the other half)"
+    return (
+        f"{text}; temperature {best:g} chosen on one half of the held-out pairs, losses from the other half"
+    )
 
 
 def score_words(record: dict[str, Any]) -> str:
@@ -182,10 +187,10 @@ def score_words(record: dict[str, Any]) -> str:
     one = Score(**record)
     text = f"{counted(one.pairs, 'pair')}: "
     if one.accuracy is not None:
-        nats = f"{one.loss:.4g} nats a pair (frequencies alone {one.constant:.4g})"
+        nats = f"{one.loss:.4g} nats a pair (predicting the frequencies: {one.constant:.4g})"
         return f"{text}{one.accuracy:.2%} right, {nats}"
     over = "" if one.rmse_over_noise is None else f", {one.rmse_over_noise:.4g} times the noise"
-    nats = f"{one.loss:.4g} nats a value (their mean alone {one.constant:.4g})"
+    nats = f"{one.loss:.4g} nats a value (predicting the mean: {one.constant:.4g})"
     if one.rmse is None:
         return text + nats
     return f"{text}RMSE {one.rmse:.4g}{over}, {nats}"

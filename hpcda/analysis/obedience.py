@@ -1,4 +1,4 @@
-r"""What would change if the equations of all states held exactly: estimates and standard deviations.
+r"""How the estimates and standard deviations would change if all model equations held exactly.
 
 The action is a sum of squares, A = ½ Σ ρ². Around a minimum, with the Jacobian J of ρ, the model errors of
 state a weighted κ_a times as heavily as they are move the path by the Gauss–Newton step

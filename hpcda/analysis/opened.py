@@ -1,4 +1,4 @@
-"""Opening a run that has ended."""
+"""Opens a finished run from its directory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How every start of an ensemble ended, as one table."""
+"""How every start of an ensemble ended, as one table of arrays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prediction beyond the window: the model run on from the last estimated state.
+"""Prediction beyond the window: the model integrated from the last estimated state.
 
 The test of an estimate that the field accepts (J. Ye et al., Nonlin. Processes Geophys. 22, 205, 2015): data
 kept back after the window are predicted with nothing but the model (`hpcda.models.flow`).

@@ -1,4 +1,4 @@
-"""The report: one HTML file that holds everything, figures included, and says how to make it again."""
+"""The report: one self-contained HTML file with figures, evidence, and how to reproduce the run."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def _equations(summary: dict[str, Any]) -> str:
     obedience = summary["verdict"]["evidence"].get("obedience")
     if obedience is None:
         return ""
-    heads = ["state", "weight", "window", "model error left", "motion", "error that costs nothing"]
+    heads = ["state", "weight", "window", "model error", "change of the state", "error of half a nat"]
     heads += ["shift", "wider", ""]
     weights = summary["model_error_weight"]
     body = [
@@ -197,10 +197,10 @@ def _equations(summary: dict[str, Any]) -> str:
         for one in obedience["equations"]
     ]  # fmt: skip
     text = (
-        "Root mean squares over one step, in the window where the equation is violated most. Shift: how "
-        "many standard "
-        "deviations an estimate moves when these errors are removed (0 where all of them together move "
-        "none). Wider: the state's standard deviation relative to that of a path that obeys the "
-        "model exactly."
+        "Root mean squares over one step, in the window where the equation is violated most. Error of half "
+        "a nat: the model error that adds half a nat to the action. Shift: by how many standard deviations "
+        "an estimate changes when the model error is removed (0 if removing it in all equations changes "
+        "none). Wider: the state's standard deviation divided by that of a path that obeys the model "
+        "exactly."
     )
     return f"<h2>Equations</h2><p>{text}</p>{table(heads, body, text=1)}"

@@ -29,8 +29,8 @@ def format_summary(summary: dict[str, Any]) -> str:
     timing = summary["timing"]
     if timing.get("merged"):
         lines.append(
-            f"merged: {timing['merged']} of {counted(summary['starts'], 'start')}, "
-            f"{timing['rungs_saved']} of {counted(timing['rungs'], 'rung')} saved"
+            f"merged: {timing['merged']} of {counted(summary['starts'], 'start')} joined the path of "
+            f"another, {timing['rungs_saved']} of {counted(timing['rungs'], 'rung')} not computed again"
         )
     minima = summary["minima"]
     if minima:
@@ -105,7 +105,9 @@ def _candidate(summary: dict[str, Any]) -> list[str]:
         lines.append("  change with Rf  none: the model is obeyed exactly")
     elif plateau and plateau["change"] is not None:
         nats = plateau["change"] * candidate["action"]
-        lines.append(f"  change with Rf  {_to_the_limit(plateau)}; so far {nats:.2g} nats per decade")
+        lines.append(
+            f"  change with Rf  {_to_the_limit(plateau)}; {nats:.2g} nats per decade at the last rungs"
+        )
     if candidate.get("rmse_prediction") is not None:
         lines.append(
             f"  prediction      RMSE {candidate['rmse_prediction']:.4g}, "
@@ -116,7 +118,7 @@ def _candidate(summary: dict[str, Any]) -> list[str]:
         lines.append("  prediction      it grows without bound")
     for key, label in (
         ("rmse_truth_observed", "truth, observed"),
-        ("rmse_truth_unobserved", "and unobserved"),
+        ("rmse_truth_unobserved", "truth, other"),
     ):
         if candidate.get(key) is not None:
             lines.append(f"  {label:<15} RMSE {candidate[key]:.4g}")

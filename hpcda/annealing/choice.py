@@ -1,4 +1,4 @@
-"""Which minimizer a job's keys stand for, and what of them does not go together."""
+"""Chooses the minimizer from the [solver] keys of a job, and refuses keys that contradict each other."""
 
 from __future__ import annotations
 

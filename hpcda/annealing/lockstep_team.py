@@ -1,4 +1,4 @@
-"""Many starts in lockstep: as many climbs at work as the processor's vectors have lanes, others waiting."""
+"""A lockstep team: as many starts in progress as the processor has vector lanes, the others waiting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stretch of time that a rank holds of a path that several share, and what its elimination costs."""
+"""The time interval of a shared path that one rank holds, and the cost of eliminating it."""
 
 from __future__ import annotations
 

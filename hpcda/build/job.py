@@ -1,4 +1,4 @@
-"""The problem that a job describes."""
+"""Builds the data-assimilation problem that a job describes."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from hpcda.source import Source
 
 @dataclass(frozen=True)
 class Built:
-    """What a job describes.
+    """The problem of a job, with what belongs to it.
 
     Attributes:
         problem: The problem.
-        beyond: What is kept back after each window, or None where nothing is.
-        truth: The truth of each window, or None if unknown.
-        notes: What the user should know, one sentence each.
-        sources: Where the data of each window were read, None for a twin.
+        beyond: Held-out data after each window; None if there are none.
+        truth: The truth of each window; None if unknown.
+        notes: Warnings for the user, one sentence each.
+        sources: File, lines and columns of each window's data; None for a twin.
     """
 
     problem: Problem
@@ -47,7 +47,7 @@ def build_problem(job: Job) -> Built:
     """Load the model and the data of a job, or generate the twin.
 
     Raises:
-        InputError: All that is wrong with the job, its model and its data.
+        InputError: All mistakes in the job, its model and its data.
     """
     mistakes: list[Mistake] = []
     model: Model | None = collected(
@@ -59,7 +59,7 @@ def build_problem(job: Job) -> Built:
 
 
 def windows(job: Job, model: Model, mistakes: list[Mistake]) -> tuple[list[Grid], list[Truth]]:
-    """The windows of data and, where it is known, their truth; what is wrong with them joins `mistakes`."""
+    """The windows of data, and their truth where it is known; mistakes are appended to `mistakes`."""
     grids: list[Grid] = []
     truths: list[Truth] = []
     series = tuple(

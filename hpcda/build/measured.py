@@ -1,4 +1,4 @@
-"""A window of measured data: the columns of a file on a uniform grid, every cell checked."""
+"""A window of measured data: columns of a file on a uniform time grid, every cell checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model of a job: loaded, and tried once with numbers."""
+"""Loads the model of a job, and evaluates it once as a test."""
 
 from __future__ import annotations
 

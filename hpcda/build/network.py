@@ -1,4 +1,4 @@
-"""The network that a job describes, and its pairs."""
+"""Builds the network that a job describes, and its pairs."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ DEAD = 1.0
 
 @dataclass(frozen=True)
 class BuiltNetwork:
-    """What a job describes that trains a network.
+    """The network of a job, with its pairs.
 
     Attributes:
-        network: The network and the pairs that are trained, inputs shifted and scaled.
+        network: The network and its training pairs, inputs standardized by `shift` and `scale`.
         activations: Name of the activation of every layer after the input.
         loss: Name of the loss of outputs, and its options.
-        pairs: The pairs that are trained, as they were given.
-        held_back: Those that are kept back, likewise; None where there are none.
-        shift: What was subtracted from each input, shape (inputs,).
-        scale: What each was then divided by.
-        teacher: Weights that made the pairs; None where they are not known.
-        notes: What the user should know, one sentence each.
+        pairs: The training pairs as given.
+        held_back: The held-out pairs as given; None if there are none.
+        shift: Subtracted from each input, shape (inputs,).
+        scale: Each input is then divided by it, shape (inputs,).
+        teacher: Weights of the network that made the pairs; None if unknown.
+        notes: Warnings for the user, one sentence each.
     """
 
     network: Network
@@ -58,7 +58,7 @@ def build_network(job: NetworkJob) -> BuiltNetwork:
     """Read the pairs of a job, or let its teacher make them.
 
     Raises:
-        InputError: What is wrong with the job and its data.
+        InputError: All mistakes in the job and its data.
     """
     table, teacher, spread = job.network, None, None
     if job.twin is not None:

@@ -1,4 +1,4 @@
-"""Pairs of input and output: from a file, or made by a teacher; which are kept back."""
+"""Pairs of input and output, from a file or from a teacher network, and which of them are held out."""
 
 from __future__ import annotations
 

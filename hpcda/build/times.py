@@ -1,4 +1,4 @@
-"""Times of measured data on a uniform grid of samples."""
+"""Assigns the measured times of a file to a uniform grid of samples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Units that a file names beside those of the model: refused where they contradict, told where they may."""
+"""Compares units named in a data file with the model's: contradictions are refused, others reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weights of the model errors by the motion of the states: what `action.model_error_weight = "auto"` means.
+"""Weights of the model errors from the variability of the states: `action.model_error_weight = "auto"`.
 
     s_a = (4 / m_a)²,    m_a = 2^round(log2 spread_a)
 
@@ -31,7 +31,7 @@ MOST = 160
 
 
 def spreads(problem: Problem) -> Array:
-    """How much each state moves, in its unit, shape (D,); above 0."""
+    """The variability of each state, in its unit, shape (D,); above 0."""
     low, high = problem.state_start.reshape(-1, 2).T
     width, size = (high - low) / np.sqrt(12.0), np.maximum(np.abs(low), np.abs(high))
     spread = np.where(width > 0.0, width, np.where(size > 0.0, size, 1.0))
@@ -62,13 +62,13 @@ def _measured(problem: Problem) -> dict[int, float]:
 
 
 def automatic(problem: Problem) -> Array:
-    """Weights of the model errors by the states' spreads, shape (D,)."""
+    """Weights of the model errors from the variability of the states, shape (D,)."""
     power = np.clip(np.round(np.log2(spreads(problem))), -MOST, MOST).astype(int)
     return np.asarray(np.ldexp(1.0, 2 * (USUAL - power)))
 
 
 def unlike(problem: Problem, rf: float) -> str | None:
-    """A word where the weights bind the equations of some states far less than others', or not; else None.
+    """A warning if the weights constrain the equations of some states far less than others; else None.
 
     Args:
         problem: The problem.

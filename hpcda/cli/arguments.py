@@ -1,4 +1,4 @@
-"""What can be typed: the commands, their options, the help."""
+"""The command-line arguments: commands, options, help."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each command does. What it needs is imported when it runs."""
+"""The commands; each imports what it needs only when it runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Under a launcher every rank runs the command, and rank 0 alone speaks."""
+"""Console output under a launcher: every rank runs the command, only rank 0 prints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text files: commas, semicolons, tabs or blanks between cells, a first row of names or none, # for comments.
+"""Text files: cells separated by commas, semicolons, tabs or blanks; optional header row; # starts a comment.
 
 Whether the first row holds names is decided by what stands in it: names where none of its cells is a
 number, data where all are. A row with both is names where the job calls columns by names that stand in it;

@@ -1,4 +1,4 @@
-"""The ensemble: rounds of starts on all ranks, stored rung by rung, stopped and taken up again."""
+"""The ensemble: rounds of starts on all ranks, stored rung by rung, stopped and resumed."""
 
 from hpcda.ensemble.earlier_run import EarlierRun, read_earlier_run
 from hpcda.ensemble.ensemble import Ensemble, RunControl, Setting

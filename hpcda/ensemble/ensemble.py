@@ -1,4 +1,4 @@
-"""The ensemble: rounds of starts on all ranks, stored rung by rung, merged where they are the same path."""
+"""Runs an ensemble: rounds of starts on all ranks, stored rung by rung, merged where paths coincide."""
 
 from __future__ import annotations
 
@@ -122,36 +122,36 @@ class Ensemble:
     """Runs the rounds of a plan; every rank calls the same.
 
     Args:
-        context: The context.
+        context: The search context of the problem.
         world: The ranks.
-        team: What works on this group's starts.
-        make_shard: Makes the file where their rungs go, once there is something to run; None on ranks that do
+        team: The team that minimizes this group's starts.
+        make_shard: Creates the file for their rungs, when there is something to run; None on ranks that do
             not write.
-        queue: Hands out starts.
+        queue: The queue of starts.
         seed: Seed of the ensemble.
-        merge: Whether starts that have become the same path go on as one.
-        progress: What rank 0 tells, None on others.
-        lives: How it stops and is taken up again.
+        merge: Whether starts whose paths have become the same continue as one.
+        progress: Reports progress on rank 0; None on other ranks.
+        control: How it stops and resumes; by default it runs once, to its end.
 
     Attributes:
-        worked: Whether there was anything left to run.
+        worked: Whether any start was left to run.
     """
 
     def __init__(
         self, context: Setting, world: Any, team: Team, make_shard: Callable[[], Sink] | None, queue: Any,
-        seed: int, merge: bool, progress: Teller | None, lives: RunControl | None = None,
+        seed: int, merge: bool, progress: Teller | None, control: RunControl | None = None,
     ) -> None:  # fmt: skip
         self._context, self._world, self._team = context, world, team
         self._make_shard = make_shard
         self._shard: Sink | None = None
         self._queue, self._seed, self._progress = queue, seed, progress
-        self._lives = lives or RunControl()
+        self._control = control or RunControl()
         self._sketch = context.sketch
         self._merger = Merger() if merge else None
         self._open: dict[int, Work] = {}
         self._ended: list[Found] = []
-        self._minima = Minima(world, self._lives.earlier)
-        self._stopping = Stopping(world, queue, self._lives.stop)
+        self._minima = Minima(world, self._control.earlier)
+        self._stopping = Stopping(world, queue, self._control.stop)
         self._informed = False
         self._looked = 0.0
         self.worked = False
@@ -176,9 +176,9 @@ class Ensemble:
     def _rounds(self, plan: Plan) -> bool:
         self._informed = plan.informed
         found: dict[int, Found] = {}
-        before = {one.start: one for one in self._lives.earlier.found}
-        decisions = list(self._lives.earlier.decisions)
-        lowest = self._lives.earlier.lowest
+        before = {one.start: one for one in self._control.earlier.found}
+        decisions = list(self._control.earlier.decisions)
+        lowest = self._control.earlier.lowest
         while True:
             if decisions:
                 decision = decisions.pop(0)
@@ -195,17 +195,17 @@ class Ensemble:
                 self._merger.keep(leaders.__contains__)
             if self._progress is not None:
                 self._progress.expect(len(tasks), tasks.rungs(self._context.ladder))
-            rest, done = self._lives.earlier.rest(tasks)
+            rest, done = self._control.earlier.rest(tasks)
             if done and self._world.rank == 0:
                 rungs = sum(self._context.ladder.rungs - task.first for task in done)
                 if self._progress is not None:
                     self._progress.had(rungs)
-                self._queue.had(len(done), self._lives.earlier.failed(done), rungs, lowest)
+                self._queue.had(len(done), self._control.earlier.failed(done), rungs, lowest)
             if len(rest):
                 if self._stopping.all_stop():
                     return False
-                if new and plan.informed and self._lives.journal is not None and self._world.rank == 0:
-                    self._lives.journal.write(plan.cap, [tasks.task(k) for k in range(len(tasks))])
+                if new and plan.informed and self._control.journal is not None and self._world.rank == 0:
+                    self._control.journal.write(plan.cap, [tasks.task(k) for k in range(len(tasks))])
                 if plan.informed:
                     self._minima.share(rest, found)
                 ended = self._round(rest)
@@ -252,7 +252,7 @@ class Ensemble:
         self.watch()
 
     def _work(self) -> Sequence[Finished]:
-        stop = self._lives.stop
+        stop = self._control.stop
         return self._team.work() if stop is None else stop.timed(self._team.work)
 
     def _round(self, tasks: Round) -> int:
@@ -278,7 +278,7 @@ class Ensemble:
 
     def _begin(self, task: Task, pauses: bool) -> Climb | None:
         """Where a start is that begins, or goes on; None where it turns out to have ended."""
-        checkpoint = self._lives.earlier.checkpoint(task.start)
+        checkpoint = self._control.earlier.checkpoint(task.start)
         if checkpoint is not None:
             return self._take_up(checkpoint)
         rng, began = np.random.default_rng([self._seed, task.start]), time.perf_counter()
@@ -406,7 +406,7 @@ class Ensemble:
 
     def _is_late(self, work: Work) -> bool:
         """Whether a start has taken the time that it may take; collective over the group."""
-        most = self._lives.max_seconds
+        most = self._control.max_seconds
         if most == 0.0:
             return False
         late = work.seconds > most

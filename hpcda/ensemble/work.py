@@ -1,4 +1,4 @@
-"""A start at work: where it is, and what it leaves behind."""
+"""A start in progress: its position on the ladder, and the record it leaves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all kinds of jobs have: a folder, files outside the package, a directory of results."""
+"""Fields common to all jobs: folder, extension files, output directory."""
 
 from __future__ import annotations
 

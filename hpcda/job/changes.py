@@ -1,4 +1,4 @@
-"""What differs between two jobs, and whether a run of the one may go on as a run of the other.
+"""Differences between two jobs, and whether a stored run may be resumed with a changed job.
 
 A run grows by more starts, a larger budget, more rungs; where its files lie and how long a start may take do
 not change what it has found, nor does it change a network how many ranks share its pairs. Anything else makes

@@ -1,4 +1,4 @@
-"""What a job was given as objects of Python, a model or arrays, where a job file names a model or a file."""
+"""Python objects in a job (a model, arrays) in place of the names and files of a job file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kinds of values that a job file holds: pairs, columns, noise levels, tables that may be repeated."""
+"""Value types of a job file: pairs, columns, noise levels, tables that may be repeated."""
 
 from __future__ import annotations
 

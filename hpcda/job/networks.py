@@ -1,4 +1,4 @@
-"""The tables of a job that trains a layered network: [network], pairs of input and output, or a teacher.
+"""Job tables of a network: [network], and its pairs from data or from a teacher.
 
 Keys that mean the same as in other jobs ([ensemble], [output], …) are those of `hpcda.job.schema`.
 """

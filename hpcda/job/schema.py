@@ -1,4 +1,4 @@
-"""The tables of a job file, as frozen values; every key says in its description what it accepts.
+"""The tables of a job file as frozen pydantic models; each key's description says what it accepts.
 
 The descriptions are the remedies that a person reads when a key is missing or wrong, so they complete the
 sentence "Give …". Checks that need the model or the data are made by `hpcda.build`.

@@ -1,4 +1,4 @@
-r"""Multipliers of the model errors from the balance of forces, where Rf s r has lost its digits.
+r"""Multipliers of the model errors from the balance of forces, for large Rf, where rounding spoils Rf s r.
 
 A path of minimal action obeys, at every state of every time,
 

@@ -1,4 +1,4 @@
-r"""Shooting: the boundary value problem of a path by moving states and momenta from its first time.
+r"""Shooting: solves the boundary value problem of a path for states and momenta at its first time.
 
 Unknown are the state and the momentum at the begin of every segment of a window. They are moved by
 `VariationalIntegrator`, kicked by the data on the way, p⁺ = p⁻ + f, and have to meet

@@ -1,4 +1,4 @@
-"""Finding a model by name: the catalogue of this folder, or a function in a Python file beside the job.
+"""Finds a model by name, in this folder or as a function in a user's Python file.
 
 A file of this folder that defines ``def build(…)`` at its top level is a catalogue model under the
 file's name; nothing has to be registered.

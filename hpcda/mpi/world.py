@@ -1,4 +1,4 @@
-"""Two communicators: across the whole ensemble, and within the ranks that work on one start together."""
+"""The two communicators: over the whole ensemble, and over the ranks that share one start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which linear solver fits a path: direct where its times are narrow, conjugate gradients where wide.
+"""Chooses the linear solver of a path: direct if there are few unknowns per time, else conjugate gradients.
 
 The natural order, time after time, fills the band of an exact factor: size · block² operations. Where the
 model couples each state with few others, as on a lattice, most of that fill is small. A tree of fronts

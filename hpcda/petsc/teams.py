@@ -1,4 +1,4 @@
-"""Which minimizer works on a rank's starts: in lockstep, or one start after another."""
+"""Chooses the minimizer of a rank's starts: in lockstep, or one start after another."""
 
 from __future__ import annotations
 

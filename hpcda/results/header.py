@@ -1,4 +1,4 @@
-"""What a run is about, whether its results are in files or in memory."""
+"""The description of a run: problem, ladder and provenance, in files or in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the files of a run hold: names, dimensions, units, versions; the same in shards and index.
+"""Layout of stored results: names, dimensions, units, versions; the same for shards and index.
 
     /               attributes: schema, version, fingerprint, model, discretization, alpha, seed, …
     /job            the job as resolved, text

@@ -1,4 +1,4 @@
-"""The results of a run in memory: `Recorder` takes what an ensemble stores, `MemoryRun` gives it back."""
+"""Results in memory: `Recorder` collects what an ensemble stores, `MemoryRun` reads it."""
 
 from __future__ import annotations
 

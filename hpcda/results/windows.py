@@ -1,4 +1,4 @@
-"""A window of data as it was assimilated, and what is known beside it."""
+"""A window as it was assimilated: data, noise, stimuli, truth, held-out samples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a job to a run: the problem, the ensemble over all ranks, the store.
+"""Runs a job: builds the problem, runs the ensemble on all ranks, writes the store.
 
 Everything is imported when it is first used: an ensemble in memory needs no file.
 """

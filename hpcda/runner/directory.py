@@ -1,4 +1,4 @@
-"""The directory of a run: who may write into it, what its earlier lives have left, its job and its index.
+"""The directory of a run: lock, state left by earlier processes, stored job, index.
 
 All but `named_part` are for rank 0 alone.
 """
@@ -147,7 +147,7 @@ def prepare(job: AnyJob, directory: Path, layout: RunLayout, part: Part, again: 
 
 
 def left_there(job: AnyJob, directory: Path, part: Part, layout: RunLayout, again: bool) -> EarlierRun:
-    """What earlier lives of the run have left; on rank 0, which holds the run. Damaged shards are set aside.
+    """The state left by earlier processes of the run, read on rank 0. Damaged shards are set aside.
 
     Raises:
         InputError: It cannot be read, or belongs to another run.

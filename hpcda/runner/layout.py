@@ -1,4 +1,4 @@
-"""What the shards of a run say of it: its problem, its ladder, and where it comes from."""
+"""The header of a run's shards: problem, ladder, provenance."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def run(
             Mistake("data.file", "holds arrays, which a stored run could not read again", remedy)
         )
     directory = Path(output) if output is not None else job.output_directory
-    return _live(job, directory, _RunOptions(tuple(petsc_options), quiet, resume, time_limit, part))
+    return _run_or_resume(job, directory, _RunOptions(tuple(petsc_options), quiet, resume, time_limit, part))
 
 
 def resume(
@@ -114,7 +114,7 @@ def resume(
             )
         job = _agreed(lambda: job_to_go_on(folder))
     job = with_model(_loaded(job), model)
-    return _live(job, folder, _RunOptions(tuple(petsc_options), quiet, True, time_limit, part))
+    return _run_or_resume(job, folder, _RunOptions(tuple(petsc_options), quiet, True, time_limit, part))
 
 
 def _loaded(job: AnyJob | Mapping[str, Any] | str | os.PathLike[str]) -> AnyJob:
@@ -144,8 +144,8 @@ class _RunOptions:
     part: str | None
 
 
-def _live(job: AnyJob, directory: Path, how: _RunOptions) -> Path:
-    """One life of a run, from its begin or where it was to its end or where it is stopped."""
+def _run_or_resume(job: AnyJob, directory: Path, how: _RunOptions) -> Path:
+    """Start or resume a run in this process, until it is done or stopped."""
     began = time.time()
     part = named_part(how.part)
     with Stop(began) as stop:
@@ -236,10 +236,10 @@ def _ensemble(
             (directory / INDEX).unlink(missing_ok=True)
         return Shard.create(directory, world.group_number, layout, how.resume, part)
 
-    lives = RunControl(earlier, stop, Journal(directory / part.file(PLAN)), study.max_seconds)
+    control = RunControl(earlier, stop, Journal(directory / part.file(PLAN)), study.max_seconds)
     ensemble = Ensemble(
         study.context, world, team, make_shard if world.leads else None, queue, job.ensemble.seed,
-        job.ensemble.merge, progress, lives,
+        job.ensemble.merge, progress, control,
     )  # fmt: skip
     try:
         try:

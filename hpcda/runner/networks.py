@@ -1,4 +1,4 @@
-"""A run that trains a network: weights descend at Rf = ∞, a search decides how they begin."""
+"""Runs a network job: weights descend at Rf = ∞, a search chooses how they are initialized."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run that assimilates windows of data: paths climb a ladder, PETSc solves what is not done in lockstep."""
+"""Runs a data-assimilation job: paths climb the ladder, in lockstep or by PETSc."""
 
 from __future__ import annotations
 

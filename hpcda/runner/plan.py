@@ -1,4 +1,4 @@
-"""Which starts a run has, and which of them a part of it."""
+"""The starts of a run, and the share of them that one part of it computes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run is about: what `hpcda.runner.lifecycle` asks of windows of data and of a network."""
+"""The interface that `hpcda.runner.lifecycle` needs of every kind of job."""
 
 from __future__ import annotations
 

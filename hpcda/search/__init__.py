@@ -1,4 +1,4 @@
-"""The search for the lowest minimum: ways to start, escapes, and what they use."""
+"""The search for the lowest minimum: starting strategies, escapes, and the judge."""
 
 from hpcda.search.auto import Auto, Budget, expected, searched
 from hpcda.search.begin import begin

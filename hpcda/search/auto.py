@@ -1,4 +1,4 @@
-"""The search: rounds of starts spread over ways and escapes, shifted toward what finds the lowest level.
+"""The search: rounds of starts, allotted to starting strategies and escapes by what they have found.
 
 Every round draws its tasks by Thompson sampling (Biometrika 25, 285 (1933)) over arms, an arm being a way
 with a first rung, or an escape: the chance of a gain, from what its starts have gained so far, over its cost

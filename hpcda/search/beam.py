@@ -1,4 +1,4 @@
-"""A beam of low minima of a stretch of a window, which grows at both of its ends.
+"""Beam search over low minima of a short time interval, which grows at both ends.
 
 The minima of a short stretch are few and found by short ladders of short paths; its lowest ones, extended a
 little, lie near minima of a longer stretch, which are found from a high rung (C. Pires, R. Vautard, O.

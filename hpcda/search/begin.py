@@ -1,4 +1,4 @@
-"""The first path of a start, from its number alone."""
+"""The initial path of a start, determined by its number and the seed."""
 
 from __future__ import annotations
 

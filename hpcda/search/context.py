@@ -1,4 +1,4 @@
-"""What ways to start and escapes may use: the problem, the ladder, the action."""
+"""What starting strategies and escapes may use: the problem, the ladder, the action."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ from hpcda.search.units import Symmetries
 
 
 class SearchContext:
-    """Made once a run; what takes time to make is made when it is first asked for.
+    """The problem, its ladder and its action, with what is derived from them when first used; one per run.
 
     Args:
         problem: The problem.
         ladder: The ladder that all starts climb.
-        action: Its action, where there is one already.
+        action: The action of the problem, if it is compiled already.
 
     Attributes:
         problem: The problem.
         ladder: The ladder.
-        meanwhile: Called now and then while a path is drawn that takes long; it changes nothing of the path.
-        cap: See `hpcda.search.plan.Plan`.
+        meanwhile: Called now and then while a path is drawn, for messages and time limits; it must not change
+            the path.
+        cap: Action above which a start is not worth further work, see `hpcda.search.plan.Plan`.
     """
 
     meanwhile: Callable[[], object]
@@ -55,7 +56,7 @@ class SearchContext:
 
     @cached_property
     def forecast(self) -> Forecast:
-        """The model, compiled to carry many members."""
+        """The compiled model, for forecasts of many ensemble members at once."""
         return Forecast(self.problem, self.action.equations)
 
     @cached_property
@@ -65,12 +66,12 @@ class SearchContext:
 
     @property
     def size(self) -> int:
-        """Numbers of a flat path."""
+        """Number of unknowns in a flat path."""
         return self.problem.size
 
     @cached_property
     def sketch(self) -> Sketch:
-        """What is kept of a path, by which paths are compared."""
+        """The random sketch by which paths are compared."""
         return Sketch(self.problem)
 
     @cached_property
@@ -79,24 +80,24 @@ class SearchContext:
         return Symmetries(self.action.equations)
 
     def representative(self, path: Array) -> Array:
-        """The path that stands for all that symmetries make of it, shape (size,): its canonical form."""
+        """The canonical form of a path under the symmetries of the action, shape (size,)."""
         return self.symmetries.canonical(path) if self.problem.model.arrays else path
 
     def recorded(self, path: Array) -> Array:
-        """What is stored of a path at every rung: the estimated parameters, shape (P,)."""
+        """The part of a path that is stored at every rung: the estimated parameters, shape (P,)."""
         return path[self.problem.layout.tail.start :]
 
     def draw(self, task: Task, minima: Sequence[Array], rng: np.random.Generator) -> tuple[Array, int]:
-        """The first path of a start, shape (size,), and its first rung.
+        """The initial path of a start, shape (size,), and its first rung.
 
         Args:
             task: The start.
-            minima: Paths of the minima that it begins from.
-            rng: Where its random numbers come from.
+            minima: Paths of the minima it starts from, each of shape (size,); empty for a starting strategy.
+            rng: Random generator of this start.
 
         Raises:
-            InputError: What the way or the escape gives is no path, it raises an exception, or nothing has
-                that name.
+            InputError: The strategy or escape returns no valid path or raises an exception, or its name is
+                not known.
         """
         from hpcda.search.escapes import ESCAPES
         from hpcda.search.ways import WAYS
@@ -105,7 +106,9 @@ class SearchContext:
             return WAYS[task.way].draw(self, rng), task.first
         if task.way not in ESCAPES:
             problem = f"has a start by {task.way!r}, which this version of hpcda does not know"
-            raise InputError(Mistake("the run", problem, "go on with the version that began it"))
+            raise InputError(
+                Mistake("the run", problem, "resume it with the version of hpcda that started it")
+            )
         return ESCAPES[task.way].draw(self, minima, rng)
 
     def of(self, problem: Problem) -> SearchContext:
@@ -117,9 +120,9 @@ class SearchContext:
         return context
 
     def rung(self, share: float) -> int:
-        """The rung that has this share of the ladder below it, 0 ≤ share < 1."""
+        """The rung that has this fraction of the ladder below it, 0 ≤ share < 1."""
         return min(int(share * self.ladder.rungs), self.ladder.rungs - 1)
 
 
 def _nothing() -> None:
-    """What is done meanwhile where nobody waits for news."""
+    """The default of `meanwhile`: does nothing."""

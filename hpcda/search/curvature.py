@@ -1,4 +1,4 @@
-"""The action's Hessian at one path in natural units, factored backward in time whatever it is.
+"""The Hessian of the action at one path in natural units, factored backward in time, also if indefinite.
 
 Every unknown is measured in its natural scale, so that nothing depends on units: an eigenvalue λ < 1 says
 that a step of one natural scale changes the action by less than 1/2, which is as good as nothing. Such a

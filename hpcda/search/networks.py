@@ -1,4 +1,4 @@
-"""The search for the lowest action of a layered network at Rf = ∞: starts of several kinds in turn.
+"""The search of a network job at Rf = ∞: trainings take turns.
 
 The search ends where starts that know nothing of each other came to the lowest level, that level is what
 noise alone makes of the data, and beginning anew from its network found nothing lower; else where its starts

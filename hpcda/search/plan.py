@@ -1,4 +1,4 @@
-"""Which starts an ensemble runs: rounds of tasks, each round decided by how those before it ended."""
+"""Plans of an ensemble: rounds of tasks, each round decided from the results of those before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kalman smoothing of a window by an ensemble, parameters being states that stay as they are.
+"""Ensemble Kalman smoother of a window, with the parameters as constant states.
 
 Forward a stochastic ensemble Kalman filter (G. Burgers, P. J. van Leeuwen, G. Evensen, Mon. Weather Rev. 126,
 1719 (1998)): with anomalies of the members A and of what is measured B, every member moves by

@@ -1,4 +1,4 @@
-"""Where along a path its action is, and which stretch of time to give up for it.
+"""Where along a path its action is concentrated, and which time interval an escape gives up.
 
 At a minimum of a large Rf the model holds almost exactly, and the action is the misfit to the data; it is
 large around the times where the path has lost the true one.

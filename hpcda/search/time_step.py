@@ -1,4 +1,4 @@
-r"""Is the time step fine enough? What a minimum would become if its steps obeyed the model's own flow.
+r"""Time-step test: the shift of a minimum if its steps followed the model's exact flow.
 
 A discretization binds neighboring points of a path by its model errors r, the model itself by its flow.
 Points that obey the flow leave r = τ, the local errors (`hpcda.search.local_errors`), so that r - τ is the
@@ -164,7 +164,11 @@ def described(record: Mapping[str, Any]) -> str:
         moves += f", {ACTION} by {record['action']:.2g}"
     if not record["coarse"]:
         return f"fine enough: {moves}"
-    left = "by its order" if record["left"] is None else f"{record['left']:.2g} there"
+    left = (
+        "by the order of the discretization"
+        if record["left"] is None
+        else f"{record['left']:.2g} standard deviations there"
+    )
     return f"too coarse: {moves}; steps_per_sample = {record['enough']} is enough ({left})"
 
 

@@ -1,4 +1,4 @@
-"""A training: how the weights of a network begin, for the descent at Rf = ∞ that follows."""
+"""Defines `Training`: how a network's weights are initialized before they descend at Rf = ∞."""
 
 from __future__ import annotations
 
@@ -37,22 +37,23 @@ STEPS = 100
 
 
 class NetworkContext:
-    """What trainings may use, and what an ensemble asks of the networks that it trains.
+    """What trainings may use; to an ensemble it is the counterpart of `hpcda.search.context.SearchContext`.
 
     Args:
         network: The network and its pairs.
         ladder: The ladder, whose last rung is at infinity.
-        ranks: The ranks that share the pairs.
-        finite: Rungs of finite Rf that a training may climb before.
+        ranks: The ranks over which the pairs are distributed.
+        finite: Ladder of finite Rf for trainings that anneal first.
 
     Attributes:
         network: The network.
         ladder: The ladder.
         finite: Rungs of finite Rf.
         action: Its action at Rf = ∞.
-        meanwhile: Called now and then while a network begins; it changes nothing of it.
-        cap: Action above which a network is of no interest, see `hpcda.search.plan.Plan`.
-        begun: About what part of that is done, as far as the training tells.
+        meanwhile: Called now and then during a training, for messages and time limits; it must not change the
+            result.
+        cap: Action above which a network is not worth further work, see `hpcda.search.plan.Plan`.
+        begun: Fraction of the training that is done, 0 to 1, where the training reports it.
     """
 
     meanwhile: Callable[[], object]
@@ -87,10 +88,10 @@ class NetworkContext:
         return self.action.size
 
     def draw(self, task: Task, minima: Sequence[Array], rng: np.random.Generator) -> tuple[Array, int]:
-        """First weights of a start, shape (size,), and its first rung.
+        """Initial weights of a start, shape (size,), and its first rung, always 0.
 
         Raises:
-            InputError: What the training gives are no weights of this network, or it raises an exception.
+            InputError: The training returns an array of another shape, or raises an exception.
         """
         from hpcda.search.trainings import TRAININGS
 
@@ -187,19 +188,20 @@ class NetworkContext:
 
 @dataclass(frozen=True)
 class Training:
-    """One way in which a network begins.
+    """A training: how the initial weights of a network are made.
 
     Attributes:
-        name: As the job file names it.
-        sentence: What it does.
-        weights: (context, weights of the networks it begins from, rng) -> first weights, shape (size,).
-        parents: Networks it needs: the lowest that was found where it is 1.
-        fits: Whether it can be used for a network.
-        work: Operations that it takes with the descent that follows; a search leaves out what takes too many
-            unless it is all that fits.
-        climbs: Whether it climbs the finite rungs that a job names, `NetworkContext.finite`.
-        reports: Whether it reports, in `NetworkContext.begun`, how far it is.
-        place: Where it stands among others; a search takes them in this order, in turn.
+        name: The value of `ensemble.way` in a network job.
+        sentence: Description in one line, for people.
+        weights: (context, weights of the parent networks, each of shape (size,), rng) -> initial weights,
+            shape (size,).
+        parents: Number of parent networks: 0, or 1 for the lowest found so far.
+        fits: (network) -> whether it can be used for the network.
+        work: (network) -> operations of the training and the descent after it. A search leaves out trainings
+            that need too many, unless no other fits.
+        climbs: Whether it anneals along the finite rungs of the job, `NetworkContext.finite`.
+        reports: Whether it reports its progress in `NetworkContext.begun`.
+        place: Position in lists; a search takes trainings in this order, in turn.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The script of a batch job: a template whose places, written ``@{name}``, are filled in.
+"""Batch scripts: templates whose placeholders ``@{name}`` are filled in.
 
 ``templates`` is the folder ``slurm`` of the source tree, by a link; a wheel holds its files.
 """

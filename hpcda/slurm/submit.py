@@ -1,4 +1,4 @@
-"""Submission: scripts go into the run's directory and to sbatch; slurm.json keeps the numbers of the jobs."""
+"""Submission: writes the scripts to the run's directory, calls sbatch, records job numbers in slurm.json."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""/ensemble: a row for every start, numbers for every rung of it; written, read, checked."""
+"""Group /ensemble: one row per start, with numbers for each of its rungs; written, read, checked."""
 
 from __future__ import annotations
 

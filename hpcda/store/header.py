@@ -1,4 +1,4 @@
-"""What is known before the first start, the same in every shard; written, read, checked."""
+"""The header of a shard: everything known before the first start; written, read, checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The virtual index run.h5: all closed shards of a run as one file, nothing copied but the coordinates.
+"""The virtual index run.h5: all closed shards of a run as one file; only coordinates are copied.
 
 Every array maps the used rows of each shard, shard after shard, one mapping a shard; `/ensemble/start` tells
 which start a row belongs to, `/paths/start` and `/paths/rung` which start and rung a path belongs to.

@@ -1,4 +1,4 @@
-"""What the files of a run hold that assimilates windows of data: its model, its unknowns, its data.
+"""Data-assimilation content of a run's files: model, unknowns, windows of data.
 
 /windows, /beyond, /truth, /sources, and the axes of the unknowns; written and read.
 """

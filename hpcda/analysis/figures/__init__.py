@@ -1,4 +1,4 @@
-"""Figures of a run, for paper: color-blind safe, readable in print, drawn without a display."""
+"""Figures of a run for publication: color-blind safe, readable in print, drawn without a display."""
 
 from hpcda.analysis.figures.draw import draw_all
 from hpcda.analysis.figures.final import draw_final_actions

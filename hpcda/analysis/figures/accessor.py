@@ -1,4 +1,4 @@
-"""Pictures of a result in axes of a notebook: ``result.plot.levels(ax=ax)``."""
+"""Figures of a result in a notebook's axes: ``result.plot.levels(ax=ax)``."""
 
 from __future__ import annotations
 

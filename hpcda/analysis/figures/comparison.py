@@ -1,4 +1,4 @@
-"""Runs side by side: levels, and errors of what was held back, over a key in which their jobs differ."""
+"""Figures that compare runs: action levels and held-out errors against the job key that differs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All figures that a run allows."""
+"""Draws all figures for which a run holds the data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Final actions of all starts: in rising order (waterfall) and counted (histogram)."""
+"""Final actions of all starts: sorted (waterfall plot) and as a histogram."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures of a run that trained a network: outputs over measured ones, categories, weights."""
+"""Figures of a trained network: outputs against data, confusion of categories, weights."""
 
 from __future__ import annotations
 

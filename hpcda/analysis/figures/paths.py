@@ -1,4 +1,4 @@
-"""Estimated states with their error bars, data, prediction beyond the window, and truth where it is known."""
+"""Estimated states with error bars, data, prediction beyond the window, and the truth where it is known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all figures share: colors, sizes, how a file is written.
+"""Style common to all figures: colors, sizes, file output.
 
 Colors are those of M. Okabe and K. Ito, "Color Universal Design" (2008), which people with any color vision
 tell apart; the order also falls in brightness, so that a gray print keeps the lowest level the darkest.

@@ -1,4 +1,4 @@
-"""Down the ladder and up again: does a minimum found at the last rungs alone hold over a decade of Rf?"""
+"""Re-annealing: down the ladder and up again, which tests whether a minimum persists over a decade of Rf."""
 
 from __future__ import annotations
 

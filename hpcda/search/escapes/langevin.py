@@ -1,4 +1,4 @@
-r"""Kicks by a stochastic differential equation in path space.
+r"""Langevin dynamics in path space: random kicks away from a minimum.
 
     dX = -M⁻¹ ∇A(X) ds + sqrt(2T) M^(-1/2) dW,    M: the Gauss-Newton Hessian of A at a small Rf
 

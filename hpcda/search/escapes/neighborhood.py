@@ -1,4 +1,4 @@
-"""A stretch of time drawn anew: large-neighborhood search (P. Shaw, CP98, LNCS 1520, 417, 1998).
+"""Large-neighborhood search: a time interval is drawn anew (P. Shaw, CP98, LNCS 1520, 417, 1998).
 
 The stretch is likely to be where the action is concentrated. In it unmeasured states become white noise with
 the data's mean and spread, measured states the data; all else stays, and the rungs above the first mend the

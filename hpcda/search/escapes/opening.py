@@ -1,4 +1,4 @@
-"""The beginning of a window moved away.
+"""Displaces the beginning of a window, where the data determine a path least.
 
 Data tell a path through what follows from it: of its first times they tell least, and a smoothed path is
 wrong there most often. What is not measured is shifted at the first time, by a normal number for each state

@@ -1,4 +1,4 @@
-"""Two minima cut at one or two times and joined: the first one's path outside, the second one's inside.
+"""Crossover of two minima at one or two times: outside from the first path, inside from the second.
 
 Times of all windows are counted on, so that a cut can give whole windows to either.
 """

@@ -1,4 +1,4 @@
-"""A stretch of time replaced by what the path does at another time.
+"""Replaces a time interval of a minimum by what its path does at another time.
 
 Large-neighborhood search as in `hpcda.search.escapes.neighborhood`, but what is put in moves as the model
 does: a piece of the same minimum, from anywhere in any window. Measured states become the stretch's data.

@@ -1,4 +1,4 @@
-"""Units and weights drawn at random, annealed together up a ladder of finite Rf, as was published.
+"""Published annealing: random units and weights, minimized together along a ladder of finite Rf.
 
 The rule of the layers is obeyed a little at first and more from rung to rung, while units and weights are
 free; from the last rung's weights the descent at Rf = ∞ goes on (H. Abarbanel, P. Rozdeba, S. Shirman, Neural

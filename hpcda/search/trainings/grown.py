@@ -1,4 +1,4 @@
-"""One hidden layer first, trained; then layer after layer is put in before the output, and all train on.
+"""Layerwise growth: one hidden layer is trained first; further layers are inserted before the output.
 
 A new layer begins as nearly nothing: it works about a point where its activation g is as good as linear,
 

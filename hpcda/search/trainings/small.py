@@ -1,4 +1,4 @@
-"""Weights and biases near 0, drawn evenly from the range in which they start."""
+"""Weights and biases uniform in a small range around 0."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hidden layers 1.4 times as wide, downhill, of which unit after unit is then taken out.
+"""Hidden layers 1.4 times as wide are trained, then pruned unit by unit.
 
 Wide networks have few wrong minima, and what is left of a good one is good (`hpcda.search.pruning`). A wide
 network that does not come to what noise leaves of the data has nothing to be pruned for: where the noise is

@@ -1,4 +1,4 @@
-"""The lowest network so far with a few new hidden units, downhill, and pruned again.
+"""The lowest network is given a few new hidden units, trained, and pruned again.
 
 New units feel their layer's inputs as others do, and are hardly felt by the next layer.
 """

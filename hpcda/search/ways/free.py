@@ -1,4 +1,4 @@
-"""Free runs: the model from a random beginning, with random parameters, whatever the data say.
+"""Free runs: the model integrated from a random state with random parameters, regardless of the data.
 
 The path obeys the model from the first rung on; only its beginning and its parameters are wrong. Where a run
 grows without bound, or away from where the states are, its further states are noise about their middle.

@@ -1,4 +1,4 @@
-"""Grown paths: a short stretch of the data is solved, anywhere in the window, and grows to the whole of it.
+"""Quasi-static growth of the window: a short interval of the data is solved, then extended to the whole.
 
 Whether a way to begin finds the true path depends much on where the data begin, and on how many of them there
 are: a stretch that begins a few times later is another problem. So each try draws a stretch of its own, long

@@ -1,4 +1,4 @@
-"""Smoothed paths by many passes: the same data smoothed again and again, until forecasts agree with them.
+"""Iterated ensemble smoother: the same data are assimilated repeatedly, until forecasts agree with them.
 
 With few sensors one pass ends before the ensemble has found the state. So the members of the first point are
 smoothed as well (`hpcda.search.smoother`), spread apart a little, and taken through the same data again:

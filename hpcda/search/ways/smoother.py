@@ -1,4 +1,4 @@
-"""Smoothed paths: ensemble Kalman smoother, its parameters unknown.
+"""Ensemble Kalman smoother with unknown parameters.
 
 Members begin as white noise with the data's mean and spread, their parameters anywhere in their starting
 range; an ensemble Kalman filter takes them through the data, and the means of its backward pass are the path

@@ -336,7 +336,7 @@ def test_analyze_writes_everything(annealed):
     assert html.escape(summary["verdict"]["sentence"]) in report
     text = format_summary(summary)
     assert (
-        f"Verdict: {summary['verdict']['code']}" in text and "still missed" in text and "report.html" in text
+        f"Verdict: {summary['verdict']['code']}" in text and "unseen levels" in text and "report.html" in text
     )
     assert max(map(len, text.splitlines()[1:])) < 140
 

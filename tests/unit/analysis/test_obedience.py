@@ -310,10 +310,10 @@ def test_a_decay_in_mol_per_liter_is_fitted_as_scipy_fits_it():
     found = climbed(decay("auto"), ladder)
     assert found.parts.total == pytest.approx(fit.cost, rel=1e-3)
     assert found.path[-1] == pytest.approx(fit.x[2], abs=1e-3)
-    assert obedience(decay("auto"), found.path, ladder.rf[-1]).obeyed
+    assert obedience(Action(decay("auto")), found.path, ladder.rf[-1]).obeyed
     loose = climbed(decay(), ladder)
     assert loose.parts.total < 0.9 * fit.cost, "Y follows the noise"
-    told = obedience(decay(), loose.path, ladder.rf[-1])
+    told = obedience(Action(decay()), loose.path, ladder.rf[-1])
     assert [one.state for one in told.disobeyed] == ["Y"]
 
 

@@ -386,7 +386,7 @@ def test_an_output_directory_that_holds_a_run(tmp_path):
     (tmp_path / "other.txt").write_text("kept")
     refuse_used(tmp_path)
     (tmp_path / "run.h5").write_text("")
-    with pytest.raises(InputError, match=r"already holds a run\n    go on with it, hpcda resume "):
+    with pytest.raises(InputError, match=r"already holds a run\n    resume it with `hpcda resume "):
         refuse_used(tmp_path)
     (tmp_path / "b" / "shards").mkdir(parents=True)
     refuse_used(tmp_path / "b")

@@ -441,7 +441,7 @@ def test_the_check_tells_what_it_is_and_costs():
     assert checked.ok and checked.verification.taylor_hessian > 1.9
     text = report_network(job, checked)
     told = (
-        "layers 3-4-2, tanh, identity", "26 weights and biases", "60 pairs", "20 pairs held out",
+        "layers 3-4-2, activations tanh, identity", "26 weights and biases", "60 pairs", "20 pairs held out",
         "derivatives  right", "Rf = ∞", "until its lowest level is consistent and stable",
     )  # fmt: skip
     assert all(words in text for words in told)

@@ -357,7 +357,7 @@ def test_evidence_can_be_written_and_read_back():
     record = judged(LOW, FAR, predicted=1.2, complete=0.5, obedience=told_of("y"))[1].record()
     assert facts(json.loads(json.dumps(record))) == facts(record)
     assert set(facts(record)) == {
-        "noise", "depends on Rf", "equations", "next level", "reached by", "still missed", "ways",
+        "noise", "depends on Rf", "equations", "next level", "reached by", "unseen levels", "strategies",
         "first prediction", "complete",
     }  # fmt: skip
     assert facts(record)["reached by"] == "4 of 5 quiet, 3 of 8 noise"
