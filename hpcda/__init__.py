@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hpcda.analysis import Result as Result
     from hpcda.analysis import open_run as open_run
+    from hpcda.analysis.network import NetworkResult as NetworkResult
     from hpcda.errors import InputError as InputError
     from hpcda.errors import StoppedError as StoppedError
     from hpcda.extensions import extend as extend
     from hpcda.face import Data as Data
     from hpcda.face import Estimate as Estimate
     from hpcda.face import Ladder as Ladder
+    from hpcda.face import NetworkProblem as NetworkProblem
     from hpcda.face import Prior as Prior
     from hpcda.face import Problem as Problem
     from hpcda.face import Solver as Solver
@@ -37,6 +39,8 @@ _HOMES = {
     "InputError": "hpcda.errors",
     "Ladder": "hpcda.face",
     "Model": "hpcda.models.model",
+    "NetworkProblem": "hpcda.face",
+    "NetworkResult": "hpcda.analysis.network",
     "Parameter": "hpcda.models.model",
     "Prior": "hpcda.face",
     "Problem": "hpcda.face",
@@ -59,6 +63,8 @@ __all__ = [
     "InputError",
     "Ladder",
     "Model",
+    "NetworkProblem",
+    "NetworkResult",
     "Parameter",
     "Prior",
     "Problem",

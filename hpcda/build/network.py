@@ -72,7 +72,7 @@ def build_network(job: NetworkJob) -> BuiltNetwork:
         input_std, missing_std = job.twin.input_std, None
     else:
         assert job.data is not None
-        whole = read_pairs(job.data, job.path)
+        whole = read_pairs(job.data, job.path, job.given.arrays)
         trained, back = divided(whole, job.data.hold_back, job.data.pairs, job.data.seed)
         loss, noise, standardize = _loss(job.data, trained), _noise(job.data, trained), job.data.standardize
         input_std, missing_std = job.data.input_std, job.data.missing_input_std

@@ -99,7 +99,7 @@ def _checked(columns: Any, place: str) -> Columns:
     found: dict[str, npt.NDArray[Any]] = {}
     for name in names:
         values = np.asarray(columns[name])
-        if values.dtype.kind not in "iufb" or values.ndim not in (1, 2):
+        if values.dtype.kind not in "iufbU" or values.ndim not in (1, 2):
             what = f"{name!r} is an array of type {values.dtype} and {values.ndim} dimensions"
             raise InputError(Mistake(place, what, "give arrays of numbers, one number per time"))
         found[str(name)] = values
