@@ -50,8 +50,8 @@ def read_pairs(table: PairsTable, path: Any, given: Mapping[str, Columns] | None
     else:
         file = _table(table.file, arrays)
     outputs = _columns(file, measured, "data.label" if table.label is not None else "data.outputs")
-    given = list(table.inputs) if table.inputs is not None else _others(file, outputs)
-    inputs = _columns(file, given, "data.inputs")
+    named = list(table.inputs) if table.inputs is not None else _others(file, outputs)
+    inputs = _columns(file, named, "data.inputs")
     twice = sorted({name for name in inputs if name in outputs or inputs.count(name) > 1})
     if twice:
         problem = f"{twice[0]!r} is listed twice, or is also an output"

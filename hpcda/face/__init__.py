@@ -6,4 +6,15 @@ from hpcda.face.options import Data, Estimate, Ladder, Prior, Solver
 from hpcda.face.problem import Problem
 from hpcda.face.stored import resume, run
 
-__all__ = ["Data", "Estimate", "Ladder", "NetworkProblem", "Prior", "Problem", "Solver", "anneal", "resume", "run"]
+__all__ = [
+    "Data",
+    "Estimate",
+    "Ladder",
+    "NetworkProblem",
+    "Prior",
+    "Problem",
+    "Solver",
+    "anneal",
+    "resume",
+    "run",
+]

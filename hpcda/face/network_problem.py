@@ -144,7 +144,9 @@ class NetworkProblem:
             own = of_kind("ladder", ladder, Ladder, "hpcda.Ladder(rf0=1.0, alpha=10.0, rungs=8)")
             tables["ladder"] = {key: own.table[key] for key in ("rf0", "alpha", "rungs")}
         if solver is not None:
-            tables["solver"] = _solver(of_kind("solver", solver, Solver, 'hpcda.Solver(elimination="krylov")'))
+            tables["solver"] = _solver(
+                of_kind("solver", solver, Solver, 'hpcda.Solver(elimination="krylov")')
+            )
         try:
             found: NetworkJob = load_job(tables)  # type: ignore[assignment]
         except InputError as error:
@@ -228,7 +230,11 @@ def _free(name: str, columns: Mapping[str, Any]) -> str:
 
 def _noise(given: Any) -> Any:
     if given is None or isinstance(given, Mapping):
-        return None if given is None else {str(key): number("noise_std", std, "0.1") for key, std in given.items()}
+        return (
+            None
+            if given is None
+            else {str(key): number("noise_std", std, "0.1") for key, std in given.items()}
+        )
     return number("noise_std", given, "0.1")
 
 
@@ -238,5 +244,7 @@ def _solver(solver: Solver) -> dict[str, Any]:
     if idle:
         problem = f"{getattr(solver, idle[0])!r} has no effect on networks, whose descent is hpcda's own"
         raise InputError(Mistake(f"Solver.{idle[0]}", problem, "leave it out"))
-    limit = {} if solver.max_iterations == Solver().max_iterations else {"max_iterations": solver.max_iterations}
+    limit = (
+        {} if solver.max_iterations == Solver().max_iterations else {"max_iterations": solver.max_iterations}
+    )
     return {"elimination": solver.elimination, "petsc": dict(solver.petsc), **limit}

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import json
-from itertools import pairwise
 
 import h5py
 import numpy as np
 
-from hpcda.formatting import run_lengths
 from hpcda.results.layout import NetworkLayout
-from hpcda.results.network import StoredNetwork
+from hpcda.results.network import StoredNetwork, facts_of
 from hpcda.store.axes import describe, write_names, write_series, write_units
-
-KIND = "network"
-"""The attribute model_kind of a run that trains a network."""
 
 
 def read_network(file: h5py.File) -> StoredNetwork:
@@ -40,24 +35,7 @@ def read_network(file: h5py.File) -> StoredNetwork:
 
 def write_network(file: h5py.File, layout: NetworkLayout) -> None:
     """Write them into a new file, which has the axes of the ladder already."""
-    widths = run_lengths(layout.widths, "-")
-    known = np.isfinite(layout.pairs.series)
-    held = np.isfinite([layout.weight_std, layout.bias_std])
-    priors = sum(int(held @ [after * before, after]) for before, after in pairwise(layout.widths))
-    file.attrs.update(
-        model=f"network {widths}",
-        model_title=f"a network of layers {widths}, {run_lengths(layout.activations, ', ')}",
-        model_citation="",
-        model_kind=KIND,
-        time_unit="1",
-        discretization="layers",
-        dimension=0,
-        varying=0,
-        windows=1,
-        measured=int(np.isfinite(layout.pairs.data).sum()) + (int(known.sum()) if layout.input_std else 0),
-        prior_terms=priors + int((~known).sum()),
-        trajectory_unknowns=layout.size,
-    )
+    file.attrs.update(**facts_of(layout), dimension=0, varying=0, windows=1)
     _axes(file["axes"], layout)
     _network(file.create_group("network"), layout)
     write_series(file.create_group("windows"), (layout.pairs,), ("data", "noise_std", "series"))
