@@ -617,7 +617,9 @@ class Result(Answer):
         coords: dict[str, Any] = {
             "time": ("time", self.windows[window].t, {"units": header.time_unit}),
             "state": list(header.state),
+            "unit": ("state", list(header.state_unit)),
             "parameter": list(header.parameter),
+            "parameter_unit": ("parameter", list(header.parameter_unit)),
         }
         data: dict[str, Any] = {}
         if len(header.unknown) > states:
@@ -712,6 +714,7 @@ class Result(Answer):
         coords: dict[str, Any] = {
             "time": ("time", made.t, {"units": header.time_unit}),
             "state": list(header.state),
+            "unit": ("state", list(header.state_unit)),
             "observed": list(header.observed),
         }
         return xr.Dataset(data, coords)

@@ -151,7 +151,8 @@ def _run(job: AnyJob, study: Study, world: AloneWorld, stream: TextIO | None) ->
     share = Share()
     with study.options():
         layout = study.layout(world, study.try_once(world, share), job)
-        recorder, ticker = Recorder(layout.size), None if stream is None else Ticker(stream)
+        recorder, asked = Recorder(layout.size), job.ensemble
+        ticker = None if stream is None else Ticker(stream, asked.starts, asked.ends != "starts")
         team = study.team(world, share, lambda iteration, value: ensemble.watch())
         ensemble = Ensemble(
             study.context, world, team, lambda: recorder, AloneQueue(), job.ensemble.seed, job.ensemble.merge,
@@ -174,14 +175,16 @@ class Ticker:
 
     Args:
         stream: Where it is written.
+        starts: Most starts that are run.
+        searches: Whether a search may end before all of them are.
     """
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream, self._starts, self._shown = stream, 0, ""
+    def __init__(self, stream: TextIO, starts: int, searches: bool) -> None:
+        self._stream, self._shown = stream, ""
+        self._most = ("at most " if searches else "") + counted(starts, "start")
 
     def expect(self, starts: int, rungs: int) -> None:
-        """So many more starts are run: a search adds them round by round."""
-        self._starts += starts
+        """So many more starts are run; how many there may be is known from the beginning."""
 
     def had(self, rungs: int) -> None:
         """Rungs that were done before: none."""
@@ -191,8 +194,7 @@ class Ticker:
 
     def update(self, *, done: int, rungs_done: int, failed: int = 0, lowest: float | None = None) -> None:
         """Tell how far it is."""
-        running = self._starts - done
-        line = counted(done, "start done", "starts done") + (f", {running} running" if running else "")
+        line = f"{done} of {self._most}"
         line += f", {failed} failed" if failed else ""
         line += f", lowest action {lowest:.7g}" if lowest is not None and np.isfinite(lowest) else ""
         if line != self._shown:

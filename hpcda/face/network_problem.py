@@ -179,7 +179,7 @@ class NetworkProblem:
 
 def _in_python(one: Mistake) -> Mistake:
     """A mistake with the argument's name in place of the job's key."""
-    place = one.place.removeprefix("data.").removeprefix("network.").removeprefix("ensemble.")
+    place = one.place.removeprefix("data.").removeprefix("network.")
     return Mistake("labels" if place == "label" else place, one.problem, one.remedy)
 
 
