@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from hpcda.analysis import Result as Result
     from hpcda.analysis import open_run as open_run
     from hpcda.analysis.network import NetworkResult as NetworkResult
+    from hpcda.errors import DataWarning as DataWarning
     from hpcda.errors import InputError as InputError
     from hpcda.errors import StoppedError as StoppedError
     from hpcda.extensions import extend as extend
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Data": "hpcda.face",
+    "DataWarning": "hpcda.errors",
     "Estimate": "hpcda.face",
     "InputError": "hpcda.errors",
     "Ladder": "hpcda.face",
@@ -59,6 +61,7 @@ _HOMES = {
 
 __all__ = [
     "Data",
+    "DataWarning",
     "Estimate",
     "InputError",
     "Ladder",

@@ -177,7 +177,8 @@ def _constant_inputs(pairs: Pairs, standardize: bool) -> Sequence[str]:
         return ()
     names = [pairs.input_names[k] for k in np.flatnonzero(constant)[:3]]
     shown = ", ".join(names) + (", …" if constant.sum() > 3 else "")
-    return (f"{counted(int(constant.sum()), 'input')} are constant over the training pairs ({shown}).",)
+    count = counted(int(constant.sum()), "input is", "inputs are")
+    return (f"{count} constant over the training pairs ({shown}).",)
 
 
 def _dead_teacher(spread: Array | None, noise: float | Array | None) -> Sequence[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from hpcda.errors import InputError, Mistake
+from hpcda.errors import DataWarning, InputError, Mistake
 from hpcda.face.checks import number, of_kind, pair, shown
 from hpcda.face.options import Ladder, Range, Solver
 from hpcda.formatting import counted, run_lengths
@@ -49,6 +50,9 @@ class NetworkProblem:
 
     Raises:
         InputError: All that is wrong, one sentence each, with the key, the value and the remedy.
+
+    Warns:
+        DataWarning: Inputs that are constant over the pairs that are trained.
     """
 
     def __init__(
@@ -110,7 +114,8 @@ class NetworkProblem:
             if std is not None:
                 network[key] = number(key, std, "1.0")
         self._tables = {"network": network, "data": data}
-        self.built  # noqa: B018 - what is wrong is said here
+        for doubt in self.built.notes:  # what is wrong is said here
+            warnings.warn(doubt, DataWarning, stacklevel=2)
 
     def replace(self, **changes: Any) -> NetworkProblem:
         """The same problem with other arguments."""

@@ -189,6 +189,12 @@ def test_every_option_reaches_the_network(known):
     assert "10 held back" in repr(problem)
 
 
+def test_constant_inputs_are_told_in_a_warning(known):
+    x = np.column_stack([known[0], np.ones(PAIRS)])
+    with pytest.warns(hpcda.DataWarning, match=r"1 input is constant over the training pairs \(x2\)"):
+        hpcda.NetworkProblem(x, known[1], NOISE, hidden=[3], weight_std=3.0, standardize=True)
+
+
 def test_counts_are_trained_by_another_loss(known):
     counts = generator(5).poisson(3.0, size=PAIRS)
     problem = hpcda.NetworkProblem(known[0], counts, loss="poisson", weight_std=1.0)
