@@ -39,6 +39,10 @@ class InputError(Exception):
         super().__init__("\n".join(str(mistake) for mistake in self.mistakes))
 
 
+class DataWarning(UserWarning):
+    """Data that contradict the problem, such as values outside bounds; nothing is refused."""
+
+
 class StoppedError(Exception):
     """A run was stopped before its end and can be resumed; the command line returns exit code 75.
 

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import html
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,6 +13,7 @@ import numpy.typing as npt
 
 from hpcda.analysis.bars import KINDS, parameter_bars
 from hpcda.analysis.laplace import Bar
+from hpcda.analysis.solution import SHOWN, Solution, html_table
 from hpcda.formatting import counted
 from hpcda.search.conclusion import sentence_of
 
@@ -22,35 +22,22 @@ if TYPE_CHECKING:
 
     from hpcda.analysis.figures.accessor import Plots
     from hpcda.analysis.laplace import Gaussian, Mixture
-    from hpcda.analysis.levels import Minimum
     from hpcda.analysis.momenta import Moved
     from hpcda.analysis.prediction import Prediction
     from hpcda.analysis.rundata import Result
     from hpcda.problem import Array, Problem
-    from hpcda.results.table import RunTable
     from hpcda.results.windows import StoredWindow
-    from hpcda.search.conclusion import Conclusion
     from hpcda.search.evidence import Evidence
 
-SHOWN = 12
-"""Parameters and minima that a notebook shows."""
 
-
-class Answer:
+class Answer(Solution):
     """See `hpcda.Result`, which is one."""
 
     if TYPE_CHECKING:
-        file: RunTable
         notes: list[str]
 
         @property
-        def levels(self) -> tuple[Minimum, ...]: ...  # noqa: D102
-        @property
-        def candidate(self) -> Minimum | None: ...  # noqa: D102
-        @property
         def windows(self) -> tuple[StoredWindow, ...]: ...  # noqa: D102
-        @property
-        def verdict(self) -> Conclusion: ...  # noqa: D102
         @property
         def evidence(self) -> Evidence: ...  # noqa: D102
         @property
@@ -77,16 +64,6 @@ class Answer:
         """
         blocks, parameters = self.kept_path()
         return np.concatenate([*(block.ravel() for block in blocks), parameters])
-
-    @property
-    def fun(self) -> float:
-        """The candidate's action; NaN where no start reached the end."""
-        return np.nan if self.candidate is None else self.candidate.action
-
-    @property
-    def success(self) -> bool:
-        """Whether the candidate may be taken as the answer: the verdict is that it is stable."""
-        return self.verdict.stable
 
     @property
     def message(self) -> str:
@@ -123,25 +100,12 @@ class Answer:
         """A of every start at every rung, dims (start, rung)."""
         return self.dataset["action"]
 
-    @property
-    def minima(self) -> xr.Dataset:
-        """Distinct minima, the lowest first; dims (minimum, parameter).
-
-        Variables `action`, `measurement`, `model`, `prior`, `reduced` (2 measurement / number of data),
-        `count` (starts that came there), `start` (one of them), `converged`, `parameters`.
-        """
-        import xarray as xr
-
-        header, found = self.file.header, self.levels
-        values = np.reshape([list(one.parameters.values()) for one in found], (len(found), -1))
-        data: dict[str, Any] = {
-            name: ("minimum", [getattr(one, name) for one in found])
-            for name in ("action", "measurement", "model", "prior", "reduced", "count", "start", "converged")
-        }
-        if header.parameter:
-            data["parameters"] = (("minimum", "parameter"), values)
-        coords = {"parameter": list(header.parameter), "unit": ("parameter", list(header.parameter_unit))}
-        return xr.Dataset(data, coords if header.parameter else {})
+    def _columns(self) -> tuple[tuple[str, str], dict[str, Any]]:
+        header, names = self.file.header, ("parameters", "parameter")
+        if not header.parameter:
+            return names, {}
+        unit = ("parameter", list(header.parameter_unit))
+        return names, {"parameter": list(header.parameter), "unit": unit}
 
     @property
     def parameters(self) -> xr.Dataset:
@@ -347,6 +311,7 @@ class Answer:
         coords: dict[str, Any] = {
             "time": ("time", made.t, {"units": header.time_unit}),
             "state": list(header.state),
+            "unit": ("state", list(header.state_unit)),
             "observed": list(header.observed),
         }
         return xr.Dataset(data, coords)
@@ -360,7 +325,9 @@ class Answer:
         coords: dict[str, Any] = {
             "time": ("time", self.windows[window].t, {"units": header.time_unit}),
             "state": list(header.state),
+            "unit": ("state", list(header.state_unit)),
             "parameter": list(header.parameter),
+            "parameter_unit": ("parameter", list(header.parameter_unit)),
         }
         data: dict[str, Any] = {}
         if len(header.unknown) > states:
@@ -373,33 +340,16 @@ class Answer:
                 data[f"varying_{name}"] = (("time", "varying"), blocks[window][:, states:])
         return xr.Dataset(data, coords, attrs)
 
-    def _repr_html_(self) -> str:
-        """For notebooks: the verdict, the parameters, the lowest levels."""
-        header = self.file.header
-        size = f"{counted(len(self.file.start), 'start')}, {counted(len(header.rf), 'rung')}"
-        parts = [
-            f"<b>{html.escape(header.model)}</b>: {size}, "
-            f"{counted(len(self.levels), 'distinct minimum', 'distinct minima')}",
-            f"<b>{html.escape(self.verdict.code)}</b>: {html.escape(self.message)}",
+    def _size(self) -> str:
+        return f"{super()._size()}, {counted(len(self.file.header.rf), 'rung')}"
+
+    def _details(self) -> list[str]:
+        if self.candidate is None or not self.candidate.parameters:
+            return []
+        found = self.parameters
+        columns = (found[name].values[:SHOWN] for name in ("parameter", "estimate", "std", "unit"))
+        rows = [
+            [str(name), f"{value:.6g}", "" if np.isnan(std) else f"{std:.2g}", str(unit)]
+            for name, value, std, unit in zip(*columns, strict=True)
         ]
-        levels = [_level(number, one) for number, one in enumerate(self.levels[:SHOWN])]
-        parts.append(_table(["level", "action", "reduced", "starts"], levels))
-        if self.candidate is not None and self.candidate.parameters:
-            found = self.parameters
-            columns = (found[name].values[:SHOWN] for name in ("parameter", "estimate", "std", "unit"))
-            rows = [
-                [str(name), f"{value:.6g}", "" if np.isnan(std) else f"{std:.2g}", str(unit)]
-                for name, value, std, unit in zip(*columns, strict=True)
-            ]
-            parts.append(_table(["parameter", "estimate", "std", "unit"], rows))
-        return "".join(f"<div>{part}</div>" for part in parts)
-
-
-def _level(number: int, one: Minimum) -> list[str]:
-    return [str(number), f"{one.action:.7g}", f"{one.reduced:.3g}", str(one.count)]
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    cells = "".join(f"<th>{html.escape(one)}</th>" for one in head)
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(one)}</td>" for one in row) + "</tr>" for row in rows)
-    return f"<table><tr>{cells}</tr>{body}</table>"
+        return [html_table(["parameter", "estimate", "std", "unit"], rows)]

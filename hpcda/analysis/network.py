@@ -20,6 +20,7 @@ from hpcda.action.network import Network
 from hpcda.analysis.candidate import Band, Separation, separation
 from hpcda.analysis.ends import ends_of, rows_of
 from hpcda.analysis.levels import ACTION_TOLERANCE, Minimum, action_groups, minima_of_rows, minimum_of
+from hpcda.analysis.network_answer import NetworkAnswer
 from hpcda.analysis.network_laplace import DRAWS, Tempered, WeightDistribution, distribution, tempered
 from hpcda.analysis.outcome import Outcome, collect, joined, task_source
 from hpcda.analysis.parallel import Mapping, in_turn
@@ -49,7 +50,7 @@ FLAT = 1e-10
 """Part of the largest eigenvalue of the Hessian below which a direction is flat."""
 
 
-class NetworkResult:
+class NetworkResult(NetworkAnswer):
     """A run that trained a network: labeled data, distinct minima, candidate, weights, prediction.
 
     Attributes:
@@ -70,7 +71,7 @@ class NetworkResult:
     def __repr__(self) -> str:
         header = self.file.header
         starts = counted(len(self.file.start), "start")
-        return f"<Result {self.file.name!r}: {header.model}, {starts}>"
+        return f"<NetworkResult {self.file.name!r}: {header.model}, {starts}>"
 
     def __getstate__(self) -> tuple[RunTable, bool]:
         """What a copy is made of; what was computed from it is computed again there."""

@@ -10,60 +10,11 @@ from hpcda.analysis.network import NetworkResult
 from hpcda.analysis.score import Score
 from hpcda.analysis.summary_text import band_words, wrapped
 from hpcda.formatting import counted
-from hpcda.search.conclusion import Conclusion
 from hpcda.search.evidence import facts
 from hpcda.search.networks import DEVIATIONS
 
 SHOWN = 12
 """Minima that the table for people shows."""
-SENTENCES = {
-    Conclusion.CONSISTENT_AND_STABLE: (
-        "The lowest level fits the data to within the noise, independent starts found it repeatedly, "
-        "and no escape from it ended lower: take its network as the global minimum."
-    ),
-    Conclusion.STABLE_NOISE_ESTIMATED: (
-        "The lowest level has no rival and was found repeatedly, and no escape from it ended lower: "
-        "take its network as the global minimum. Categories allow no χ² test: judge it by held-out pairs."
-    ),
-    Conclusion.CONSISTENT_RIVALS_REMAIN: (
-        "The lowest level is consistent with the data, but other networks fit nearly as well: the pairs "
-        "cannot distinguish them. Give more pairs, and compare the networks' predictions."
-    ),
-    Conclusion.CONSISTENT_NOT_CONFIRMED: (
-        "The lowest level is consistent with the data, but too few starts reached it to exclude "
-        "a lower one. Give the search more starts or seconds."
-    ),
-    Conclusion.CONSISTENT_PREDICTS_BADLY: (
-        "The lowest level is consistent with the training pairs, but its error on "
-        "held-out pairs is much larger: it overfits. Give more pairs, fewer units, or a narrower prior "
-        "(network.weight_std)."
-    ),
-    Conclusion.CONSISTENT_NOT_CONVERGED: (
-        "The lowest level is consistent with the data, but its descent stopped at the iteration limit. Raise "
-        "solver.max_iterations; if weights grow without bound, give them a prior (network.weight_std)."
-    ),
-    Conclusion.NOT_ENOUGH_MEASUREMENTS: (
-        "The lowest level is consistent with the data, but so are others, or there are no more data than "
-        "weights: the pairs do not determine the network. Give more pairs, fewer units, or a prior."
-    ),
-    Conclusion.INCONSISTENT: (
-        "The lowest level lies above what noise explains: the search missed a lower one, or this network "
-        "cannot represent the outputs, or noise_std is too small. Give the search more starts; if they end "
-        "no lower, give the network more units and check noise_std."
-    ),
-    Conclusion.BELOW_NOISE: (
-        "The lowest level lies below what noise explains: the network follows the noise, or noise_std is too "
-        "large. Give more pairs or fewer units; otherwise check noise_std."
-    ),
-    Conclusion.INCOMPLETE: (
-        "Some of the requested starts have not finished, and may end lower. Resume the run and "
-        "let it finish before judging."
-    ),
-    Conclusion.FAILED: (
-        "No start finished: look at the reasons, the range of first weights, and the inputs."
-    ),
-}
-"""What conclusions say of networks."""
 _APART = ("depends on Rf", "equations", "time step", "first prediction")
 """Evidence that networks at Rf = ∞ have no need of, or that is told in other words."""
 
@@ -95,7 +46,7 @@ def summarize_network(run: NetworkResult) -> dict[str, Any]:
         "verdict": {
             "code": run.verdict.code,
             "stable": run.verdict.stable,
-            "sentence": SENTENCES.get(run.verdict, run.verdict.sentence),
+            "sentence": run.message,
             "evidence": run.evidence.record(),
         },
         "distribution": _distribution_record(run),

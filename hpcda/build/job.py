@@ -33,6 +33,7 @@ class Built:
         beyond: Held-out data after each window; None if there are none.
         truth: The truth of each window; None if unknown.
         notes: Warnings for the user, one sentence each.
+        doubts: Those of them that tell of data which contradict the rest.
         sources: File, lines and columns of each window's data; None for a twin.
     """
 
@@ -40,6 +41,7 @@ class Built:
     beyond: tuple[Beyond, ...] | None = None
     truth: tuple[Truth, ...] | None = None
     notes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
     sources: tuple[Source | None, ...] = ()
 
 
@@ -142,11 +144,13 @@ def _built(job: Job, model: Model, mistakes: list[Mistake]) -> Built:
     if known.weights is None:
         problem = replace(problem, model_error_weight=automatic(problem))
     kept = any(grid.inside < len(grid.t) for grid in grids)
+    doubts = tuple(dict.fromkeys(note for grid in grids for note in grid.notes))
     return Built(
         problem=problem,
         beyond=tuple(grid.beyond(observed) for grid in grids) if kept else None,
         truth=tuple(truths) if truths else None,
-        notes=(*_notes(problem), *dict.fromkeys(note for grid in grids for note in grid.notes)),
+        notes=(*_notes(problem), *doubts),
+        doubts=doubts,
         sources=tuple(grid.read(observed) for grid in grids),
     )
 

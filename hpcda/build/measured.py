@@ -129,7 +129,11 @@ def measured_window(
 def _read(job: Job, entry: DataTable, place: str, wanted: tuple[str | int, ...]) -> Table:
     """The columns of a window: of a file, or of arrays that the job was given."""
     if entry.file in job.given.arrays:
-        arrays = [RawArray(name, values) for name, values in job.given.arrays[entry.file].items()]
+        units = job.given.units.get(entry.file, {})
+        arrays = [
+            RawArray(name, values, {"units": units[name]} if name in units else {})
+            for name, values in job.given.arrays[entry.file].items()
+        ]
         return array_table(Path(entry.file), place, arrays, {}, entry.time)
     return read_table(job.path(entry.file), place, entry.time, wanted, entry.header)
 

@@ -72,7 +72,7 @@ def build_network(job: NetworkJob) -> BuiltNetwork:
         input_std, missing_std = job.twin.input_std, None
     else:
         assert job.data is not None
-        whole = read_pairs(job.data, job.path)
+        whole = read_pairs(job.data, job.path, job.given.arrays)
         trained, back = divided(whole, job.data.hold_back, job.data.pairs, job.data.seed)
         loss, noise, standardize = _loss(job.data, trained), _noise(job.data, trained), job.data.standardize
         input_std, missing_std = job.data.input_std, job.data.missing_input_std
@@ -177,7 +177,8 @@ def _constant_inputs(pairs: Pairs, standardize: bool) -> Sequence[str]:
         return ()
     names = [pairs.input_names[k] for k in np.flatnonzero(constant)[:3]]
     shown = ", ".join(names) + (", …" if constant.sum() > 3 else "")
-    return (f"{counted(int(constant.sum()), 'input')} are constant over the training pairs ({shown}).",)
+    count = counted(int(constant.sum()), "input is", "inputs are")
+    return (f"{count} constant over the training pairs ({shown}).",)
 
 
 def _dead_teacher(spread: Array | None, noise: float | Array | None) -> Sequence[str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy.typing as npt
 
-from hpcda.errors import InputError, Mistake
+from hpcda.errors import DataWarning, InputError, Mistake
 from hpcda.face.checks import mapping, number, of_kind, pair, shown
 from hpcda.face.options import Data, Estimate, Ladder, Prior, Range, Solver
 from hpcda.models.model import Model
@@ -44,6 +45,10 @@ class Problem:
 
     Raises:
         InputError: All that is wrong, one sentence each, with the key, the value and the remedy.
+
+    Warns:
+        DataWarning: Data that contradict the rest: outside bounds, in other units, finer or coarser than
+            their noise. `notes` has all of them.
     """
 
     def __init__(
@@ -113,7 +118,8 @@ class Problem:
             else {name: float(value) for name, value in model_error_weight.items()},
             "model_error": model_error,
         }
-        self.built  # noqa: B018 - what is wrong is said here
+        for doubt in self.built.doubts:  # what is wrong is said here
+            warnings.warn(doubt, DataWarning, stacklevel=2)
 
     def _made(
         self,

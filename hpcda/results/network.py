@@ -9,6 +9,9 @@ import numpy as np
 
 from hpcda.problem import Array
 
+KIND = "network"
+"""What `Header.model_kind` is of a run that trains a network."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class StoredNetwork:

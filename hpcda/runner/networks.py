@@ -20,6 +20,7 @@ from hpcda.errors import InputError, Mistake
 from hpcda.job import AnyJob, NetworkJob
 from hpcda.problem import Beyond, Window
 from hpcda.ranks import all_agree
+from hpcda.results.layout import NetworkLayout, RunLayout
 from hpcda.results.network import StoredNetwork
 from hpcda.runner.alike import refuse_unlike
 from hpcda.runner.petsc import require
@@ -29,7 +30,6 @@ from hpcda.search import Plain, Plan, Share
 from hpcda.search.networks import NetworkBudget, NetworkSearch
 from hpcda.search.training import NetworkContext
 from hpcda.search.trainings import TRAININGS
-from hpcda.store import NetworkLayout, RunLayout
 
 if TYPE_CHECKING:
     from hpcda.petsc import SolverOptions

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from hpcda.annealing import Team
 from hpcda.ensemble import Setting
 from hpcda.job import AnyJob, Job, NetworkJob
+from hpcda.results.layout import RunLayout
 from hpcda.search import Plan, Share
-from hpcda.store import Part, RunLayout
+
+if TYPE_CHECKING:
+    from hpcda.store import Part
 
 
 class Study(Protocol):

@@ -7,13 +7,10 @@ import json
 import h5py
 import numpy as np
 
-from hpcda.formatting import run_lengths
+from hpcda.results.header import facts_of
 from hpcda.results.layout import NetworkLayout
 from hpcda.results.network import StoredNetwork
 from hpcda.store.axes import describe, write_names, write_series, write_units
-
-KIND = "network"
-"""The attribute model_kind of a run that trains a network."""
 
 
 def read_network(file: h5py.File) -> StoredNetwork:
@@ -39,25 +36,9 @@ def read_network(file: h5py.File) -> StoredNetwork:
 
 def write_network(file: h5py.File, layout: NetworkLayout) -> None:
     """Write them into a new file, which has the axes of the ladder already."""
-    network = layout.network
-    widths = run_lengths(network.widths, "-")
-    known = np.isfinite(layout.pairs.series)
-    file.attrs.update(
-        model=f"network {widths}",
-        model_title=f"a network of layers {widths}, {run_lengths(network.activations, ', ')}",
-        model_citation="",
-        model_kind=KIND,
-        time_unit="1",
-        discretization="layers",
-        dimension=0,
-        varying=0,
-        windows=1,
-        measured=int(np.isfinite(layout.pairs.data).sum()) + (int(known.sum()) if network.input_std else 0),
-        prior_terms=network.priors + int((~known).sum()),
-        trajectory_unknowns=layout.size,
-    )
+    file.attrs.update(**facts_of(layout), dimension=0, varying=0, windows=1)
     _axes(file["axes"], layout)
-    _network(file.create_group("network"), network)
+    _network(file.create_group("network"), layout.network)
     write_series(file.create_group("windows"), (layout.pairs,), ("data", "noise_std", "series"))
     if layout.held_back is not None:
         write_series(file.create_group("beyond"), (layout.held_back,), ("data", "series"))

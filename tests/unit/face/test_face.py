@@ -160,6 +160,36 @@ def test_mistaken_options_are_told(problem, options, told):
         hpcda.anneal(problem, **options)
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"bounds": {"x": (-1.0, 1.0)}}, r"σ outside the bounds of x, \[-1, 1\]"),
+        ({"y": {"x": np.full(SAMPLES, 1e9)}}, "times the width of the range of x"),
+        ({"noise_std": 1e4}, "noise_std of x is 10000, and all of its data lie within"),
+    ],
+)
+def test_data_that_contradict_the_rest_are_told_in_a_warning(problem, change, told):
+    with pytest.warns(hpcda.DataWarning, match=told) as caught:
+        found = problem.replace(**change)
+    assert {str(one.message) for one in caught} <= set(found.notes)
+
+
+def test_times_in_another_unit_are_refused(known):
+    t, _, x = known
+    model = hpcda.Model(
+        name="decay", states=(hpcda.State("x", unit="mV"),), parameters=(), equations=lambda x, p: [-x.x],
+        time_unit="ms",
+    )  # fmt: skip
+    time = xr.DataArray(t, dims="time", attrs={"units": "s"})
+    with pytest.raises(hpcda.InputError, match="'s', and the time unit of decay is ms\n.*times by 1000"):
+        hpcda.Problem(model, time, {"x": x}, noise_std=0.5)
+    own = time.assign_attrs(units="ms")
+    with pytest.warns(hpcda.DataWarning, match="gives 'x' in 'V', and x is in mV: nothing was converted"):
+        hpcda.Problem(model, own, {"x": xr.DataArray(x, dims="time", attrs={"units": "V"})}, noise_std=0.5)
+    same = hpcda.Problem(model, own, xr.Dataset({"x": ("time", x, {"units": "mV"})}), noise_std=0.5)
+    assert "nothing was converted" not in " ".join(same.notes)
+
+
 def test_an_ensemble_needs_a_problem():
     with pytest.raises(hpcda.InputError, match="problem: 'lorenz63' is not a Problem"):
         hpcda.anneal("lorenz63")

@@ -191,7 +191,7 @@ def test_inputs_of_mean_0_and_deviation_1(tmp_path):
     np.testing.assert_allclose(
         built.network.inputs * built.scale + built.shift, built.pairs.inputs, rtol=1e-12
     )
-    assert any("1 input are constant over the training pairs" in note for note in built.notes)
+    assert any("1 input is constant over the training pairs" in note for note in built.notes)
 
 
 def test_missing_outputs_are_left_out_and_missing_inputs_refused(tmp_path):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import grp
 import os
+import pwd
 import re
 import subprocess
 import sys
@@ -208,6 +210,97 @@ def test_a_temporary_cache_that_is_a_link_is_refused(site):
     home = {"HPCDA_CACHE": None, "XDG_CACHE_HOME": str(site.folder / "file"), "TMPDIR": str(temporary)}
     assert "belongs to another user" in site.load(**home)
     assert not [*elsewhere.iterdir()]
+
+
+@pytest.mark.parametrize("default", [False, True])
+def test_a_cache_that_others_can_replace_is_refused(site, default):
+    """Who may write above it moves it away and puts another in its place."""
+    above = site.folder / "open"
+    folder = above / "mine" / "hpcda"
+    folder.mkdir(parents=True)
+    folder.chmod(0o700)
+    where = {"HPCDA_CACHE": None if default else str(folder), "XDG_CACHE_HOME": str(folder.parent)}
+    above.chmod(0o777)
+    refused = site.load(**where)
+    assert f"refused: {folder}: anyone can write into {above}, above it" in refused
+    assert f"chmod o-w {above}" in refused and not [*folder.iterdir()]
+    above.chmod(0o1777)  # as /tmp: only its owner replaces what lies there
+    assert site.load(**where) == "answer 42.0"
+
+
+def test_a_group_may_share_what_is_above_a_cache_that_is_named(site):
+    """The group is one that is not the user's own."""
+    above = site.folder / "ours"
+    (above / "hpcda").mkdir(parents=True)
+    others = [one for one in os.getgroups() if one != os.getgid()]
+    if os.geteuid() == 0:
+        others = [12345]
+    if not others:
+        pytest.skip("the user is in no other group")
+    os.chown(above, -1, others[0])
+    above.chmod(0o775)
+    refused = site.load(HPCDA_CACHE=None, XDG_CACHE_HOME=str(above))
+    assert "refused:" in refused and f"can write into {above}, above it" in refused
+    assert f"chmod g-w {above}" in refused
+    assert site.load(HPCDA_CACHE=str(above / "hpcda")) == "answer 42.0"
+
+
+def test_the_groups_of_one_user_alone_are_no_others(site):
+    """Many systems give every user a group, and let it write."""
+    user = pwd.getpwuid(os.geteuid())
+    if grp.getgrgid(user.pw_gid).gr_name != user.pw_name:
+        pytest.skip("the user has no group of this name")
+    above = site.folder / "mine"
+    above.mkdir()
+    os.chown(above, -1, user.pw_gid)
+    above.chmod(0o775)
+    assert site.load(HPCDA_CACHE=None, XDG_CACHE_HOME=str(above)) == "answer 42.0"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives folders away")
+def test_a_cache_below_a_folder_of_another_user_is_refused(site):
+    above = site.folder / "theirs"
+    folder = above / "deep" / "hpcda"
+    folder.mkdir(parents=True)
+    os.chown(above, 12345, 12345)
+    refused = site.load(HPCDA_CACHE=str(folder))
+    assert f"refused: {folder}: {above}, above it, belongs to another user" in refused
+    assert "Set HPCDA_CACHE" in refused and not [*folder.iterdir()]
+
+
+@pytest.mark.parametrize("relative", [False, True])
+def test_links_on_the_way_to_a_cache_are_followed(site, relative):
+    """What a link leads through counts, not only its name."""
+    above, elsewhere = site.folder / "open", site.folder / "safe"
+    (above / "hpcda").mkdir(parents=True)
+    elsewhere.mkdir()
+    (above / "hop").symlink_to("../safe" if relative else elsewhere)
+    (site.folder / "name").symlink_to("open/hop" if relative else above / "hop")
+    wanted = str(site.folder / "name" / "hpcda")
+    assert site.load(HPCDA_CACHE=wanted) == "answer 42.0"
+    above.chmod(0o777)
+    refused = site.load(HPCDA_CACHE=wanted)
+    assert f"refused: {wanted}: anyone can write into {above}, above it" in refused
+    assert (elsewhere / "hpcda").is_dir()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives links away")
+def test_a_link_of_another_user_among_the_entries_of_all_is_refused(site):
+    """The sticky bit lets the owner of an entry replace it."""
+    above, elsewhere = site.folder / "open", site.folder / "safe"
+    above.mkdir()
+    elsewhere.mkdir()
+    (above / "hop").symlink_to(elsewhere)
+    above.chmod(0o1777)
+    wanted = str(above / "hop" / "hpcda")
+    assert site.load(HPCDA_CACHE=wanted) == "answer 42.0"
+    os.chown(above / "hop", 12345, 12345, follow_symlinks=False)
+    assert f"anyone can write into {above}, above it" in site.load(HPCDA_CACHE=wanted)
+
+
+def test_a_relative_cache_is_below_the_current_directory(site):
+    assert site.load(HPCDA_CACHE=os.path.relpath(site.folder / "near" / ".." / "cache")) == "answer 42.0"
+    assert len(site.libraries()) == 1
 
 
 def test_no_compiler(site):
