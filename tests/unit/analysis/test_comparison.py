@@ -99,6 +99,23 @@ def test_runs_of_data_are_compared_too(tmp_path):
     assert len(format_comparison(table).splitlines()) == 3
 
 
+@pytest.mark.parametrize("way", ["uniform", "quiet"])
+def test_jobs_that_differ_in_no_number_are_drawn_side_by_side(tmp_path, capsys, way):
+    """They differ in a word, or in nothing at all."""
+    tables = {
+        "model": {"name": "lorenz63"},
+        "twin": {"samples": 21, "dt": 0.02, "observed": ["x"], "noise_std": 0.5},
+        "ladder": {"rf0": 1.0, "alpha": 10.0, "rungs": 3},
+    }
+    for number, one in enumerate(("uniform", way)):
+        job = hpcda.load_job({**tables, "ensemble": {"starts": 2, "way": one}})
+        runner.run(job, output=tmp_path / str(number), quiet=True)
+    names = [str(tmp_path / str(number)) for number in range(2)]
+    assert main(["compare", *names, "--output", str(tmp_path / "side")]) == 0
+    assert ("ensemble.way" in capsys.readouterr().out) == (way != "uniform")
+    assert (tmp_path / "side" / "comparison.png").stat().st_size > 5_000
+
+
 @pytest.mark.parametrize(
     ("chosen", "over", "words"),
     [
