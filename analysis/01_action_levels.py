@@ -40,7 +40,8 @@ from IPython.display import Image, display
 import hpcda
 from hpcda.analysis.figures import draw_final_actions, draw_levels, draw_parameters, draw_paths
 from hpcda.analysis.parallel import workers
-from hpcda.analysis.summary import format_summary, summarize
+from hpcda.analysis.summary import summarize
+from hpcda.analysis.summary_text import format_summary
 from hpcda.search.evidence import facts
 
 run = hpcda.open_run(os.environ.get("HPCDA_RUN", "runs/lorenz96"))

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hpcda.analysis import Result as Result
     from hpcda.analysis import open_run as open_run
+    from hpcda.analysis.network import NetworkResult as NetworkResult
+    from hpcda.errors import DataWarning as DataWarning
     from hpcda.errors import InputError as InputError
     from hpcda.errors import StoppedError as StoppedError
     from hpcda.extensions import extend as extend
     from hpcda.face import Data as Data
     from hpcda.face import Estimate as Estimate
     from hpcda.face import Ladder as Ladder
+    from hpcda.face import NetworkProblem as NetworkProblem
     from hpcda.face import Prior as Prior
     from hpcda.face import Problem as Problem
     from hpcda.face import Solver as Solver
@@ -33,10 +36,13 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Data": "hpcda.face",
+    "DataWarning": "hpcda.errors",
     "Estimate": "hpcda.face",
     "InputError": "hpcda.errors",
     "Ladder": "hpcda.face",
     "Model": "hpcda.models.model",
+    "NetworkProblem": "hpcda.face",
+    "NetworkResult": "hpcda.analysis.network",
     "Parameter": "hpcda.models.model",
     "Prior": "hpcda.face",
     "Problem": "hpcda.face",
@@ -55,10 +61,13 @@ _HOMES = {
 
 __all__ = [
     "Data",
+    "DataWarning",
     "Estimate",
     "InputError",
     "Ladder",
     "Model",
+    "NetworkProblem",
+    "NetworkResult",
     "Parameter",
     "Prior",
     "Problem",

@@ -1,4 +1,4 @@
-"""``hpcda check``: what a job is, whether its derivatives are right, and what it will cost; nothing is run.
+"""``hpcda check``: describes a job, tests its derivatives and estimates its cost; nothing is run.
 
 Time and memory are estimated from the sizes of the problem and from a trial: as many starts as are worked on
 at once climb for about a second. Where the job does not run in lockstep, they are estimated from one measured
@@ -34,6 +34,7 @@ from hpcda.annealing.stretch import spread_cost
 from hpcda.build import Built, build_problem, refuse_used
 from hpcda.build.weights import unlike
 from hpcda.errors import InputError, Mistake
+from hpcda.formatting import counted, short_time, size_of
 from hpcda.job import Job, load_job
 from hpcda.native.compile import kept
 from hpcda.native.unit import length
@@ -41,8 +42,7 @@ from hpcda.patience import FIRST_WORD, Patience, tell
 from hpcda.pilot import PilotTimeError, choose
 from hpcda.problem import Problem
 from hpcda.progress import duration
-from hpcda.search import WAYS, Scene, Way, at_once, begin, expected, searched
-from hpcda.words import counted, short_time, size_of
+from hpcda.search import WAYS, SearchContext, Way, at_once, begin, expected, searched
 
 Array = npt.NDArray[np.float64]
 
@@ -138,11 +138,11 @@ def check(job: Job, fresh: bool = True) -> Checked:
     if mistakes:
         raise InputError(mistakes)
     action = Action(built.problem)
-    scene = Scene(built.problem, job.ladder.ladder, action)
+    context = SearchContext(built.problem, job.ladder.ladder, action)
     patience = Patience("the check", SECONDS)
     left_out: list[str] = []
-    path = _first_path(job, scene, patience, left_out)
-    ends = {scene.ladder.near(rung) for rung in (min(job.ladder.first_rungs), -1)}
+    path = _first_path(job, context, patience, left_out)
+    ends = {context.ladder.near(rung) for rung in (min(job.ladder.first_rungs), -1)}
     rungs = sorted(ends)
     if not np.isfinite(action.value(path, rungs[0]).total):
         raise InputError(
@@ -160,7 +160,7 @@ def check(job: Job, fresh: bool = True) -> Checked:
             left_out.append(f"the derivatives at Rf = {rf:.3g} were not checked: {_too_long(evaluation)}")
         else:
             checks.append((rf, verify(action, path, rf)))
-    cost = _cost(job, scene, path, rungs[-1], evaluation, patience, left_out)
+    cost = _cost(job, context, path, rungs[-1], evaluation, patience, left_out)
     loose = unlike(built.problem, rungs[-1])
     notes = (*built.notes, *unused(action.equations), *([loose] if loose else []), *left_out)
     return Checked(built, tuple(checks), cost, notes, chosen)
@@ -170,7 +170,7 @@ class _LateError(Exception):
     """Drawing a first path takes longer than there is time for."""
 
 
-def _first_path(job: Job, scene: Scene, patience: Patience, left_out: list[str]) -> Array:
+def _first_path(job: Job, context: SearchContext, patience: Patience, left_out: list[str]) -> Array:
     """The first path of start 0; a quiet one where drawing it takes half of the time of a check."""
     way, began = _way(job), patience.left
     quick = at_once()
@@ -179,16 +179,16 @@ def _first_path(job: Job, scene: Scene, patience: Patience, left_out: list[str])
         if patience.left < reserve:
             raise _LateError
 
-    scene.meanwhile = lambda: watch(SECONDS / 2.0)
+    context.meanwhile = lambda: watch(SECONDS / 2.0)
     try:
-        path = begin(scene, way, job.ensemble.seed, 0).path
+        path = begin(context, way, job.ensemble.seed, 0).path
     except _LateError:
-        path = begin(scene, quick, job.ensemble.seed, 0).path
+        path = begin(context, quick, job.ensemble.seed, 0).path
         taken = duration(began - patience.left)
         left_out.append(
             f"{way.name} takes more than {taken} to draw a path: a {quick.name} path was checked instead"
         )
-    scene.meanwhile = lambda: watch(0.0)
+    context.meanwhile = lambda: watch(0.0)
     return path
 
 
@@ -249,9 +249,15 @@ class _Trial:
 
 
 def _cost(
-    job: Job, scene: Scene, path: Array, rf: float, evaluation: float, patience: Patience, left_out: list[str]
+    job: Job,
+    context: SearchContext,
+    path: Array,
+    rf: float,
+    evaluation: float,
+    patience: Patience,
+    left_out: list[str],
 ) -> Cost:
-    problem, action = scene.problem, scene.action
+    problem, action = context.problem, context.action
     indptr, indices, values = action.hessian(path, rf)
     if problem.ties.some:
         order = in_time(problem)[0]
@@ -273,7 +279,7 @@ def _cost(
         own = memory(action, lanes, job.solver.elimination)
         elimination = plan(action, job.solver.elimination).sentence
         why = _no_trial(action, evaluation + factorization, patience, job.solver.elimination)
-        trial = None if why else _trial(job, scene)
+        trial = None if why else _trial(job, context)
         if trial is None:
             why = why or f"{_way(job).name} takes too long to draw a path"
             left_out.append(
@@ -282,7 +288,7 @@ def _cost(
                 f"time to draw first paths: {why}"
             )
     else:
-        trial = _Trial(rung, ITERATIONS, _timed_draw(scene, _way(job), job.ensemble.seed))
+        trial = _Trial(rung, ITERATIONS, _timed_draw(context, _way(job), job.ensemble.seed))
         own = 3.0 * 12.0 * len(values) + 8.0 * problem.size * (1.5 * band + len(problem.constants))
         elimination, linear = "", None
         if solver.elimination != "auto":
@@ -295,7 +301,7 @@ def _cost(
                 f"in trees of fronts on {counted(ranks, 'rank')}, {operations:.2g} operations a step "
             )
             elimination += f"and at most {size_of(factor)} on a rank"
-    total = ranks * (rung * rungs if trial is None else trial.rung * rungs + _drawing(job, scene, trial))
+    total = ranks * (rung * rungs if trial is None else trial.rung * rungs + _drawing(job, context, trial))
     keep = job.output.keep_paths
     paths = float(
         min(int(keep[5:]), job.ensemble.starts) if keep.startswith("best:") else job.ensemble.starts
@@ -327,7 +333,7 @@ def _no_trial(action: Action, step: float, patience: Patience, elimination: str)
     return ""
 
 
-def _trial(job: Job, scene: Scene) -> _Trial | None:
+def _trial(job: Job, context: SearchContext) -> _Trial | None:
     """What starts take that are drawn, and climb, for `TRIAL_SECONDS` each; None if none is drawn in time."""
     settings = Settings(
         max_iterations=job.solver.max_iterations,
@@ -335,12 +341,12 @@ def _trial(job: Job, scene: Scene) -> _Trial | None:
         rung_tolerance=job.solver.rung_tolerance,
         elimination=job.solver.elimination,
     )
-    lanes = lanes_that_fit(scene.action, settings.elimination)
-    lockstep = climbs_of(scene.action, scene.ladder, lanes, settings)
+    lanes = lanes_that_fit(context.action, settings.elimination)
+    lockstep = climbs_of(context.action, context.ladder, lanes, settings)
     drawn, began = 0, time.thread_time()
     for start, lane in enumerate(lockstep.empty):
         try:
-            climb = begin(scene, _way(job), job.ensemble.seed, start)
+            climb = begin(context, _way(job), job.ensemble.seed, start)
         except _LateError:
             break
         lockstep.put(int(lane), start, climb.path, climb.first, True)
@@ -361,7 +367,7 @@ def _trial(job: Job, scene: Scene) -> _Trial | None:
     return _Trial(lane_seconds / max(rungs, 1), steps / max(rungs, 1) or ITERATIONS, draw)
 
 
-def _drawing(job: Job, scene: Scene, trial: _Trial) -> float:
+def _drawing(job: Job, context: SearchContext, trial: _Trial) -> float:
     """Seconds of one core for the first paths of all starts.
 
     What the first path of a way takes tells what the others take (`Way.timed`), or it is known in Newton
@@ -372,25 +378,25 @@ def _drawing(job: Job, scene: Scene, trial: _Trial) -> float:
         return starts * trial.draw
     usual = trial.steps * job.ladder.count
     files = [one.sha256 for one in job.extension_files]
-    draws = expected(scene, starts, usual, files)
-    quick = [way for way in searched(scene, files) if not way.steps]
-    slowest = max((_timed_draw(scene, way, job.ensemble.seed) for way in quick), default=0.0)
+    draws = expected(context, starts, usual, files)
+    quick = [way for way in searched(context, files) if not way.steps]
+    slowest = max((_timed_draw(context, way, job.ensemble.seed) for way in quick), default=0.0)
     seconds = (starts - sum(draws.values())) * slowest
     for name, count in draws.items():
         way = WAYS[name]
-        timed = _timed_draw(scene, way, job.ensemble.seed) if way.timed else 0.0
+        timed = _timed_draw(context, way, job.ensemble.seed) if way.timed else 0.0
         seconds += count * (timed if way.timed else way.steps * trial.rung / trial.steps)
     return seconds
 
 
-def _timed_draw(scene: Scene, way: Way, seed: int) -> float:
+def _timed_draw(context: SearchContext, way: Way, seed: int) -> float:
     """Seconds that the first path of start 0 takes, as far as it came; nothing where the way does not fit."""
-    if not way.fits(scene.problem):
+    if not way.fits(context.problem):
         return 0.0
-    scene.smoother  # noqa: B018  (compiled here, not on the time of a draw)
+    context.smoother  # noqa: B018  (compiled here, not on the time of a draw)
     began = time.thread_time()
     with suppress(_LateError):
-        begin(scene, way, seed, 0)
+        begin(context, way, seed, 0)
     return time.thread_time() - began
 
 
@@ -445,7 +451,8 @@ def report(job: Job, checked: Checked) -> str:
         + (f", parameters {_some(estimated)}" if estimated else ""),
         f"data         {counted(problem.measured, 'value')} of {_some(list(problem.observed))}"
         + (f", {_held_back(checked.built)} held out" if checked.built.beyond else ""),
-        f"action       {problem.discretization}, step {problem.windows[0].dt:.6g} {unit}".rstrip(),
+        f"action       {problem.discretization}, step {problem.windows[0].dt:.6g} {unit}".rstrip()
+        + (", model error per time" if problem.model_error == "per time" else ""),
         *_weights(job, problem),
         *([f"steps        {checked.steps}"] if checked.steps else []),
         f"ladder       {_rungs(job.ladder.ladder)}",

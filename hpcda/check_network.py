@@ -1,4 +1,4 @@
-"""``hpcda check`` of a job that trains a network: what it is, whether its derivatives are right, its cost.
+"""``hpcda check`` of a network job: describes it, tests its derivatives and estimates its cost.
 
 The cost is that of a trial on one rank: the first start begins and descends for about `SECONDS` of CPU each
 at most; a training that goes on for longer tells which part of it is done by then. Of ranks that share the
@@ -22,12 +22,12 @@ from hpcda.annealing.exact import ExactSettings, descend
 from hpcda.annealing.layered import PETSC, chosen, of_package, sentence
 from hpcda.build import BuiltNetwork, build_network, refuse_used
 from hpcda.errors import InputError, Mistake
+from hpcda.formatting import counted, run_lengths, short_time, size_of
 from hpcda.job import NetworkJob
 from hpcda.problem import Array, Numbers
 from hpcda.progress import duration
-from hpcda.search.training import NetworkScene
+from hpcda.search.training import NetworkContext
 from hpcda.search.trainings import TRAININGS
-from hpcda.words import counted, run_lengths, short_time, size_of
 
 SECONDS = 10.0
 BASE_MEMORY = 1.5e8
@@ -124,14 +124,14 @@ def check_network(job: NetworkJob, fresh: bool = True) -> CheckedNetwork:
     try:
         built = build_network(job)
         refuse_ranks(built.network.pairs, job.ensemble.ranks_per_start)
-        scene = NetworkScene(built.network, finite=job.ladder.finite)
-        scene.refuse(job.ensemble.way, job.ensemble.seed)
+        context = NetworkContext(built.network, finite=job.ladder.finite)
+        context.refuse(job.ensemble.way, job.ensemble.seed)
     except InputError as error:
         raise InputError([*error.mistakes, *mistakes]) from None
     if mistakes:
         raise InputError(mistakes)
-    action, notes = scene.action, list(built.notes)
-    theta = scene.first_weights(action, np.random.default_rng([job.ensemble.seed, 0]))
+    action, notes = context.action, list(built.notes)
+    theta = context.first_weights(action, np.random.default_rng([job.ensemble.seed, 0]))
     way, ranks = of_package(job.solver.elimination), job.ensemble.ranks_per_start
     elimination = chosen(action, way)
     cost = elimination.cost.on(action.deal.pairs, ranks)
@@ -145,7 +145,7 @@ def check_network(job: NetworkJob, fresh: bool = True) -> CheckedNetwork:
     if job.solver.elimination == PETSC:
         notes.append("Steps were timed without PETSc, which performs the same operations.")
     settings = ExactSettings(TRIED, elimination=way)
-    began = _begun(scene, job)
+    began = _begun(context, job)
     point = theta if began.theta is None else began.theta
     first, tried = _timed(action, point, settings)
     step = first / max(tried.factorizations, 1)
@@ -198,22 +198,24 @@ class _Begun:
     seconds: float
 
 
-def _begun(scene: NetworkScene, job: NetworkJob) -> _Begun:
+def _begun(context: NetworkContext, job: NetworkJob) -> _Begun:
     """The first start's weights, of a training that tells how far it is."""
     training = TRAININGS.get(job.ensemble.way)
-    if training is None or not training.told:
-        return _Begun(scene.first_weights(scene.action, np.random.default_rng([job.ensemble.seed, 0])), 0.0)
+    if training is None or not training.reports:
+        return _Begun(
+            context.first_weights(context.action, np.random.default_rng([job.ensemble.seed, 0])), 0.0
+        )
     began = time.process_time()
 
     def look() -> None:
-        if time.process_time() - began > SECONDS and scene.begun > 0.0:
+        if time.process_time() - began > SECONDS and context.begun > 0.0:
             raise _Enough
 
-    scene.meanwhile = look
+    context.meanwhile = look
     try:
-        theta, _ = scene.draw(Task(0, training.name), [], np.random.default_rng([job.ensemble.seed, 0]))
+        theta, _ = context.draw(Task(0, training.name), [], np.random.default_rng([job.ensemble.seed, 0]))
     except _Enough:
-        return _Begun(None, (time.process_time() - began) / scene.begun)
+        return _Begun(None, (time.process_time() - began) / context.begun)
     return _Begun(theta, time.process_time() - began)
 
 
@@ -243,15 +245,14 @@ def report_network(job: NetworkJob, checked: CheckedNetwork) -> str:
             f", {counted(absent, 'value')} of them missing: estimated, "
             f"with prior mean 0 and standard deviation {network.missing_std:g}"
         )
-    until = "" if job.ensemble.way != "auto" else f", {_until(job)}"
     lines = [
-        f"network      layers {run_lengths(network.widths, '-')}, {run_lengths(built.activations, ', ')}",
+        f"network      layers {run_lengths(network.widths, '-')}, "
+        f"activations {run_lengths(built.activations, ', ')}",
         f"unknowns     {counted(network.weights, 'weight and bias', 'weights and biases')}, {prior}",
         f"data         {counted(network.pairs, 'pair')}, {counted(data, 'output value')}{kept}; "
         f"{built.pairs.source}; noise: {noise}{inputs}",
         f"ladder       {_rungs(job)}",
-        f"ensemble     {counted(job.ensemble.starts, 'start')}, {job.ensemble.way}{until}, "
-        f"seed {job.ensemble.seed}",
+        f"ensemble     {_ensemble(job)}, seed {job.ensemble.seed}",
     ]
     if checked.verification is not None:
         one = checked.verification
@@ -265,21 +266,26 @@ def report_network(job: NetworkJob, checked: CheckedNetwork) -> str:
         own = short_time(checked.shared * checked.step)
         each = f"; on each of {ranks} ranks, by the counts, {own} an iteration"
     lines += [
-        f"measured     {short_time(checked.step)} an iteration; the first start, "
-        f"{counted(checked.iterations, 'iteration')} of it{begins}: {short_time(checked.start)}{each}",
+        f"measured     {short_time(checked.step)} an iteration; the first start takes "
+        f"{short_time(checked.start)}, {counted(checked.iterations, 'iteration')}{begins}{each}",
         f"elimination  {checked.elimination}",
-        f"estimate     {duration(checked.total)} of one core in all if every start takes as long; "
+        f"estimate     {duration(checked.total)} of one core in all if all starts take as long; "
         f"{size_of(checked.memory)} of memory a rank, {size_of(checked.disk)} on disk",
         f"output       {job.output_directory}",
     ]
     return "\n".join(lines + [f"note         {note}" for note in checked.notes])
 
 
-def _until(job: NetworkJob) -> str:
-    """What ends a search."""
+def _ensemble(job: NetworkJob) -> str:
+    """What is run, and what ends a search."""
+    starts = job.ensemble.starts
+    if job.ensemble.way != "auto":
+        return counted(starts, f"{job.ensemble.way} start")
     ends = []
     if job.ensemble.ends == "verdict":
         ends.append("its lowest level is consistent and stable")
     if job.ensemble.core_seconds:
         ends.append(counted(job.ensemble.core_seconds, "core-second is over", "core-seconds are over"))
-    return f"until {' or '.join(ends)}" if ends else "all of them"
+    if not ends:
+        return f"a search of {counted(starts, 'start')}"
+    return f"a search until {' or '.join(ends)}, at most {counted(starts, 'start')}"

@@ -1,4 +1,4 @@
-"""Mistakes a user can mend: each names its place, the value found, and the remedy."""
+"""Errors in the input: each names the place, the value found, and the remedy."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Mistake:
 
 
 class InputError(Exception):
-    """One or several mistakes in the user's input; the command line turns it into exit code 2.
+    """One or several mistakes in the user's input; the command line prints all and returns exit code 2.
 
     Args:
         mistakes: All the mistakes that were found, in the order of the input.
@@ -39,8 +39,12 @@ class InputError(Exception):
         super().__init__("\n".join(str(mistake) for mistake in self.mistakes))
 
 
+class DataWarning(UserWarning):
+    """Data that contradict the problem, such as values outside bounds; nothing is refused."""
+
+
 class StoppedError(Exception):
-    """A run was stopped before its end and can be taken up again; the command line returns exit code 75.
+    """A run was stopped before its end and can be resumed; the command line returns exit code 75.
 
     Attributes:
         directory: Directory of the run.
@@ -54,7 +58,7 @@ class StoppedError(Exception):
 class StorageError(Exception):
     """Results cannot be written: the disk is full, a quota is used up, the directory is gone, a device fails.
 
-    What was committed before is whole; the command line turns it into exit code 1.
+    All committed rungs are intact; the command line returns exit code 1.
 
     Args:
         place: The file or directory.
@@ -75,14 +79,14 @@ ROOM = {
 
 
 def no_room(directory: Path, error: OSError) -> StorageError | None:
-    """The error of a run whose directory has no room, which is no mistake in its input.
+    """The error of a full disk or an exceeded quota, which is not a mistake in the input.
 
     Args:
         directory: Directory of the run.
-        error: What the operating system says.
+        error: The error of the operating system.
 
     Returns:
-        None where it says something else.
+        The error to raise; None if the cause is another.
     """
     if error.errno not in ROOM:
         return None

@@ -1,4 +1,4 @@
-"""Files outside the package, which define objects of the registries: discretizations, losses, ways and more.
+"""Loads user files that define objects of the registries: discretizations, losses, strategies and others.
 
 A job names them under the key ``extensions``; from Python, `extend` makes a file known to all jobs of the
 process. A file defines one object or several, each under the attribute of its registry. Within a process a
@@ -38,12 +38,12 @@ Objects = tuple[tuple[Registry[Any], Any], ...]
 
 @dataclass(frozen=True)
 class Extension:
-    """A file that was loaded.
+    """A loaded extension file.
 
     Attributes:
         file: Its absolute path.
-        content: What it holds.
-        objects: What it defines, each with its registry.
+        content: Its bytes.
+        objects: The objects it defines, each with its registry.
     """
 
     file: Path
@@ -61,7 +61,7 @@ class Extension:
         return tuple(one.name for _, one in self.objects)
 
     def join(self) -> None:
-        """Let all that it defines join the registries, or nothing.
+        """Add all its objects to the registries; if one cannot be added, none is.
 
         Raises:
             InputError: A name stands already.
@@ -77,7 +77,7 @@ class Extension:
             raise
 
     def leave(self) -> None:
-        """Take what it defines out of the registries."""
+        """Remove its objects from the registries."""
         for registry, one in self.objects:
             registry.remove(one.name)
 
@@ -87,20 +87,19 @@ _extended: list[Path] = []
 
 
 def extend(file: str | os.PathLike[str]) -> tuple[str, ...]:
-    """Make what a Python file defines known to all jobs of this process.
+    """Make the objects of a Python file available to all jobs of this process.
 
-    A job that uses it names the file among its `extensions` once it is loaded, so that its run can be taken
-    up again by another process.
+    A job that uses one lists the file in its `extensions`, so that another process can resume its run.
 
     Args:
         file: The file.
 
     Returns:
-        Names of what it defines.
+        Names of the objects it defines.
 
     Raises:
-        InputError: There is no such file, it raises an exception, defines nothing, or a name that stands
-            already.
+        InputError: The file does not exist, raises an exception, defines nothing, or defines a name that is
+            already taken.
     """
     found = load(Path(file).expanduser().resolve(), KEY)
     if found.file not in _extended:
@@ -109,12 +108,12 @@ def extend(file: str | os.PathLike[str]) -> tuple[str, ...]:
 
 
 def extended() -> tuple[Extension, ...]:
-    """The files that `extend` was given, as they were loaded last."""
+    """The files given to `extend`, as last loaded."""
     return tuple(_loaded[file] for file in _extended)
 
 
 def load(file: Path, place: str) -> Extension:
-    """Load a file, unless it was loaded and has not changed since.
+    """Load a file, unless it is loaded already and unchanged.
 
     Args:
         file: Its absolute path.

@@ -1,4 +1,4 @@
-"""``hpcda list``: what can be chosen by name, and what each of it is."""
+"""``hpcda list``: everything that a job can choose by name, with a sentence on each."""
 
 from __future__ import annotations
 

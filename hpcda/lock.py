@@ -1,4 +1,4 @@
-"""One run a directory at a time: a lock that ends with its owner.
+"""The lock of a run directory: one process at a time; the lock is released when its owner ends.
 
 Two things together say who owns a run. A lock of the file system (flock) on the file `lock` ends with the
 process that holds it, in whatever way it ends, and is proof wherever it reaches: between processes of one
@@ -37,7 +37,7 @@ from hpcda.process import alive, born
 
 FILE = "lock"
 BEAT, SILENT = 15.0, 120.0
-"""Seconds between two signs of life; after how many without one an owner on another host counts as dead."""
+"""Seconds between two heartbeats; after how many without one an owner on another host counts as dead."""
 GRACE = 0.5
 """Seconds of trying again: whoever asks for the state of a run holds its lock for an instant."""
 GONE = frozenset(
@@ -56,7 +56,7 @@ class Holder:
         born: When that process began, in clock ticks since its host started; 0 where that is not known.
         since: When the lock was taken, in seconds since 1970-01-01 UTC.
         job: Number of its Slurm job, or "".
-        life: How many times Slurm had requeued that job.
+        requeues: How many times Slurm had requeued that job.
         part: The part of the run that is held, "K/N", or "" for the whole.
         token: Tells two holders apart.
     """
@@ -66,7 +66,7 @@ class Holder:
     born: int
     since: float
     job: str = ""
-    life: int = 0
+    requeues: int = 0
     part: str = ""
     token: str = ""
 
@@ -183,7 +183,7 @@ class RunLock:
             born=born(os.getpid()),
             since=time.time(),
             job=os.environ.get("SLURM_JOB_ID", ""),
-            life=_life(),
+            requeues=_requeues(),
             part=self._part,
             token=self._token,
         )
@@ -236,7 +236,7 @@ def _name(part: str) -> str:
     return f"{FILE}.{part.replace('/', '-')}" if part else FILE
 
 
-def _life() -> int:
+def _requeues() -> int:
     count = os.environ.get("SLURM_RESTART_COUNT", "")
     return int(count) if count.isdecimal() else 0
 
@@ -289,7 +289,7 @@ def _held(path: Path, known: Holder, ours: bool = False) -> bool:
         return True
     if known.host == socket.gethostname():
         return locked is None and alive(known.pid, known.born)
-    if known.job and known.job == os.environ.get("SLURM_JOB_ID") and known.life != _life():
+    if known.job and known.job == os.environ.get("SLURM_JOB_ID") and known.requeues != _requeues():
         return False
     if known.job and (there := _in_slurm(known.job)) is not None:
         return there
@@ -329,7 +329,7 @@ def _in_slurm(job: str) -> bool | None:
 
 
 def _age(path: Path) -> float:
-    """Seconds since the last sign of life, by the clock of the file server where it can be asked."""
+    """Seconds since the last heartbeat, by the clock of the file server where it can be asked."""
     try:
         last = path.stat().st_mtime
         probe = path.with_name(f".{path.name}.{os.getpid()}")

@@ -1,4 +1,4 @@
-"""What to write instead of a name that is not known."""
+"""Suggests known names for a name that is misspelled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waiting: a word about what takes long, and an end to what takes too long."""
+"""Messages about operations that take long, and time limits for those that take too long."""
 
 from __future__ import annotations
 

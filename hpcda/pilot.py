@@ -1,4 +1,4 @@
-"""The steps from sample to sample that `steps_per_sample = "auto"` stands for: found by a pilot.
+"""The pilot of `steps_per_sample = "auto"`: finds the number of steps from a few short ladders.
 
 A few starts climb the ladder at one step a sample. The lowest is compared with the model's own flow
 (`hpcda.search.time_step`); the order of the discretization tells how many times as many steps bring the shift
@@ -25,7 +25,7 @@ from hpcda.build import build_problem
 from hpcda.errors import InputError, Mistake
 from hpcda.job import Job
 from hpcda.problem import Array
-from hpcda.search import WAYS, Scene, at_once
+from hpcda.search import WAYS, SearchContext, at_once
 from hpcda.search.evidence import DEVIATIONS, noise_of
 from hpcda.search.expected import expected_of_data
 from hpcda.search.finer import minimum_at, refined_path
@@ -85,7 +85,7 @@ class Tried:
         return f"{shift:.2g} standard deviations of {name}"
 
 
-def told(tried: Sequence[Tried]) -> str:
+def described(tried: Sequence[Tried]) -> str:
     """All that were tried, for people; neighbors of which the same is said stand together."""
     groups = [(found, list(group)) for found, group in groupby(tried, key=lambda one: one.found)]
     return ", at ".join(f"{', '.join(str(one.steps) for one in group)}: {found}" for found, group in groups)
@@ -99,7 +99,7 @@ class Chosen:
     tried: tuple[Tried, ...]
 
     def __str__(self) -> str:
-        return f"{self.steps}, chosen by a pilot; shifts by the time step at {told(self.tried)}"
+        return f"{self.steps}, chosen by a pilot; shifts by the time step at {described(self.tried)}"
 
 
 class PilotTimeError(Exception):
@@ -147,7 +147,7 @@ def choose(job: Job, seconds: float = np.inf) -> Chosen:
     raise InputError(
         Mistake(
             PLACE,
-            f'"auto" found no sufficient number of steps; shifts by the time step at {told(tried)}',
+            f'"auto" found no sufficient number of steps; shifts by the time step at {described(tried)}',
             REMEDY_STIFF if any(one.stiff for one in tried) else REMEDY,
         )
     )
@@ -155,9 +155,9 @@ def choose(job: Job, seconds: float = np.inf) -> Chosen:
 
 @dataclass(frozen=True)
 class _Level:
-    """A minimum: its scene, its flat path, its action, whether that agrees with the data."""
+    """A minimum: its context, its flat path, its action, whether that agrees with the data."""
 
-    scene: Scene
+    context: SearchContext
     path: Array
     action: float
     agrees: bool
@@ -187,19 +187,19 @@ class _Pilot:
     def level(self, steps: int, before: _Level | None) -> _Level | None:
         """The lowest minimum: from that of a coarser step, or, where none agrees, from new starts."""
         problem = build_problem(self._job.with_steps(steps)).problem
-        scene = Scene(problem, self._ladder)
-        self._refuse_large(scene)
+        context = SearchContext(problem, self._ladder)
+        self._refuse_large(context)
         found: list[_Level] = []
         if before is not None:
-            old = before.scene.problem
-            path = refined_path(before.scene.action, before.path, steps // old.steps_per_sample)
+            old = before.context.problem
+            path = refined_path(before.context.action, before.path, steps // old.steps_per_sample)
             try:
-                path = minimum_at(scene.action, path, self._rf)
-                found.append(self._level(scene, path))
+                path = minimum_at(context.action, path, self._rf)
+                found.append(self._level(context, path))
             except StepUnknownError:
                 pass
         if not any(one.agrees for one in found):
-            found += [self._level(scene, path) for path in self._climbed(scene)]
+            found += [self._level(context, path) for path in self._climbed(context)]
         return min(found, key=lambda one: one.action, default=None)
 
     def compared(self, steps: int, level: _Level | None) -> Tried:
@@ -207,7 +207,7 @@ class _Pilot:
         if level is None:
             return Tried(steps, None, "no start reached the end of the ladder")
         try:
-            shift = step_shift(level.scene.action, level.path, self._rf)
+            shift = step_shift(level.context.action, level.path, self._rf)
             return Tried(steps, shift, stiff=shift.stiff)
         except StepUnknownError as error:
             return Tried(steps, None, str(error), error.stiff)
@@ -216,31 +216,31 @@ class _Pilot:
     def _rf(self) -> float:
         return float(self._ladder.rf[-1])
 
-    def _level(self, scene: Scene, path: Array) -> _Level:
-        problem, parts = scene.problem, scene.action.value(path, self._rf)
+    def _level(self, context: SearchContext, path: Array) -> _Level:
+        problem, parts = context.problem, context.action.value(path, self._rf)
         noise = noise_of(
             expected_of_data(problem), problem.measured, problem.prior_terms, problem.trajectory_unknowns
         )
         score = noise.score(parts.measurement + parts.prior)
-        return _Level(scene, path, parts.total, score is None or score <= DEVIATIONS)
+        return _Level(context, path, parts.total, score is None or score <= DEVIATIONS)
 
-    def _climbed(self, scene: Scene) -> list[Array]:
+    def _climbed(self, context: SearchContext) -> list[Array]:
         """Paths of the starts that reached the end of the ladder."""
         lockstep = climbs_of(
-            scene.action,
+            context.action,
             self._ladder,
-            lanes_that_fit(scene.action, self._settings.elimination),
+            lanes_that_fit(context.action, self._settings.elimination),
             self._settings,
         )
         ways = sorted((way for way in WAYS.known() if way.pilots), key=lambda way: -way.leads)
-        fitting = [way if way.fits(scene.problem) else at_once() for way in ways]
+        fitting = [way if way.fits(context.problem) else at_once() for way in ways]
         left, ended = [(start, fitting[start % len(fitting)]) for start in range(STARTS)], []
         while left or lockstep.active:
             for lane in lockstep.empty[: len(left)]:
                 start, way = left.pop(0)
                 self._refuse_late()
-                path = way.draw(scene, np.random.default_rng([self._job.ensemble.seed, start]))
-                lockstep.put(int(lane), start, path, scene.rung(way.shares[0]), True)
+                path = way.draw(context, np.random.default_rng([self._job.ensemble.seed, start]))
+                lockstep.put(int(lane), start, path, context.rung(way.shares[0]), True)
             lockstep.advance(10)
             ended += [one for one in lockstep.reached() if one.rung.number == self._ladder.rungs - 1]
             self._refuse_late()
@@ -250,17 +250,17 @@ class _Pilot:
         if time.monotonic() > self._end:
             raise PilotTimeError
 
-    def _refuse_large(self, scene: Scene) -> None:
+    def _refuse_large(self, context: SearchContext) -> None:
         """Refuse a problem that is too large for a pilot.
 
         Raises:
             InputError: It is.
         """
         try:
-            refuse_large(scene.problem)
-            too_large = memory(scene.action, 1) > MOST_MEMORY
+            refuse_large(context.problem)
+            too_large = memory(context.action, 1) > MOST_MEMORY
         except StepUnknownError:
             too_large = True
         if too_large:
-            problem = f'"auto" needs a pilot, for which {scene.problem.size} unknowns are too many'
+            problem = f'"auto" needs a pilot, for which {context.problem.size} unknowns are too many'
             raise InputError(Mistake(PLACE, problem, "write a number; the analysis estimates its effect"))

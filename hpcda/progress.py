@@ -1,4 +1,4 @@
-"""How far a run is: a bar on a terminal, a line now and then in a log, and progress.json beside the results.
+"""Progress of a run: a bar on a terminal, occasional lines in a log, and progress.json in its directory.
 
 Lines in a log come at times that double, from ten seconds to ten minutes apart, so that the log of a
 week stays small.
@@ -20,8 +20,8 @@ from types import TracebackType
 from typing import Any, Literal, Self, TextIO
 
 from hpcda.errors import InputError, Mistake
+from hpcda.formatting import counted
 from hpcda.process import born
-from hpcda.words import counted
 
 State = Literal["running", "done", "stopped", "failed"]
 FILE = "progress.json"

@@ -1,4 +1,4 @@
-"""What can be chosen by name: discretizations, starting strategies, escapes, minimizers.
+"""Registries of what a job chooses by name: discretizations, starting strategies, escapes, minimizers.
 
 A registry is a package folder. Every module of it defines one object under the registry's attribute, such as
 ``WAY = Way(...)``, and is found by scanning the folder: to add one, write one file. Files outside the package
@@ -26,21 +26,21 @@ _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
 class Entry(Protocol):
-    """What an object of a registry says of itself."""
+    """The fields that every object of a registry has."""
 
     @property
     def name(self) -> str:
-        """As jobs and results name it."""
+        """Its name in jobs and results."""
         ...
 
     @property
     def sentence(self) -> str:
-        """What it is, in one line."""
+        """Description in one line, for people."""
         ...
 
     @property
     def place(self) -> int:
-        """Where it stands among its kind: smaller first, then by name."""
+        """Position in lists: smallest first, then by name."""
         ...
 
 
@@ -48,15 +48,15 @@ T = TypeVar("T", bound=Entry)
 
 
 class Registry(Mapping[str, T], Generic[T]):
-    """The objects of one kind by name, those of the package first, each in the order of place and name.
+    """The objects of one kind by name: the package's own, then those of user files; each by place, then name.
 
     Args:
-        noun: What one of them is called.
-        key: Key of the job that chooses one; empty where none does.
+        noun: What one of them is called in messages.
+        key: The job key that chooses one; empty if none does.
         attribute: Name under which a module defines its object.
         package: The folder, as a package.
         kind: Type of the objects.
-        apart: Other registries in which the same name may not stand.
+        apart: Other registries that must not contain the same name.
     """
 
     def __init__(
@@ -147,17 +147,17 @@ class Registry(Mapping[str, T], Generic[T]):
         return self._homes[name]
 
     def refuse_clash(self, name: str, home: str) -> None:
-        """Refuse a name that stands already.
+        """Refuse a name that is already defined.
 
         Raises:
-            InputError: It does.
+            InputError: The name is already defined.
         """
         for registry in (self, *self._apart):
             if name in registry:
                 raise InputError(self._clash(name, home, registry))
 
     def add(self, one: T, home: str, file: str) -> None:
-        """Let the object of a file outside the package join.
+        """Add an object of a user file.
 
         Args:
             one: The object.
@@ -165,13 +165,13 @@ class Registry(Mapping[str, T], Generic[T]):
             file: Its checksum.
 
         Raises:
-            InputError: Its name stands already.
+            InputError: The name is already defined.
         """
         self.refuse_clash(one.name, home)
         self._added[one.name], self._files[one.name], self._homes[one.name] = one, file, home
 
     def remove(self, name: str) -> None:
-        """Forget an object that was added."""
+        """Remove an object that was added."""
         for table in (self._added, self._files, self._homes):
             del table[name]
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 
 from hpcda.errors import InputError, Mistake
-from hpcda.models.catalogue import catalogue
-from hpcda.models.model import Model
+from hpcda.formatting import counted
+from hpcda.models.catalogue import builder, catalogue, load_model
 from hpcda.names import nearest
-from hpcda.words import counted
 
 
 def list_models() -> str:
@@ -19,7 +17,7 @@ def list_models() -> str:
         model = build()
         inputs = f", stimulus {', '.join(model.stimulus_names)}" if model.stimuli else ""
         size = f"{counted(model.dimension, 'state')}, {counted(len(model.parameters), 'parameter')}{inputs}"
-        rows.append((name, model.title, f"{model.kind}, {size}"))
+        rows.append((name, model.title or model.name, f"{model.kind}, {size}"))
     width = max(len(name) for name, _, _ in rows)
     return "\n".join(f"{name:{width}}  {title}\n{'':{width}}  {size}" for name, title, size in rows)
 
@@ -27,18 +25,21 @@ def list_models() -> str:
 def describe_model(name: str) -> str:
     """Names, units, defaults, options and citation of one model.
 
+    Args:
+        name: A catalogue name (``"lorenz96"``), or a file and a function in it (``"neuron.py:build"``).
+
     Raises:
-        InputError: There is no such model.
+        InputError: There is no such model, or its file cannot be executed.
     """
     models = catalogue()
-    if name not in models:
-        raise InputError(
-            Mistake("models", f"there is no model {name!r} in the catalogue", nearest(name, models))
-        )
-    model: Model = models[name]()
-    options = inspect.signature(importlib.import_module(f"hpcda.models.{name}").build).parameters
+    if ":" not in name and name not in models:
+        remedy = f"{nearest(name, models)}; or name a function in a file, as 'neuron.py:build'"
+        raise InputError(Mistake("models", f"there is no model {name!r} in the catalogue", remedy))
+    build = builder(name)
+    model = load_model(name)
+    options = inspect.signature(build).parameters
     lines = [
-        f"{name}: {model.title}",
+        f"{name}: {model.title or model.name}",
         "",
         f"kind        {model.kind}, time in {_unit(model.time_unit) or 'units of its own'}",
     ]

@@ -1,4 +1,4 @@
-"""Where data were read: the file, the line or row, and the column of every measured value."""
+"""Provenance of data: file, line or row, and column of every measured value."""
 
 from __future__ import annotations
 

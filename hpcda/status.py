@@ -1,4 +1,4 @@
-"""How a run is, from its directory alone: does it run, was it killed, what does Slurm say of its job.
+"""``hpcda status``: the state of a run from its directory: running, killed, stopped, or queued in Slurm.
 
 A run says of itself that it runs; whether that is still so is seen from its lock, and from its process where
 that is on this host. Whoever was killed, or lost its node, is dead: it can be taken up again.
@@ -15,10 +15,10 @@ from datetime import datetime
 from pathlib import Path
 
 from hpcda.errors import InputError
+from hpcda.formatting import counted
 from hpcda.lock import SILENT, holder, left_by
 from hpcda.process import alive
 from hpcda.progress import Snapshot, duration, progress_files, read_progress
-from hpcda.words import counted
 
 SLURM = "slurm.json"
 _PART = re.compile(r"progress-p(\d+)of(\d+)\.json")
@@ -64,11 +64,11 @@ def describe(run: Path, snapshot: Snapshot, now: float, part: str = "") -> list[
     """
     dead = _death(run, snapshot, now, part) if snapshot.state == "running" else ""
     word = "dead" if dead else snapshot.state
-    told = replace(snapshot, state="failed") if dead else snapshot  # nothing is left to wait for
+    shown = replace(snapshot, state="failed") if dead else snapshot  # nothing is left to wait for
     began = datetime.fromtimestamp(snapshot.began).astimezone()
     ranks = counted(snapshot.ranks, "rank")
     lines = [
-        f"{word}: {told.line()}",
+        f"{word}: {shown.line()}",
         f"began {began:%Y-%m-%d %H:%M:%S %Z} on {snapshot.host}, {ranks}",
     ]
     left = snapshot.starts - snapshot.done

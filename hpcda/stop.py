@@ -1,4 +1,4 @@
-"""When a run has to stop before its end: signals, and the end of the time that it was given.
+"""Stops a run early: on signals, and before its time limit.
 
 SIGINT, SIGTERM and SIGUSR1 ask for an end that loses nothing; a second SIGINT ends the process at once. Time
 is up when what is left of it might not be enough for another stretch of work and for closing the files.

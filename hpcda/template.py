@@ -1,4 +1,4 @@
-"""The job that ``hpcda init`` writes: it runs as is, and its comments say what else there is."""
+"""The commented example job that ``hpcda init`` writes; it runs as it is."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ bounds = [0.0, 20.0]              # default: none
 # walk_std = 0.1                  #   which changes by this much per square root of unit time
 # per_window = true               # each window has its own value; false with per_time: all windows
 #                                 #   share the values at each time from their beginning
-# A parameter that the model does not have, but an expression under observed does, belongs to the sensor.
+# A parameter that the model does not have, but an expression under observed does, belongs to the sensor;
+# it needs bounds or a prior.
 # Instead of estimate = true: value = 8.17 (fixed), or series = "column" (known as a function of time).
 
 # [model.states.x0]               # optional, one table a state
@@ -88,6 +89,7 @@ discretization = "auto"           {discretizations}
 steps_per_sample = "auto"         # steps of the path from sample to sample: as many as the estimates need,
                                   # found by a pilot before the run; or a number, default 1
 model_error_weight = "auto"       # (4 / spread)² of each state: all are weighted alike; or {{ x0 = 1.0 }}
+model_error = "per step"          # what Rf weights; or "per time": a finer step is then the same problem
 
 [ladder]                          # Rf = rf0 · alpha^β at rung β
 rf0 = 1e-2
@@ -204,6 +206,7 @@ keep_paths = "final"              # weights of all starts; or "best:10"
 
 def template(path: Path) -> str:
     """The commented job that assimilates data, as it is written to a file."""
+    other_losses = [name for name, loss in LOSSES.items() if name != "gaussian" and not loss.joint]
     return TEMPLATE.format(
         file=path,
         run=path.parent / "run",
@@ -211,7 +214,7 @@ def template(path: Path) -> str:
             [f"{default('flow')} for flows, {default('map')} for maps; or", *_listed(SCHEMES)]
         ),
         ways=_comment(["search with all; or", *_listed(WAYS)]),
-        losses=_comment(["the noise; or", *_listed(name for name in LOSSES if name != "gaussian")], "#"),
+        losses=_comment(["the noise; or", *_listed(other_losses)], "#"),
         minimizers=_comment(["the best for the job; or", *_listed(MINIMIZERS)]),
         eliminations=_comment(
             [

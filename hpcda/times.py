@@ -1,4 +1,4 @@
-"""Lengths of time as people write them: sbatch's forms (man sbatch), and a number with its unit.
+"""Parses time limits: the forms of sbatch (man sbatch), and a number with a unit.
 
 A text means the same length wherever it is read. A plain number is minutes, as it is to sbatch.
 """

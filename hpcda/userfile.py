@@ -1,4 +1,4 @@
-"""Python files of a user: read, executed under a name of their own, their exceptions turned into mistakes."""
+"""Executes Python files of a user; their exceptions become input errors."""
 
 from __future__ import annotations
 

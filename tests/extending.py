@@ -18,8 +18,8 @@ WAY = '''
 import numpy as np
 from hpcda.search.way import Way
 
-def path(scene, rng):
-    problem = scene.problem
+def path(context, rng):
+    problem = context.problem
     middle = problem.state_start.mean(axis=1)
     blocks = [middle + rng.standard_normal((w.times, problem.dimension)) for w in problem.windows]
     return problem.join(blocks, np.array([rng.uniform(*p.start) for p in problem.constants]))
@@ -30,9 +30,9 @@ ESCAPE = '''
 """A minimum turned around in time."""
 from hpcda.search.escape import Escape
 
-def path(scene, minima, rng):
-    blocks, parameters = scene.problem.split(minima[0])
-    return scene.problem.join([block[::-1] for block in blocks], parameters), scene.rung(0.3)
+def path(context, minima, rng):
+    blocks, parameters = context.problem.split(minima[0])
+    return context.problem.join([block[::-1] for block in blocks], parameters), context.rung(0.3)
 
 ESCAPE = Escape("backwards", "a minimum turned around in time", 1, path, weight=100.0)
 '''
@@ -122,8 +122,8 @@ TRAINING = '''
 """Weights of a normal distribution."""
 from hpcda.search.training import Training
 
-def weights(scene, minima, rng):
-    return 0.5 * rng.standard_normal(scene.size)
+def weights(context, minima, rng):
+    return 0.5 * rng.standard_normal(context.size)
 
 TRAINING = Training("normal", "weights N(0, 0.25)", weights)
 '''

@@ -1,4 +1,4 @@
-"""The action of a path and its exact derivatives.
+"""The action A(X) of a data-assimilation problem, its gradient and its sparse Hessian.
 
     A(X) = 1/2 Σ Rm (y - h(x))² + 1/2 Rf Σ s r² + Gaussian priors
 
@@ -19,9 +19,9 @@ import numpy as np
 from hpcda.action.native import Equations, Native, Priors, address, priors
 from hpcda.action.structure import Sparsity
 from hpcda.action.tied import Tied, shared_walks
+from hpcda.formatting import counted
 from hpcda.models.traced import Traced
 from hpcda.problem import Array, Layout, Numbers, Problem
-from hpcda.words import counted
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,25 @@ class Parts:
 def triangle(size: Any) -> Any:
     """Numbers of a lower triangle, its diagonal with it; where its row `size` begins."""
     return size * (size + 1) // 2
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """The intervals of one window as they were evaluated.
+
+    Attributes:
+        errors: Model errors r, shape (intervals, K · D).
+        entries: Their derivatives that are not zero by their form, in the order of `Structure.rows`, shape
+            (intervals, e).
+        rates: The model's rates where the discretization evaluates them, at all N points where its stages
+            are points (`Scheme.nodes`), else stage after stage, shape (evaluations, D).
+        slopes: Their derivatives there, in the order of ``equations.model.jacobian``.
+    """
+
+    errors: Array
+    entries: Array
+    rates: Array
+    slopes: Array
 
 
 @dataclass(frozen=True)
@@ -247,17 +266,34 @@ class Action:
             has, shape (K · D,).
         """
         structure, problem = self.structure, self.problem
-        window, first = problem.windows[number], problem.layout.begins[number]
-        intervals = (window.times - 1) // structure.scheme.span
+        found, first = self.intervals(number, path), problem.layout.begins[number]
+        local = np.array([entry.column for row in structure.rows for entry in row], dtype=np.int64)
+        every = np.arange(len(found.errors))[:, None]
+        begins = first + structure.scheme.span * problem.layout.block * every
+        columns = self._ties.first[structure.places(problem, number, begins, local)]
+        widths = np.array([len(row) for row in structure.rows], dtype=np.int64)
+        return found.errors, found.entries, columns, widths
+
+    def intervals(self, number: int, path: Array) -> Intervals:
+        """Model errors of one window's intervals with all that they are made of.
+
+        Args:
+            number: Number of the window.
+            path: Flat path, shape (size,).
+        """
+        window, scheme = self.problem.windows[number], self.structure.scheme
+        count = (window.times - 1) // scheme.span
         work, errors, entries = self.full_work(window.times)
         path = np.ascontiguousarray(self._ties.tied(path), dtype=np.float64)
         gradient, parts = np.zeros(self.size), np.empty(3)
         self.evaluate_window(number, path, 1.0, 1, parts, gradient, work=work)
-        local = np.array([entry.column for row in structure.rows for entry in row], dtype=np.int64)
-        begins = first + structure.scheme.span * problem.layout.block * np.arange(intervals)[:, None]
-        columns = self._ties.first[structure.places(problem, number, begins, local)]
-        widths = np.array([len(row) for row in structure.rows], dtype=np.int64)
-        return errors.reshape(intervals, -1), entries.reshape(intervals, -1), columns, widths
+        evaluations = window.times if scheme.nodes is not None else count * scheme.stages
+        wide = self.problem.dimension, len(self.equations.model.jacobian)
+        rates, slopes = (
+            self._native.seen(place, evaluations * width).reshape(evaluations, width).copy()
+            for place, width in zip((work.rates, work.slopes), wide, strict=True)
+        )
+        return Intervals(errors.reshape(count, -1), entries.reshape(count, -1), rates, slopes)
 
     def full_work(self, times: int) -> tuple[ctypes.Structure, Array, Array]:
         """Scratch for one window that keeps all model errors and their derivatives: (scratch, both)."""

@@ -1,4 +1,4 @@
-"""What an activation is: the function that a layer of a network applies to each of its sums."""
+"""Defines `Activation`: the function g that a network layer applies to each weighted sum."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ Function = Callable[[Any], Any]
 
 @dataclass(frozen=True)
 class Activation:
-    """One activation.
+    """An activation function of a network layer.
 
     Attributes:
-        name: As the job file names it.
-        sentence: What it is, for people.
-        function: g, plain Python of one number.
-        place: Where it stands among the activations.
+        name: The value of `network.activation` in a job file.
+        sentence: Description in one line, for people.
+        function: z -> g(z), in plain Python and NumPy functions of one number.
+        place: Position in lists of activations, smallest first.
     """
 
     name: str

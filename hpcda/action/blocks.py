@@ -1,4 +1,4 @@
-"""The Hessian of the action in blocks of times with the shared parameters as a border; its sparsity."""
+"""The Hessian of the action as block-tridiagonal blocks in time, bordered by the shared parameters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Hessian of a layered network whose inputs are unknown too: a block of each pair, and the weights.
+"""The Hessian of a layered network with unknown inputs: one block per pair, bordered by the weights.
 
     H = [[X, C], [Cᵀ, K]],    X block-diagonal, a block of each pair's inputs
 

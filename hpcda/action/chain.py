@@ -1,7 +1,7 @@
-"""A data-assimilation problem as a factor graph: model errors, data of every loss, walks and priors.
+"""A data-assimilation problem as a factor graph: model errors, data terms of any loss, random walks, priors.
 
 The graph says what `hpcda.action.Action`, the fast engine of chains in time, computes; the two agree to
-rounding (tests/unit/test_graph.py). It is where a problem begins that a chain does not hold.
+rounding (tests/unit/action/test_chain.py). It is where a problem begins that a chain does not hold.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ import numpy as np
 from hpcda.action.costs import named_inputs, observation
 from hpcda.action.factors import DataLoss, FactorLoss, Factors, gaussian
 from hpcda.action.graph import GraphAction
-from hpcda.action.interval import interval_kernel
+from hpcda.action.interval import interval_constants, interval_kernel, times_of
 from hpcda.action.kernel import Kernel, kernel_of
 from hpcda.action.losses import LOSSES
 from hpcda.action.native import Equations, priors
+from hpcda.action.weights import step_weights
 from hpcda.models.trace import Symbol
 from hpcda.models.traced import trace
-from hpcda.problem import Array, Noise, Numbers, Problem, Variables, Window
+from hpcda.problem import Noise, Numbers, Problem, Variables
 
 
 def chain_action(problem: Problem) -> GraphAction:
@@ -71,22 +72,10 @@ def _model_errors(problem: Problem, places: Numbers) -> Iterator[Factors]:
             "model",
             kernel,
             places[_index(problem, number, points)],
-            constants=np.concatenate(
-                [
-                    np.full((len(begins), 1), 1.0 if problem.model.kind == "map" else window.dt),
-                    _times(window)[points],
-                    window.series[points].reshape(len(begins), -1),
-                    np.tile(list(problem.fixed.values()), (len(begins), 1)),
-                ],
-                axis=1,
-            ),
-            weight=np.tile(problem.model_error_weight, scheme.errors),
+            constants=interval_constants(problem, number, scheme.span),
+            weight=np.tile(step_weights(problem, window), scheme.errors),
             scaled=True,
         )
-
-
-def _times(window: Window) -> Array:
-    return np.asarray(window.t[0] + window.dt * np.arange(window.times), dtype=np.float64)
 
 
 def _index(problem: Problem, window: int, points: Numbers) -> Numbers:
@@ -128,7 +117,7 @@ def _data(problem: Problem, places: Numbers) -> Iterator[Factors]:
             constants = [
                 np.tile(list(problem.fixed.values()), (len(points), 1)),
                 window.series[points],
-                _times(window)[points, None],
+                times_of(window)[points, None],
             ]
             yield Factors(
                 f"data of {name} of window {number}",

@@ -1,4 +1,4 @@
-"""Costs: shares of the action of data whose noise is not Gaussian of known width, as traced kernels.
+"""Data terms with noise that is not Gaussian of known width, as traced kernels.
 
 A datum's share is its loss of the value that the path has for it (`hpcda.action.losses`), composed and
 differentiated as one scalar function of the unknowns of its time and of the constants.

@@ -1,4 +1,4 @@
-"""Pairs of a network dealt over ranks, and sums over pairs in one fixed tree.
+"""Distribution of a network's pairs over ranks; sums over pairs follow one fixed binary tree.
 
 Pairs are cut into blocks, 2^L of them, L given by the number of pairs alone. A rank computes whole blocks,
 with products whose shapes are those of a block, and the sums of blocks are added two by two,
@@ -21,8 +21,8 @@ from typing import Protocol
 import numpy as np
 
 from hpcda.errors import InputError, Mistake
+from hpcda.formatting import counted
 from hpcda.problem import Array
-from hpcda.words import counted
 
 MOST = 64
 """Most blocks."""

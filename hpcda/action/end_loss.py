@@ -1,4 +1,4 @@
-"""What the outputs of a network add to its action: φ(x; y) of every pair, its slope, its second derivatives.
+"""The loss at a network's outputs: φ(x; y) of every pair, its gradient and second derivatives.
 
 Gaussian outputs: φ = ½ Σ_i w_i (x_i - y_i)² with w = 1/σ², 0 where nothing is measured. Any other loss is
 traced: a joint one for all outputs of a pair at once, else for each measured output by itself.

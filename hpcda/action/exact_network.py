@@ -1,4 +1,4 @@
-"""A layered network whose rule is obeyed exactly: the action at Rf = ∞, of weights, and of inputs if noisy.
+"""The action of a layered network at Rf = ∞, where every layer is obeyed exactly: a function of the weights.
 
     x(0) = input,    z(n) = W(n) x(n) + b(n),    x(n+1) = g_n(z(n))  (+ x(n) in residual layers),
 

@@ -1,4 +1,4 @@
-"""Factors: what the action is a sum of. A kernel of a few unknowns, a loss of its values, many instances.
+"""Factors, the terms of an action: a kernel of a few unknowns, a loss of its values, and many instances.
 
     squares   ½ Σ_r w_r (h_r - y_r)²         Gaussian model errors, data, priors, walks
     plain     w Σ_r h_r                      a scalar that is its own share, such as a discrete Lagrangian

@@ -1,4 +1,4 @@
-"""Families of factors: what a graph's compiled code is made of, and where derivatives of each instance go.
+"""Families of factors with one kernel and one loss, and where the derivatives of each instance are added.
 
 A family is the factors of one kernel and one loss. Entries of the Hessian are numbered in the order of its
 upper triangle, row after row; an instance's own entries that stand side by side there are a run, so that the

@@ -1,4 +1,4 @@
-"""C code of one interval's first derivatives, written out for one problem; assemble.c else does it by tables.
+"""Generates C code for the first derivatives of one interval; without it, assemble.c walks tables.
 
 Problems with products of arrays go by tables: written out, a network of 16 units takes minutes to compile.
 

@@ -21,10 +21,10 @@ from hpcda.action.action import Parts
 from hpcda.action.factors import DataLoss, Factors
 from hpcda.action.families import Graph
 from hpcda.action.structure import Sparsity
+from hpcda.formatting import counted
 from hpcda.native.compile import library
 from hpcda.native.declared import enumeration, structures
 from hpcda.problem import Array, Numbers, Variables
-from hpcda.words import counted
 
 _DECLARED = structures("factors.c")
 _Family, _Factors, _Desk = (_DECLARED[name] for name in ("Family", "Factors", "Desk"))

@@ -1,4 +1,4 @@
-"""A traced function of many instances at once, compiled, an instance a lane (native/instances.c)."""
+"""A compiled function evaluated for many instances at once, one per vector lane (native/instances.c)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model errors of one interval of a discretization as a kernel, in loops around the traced model.
+"""The model errors of one time interval as a kernel, by loops over the stages of the discretization.
 
 The unknowns are those of the interval's points, time after time, then the constants that the model sees; the
 kernel's constants are dt, the times of the points, the known series of the points, and the model's constants.
@@ -17,6 +17,7 @@ import numpy as np
 from hpcda.action.kernel import ARGUMENTS, Kernel, Pair, c_array
 from hpcda.action.native import Equations
 from hpcda.native.kernels import source
+from hpcda.problem import Array, Problem, Window
 
 _CODE = """{arrays}
 static const Interval {name}_interval = {{{numbers}}};
@@ -154,3 +155,24 @@ def interval_kernel(equations: Equations) -> Kernel:
         files=("interval.c",),
         room=tables.room,
     )
+
+
+def interval_constants(problem: Problem, number: int, span: int) -> Array:
+    """The kernel's constants in every interval of one window, shape (intervals, constants)."""
+    window = problem.windows[number]
+    begins = np.arange((window.times - 1) // span) * span
+    points = begins[:, None] + np.arange(span + 1)
+    return np.concatenate(
+        [
+            np.full((len(begins), 1), 1.0 if problem.model.kind == "map" else window.dt),
+            times_of(window)[points],
+            window.series[points].reshape(len(begins), -1),
+            np.tile(list(problem.fixed.values()), (len(begins), 1)),
+        ],
+        axis=1,
+    )
+
+
+def times_of(window: Window) -> Array:
+    """Times of the points of a window as compiled code computes them, shape (N,)."""
+    return np.asarray(window.t[0] + window.dt * np.arange(window.times), dtype=np.float64)

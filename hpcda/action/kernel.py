@@ -1,4 +1,4 @@
-"""Kernels: the functions h(v; c) of a few unknowns v and of constants c that factors are made of.
+"""Kernels: functions h(v; c) of a few unknowns v and constants c, from which factors are built.
 
 A kernel is either traced, plain Python that becomes straight-line code (`traced_kernel`), or native, loops in
 C around traced functions, for what straight-line code would be too long for (`hpcda.action.interval`,

@@ -1,4 +1,4 @@
-"""The Hessian of a layered network by its weights, and by its inputs, as matrix products over the pairs.
+"""The Hessian of a layered network in weights and inputs, as matrix products over the pairs (Khatri-Rao).
 
 With x̃ = (x, 1) and w(n) the weights and biases of layer n, z(n) = w(n) x̃(n). Two layers k ≤ n meet in
 

@@ -1,4 +1,4 @@
-"""A dense layer as a kernel: h_i = x'_i - g(Σ_j W_ij x_j + b_i), in loops over units (native/layer.c).
+"""A dense layer as a kernel: h_i = x'_i - g(Σ_j W_ij x_j + b_i), as loops over units (native/layer.c).
 
 A residual layer, x' = x + g(W x + b), has h_i less by x_i (native/residual.c).
 """

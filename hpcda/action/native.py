@@ -1,4 +1,4 @@
-"""The compiled action: its tables as C structures, its scratch, and the library that works on them."""
+"""The compiled action: its tables as C structures, its scratch memory, and the loaded library."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from hpcda.action.costs import cost_kernels, cost_tables, costs, named_inputs, o
 from hpcda.action.discretizations import SCHEMES
 from hpcda.action.generate import first_derivatives
 from hpcda.action.structure import Structure
+from hpcda.action.weights import step_weights
 from hpcda.errors import InputError, Mistake
 from hpcda.models.trace import Symbol
 from hpcda.models.traced import Traced, trace
@@ -185,7 +186,6 @@ class Native:
             "inner": scheme.inner,
             "position": scheme.position,
             "rate": scheme.rate,
-            "weight": problem.model_error_weight,
             "walk": [_walk_weight(problem, q) for q in problem.varying],
             "constant": list(problem.fixed.values()),
         }
@@ -219,6 +219,7 @@ class Native:
             precision=self.pointer(precision, np.float64),
             scale=self.pointer(window.noise_std, np.float64),
             series=self.pointer(window.series, np.float64),
+            weight=self.pointer(step_weights(self.equations.problem, window), np.float64),
             priors=int(here.sum()),
             prior=self.pointer((indices[here] - first)[order], np.int32),
             prior_mean=self.pointer(means[here][order], np.float64),

@@ -1,4 +1,4 @@
-"""A layered network as a factor graph: layers are times, pairs of input and output are windows.
+"""A layered network as a factor graph: layers correspond to times, pairs of input and output to windows.
 
     x(n+1) = g_n(W(n) x(n) + b(n)) + model error,    n = 0 … N-1
 

@@ -1,4 +1,4 @@
-"""A pass through a layered network at some weights: forward, back, and along directions.
+"""Forward pass, backpropagation and directional derivatives of a layered network at given weights.
 
     z(n) = W(n) x(n) + b(n),    x(n+1) = r x(n+1-k) + g(z(n)),    D(n) = diag g'(z(n))
 

@@ -1,4 +1,4 @@
-"""The model's rates at many points at once, each with its own states, parameters, known series and time."""
+"""The model's rates dx/dt at many points at once, each with its own state, parameters, stimuli and time."""
 
 from __future__ import annotations
 

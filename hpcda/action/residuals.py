@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from hpcda.action.action import Action
+from hpcda.action.weights import step_weights
 from hpcda.problem import Array, Numbers
 
 
@@ -49,13 +50,13 @@ class Residuals:
         """ρ, shape (count,), and the values of its Jacobian, in the order of `indices`."""
         action, problem = self.action, self.action.problem
         rows = action.structure.scheme.errors * problem.dimension
-        root = np.sqrt(rf * np.resize(problem.model_error_weight, rows))
         widths = [len(row) for row in action.structure.rows]
         values, slopes = [], []
         path = np.ascontiguousarray(problem.ties.tied(path), dtype=np.float64)
         gradient, parts = np.empty(action.size), np.empty(3)
         for number, window in enumerate(problem.windows):
             intervals = (window.times - 1) // action.structure.scheme.span
+            root = np.sqrt(rf * np.resize(step_weights(problem, window), rows))
             work, errors, entries = self._work[number]
             misfit = np.zeros((window.times, len(problem.observed)))
             slope = np.zeros((window.times, len(self._rows)))

@@ -1,4 +1,4 @@
-"""What a discretization is: coefficients that turn points of a path and rates of the model into model errors.
+"""Defines `Scheme`: the coefficients by which a discretization turns path points and rates into model errors.
 
 An interval holds the points x_0 … x_m of a path. The model is evaluated at Q stages
 
@@ -33,23 +33,23 @@ EXACT = 1e-12
 
 @dataclass(frozen=True, eq=False)
 class Scheme:
-    """One discretization.
+    """A discretization of a flow or a map, as the tables of the equations above.
 
     Attributes:
-        name: As the job file names it.
-        sentence: What it is, in one line.
+        name: The value of `action.discretization` in a job file.
+        sentence: Description in one line, for people.
         kind: The kind of model it is for, "flow" or "map".
-        state: Shape (Q, m + 1).
-        known: Shape (Q, m + 1).
-        inner: Shape (Q, Q), zero on and above the diagonal.
-        position: Shape (K, m + 1).
-        rate: Shape (K, Q).
+        state: Weights of the path points in each stage, shape (Q, m + 1).
+        known: Weights of time, stimuli and time-dependent parameters in each stage, shape (Q, m + 1).
+        inner: Weights of earlier stages' rates, shape (Q, Q), strictly lower triangular.
+        position: Weights of the path points in each model error, shape (K, m + 1).
+        rate: Weights of the rates in each model error, shape (K, Q).
         order: Order of convergence in dt.
-        place: Where it stands among others; the first of a kind is what "auto" stands for.
+        place: Position in lists, smallest first; "auto" takes the first of its kind.
 
     Raises:
-        InputError: Its coefficients do not fit together, are no discretization, or are more than the compiled
-            code works with.
+        InputError: The shapes do not match, the coefficients are not consistent, or there are more than
+            `MOST_STAGES` stages.
     """
 
     name: str
@@ -82,6 +82,11 @@ class Scheme:
     def errors(self) -> int:
         """K, vectors of model error an interval."""
         return self.position.shape[0]
+
+    @property
+    def duration(self) -> float:
+        """The time that a model error is integrated over, in steps of the path; 1 for a map."""
+        return 1.0 if self.kind == "map" else float(np.abs(self.position @ np.arange(self.span + 1.0)).max())
 
     @property
     def staged(self) -> bool:

@@ -1,4 +1,4 @@
-"""Where every derivative of the action goes: the tables that assemble.c walks, and the Hessian's sparsity.
+"""Index tables and sparsity: where each derivative of the action stands in the gradient and the Hessian.
 
 One interval of the path is enough: all intervals look alike. The Hessian's upper triangle is kept as `slots`
 numbers an interval, each an entry that couples a point of the interval with a later one or with a shared

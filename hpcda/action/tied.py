@@ -1,4 +1,4 @@
-"""What the action of a path with ties has beyond the sum over its windows: sums over copies, shared walks.
+"""Terms of the action for unknowns that windows share: sums over copies, shared random walks.
 
 The windows are evaluated one after the other, each with its own copies of what they share
 (`hpcda.problem.Ties`). Derivatives by copies are added to those by the unknown they are copies of; the steps

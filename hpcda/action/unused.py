@@ -1,4 +1,4 @@
-"""What a job gives or asks for that the equations of its model do not contain."""
+"""Finds parameters, stimuli and other entries of a job that the model's equations do not contain."""
 
 from __future__ import annotations
 

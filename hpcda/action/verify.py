@@ -1,4 +1,4 @@
-"""Is a derivative right? Taylor tests and the symmetry of the Hessian.
+"""Taylor tests of the gradient and the Hessian, and a test of the Hessian's symmetry.
 
 With a right gradient |A(x + e d) - A(x) - e g·d| shrinks like e², with a right Hessian the gradient's
 remainder does too. Farrell et al., SIAM J. Sci. Comput. 35, C369 (2013), section 6.

@@ -1,4 +1,4 @@
-"""What an ensemble says: levels, candidate, distribution, prediction, figures, report."""
+"""Analysis of a finished ensemble: levels, candidate, distribution, prediction, figures, report."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,4 +1,4 @@
-"""The whole analysis of a run: read in parallel, judge, draw, write `analysis/` in its directory."""
+"""The complete analysis of a run: read in parallel, judge, draw, write `analysis/` in its directory."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpcda.analysis import summary as data_summary
 from hpcda.analysis.bars import parameter_bars
 from hpcda.analysis.opened import open_run
 from hpcda.analysis.parallel import default_processes, in_turn, workers
 from hpcda.analysis.rundata import Result
+from hpcda.analysis.summary import summarize
+from hpcda.analysis.summary_text import PARAMETERS
+from hpcda.analysis.summary_text import format_summary as format_data_summary
 from hpcda.errors import InputError, Mistake
 from hpcda.problem import Problem
 
@@ -59,7 +61,7 @@ def analyze(
     with workers(scheduler, processes) as mapping:
         run.use(mapping, max(1, 4 * processes, len(run.file.start) // 1000))
         if isinstance(run, Result):
-            summary = data_summary.summarize(run)
+            summary = summarize(run)
         else:
             from hpcda.analysis.network_summary import summarize_network
 
@@ -104,7 +106,7 @@ def format_summary(summary: dict[str, Any]) -> str:
         from hpcda.analysis.network_summary import format_network_summary
 
         return format_network_summary(summary)
-    return data_summary.format_summary(summary)
+    return format_data_summary(summary)
 
 
 def _write(run: Result | NetworkResult, summary: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -136,7 +138,7 @@ def _drawn(run: Result | NetworkResult, folder: Path) -> dict[str, Path]:
         if kept:
             write_candidate(run, folder / "candidate.csv")
         if run.candidate is not None and run.candidate.parameters:
-            write_parameters(run, folder / data_summary.PARAMETERS)
+            write_parameters(run, folder / PARAMETERS)
         return draw_all(run, folder)
     if kept:
         write_weights(run, folder / "candidate.csv")

@@ -1,4 +1,4 @@
-r"""How an unknown is distributed whose estimate sits at a bound.
+r"""The distribution of an unknown whose estimate lies at a bound.
 
 At a minimum on a bound the action still falls toward it. With s ≥ 0 the distance into the allowed side, g ≥ 0
 the slope and h ≥ 0 the curvature of the action there (the free unknowns integrated out),

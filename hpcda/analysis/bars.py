@@ -1,4 +1,4 @@
-"""Error bars of the parameters at one minimum, as plain values and as words."""
+"""Error bars of the parameters at one minimum, as plain values and as text."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def parameter_bars(problem: Problem, gaussian: Gaussian) -> dict[str, dict[str, 
     """Error bars of the shared parameters.
 
     Returns:
-        Name -> kind ("gaussian", "at bound", "open"), std (of a Gaussian only), low and high: two standard
-        deviations to each side and no farther than the bounds; at a bound what holds 95 % of the law; of what
-        is open the bounds.
+        For each name: kind ("gaussian", "at bound" or "open"), std (if Gaussian), low and high. These are two
+        standard deviations to each side, cut off at the bounds; at a bound the interval of 95 % probability;
+        for an open parameter its bounds.
     """
     first, std = problem.layout.tail.start, gaussian.std
     return {

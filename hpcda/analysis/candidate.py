@@ -1,4 +1,4 @@
-"""What the lowest level is compared with: the χ² band, its own past on the ladder, the next level.
+"""Tests of the lowest level: the χ² band, its change along the ladder, its separation from the next level.
 
 For the true path 2 · measurement = Σ ((y - h(x)) / σ)² is a χ² variable of n degrees of freedom, n data
 values: mean n, variance 2 n. So its reduced level lies in 1 ± 3 √(2/n), and actions are compared in units of
@@ -27,7 +27,7 @@ class Band:
     Attributes:
         low: 1 - 3 √(2/n), at least 0; of ν degrees of freedom, n less those absorbed, ν/n - 3 √(2 ν)/n.
         high: 1 + 3 √(2/n), or the same of ν.
-        scale: √(n/2), the standard deviation of the measurement error's part of the action.
+        scale: √(n/2), the standard deviation of the measurement part of the action.
         data: n, the number of data values.
     """
 
@@ -48,12 +48,12 @@ class Band:
 
     @classmethod
     def of(cls, data: int, absorbed: int = 0, expected: Expected | None = None) -> Band:
-        """The band of n data values, some of which the unknowns absorb.
+        """The band for n data values, some degrees of freedom of which the unknowns absorb.
 
         Args:
             data: n.
-            absorbed: Those that the unknowns absorb.
-            expected: What noise alone makes of the measurement part, where it is not Gaussian of known width;
+            absorbed: Degrees of freedom absorbed by the unknowns.
+            expected: Expectation and variance of the measurement part under noise alone, if not Gaussian;
                 the band is empty, at 0, where that is not known.
         """
         values = max(data, 1)
@@ -70,14 +70,14 @@ class Band:
 
 @dataclass(frozen=True)
 class Separation:
-    """How far the lowest level stands below the next.
+    """Distance of the lowest level to the next.
 
     Attributes:
-        gap: Action of the next level minus that of the lowest; None where there is no other.
+        gap: Action of the next level minus that of the lowest, in nats; None if there is no other.
         deviations: The gap in units of √(n/2).
-        apart: Whether it stands apart: no other level is nearly as probable; where none was found,
-            whether several starts came to it.
-        rivals: Levels that are nearly as probable: within `RIVAL` nats of the lowest.
+        apart: Whether no other level is nearly as probable; if no other was found, whether several starts
+            reached it.
+        rivals: Number of levels nearly as probable: within `RIVAL` nats of the lowest.
     """
 
     gap: float | None

@@ -1,4 +1,4 @@
-"""Several runs side by side: what their jobs differ in, and what came of each."""
+"""Comparison of several runs: how their jobs differ, and their results."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hpcda.action.factors import DataLoss
+from hpcda.analysis.ended import timing
 from hpcda.analysis.network import NetworkResult
 from hpcda.analysis.opened import open_run
 from hpcda.analysis.rundata import Result
-from hpcda.analysis.summary import timing
 from hpcda.errors import InputError, Mistake
 from hpcda.extensions import KEY
+from hpcda.formatting import counted
 from hpcda.job import load_job
 from hpcda.job.changes import flat_tables, plain_tables
 from hpcda.job.stored import FILE, stored_tables
-from hpcda.words import counted
 
 if TYPE_CHECKING:
     import xarray as xr

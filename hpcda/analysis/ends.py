@@ -1,4 +1,4 @@
-"""The table by which the judge of an ensemble goes, from the results of a run."""
+"""The table of how the starts ended, built from a run's results for the judge."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def ends_of(file: RunTable, outcome: Outcome) -> Ends:
         ended=file.finished,
         complete=outcome.complete,
         action=outcome.action,
-        measurement=outcome.values["measurement"],
-        prior=outcome.values["prior"],
+        measurement=outcome.end["measurement"],
+        prior=outcome.end["prior"],
         converged=np.isin(outcome.reason, codes),
         sketch=np.full((len(outcome.start), 0), np.nan) if sketch is None else sketch,
         rungs=lambda rows: (file.table("action", rows), file.table("model", rows)),

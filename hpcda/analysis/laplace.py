@@ -1,4 +1,4 @@
-r"""The path distribution as a mixture of Gaussians at the distinct minima X_j (Laplace's approximation).
+r"""Laplace's approximation: the path distribution as a mixture of Gaussians at the distinct minima X_j.
 
     P(X | Y) ≈ Σ_j w_j N(X_j, A''(X_j)⁻¹),    w_j ∝ exp(-A(X_j)) det(A''(X_j))^(-1/2)
 
@@ -77,7 +77,7 @@ COUNTS = 0.01
 
 
 class Bar(enum.IntEnum):
-    """What kind of error bar an unknown has."""
+    """Kinds of error bars."""
 
     GAUSSIAN = 0
     AT_BOUND = 1
@@ -90,12 +90,12 @@ class NotAMinimumError(Exception):
 
 @dataclass(frozen=True)
 class Flat:
-    """A direction along which the action does not change.
+    """A flat direction: the action does not change along it.
 
     Attributes:
-        moves: Name of each parameter, and of each initial state as "x(0)" (with several windows "x(0) of
-            window 1"), that moves -> by how much while the first one moves by 1, each in its own unit. A
-            state or parameter of one time that is open at later times only has its name alone.
+        moves: By how much each unknown changes while the first one changes by 1, each in its own unit. Keys
+            are names of parameters, and of initial states as "x(0)" (with several windows "x(0) of window
+            1"); a state or time-dependent parameter that is open at later times only has its bare name.
     """
 
     moves: Mapping[str, float]
@@ -108,19 +108,19 @@ class Flat:
 
 @dataclass(frozen=True)
 class Gaussian:
-    """One minimum's part of the mixture, in units of the unknowns.
+    """The Gaussian at one minimum, a component of the mixture, in the units of the unknowns.
 
     Attributes:
         path: X_j, flat, shape (size,).
-        variances: Variance of every unknown, shape (size,); of what is open, that of the rest of the action
-            and one natural scale.
+        variances: Variance of every unknown, shape (size,); for an open unknown that of the action with a
+            Gaussian of one natural scale added along flat directions.
         logdet: Log det A''; with unknowns at bounds or flat directions, -2 log of the volume over
             (2π)^(size/2).
         corner: Covariance of the shared parameters, shape (P, P).
         kinds: `Bar` of every unknown, shape (size,).
-        low: Lower end of the interval, of what is open the bound, shape (size,).
+        low: Lower end of the interval, shape (size,); for an open unknown its bound.
         high: Upper end, likewise.
-        shift: Mean minus X_j, shape (size,): 0 where nothing is at a bound.
+        shift: Mean minus X_j, shape (size,); 0 if no unknown is at a bound.
         flats: Flat directions.
         downward: Whether the action falls along one of them: the point is a saddle, or at a kink of the
             model.
@@ -180,17 +180,17 @@ class Gaussian:
 
 @dataclass(frozen=True)
 class Mixture:
-    """The mixture.
+    """The mixture of the Gaussians at all distinct minima.
 
     Attributes:
-        mean: Of every unknown, flat, shape (size,).
-        std: Standard deviation of every unknown, NaN of what is open, shape (size,).
+        mean: Mean of every unknown, flat, shape (size,).
+        std: Standard deviation of every unknown, shape (size,); NaN for open unknowns.
         low: Lower end of mean ± two standard deviations, cut off at the bound, shape (size,).
         high: Upper end.
-        parameter_covariance: Covariance of the shared parameters, NaN of what is open, shape (P, P).
-        weights: Number of the start -> weight of its minimum; they sum to 1.
-        far: Number of minima that were left out because they lie too far above the lowest one to count.
-        missing: Minima that may have weight and are not in it, and why.
+        parameter_covariance: Covariance of the shared parameters, shape (P, P); NaN for open parameters.
+        weights: Weight of each minimum, by the number of its start; they sum to 1.
+        far: Number of minima left out because they lie too far above the lowest.
+        missing: Minima left out for other reasons although they may have weight, with the reasons.
     """
 
     mean: Array
@@ -214,7 +214,7 @@ def gaussian(problem: Problem, path: Array, csr: Csr, gradient: Array | None = N
 
     Raises:
         NotAMinimumError: A step of Newton's method would lower the action noticeably.
-        NotPositiveDefiniteError: The Hessian is not finite.
+        NotPositiveDefiniteError: The Hessian is not finite, or rounding hides what the data leave open.
         NotBlockTridiagonalError: The Hessian couples times that are more than four apart.
     """
     scale, shared = steps_of(problem, path), problem.layout.tail
@@ -431,8 +431,8 @@ def flats(problem: Problem, kinds: Signs, scale: Array, moves: Array) -> tuple[F
         ]
         unit = scale[places[rows]]
         found.append(Flat({names[rows[k]]: float(steps[k, column] * unit[k] / unit[at]) for k in order}))
-    told = {name for flat in found for name in flat.moves}
-    alone = [names[row] for row in rows if names[row] not in told]
+    bound = {name for flat in found for name in flat.moves}
+    alone = [names[row] for row in rows if names[row] not in bound]
     blocks, _ = problem.split(kinds.astype(np.float64))
     later = (np.concatenate(blocks) == Bar.OPEN).any(axis=0)
     for column, name in enumerate(problem.layout.names):

@@ -1,4 +1,4 @@
-"""Distinct minima: which starts ended at the same one.
+"""Distinct minima: groups the starts that ended at the same minimum.
 
 Two starts share a minimum when their actions agree to the accuracy of the minimizer and their paths are the
 same. Close to a minimum A - A_j = 1/2 δᵀ A'' δ, so that an error ε of the action allows a distance √(2 ε) in
@@ -10,15 +10,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from hpcda.analysis.outcome import Outcome, open_file
+from hpcda.analysis.outcome import Outcome, open_file, task_source
 from hpcda.analysis.parallel import Mapping
+from hpcda.annealing.record import PER_RUNG
+from hpcda.formatting import counted
 from hpcda.results.table import RunTable
-from hpcda.words import counted
 
 Array = npt.NDArray[np.float64]
 
@@ -72,6 +73,10 @@ class Minimum:
     def limit(self) -> float:
         """A(∞), the level without model error, as far as the last rung tells (`hpcda.search.plateau`)."""
         return self.action + self.model
+
+
+_SHARED = [one.name for one in fields(Minimum) if one.name in PER_RUNG]
+"""Fields of a minimum that are those of its lowest start's last rung."""
 
 
 def action_groups(action: Array, tolerance: Array) -> npt.NDArray[np.int64]:
@@ -184,7 +189,8 @@ def distinct_minima(
         both = np.flatnonzero(kept[mine] & kept[leader] & (mine != leader))
         if len(both):
             cut = [part for part in np.array_split(both, max(1, parts)) if len(part)]
-            jobs = [(file.source, place[mine[c]], place[leader[c]], spread, scale) for c in cut]
+            source = task_source(file, mapping)
+            jobs = [(source, place[mine[c]], place[leader[c]], spread, scale) for c in cut]
             far[both] = np.concatenate(mapping(difference, jobs))
         names = {int(leading): number + k for k, leading in enumerate(np.unique(leader))}
         number += len(names)
@@ -309,7 +315,8 @@ def minimum_of(
     """
     header = file.header
     best = rows[np.argmax(kept)] if kept.any() else rows[0]
-    values = {name: float(array[best]) for name, array in outcome.values.items()}
+    end = outcome.end[best]
+    values = {name: float(end[name]) for name in _SHARED}
     ways = np.bincount(outcome.way[rows], minlength=len(header.ways))
     return Minimum(
         **values,

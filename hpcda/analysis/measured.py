@@ -1,4 +1,4 @@
-"""What a path says of the data: fitted values, misfits in units of the noise, what noise alone leaves."""
+"""Fitted values of the data, residuals in units of the noise, and the variance that noise alone leaves."""
 
 from __future__ import annotations
 

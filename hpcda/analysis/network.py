@@ -20,11 +20,13 @@ from hpcda.action.network import Network
 from hpcda.analysis.candidate import Band, Separation, separation
 from hpcda.analysis.ends import ends_of, rows_of
 from hpcda.analysis.levels import ACTION_TOLERANCE, Minimum, action_groups, minima_of_rows, minimum_of
+from hpcda.analysis.network_answer import NetworkAnswer
 from hpcda.analysis.network_laplace import DRAWS, Tempered, WeightDistribution, distribution, tempered
-from hpcda.analysis.outcome import Outcome, collect, joined
+from hpcda.analysis.outcome import Outcome, collect, joined, task_source
 from hpcda.analysis.parallel import Mapping, in_turn
 from hpcda.analysis.score import Score, score, shares
 from hpcda.errors import InputError, Mistake
+from hpcda.formatting import counted
 from hpcda.job.stored import job_as_it_was
 from hpcda.problem import Array, Numbers
 from hpcda.results.network import StoredNetwork
@@ -35,7 +37,6 @@ from hpcda.search.evidence import Evidence
 from hpcda.search.expected import Expected
 from hpcda.search.judge import Ends, minima_of
 from hpcda.search.networks import judged
-from hpcda.words import counted
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -49,7 +50,7 @@ FLAT = 1e-10
 """Part of the largest eigenvalue of the Hessian below which a direction is flat."""
 
 
-class NetworkResult:
+class NetworkResult(NetworkAnswer):
     """A run that trained a network: labeled data, distinct minima, candidate, weights, prediction.
 
     Attributes:
@@ -70,7 +71,7 @@ class NetworkResult:
     def __repr__(self) -> str:
         header = self.file.header
         starts = counted(len(self.file.start), "start")
-        return f"<Result {self.file.name!r}: {header.model}, {starts}>"
+        return f"<NetworkResult {self.file.name!r}: {header.model}, {starts}>"
 
     def __getstate__(self) -> tuple[RunTable, bool]:
         """What a copy is made of; what was computed from it is computed again there."""
@@ -137,7 +138,8 @@ class NetworkResult:
     @cached_property
     def outcome(self) -> Outcome:
         """How every start ended."""
-        jobs = [(self.file.source, part) for part in self.file.parts(self._parts)]
+        source = task_source(self.file, self._mapping)
+        jobs = [(source, part) for part in self.file.parts(self._parts)]
         if not jobs:
             place = self.file.name
             raise InputError(Mistake(place, "no start has completed a rung", "run the job again"))
@@ -200,6 +202,31 @@ class NetworkResult:
         if network.field[0]:
             coords["input"] = list(header.series)
         return xr.Dataset(found, coords=coords)
+
+    @property
+    def momentum(self) -> xr.Dataset:
+        """Momenta of the units, for the candidate's weights; see `momentum_of`."""
+        return self.momentum_of()
+
+    def momentum_of(self, start: int | None = None) -> xr.Dataset:
+        """Momenta p1 … pN of the units of every layer, dims (pair, layer): minus what back-propagation gives.
+
+        They are the multipliers of the layers' rule in the action: minus the derivative of each pair's loss
+        by its units (Abarbanel, Rozdeba, Shirman, Neural Computation 30, 2025 (2018)). Layers have no time
+        step, so that there is no energy.
+
+        Args:
+            start: Number of the start; by default the candidate's.
+
+        Raises:
+            InputError: Its weights were not kept.
+        """
+        import xarray as xr
+
+        forces = self.action.multipliers(self.theta(start))
+        found = {f"p{n}": (("pair", f"layer{n}"), -force) for n, force in enumerate(forces, 1)}
+        names = {"pair": self.pairs.t.astype(int), f"layer{len(forces)}": list(self.file.header.observed)}
+        return xr.Dataset(found, coords=names)
 
     @cached_property
     def dataset(self) -> xr.Dataset:

@@ -1,4 +1,4 @@
-"""The distribution of a network's weights about its minimum, and what it predicts: Laplace's approximation.
+"""Laplace's approximation for a network: the distribution of its weights and of its predictions.
 
     weights ~ N(θ, T H⁻¹),    H the exact Hessian of the action at the minimum θ
 
@@ -26,7 +26,7 @@ DRAWS = 100
 
 @dataclass(frozen=True)
 class WeightDistribution:
-    """A Gaussian of weights.
+    """The Gaussian distribution of the weights about a minimum.
 
     Attributes:
         mean: The minimum, shape (size,).
@@ -50,11 +50,11 @@ class WeightDistribution:
 
 
 def distribution(action: ExactNetwork, theta: Array) -> WeightDistribution | str:
-    """The distribution about a minimum, or why there is none.
+    """The distribution about a minimum, or the reason why there is none.
 
     Args:
         action: The network and its pairs, inputs exact.
-        theta: The minimum.
+        theta: Weights at the minimum, shape (size,).
     """
     if action.network.input_std is not None:
         return "the inputs are noisy and would have to be sampled as well"
@@ -68,11 +68,11 @@ def distribution(action: ExactNetwork, theta: Array) -> WeightDistribution | str
 
 @dataclass(frozen=True)
 class Tempered:
-    """How predictions of a distribution do, by its temperature.
+    """Held-out loss of a distribution's predictions, by its temperature.
 
     Attributes:
-        temperature: The one that does best on the first half of the held-out pairs.
-        losses: Temperature -> -log of the mean likelihood on the other half, a value or a pair.
+        temperature: The best one on the first half of the held-out pairs.
+        losses: For each temperature: -log of the mean likelihood on the other half, per value or per pair.
     """
 
     temperature: float

@@ -8,7 +8,7 @@ from typing import Any
 from hpcda.analysis.network import NetworkResult
 from hpcda.analysis.network_summary import distribution_words, network_facts, score_words
 from hpcda.analysis.page import end_of, escaped, figure, head_of, listing, number, page, table
-from hpcda.words import counted
+from hpcda.formatting import counted
 
 SHOWN = 25
 """Minima in the table; all are in summary.json."""
@@ -80,12 +80,12 @@ def _candidate(summary: dict[str, Any]) -> str:
     if candidate is None:
         return ""
     apart = candidate["separation"]
-    told = {
+    rows = {
         "reached by": f"{candidate['count']} of {counted(summary['complete'], 'start')}",
         "weights and biases": str(summary["weights"]),
         "next level": "" if apart["gap"] is None else f"{number(apart['gap'], 4)} above",
-        "pairs trained": score_words(candidate["trained"]) if "trained" in candidate else "",
+        "training pairs": score_words(candidate["trained"]) if "trained" in candidate else "",
         "held-out pairs": score_words(candidate["held_back"]) if "held_back" in candidate else "",
         "distribution of weights": distribution_words(summary["distribution"]),
     }
-    return listing(told)
+    return listing(rows)

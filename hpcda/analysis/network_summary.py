@@ -1,68 +1,20 @@
-"""The summary of a run that trained a network: what summary.json holds, and the same for people."""
+"""The summary of a run that trained a network: the contents of summary.json, and the text for a terminal."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from hpcda.analysis.ended import VERSION, as_record, ended_record, plain, timing, ways
 from hpcda.analysis.levels import Minimum
 from hpcda.analysis.network import NetworkResult
 from hpcda.analysis.score import Score
-from hpcda.analysis.summary import VERSION, as_record, band_words, ended_record, plain, timing, ways, wrapped
-from hpcda.search.conclusion import Conclusion
+from hpcda.analysis.summary_text import band_words, wrapped
+from hpcda.formatting import counted
 from hpcda.search.evidence import facts
 from hpcda.search.networks import DEVIATIONS
-from hpcda.words import counted
 
 SHOWN = 12
 """Minima that the table for people shows."""
-SENTENCES = {
-    Conclusion.CONSISTENT_AND_STABLE: (
-        "The lowest level fits the data to within the noise, independent starts found it repeatedly, "
-        "and no search from it found anything lower: take its network as the global minimum."
-    ),
-    Conclusion.STABLE_NOISE_ESTIMATED: (
-        "The lowest level has no rival and was found repeatedly, and no search from it found anything lower: "
-        "take its network as the global minimum. Categories allow no χ² test: judge it by held-out pairs."
-    ),
-    Conclusion.CONSISTENT_RIVALS_REMAIN: (
-        "The lowest level is consistent with the data, but other networks fit nearly as well: the pairs "
-        "cannot distinguish them. Give more pairs, and compare the networks' predictions."
-    ),
-    Conclusion.CONSISTENT_NOT_CONFIRMED: (
-        "The lowest level is consistent with the data, but too few starts reached it to exclude "
-        "a lower one. Give the search more starts or seconds."
-    ),
-    Conclusion.CONSISTENT_PREDICTS_BADLY: (
-        "The lowest level is consistent with the training pairs, but its error on "
-        "held-out pairs is much larger: it overfits. Give more pairs, fewer units, or a narrower prior "
-        "(network.weight_std)."
-    ),
-    Conclusion.CONSISTENT_NOT_CONVERGED: (
-        "The lowest level is consistent with the data, but its descent stopped at the iteration limit. Raise "
-        "solver.max_iterations; if weights grow without bound, give them a prior (network.weight_std)."
-    ),
-    Conclusion.NOT_ENOUGH_MEASUREMENTS: (
-        "The lowest level is consistent with the data, but so are others, or there are no more data than "
-        "weights: the pairs do not determine the network. Give more pairs, fewer units, or a prior."
-    ),
-    Conclusion.INCONSISTENT: (
-        "The lowest level lies above what noise explains: the search missed a lower one, or this network "
-        "cannot represent the outputs, or noise_std is too small. Give the search more starts; if they end "
-        "no lower, give the network more units and check noise_std."
-    ),
-    Conclusion.BELOW_NOISE: (
-        "The lowest level lies below what noise explains: the network follows the noise, or noise_std is too "
-        "large. Give more pairs or fewer units; otherwise check noise_std."
-    ),
-    Conclusion.INCOMPLETE: (
-        "Some of the requested starts have not finished, and may end lower. Resume the run and "
-        "let it finish before judging."
-    ),
-    Conclusion.FAILED: (
-        "No start finished: look at the reasons, the range of first weights, and the inputs."
-    ),
-}
-"""What conclusions say of networks."""
 _APART = ("depends on Rf", "equations", "time step", "first prediction")
 """Evidence that networks at Rf = ∞ have no need of, or that is told in other words."""
 
@@ -94,7 +46,7 @@ def summarize_network(run: NetworkResult) -> dict[str, Any]:
         "verdict": {
             "code": run.verdict.code,
             "stable": run.verdict.stable,
-            "sentence": SENTENCES.get(run.verdict, run.verdict.sentence),
+            "sentence": run.message,
             "evidence": run.evidence.record(),
         },
         "distribution": _distribution_record(run),
@@ -151,7 +103,7 @@ def network_facts(record: dict[str, Any], candidate: dict[str, Any] | None) -> d
             found["next level"] = (
                 f"{candidate['separation']['gap']:.3g} nats above{more}" if candidate else ""
             )
-    for title, name in (("pairs trained", "trained"), ("held-out pairs", "held_back")):
+    for title, name in (("training pairs", "trained"), ("held-out pairs", "held_back")):
         if candidate is not None and name in candidate:
             found[title] = score_words(candidate[name])
     if candidate is not None and candidate["flat_directions"]:
@@ -170,24 +122,29 @@ def distribution_words(record: dict[str, Any]) -> str:
         return "standard deviations in summary.json"
     losses = {one["temperature"]: one["loss"] for one in record["held_back"]}
     best = record["temperature"]
-    told = f"{losses[0.0]:.4g} nats from the minimum alone, {losses[1.0]:.4g} by the Laplace approximation"
+    text = (
+        f"held-out loss {losses[0.0]:.4g} nats with the minimum alone, "
+        f"{losses[1.0]:.4g} with the Laplace approximation"
+    )
     if 0.0 < best < 1.0:
-        told += f", {losses[best]:.4g} at temperature {best:g}"
-    return f"{told}; temperature chosen on half of the held-out pairs: {best:g} (losses on the other half)"
+        text += f", {losses[best]:.4g} at temperature {best:g}"
+    return (
+        f"{text}; temperature {best:g} chosen on one half of the held-out pairs, losses from the other half"
+    )
 
 
 def score_words(record: dict[str, Any]) -> str:
     """A score, for people."""
     one = Score(**record)
-    told = f"{counted(one.pairs, 'pair')}: "
+    text = f"{counted(one.pairs, 'pair')}: "
     if one.accuracy is not None:
-        nats = f"{one.loss:.4g} nats a pair (frequencies alone {one.constant:.4g})"
-        return f"{told}{one.accuracy:.2%} right, {nats}"
+        nats = f"{one.loss:.4g} nats a pair (predicting the frequencies: {one.constant:.4g})"
+        return f"{text}{one.accuracy:.2%} right, {nats}"
     over = "" if one.rmse_over_noise is None else f", {one.rmse_over_noise:.4g} times the noise"
-    nats = f"{one.loss:.4g} nats a value (their mean alone {one.constant:.4g})"
+    nats = f"{one.loss:.4g} nats a value (predicting the mean: {one.constant:.4g})"
     if one.rmse is None:
-        return told + nats
-    return f"{told}RMSE {one.rmse:.4g}{over}, {nats}"
+        return text + nats
+    return f"{text}RMSE {one.rmse:.4g}{over}, {nats}"
 
 
 def format_network_summary(summary: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-r"""What would change if the equations of all states held exactly: estimates and standard deviations.
+r"""How the estimates and standard deviations would change if all model equations held exactly.
 
 The action is a sum of squares, A = ½ Σ ρ². Around a minimum, with the Jacobian J of ρ, the model errors of
 state a weighted κ_a times as heavily as they are move the path by the Gauss–Newton step
@@ -27,6 +27,7 @@ from scipy.sparse import csr_array, diags_array
 from hpcda.action import Action
 from hpcda.action.blocks import InTime, blocks_of
 from hpcda.action.residuals import Residuals
+from hpcda.action.weights import loosest
 from hpcda.annealing.scale import scales
 from hpcda.problem import Array, Problem
 from hpcda.search.obeyed import SHIFT, WIDER, Equation, Obedience
@@ -76,22 +77,21 @@ class _Squares:
         return np.asarray(self.slopes.T @ np.where(self.state[:, None] == states, pulled[:, None], 0.0))
 
 
-def obedience(problem: Problem, path: Array, rf: float) -> Obedience:
+def obedience(action: Action, path: Array, rf: float) -> Obedience:
     """How the equations of all states are obeyed at a minimum.
 
     Args:
-        problem: The problem.
+        action: The action.
         path: The minimum, flat, shape (size,).
         rf: Rf there.
 
     Raises:
-        InputError, CompilerError: The action cannot be compiled.
         NotPositiveDefiniteError: The path holds numbers that are not finite.
         NotBlockTridiagonalError: The action couples times that are far apart.
     """
-    action = Action(problem)
+    problem = action.problem
     squares = _squares(action, path, rf)
-    precision = rf * problem.model_error_weight
+    precision = rf * loosest(problem)
     own = _motions(problem, path)
     relaxed = np.minimum(1.0, MOST / np.maximum(precision * own**2, MOST))
     weak = np.sqrt(_factor(problem, squares, squares.weights(relaxed)).variances)

@@ -1,4 +1,4 @@
-"""Opening a run that has ended."""
+"""Opens a finished run from its directory."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def open_run(
     Raises:
         InputError: There is no such run, it is being written, or part of it is missing.
     """
-    from hpcda.store.network import KIND
+    from hpcda.results.network import KIND
     from hpcda.store.reader import RunFile
 
     file = RunFile(path)

@@ -1,4 +1,4 @@
-"""Data that carry nearly all of the misfit: those that lie further from the candidate than noise explains.
+"""Outliers: data farther from the candidate than noise explains, which carry most of the misfit.
 
 The standardized residual of a datum is r = (y - h(x)) / σ. Where the candidate fits, the r are about standard
 normal; where it does not, they are wider all together, by the scale 1.4826 · median |r| (the normalized
@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from hpcda.formatting import counted
 from hpcda.results.windows import StoredWindow
-from hpcda.words import counted
 
 Array = npt.NDArray[np.float64]
 
@@ -29,17 +29,17 @@ SHOWN = 3
 
 @dataclass(frozen=True)
 class Outlier:
-    """One datum that lies too far from a path.
+    """A datum that lies too far from a path.
 
     Attributes:
-        place: File, line or row, and column; quantity and time where the data were not read from a file.
+        place: File, line or row, and column; quantity and time if the data do not come from a file.
         window: Number of the window.
-        observed: What is measured.
+        observed: Name of the measured quantity.
         t: Time.
         value: The datum.
         fitted: h(x) of the path.
         deviations: (value - fitted) / σ.
-        share: Its part of the measurement error, from 0 to 1.
+        share: Its fraction of the measurement part of the action, 0 to 1.
     """
 
     place: str
@@ -66,12 +66,12 @@ def outliers(
     residuals: Sequence[Array],
     observed: Sequence[str],
 ) -> list[Outlier]:
-    """The data that lie too far from a path, the furthest first.
+    """The data that lie too far from a path, farthest first.
 
     Args:
         windows: The windows.
-        fits: Values that the path has for what is measured, one array of shape (N, L) a window.
-        residuals: Data minus these in units of the noise, of the same shapes.
+        fits: The path's values of the measured quantities, one array of shape (N, L) per window.
+        residuals: Data minus `fits` in units of the noise, of the same shapes.
         observed: Names of the L measured quantities.
     """
     sizes = np.abs(np.concatenate([r[np.isfinite(r)] for r in residuals]))
@@ -105,7 +105,7 @@ def outliers(
     return sorted(found, key=lambda one: -abs(one.deviations))
 
 
-def told(found: Sequence[Outlier]) -> list[str]:
+def sentences(found: Sequence[Outlier]) -> list[str]:
     """The outliers as notes: the furthest ones, and how many more there are."""
     notes = [f"{one.sentence()}. Check whether it is correct." for one in found[:SHOWN]]
     rest = found[SHOWN:]

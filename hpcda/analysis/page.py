@@ -1,4 +1,4 @@
-"""Pieces of HTML that reports are made of: one file that holds everything, figures included."""
+"""Building blocks of the HTML reports; a report is one self-contained file with its figures."""
 
 from __future__ import annotations
 
@@ -143,9 +143,9 @@ def end_of(file: RunTable, summary: dict[str, Any]) -> list[str]:
     """The end of a report: starts by way, cost, provenance, and how to make it again."""
     header = file.header
     return [
-        "<h2>Starts by way and first rung</h2>",
-        "<p>How often a level was hit says nothing about what another way the start began would have "
-        "found.</p>",
+        "<h2>Starts by starting strategy and first rung</h2>",
+        "<p>These counts hold for the strategies that were used. They do not show what another strategy "
+        "would find.</p>",
         _ways(summary),
         "<h2>Cost</h2>",
         listing(_cost(summary)),

@@ -1,4 +1,4 @@
-"""Mapping over parts of an ensemble: Dask on worker processes, since HDF5 has one lock a process.
+"""Parallel map over parts of an ensemble: Dask worker processes, as HDF5 runs one call at a time per process.
 
 Local workers are spawned processes behind pipes, which nobody else can open: no socket listens. A scheduler
 that is named is somebody's own cluster, with its own doors.

@@ -1,4 +1,4 @@
-"""Prediction beyond the window: the model run on from the last estimated state.
+"""Prediction beyond the window: the model integrated from the last estimated state.
 
 The test of an estimate that the field accepts (J. Ye et al., Nonlin. Processes Geophys. 22, 205, 2015): data
 kept back after the window are predicted with nothing but the model (`hpcda.models.flow`).
@@ -18,6 +18,9 @@ from hpcda.models.expression import Expression, names_in
 from hpcda.models.flow import Course, Flow
 from hpcda.models.model import Model
 from hpcda.patience import Patience
+from hpcda.problem import Problem
+from hpcda.results.header import Header
+from hpcda.results.windows import StoredWindow
 
 Array = npt.NDArray[np.float64]
 TOLERANCE = 1e-10
@@ -143,6 +146,63 @@ class Prediction:
     states: Array
     observed: Array
     data: Array
+
+
+def predict_window(
+    problem: Problem,
+    header: Header,
+    number: int,
+    known: StoredWindow,
+    last: Array,
+    parameters: Array,
+    t: npt.ArrayLike | None = None,
+) -> tuple[Prediction, Course]:
+    """Run the model on from the last unknowns of a path of one window.
+
+    Args:
+        problem: The problem.
+        header: What is known of the run before its first start.
+        number: Number of the window.
+        known: The window as it was stored.
+        last: The unknowns of its last time, shape (D + V,).
+        parameters: The estimated parameters that all times share, shape (P,).
+        t: Rising times from the end of the window on, or one time; by default those of the data kept back,
+            else as many as the window has, from its end on.
+
+    Returns:
+        The prediction, and how the model ran on.
+
+    Raises:
+        InputError: The known time series end with the window, or `t` does not rise from its end on.
+    """
+    names, layout, dimension = header.series, problem.layout, problem.dimension
+    data = np.zeros((0, len(problem.observed)))
+    dt = problem.windows[number].dt
+    asked = slice(None)
+    if t is not None:
+        times, asked = from_end(t, float(known.t[-1]), dt)
+    elif len(known.beyond_t):
+        times, data = known.beyond_t, known.beyond_data
+    else:
+        times = known.t - known.t[0] + known.t[-1]
+    series = np.zeros((len(times), len(names)))
+    if names:
+        if not len(known.beyond_t) or times[-1] > known.beyond_t[-1]:
+            remedy = "hold out data (data.hold_back); their stimuli are stored too"
+            raise InputError(Mistake("predict", "the known time series end with the window", remedy))
+        columns = [np.interp(times, known.beyond_t, column) for column in known.beyond_series.T]
+        series = np.stack(columns, axis=1)
+    values = {
+        **problem.fixed,
+        **dict(zip(layout.seen_names, parameters[layout.seen(number)].tolist(), strict=True)),
+        **dict(zip(layout.varying, last[dimension:].tolist(), strict=True)),
+    }
+    course = run_on(problem.model, last[:dimension], values, times, series, names, dt)
+    every = dict(zip(names, series.T, strict=True)) | values
+    every = {name: every[name] for name in every if name not in problem.model.stimulus_names}
+    measured = observe(header.expression, header.state, course.states, every)
+    kept_back = data if len(data) else np.full(measured.shape, np.nan)
+    return Prediction(times[asked], course.states[asked], measured[asked], kept_back[asked]), course
 
 
 def rmse(errors: Array) -> float | None:

@@ -1,4 +1,4 @@
-"""The report: one HTML file that holds everything, figures included, and says how to make it again."""
+"""The report: one self-contained HTML file with figures, evidence, and how to reproduce the run."""
 
 from __future__ import annotations
 
@@ -6,15 +6,21 @@ from pathlib import Path
 from typing import Any
 
 from hpcda.analysis.bars import bar_words
+from hpcda.analysis.momenta import momentum_sentences
 from hpcda.analysis.page import end_of, escaped, figure, head_of, listing, number, page, table
 from hpcda.analysis.rundata import Result
-from hpcda.analysis.summary import band_words, bound_words
+from hpcda.analysis.summary_text import band_words, bound_words
+from hpcda.formatting import counted
 from hpcda.search.evidence import facts
-from hpcda.words import counted
 
 SHOWN = 25
 """Minima in the table; all are in summary.json."""
 
+_MOMENTUM = (
+    "Canonical momenta of the candidate, those of the largest size, times the spread of each state where "
+    "states have different units: they jump where something is measured, and are 0 before the first datum "
+    "and after the last one."
+)
 _CAPTIONS = {
     "Action levels": (
         "Action A of every start on its way up the ladder of Rf; a color is a distinct minimum at the "
@@ -30,6 +36,8 @@ _CAPTIONS = {
         "data, and, after the dotted line, the model's prediction from the last estimated state, beside "
         "held-out data."
     ),
+    "Momentum": _MOMENTUM,
+    "Momentum and energy": f"{_MOMENTUM} Below, the energy.",
     "Final actions": "Actions at the last Rf, sorted and as a histogram, colored by level.",
     "Parameters": (
         "Estimated parameters of every start against its final action; the gray band is that of χ², the blue "
@@ -56,6 +64,7 @@ def write_report(run: Result, summary: dict[str, Any], figures: dict[str, Path],
         _candidate(summary),
         _mixture(summary),
         _equations(summary),
+        _momenta(summary),
     ]
     parts += [figure(name, file, _CAPTIONS.get(name.partition(",")[0], "")) for name, file in figures.items()]
     parts += end_of(run.file, summary)
@@ -96,7 +105,7 @@ def _candidate(summary: dict[str, Any]) -> str:
         return ""
     band, apart, plateau = summary["band"], candidate["separation"], candidate["plateau"] or {}
     gap = "" if apart["gap"] is None else f"{number(apart['gap'], 4)} above"
-    told = {
+    rows = {
         "reached by": f"{candidate['count']} of {counted(summary['complete'], 'start')}",
         "reduced level": f"{candidate['reduced']:.4f}, {band_words(candidate, band)}, "
         f"{counted(summary['data'], 'data value')}",
@@ -112,7 +121,7 @@ def _candidate(summary: dict[str, Any]) -> str:
         else number(plateau["limit"], 7) + (f" ± {number(plateau['error'], 1)}" if plateau["error"] else ""),
     }
     if "rmse_prediction" in candidate:
-        told["prediction"] = (
+        rows["prediction"] = (
             "it grows without bound"
             if candidate["rmse_prediction"] is None
             else f"RMSE {number(candidate['rmse_prediction'], 4)}, "
@@ -125,9 +134,9 @@ def _candidate(summary: dict[str, Any]) -> str:
         ("rmse_truth_unobserved", "truth, other states"),
     ):
         if candidate.get(key) is not None:
-            told[label] = f"RMSE {number(candidate[key], 4)}"
+            rows[label] = f"RMSE {number(candidate[key], 4)}"
     if candidate["states_at_bound"]:
-        told["at a bound"] = bound_words(candidate, summary["times"])
+        rows["at a bound"] = bound_words(candidate, summary["times"])
     bars, true = candidate.get("error_bars", {}), candidate.get("true_parameters", {})
     none = f"none: {candidate['no_error_bars']}" if candidate["no_error_bars"] else ""
     body = [
@@ -140,7 +149,7 @@ def _candidate(summary: dict[str, Any]) -> str:
         for name, value in candidate["parameters"].items()
     ]  # fmt: skip
     heads = ["parameter", "estimate", "its standard deviation", "truth", ""]
-    return listing(told) + (table(heads, body, text=1) if body else "")
+    return listing(rows) + (table(heads, body, text=1) if body else "")
 
 
 def _mixture(summary: dict[str, Any]) -> str:
@@ -165,11 +174,18 @@ def _mixture(summary: dict[str, Any]) -> str:
     )
 
 
+def _momenta(summary: dict[str, Any]) -> str:
+    record = summary.get("momenta")
+    if record is None:
+        return ""
+    return f"<h2>Mechanics</h2><p>{escaped(' '.join(momentum_sentences(record)))}</p>"
+
+
 def _equations(summary: dict[str, Any]) -> str:
     obedience = summary["verdict"]["evidence"].get("obedience")
     if obedience is None:
         return ""
-    heads = ["state", "weight", "window", "model error left", "motion", "error that costs nothing"]
+    heads = ["state", "weight", "window", "model error", "change of the state", "error of half a nat"]
     heads += ["shift", "wider", ""]
     weights = summary["model_error_weight"]
     body = [
@@ -181,10 +197,10 @@ def _equations(summary: dict[str, Any]) -> str:
         for one in obedience["equations"]
     ]  # fmt: skip
     text = (
-        "Root mean squares over one step, in the window where the equation is violated most. Shift: how "
-        "many standard "
-        "deviations an estimate moves when these errors are removed (0 where all of them together move "
-        "none). Wider: the state's standard deviation relative to that of a path that obeys the "
-        "model exactly."
+        "Root mean squares over one step, in the window where the equation is violated most. Error of half "
+        "a nat: the model error that adds half a nat to the action. Shift: by how many standard deviations "
+        "an estimate changes when the model error is removed (0 if removing it in all equations changes "
+        "none). Wider: the state's standard deviation divided by that of a path that obeys the model "
+        "exactly."
     )
     return f"<h2>Equations</h2><p>{text}</p>{table(heads, body, text=1)}"

@@ -1,4 +1,4 @@
-"""How a network does on pairs: errors of outputs, or right and wrong categories, and how sure it was."""
+"""Performance of a network on pairs: RMSE or accuracy, and the loss per value."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ BINS = 10
 
 @dataclass(frozen=True)
 class Score:
-    """How a network does on pairs.
+    """Performance of a network on pairs.
 
     Attributes:
         pairs: Number of pairs.
-        loss: Mean share of the measurement part, in nats: of a value, or of a pair of categories.
-        constant: The same of what always gives the mean of the trained outputs, or the frequencies of the
-            trained categories.
-        rmse: Root mean square error of Gaussian outputs; None of others.
-        rmse_over_noise: The same, each over its noise.
-        accuracy: Share of pairs whose most probable category is right; None of outputs.
-        confusion: How many pairs of category i (row) were taken for j (column).
-        reliability: Mean probability of the category that was chosen, share that was right, and number of
-            pairs, of bins of that probability which hold any.
+        loss: Mean loss in nats, per value, or per pair for categories.
+        constant: The loss of a constant prediction: the mean of the training outputs, or the frequencies of
+            the training categories.
+        rmse: Root mean square error of Gaussian outputs; else None.
+        rmse_over_noise: Root mean square of the errors in units of their noise; else None.
+        accuracy: Fraction of pairs whose most probable category is right; None without categories.
+        confusion: Number of pairs of category i (row) assigned to category j (column).
+        reliability: For each nonempty bin of the probability of the chosen category: its mean, the fraction
+            that was right, and the number of pairs.
     """
 
     pairs: int
@@ -61,10 +61,10 @@ def score(found: Array, outputs: Array, output: DataLoss | float | Array, traine
     """Compare outputs with measured ones.
 
     Args:
-        found: Outputs of the network, of categories their logits, shape (pairs, outputs).
+        found: Outputs of the network, or logits of categories, shape (pairs, outputs).
         outputs: Measured ones, NaN where there is none.
         output: The loss, or the standard deviation of Gaussian noise: one, or one of each output.
-        trained: Outputs of the pairs that were trained, by which the constant is known.
+        trained: Outputs of the training pairs, for the constant prediction.
     """
     if isinstance(output, DataLoss) and output.loss.joint:
         return _of_categories(found, outputs, trained)

@@ -1,4 +1,4 @@
-"""Whether two points of nearly the same action lie in one flat valley of it.
+"""Tests whether two points of nearly equal action lie in one flat valley.
 
 They do where a path between them never rises above the higher of them by more than `RISE`. The straight path
 is tried first. Else the points of the straight path are relaxed, one after the other: each is moved by

@@ -1,4 +1,4 @@
-"""Annealing: the ladder, and the step from rung to rung, for many starts."""
+"""Annealing: the ladder of Rf, and the minimization of many starts from rung to rung."""
 
 from hpcda.annealing.anneal import Climb, step
 from hpcda.annealing.ended import ended

@@ -1,4 +1,4 @@
-"""One start up the ladder: each rung is minimized from the last one's minimum.
+"""Anneals one start: each rung is minimized from the minimum of the rung before.
 
 Precision annealing: Ye, Kadakia, Rozdeba, Abarbanel, Quinn, Nonlin. Processes Geophys. 22, 205 (2015),
 section 3. A rung is a step from state to state, so that a start can be stored after any rung and taken up

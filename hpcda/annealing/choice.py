@@ -1,4 +1,4 @@
-"""Which minimizer a job's keys stand for, and what of them does not go together."""
+"""Chooses the minimizer from the [solver] keys of a job, and refuses keys that contradict each other."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from hpcda.annealing.eliminations import ELIMINATIONS, of_petsc
 from hpcda.annealing.lockstep import FEWEST, MOST_MEMORY, fits
 from hpcda.annealing.minimizers import minimizer
 from hpcda.errors import InputError, Mistake
+from hpcda.formatting import counted
 from hpcda.problem import Problem
-from hpcda.words import counted
 
 OWN_SOLVER = ("tao_type", "ksp_", "pc_", "mat_", "snes_")
 """How PETSc's options begin that ask for a minimizer or a linear solver of its own."""

@@ -1,4 +1,4 @@
-"""Climbs of several starts side by side, one a lane: what chains and factor graphs have in common.
+"""Annealing of several starts at once, one per vector lane: what chains and factor graphs have in common.
 
 The compiled code (climb.c) steps all lanes together; each has its own start, rung, step control and end. What
 a start does depends on its first path alone, not on the starts beside it.

@@ -1,7 +1,8 @@
-"""How the unknowns of a Newton step are eliminated, and what that costs.
+"""Defines `EliminationSpec`: how the unknowns of a Newton step are eliminated, and the cost of it.
 
-Two ways may give other last bits: which one a lockstep takes is counted, with the same rates on every
-machine. What PETSc eliminates with, one path at a time, is data here, which `hpcda.petsc` reads.
+Two eliminations may differ in the last bits of a result. So lockstep chooses by operation counts and fixed
+rates, which are the same on every machine. PETSc's solvers are described by plain data, which `hpcda.petsc`
+reads.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ NUMBER = 1.8e-9
 
 @dataclass(frozen=True)
 class Plan:
-    """A way to eliminate the unknowns of a path.
+    """The plan of an elimination for one path: what is done, and its cost.
 
     Attributes:
         what: What is done, in a few words.
         flops: Additions and multiplications of a factorization.
-        numbers: Numbers of a factor, with the room that the factorization needs.
-        seconds: Estimate of a factorization and a solution for one path of a full set of lanes.
-        tables: Those of a tree, or None for interval after interval.
+        numbers: Doubles of a factor, including the workspace of the factorization.
+        seconds: Estimated time per path of a factorization and a solution, with all lanes in use.
+        tables: The tables of a tree of fronts; None for block elimination from interval to interval.
     """
 
     what: str
@@ -52,7 +53,7 @@ class Plan:
     def of(
         cls, what: str, fronts: Sequence[tuple[int, float]], numbers: int, tables: Tables | None = None
     ) -> Plan:
-        """A plan of fronts of (pivots, operations)."""
+        """A plan from the (pivots, operations) of its fronts."""
         pivots, flops = np.array(fronts).T
         rates = np.interp(pivots, list(RATES), list(RATES.values()))
         seconds = float(np.sum(flops / rates)) + NUMBER * numbers
@@ -98,7 +99,7 @@ class Linear:
         spread: Whether several ranks can work on one path.
 
     Raises:
-        ValueError: Packages of others order by themselves and know no levels; or a level is no whole number.
+        ValueError: A level is not a whole number, or the package does not take the options given.
     """
 
     package: str = "petsc"
@@ -124,15 +125,14 @@ class Linear:
 
 @dataclass(frozen=True)
 class EliminationSpec:
-    """A way to eliminate.
+    """An elimination that a job can choose.
 
     Attributes:
-        name: As jobs name it.
-        sentence: What it is, in one line.
-        how: Plans it for an action, for `lockstep`; or the linear solver of PETSc, for `newton`.
-        place: Where it stands among the others.
-        alone: Where `how` plans it for `lockstep`: the linear solver that eliminates in the same way for
-            `newton`; None where there is none.
+        name: The value of `solver.elimination` in a job file.
+        sentence: Description in one line, for people.
+        how: For `lockstep`, a function (action) -> `Plan`; for `newton`, the linear solver of PETSc.
+        place: Position in lists of eliminations, smallest first.
+        alone: If `how` is for `lockstep`, the same elimination for `newton`; None if there is none.
     """
 
     name: str
@@ -147,14 +147,14 @@ class EliminationSpec:
         return self.how if isinstance(self.how, Linear) else self.alone
 
     def refuse(self, minimizer: str, ranks: int) -> None:
-        """Refuse a minimizer that does not eliminate in this way.
+        """Refuse a minimizer that does not support this elimination.
 
         Args:
             minimizer: Its name.
             ranks: Ranks that work on one start.
 
         Raises:
-            InputError: It does not.
+            InputError: The minimizer, or several ranks per start, are not supported.
         """
         spread = self.linear is not None and self.linear.spread
         ways = [*([] if isinstance(self.how, Linear) else ["lockstep"]), *(["newton"] if self.linear else [])]

@@ -1,4 +1,4 @@
-"""Where a minimizer has ended, judged on the action, whatever the minimizer says of itself.
+"""Judges where a minimizer has ended by the action itself, not by the minimizer's own report.
 
 A path counts as a minimum where its scaled gradient, projected on the bounds, is within `TOLERANCE`, or where
 Newton's decrement ½ gᵀ H⁻¹ g says that no more than `DECREMENT` of the action is left to gain.

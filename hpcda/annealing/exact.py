@@ -1,4 +1,4 @@
-"""The rung at infinity of a layered network: shifted Newton steps on the weights, and on noisy inputs.
+"""Minimization of a layered network at Rf = ∞: shifted Newton steps in the weights and the noisy inputs.
 
 First with the Gauss-Newton matrix (Levenberg-Marquardt), which leads down from far away; where such steps
 bring or promise little, with the exact Hessian, to a minimum; from a saddle point they are led away along a

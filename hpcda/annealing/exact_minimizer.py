@@ -1,4 +1,4 @@
-"""Descents at Rf = ∞ as a minimizer of the annealing, for weights of a network."""
+"""The minimization at Rf = ∞ behind the interface of a minimizer, for the weights of a network."""
 
 from __future__ import annotations
 

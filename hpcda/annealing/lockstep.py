@@ -1,4 +1,4 @@
-"""Many starts in lockstep: exact Newton steps of several paths at once, one a lane of the vector registers.
+"""Minimizes many starts in lockstep: exact Newton steps of several paths at once, one per vector lane.
 
 All lanes are evaluated, factorized and stepped together by compiled code (assemble.c, front.c, lockstep.c,
 climb.c); each has its own start, rung, step control and end. What a start does depends on its first path

@@ -1,4 +1,4 @@
-"""Many starts in lockstep: as many climbs at work as the processor's vectors have lanes, others waiting."""
+"""A lockstep team: as many starts in progress as the processor has vector lanes, the others waiting."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hpcda.annealing.schedule import PATIENCE, Pool, capacity, few, width
 from hpcda.annealing.team import Finished
 from hpcda.annealing.tied import TiedLockstep
 from hpcda.annealing.widths import Widths
-from hpcda.words import counted
+from hpcda.formatting import counted
 
 SLICE_SECONDS = 0.05
 """How long a call works before it hands over the rungs finished in it."""

@@ -1,7 +1,7 @@
-"""What a minimizer is: a path and an Rf in, a lower path out. What it says of itself before anybody makes it.
+"""Defines `MinimizerSpec` and `Minimizer`: takes a path and an Rf, and returns a path of lower action.
 
-Nothing of PETSc is imported here: what PETSc is to make is data, which `hpcda.petsc` reads; a minimizer that
-is not PETSc's brings a function that makes it.
+PETSc is not imported here. A minimizer of PETSc's is described by plain data, which `hpcda.petsc` reads; any
+other gives a function that makes it.
 """
 
 from __future__ import annotations
@@ -21,32 +21,32 @@ class Minimizer(Protocol):
     """Minimizes the action at fixed Rf, from a given path."""
 
     def minimize(self, path: Array, rf: float, fresh: bool = False) -> Rung:
-        """The minimum that lies downhill from `path`; a failure is a result, never an exception.
+        """Minimize from `path`; a failure is reported in the result's reason, never as an exception.
 
         Args:
             path: Flat path, shape (size,).
             rf: Model-error precision.
-            fresh: Whether the path is a start's first one, not the minimum of an earlier rung.
+            fresh: Whether the path is a start's initial path rather than the minimum of an earlier rung.
         """
         ...
 
     @property
     def linear(self) -> str:
-        """How it solves linear systems, as a sentence; empty where it does not tell."""
+        """How it solves linear systems, as a sentence for provenance; empty if not known."""
         ...
 
     def destroy(self) -> None:
-        """Free what it holds."""
+        """Free its memory."""
         ...
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a job asks of any minimizer.
+    """Settings of a job that every minimizer follows.
 
     Attributes:
         max_iterations: Limit of iterations at one rung.
-        watch: To be called as the work goes on, with (iteration, action).
+        watch: (iteration, action) -> None, to be called at every iteration.
     """
 
     max_iterations: int
@@ -58,11 +58,11 @@ class Tao:
     """A type of TAO, PETSc's minimizers.
 
     Attributes:
-        type: PETSc's name of it.
+        type: PETSc's name of the type.
         linear: How it solves linear systems unless options say otherwise: "direct", "icc" (conjugate
             gradients in a trust region, preconditioned), or "" for none.
-        remembers: Whether it carries what it has learned over to the next minimization. It is made anew for
-            each then: a rung depends on its path alone, whatever was minimized before it.
+        remembers: Whether it keeps state, such as a quasi-Newton history, between minimizations. It is then
+            created anew for each, so that a rung depends on its path alone.
         residuals: Whether it works on the residuals of the action and their Jacobian.
     """
 
@@ -88,7 +88,7 @@ class Snes:
 
 
 class Own(enum.Enum):
-    """hpcda's own methods; a TAO of type python carries them, with its options, tolerances and monitors."""
+    """hpcda's own methods, wrapped in a TAO of type python for its options, tolerances and monitors."""
 
     NEWTON = "newton"
     LOCKSTEP = "lockstep"
@@ -104,15 +104,15 @@ Make = Callable[[Action, Limits], Minimizer]
 
 @dataclass(frozen=True)
 class MinimizerSpec:
-    """One minimizer.
+    """A minimizer that a job can choose.
 
     Attributes:
-        name: As the job file names it.
-        sentence: What it is, in one line.
-        how: What PETSc is to make; or, of one that is not PETSc's, (action, limits) -> a `Minimizer`.
-        bounds: Whether it keeps bounds.
-        spread: Whether several ranks can work on one path.
-        place: Where it stands among others.
+        name: The value of `solver.minimizer` in a job file.
+        sentence: Description in one line, for people.
+        how: The TAO or SNES type; for any other minimizer a function (action, limits) -> `Minimizer`.
+        bounds: Whether it respects bounds on the unknowns.
+        spread: Whether several ranks can share one path.
+        place: Position in lists of minimizers, smallest first.
     """
 
     name: str
@@ -128,15 +128,15 @@ class MinimizerSpec:
         return self.how.linear if isinstance(self.how, Tao | Snes | Own) else ""
 
     def refuse(self, bounded: bool, ranks: int, able: str) -> None:
-        """Refuse a job that it cannot do.
+        """Refuse a job that this minimizer does not support.
 
         Args:
             bounded: Whether the job has bounds.
             ranks: Ranks that work on one start.
-            able: Minimizers that keep bounds, for the message.
+            able: Names of minimizers that respect bounds, for the message.
 
         Raises:
-            InputError: It cannot.
+            InputError: The job has bounds, or several ranks per start, which it does not support.
         """
         if ranks > 1 and not self.spread:
             problem = f"{self.name!r} works on one rank per start, but {ranks} are requested"

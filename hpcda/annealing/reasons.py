@@ -1,4 +1,4 @@
-"""Why a rung ended: one reason each, whose value is the sentence a person reads."""
+"""Reasons why a rung ended; the value of each is a sentence for the user."""
 
 from __future__ import annotations
 

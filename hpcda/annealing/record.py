@@ -1,4 +1,4 @@
-"""A start and a rung of it, as they are computed, stored and read: their fields are written once, here.
+"""The records of a rung and of a start: their fields are defined here, for computing, storing and reading.
 
 From the tables follow the columns of the files of a run, their types and attributes, their checksums, and
 the variables of xarray. What compiled code leaves of a rung (record.h) is compared with them as it is loaded.
@@ -167,6 +167,11 @@ class Rung:
     def at(self, number: int, seconds: float) -> Rung:
         """The same as a rung of a ladder, which took so long."""
         return replace(self, number=number, seconds=seconds)
+
+    @property
+    def bare(self) -> Rung:
+        """The same without its path."""
+        return replace(self, path=np.zeros(0))
 
     @classmethod
     def stored(cls, number: int, values: np.void) -> Rung:

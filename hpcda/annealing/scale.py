@@ -1,4 +1,4 @@
-"""How large is a step? The natural size of every unknown, from the ranges in which paths start."""
+"""Natural scale of every unknown, from the range in which starts are drawn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which starts a group of ranks works on, and when: pure logic, without clock or messages.
+"""Scheduling of starts on a group of ranks: pure logic, without clock or messages.
 
 A start is one sequence of steps, so an ensemble takes at least as long as its longest start, and a start that
 is begun late is waited for. Therefore starts with long ladders come first. A group holds more climbs than it

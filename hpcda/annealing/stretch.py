@@ -1,4 +1,4 @@
-"""The stretch of time that a rank holds of a path that several share, and what its elimination costs."""
+"""The time interval of a shared path that one rank holds, and the cost of eliminating it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from hpcda.action import Action
 from hpcda.action.blocks import pattern_of
 from hpcda.action.native import priors
 from hpcda.errors import InputError, Mistake
+from hpcda.formatting import counted
 from hpcda.linalg.elimination import Pattern
 from hpcda.linalg.spread import Part, Planner, SpreadElimination
 from hpcda.problem import Problem, Window
-from hpcda.words import counted
 
 
 class Stretch:

@@ -1,4 +1,4 @@
-"""The starts that one rank works on at the same time: climbs go in, finished rungs come out."""
+"""Interface of a team: the starts that one rank minimizes at the same time."""
 
 from __future__ import annotations
 

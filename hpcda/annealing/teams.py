@@ -1,4 +1,4 @@
-"""What works on a process's starts without PETSc: lanes of a lockstep, or a minimizer of a user's own."""
+"""Chooses the team of a process without PETSc: lockstep lanes, or a user's own minimizer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lockstep of paths with ties: their chains meet at every time, so they climb as a factor graph.
+"""Lockstep of windows that share time-dependent parameters: solved as a factor graph, as all times couple.
 
 Paths come and go as everywhere, with copies of what windows share; the climb is one of the unknowns alone.
 """

@@ -1,4 +1,4 @@
-"""Numbers of lanes that the climbs of a team can go over to, because their code is compiled.
+"""Lane counts for which compiled code exists, so that a team can switch to fewer lanes.
 
 Every width is a library of its own, which takes the compiler seconds, once on a machine. What is there is
 used at once; what is not is compiled beside the work, and only of a team that has worked for so long that

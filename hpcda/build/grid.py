@@ -1,4 +1,4 @@
-"""The uniform grid of a window: data on the points of the path, cut where they are kept back."""
+"""The uniform time grid of a window: assigns data to path points, and cuts off what is held out."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from hpcda.action import SCHEMES
 from hpcda.errors import InputError, Mistake
+from hpcda.formatting import counted
 from hpcda.problem import Beyond, Window
 from hpcda.source import Source
-from hpcda.words import counted
 
 Array = npt.NDArray[np.float64]
 MOST_POINTS = 20_000_000
@@ -19,16 +19,16 @@ MOST_POINTS = 20_000_000
 
 @dataclass(frozen=True)
 class Grid:
-    """A window and what is kept back after it, on the M points of the path.
+    """A window and the held-out data after it, on M path points.
 
     Attributes:
         t: Times, shape (M,).
         data: Measured values by observed key, each of shape (M,), NaN where there is none.
         noise_std: Their standard deviations by observed key, each of shape (M,).
         series: Stimuli and parameters that are known series, shape (M, U).
-        inside: How many of the points belong to the window.
-        notes: What the user should know of the data, one sentence each.
-        source: Where they were read, one column for each key of `data`; None where they were not read.
+        inside: Number of points that belong to the window.
+        notes: Warnings about the data, one sentence each.
+        source: File, lines and columns of the data, one column for each key of `data`; None for a twin.
     """
 
     t: Array
@@ -72,12 +72,12 @@ class Grid:
 
 
 def points_inside(samples: int, hold_back: int, steps: int, place: str) -> tuple[int, int]:
-    """How many points of the path belong to the window, and how many there are with those kept back.
+    """Number of path points in the window, and the number including held-out samples.
 
     Args:
-        samples: Samples, those kept back included.
-        hold_back: Samples that are kept back.
-        steps: Steps of the path from sample to sample.
+        samples: Number of samples, held-out ones included.
+        hold_back: Number of held-out samples.
+        steps: Time steps of the path between two samples.
         place: Key of the window in the job, for messages.
 
     Raises:
@@ -97,7 +97,7 @@ def points_inside(samples: int, hold_back: int, steps: int, place: str) -> tuple
 
 
 def fits_discretization(inside: int, discretization: str, steps: int, place: str) -> list[Mistake]:
-    """A window is cut into intervals of m steps each, such as two with a midpoint between them."""
+    """Check that a window divides into intervals of m steps, such as m = 2 for Hermite–Simpson."""
     span = SCHEMES[discretization].span if discretization in SCHEMES else 1
     if (inside - 1) % span == 0:
         return []

@@ -1,4 +1,4 @@
-"""The problem that a job describes."""
+"""Builds the data-assimilation problem that a job describes."""
 
 from __future__ import annotations
 
@@ -26,20 +26,22 @@ from hpcda.source import Source
 
 @dataclass(frozen=True)
 class Built:
-    """What a job describes.
+    """The problem of a job, with what belongs to it.
 
     Attributes:
         problem: The problem.
-        beyond: What is kept back after each window, or None where nothing is.
-        truth: The truth of each window, or None if unknown.
-        notes: What the user should know, one sentence each.
-        sources: Where the data of each window were read, None for a twin.
+        beyond: Held-out data after each window; None if there are none.
+        truth: The truth of each window; None if unknown.
+        notes: Warnings for the user, one sentence each.
+        doubts: Those of them that tell of data which contradict the rest.
+        sources: File, lines and columns of each window's data; None for a twin.
     """
 
     problem: Problem
     beyond: tuple[Beyond, ...] | None = None
     truth: tuple[Truth, ...] | None = None
     notes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
     sources: tuple[Source | None, ...] = ()
 
 
@@ -47,7 +49,7 @@ def build_problem(job: Job) -> Built:
     """Load the model and the data of a job, or generate the twin.
 
     Raises:
-        InputError: All that is wrong with the job, its model and its data.
+        InputError: All mistakes in the job, its model and its data.
     """
     mistakes: list[Mistake] = []
     model: Model | None = collected(
@@ -59,7 +61,7 @@ def build_problem(job: Job) -> Built:
 
 
 def windows(job: Job, model: Model, mistakes: list[Mistake]) -> tuple[list[Grid], list[Truth]]:
-    """The windows of data and, where it is known, their truth; what is wrong with them joins `mistakes`."""
+    """The windows of data, and their truth where it is known; mistakes are appended to `mistakes`."""
     grids: list[Grid] = []
     truths: list[Truth] = []
     series = tuple(
@@ -101,6 +103,9 @@ def table_place(name: str, number: int, count: int) -> str:
 
 def _built(job: Job, model: Model, mistakes: list[Mistake]) -> Built:
     scheme: str | None = collected(mistakes, discretization, model, job.action.discretization)
+    if model.kind == "map" and job.action.model_error == "per time":
+        told = f'is "per time", but {model.name} is a map, whose time has no steps'
+        mistakes.append(Mistake("action.model_error", told, 'write "per step", or remove it'))
     known = unknowns(job, model, mistakes)
     grids, truths = windows(job, model, mistakes)
     kind, entries = ("data", job.data) if job.data else ("twin", job.twin)
@@ -132,17 +137,20 @@ def _built(job: Job, model: Model, mistakes: list[Mistake]) -> Built:
         state_start=known.state_start,
         state_bounds=known.state_bounds,
         model_error_weight=np.ones(model.dimension) if known.weights is None else known.weights,
+        model_error=job.action.model_error,
         initial_prior=known.initial_prior,
         steps_per_sample=job.steps,
     )
     if known.weights is None:
         problem = replace(problem, model_error_weight=automatic(problem))
     kept = any(grid.inside < len(grid.t) for grid in grids)
+    doubts = tuple(dict.fromkeys(note for grid in grids for note in grid.notes))
     return Built(
         problem=problem,
         beyond=tuple(grid.beyond(observed) for grid in grids) if kept else None,
         truth=tuple(truths) if truths else None,
-        notes=(*_notes(problem), *dict.fromkeys(note for grid in grids for note in grid.notes)),
+        notes=(*_notes(problem), *doubts),
+        doubts=doubts,
         sources=tuple(grid.read(observed) for grid in grids),
     )
 
@@ -152,12 +160,12 @@ def _uneven(varying: Sequence[Estimated], grids: Sequence[Grid]) -> list[Mistake
     steps = [float(grid.t[1] - grid.t[0]) for grid in grids if len(grid.t) > 1]
     if not steps or np.ptp(steps) <= 1e-6 * max(steps):
         return []
-    told = (
+    problem = (
         f"windows share it at each time, but their time steps range from {min(steps):.6g} to {max(steps):.6g}"
     )
     remedy = "give all windows the same step, or remove per_window = false"
     places = (dotted(("model", "parameters", one.name, "per_window")) for one in varying if one.shared)
-    return [Mistake(place, told, remedy) for place in places]
+    return [Mistake(place, problem, remedy) for place in places]
 
 
 def _notes(problem: Problem) -> tuple[str, ...]:
@@ -170,4 +178,22 @@ def _notes(problem: Problem) -> tuple[str, ...]:
         if not any(np.isfinite(window.data[:, k]).any() for window in problem.windows)
     ]
     notes += [f"{key} is not measured in any window." for key in empty]
+    if loose := _loose_sensors(problem):
+        belong = "belongs to a sensor and has" if len(loose) == 1 else "belong to sensors and have"
+        notes.append(
+            f"{', '.join(loose)} {belong} neither bounds nor a prior: where Rf is small, states may "
+            "shrink or drift while the sensor makes up for it. Give bounds or a prior under model.parameters."
+        )
     return tuple(notes)
+
+
+def _loose_sensors(problem: Problem) -> list[str]:
+    """Estimated parameters of sensors, not of the model or the noise, that nothing holds."""
+    scales = {noise.scale for noise in problem.noise.values()}
+    return [
+        one.name
+        for one in (*problem.parameters, *problem.varying)
+        if one.name not in (*problem.model.parameter_names, *scales)
+        and one.prior is None
+        and not np.isfinite(one.bounds).all()
+    ]

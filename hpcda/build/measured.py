@@ -1,4 +1,4 @@
-"""A window of measured data: the columns of a file on a uniform grid, every cell checked."""
+"""A window of measured data: columns of a file on a uniform time grid, every cell checked."""
 
 from __future__ import annotations
 
@@ -129,7 +129,11 @@ def measured_window(
 def _read(job: Job, entry: DataTable, place: str, wanted: tuple[str | int, ...]) -> Table:
     """The columns of a window: of a file, or of arrays that the job was given."""
     if entry.file in job.given.arrays:
-        arrays = [RawArray(name, values) for name, values in job.given.arrays[entry.file].items()]
+        units = job.given.units.get(entry.file, {})
+        arrays = [
+            RawArray(name, values, {"units": units[name]} if name in units else {})
+            for name, values in job.given.arrays[entry.file].items()
+        ]
         return array_table(Path(entry.file), place, arrays, {}, entry.time)
     return read_table(job.path(entry.file), place, entry.time, wanted, entry.header)
 
@@ -207,12 +211,12 @@ def _doubtful(
 ) -> list[Mistake]:
     """Numbers that look like marks of missing values, and those that are too large for the action."""
     mistakes: list[Mistake] = []
-    told: set[str] = set()
+    reported: set[str] = set()
     for key, one in columns.read.items():
         name = columns.names[key]
-        if key == f"{place}.time" or name in told:
+        if key == f"{place}.time" or name in reported:
             continue
-        told.add(name)
+        reported.add(name)
         marks = one.marks[np.isin(one.marks, times.rows)] if entry.missing is None else one.marks[:0]
         mistakes += looks_missing(table, name, marks, one.numbers, place, _needed(place, key))
         mistakes += too_large(table, name, one.numbers, np.setdiff1d(times.rows, marks))

@@ -1,4 +1,4 @@
-"""The model of a job: loaded, and tried once with numbers."""
+"""Loads the model of a job, and evaluates it once as a test."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy as np
 from hpcda.action import SCHEMES
 from hpcda.action.discretizations import default
 from hpcda.errors import InputError, Mistake
+from hpcda.formatting import either
 from hpcda.models.catalogue import load_model
 from hpcda.models.model import Model
-from hpcda.words import either
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -1,4 +1,4 @@
-"""The network that a job describes, and its pairs."""
+"""Builds the network that a job describes, and its pairs."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from hpcda.annealing.layered.model import ROOM
 from hpcda.build.bundled import Pairs
 from hpcda.build.pairs import divided, read_pairs, taught
 from hpcda.errors import InputError, Mistake
+from hpcda.formatting import counted, size_of
 from hpcda.job.networks import NetworkJob, PairsTable
 from hpcda.job.text import quoted
 from hpcda.names import nearest
 from hpcda.problem import Array
-from hpcda.words import counted, size_of
 
 LIFT = "identity"
 """Activation of the layer that goes before a field of more units than there are inputs."""
@@ -31,18 +31,18 @@ DEAD = 1.0
 
 @dataclass(frozen=True)
 class BuiltNetwork:
-    """What a job describes that trains a network.
+    """The network of a job, with its pairs.
 
     Attributes:
-        network: The network and the pairs that are trained, inputs shifted and scaled.
+        network: The network and its training pairs, inputs standardized by `shift` and `scale`.
         activations: Name of the activation of every layer after the input.
         loss: Name of the loss of outputs, and its options.
-        pairs: The pairs that are trained, as they were given.
-        held_back: Those that are kept back, likewise; None where there are none.
-        shift: What was subtracted from each input, shape (inputs,).
-        scale: What each was then divided by.
-        teacher: Weights that made the pairs; None where they are not known.
-        notes: What the user should know, one sentence each.
+        pairs: The training pairs as given.
+        held_back: The held-out pairs as given; None if there are none.
+        shift: Subtracted from each input, shape (inputs,).
+        scale: Each input is then divided by it, shape (inputs,).
+        teacher: Weights of the network that made the pairs; None if unknown.
+        notes: Warnings for the user, one sentence each.
     """
 
     network: Network
@@ -60,7 +60,7 @@ def build_network(job: NetworkJob) -> BuiltNetwork:
     """Read the pairs of a job, or let its teacher make them.
 
     Raises:
-        InputError: What is wrong with the job and its data.
+        InputError: All mistakes in the job and its data.
     """
     table, teacher, spread = job.network, None, None
     _refuse_mixed(job)
@@ -74,7 +74,7 @@ def build_network(job: NetworkJob) -> BuiltNetwork:
         input_std, missing_std = job.twin.input_std, None
     else:
         assert job.data is not None
-        whole = read_pairs(job.data, job.path)
+        whole = read_pairs(job.data, job.path, job.given.arrays)
         trained, back = divided(whole, job.data.hold_back, job.data.pairs, job.data.seed)
         loss, noise, standardize = _loss(job.data, trained), _noise(job.data, trained), job.data.standardize
         input_std, missing_std = job.data.input_std, job.data.missing_input_std
@@ -201,8 +201,9 @@ def _constant_inputs(pairs: Pairs, standardize: bool) -> Sequence[str]:
     if not constant.any():
         return ()
     names = [pairs.input_names[k] for k in np.flatnonzero(constant)[:3]]
-    told = ", ".join(names) + (", …" if constant.sum() > 3 else "")
-    return (f"{counted(int(constant.sum()), 'input')} are constant over the training pairs ({told}).",)
+    shown = ", ".join(names) + (", …" if constant.sum() > 3 else "")
+    count = counted(int(constant.sum()), "input is", "inputs are")
+    return (f"{count} constant over the training pairs ({shown}).",)
 
 
 def _dead_teacher(spread: Array | None, noise: float | Array | None) -> Sequence[str]:

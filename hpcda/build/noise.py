@@ -1,4 +1,4 @@
-"""The noise of what is measured: losses, scales that are estimated, parameters of sensors alone."""
+"""The noise model of the data: losses, estimated noise scales, parameters of the sensors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FAR = 100.0
 
 
 def sensor_names(job: Job, model: Model) -> tuple[str, ...]:
-    """Parameters of the job that the model does not have, but what is measured depends on."""
+    """Parameters that appear in measured quantities but not in the model."""
     known = (*model.state_names, *model.parameter_names, *model.arrays)
     named = [name for name in job.model.parameters if name not in known]
     used: set[str] = set()
@@ -44,7 +44,7 @@ def loss_of(entry: Entry, key: str) -> tuple[Loss, dict[str, float]]:
     """The loss of a measured quantity and all its options.
 
     Raises:
-        InputError: The loss is about several quantities at once.
+        InputError: The loss takes several quantities at once.
     """
     given = entry.loss
     one = given.get(key, "gaussian") if isinstance(given, dict) else given
@@ -57,17 +57,17 @@ def loss_of(entry: Entry, key: str) -> tuple[Loss, dict[str, float]]:
 
 
 def scale_of(entry: Entry, key: str) -> object:
-    """What the job says of the noise's scale: a number, a column, a `ScaleTable`, or None."""
+    """The noise scale as the job gives it: a number, a column, a `ScaleTable`, or None."""
     return entry.noise_std.get(key) if isinstance(entry.noise_std, dict) else entry.noise_std
 
 
 @dataclass(frozen=True)
 class Scales:
-    """What follows from the tables of all windows.
+    """The noise model common to all windows.
 
     Attributes:
-        noise: Measured quantity -> its noise, where that is not Gaussian of known width.
-        parameters: Scales of noise that are estimated.
+        noise: Noise of each measured quantity that is not Gaussian with known standard deviation.
+        parameters: The noise scales that are estimated.
     """
 
     noise: dict[str, Noise]
@@ -75,12 +75,12 @@ class Scales:
 
 
 def scales_of(entries: Sequence[Entry], places: Sequence[str], mistakes: list[Mistake]) -> Scales:
-    """Noise of all measured quantities; what is wrong with it joins `mistakes`.
+    """The noise of all measured quantities.
 
     Args:
         entries: The tables of data or twins.
         places: Their places in the job.
-        mistakes: Where mistakes go.
+        mistakes: Mistakes are appended to it.
     """
     noise: dict[str, Noise] = {}
     first: dict[str, str] = {}
@@ -118,7 +118,7 @@ def _estimated(name: str, table: ScaleTable) -> Estimated:
 
 
 def deviations(entry: Entry, key: str, values: Array, given: Array) -> Array:
-    """Scale of the noise of every datum; where the job gives none, the width that its loss stands for.
+    """The noise scale of every datum, shape (N,); if the job gives none, the width implied by the loss.
 
     Args:
         entry: The window's table.
@@ -136,7 +136,7 @@ def deviations(entry: Entry, key: str, values: Array, given: Array) -> Array:
 
 
 def impossible(entry: Entry, key: str, values: Array) -> tuple[Mask, str]:
-    """Which data the loss of a quantity cannot explain whatever the path, and what it asks for."""
+    """Data that are impossible under a quantity's loss, and the condition they break."""
     loss, _ = loss_of(entry, key)
     with np.errstate(invalid="ignore"):
         wrong = np.isfinite(values) & ~np.asarray(loss.accepts(values), dtype=bool)
@@ -144,7 +144,7 @@ def impossible(entry: Entry, key: str, values: Array) -> tuple[Mask, str]:
 
 
 def noise_mistakes(entry: Entry, place: str) -> list[Mistake]:
-    """Options that a loss does not have, and scales that are missing or have no effect."""
+    """Mistakes: options that a loss does not have, and scales that are missing or have no effect."""
     mistakes = []
     for key in entry.observed:
         loss, options = loss_of(entry, key)

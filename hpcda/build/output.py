@@ -1,4 +1,4 @@
-"""The output directory: two runs are never mixed in one."""
+"""Refuses an output directory that already holds a run."""
 
 from __future__ import annotations
 
@@ -30,6 +30,6 @@ def refuse_used(directory: Path, shards: str | None = "*") -> None:
             Mistake(
                 place,
                 f"{directory} already holds a run",
-                f"go on with it, hpcda resume {directory}, or give --output DIR, or move that run away",
+                f"resume it with `hpcda resume {directory}`, or give --output DIR, or move that run away",
             )
         )

@@ -1,9 +1,11 @@
-"""Pairs of input and output: from a file, or made by a teacher; which are kept back."""
+"""Pairs of input and output, from a file or from a teacher network, and which of them are held out."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,24 +14,27 @@ from hpcda.action.activation import Function
 from hpcda.action.exact_network import ExactNetwork
 from hpcda.action.network import Network
 from hpcda.build.bundled import Pairs, bundled, labeled
+from hpcda.data.arrays import RawArray, array_table
 from hpcda.data.cells import begins_as_number
 from hpcda.data.files import read_table
-from hpcda.data.table import Table
+from hpcda.data.table import Column, Table
 from hpcda.errors import InputError, Mistake
+from hpcda.formatting import counted, run_lengths
+from hpcda.job.given import Columns
 from hpcda.job.networks import PairsTable, TeacherTable
 from hpcda.problem import Array, Numbers
-from hpcda.words import counted, run_lengths
 
 SHOWN = 5
 """Categories that a message names."""
 
 
-def read_pairs(table: PairsTable, path: Any) -> Pairs:
+def read_pairs(table: PairsTable, path: Any, given: Mapping[str, Columns] | None = None) -> Pairs:
     """The pairs that a job's [data] names.
 
     Args:
         table: The table.
         path: (name) -> the file, looked up in the job's folder.
+        given: Arrays that stand in place of files: name -> columns.
 
     Raises:
         InputError: There are none, or they hold what cannot be used; every mistake at once.
@@ -39,10 +44,14 @@ def read_pairs(table: PairsTable, path: Any) -> Pairs:
     assert table.file is not None
     measured = [table.label] if table.label is not None else list(table.outputs or ())
     wanted = [*(table.inputs or ()), *measured]
-    file = read_table(path(table.file), "data.file", None, wanted, table.header)
+    arrays = (given or {}).get(table.file)
+    if arrays is None:
+        file = read_table(path(table.file), "data.file", None, wanted, table.header)
+    else:
+        file = _table(table.file, arrays)
     outputs = _columns(file, measured, "data.label" if table.label is not None else "data.outputs")
-    given = list(table.inputs) if table.inputs is not None else _others(file, outputs)
-    inputs = _columns(file, given, "data.inputs")
+    named = list(table.inputs) if table.inputs is not None else _others(file, outputs)
+    inputs = _columns(file, named, "data.inputs")
     twice = sorted({name for name in inputs if name in outputs or inputs.count(name) > 1})
     if twice:
         problem = f"{twice[0]!r} is listed twice, or is also an output"
@@ -53,7 +62,7 @@ def read_pairs(table: PairsTable, path: Any) -> Pairs:
         remedy = "remove it from the inputs"
         raise InputError(Mistake(f"data.inputs {inputs[empty[0]]!r}", "contains no numbers", remedy))
     numbers = np.arange(len(x), dtype=np.int64)
-    source = f"{table.file}, {counted(len(x), 'pair')}"
+    source = f"{table.file if arrays is None else 'arrays'}, {counted(len(x), 'pair')}"
     if table.label is not None:
         words = _words(file, outputs[0])
         if words is not None:
@@ -63,6 +72,14 @@ def read_pairs(table: PairsTable, path: Any) -> Pairs:
         return labeled(x, tuple(inputs), labels, (), numbers, source)
     y = _values(file, outputs, "data.outputs", table.missing)
     return Pairs(x, y, tuple(inputs), tuple(outputs), numbers, None, source)
+
+
+def _table(name: str, arrays: Columns) -> Table:
+    """Arrays as the columns of a file; words as cells of text."""
+    numbers = [RawArray(key, values) for key, values in arrays.items() if values.dtype.kind != "U"]
+    table = array_table(Path(name), "data.file", numbers, {})
+    words = {key: Column(values.tolist()) for key, values in arrays.items() if values.dtype.kind == "U"}
+    return replace(table, columns=table.columns | words)
 
 
 def _columns(file: Table, names: Sequence[str | int], place: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Times of measured data on a uniform grid of samples."""
+"""Assigns the measured times of a file to a uniform grid of samples."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from hpcda.data import SHOWN, Table, more
 from hpcda.errors import InputError, Mistake
+from hpcda.formatting import counted
 from hpcda.job.inputs import DataTable
 from hpcda.job.kinds import LARGEST
-from hpcda.words import counted
 
 Array = npt.NDArray[np.float64]
 OFF_GRID = 0.02
@@ -93,11 +93,11 @@ def sample_times(entry: DataTable, place: str, table: Table, t: Array) -> Sample
     off = np.abs(times - times[0] - positions * step) > OFF_GRID * step
     off[1:] |= np.diff(positions) < 1
     if off.any():
-        told = "" if entry.sample_step is not None else ", the smallest difference of the times"
+        note = "" if entry.sample_step is not None else ", the smallest difference of the times"
         mistakes = [
             Mistake(
                 table.where(int(rows[k]), name),
-                f"{times[k]:.12g} is not a whole number of steps of {step:.9g}{told} after {times[0]:.12g}",
+                f"{times[k]:.12g} is not a whole number of steps of {step:.9g}{note} after {times[0]:.12g}",
                 f"give {place}.sample_step, or resample the data to equal steps",
             )
             for k in np.flatnonzero(off)[:SHOWN]

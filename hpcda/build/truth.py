@@ -1,4 +1,4 @@
-"""The truth of a window, where it is known: of a twin, or from a file beside the data."""
+"""The true path of a window, where it is known: from a twin experiment or from a file."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ SAME = 1e-6
 
 @dataclass(frozen=True)
 class Truth:
-    """The truth of one window, which may go on beyond it where samples are kept back.
+    """The truth of one window, which may extend over its held-out samples.
 
     Attributes:
-        t: Times, shape (M,); M = 0 where the states are not known.
+        t: Times, shape (M,); M = 0 if the states are not known.
         states: States of the fitted model, shape (M, D); NaN where they are not known.
         parameters: True values of parameters by name.
     """
@@ -38,14 +38,14 @@ class Truth:
 
 
 def unknown_truth(model: Model) -> Truth:
-    """The truth of a window of which nothing is known."""
+    """The empty truth, for a window whose truth is not known."""
     return Truth(np.zeros(0), np.zeros((0, model.dimension)), {})
 
 
 def known_truth(
     job: Job, entry: TruthTable, place: str, model: Model, path: Array | None, mistakes: list[Mistake]
 ) -> Truth:
-    """The truth that a [data.truth] table names; what is wrong with it joins `mistakes`.
+    """The truth that a [data.truth] table names.
 
     Args:
         job: The job.
@@ -54,7 +54,7 @@ def known_truth(
         model: The fitted model, whose states are the columns of the file.
         path: Times of the path points, shape (N,), with which the truth is compared; None where they are
             not known.
-        mistakes: Where mistakes are gathered.
+        mistakes: Mistakes are appended to it.
     """
     before = len(mistakes)
     names = (*model.parameter_names, *sensor_names(job, model))

@@ -1,4 +1,4 @@
-"""A window of synthetic data: a known truth, and its noisy and partial measurement."""
+"""A window of synthetic data: a known truth, measured partially and with noise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Units that a file names beside those of the model: refused where they contradict, told where they may."""
+"""Compares units named in a data file with the model's: contradictions are refused, others reported."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def time_unit_note(table: Table, name: str, model: Model, place: str) -> str:
     Raises:
         InputError: It is another one than the model's.
     """
-    told = table.column(name).unit
-    if not told:
+    written = table.column(name).unit
+    if not written:
         return ""
-    unit, _, origin = (part.strip() for part in told.partition(" since "))
-    what = f"{table.shown} gives {name!r} in {told!r}"
+    unit, _, origin = (part.strip() for part in written.partition(" since "))
+    what = f"{table.shown} gives {name!r} in {written!r}"
     own, found = seconds(model.time_unit), seconds(unit)
     if own is not None and found is not None and own != found:
         remedy = f"multiply the times by {found / own:.9g}, or write {model.name} for {unit}"
@@ -51,7 +51,7 @@ def time_unit_note(table: Table, name: str, model: Model, place: str) -> str:
 
 def unit_note(table: Table, name: str, quantity: str, own: str) -> str:
     """What is to be said of the unit that a file names for a state or a stimulus."""
-    told = table.column(name).unit
-    if not told or own == "1" or told == own:
+    written = table.column(name).unit
+    if not written or own == "1" or written == own:
         return ""
-    return f"{table.shown} gives {name!r} in {told!r}, and {quantity} is in {own}: nothing was converted."
+    return f"{table.shown} gives {name!r} in {written!r}, and {quantity} is in {own}: nothing was converted."

@@ -1,4 +1,4 @@
-"""What is estimated: the parameters and states that a job names, checked against the model."""
+"""The unknowns of a job: estimated parameters and states, checked against the model."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ FREE: Pair = (-np.inf, np.inf)
 
 @dataclass(frozen=True)
 class Unknowns:
-    """Parameters and states as the problem needs them.
+    """Parameters and states of a job, in the form that `Problem` takes.
 
     Attributes:
-        parameters: Estimated, common to all times.
-        varying: Estimated, one value a time.
-        fixed: Constants.
+        parameters: Estimated parameters that are constant in time.
+        varying: Estimated parameters with a value at each time.
+        fixed: Parameters with a known constant value.
         series: Parameters that the data give as functions of time.
-        state_start: Where unmeasured states start, shape (D, 2).
-        state_bounds: Shape (D, 2).
-        weights: Weights of the model error, shape (D,); None where they follow from the states' spreads.
-        initial_prior: State -> mean and standard deviation at the first time.
+        state_start: Uniform range of the initial guess of unmeasured states, shape (D, 2).
+        state_bounds: Bounds on the states, shape (D, 2).
+        weights: Weights of the model errors, shape (D,); None if they follow from the states' variability.
+        initial_prior: Mean and standard deviation of each state with a prior at the first time.
     """
 
     parameters: tuple[Estimated, ...]
@@ -60,7 +60,7 @@ def unknown_names(
 
 
 def unknowns(job: Job, model: Model, mistakes: list[Mistake]) -> Unknowns:
-    """Parameters and states of the job; what is wrong with them joins `mistakes`."""
+    """Parameters and states of the job; mistakes are appended to `mistakes`."""
     named = model.expanded(job.model.parameters)
     sensors = sensor_names(job, model)
     known = (*model.parameter_names, *sensors)

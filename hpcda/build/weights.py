@@ -1,4 +1,4 @@
-"""Weights of the model errors by the motion of the states: what `action.model_error_weight = "auto"` means.
+"""Weights of the model errors from the variability of the states: `action.model_error_weight = "auto"`.
 
     s_a = (4 / m_a)²,    m_a = 2^round(log2 spread_a)
 
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from hpcda.action.weights import loosest
 from hpcda.problem import Array, Problem
 
 USUAL = 2
@@ -30,7 +31,7 @@ MOST = 160
 
 
 def spreads(problem: Problem) -> Array:
-    """How much each state moves, in its unit, shape (D,); above 0."""
+    """The variability of each state, in its unit, shape (D,); above 0."""
     low, high = problem.state_start.reshape(-1, 2).T
     width, size = (high - low) / np.sqrt(12.0), np.maximum(np.abs(low), np.abs(high))
     spread = np.where(width > 0.0, width, np.where(size > 0.0, size, 1.0))
@@ -61,27 +62,28 @@ def _measured(problem: Problem) -> dict[int, float]:
 
 
 def automatic(problem: Problem) -> Array:
-    """Weights of the model errors by the states' spreads, shape (D,)."""
+    """Weights of the model errors from the variability of the states, shape (D,)."""
     power = np.clip(np.round(np.log2(spreads(problem))), -MOST, MOST).astype(int)
     return np.asarray(np.ldexp(1.0, 2 * (USUAL - power)))
 
 
 def unlike(problem: Problem, rf: float) -> str | None:
-    """A word where the weights bind the equations of some states far less than others', or not; else None.
+    """A warning if the weights constrain the equations of some states far less than others; else None.
 
     Args:
         problem: The problem.
         rf: The last Rf.
     """
     spread, names = spreads(problem), problem.model.state_names
-    bound = np.sqrt(problem.model_error_weight) * spread
+    weights = loosest(problem)
+    bound = np.sqrt(weights) * spread
     loose = np.flatnonzero((bound * LIKE < bound.max()) | (np.sqrt(rf) * bound * FREE < 1.0))
     if not len(loose):
         return None
     k, most = int(loose[np.argmin(bound[loose])]), int(np.argmax(bound))
     more = f", and {len(loose) - 1} more like it" if len(loose) > 1 else ""
     beside = f" beside {names[most]}, by {spread[most]:.2g}" if most != k else ""
-    allowed = 1.0 / np.sqrt(rf * problem.model_error_weight[k])
+    allowed = 1.0 / np.sqrt(rf * weights[k])
     return (
         f"{names[k]} moves by about {spread[k]:.2g}{more}{beside}: at Rf = {rf:.2g} a model error of "
         f"{allowed:.2g} per step costs half a nat, so its equation may be violated. Write "

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 from hpcda.cli.arguments import command_parser
 from hpcda.cli.commands import DONE, FAILED, STOPPED_EARLY, WRONG_INPUT, resume_command, run_command
-from hpcda.cli.voice import Silence
+from hpcda.cli.output import Silence
 from hpcda.errors import CompilerError, InputError, Mistake, StoppedError, StorageError
 from hpcda.process import RANK_VARIABLES, rank
 

@@ -1,4 +1,4 @@
-"""What can be typed: the commands, their options, the help."""
+"""The command-line arguments: commands, options, help."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hpcda.cli.commands import (
     submit_command,
     twin_command,
 )
-from hpcda.cli.voice import say
+from hpcda.cli.output import say
 from hpcda.errors import InputError, Mistake
 from hpcda.times import ACCEPTED, seconds
 
@@ -149,9 +149,12 @@ def command_parser() -> argparse.ArgumentParser:
         "check",
         check_command,
         "check a job and its derivatives, estimate its cost; nothing is run",
-        "example:\n  hpcda check job.toml",
+        "examples:\n  hpcda check job.toml\n  hpcda check job.toml --output again",
     )
     one.add_argument("job", type=Path, metavar="JOB.toml", help="the job file")
+    one.add_argument(
+        "--output", type=Path, metavar="DIR", help="directory of the results, in place of output.directory"
+    )
 
     one = add(
         "submit",
@@ -192,9 +195,9 @@ def command_parser() -> argparse.ArgumentParser:
         "models",
         models_command,
         "list the models, or one model's names, units, values and source",
-        "examples:\n  hpcda models\n  hpcda models lorenz96",
+        "examples:\n  hpcda models\n  hpcda models lorenz96\n  hpcda models neuron.py:build",
     )
-    one.add_argument("name", nargs="?", metavar="NAME", help="a model")
+    one.add_argument("name", nargs="?", metavar="NAME", help="a model, or FILE.py:FUNCTION")
 
     one = add(
         "list",

@@ -1,18 +1,21 @@
-"""What each command does. What it needs is imported when it runs."""
+"""The commands; each imports what it needs only when it runs."""
 
 from __future__ import annotations
 
 import argparse
+import gc
 import time
 from pathlib import Path
 
-from hpcda.cli.voice import say
+from hpcda.cli.output import say
 from hpcda.errors import InputError, Mistake
+from hpcda.formatting import counted
 from hpcda.process import rank
-from hpcda.words import counted
 
 DONE, FAILED, WRONG_INPUT, STOPPED_EARLY = 0, 1, 2, 75
 """Exit codes."""
+RARELY = 100_000
+"""Objects made, less those gone, between searches for cycles, of which an analysis leaves few."""
 
 
 def run_command(arguments: argparse.Namespace) -> int:
@@ -69,6 +72,7 @@ def status_command(arguments: argparse.Namespace) -> int:
 
 def analyze_command(arguments: argparse.Namespace) -> int:
     """Analyze a run."""
+    gc.set_threshold(RARELY)
     from hpcda.analysis import analyze, format_summary
 
     try:
@@ -113,6 +117,8 @@ def check_command(arguments: argparse.Namespace) -> int:
     from hpcda.job import NetworkJob, load_job
 
     job = load_job(arguments.job)
+    if arguments.output is not None:
+        job = job.with_output(arguments.output)
     if isinstance(job, NetworkJob):
         from hpcda.check_network import check_network, report_network
 

@@ -1,4 +1,4 @@
-"""Tables of numbers from files: csv, npy, npz, HDF5 and netCDF, column by column, as what they are.
+"""Tables of numbers from csv, npy, npz, HDF5 and netCDF files, read column by column.
 
 What a file says of its columns (scale factors, fill values, valid ranges, dimensions) is applied; what
 could mean two things (a first row that may be names or numbers, an array whose sides may both be time, a

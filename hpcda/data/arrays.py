@@ -1,4 +1,4 @@
-"""Arrays of a binary file as columns: which side of each runs over time.
+"""Arrays of a binary file as columns; finds which axis is time.
 
 An array y of one dimension, or of several of which all but one are 1, is the column ``y``. An array of two
 dimensions holds the columns ``y[0]``, ``y[1]``, … along the side that is not time. Time is the side that has

@@ -1,4 +1,4 @@
-"""What a cell of a text file holds: a number, nothing, or something else."""
+"""Parses a cell of a text file: a number, a missing value, or neither."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading a file of data by its ending and its first bytes."""
+"""Chooses the reader of a data file from its suffix and its first bytes."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def read_table(
     Args:
         path: The file.
         place: The key of the job that names it, for messages.
-        time: The column of the times, by which the sides of arrays are told.
-        wanted: The other columns that are used, by which a first row of names is told.
-        header: Whether the first row of a text file holds names; None to tell it from the file.
+        time: The time column, which determines the time axis of arrays.
+        wanted: The other columns that are used, which help to recognize a header row.
+        header: Whether the first row of a text file is a header; None to infer it.
 
     Raises:
-        InputError: The file is missing, of an unknown kind, not what its name says, or could be read in two
-            ways.
+        InputError: The file is missing, of an unknown format, of another format than its suffix says, or
+            ambiguous.
     """
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:

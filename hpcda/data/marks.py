@@ -1,4 +1,4 @@
-"""Numbers that instruments and archives write where nothing was measured, such as -999 or -32768.
+"""Fill values such as -999 or -32768, which instruments and archives write for missing data.
 
 Nothing is guessed: a number is told only where it is one of the usual marks, or the fill value of its file,
 and lies away from all others of its column by more than these span; the job then says what it is.

@@ -1,4 +1,4 @@
-"""Packed arrays: attributes of a netCDF or HDF5 variable that say what its stored numbers mean.
+"""Packed netCDF and HDF5 variables: scale factor, offset and fill value from their attributes.
 
 The attributes are those of the CF conventions (https://cfconventions.org, sections 2.5.1 and 8.1) and of the
 netCDF users' guide, appendix A: a value is `stored · scale_factor + add_offset`; `_FillValue` and

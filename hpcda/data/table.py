@@ -1,4 +1,4 @@
-"""A table of columns: what is stored of each, and the numbers that it stands for."""
+"""A table of columns: the stored values of each, and the numbers they encode."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from hpcda.data.packing import (
     unpack,
 )
 from hpcda.errors import InputError, Mistake
+from hpcda.formatting import counted
 from hpcda.names import nearest, shortened
 from hpcda.source import place_of
-from hpcda.words import counted
 
 Array = npt.NDArray[np.float64]
 Mark = float | int | str
@@ -39,14 +39,14 @@ _SLICE = re.compile(r"(.*)\[\s*(?::\s*,\s*(\d+)|(\d+)\s*,\s*:)\s*\]")
 
 @dataclass(frozen=True)
 class Column:
-    """One column as it is stored.
+    """A column as stored in the file.
 
     Attributes:
-        stored: Its numbers, shape (n,), or its cells as they were written.
-        attributes: What the file says of them: scale factor, fill value, unit, …
-        fill: What the file holds where nothing was written, or None where it does not say.
-        doubt: Why it is not known what the column is, "" where it is.
-        remedy: What to write if unknown.
+        stored: The stored numbers, shape (n,), or the cells as text.
+        attributes: Attributes in the file: scale factor, fill value, unit, and others.
+        fill: Fill value of the file for cells never written; None if unknown.
+        doubt: Why the meaning of the column is ambiguous; "" if it is clear.
+        remedy: How the job can resolve the ambiguity.
     """
 
     stored: npt.NDArray[Any] | Sequence[str]
@@ -63,14 +63,14 @@ class Column:
 
 @dataclass(frozen=True)
 class Values:
-    """The numbers that a column stands for.
+    """The values of a column, decoded.
 
     Attributes:
-        numbers: Shape (n,), NaN where there is none.
-        meant: Rows whose number is missing because the file's attributes or the job say so, shape (n,).
-        marks: Rows whose number looks like a mark of a missing value.
-        resolution: The least difference of two numbers, 0 where the file does not say.
-        notes: What was applied, one clause each.
+        numbers: Shape (n,), NaN for missing values.
+        meant: Whether each value is declared missing by the file's attributes or the job, shape (n,).
+        marks: Rows whose number looks like an undeclared fill value.
+        resolution: Smallest difference of two values, 0 if unknown.
+        notes: Conversions that were applied, one clause each.
     """
 
     numbers: Array
@@ -85,16 +85,16 @@ class Table:
     """The columns of a file.
 
     Attributes:
-        shown: The file's name as messages give it.
-        columns: Name of each column -> what is stored.
-        lines: Line of the file on which each row stands; empty where a file has no lines.
-        named: Whether the columns have names; without, they are reached by position only.
-        aliases: Further names of columns.
+        shown: The file's name for messages.
+        columns: The columns by name.
+        lines: Line number of each row; empty for binary files.
+        named: Whether the columns have names; if not, they are addressed by position.
+        aliases: Alternative names of columns.
         matrices: Two-dimensional arrays by name, whose columns can be written ``y[:,0]`` and ``y[0,:]``.
-        left_out: What the file holds beside columns -> what it is.
-        unplaced: Why a position does not tell a column, "" where it does.
-        first_row: Why the first row was taken for data, where it might hold names.
-        turned: Two-dimensional arrays whose rows are columns, as the times tell -> their shape.
+        left_out: Contents of the file that are not columns, by name, with a description.
+        unplaced: Why columns cannot be addressed by position; "" if they can.
+        first_row: Why the first row was read as data, if it could be a header.
+        turned: Shapes of the two-dimensional arrays that were transposed because their rows run over time.
     """
 
     shown: str
@@ -203,8 +203,8 @@ class Table:
             stored = stored_numbers(one.stored, one.attributes)
             plain, why = unpack(stored, one.attributes)
         except PackingError as error:
-            told = {key: text_of(one.attributes[key])[:40] for key in PACKING if key in one.attributes}
-            problem = f"the attribute {error.attribute} of {shortened(name)!r} {error.problem} ({told})"
+            shown = {key: text_of(one.attributes[key])[:40] for key in PACKING if key in one.attributes}
+            problem = f"the attribute {error.attribute} of {shortened(name)!r} {error.problem} ({shown})"
             raise InputError(
                 Mistake(
                     place, f"{self.shown}: {problem}", "correct the attribute, or store the values unpacked"
@@ -279,7 +279,7 @@ def _applied(attributes: Mapping[str, Any], why: npt.NDArray[np.int8]) -> tuple[
 
 
 def more(mistakes: list[Mistake], count: int) -> list[Mistake]:
-    """The first mistakes of a kind, the last of which tells how many there are of it."""
+    """The first few mistakes of a kind; the last one states their total number."""
     if count > len(mistakes):
         last = mistakes[-1]
         mistakes[-1] = Mistake(

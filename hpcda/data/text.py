@@ -1,4 +1,4 @@
-"""Text files: commas, semicolons, tabs or blanks between cells, a first row of names or none, # for comments.
+"""Text files: cells separated by commas, semicolons, tabs or blanks; optional header row; # starts a comment.
 
 Whether the first row holds names is decided by what stands in it: names where none of its cells is a
 number, data where all are. A row with both is names where the job calls columns by names that stand in it;
@@ -17,8 +17,8 @@ from pathlib import Path
 from hpcda.data.cells import empty, is_name, is_number, is_two_numbers, is_whole, number
 from hpcda.data.table import SHOWN, Column, Table, more
 from hpcda.errors import InputError, Mistake
+from hpcda.formatting import counted
 from hpcda.names import shortened
-from hpcda.words import counted
 
 _ERROR = re.compile(r"#(N/A|DIV/0!|REF!|VALUE!|NUM!|NAME\?|NULL!)")
 """Cells of spreadsheets that begin as a comment does."""
@@ -67,7 +67,7 @@ def read_text(path: Path, place: str, wanted: Sequence[str | int], header: bool 
         ]
         raise InputError(more(mistakes, len(wrong)))
     at = f"{path.name}, line {lines[0]}"
-    named, told = (header, "") if header is not None else _holds_names(rows[0], rows[1:], wanted, at)
+    named, first_row = (header, "") if header is not None else _holds_names(rows[0], rows[1:], wanted, at)
     names = [cell.strip() for cell in rows[0]] if named else [str(k) for k in range(width)]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
@@ -76,7 +76,7 @@ def read_text(path: Path, place: str, wanted: Sequence[str | int], header: bool 
     body, lines = (rows[1:], lines[1:]) if named else (rows, lines)
     cells = zip(*body, strict=True) if body else [()] * len(names)
     columns = {name: Column(list(column)) for name, column in zip(names, cells, strict=True)}
-    return Table(path.name, columns, tuple(lines), named, first_row=told)
+    return Table(path.name, columns, tuple(lines), named, first_row=first_row)
 
 
 def _skipped(line: str) -> bool:

@@ -1,6 +1,6 @@
-"""The ensemble: rounds of starts on all ranks, stored rung by rung, stopped and taken up again."""
+"""The ensemble: rounds of starts on all ranks, stored rung by rung, stopped and resumed."""
 
 from hpcda.ensemble.earlier_run import EarlierRun, read_earlier_run
-from hpcda.ensemble.ensemble import Ensemble, Lives, Setting
+from hpcda.ensemble.ensemble import Ensemble, RunControl, Setting
 
-__all__ = ["EarlierRun", "Ensemble", "Lives", "Setting", "read_earlier_run"]
+__all__ = ["EarlierRun", "Ensemble", "RunControl", "Setting", "read_earlier_run"]

@@ -1,4 +1,4 @@
-"""What an earlier, interrupted run left: finished starts, unfinished starts, decisions of its search.
+"""The state of an interrupted run: finished starts, unfinished starts, decisions of its search.
 
 A run that is taken up again goes through the rounds of its plan once more. What has ended is not run again,
 what was at work goes on after its last committed rung, the rest begins; so it ends as it would have ended
@@ -28,10 +28,10 @@ PARENTS = 8
 
 @dataclass(frozen=True)
 class EarlierRun:
-    """The earlier lives of a run; the same on all ranks.
+    """State left by earlier processes of a run; the same on all ranks.
 
     Attributes:
-        survey: Where its starts stand; None where there is no earlier life.
+        survey: Where its starts stand; None where there is no earlier process.
         decisions: Rounds that its search has begun.
         found: How starts have ended; empty where no search asks for it.
         needed: Starts that run again, since escapes that have not ended begin from their minima.
@@ -97,7 +97,7 @@ def over(checkpoint: Checkpoint) -> bool:
 def read_earlier_run(
     survey: Survey, decisions: Collection[Decision], informed: bool, rungs: int, cores: int
 ) -> EarlierRun:
-    """The earlier lives of a run; on one rank.
+    """Collect the state left by earlier processes of a run; on one rank.
 
     Args:
         survey: Where its starts stand.

@@ -1,4 +1,4 @@
-"""The ensemble: rounds of starts on all ranks, stored rung by rung, merged where they are the same path."""
+"""Runs an ensemble: rounds of starts on all ranks, stored rung by rung, merged where paths coincide."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LOOK_SECONDS = 0.1
 
 
 class Setting(Protocol):
-    """What an ensemble asks of what it searches: `hpcda.search.Scene`, or `NetworkScene`."""
+    """What an ensemble asks of what it searches: `hpcda.search.SearchContext`, or `NetworkContext`."""
 
     meanwhile: Callable[[], object]
     cap: float
@@ -44,7 +44,7 @@ class Setting(Protocol):
         """The point that stands for all that symmetries of the action make of it, itself among them."""
         ...
 
-    def told(self, path: Array) -> Array:
+    def recorded(self, path: Array) -> Array:
         """What is stored of a point at every rung."""
         ...
 
@@ -102,11 +102,11 @@ class Teller(Protocol):
 
 
 @dataclass(frozen=True)
-class Lives:
+class RunControl:
     """Context for stopping and resuming an ensemble.
 
     Attributes:
-        earlier: What its earlier lives have left.
+        earlier: What its earlier processes have left.
         stop: Whether this process has to stop.
         journal: Where rank 0 notes the decisions of a search; None for nowhere.
         max_seconds: Seconds after which a start ends at the rung that it has come to; 0 for never.
@@ -122,36 +122,36 @@ class Ensemble:
     """Runs the rounds of a plan; every rank calls the same.
 
     Args:
-        scene: The scene.
+        context: The search context of the problem.
         world: The ranks.
-        team: What works on this group's starts.
-        make_shard: Makes the file where their rungs go, once there is something to run; None on ranks that do
+        team: The team that minimizes this group's starts.
+        make_shard: Creates the file for their rungs, when there is something to run; None on ranks that do
             not write.
-        queue: Hands out starts.
+        queue: The queue of starts.
         seed: Seed of the ensemble.
-        merge: Whether starts that have become the same path go on as one.
-        progress: What rank 0 tells, None on others.
-        lives: How it stops and is taken up again.
+        merge: Whether starts whose paths have become the same continue as one.
+        progress: Reports progress on rank 0; None on other ranks.
+        control: How it stops and resumes; by default it runs once, to its end.
 
     Attributes:
-        worked: Whether there was anything left to run.
+        worked: Whether any start was left to run.
     """
 
     def __init__(
-        self, scene: Setting, world: Any, team: Team, make_shard: Callable[[], Sink] | None, queue: Any,
-        seed: int, merge: bool, progress: Teller | None, lives: Lives | None = None,
+        self, context: Setting, world: Any, team: Team, make_shard: Callable[[], Sink] | None, queue: Any,
+        seed: int, merge: bool, progress: Teller | None, control: RunControl | None = None,
     ) -> None:  # fmt: skip
-        self._scene, self._world, self._team = scene, world, team
+        self._context, self._world, self._team = context, world, team
         self._make_shard = make_shard
         self._shard: Sink | None = None
         self._queue, self._seed, self._progress = queue, seed, progress
-        self._lives = lives or Lives()
-        self._sketch = scene.sketch
+        self._control = control or RunControl()
+        self._sketch = context.sketch
         self._merger = Merger() if merge else None
         self._open: dict[int, Work] = {}
         self._ended: list[Found] = []
-        self._minima = Minima(world, self._lives.earlier)
-        self._stopping = Stopping(world, queue, self._lives.stop)
+        self._minima = Minima(world, self._control.earlier)
+        self._stopping = Stopping(world, queue, self._control.stop)
         self._informed = False
         self._looked = 0.0
         self.worked = False
@@ -162,23 +162,23 @@ class Ensemble:
         return self._stopping.why
 
     def run(self, plan: Plan) -> bool:
-        """Run all rounds, those of earlier lives first.
+        """Run all rounds, those of earlier processes first.
 
         Returns:
             Whether the plan has come to its end; False where the ensemble was stopped.
         """
-        before, self._scene.meanwhile = self._scene.meanwhile, self._meanwhile
+        before, self._context.meanwhile = self._context.meanwhile, self._meanwhile
         try:
             return self._rounds(plan)
         finally:
-            self._scene.meanwhile = before
+            self._context.meanwhile = before
 
     def _rounds(self, plan: Plan) -> bool:
         self._informed = plan.informed
         found: dict[int, Found] = {}
-        before = {one.start: one for one in self._lives.earlier.found}
-        decisions = list(self._lives.earlier.decisions)
-        lowest = self._lives.earlier.lowest
+        before = {one.start: one for one in self._control.earlier.found}
+        decisions = list(self._control.earlier.decisions)
+        lowest = self._control.earlier.lowest
         while True:
             if decisions:
                 decision = decisions.pop(0)
@@ -189,23 +189,23 @@ class Ensemble:
                 tasks, new = plan.next([found[start] for start in sorted(found)]), True
             if tasks is None:
                 return True
-            self._team.cap = self._scene.cap = plan.cap
+            self._team.cap = self._context.cap = plan.cap
             if self._merger is not None and plan.informed:
                 leaders = {start for start, one in found.items() if self._leads_on(one, plan.cap)}
                 self._merger.keep(leaders.__contains__)
             if self._progress is not None:
-                self._progress.expect(len(tasks), tasks.rungs(self._scene.ladder))
-            rest, done = self._lives.earlier.rest(tasks)
+                self._progress.expect(len(tasks), tasks.rungs(self._context.ladder))
+            rest, done = self._control.earlier.rest(tasks)
             if done and self._world.rank == 0:
-                rungs = sum(self._scene.ladder.rungs - task.first for task in done)
+                rungs = sum(self._context.ladder.rungs - task.first for task in done)
                 if self._progress is not None:
                     self._progress.had(rungs)
-                self._queue.had(len(done), self._lives.earlier.failed(done), rungs, lowest)
+                self._queue.had(len(done), self._control.earlier.failed(done), rungs, lowest)
             if len(rest):
                 if self._stopping.all_stop():
                     return False
-                if new and plan.informed and self._lives.journal is not None and self._world.rank == 0:
-                    self._lives.journal.write(plan.cap, [tasks.task(k) for k in range(len(tasks))])
+                if new and plan.informed and self._control.journal is not None and self._world.rank == 0:
+                    self._control.journal.write(plan.cap, [tasks.task(k) for k in range(len(tasks))])
                 if plan.informed:
                     self._minima.share(rest, found)
                 ended = self._round(rest)
@@ -244,7 +244,7 @@ class Ensemble:
 
     def _leads_on(self, one: Found, cap: float) -> bool:
         """Whether a start that becomes the same path as this one would end where it has ended."""
-        whole = one.failed or one.last == self._scene.ladder.rungs - 1
+        whole = one.failed or one.last == self._context.ladder.rungs - 1
         return whole and not bool(np.any(one.levels > cap))
 
     def _meanwhile(self) -> None:
@@ -252,7 +252,7 @@ class Ensemble:
         self.watch()
 
     def _work(self) -> Sequence[Finished]:
-        stop = self._lives.stop
+        stop = self._control.stop
         return self._team.work() if stop is None else stop.timed(self._team.work)
 
     def _round(self, tasks: Round) -> int:
@@ -278,7 +278,7 @@ class Ensemble:
 
     def _begin(self, task: Task, pauses: bool) -> Climb | None:
         """Where a start is that begins, or goes on; None where it turns out to have ended."""
-        checkpoint = self._lives.earlier.checkpoint(task.start)
+        checkpoint = self._control.earlier.checkpoint(task.start)
         if checkpoint is not None:
             return self._take_up(checkpoint)
         rng, began = np.random.default_rng([self._seed, task.start]), time.perf_counter()
@@ -286,10 +286,10 @@ class Ensemble:
             self._progress.drawing(task.way)
         self._meanwhile()
         minima = [self._minima.of(parent) for parent in task.parents]
-        path, first = self._scene.draw(task, minima, rng)
+        path, first = self._context.draw(task, minima, rng)
         if self._progress is not None:
             self._progress.drawing("")
-        until = first + 1 if pauses and first + 1 < self._scene.ladder.rungs else None
+        until = first + 1 if pauses and first + 1 < self._context.ladder.rungs else None
         climb = Climb(replace(task, first=first), first, path, until=until)
         row = -1
         if self._shard is not None:
@@ -298,10 +298,10 @@ class Ensemble:
         return climb
 
     def _take_up(self, checkpoint: Checkpoint) -> Climb | None:
-        """Go on with a start of an earlier life."""
+        """Go on with a start of an earlier process."""
         sketch = np.zeros(0) if checkpoint.sketch is None else checkpoint.sketch
         if checkpoint.path is not None:
-            sketch = self._sketch(self._scene.representative(checkpoint.path))
+            sketch = self._sketch(self._context.representative(checkpoint.path))
         work = resumed_work(checkpoint, sketch)
         climb, last = work.climb, work.last
         assert last is not None
@@ -316,7 +316,7 @@ class Ensemble:
             self._merge(climb.start, checkpoint.same_as)
             return None
         stopped = last.action > self._team.cap or last.reason is Reason.STOPPED_SECONDS
-        if over(checkpoint) or stopped or climb.ended(self._scene.ladder):
+        if over(checkpoint) or stopped or climb.ended(self._context.ladder):
             self._end(climb.start)
             return None
         return climb
@@ -370,12 +370,12 @@ class Ensemble:
             if start in same or start in ended or start not in self._open:
                 continue
             work = self._open[start]
-            known = self._scene.representative(one.rung.path)
+            known = self._context.representative(one.rung.path)
             rung = work.add(one.climb, one.rung, self._sketch(known))
             late = self._is_late(work) and not (one.ended and not one.climb.pauses)
             if late:
                 work.last = rung = replace(rung, reason=Reason.STOPPED_SECONDS)
-            records.append((work.row, rung, self._scene.told(known)))
+            records.append((work.row, rung, self._context.recorded(known)))
             if late:
                 self._team.drop(start)
                 ended.append(start)
@@ -406,16 +406,16 @@ class Ensemble:
 
     def _is_late(self, work: Work) -> bool:
         """Whether a start has taken the time that it may take; collective over the group."""
-        most = self._lives.max_seconds
+        most = self._control.max_seconds
         if most == 0.0:
             return False
         late = work.seconds > most
         return late if self._world.group.size == 1 else bool(self._world.group.bcast(late))
 
     def _end(self, start: int) -> None:
-        work, ladder = self._open.pop(start), self._scene.ladder
+        work, ladder = self._open.pop(start), self._context.ladder
         found = work.found(start, ladder.rungs, self._world.group.size)
-        path = self._scene.representative(work.climb.path) if len(work.climb.path) else None
+        path = self._context.representative(work.climb.path) if len(work.climb.path) else None
         if self._shard is not None:
             self._shard.finish(work.row, path, found.sketch)
         complete = found.last == ladder.rungs - 1
@@ -436,9 +436,9 @@ class Ensemble:
         if self._shard is not None:
             self._shard.merge(work.row, same_as)
         if self._world.leads:
-            self._queue.rungs_done(self._scene.ladder.rungs - work.climb.next)
+            self._queue.rungs_done(self._context.ladder.rungs - work.climb.next)
             self._queue.start_done(np.nan, False)
-        self._ended.append(work.found(same_as, self._scene.ladder.rungs, self._world.group.size))
+        self._ended.append(work.found(same_as, self._context.ladder.rungs, self._world.group.size))
 
     def _merge_across(self) -> None:
         """Of starts in different groups that are the same path after their first rung, the first goes on."""
@@ -467,14 +467,5 @@ def _followed(one: Found, found: dict[int, Found]) -> Found:
     if leader is one:
         return one
     return replace(
-        one,
-        last=leader.last,
-        action=leader.action,
-        measurement=leader.measurement,
-        prior=leader.prior,
-        levels=levels,
-        model=model,
-        sketch=leader.sketch,
-        failed=leader.failed,
-        converged=leader.converged,
+        one, end=leader.end, levels=levels, model=model, sketch=leader.sketch, failed=leader.failed
     )

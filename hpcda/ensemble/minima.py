@@ -1,4 +1,4 @@
-"""The lowest minima that a group of ranks has found, whose paths escapes begin from."""
+"""The lowest minima found by a group of ranks, from which escapes begin."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Minima:
 
     Args:
         world: The ranks.
-        earlier: What earlier lives of the run have left.
+        earlier: State left by earlier processes of the run.
 
     Attributes:
         parents: Starts from whose minima the round at work begins, and their paths; None where one is lost.
@@ -39,7 +39,7 @@ class Minima:
         return {one.start: path for one, path in self._kept}
 
     def pin(self, start: int, path: Array) -> None:
-        """Keep a path from which escapes of an earlier life began, however high it is."""
+        """Keep a path from which escapes of an earlier process began, however high it is."""
         if start in self._earlier.needed:
             self._pinned[start] = path
 

@@ -1,4 +1,4 @@
-"""Whether the ranks of an ensemble stop: whichever has to tells all, through the queue of starts."""
+"""Collective stop of an ensemble: a rank that must stop tells all others through the queue of starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A start at work: where it is, and what it leaves behind."""
+"""A start in progress: its position on the ladder, and the record it leaves."""
 
 from __future__ import annotations
 
@@ -64,20 +64,13 @@ class Work:
         levels = np.full((2, rungs), np.nan)
         levels[:, list(self.levels)] = np.transpose(list(self.levels.values()))
         return Found(
-            start=climb.start,
-            way=climb.task.way,
-            first=climb.first,
-            parents=climb.task.parents,
-            last=last.number,
-            action=last.action,
-            measurement=last.parts.measurement,
-            prior=last.parts.prior,
+            task=climb.task,
+            end=last.bare,
             levels=levels[0],
             model=levels[1],
             sketch=self.sketch,
             same_as=same_as,
             failed=climb.failed is not None,
-            converged=last.reason.converged,
             opening=self.opening,
             iterations=self.iterations,
             seconds=self.seconds * cores,

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, overload
 
 import numpy as np
 
 from hpcda.errors import InputError, Mistake
 from hpcda.face.checks import number, of_kind
+from hpcda.face.network_problem import NetworkProblem
 from hpcda.face.options import Ladder, Solver
 from hpcda.face.problem import Problem
-from hpcda.words import counted
+from hpcda.formatting import counted
 
 if TYPE_CHECKING:
+    from hpcda.analysis.network import NetworkResult
     from hpcda.analysis.rundata import Result
-    from hpcda.job import Job
+    from hpcda.job import AnyJob, Job, NetworkJob
+    from hpcda.ranks import AloneWorld
+    from hpcda.results.layout import RunLayout
+    from hpcda.results.memory import Recorder
+    from hpcda.runner.study import Study
 
 
+@overload
 def anneal(
     problem: Problem,
     starts: int = 100,
@@ -29,16 +36,46 @@ def anneal(
     core_seconds: float | None = None,
     until: str | None = None,
     progress: bool = False,
-) -> Result:
+) -> Result: ...
+
+
+@overload
+def anneal(
+    problem: NetworkProblem,
+    starts: int = 100,
+    seed: int = 1,
+    *,
+    ladder: Ladder | None = None,
+    way: str = "auto",
+    solver: Solver | None = None,
+    core_seconds: float | None = None,
+    until: str | None = None,
+    progress: bool = False,
+) -> NetworkResult: ...
+
+
+def anneal(
+    problem: Problem | NetworkProblem,
+    starts: int = 100,
+    seed: int = 1,
+    *,
+    ladder: Ladder | None = None,
+    way: str = "auto",
+    solver: Solver | None = None,
+    core_seconds: float | None = None,
+    until: str | None = None,
+    progress: bool = False,
+) -> Result | NetworkResult:
     """Climb the ladder from many initial guesses and say what was found; in this process, without files.
 
     Args:
         problem: What is known, and what is to be estimated.
         starts: Most initial guesses.
         seed: Every random number follows from it.
-        ladder: The rungs of model-error precision.
+        ladder: The rungs of model-error precision. Networks obey their layers exactly, at Rf = ∞, and take
+            one with ``way="annealed"`` alone.
         way: How initial guesses are made: "auto" (a search over all strategies), or one that ``hpcda list``
-            names, such as "uniform".
+            names, such as "uniform", or, of networks, "scaled".
         solver: How the action is minimized at a rung.
         core_seconds: Seconds after which a search begins no further round.
         until: What ends a search: "verdict" (its conclusion is stable; the default), "core-seconds" or
@@ -51,7 +88,8 @@ def anneal(
     Raises:
         InputError: Options that do not fit; all mistakes at once.
     """
-    of_kind("problem", problem, Problem, 'hpcda.Problem("lorenz63", t, {"x": x}, noise_std=0.5)')
+    if not isinstance(problem, NetworkProblem):
+        of_kind("problem", problem, Problem, 'hpcda.Problem("lorenz63", t, {"x": x}, noise_std=0.5)')
     ensemble: dict[str, Any] = {"starts": starts, "seed": seed, "way": way}
     if core_seconds is not None:
         ensemble["core_seconds"] = number("core_seconds", core_seconds, "60.0")
@@ -71,27 +109,54 @@ def _in_python(one: Mistake) -> Mistake:
     return Mistake(place, *texts)
 
 
-def annealed(job: Job, stream: TextIO | None = None) -> Result:
+@overload
+def annealed(job: Job, stream: TextIO | None = None) -> Result: ...
+
+
+@overload
+def annealed(job: NetworkJob, stream: TextIO | None = None) -> NetworkResult: ...
+
+
+def annealed(job: AnyJob, stream: TextIO | None = None) -> Result | NetworkResult:
     """Run a job in this process, without files; tell `stream` how far it is."""
+    from hpcda.job import NetworkJob
+    from hpcda.ranks import AloneWorld
+    from hpcda.results.memory import MemoryRun
+
+    world = AloneWorld(job.ensemble.ranks_per_start)
+    if isinstance(job, NetworkJob):
+        from hpcda.analysis.network import NetworkResult
+        from hpcda.runner.networks import NetworkStudy
+
+        return NetworkResult(MemoryRun(*_run(job, NetworkStudy(job, world, ()), world, stream)))
     from hpcda.analysis.rundata import Result
-    from hpcda.ensemble import Ensemble, Lives
     from hpcda.pilot import choose
-    from hpcda.ranks import AloneQueue, AloneWorld
-    from hpcda.results.memory import MemoryRun, Recorder
+    from hpcda.results.layout import Layout
     from hpcda.runner.paths import PathStudy
-    from hpcda.search import Share
 
     if job.action.steps_per_sample == "auto":
         job = job.with_steps(choose(job).steps)
-    world, share = AloneWorld(job.ensemble.ranks_per_start), Share()
-    study = PathStudy(job, world, ())
+    layout, recorder = _run(job, PathStudy(job, world, ()), world, stream)
+    assert isinstance(layout, Layout)
+    return Result(MemoryRun(layout, recorder), layout.problem)
+
+
+def _run(job: AnyJob, study: Study, world: AloneWorld, stream: TextIO | None) -> tuple[RunLayout, Recorder]:
+    """Run an ensemble; what it holds, and what it left."""
+    from hpcda.ensemble import Ensemble, RunControl
+    from hpcda.ranks import AloneQueue
+    from hpcda.results.memory import Recorder
+    from hpcda.search import Share
+
+    share = Share()
     with study.options():
         layout = study.layout(world, study.try_once(world, share), job)
-        recorder, ticker = Recorder(layout.size), None if stream is None else Ticker(stream)
+        recorder, asked = Recorder(layout.size), job.ensemble
+        ticker = None if stream is None else Ticker(stream, asked.starts, asked.ends != "starts")
         team = study.team(world, share, lambda iteration, value: ensemble.watch())
         ensemble = Ensemble(
-            study.scene, world, team, lambda: recorder, AloneQueue(), job.ensemble.seed, job.ensemble.merge,
-            ticker, Lives(max_seconds=study.max_seconds),
+            study.context, world, team, lambda: recorder, AloneQueue(), job.ensemble.seed, job.ensemble.merge,
+            ticker, RunControl(max_seconds=study.max_seconds),
         )  # fmt: skip
         try:
             ensemble.run(study.plan(world, share))
@@ -102,7 +167,7 @@ def annealed(job: Job, stream: TextIO | None = None) -> Result:
             ticker.end()
     if not any(one.rungs for one in recorder.starts):
         raise InputError(Mistake("ensemble", "no start has left a single rung", "allow more seconds"))
-    return Result(MemoryRun(layout, recorder), layout.problem)
+    return layout, recorder
 
 
 class Ticker:
@@ -110,14 +175,16 @@ class Ticker:
 
     Args:
         stream: Where it is written.
+        starts: Most starts that are run.
+        searches: Whether a search may end before all of them are.
     """
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream, self._starts, self._shown = stream, 0, ""
+    def __init__(self, stream: TextIO, starts: int, searches: bool) -> None:
+        self._stream, self._shown = stream, ""
+        self._most = ("at most " if searches else "") + counted(starts, "start")
 
     def expect(self, starts: int, rungs: int) -> None:
-        """So many more starts are run."""
-        self._starts += starts
+        """So many more starts are run; how many there may be is known from the beginning."""
 
     def had(self, rungs: int) -> None:
         """Rungs that were done before: none."""
@@ -127,13 +194,13 @@ class Ticker:
 
     def update(self, *, done: int, rungs_done: int, failed: int = 0, lowest: float | None = None) -> None:
         """Tell how far it is."""
-        told = f"{done} of {counted(self._starts, 'start')}"
-        told += f", {failed} failed" if failed else ""
-        told += f", lowest action {lowest:.7g}" if lowest is not None and np.isfinite(lowest) else ""
-        if told != self._shown:
-            self._stream.write("\r" + told.ljust(len(self._shown)))
+        line = f"{done} of {self._most}"
+        line += f", {failed} failed" if failed else ""
+        line += f", lowest action {lowest:.7g}" if lowest is not None and np.isfinite(lowest) else ""
+        if line != self._shown:
+            self._stream.write("\r" + line.ljust(len(self._shown)))
             self._stream.flush()
-            self._shown = told
+            self._shown = line
 
     def end(self) -> None:
         """The last line."""

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from hpcda.errors import InputError, Mistake
 from hpcda.face.checks import mapping, number, of_kind, pair, shown
+from hpcda.job.given import with_unit
 
 Range = tuple[float | None, float | None]
 Noise = float | Mapping[str, float | npt.ArrayLike] | npt.ArrayLike
@@ -78,6 +79,7 @@ class Data:
 
     Attributes:
         t: Times of the samples, shape (N,), equally far apart but for gaps, in the model's unit of time.
+            Arrays of xarray may say their unit, ``attrs["units"]``: another one is refused.
         observed: What is measured, a state or an expression of states and parameters ("x0", "gain * x0") ->
             its values, shape (N,), NaN where nothing was measured. A pandas DataFrame or an xarray Dataset
             does as well.
@@ -105,19 +107,20 @@ class Data:
 
     def table(self, series: Sequence[str]) -> dict[str, Any]:
         """As a job holds it; `series` are those of `stimuli` that are parameters."""
-        columns: dict[str, Any] = {"t": _times(self.t)}
+        columns: dict[str, Any] = {"t": with_unit(_times(self.t), self.t)}
         observed: dict[str, str] = {}
         for key, values in _measured(self.observed):
             # the name that messages show: the quantity's own where it can be a column's
             column = key if key.isidentifier() and key not in columns else f"y{len(observed)}"
-            observed[key], columns[column] = column, _samples(key, values, len(columns["t"]))
+            samples = _samples(key, values, len(columns["t"]))
+            observed[key], columns[column] = column, with_unit(samples, values)
         found: dict[str, Any] = {"time": "t", "observed": observed}
         if self.noise_std is not None:
             found["noise_std"] = self._noise(columns, observed)
         stimulus: dict[str, str] = {}
         for name, values in mapping("stimuli", self.stimuli, '{"I": current}').items():
             column = name if name not in columns else f"stimulus {name}"
-            columns[column] = _samples(name, values, len(columns["t"]))
+            columns[column] = with_unit(_samples(name, values, len(columns["t"])), values)
             if name not in series:
                 stimulus[name] = column
         if stimulus:

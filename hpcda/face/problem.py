@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy.typing as npt
 
-from hpcda.errors import InputError, Mistake
+from hpcda.errors import DataWarning, InputError, Mistake
 from hpcda.face.checks import mapping, number, of_kind, pair, shown
 from hpcda.face.options import Data, Estimate, Ladder, Prior, Range, Solver
 from hpcda.models.model import Model
@@ -24,8 +25,11 @@ class Problem:
         t: Times of the samples, shape (N,); see `Data`.
         y: What is measured -> its values; see `Data.observed`.
         noise_std: Standard deviation of the noise; see `Data`.
+        loss: The law of the noise, "gaussian", "student-t", "poisson", …; see `Data`.
+        stimuli: Stimulus, or known parameter that depends on time -> its values, shape (N,).
+        hold_back: Samples at the end that are kept back to test the prediction.
         gaps: Whether NaN and missing times are meant; else they are mistakes.
-        data: In place of `t`, `y`, `noise_std` and `gaps`: a `Data`, or several, one a window.
+        data: In place of all these: a `Data`, or several, one a window.
         estimate: Parameter -> range of its initial guess, or an `Estimate`.
         fixed: Parameter -> its value, where that is not the model's default.
         states: State -> range of the initial guess where it is not measured.
@@ -36,9 +40,15 @@ class Problem:
         steps_per_sample: Steps of the path from sample to sample, or "auto": as many as the estimates need,
             found by a pilot before the ensemble.
         model_error_weight: State -> weight of its model error, or "auto" ((4 / spread)² of each state).
+        model_error: What Rf weights: model errors "per step", or "per time", as errors of the rate that are
+            integrated over time: a finer step at the same Rf is then the same problem.
 
     Raises:
         InputError: All that is wrong, one sentence each, with the key, the value and the remedy.
+
+    Warns:
+        DataWarning: Data that contradict the rest: outside bounds, in other units, finer or coarser than
+            their noise. `notes` has all of them.
     """
 
     def __init__(
@@ -48,6 +58,9 @@ class Problem:
         y: Mapping[str, npt.ArrayLike] | None = None,
         noise_std: float | Estimate | Mapping[str, Any] | npt.ArrayLike | None = None,
         *,
+        loss: str | Mapping[str, Any] | None = None,
+        stimuli: Mapping[str, npt.ArrayLike] | None = None,
+        hold_back: int | None = None,
         gaps: bool = False,
         data: Data | Sequence[Data] | None = None,
         estimate: Mapping[str, Range | Estimate] | None = None,
@@ -59,16 +72,26 @@ class Problem:
         discretization: str = "auto",
         steps_per_sample: int | str = "auto",
         model_error_weight: Mapping[str, float] | str = "auto",
+        model_error: str = "per step",
     ) -> None:
         self._arguments = {key: value for key, value in locals().items() if key not in ("self", "__class__")}
+        rest: dict[str, Any] = {
+            "noise_std": noise_std,
+            "loss": loss,
+            "stimuli": stimuli,
+            "hold_back": hold_back,
+            "gaps": gaps or None,
+        }
+        rest = {name: value for name, value in rest.items() if value is not None}
         if data is None:
             if t is None or y is None:
                 what = "t" if t is None else "y"
                 remedy = 'give t and y, as in Problem(model, t, {"x": x}, noise_std=0.5), or data=Data(…)'
                 raise InputError(Mistake(what, "is missing", remedy))
-            data = Data(t, y, noise_std, gaps=gaps)
-        elif t is not None or y is not None or noise_std is not None or gaps:
-            raise InputError(Mistake("data", "stands beside t, y, noise_std or gaps", "keep one of the two"))
+            data = Data(t, y, **rest)
+        elif beside := [name for name, value in (("t", t), ("y", y)) if value is not None] + list(rest):
+            what = f"stands beside {', '.join(beside)}"
+            raise InputError(Mistake("data", what, "keep one of the two; a Data takes all of these itself"))
         windows = [data] if isinstance(data, Data) else data
         if (
             not isinstance(windows, Sequence)
@@ -93,8 +116,10 @@ class Problem:
             "model_error_weight": model_error_weight
             if isinstance(model_error_weight, str)
             else {name: float(value) for name, value in model_error_weight.items()},
+            "model_error": model_error,
         }
-        self.built  # noqa: B018 - what is wrong is said here
+        for doubt in self.built.doubts:  # what is wrong is said here
+            warnings.warn(doubt, DataWarning, stacklevel=2)
 
     def _made(
         self,

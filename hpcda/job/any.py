@@ -1,4 +1,4 @@
-"""A job of any kind."""
+"""A job of any kind: data assimilation or network."""
 
 from hpcda.job.networks import NetworkJob
 from hpcda.job.schema import Job

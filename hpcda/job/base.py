@@ -1,4 +1,4 @@
-"""What all kinds of jobs have: a folder, files outside the package, a directory of results."""
+"""Fields common to all jobs: folder, extension files, output directory."""
 
 from __future__ import annotations
 
@@ -72,6 +72,11 @@ class BaseJob(Section):
     def output_directory(self) -> Path:
         """Where the results go."""
         return self.path(self.output.directory)
+
+    def with_output(self, directory: Path) -> Self:
+        """The same job with its results in another directory, which is taken from the working directory."""
+        output = self.output.model_copy(update={"directory": str(directory.absolute())})
+        return self.model_copy(update={"output": output})
 
     def resolved_toml(self) -> str:
         """The job with every default filled in, as TOML; loading it gives an equal job."""

@@ -1,4 +1,4 @@
-"""What differs between two jobs, and whether a run of the one may go on as a run of the other.
+"""Differences between two jobs, and whether a stored run may be resumed with a changed job.
 
 A run grows by more starts, a larger budget, more rungs; where its files lie and how long a start may take do
 not change what it has found, nor does it change a network how many ranks share its pairs. Anything else makes
@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from hpcda.errors import InputError, Mistake
+from hpcda.formatting import counted
 from hpcda.job.any import AnyJob
 from hpcda.job.networks import NetworkJob
 from hpcda.job.schema import Job, LadderTable
 from hpcda.job.text import inline, quoted
-from hpcda.words import counted
 
 FREE = (
     "folder", "output.directory", "solver.max_seconds", "ensemble.budget", "ensemble.core_seconds",

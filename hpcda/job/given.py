@@ -1,4 +1,4 @@
-"""What a job was given as objects of Python, a model or arrays, where a job file names a model or a file."""
+"""Python objects in a job (a model, arrays) in place of the names and files of a job file."""
 
 from __future__ import annotations
 
@@ -25,10 +25,12 @@ class Given:
     Attributes:
         models: Name -> model.
         arrays: Name -> columns by name.
+        units: Name -> unit of each column that says it, as xarray does in ``attrs["units"]``.
     """
 
     models: Mapping[str, Model] = field(default_factory=dict)
     arrays: Mapping[str, Columns] = field(default_factory=dict)
+    units: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def empty(self) -> bool:
@@ -48,6 +50,7 @@ def taken_out(raw: dict[str, Any]) -> tuple[dict[str, Any], Given]:
     """
     models: dict[str, Model] = {}
     arrays: dict[str, Columns] = {}
+    units: dict[str, dict[str, str]] = {}
 
     def model(table: Any) -> Any:
         if isinstance(table, dict) and isinstance(one := table.get("name"), Model):
@@ -56,10 +59,12 @@ def taken_out(raw: dict[str, Any]) -> tuple[dict[str, Any], Given]:
         return table
 
     def window(table: Any, place: str) -> Any:
-        if not isinstance(table, dict) or not _columns(one := table.get("file")):
+        one: Any = table.get("file") if isinstance(table, dict) else None
+        if not _columns(one):
             return table
         name = f"<arrays {len(arrays)}>"
         arrays[name] = _checked(one, f"{place}.file")
+        units[name] = {str(key): unit for key in one.keys() if (unit := unit_of(one[key]))}  # noqa: SIM118
         return {**table, "file": name}
 
     def each(entries: Any, change: Callable[[Any, str], Any], place: str) -> Any:
@@ -78,7 +83,29 @@ def taken_out(raw: dict[str, Any]) -> tuple[dict[str, Any], Given]:
         found["twin"] = each(found["twin"], twin, "twin")
     if "data" in found:
         found["data"] = each(found["data"], window, "data")
-    return found, Given(models, arrays)
+    return found, Given(models, arrays, units)
+
+
+class WithUnit(npt.NDArray[Any]):
+    """An array that has a unit, ``attrs["units"]``, as arrays of xarray have."""
+
+    attrs: Mapping[str, Any]
+
+
+def unit_of(values: Any) -> str:
+    """The unit that an array says it has, "" where it says none."""
+    attrs = getattr(values, "attrs", None)
+    unit = attrs.get("units", "") if isinstance(attrs, Mapping) else ""
+    return unit if isinstance(unit, str) else ""
+
+
+def with_unit(values: npt.NDArray[Any], like: Any) -> npt.NDArray[Any]:
+    """An array with the unit that another says it has; as it is where that says none."""
+    if not (unit := unit_of(like)):
+        return values
+    found = values.view(WithUnit)
+    found.attrs = {"units": unit}
+    return found
 
 
 def _plain(value: Any) -> Any:
@@ -99,7 +126,7 @@ def _checked(columns: Any, place: str) -> Columns:
     found: dict[str, npt.NDArray[Any]] = {}
     for name in names:
         values = np.asarray(columns[name])
-        if values.dtype.kind not in "iufb" or values.ndim not in (1, 2):
+        if values.dtype.kind not in "iufbU" or values.ndim not in (1, 2):
             what = f"{name!r} is an array of type {values.dtype} and {values.ndim} dimensions"
             raise InputError(Mistake(place, what, "give arrays of numbers, one number per time"))
         found[str(name)] = values

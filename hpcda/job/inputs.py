@@ -1,4 +1,4 @@
-"""The tables of a job that say what is known: the model, its parameters and states, the data or a twin."""
+"""Job tables for what is known: [model], its parameters and states, [data] or [twin]."""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
-"""The kinds of values that a job file holds: pairs, columns, noise levels, tables that may be repeated."""
+"""Value types of a job file: pairs, columns, noise levels, tables that may be repeated."""
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -284,28 +285,37 @@ StepsPerSample = Annotated[
 ]
 
 
-def one_of(registry: Registry[Any], auto: bool = True) -> BeforeValidator:
+OWN = 'one of your own needs extensions = ["mine.py"] in the job, hpcda.extend("mine.py") in Python'
+
+
+def one_of(
+    registry: Registry[Any], auto: bool = True, offered: Callable[[Any], bool] = lambda one: True
+) -> BeforeValidator:
     """A validator of a name in a registry, or where that is one "auto"; of files' names those the job knows.
 
     What a job knows is the validation's context: ``files``, checksums of its files, and ``whole``, False
-    where one of them could not be loaded, so that nobody can tell which names there are.
+    where one of them could not be loaded, so that nobody can tell which names there are. A remedy lists
+    those that are `offered`.
     """
 
     def check(value: Any, info: ValidationInfo) -> Any:
         context = info.context or {}
         known = registry.known(context.get("files", known_files()))
-        names = [*(["auto"] if auto else []), *(one.name for one in known)]
-        if (value in names) if isinstance(value, str) else False:
+        first = ["auto"] if auto else []
+        if isinstance(value, str) and value in (*first, *(one.name for one in known)):
             return value
         if isinstance(value, str) and not context.get("whole", True):
             return value
+        names = [*first, *(one.name for one in known if offered(one))]
         remedy = nearest(value, names) if isinstance(value, str) else f"use one of: {', '.join(names)}"
+        if remedy.startswith("use one of"):
+            remedy += f"; {OWN}"
         raise refuse(f"{short(value)} is not accepted", remedy)
 
     return BeforeValidator(check)
 
 
-LossName = Annotated[str, one_of(LOSSES, auto=False)]
+LossName = Annotated[str, one_of(LOSSES, auto=False, offered=lambda loss: not loss.joint)]
 
 
 class LossTable(BaseModel):

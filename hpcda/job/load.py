@@ -1,4 +1,4 @@
-"""Reading a job from its TOML file or from a table."""
+"""Reads a job from a TOML file or a mapping."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From pydantic's errors to mistakes a person can mend: the key, what was found, what to write instead."""
+"""Turns pydantic's errors into messages that name the key, the value found and what to write instead."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables of a job that trains a layered network: [network], pairs of input and output, or a teacher.
+"""Job tables of a network: [network], and its pairs from data or from a teacher.
 
 Keys that mean the same as in other jobs ([ensemble], [output], …) are those of `hpcda.job.schema`.
 """
@@ -14,6 +14,7 @@ from hpcda.action.continuum import SCHEMES, WEIGHTS, Continuum, conflicts
 from hpcda.action.losses import LOSSES
 from hpcda.annealing.ladder import Ladder
 from hpcda.annealing.layered import NAMES, PETSC
+from hpcda.formatting import either
 from hpcda.job.base import BaseJob
 from hpcda.job.kinds import (
     MARK,
@@ -37,7 +38,6 @@ from hpcda.job.kinds import (
 from hpcda.names import nearest
 from hpcda.search.training import FINITE
 from hpcda.search.trainings import TRAININGS
-from hpcda.words import either
 
 MOST_WIDTH, MOST_PAIRS = 1_000_000, 10_000_000
 MOST_RUNGS, LARGEST = 1000, 1e100

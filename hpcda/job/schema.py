@@ -1,4 +1,4 @@
-"""The tables of a job file, as frozen values; every key says in its description what it accepts.
+"""The tables of a job file as frozen pydantic models; each key's description says what it accepts.
 
 The descriptions are the remedies that a person reads when a key is missing or wrong, so they complete the
 sentence "Give …". Checks that need the model or the data are made by `hpcda.build`.
@@ -18,6 +18,7 @@ from hpcda.annealing.eliminations import ELIMINATIONS
 from hpcda.annealing.ladder import Ladder
 from hpcda.annealing.minimizers import MINIMIZERS
 from hpcda.errors import InputError, Mistake
+from hpcda.formatting import counted, either
 from hpcda.job.base import BaseJob
 from hpcda.job.inputs import DataTable, ModelTable, TwinTable
 from hpcda.job.kinds import (
@@ -37,7 +38,6 @@ from hpcda.job.kinds import (
 )
 from hpcda.search.escapes import ESCAPES
 from hpcda.search.ways import WAYS
-from hpcda.words import counted, either
 
 RUNGS_MOST = 10_000
 
@@ -57,6 +57,11 @@ class ActionTable(Section):
         default_factory=dict,
         description="the weights of states' model errors, above 0, such as { x0 = 1.0 } (1 for what is not "
         'named), or "auto" ((4 / spread)² of each state)',
+    )
+    model_error: Literal["per step", "per time"] = Field(
+        default="per step",
+        description='what Rf weights: the model errors of single steps, "per step", or errors of the rate '
+        'integrated over time, "per time", which a finer step leaves as they are',
     )
 
 

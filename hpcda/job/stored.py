@@ -1,4 +1,4 @@
-"""The job of a run, and the copies of its files that lie beside it: `extensions/0-my_way.py`."""
+"""The job stored in a run's directory, and the copies of extension files: `extensions/0-my_way.py`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writing TOML: the subset that a job needs (tables, lists, texts, numbers, true and false)."""
+"""Writes TOML, the subset that jobs need: tables, lists, strings, numbers, booleans."""
 
 from __future__ import annotations
 

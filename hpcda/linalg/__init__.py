@@ -1,1 +1,1 @@
-"""Eliminations behind one interface: blocks of times with a border, a tree of fronts, subtrees over ranks."""
+"""Direct solvers behind one interface: block-tridiagonal with a border, multifrontal, distributed."""

@@ -1,4 +1,4 @@
-r"""Factor, solution and Gaussian samples of a banded positive definite matrix with a border, compiled.
+r"""Banded positive definite matrices with a border: Cholesky factor, solution, Gaussian samples (compiled).
 
     A = [ T  Bᵀ ]  = L Lᵀ,    L = [ L_T     ],    W = B L_T⁻ᵀ,    L_c L_cᵀ = C - W Wᵀ
         [ B  C  ]                 [ W   L_c ]

@@ -1,4 +1,4 @@
-"""Direct elimination of symmetric positive definite matrices of one sparsity: what every kind of it offers.
+"""Interface of direct solvers for symmetric positive definite matrices of one sparsity pattern.
 
 An elimination is planned once for a sparsity; it then factors any number of matrices
 

@@ -1,4 +1,4 @@
-"""Orders of elimination of a sparse symmetric matrix, and the one with the least work.
+"""Fill-reducing elimination orders of a sparse symmetric matrix, chosen by operation count.
 
 Counted are additions and multiplications, Σ c² + 2 c over the columns of the factor, c their entries below
 the diagonal, and `ENTRY` of them for every entry, which has to be moved through memory. Tried are

@@ -1,4 +1,4 @@
-r"""A^{-1/2} z for a symmetric positive definite matrix, by solutions of shifted systems alone.
+r"""Computes A^{-1/2} z for a symmetric positive definite A, using only solutions of shifted systems.
 
 The trapezoidal rule for a contour integral, after a change of variables by elliptic functions of the
 parameter 1 - m/M (N. Hale, N. Higham, L. Trefethen, SIAM J. Numer. Anal. 46, 2505, 2008, method 3),

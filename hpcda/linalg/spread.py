@@ -1,4 +1,4 @@
-r"""A sparse symmetric matrix whose parts several ranks hold: subtrees of a tree of fronts go to the ranks.
+r"""A sparse symmetric matrix distributed over ranks: each eliminates a subtree of the tree of fronts.
 
 The matrix is a sum of parts, one a rank. A rank eliminates the unknowns that it alone holds in a tree of
 fronts (`hpcda.linalg.tree`) whose root stays open; what is left is its Schur complement in the unknowns that

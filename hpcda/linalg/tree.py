@@ -1,4 +1,4 @@
-r"""Sparse symmetric matrices eliminated in a tree of dense fronts (multifrontal Cholesky; tree.c).
+r"""Multifrontal Cholesky: sparse symmetric matrices eliminated in a tree of dense fronts (tree.c).
 
 Symbolic, once for a sparsity: an order (`hpcda.linalg.order`), its elimination tree, and fronts: columns that
 are eliminated together, with the rows that meet them. A column joins the front of its largest child, up to

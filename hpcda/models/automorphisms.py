@@ -1,4 +1,4 @@
-"""Exchanges and reversals of variables that leave a set of traced equations as it is.
+"""Permutations and sign changes of variables that leave a set of traced equations unchanged.
 
 An exchange is found on the graph of the equations: sums and products without an order of their terms, every
 variable with a color for what else is known of it. Colors are refined by those of a node's arguments and of

@@ -1,4 +1,4 @@
-"""Finding a model by name: the catalogue of this folder, or a function in a Python file beside the job.
+"""Finds a model by name, in this folder or as a function in a user's Python file.
 
 A file of this folder that defines ``def build(…)`` at its top level is a catalogue model under the
 file's name; nothing has to be registered.
@@ -63,7 +63,15 @@ def load_model(name: str, options: Mapping[str, Any] | None = None, folder: Path
         InputError: No such model, file or function; options it does not take; or an exception in the file,
             with the line where it was raised.
     """
-    options = dict(options or {})
+    return _call(builder(name, folder), dict(options or {}), name)
+
+
+def builder(name: str, folder: Path | None = None) -> Builder:
+    """Find the function that builds a model; arguments as those of `load_model`.
+
+    Raises:
+        InputError: No such model, file or function.
+    """
     path, colon, function = name.rpartition(":")
     if not colon and not name.endswith(".py"):
         if name not in _names():
@@ -74,8 +82,8 @@ def load_model(name: str, options: Mapping[str, Any] | None = None, folder: Path
                     f"{nearest(name, _names())}; or give a function in a file, as 'neuron.py:build'",
                 )
             )
-        builder: Any = importlib.import_module(f"hpcda.models.{name}").build
-        return _call(builder, options, name)
+        found: Builder = importlib.import_module(f"hpcda.models.{name}").build
+        return found
     if not colon or not function.isidentifier():
         remedy = "give the file and the function that builds the model, as 'neuron.py:build'"
         raise InputError(Mistake("model.name", f"{name!r} has no function name", remedy))
@@ -84,15 +92,15 @@ def load_model(name: str, options: Mapping[str, Any] | None = None, folder: Path
     except RuntimeError as error:
         raise InputError(Mistake("model.name", f"{name!r}: {error}", "write the whole path")) from None
     module = load_file(file, "model.name")
-    builder = getattr(module, function, None)
-    if not callable(builder):
+    given = getattr(module, function, None)
+    if not callable(given):
         functions = [
             n for n, value in vars(module).items() if inspect.isfunction(value) and not n.startswith("_")
         ]
         raise InputError(
             Mistake("model.name", f"{file} defines no function {function!r}", nearest(function, functions))
         )
-    return _call(builder, options, name)
+    return given
 
 
 def _call(builder: Callable[..., Any], options: dict[str, Any], name: str) -> Model:
@@ -117,7 +125,7 @@ def _call(builder: Callable[..., Any], options: dict[str, Any], name: str) -> Mo
     if not isinstance(model, Model):
         found = type(model).__name__
         raise InputError(
-            Mistake("model.name", f"{name} returns a {found}, not a Model", "return hpcda.models.Model(…)")
+            Mistake("model.name", f"{name} returns a {found}, not a Model", "return hpcda.Model(…)")
         )
     return model
 

@@ -1,4 +1,4 @@
-"""Observations as a job writes them: expressions of states and parameters, such as ``gain * x0**2 + x1``.
+"""Observed quantities written as expressions of states and parameters, such as ``gain * x0**2 + x1``.
 
 Only arithmetic, numbers, names of states and the functions below are accepted; nothing else of Python is
 reached.

@@ -1,4 +1,4 @@
-"""A model's own motion: flows integrated to a small error, maps iterated, in compiled code.
+"""Accurate trajectories of a model: flows integrated with error control, maps iterated; compiled.
 
 Flows take steps of the explicit Runge-Kutta pair of order 8 of Dormand and Prince, DOP853 (E. Hairer, S. P.
 Nørsett, G. Wanner, Solving Ordinary Differential Equations I, 2nd ed., Springer 1993, section II.5). The step
@@ -56,7 +56,7 @@ _REACHED, _PAUSED, _UNBOUND, _STUCK, _FAST, _STIFF = enumeration("flow.c", "Ende
 
 
 class End(Enum):
-    """How a run ended; the value is what a person reads."""
+    """How an integration ended; the value is a phrase for the user."""
 
     REACHED = "it reached its last time"
     UNBOUND = "the states grow without bound"
@@ -70,12 +70,12 @@ class Course:
     """A trajectory.
 
     Attributes:
-        states: Shape (N, D); NaN where the run did not come to.
+        states: Shape (N, D); NaN at times that were not reached.
         end: How it ended.
         time: Time at which it ended.
         evaluations: Evaluations of the equations.
         steps: Steps tried; 0 of a map.
-        implicit: Whether steps were implicit in the end.
+        implicit: Whether the last steps were implicit.
     """
 
     states: Array
@@ -87,12 +87,12 @@ class Course:
 
 
 class Flow:
-    """The motion of one model, traced and compiled.
+    """Integrates one model, traced and compiled.
 
     Args:
         model: A flow or a map.
-        series: Names of what is known as a function of time, in the order of its columns: the stimuli of the
-            model, and parameters that depend on time. The stimuli alone where it is not given.
+        series: Names of known functions of time, in the order of their columns: stimuli, and time-dependent
+            parameters. By default the stimuli.
 
     Attributes:
         model: The model.

@@ -1,4 +1,4 @@
-"""One graph of all expressions of a trace, and derivatives on it.
+"""The graph of all expressions of a trace, equal subexpressions stored once, and derivatives on it.
 
 Equal subexpressions are one node. Nodes are numbered in the order of their making, so that arguments always
 stand before what uses them. Derivatives are taken on the graph itself (reverse accumulation, Griewank,

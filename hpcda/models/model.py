@@ -1,4 +1,4 @@
-"""What a model is: named states, parameters and stimuli, and plain Python equations."""
+"""Defines `Model`: named states, parameters and stimuli, and equations in plain Python."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 from hpcda.errors import InputError, Mistake
+from hpcda.formatting import counted
 from hpcda.models.trace import ENTRY_BY_ENTRY, apply, boxed, product, where
-from hpcda.words import counted
 
 Equations = Callable[..., Any]
 T = TypeVar("T")
@@ -42,8 +42,8 @@ class State:
     Attributes:
         name: As in the paper the model comes from.
         unit: Physical unit, "1" where there is none.
-        range: Where unmeasured paths start when the job does not say, in `unit`.
-        initial: Where synthetic data start when the job does not say, in `unit`.
+        range: Default range of initial paths, in `unit`.
+        initial: Default initial value of synthetic data, in `unit`.
     """
 
     name: str
@@ -62,13 +62,13 @@ class Parameter:
 
     Attributes:
         name: As in the paper the model comes from.
-        default: The paper's value, in `unit`; used where the job says nothing. Of an array one value for all
+        default: The paper's value, in `unit`, used if the job gives none. For an array one value for all
             entries, or an array of its shape.
         unit: Physical unit, "1" where there is none.
-        range: Uniform range of the first guess when it is estimated and the job names none;
-            from half to one and a half times the default where the model has none.
-        shape: Shape of an array: equations see `p.W` as one, so that ``p.W @ x`` works; jobs and results know
-            its entries as ``W[3,4]``, and a job's table for ``W`` holds for all of them.
+        range: Default uniform range of the initial guess if it is estimated, in `unit`. If it is None: from
+            0.5 to 1.5 times the default value.
+        shape: Shape of an array parameter. Equations use it whole, ``p.W @ x``; jobs and results name its
+            entries, ``W[3,4]``; a job's table for ``W`` applies to all entries. () for a number.
     """
 
     name: str
@@ -84,10 +84,10 @@ class Parameter:
 
     @property
     def entries(self) -> tuple[Parameter, ...]:
-        """The entries of an array as parameters of their own, the last index running fastest; else itself.
+        """The entries of an array as single parameters in C order; a single parameter gives itself.
 
         Raises:
-            InputError: The default has another shape.
+            InputError: The default does not fit the shape.
         """
         if not self.shape:
             return (self,)
@@ -108,7 +108,7 @@ class Parameter:
 
     @property
     def start(self) -> tuple[float, float]:
-        """Range of the first guess, in `unit`."""
+        """Range of the initial guess, in `unit`."""
         if self.range is not None:
             return self.range
         low, high = sorted((0.5 * self.default, 1.5 * self.default))
@@ -129,7 +129,7 @@ class Stimulus:
 
 
 class Named:
-    """Values reached by name, ``p.sigma`` or ``p["sigma"]``; what `equations` receives as p and u."""
+    """Values by name, ``p.sigma`` or ``p["sigma"]``: what `equations` receives as p and u."""
 
     __slots__ = ("_kind", "_values")
 
@@ -151,7 +151,7 @@ class Named:
 
 
 class StateVector(np.ndarray[Any, Any]):
-    """The states as a one-dimensional array that also knows their names; also what is computed from them.
+    """The states as an array with named entries; also the type of arrays computed from them.
 
     ``x[0]``, ``np.roll(x, 1)``, ``V, m, h, n = x``, ``x.V`` and ``x["V"]`` all work; a state whose name is an
     attribute of NumPy arrays (``T``) is reached by unpacking, index or ``x["T"]``.
@@ -183,7 +183,7 @@ class StateVector(np.ndarray[Any, Any]):
         raise AttributeError(f"the model has no state '{name}'{known}")
 
     def dot(self, other: Any) -> Any:  # type: ignore[override]
-        """The product with another array, as of `np.dot`."""
+        """The same as `np.dot`."""
         return np.dot(self, other)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
@@ -245,15 +245,20 @@ class Model:
 
     Attributes:
         name: Catalogue name.
-        states: The D states, in the order in which `equations` sees them.
-        parameters: All parameters, estimated or not; arrays by their entries.
-        equations: ``equations(x, p, u, t)`` (the last two may be left out) returning D values with ordinary
-            operators, NumPy functions, `np.roll` and indexing: dx/dt for a flow, the next state for a map.
+        states: The D states, in the order of `equations`.
+        parameters: All parameters, estimated or not; of an array parameter, its entries.
+        equations: ``equations(x, p, u, t)``, where u and t may be omitted, returning D values: dx/dt for a
+            flow, the next state for a map. Ordinary operators, NumPy functions, `np.roll` and indexing are
+            allowed.
         stimuli: Known inputs.
         kind: "flow" or "map".
         time_unit: Unit of t.
         title: One line for people.
-        citation: Where the equations stand.
+        citation: The publication with the equations.
+
+    Raises:
+        InputError: A name is repeated or not a string, a range, default or initial value is not finite, or
+            `equations` takes other than 2 to 4 arguments.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Measured quantities of a trajectory, by the compiled kernels.
+"""Measured quantities along a trajectory, evaluated by the compiled kernels.
 
 NumPy chooses the code of exp, tanh and powers by processor, and its last bits with it; the kernels do not.
 """

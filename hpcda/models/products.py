@@ -1,4 +1,4 @@
-"""Derivatives of functions with products of arrays, such as ``p.W2 @ np.tanh(p.W1 @ x + p.b)``, in few steps.
+"""Derivatives of functions with matrix products, such as ``p.W2 @ np.tanh(p.W1 @ x + p.b)``, in few steps.
 
 A row z = Σ_j w_j a_j of a product stays whole. Between products stand expressions: the operands φ(u), and the
 values f(u) at the end, of base quantities u, which are variables v and rows z. With the row R(u) = ∂u/∂v, all

@@ -1,4 +1,4 @@
-"""Stimuli of twin experiments: known inputs u(t) of a model.
+"""Stimuli of twin experiments: known input signals u(t).
 
 The currents of the neuron papers: constant, a sine, random steps, and a chaotic one, a component of Lorenz's
 model of 1963 slowed down to the neuron's time scale, which drives a neuron through all of its states
@@ -38,8 +38,8 @@ class Signal:
     """A function of time.
 
     Attributes:
-        function: Its value at a time, continuous from the right.
-        kinks: Times at which it or its slope jumps; an integrator must not step over them.
+        function: (t) -> value, continuous from the right.
+        kinks: Times at which the value or its slope jumps; an integrator must not step over them.
     """
 
     function: Callable[[float], Any]
@@ -109,7 +109,7 @@ def steps(
     *,
     span: Span,
 ) -> Signal:
-    """``offset + scale·level``, the first level from time 0 for `width`, then the next; over and over.
+    """``offset + scale·level``, each level held for `width` from time 0 on, repeated periodically.
 
     Args:
         width: How long each level is held, positive.

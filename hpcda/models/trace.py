@@ -1,4 +1,4 @@
-"""Tracing: run plain Python equations on symbols, which record what is done with them in a graph."""
+"""Tracing: runs plain Python equations on symbols that record every operation in a graph."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A vector function of named inputs as traced expressions, with its sparse first and second derivatives."""
+"""A traced vector function of named inputs, with sparse first and second derivatives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Twin experiments: data made by a model whose states and parameters are then known.
+"""Twin experiments: synthetic data from a model whose states and parameters are known.
 
 States come from `hpcda.models.flow`, to a relative error of 1e-12 a step (1e-11 where the flow is stiff), and
 are the same bits on every processor, however chaotic the model. Not promised: functions of time that a caller
@@ -16,12 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcda.errors import InputError, Mistake
+from hpcda.formatting import counted
 from hpcda.models.flow import LIMIT, Course, End, Flow
 from hpcda.models.model import Model
 from hpcda.models.signals import Signal, interpolated
 from hpcda.names import nearest
 from hpcda.patience import Patience
-from hpcda.words import counted
 
 Array = npt.NDArray[np.float64]
 Input = Signal | Callable[[float], float] | npt.ArrayLike
@@ -30,7 +30,7 @@ _NOISE = 0x7477696E  # separates the random numbers of the noise from those of t
 
 
 def parameter_values(model: Model, parameters: Mapping[str, float] | None = None) -> dict[str, float]:
-    """Every parameter of the model: those given, and the model's default for the others.
+    """Values of all parameters of the model by name: those given, and defaults for the others.
 
     Raises:
         InputError: A name that the model does not have, or a value that is not finite.
@@ -39,7 +39,7 @@ def parameter_values(model: Model, parameters: Mapping[str, float] | None = None
 
 
 def initial_state(model: Model, initial: Mapping[str, float] | None = None) -> Array:
-    """States, shape (D,), where synthetic data begin: those given, and `State.initial` for the others.
+    """Initial states of synthetic data, shape (D,): those given, and `State.initial` for the others.
 
     Raises:
         InputError: A name that the model does not have, or a value that is not finite.
@@ -63,7 +63,7 @@ def simulate(
         model: A flow or a map.
         parameters: Values by name; the model's defaults for the others.
         x0: States at the first time, shape (D,).
-        t: Times, shape (N,), increasing; of a map one iteration lies between two of them.
+        t: Times, shape (N,), increasing; for a map, one iteration apart.
         stimulus: By name: a `Signal`, a function of time, or an array of values at `t`, shape (N,), that is
             interpolated linearly between them. Where the model has one stimulus it may stand without a name.
         patience: Tells of a long integration and ends it; 60 s where it is not given.

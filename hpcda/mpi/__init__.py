@@ -1,4 +1,4 @@
-"""MPI: the communicators of an ensemble, sums over ranks, and the queue that hands out its starts."""
+"""MPI: communicators of an ensemble, sums over ranks, and the queue of starts."""
 
 from hpcda.mpi.queue import Queue
 from hpcda.mpi.shared import Shared

@@ -1,4 +1,4 @@
-"""The queue of starts: one-sided counters on rank 0, so that whoever is free takes the next start.
+"""The queue of starts: one-sided MPI counters on rank 0, from which each idle rank takes the next start.
 
 On some transports a one-sided operation waits until rank 0 enters MPI, so rank 0 polls while it computes.
 """

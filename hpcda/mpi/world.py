@@ -1,4 +1,4 @@
-"""Two communicators: across the whole ensemble, and within the ranks that work on one start together."""
+"""The two communicators: over the whole ensemble, and over the ranks that share one start."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import TypeVar
 from mpi4py import MPI
 
 from hpcda.errors import InputError, Mistake, StorageError
+from hpcda.formatting import counted
 from hpcda.ranks.agreement import all_agree
 from hpcda.ranks.launched import launched_ranks
-from hpcda.words import counted
 
 T = TypeVar("T")
 PATIENCE = 5.0

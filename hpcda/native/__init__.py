@@ -1,1 +1,1 @@
-"""Compiled code: the C sources, equations turned into C, the compiler and its cache."""
+"""Compiled code: the C sources, C code generated from equations, the compiler call and its cache."""

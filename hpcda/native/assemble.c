@@ -37,7 +37,6 @@ typedef struct {
   const int *active;                  /* staged: [na] local columns that the stages depend on */
   const int *active_dest;             /* staged: [na][na] */
   int na, slots;                      /* slots: Hessian values an interval */
-  const double *weight;               /* [D] s_a */
   const double *walk;                 /* [V] 1 / walk variance a unit of time, or 0 */
   const double *constant;             /* [C] */
 } Tables;
@@ -48,6 +47,7 @@ typedef struct {
   const double *data, *precision;     /* [N][L]; precision: 0 where nothing is measured, or by a cost */
   const double *scale;                /* [N][L] of the noise, for costs */
   const double *series;               /* [N][U] */
+  const double *weight;               /* [D] of the model errors: s_a, over their time where Rf is per time */
   int priors;                         /* Gaussian priors on unknowns of the window, in their order */
   const int *prior;                   /* [priors] index in the window */
   const double *prior_mean, *prior_weight;
@@ -296,7 +296,7 @@ static void bind(Pass *a, int i) {
   const int rows = a->T->K * a->T->D;
   vd *dual = a->k->dual + (size_t)i * rows, sum = v_all(0);
   for (int row = 0; row < rows; row++) {
-    const vd first = v_if(a->exact, a->rf_before * a->T->weight[row % a->T->D] * a->r[row], v_all(0));
+    const vd first = v_if(a->exact, a->rf_before * a->w->weight[row % a->T->D] * a->r[row], v_all(0));
     if (a->want > 0 && a->some_anew) dual[row] = v_if(a->anew, first, dual[row]);
     a->force[row] += dual[row];
     sum = v_fma(dual[row], a->r[row], sum);
@@ -317,7 +317,7 @@ STAGE void interval(Pass *a, int i, const vd *rates, const vd *given) {
   }
   model_errors(a, i, stages, r);
   for (int row = 0; row < rows; row++) {
-    a->weight[row] = a->rf * T->weight[row % D];
+    a->weight[row] = a->rf * a->w->weight[row % D];
     a->force[row] = a->weight[row] * r[row];
     sum = v_fma(a->force[row], r[row], sum);
   }
@@ -331,7 +331,7 @@ STAGE void interval(Pass *a, int i, const vd *rates, const vd *given) {
   if (!a->lifted) memcpy(lambda, a->force, sizeof(vd) * rows);
   if (a->lifted && a->some_anew)
     for (int row = 0; row < rows; row++)
-      lambda[row] = v_if(a->anew, a->rf_before * T->weight[row % D] * r[row], lambda[row]);
+      lambda[row] = v_if(a->anew, a->rf_before * a->w->weight[row % D] * r[row], lambda[row]);
 #ifdef GENERATED
   (void)given;
   entries(slopes, a->w->dt, a->weight, a->force, g, a->gw, grad, a->gradp);

@@ -1,4 +1,4 @@
-"""Compile C code to a shared library that is kept on disk, once for all processes that want it.
+"""Compiles C code to a shared library, cached on disk and shared by all processes.
 
 The file is named by a hash of the code, all that it includes, the compiler, its flags and the processor, so
 that a cache on a file system that different machines share never hands one machine the code of another. It

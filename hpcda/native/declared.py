@@ -1,4 +1,4 @@
-"""What the C files declare, as Python sees it: structures, functions, enumerations and numbers.
+"""Python's view of the C declarations: structures, functions, enumerations and constants.
 
 Each is written once, in C. Compiled code says where the fields of its structures are, and `bind` compares.
 """

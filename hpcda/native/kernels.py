@@ -1,4 +1,4 @@
-"""From equations to C: a vector function of named inputs with its sparse first and second derivatives.
+"""Generates C from traced equations: a vector function with sparse first and second derivatives.
 
 The C code works on vectors of W numbers at once, one lane a path, so that the compiler uses the widest
 registers of the machine; with W = 1 it is scalar code. A sum that takes in a product rounds once (lanes.h).

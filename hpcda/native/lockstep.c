@@ -416,7 +416,7 @@ STAGE Terms probe(const Batch *B, const Tick *tick) {
         stages[q] = linear + q * D;
       }
       model_errors(&a, i, stages, r);
-      for (int row = 0; row < rows; row++) lambda[row] = tick->rf * T->weight[row % D] * r[row];
+      for (int row = 0; row < rows; row++) lambda[row] = tick->rf * a.w->weight[row % D] * r[row];
       if (s->k->dual) sum.gap = gap_at(B, s, &a, i, sum.gap);
     }
     finish(&a);

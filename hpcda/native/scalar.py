@@ -1,4 +1,4 @@
-"""Compiled code that works on one number at a time and gives the same bits on every processor.
+"""Compiled functions of one number at a time, with the same bits on every processor.
 
 Where the processor has no fused multiply-add (x86-64-v2), the kernels of many lanes round twice; here the C
 library's fma, which rounds once as well, stands in for it.

@@ -1,4 +1,4 @@
-"""What is compiled: one translation unit, of generated code and of C files of this folder that it includes.
+"""Assembles a translation unit from generated code and the C files of this folder.
 
 Kernels and the loops that call them are compiled together, so that the compiler sees through the calls.
 """

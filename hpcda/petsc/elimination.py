@@ -1,4 +1,4 @@
-"""What PETSc's packages eliminate, behind the interface of `hpcda.linalg.elimination`, on one rank.
+"""PETSc's direct solvers behind the interface of `hpcda.linalg.elimination`, on one rank.
 
 | | PETSc's own | MUMPS | CHOLMOD | conjugate gradients |
 |---|---|---|---|---|
@@ -104,7 +104,7 @@ class PetscElimination:
         raise NotOfferedError(self.name, "the memory of a factor", _EXACT)
 
     def factor(self, values: Array, shift: float = 0.0) -> PetscFactor:
-        """Factor a matrix; the factor before it ends its life.
+        """Factor a matrix; the factor returned before becomes invalid.
 
         Args:
             values: Its entries in the order of the pattern, shape (nnz,).

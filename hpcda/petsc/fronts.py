@@ -1,4 +1,4 @@
-"""The elimination in trees of fronts as a preconditioner of PETSc: exact, on one rank or on several.
+"""The multifrontal elimination as an exact PETSc preconditioner, on one rank or several.
 
 Each rank takes the rows and columns of the unknowns of its stretch out of the assembled matrix, whatever has
 been added to it or held in it, and eliminates those that it alone holds; see `hpcda.linalg.spread`.

@@ -1,4 +1,4 @@
-"""Steps of a layered network at Rf = ∞ by PETSc's conjugate gradients.
+"""Newton steps of a layered network at Rf = ∞ by PETSc's conjugate gradients.
 
 Matrix and preconditioner are shells: the products, and the preconditioner, of
 `hpcda.annealing.layered.krylov`, which ranks share;

@@ -1,4 +1,4 @@
-"""Which linear solver fits a path: direct where its times are narrow, conjugate gradients where wide.
+"""Chooses the linear solver of a path: direct if there are few unknowns per time, else conjugate gradients.
 
 The natural order, time after time, fills the band of an exact factor: size · block² operations. Where the
 model couples each state with few others, as on a lattice, most of that fill is small. A tree of fronts
@@ -48,11 +48,11 @@ import numpy as np
 from hpcda.annealing.elimination import FRONTS, Linear
 from hpcda.annealing.eliminations import ELIMINATIONS
 from hpcda.errors import InputError, Mistake
+from hpcda.formatting import counted
 from hpcda.petsc.fronts import Fronts
 from hpcda.petsc.options import PREFIX, house_defaults
 from hpcda.petsc.start import PETSc
 from hpcda.petsc.system import System
-from hpcda.words import counted
 
 WIDE = 400
 """From so many unknowns of one time on, conjugate gradients; below, a direct factorization. At small Rf,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import atexit
 import weakref
-from collections.abc import Callable
 from typing import Any
 
 from hpcda.action import Action
@@ -59,7 +58,7 @@ class TaoLockstepTeam(LockstepTeam):
         action: The action.
         ladder: The rungs.
         max_iterations: Limit of factorizations at one rung, unless an option gives another.
-        **others: See `LockstepTeam`.
+        **others: What else a `LockstepTeam` takes, but its tolerance.
     """
 
     def __init__(
@@ -67,12 +66,7 @@ class TaoLockstepTeam(LockstepTeam):
         action: Action,
         ladder: Ladder,
         max_iterations: int = 1000,
-        barrier: float = 1e-3,
-        rung_tolerance: float = 1e-5,
-        watch: Callable[[int, float], None] | None = None,
-        lanes: int | None = None,
-        share: float | None = None,
-        elimination: str = "auto",
+        **others: Any,
     ) -> None:
         tao = PETSc.TAO().create(comm=PETSc.COMM_SELF)
         tao.setOptionsPrefix(PREFIX)
@@ -82,18 +76,8 @@ class TaoLockstepTeam(LockstepTeam):
         tao.setFromOptions()
         self._tao = tao
         self._stack: Any = None
-        super().__init__(
-            action,
-            ladder,
-            tao.getMaximumIterations(),
-            barrier,
-            rung_tolerance,
-            watch,
-            lanes,
-            share,
-            elimination,
-            tao.getTolerances()[0],
-        )
+        tolerance = tao.getTolerances()[0]
+        super().__init__(action, ladder, tao.getMaximumIterations(), tolerance=tolerance, **others)
         tao.setPythonContext(TaoContext(self._pace))
         tao.setMonitor(lambda tao: self._watch(tao.getIterationNumber(), tao.getObjectiveValue()))
         self.every_step = any(

@@ -1,4 +1,4 @@
-"""Newton's method with the exact Hessian in a trust region, on the unknowns that no bound holds.
+"""Trust-region Newton method with the exact Hessian, on the unknowns that are not at a bound.
 
 Each step minimizes the quadratic model within ‖S⁻¹ d‖ ≤ Δ, S the natural size of each unknown: (H + τ S⁻²) d
 = -g with the τ ≥ 0 that makes the matrix positive definite (the inertia of its factor tells) and the step as

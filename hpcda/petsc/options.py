@@ -1,4 +1,4 @@
-"""Options for PETSc: those of the job, overruled by those of the command line, all under one prefix.
+"""PETSc options: those of the job, overridden by the command line, under one prefix.
 
 `-tao_gatol 1e-8` and `-hpcda_tao_gatol 1e-8` mean the same. Options that are not a solver's (`-log_view`) go
 to PETSc as they are. What no solver asked for is reported.

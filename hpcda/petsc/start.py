@@ -1,4 +1,4 @@
-"""PETSc itself, initialized once without reading the command line."""
+"""Initializes PETSc once, without reading the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which minimizer works on a rank's starts: in lockstep, or one start after another."""
+"""Chooses the minimizer of a rank's starts: in lockstep, or one start after another."""
 
 from __future__ import annotations
 
@@ -53,9 +53,15 @@ def make_team(
     spec = minimizer(name, action.problem.bounded, ranks)
     if spec.how is Own.LOCKSTEP:
         return TaoLockstepTeam(
-            action, ladder, solver.max_iterations, solver.barrier, solver.rung_tolerance, watch, None, share,
-            solver.elimination,
-        )  # fmt: skip
+            action,
+            ladder,
+            solver.max_iterations,
+            barrier=solver.barrier,
+            rung_tolerance=solver.rung_tolerance,
+            watch=watch,
+            share=share,
+            elimination=solver.elimination,
+        )
     if not takes_petsc(spec):
         return own_team(action, ladder, replace(solver, minimizer=name), watch)
     made = make_minimizer(

@@ -1,4 +1,4 @@
-"""The layout of a path: which named quantity of which window and time stands where in the flat vector.
+"""Layout of the flat path vector: the position of every quantity, by window and time.
 
 A path is laid out time after time, window after window, with the constants at its end:
 
@@ -25,12 +25,12 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Constant:
-    """An unknown that does not belong to one time.
+    """An unknown that is constant in time.
 
     Attributes:
         name: The model's name for it.
-        window: Number of the window that it belongs to; None where all windows share it.
-        label: Its name among all constants: that of the model, and the window where it belongs to one.
+        window: Number of its window; None if all windows share it.
+        label: Its unique name: the model's name, with the window if it belongs to one.
     """
 
     name: str
@@ -40,14 +40,14 @@ class Constant:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where everything stands in a flat path.
+    """The layout of a flat path: windows in turn, time by time, then the constants.
 
     Attributes:
         states: Names of the D states.
-        varying: Names of the V parameters of one time.
-        own: Names of the parameters of one window.
-        shared: Names of the parameters that all windows share.
-        times: N of each window.
+        varying: Names of the V time-dependent parameters.
+        own: Names of the constants with a value in each window.
+        shared: Names of the constants that all windows share.
+        times: Number of times N of each window.
     """
 
     states: tuple[str, ...]

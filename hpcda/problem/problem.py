@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,20 +21,20 @@ Numbers = npt.NDArray[Any]
 
 
 def _to_float64(record: Any, *names: str) -> None:
-    """Make arrays of floats of what a caller may have written as whole numbers or lists."""
+    """Convert fields given as lists or integers to arrays of floats."""
     for name in names:
         object.__setattr__(record, name, np.asarray(getattr(record, name), dtype=np.float64))
 
 
 @dataclass(frozen=True)
 class Window:
-    """One stretch of data on a uniform time grid of N points.
+    """A window of data on a uniform time grid of N points.
 
     Attributes:
         t: Times of the path points, shape (N,), in the model's time unit.
         data: Measured values y_l(n), shape (N, L); NaN where nothing is measured.
         noise_std: Standard deviation of the noise of each value, shape (N, L), in the unit of the data; for
-            other than Gaussian noise its scale, see `Loss.scaled`.
+            noise that is not Gaussian its scale, see `hpcda.action.loss.Loss`.
         series: Known time series at the path points, shape (N, U): the stimuli in the model's order, then the
             fixed parameters that the data give as functions of time, in the order of `Problem.series`.
     """
@@ -54,16 +54,16 @@ class Window:
 
     @property
     def dt(self) -> float:
-        """Spacing of the path points."""
+        """Spacing of the path points, in the model's time unit."""
         return float((self.t[-1] - self.t[0]) / (len(self.t) - 1))
 
 
 @dataclass(frozen=True)
 class Beyond:
-    """What is known after the end of a window, held out to test the prediction.
+    """Data held out after the end of a window, to test the prediction.
 
     Attributes:
-        t: Times, shape (M,), the first one the last time of the window.
+        t: Times, shape (M,); the first is the last time of the window.
         data: Measured values, shape (M, L), NaN where there is none.
         series: Known time series, shape (M, U).
     """
@@ -82,13 +82,13 @@ class Estimated:
 
     Attributes:
         name: The model's name for it.
-        start: Uniform range of the first guess.
-        bounds: Lowest and highest value allowed; infinite where there is none.
+        start: Uniform range of the initial guess, in the parameter's unit.
+        bounds: Lowest and highest value allowed, ±infinity if there is no bound.
         prior: Mean and standard deviation of a Gaussian prior, or None.
-        walk_std: For a parameter of one time: standard deviation of its change per square root of unit time,
-            or None where the values of different times are independent.
-        per_window: Whether every window has a value of its own, which holds at all its times.
-        shared: Of a parameter of one time: whether all windows share its values, time by time.
+        walk_std: For a time-dependent parameter with a random-walk prior: standard deviation of its change
+            per square root of unit time; None if its values at different times are independent.
+        per_window: Whether each window has its own value, constant in time.
+        shared: For a time-dependent parameter: whether all windows share its values at equal times.
     """
 
     name: str
@@ -102,12 +102,12 @@ class Estimated:
 
 @dataclass(frozen=True)
 class Walk:
-    """Steps of the random walk of a parameter of one time.
+    """The steps of the random walk of a time-dependent parameter in one window.
 
     Attributes:
         name: The parameter.
         window: Number of the window.
-        places: Of each step the places in a flat path that it leads from and to, shape (steps, 2).
+        places: Indices into the flat path of the two ends of each step, shape (steps, 2).
         std: Standard deviation of a step.
     """
 
@@ -119,12 +119,13 @@ class Walk:
 
 @dataclass(frozen=True)
 class Noise:
-    """How a measured quantity is noisy, where it is not Gaussian of known width.
+    """The noise of a measured quantity, if it is not Gaussian with a known standard deviation.
 
     Attributes:
         loss: Name of its loss, see `hpcda.action.losses`.
         options: The loss's options by name, all of them.
-        scale: Name of the estimated parameter that is the scale of the noise; None where the data tell it.
+        scale: Name of the estimated parameter that is the noise scale; None if the scale is given with the
+            data.
     """
 
     loss: str
@@ -134,25 +135,26 @@ class Noise:
 
 @dataclass(frozen=True)
 class Problem:
-    """Everything the action is made of.
+    """A data-assimilation problem: model, data and unknowns; it determines the action.
 
     Attributes:
         model: The model.
-        discretization: "trapezoid", "hermite-simpson", "implicit-midpoint", "rk4" or "map".
+        discretization: Name of the discretization, see `hpcda.action.discretizations`.
         windows: The windows of data.
         observed: Name of each of the L measured quantities -> expression of states and parameters ("x0",
             "gain * x0**2 + offset").
-        parameters: Estimated parameters that hold at all times, of all windows or of one each.
-        varying: Estimated parameters that belong to one time, of one window or of all (V of them).
-        fixed: Value of every parameter that is constant and not estimated.
+        parameters: Estimated parameters that are constant in time, common to all windows or one per window.
+        varying: The V estimated parameters that depend on time.
+        fixed: Values of the constant parameters that are not estimated.
         series: Names of the fixed parameters that are known functions of time.
-        state_start: Uniform range in which unmeasured states start, shape (D, 2).
-        state_bounds: Bounds on the states, shape (D, 2), infinite where there is none.
-        model_error_weight: s_a, shape (D,).
+        state_start: Uniform range of the initial guess of unmeasured states, shape (D, 2).
+        state_bounds: Bounds on the states, shape (D, 2), ±infinity where there is no bound.
+        model_error_weight: Weights s_a of the model errors, shape (D,).
+        model_error: "per step" if Rf weights the model errors of each step, "per time" if it weights errors
+            of the rate, integrated over time; see `hpcda.action.weights`.
         initial_prior: State name -> mean and standard deviation of a Gaussian prior on x(0) of every window.
-        steps_per_sample: Steps of the path from sample to sample.
-        noise: Measured quantity -> its noise, where that is not Gaussian with the standard deviations of the
-            windows.
+        steps_per_sample: Time steps of the path between two samples.
+        noise: Noise of each measured quantity for which it is not Gaussian with the windows' `noise_std`.
     """
 
     model: Model
@@ -166,6 +168,7 @@ class Problem:
     state_start: Array = field(default_factory=lambda: np.zeros((0, 2)))
     state_bounds: Array = field(default_factory=lambda: np.zeros((0, 2)))
     model_error_weight: Array = field(default_factory=lambda: np.zeros(0))
+    model_error: Literal["per step", "per time"] = "per step"
     initial_prior: dict[str, tuple[float, float]] = field(default_factory=dict)
     steps_per_sample: int = 1
     noise: dict[str, Noise] = field(default_factory=dict)

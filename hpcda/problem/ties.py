@@ -1,4 +1,4 @@
-"""Parameters of one time that all windows share: unknowns of a path that are one and the same.
+"""Time-dependent parameters that windows share: which unknowns of a path are copies of one.
 
 A path holds such a value in every window that has the time, so that each window of a path is complete by
 itself. The first window that has the time holds the unknown; what stands in the others is a copy of it. The
@@ -21,10 +21,10 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Ties:
-    """Which unknowns of a path are the same.
+    """Entries of a flat path that are copies of one unknown.
 
     Attributes:
-        first: Of every place in a flat path the place of the unknown that it holds, shape (size,).
+        first: Index of the unknown of which each entry is a copy, shape (size,); its own index if it is none.
     """
 
     first: Ints

@@ -1,4 +1,4 @@
-"""Variables: named arrays of unknowns, and where each of them stands in a flat vector.
+"""Named arrays of unknowns, and their positions in a flat vector.
 
 A variable belongs to one time or to all, and to one window or to all. The vector holds
 
@@ -35,17 +35,17 @@ Place = tuple[str, int | None, int | None]
 
 @dataclass(frozen=True, eq=False)
 class Variable:
-    """An array of unknowns of one scope.
+    """An array of unknowns, with one value in all, or one per window or per time.
 
     Attributes:
         name: Its name.
         shape: Its shape; () for a number.
-        shapes: Its shape at every time of a window, where that differs; no longer at the times after these.
-        per_time: Whether every time has values of its own.
-        per_window: Whether every window has values of its own.
+        shapes: Its shapes at successive times of a window, if they differ; absent at later times.
+        per_time: Whether each time has its own values.
+        per_window: Whether each window has its own values.
         bounds: Lowest and highest value allowed, numbers or arrays of the shape.
-        start: Range of the first guess, likewise.
-        scale: Natural size, a number or an array of the shape; None for the width of `start`.
+        start: Range of the initial guess, numbers or arrays of the shape.
+        scale: Natural scale, a number or an array of the shape; None for the width of `start`.
         unit: Physical unit.
     """
 
@@ -77,12 +77,12 @@ class Variable:
 
 @dataclass(frozen=True)
 class Part:
-    """A piece of the vector: one variable at one time, or at all, of one window, or of all.
+    """A part of the flat vector: a variable in one window (or shared) at one time (or constant).
 
     Attributes:
         variable: The variable.
-        window: Number of its window; None where all share it.
-        time: Number of its time; None where it holds at all times.
+        window: Number of its window; None if all windows share it.
+        time: Number of its time; None if it is constant.
         first: Index of its first unknown.
         shape: Its shape; entries stand in C order.
     """
@@ -111,14 +111,14 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Variables:
-    """All variables of a problem, and the layout that follows.
+    """All variables of a problem, and their positions in the flat vector.
 
     Attributes:
         variables: The variables.
         times: Number of times of each window.
 
     Raises:
-        InputError: Names repeat, bounds or sizes are impossible.
+        InputError: A name is repeated, or bounds or sizes are invalid.
     """
 
     variables: tuple[Variable, ...]

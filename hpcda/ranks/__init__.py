@@ -1,4 +1,4 @@
-"""What a run asks of the ranks that share it: agreement, counts, who launched them; and one process alone."""
+"""What a run needs of its ranks: collective errors, counters, launcher detection; and a serial version."""
 
 from hpcda.ranks.agreement import all_agree, all_or_none
 from hpcda.ranks.alone import AloneQueue, AloneWorld

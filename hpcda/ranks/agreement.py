@@ -1,4 +1,4 @@
-"""Mistakes that one rank finds are raised by all of them, so that none waits for another in vain."""
+"""Collective error handling: an error on one rank is raised on all, so that no rank waits forever."""
 
 from __future__ import annotations
 

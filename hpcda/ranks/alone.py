@@ -1,4 +1,4 @@
-"""One process that is all there is: the world and the queue of an ensemble without MPI."""
+"""The serial counterpart of the MPI world and its queue of starts."""
 
 from __future__ import annotations
 

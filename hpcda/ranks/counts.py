@@ -1,4 +1,4 @@
-"""How far an ensemble is."""
+"""Counters of an ensemble's progress."""
 
 from __future__ import annotations
 

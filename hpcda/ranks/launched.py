@@ -1,4 +1,4 @@
-"""Who started this process as one of several ranks; told by the environment, without loading MPI."""
+"""Detects the launcher (mpirun, srun) from the environment, without loading MPI."""
 
 from __future__ import annotations
 

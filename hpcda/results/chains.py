@@ -1,4 +1,4 @@
-"""Starts that have become the same path as another: who went on for whom, from which rung."""
+"""Starts merged into another start: which start continued for which, from which rung."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the files of a run hold: names, dimensions, units, versions; the same in shards and index.
+"""Layout of stored results: names, dimensions, units, versions; the same for shards and index.
 
     /               attributes: schema, version, fingerprint, model, discretization, alpha, seed, …
     /job            the job as resolved, text
@@ -39,9 +39,9 @@ from typing import Any, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
-from hpcda.action.continuum import Continuum
 from hpcda.errors import InputError, Mistake
 from hpcda.problem import Array, Beyond, Problem, Window
+from hpcda.results.network import StoredNetwork
 from hpcda.source import Source
 
 SCHEMA = "hpcda-run"
@@ -126,7 +126,7 @@ class RunLayout:
         raise NotImplementedError
 
     @property
-    def told(self) -> tuple[str, ...]:
+    def recorded(self) -> tuple[str, ...]:
         """Names of what is stored of a path at every rung."""
         raise NotImplementedError
 
@@ -202,7 +202,7 @@ class Layout(RunLayout):
         return layout.tail.start // layout.block, layout.block
 
     @property
-    def told(self) -> tuple[str, ...]:
+    def recorded(self) -> tuple[str, ...]:
         """See `RunLayout`: the P estimated parameters that all times share."""
         return parameter_names(self.problem)
 
@@ -216,6 +216,8 @@ class Layout(RunLayout):
             sorted(problem.fixed.items()), problem.series, self.equations,
             [(file.name, file.sha256) for file in self.extensions],
         ]  # fmt: skip
+        if problem.model_error != "per step":
+            words.append(problem.model_error)
         if problem.noise:
             words.append(
                 [(name, n.loss, sorted(n.options.items()), n.scale) for name, n in problem.noise.items()]
@@ -236,50 +238,23 @@ class NetworkLayout(RunLayout):
     A path is its weights: W(0), b(0), W(1), …, flat; of each W and each b the norm is stored at every rung.
 
     Attributes:
-        widths: Units of the layers.
-        activations: Name of the activation of every layer after the input.
-        loss: Name of the loss of outputs, and its options.
-        weight_std: Standard deviation of the prior on weights, infinite for none.
-        bias_std: Likewise on biases.
-        start: Range in which weights start.
-        residual: Whether layers are residual.
-        continuum: How hidden layers integrate a field, if they do.
-        input_std: Standard deviation of the inputs' noise, 0 where they are exact; where they are not, a path
-            holds them before the weights.
-        missing_std: Standard deviation of the prior on inputs that are not measured.
+        network: The network.
+        matrices: Shapes of all W that differ.
+        prior_terms: Number of Gaussian terms of the prior on weights and biases.
         inputs: Names of the inputs.
         outputs: Names of the outputs.
         pairs: The pairs that are trained: outputs as `data`, inputs as `series`, `t` their numbers in the
             source.
         held_back: Pairs kept back, likewise, None where there are none.
-        shift: What was subtracted from each input, shape (inputs,).
-        scale: What each was then divided by.
-        source: Where the pairs come from, as a sentence.
-        teacher: Weights that made the pairs, None where they are not known.
-        matrices: Shapes of all W that differ.
-        prior_terms: Number of Gaussian terms of the prior on weights and biases.
     """
 
-    widths: tuple[int, ...]
-    activations: tuple[str, ...]
-    loss: tuple[str, dict[str, float]]
-    weight_std: float
-    bias_std: float
-    start: tuple[float, float]
-    residual: bool
-    input_std: float
-    missing_std: float
+    network: StoredNetwork
+    matrices: tuple[tuple[int, int], ...]
+    prior_terms: int
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     pairs: Window
     held_back: Beyond | None
-    shift: Array
-    scale: Array
-    source: str = ""
-    teacher: Array | None = None
-    continuum: Continuum | None = None
-    matrices: tuple[tuple[int, int], ...] = ()
-    prior_terms: int = 0
 
     @property
     def size(self) -> int:
@@ -292,16 +267,16 @@ class NetworkLayout(RunLayout):
         return 1, self.size
 
     @property
-    def told(self) -> tuple[str, ...]:
+    def recorded(self) -> tuple[str, ...]:
         """See `RunLayout`: the norms."""
         return tuple(f"|{name}{n}|" for n in range(len(self.matrices)) for name in "Wb")
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
-        """Label of every weight and bias: W0[i,j], b0[i], W1[i,j] and so on; x[pair,i] of noisy inputs."""
+        """Label of every unknown: W0[i,j], b0[i], W1[i,j], …; before them x[pair,i] of noisy inputs."""
         found: list[str] = []
-        if self.input_std:
-            found += [f"x[{int(m)},{i}]" for m in self.pairs.t for i in range(self.widths[0])]
+        if self.network.input_std:
+            found += [f"x[{int(m)},{i}]" for m in self.pairs.t for i in range(self.network.widths[0])]
         for n, (after, before) in enumerate(self.matrices):
             found += [f"W{n}[{i},{j}]" for i in range(after) for j in range(before)]
             found += [f"b{n}[{i}]" for i in range(after)]
@@ -310,12 +285,12 @@ class NetworkLayout(RunLayout):
     @property
     def words(self) -> list[Any]:
         """See `RunLayout`: the network."""
-        name, options = self.loss
-        field = [] if self.continuum is None else [repr(self.continuum)]
+        one, (name, options) = self.network, self.network.loss
+        field = [] if one.continuum is None else [repr(one.continuum)]
         return [
-            SAME_RUN, "network", self.seed, self.keep_paths, self.widths, self.activations, name,
-            sorted(options.items()), self.weight_std, self.bias_std, self.start, self.residual,
-            self.input_std, self.missing_std, self.inputs, self.outputs,
+            SAME_RUN, "network", self.seed, self.keep_paths, one.widths, one.activations, name,
+            sorted(options.items()), one.weight_std, one.bias_std, one.start, one.residual,
+            one.input_std, one.missing_std, self.inputs, self.outputs,
             [(file.name, file.sha256) for file in self.extensions], *field,
         ]  # fmt: skip
 

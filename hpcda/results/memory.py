@@ -1,4 +1,4 @@
-"""The results of a run in memory: `Recorder` takes what an ensemble stores, `MemoryRun` gives it back."""
+"""Results in memory: `Recorder` collects what an ensemble stores, `MemoryRun` reads it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import numpy.typing as npt
 from hpcda.annealing.record import PER_RUNG, PER_START, RUNG, Rung, Task
 from hpcda.problem import Array
 from hpcda.results.header import header_of
-from hpcda.results.layout import Layout
+from hpcda.results.layout import NetworkLayout, RunLayout
+from hpcda.results.network import StoredNetwork
 from hpcda.results.rows import Numbers
 from hpcda.results.table import RunTable
 from hpcda.results.windows import StoredWindow, windows_of
@@ -93,7 +94,7 @@ class MemoryRun(RunTable):
         recorder: What the ensemble left.
     """
 
-    def __init__(self, layout: Layout, recorder: Recorder) -> None:
+    def __init__(self, layout: RunLayout, recorder: Recorder) -> None:
         self.name = "in memory"
         self._layout = layout
         every = sorted((one for one in recorder.starts if one.rungs), key=lambda one: one.task.start)
@@ -103,7 +104,7 @@ class MemoryRun(RunTable):
         table = np.zeros((count, rungs), dtype=RUNG)
         for name, column in PER_RUNG.items():
             table[name] = column.fill
-        parameters = np.full((count, rungs, len(layout.told)), np.nan)
+        parameters = np.full((count, rungs, len(layout.recorded)), np.nan)
         own = np.zeros((count, rungs), dtype=bool)
         for row, one in enumerate(every):
             for rung, values in one.rungs.items():
@@ -153,6 +154,12 @@ class MemoryRun(RunTable):
     def windows(self) -> tuple[StoredWindow, ...]:
         """See `RunTable`."""
         return windows_of(self._layout)
+
+    def network(self) -> StoredNetwork:
+        """See `RunTable`."""
+        if not isinstance(self._layout, NetworkLayout):
+            return super().network()
+        return self._layout.network
 
     def paths(self, places: npt.ArrayLike) -> tuple[Array, Array]:
         """See `RunTable`."""

@@ -1,4 +1,4 @@
-"""Rows of the table of starts: which of them count, and which rungs of them are complete."""
+"""Rows of the table of starts: which are valid, and which of their rungs are complete."""
 
 from __future__ import annotations
 

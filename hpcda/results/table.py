@@ -1,4 +1,4 @@
-"""The results of a run as tables in the order of its starts, whether they are in files or in memory."""
+"""The results of a run as tables ordered by start, from files or from memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A window of data as it was assimilated, and what is known beside it."""
+"""A window as it was assimilated: data, noise, stimuli, truth, held-out samples."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpcda.problem import Array
-from hpcda.results.layout import Layout
+from hpcda.results.layout import Layout, NetworkLayout, RunLayout
 from hpcda.source import Source
 
 
@@ -40,8 +40,11 @@ class StoredWindow:
     source: Source | None = None
 
 
-def windows_of(layout: Layout) -> tuple[StoredWindow, ...]:
-    """The windows of a run whose results are in memory."""
+def windows_of(layout: RunLayout) -> tuple[StoredWindow, ...]:
+    """The windows of a run whose results are in memory; of a network its pairs, as one."""
+    if isinstance(layout, NetworkLayout):
+        return (_pairs_of(layout),)
+    assert isinstance(layout, Layout)
     problem = layout.problem
     series = len(problem.model.stimulus_names) + len(problem.series)
     found = []
@@ -63,3 +66,20 @@ def windows_of(layout: Layout) -> tuple[StoredWindow, ...]:
             )
         )
     return tuple(found)
+
+
+def _pairs_of(layout: NetworkLayout) -> StoredWindow:
+    """The pairs of a network: outputs are the data, inputs the series, numbers of pairs the times."""
+    pairs, back = layout.pairs, layout.held_back
+    nothing = np.zeros(0)
+    return StoredWindow(
+        pairs.t,
+        pairs.data,
+        pairs.noise_std,
+        pairs.series,
+        nothing if back is None else back.t,
+        np.zeros((0, len(layout.outputs))) if back is None else back.data,
+        np.zeros((0, len(layout.inputs))) if back is None else back.series,
+        nothing,
+        np.zeros((0, 0)),
+    )

@@ -1,4 +1,4 @@
-"""Whether the ranks of a start compute the same bits, on which they rely to decide alike."""
+"""Checks that the ranks of a shared start compute identical bits, as their decisions rely on it."""
 
 from __future__ import annotations
 

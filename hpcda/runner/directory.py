@@ -1,4 +1,4 @@
-"""The directory of a run: who may write into it, what its earlier lives have left, its job and its index.
+"""The directory of a run: lock, state left by earlier processes, stored job, index.
 
 All but `named_part` are for rank 0 alone.
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 from hpcda.build import refuse_used
 from hpcda.ensemble import EarlierRun, read_earlier_run
 from hpcda.errors import InputError, Mistake, StorageError, no_room
+from hpcda.formatting import counted
 from hpcda.job import AnyJob, Job, load_job, refuse_changed
 from hpcda.job.stored import FILE as JOB
 from hpcda.job.stored import refuse_edited
@@ -36,7 +37,6 @@ from hpcda.store import (
     shards_of,
     survey,
 )
-from hpcda.words import counted
 
 
 def named_part(text: str | None) -> Part:
@@ -147,7 +147,7 @@ def prepare(job: AnyJob, directory: Path, layout: RunLayout, part: Part, again: 
 
 
 def left_there(job: AnyJob, directory: Path, part: Part, layout: RunLayout, again: bool) -> EarlierRun:
-    """What earlier lives of the run have left; on rank 0, which holds the run. Damaged shards are set aside.
+    """The state left by earlier processes of the run, read on rank 0. Damaged shards are set aside.
 
     Raises:
         InputError: It cannot be read, or belongs to another run.

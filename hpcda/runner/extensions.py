@@ -1,4 +1,4 @@
-"""The files outside the package that a run depends on: the same on all ranks, and kept with the run.
+"""Extension files of a run: identical on all ranks, and copied into the run's directory.
 
 They are copied beside job.toml (`hpcda.job.stored`), so that a run says what it was made with.
 """

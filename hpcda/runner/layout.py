@@ -1,4 +1,4 @@
-"""What the shards of a run say of it: its problem, its ladder, and where it comes from."""
+"""The header of a run's shards: problem, ladder, provenance."""
 
 from __future__ import annotations
 
@@ -11,15 +11,21 @@ import numpy as np
 from hpcda.build import Built
 from hpcda.job import Job
 from hpcda.runner.provenance import files_of, provenance
-from hpcda.search import Scene
+from hpcda.search import SearchContext
 from hpcda.store import Layout
 
 
 def layout_of(
-    job: Job, built: Built, scene: Scene, world: Any, petsc_options: Sequence[str], solver: str, petsc: str
+    job: Job,
+    built: Built,
+    context: SearchContext,
+    world: Any,
+    petsc_options: Sequence[str],
+    solver: str,
+    petsc: str,
 ) -> Layout:
     """What every shard of the run holds beside its starts; `petsc` is PETSc's version, or "none"."""
-    ladder, searches = scene.ladder, job.ensemble.way == "auto"
+    ladder, searches = context.ladder, job.ensemble.way == "auto"
     return Layout(
         problem=built.problem,
         rf=ladder.rf,
@@ -38,8 +44,8 @@ def layout_of(
         truth=built.truth,
         beyond=built.beyond,
         sources=built.sources,
-        equations=scene.action.equations.digest,
+        equations=context.action.equations.digest,
         extensions=files_of(job),
-        sketch=len(scene.sketch(np.zeros(scene.size))),
+        sketch=len(context.sketch(np.zeros(context.size))),
         minima=searches and job.output.keep_paths.startswith("best"),
     )

@@ -1,4 +1,4 @@
-"""A run that trains a network: weights descend at Rf = ∞, a search decides how they begin."""
+"""Runs a network job: weights descend at Rf = ∞, a search chooses how they are initialized."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ from hpcda.errors import InputError, Mistake
 from hpcda.job import AnyJob, NetworkJob
 from hpcda.problem import Beyond, Window
 from hpcda.ranks import all_agree
+from hpcda.results.layout import NetworkLayout, RunLayout
+from hpcda.results.network import StoredNetwork
 from hpcda.runner.alike import refuse_unlike
 from hpcda.runner.petsc import require
 from hpcda.runner.provenance import files_of, provenance
 from hpcda.runner.world import sharing
 from hpcda.search import Plain, Plan, Share
 from hpcda.search.networks import NetworkBudget, NetworkSearch
-from hpcda.search.training import NetworkScene
+from hpcda.search.training import NetworkContext
 from hpcda.search.trainings import TRAININGS
-from hpcda.store import NetworkLayout, RunLayout
 
 if TYPE_CHECKING:
     from hpcda.petsc import SolverOptions
@@ -58,8 +59,8 @@ class NetworkStudy:
             self._options = SolverOptions(job.solver.petsc, petsc_options)
         self._built = all_agree(world.comm, lambda: build_network(job))
         ranks, finite = sharing(world), job.ladder.finite
-        self.scene = all_agree(
-            world.comm, lambda: NetworkScene(self._built.network, ranks=ranks, finite=finite)
+        self.context = all_agree(
+            world.comm, lambda: NetworkContext(self._built.network, ranks=ranks, finite=finite)
         )
         self.notes = self._built.notes
 
@@ -70,11 +71,11 @@ class NetworkStudy:
     def try_once(self, world: Any, share: Share) -> str:
         """See `Study`: ranks are alike, the training fits, and the first weights have a finite action."""
         all_agree(world.comm, lambda: refuse_unlike(world.group))
-        self.scene.refuse(self._job.ensemble.way, self._job.ensemble.seed)
+        self.context.refuse(self._job.ensemble.way, self._job.ensemble.seed)
         minimizer = self._minimizer(lambda iteration, value: None)
         try:
             if self._options is not None:
-                first = self.scene.first_weights(self.scene.action, np.random.default_rng(0))
+                first = self.context.first_weights(self.context.action, np.random.default_rng(0))
                 model = minimizer.elimination.gauss_newton(first)
                 if np.isfinite(model.scale) and model.solve(model.scale) is None:
                     remedy = "check solver.petsc and the options after --"
@@ -86,9 +87,9 @@ class NetworkStudy:
 
     def layout(self, world: Any, solver: str, whole: AnyJob) -> RunLayout:
         """See `Study`."""
-        job, built, ladder = self._job, self._built, self.scene.ladder
+        job, built, ladder = self._job, self._built, self.context.ladder
         searches, trained = job.ensemble.way == "auto", built.pairs
-        weight_std = built.network.weight_std
+        network, weight_std = built.network, built.network.weight_std
         return NetworkLayout(
             rf=ladder.rf,
             beta=ladder.beta,
@@ -99,40 +100,42 @@ class NetworkStudy:
             job_toml=whole.resolved_toml(),
             provenance=provenance(world) | {"linear_solver": solver},
             extensions=files_of(job),
-            sketch=len(self.scene.sketch(np.zeros(self.scene.size))),
+            sketch=len(self.context.sketch(np.zeros(self.context.size))),
             minima=searches and job.output.keep_paths.startswith("best"),
-            widths=built.network.widths,
-            activations=built.activations,
-            loss=built.loss,
-            weight_std=np.inf if weight_std is None else weight_std,
-            bias_std=np.inf if weight_std is None else built.network.bias_std or weight_std,
-            missing_std=built.network.missing_std,
-            start=built.network.start,
-            residual=built.network.residual,
-            input_std=built.network.input_std or 0.0,
+            network=StoredNetwork(
+                widths=network.widths,
+                activations=built.activations,
+                loss=built.loss,
+                weight_std=np.inf if weight_std is None else weight_std,
+                bias_std=np.inf if weight_std is None else network.bias_std or weight_std,
+                start=network.start,
+                residual=network.residual,
+                input_std=network.input_std or 0.0,
+                missing_std=network.missing_std,
+                shift=built.shift,
+                scale=built.scale,
+                source=trained.source,
+                teacher=built.teacher,
+                continuum=network.continuum,
+            ),
             inputs=trained.input_names,
             outputs=trained.output_names,
-            pairs=_window(trained, built.network.output),
+            pairs=_window(trained, network.output),
             held_back=None if built.held_back is None else _beyond(built.held_back),
-            shift=built.shift,
-            scale=built.scale,
-            source=trained.source,
-            teacher=built.teacher,
-            continuum=built.network.continuum,
-            matrices=built.network.matrices,
-            prior_terms=built.network.prior_terms,
+            matrices=network.matrices,
+            prior_terms=network.prior_terms,
         )
 
     def team(self, world: Any, share: Share, watch: Callable[[int, float], None]) -> Team:
         """See `Study`."""
-        return OneByOne(self._minimizer(watch), self.scene.ladder)
+        return OneByOne(self._minimizer(watch), self.context.ladder)
 
     def plan(self, world: Any, share: Share) -> Plan:
         """See `Study`."""
-        ensemble, network = self._job.ensemble, self.scene.network
+        ensemble, network = self._job.ensemble, self.context.network
         starts = share.count(ensemble.starts)
         if ensemble.way != "auto":
-            return Plain(ensemble.way, self.scene.ladder, starts, ROUND, share)
+            return Plain(ensemble.way, self.context.ladder, starts, ROUND, share)
         seconds = (ensemble.core_seconds or np.inf) / share.parts
         files = [one.sha256 for one in self._job.extension_files]
         budget = NetworkBudget(starts, seconds, ensemble.ends == "verdict")
@@ -141,8 +144,8 @@ class NetworkStudy:
     def _minimizer(self, watch: Callable[[int, float], None]) -> ExactMinimizer:
         solver = self._job.solver
         settings = ExactSettings(solver.max_iterations, elimination=self._elimination())
-        scene = self.scene
-        return ExactMinimizer(scene.action, settings, scene.canonical, watch, lambda: scene.cap)
+        context = self.context
+        return ExactMinimizer(context.action, settings, context.canonical, watch, lambda: context.cap)
 
     def _elimination(self) -> str | Elimination:
         """How steps are computed: its name, or PETSc's own, which is made here."""
@@ -150,7 +153,7 @@ class NetworkStudy:
             return self._job.solver.elimination
         from hpcda.petsc.layered import PetscKrylov
 
-        return PetscKrylov(self.scene.action)
+        return PetscKrylov(self.context.action)
 
 
 def _window(pairs: Pairs, output: Any) -> Window:

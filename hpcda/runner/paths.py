@@ -1,4 +1,4 @@
-"""A run that assimilates windows of data: paths climb a ladder, PETSc solves what is not done in lockstep."""
+"""Runs a data-assimilation job: paths climb the ladder, in lockstep or by PETSc."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from hpcda.runner.layout import layout_of
 from hpcda.runner.petsc import given, wanted
 from hpcda.runner.plan import plan_of
 from hpcda.runner.world import group_of
-from hpcda.search import WAYS, Plan, Scene, Share, at_once, begin
+from hpcda.search import WAYS, Plan, SearchContext, Share, at_once, begin
 
 if TYPE_CHECKING:
     from hpcda.petsc import SolverOptions
@@ -45,11 +45,11 @@ class PathStudy:
         comm = world.comm
         self._built = all_agree(comm, lambda: build_problem(job))
         action = all_agree(comm, lambda: Action(self._built.problem))
-        self.scene = Scene(self._built.problem, job.ladder.ladder, action)
+        self.context = SearchContext(self._built.problem, job.ladder.ladder, action)
         self._solver = solver_of(job)
         ranks, options = world.group.size, given(job.solver.petsc, petsc_options)
         self._options: SolverOptions | None = None
-        if all_agree(comm, lambda: wanted(action, self.scene.ladder, self._solver, ranks, options)):
+        if all_agree(comm, lambda: wanted(action, self.context.ladder, self._solver, ranks, options)):
             from hpcda.petsc import SolverOptions
 
             self._options = SolverOptions(job.solver.petsc, petsc_options)
@@ -62,13 +62,13 @@ class PathStudy:
 
     def try_once(self, world: Any, share: Share) -> str:
         """See `Study`: one iteration from the first path whose action is finite; is every option used?"""
-        job, scene = self._job, self.scene
+        job, context = self._job, self.context
         way = at_once() if job.ensemble.way == "auto" else WAYS[job.ensemble.way]
         tried = min(job.ensemble.starts, TRIED)
         for start in range(tried):
-            climb = begin(scene, way, job.ensemble.seed, start)
-            rf = scene.ladder.near(climb.next)
-            if np.isfinite(scene.action.value(climb.path, rf).total):
+            climb = begin(context, way, job.ensemble.seed, start)
+            rf = context.ladder.near(climb.next)
+            if np.isfinite(context.action.value(climb.path, rf).total):
                 break
         else:
             which = "the first path" if tried == 1 else f"each of the first {tried} paths"
@@ -88,7 +88,7 @@ class PathStudy:
             if self._options is not None:
                 self._options.check()
             unsolved = any(one.rung.reason is Reason.FAILED_LINEAR for one in tried_out)
-            if unsolved and np.isfinite(scene.action.derivatives(climb.path, rf)[2]).all():
+            if unsolved and np.isfinite(context.action.derivatives(climb.path, rf)[2]).all():
                 problem = f"no linear system of the first path can be solved: {team.linear or 'no details'}"
                 remedy = "check solver.elimination, solver.petsc and the options after --"
                 raise InputError(Mistake("solver", problem, remedy))
@@ -104,7 +104,7 @@ class PathStudy:
             from hpcda.petsc import petsc_version
 
             petsc = petsc_version()
-        return layout_of(whole, self._built, self.scene, world, self._petsc_options, solver, petsc)
+        return layout_of(whole, self._built, self.context, world, self._petsc_options, solver, petsc)
 
     def team(self, world: Any, share: Share, watch: Callable[[int, float], None]) -> Team:
         """See `Study`."""
@@ -113,16 +113,16 @@ class PathStudy:
     def _team(
         self, world: Any, share: Share, solver: Solver, watch: Callable[[int, float], None] | None
     ) -> Team:
-        scene, each = self.scene, share.count(self._job.ensemble.starts) / world.groups
+        context, each = self.context, share.count(self._job.ensemble.starts) / world.groups
         if self._options is None:
-            return own_team(scene.action, scene.ladder, solver, watch, each)
+            return own_team(context.action, context.ladder, solver, watch, each)
         from hpcda.petsc import make_team
 
-        return make_team(scene.action, scene.ladder, solver, group_of(world), watch, each)
+        return make_team(context.action, context.ladder, solver, group_of(world), watch, each)
 
     def plan(self, world: Any, share: Share) -> Plan:
         """See `Study`."""
-        return plan_of(self._job, self.scene, world, share)
+        return plan_of(self._job, self.context, world, share)
 
 
 def solver_of(job: Job) -> Solver:

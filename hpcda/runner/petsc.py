@@ -1,4 +1,4 @@
-"""Whether a run takes PETSc: where a minimizer, an elimination or an option of PETSc's is asked for."""
+"""Decides whether a run needs PETSc: if a minimizer, an elimination or an option of PETSc is requested."""
 
 from __future__ import annotations
 

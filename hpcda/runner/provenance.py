@@ -1,4 +1,4 @@
-"""Where a run comes from: versions, host, command, files outside the package."""
+"""Provenance of a run: versions, host, command, files outside the package."""
 
 from __future__ import annotations
 

@@ -1,23 +1,26 @@
-"""What a run is about: what `hpcda.runner.life` asks of windows of data and of a network."""
+"""The interface that `hpcda.runner.lifecycle` needs of every kind of job."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from hpcda.annealing import Team
 from hpcda.ensemble import Setting
 from hpcda.job import AnyJob, Job, NetworkJob
+from hpcda.results.layout import RunLayout
 from hpcda.search import Plan, Share
-from hpcda.store import Part, RunLayout
+
+if TYPE_CHECKING:
+    from hpcda.store import Part
 
 
 class Study(Protocol):
     """One subject of a run; every rank of a world makes its own."""
 
     @property
-    def scene(self) -> Setting:
+    def context(self) -> Setting:
         """What the ensemble searches."""
         ...
 

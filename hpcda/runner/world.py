@@ -1,4 +1,4 @@
-"""The ranks of a run: those of MPI where a launcher started several, else this process alone, without MPI."""
+"""The ranks of a run: those of MPI under a launcher, else this process alone, without MPI."""
 
 from __future__ import annotations
 

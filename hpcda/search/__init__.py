@@ -1,13 +1,13 @@
-"""The search for the lowest minimum: ways to start, escapes, and what they use."""
+"""The search for the lowest minimum: starting strategies, escapes, and the judge."""
 
 from hpcda.search.auto import Auto, Budget, expected, searched
 from hpcda.search.begin import begin
 from hpcda.search.conclusion import Conclusion, conclude
+from hpcda.search.context import SearchContext
 from hpcda.search.escapes import ESCAPES, Escape
 from hpcda.search.evidence import Evidence, Level
 from hpcda.search.merge import Merger, Sketch
 from hpcda.search.plan import Found, Listed, Plain, Plan, Round, Share
-from hpcda.search.scene import Scene
 from hpcda.search.ways import WAYS, Way, at_once
 
 __all__ = [
@@ -25,7 +25,7 @@ __all__ = [
     "Plain",
     "Plan",
     "Round",
-    "Scene",
+    "SearchContext",
     "Share",
     "Sketch",
     "Way",

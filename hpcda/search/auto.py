@@ -1,4 +1,4 @@
-"""The search: rounds of starts spread over ways and escapes, shifted toward what finds the lowest level.
+"""The search: rounds of starts, allotted to starting strategies and escapes by what they have found.
 
 Every round draws its tasks by Thompson sampling (Biometrika 25, 285 (1933)) over arms, an arm being a way
 with a first rung, or an escape: the chance of a gain, from what its starts have gained so far, over its cost
@@ -17,6 +17,7 @@ import numpy as np
 
 from hpcda.annealing.record import Task
 from hpcda.search.conclusion import PROBES, Conclusion, confirmed
+from hpcda.search.context import SearchContext
 from hpcda.search.descent import fell_back
 from hpcda.search.escapes import ESCAPES, Escape, probing, settling
 from hpcda.search.evidence import Evidence
@@ -24,7 +25,6 @@ from hpcda.search.expected import Expected, expected_of_data
 from hpcda.search.judge import Ends, Facts, judge
 from hpcda.search.levels import distinct, is_level
 from hpcda.search.plan import Found, Listed, Round, Share
-from hpcda.search.scene import Scene
 from hpcda.search.ways import WAYS, Way
 
 FIRST, NEXT = 2, 8
@@ -98,7 +98,7 @@ class Auto:
     with the data, each of them gets about as many steps as all others together.
 
     Args:
-        scene: The scene.
+        context: The context.
         seed: Seed of the ensemble.
         budget: When it ends.
         share: The starts that it may run, where several searches share them.
@@ -112,19 +112,19 @@ class Auto:
 
     def __init__(
         self,
-        scene: Scene,
+        context: SearchContext,
         seed: int,
         budget: Budget,
         share: Share | None = None,
         files: Collection[str] = (),
     ) -> None:
-        self._scene, self._seed, self._budget = scene, seed, budget
+        self._context, self._seed, self._budget = context, seed, budget
         self._share = share or Share()
-        self._expected = expected_of_data(scene.problem)
-        ways = searched(scene, files)
+        self._expected = expected_of_data(context.problem)
+        ways = searched(context, files)
         shares = [(way.name, share) for way in ways for share in way.shares]
-        self._escapes = [escape for escape in ESCAPES.known(files) if escape.fits(scene.problem)]
-        self._arms = list(dict.fromkeys(Arm(way, scene.rung(share)) for way, share in shares))
+        self._escapes = [escape for escape in ESCAPES.known(files) if escape.fits(context.problem)]
+        self._arms = list(dict.fromkeys(Arm(way, context.rung(share)) for way, share in shares))
         self._cheap = [arm for arm in self._arms if not WAYS[arm.way].steps]
         leader = leading(ways)
         self._best = [arm for arm in self._arms if leader is not None and arm.way == leader.name]
@@ -195,7 +195,7 @@ class Auto:
 
     def conclusion(self, found: Sequence[Found]) -> tuple[Conclusion, Evidence]:
         """What has been found says so far."""
-        problem, ladder = self._scene.problem, self._scene.ladder
+        problem, ladder = self._context.problem, self._context.ladder
         facts = Facts(
             problem.measured, problem.trajectory_unknowns, problem.prior_terms, ladder.rf, self._expected
         )
@@ -207,7 +207,7 @@ class Auto:
         return [one for one in self._escapes if one.weight > 0.0]
 
     def _ended(self, found: Sequence[Found]) -> list[Found]:
-        return [one for one in found if one.last == self._scene.ladder.rungs - 1 and not one.failed]
+        return [one for one in found if one.last == self._context.ladder.rungs - 1 and not one.failed]
 
     def _cap(self, levels: Sequence[Found], last: bool) -> float:
         """Action above which a start is of no use any more: actions only grow with Rf."""
@@ -330,9 +330,9 @@ def chance(way: str, usual: float) -> float:
     return usual / (usual + drawing(way))
 
 
-def searched(scene: Scene, files: Collection[str] = ()) -> list[Way]:
+def searched(context: SearchContext, files: Collection[str] = ()) -> list[Way]:
     """The ways that a search draws; see `Auto` for `files`."""
-    return [way for way in WAYS.known(files) if way.searched and way.fits(scene.problem)]
+    return [way for way in WAYS.known(files) if way.searched and way.fits(context.problem)]
 
 
 def leading(ways: Sequence[Way]) -> Way | None:
@@ -341,18 +341,20 @@ def leading(ways: Sequence[Way]) -> Way | None:
     return best if best is not None and best.leads > 0 else None
 
 
-def expected(scene: Scene, starts: int, usual: float, files: Collection[str] = ()) -> dict[str, float]:
+def expected(
+    context: SearchContext, starts: int, usual: float, files: Collection[str] = ()
+) -> dict[str, float]:
     """How many paths of each way that takes long to draw a search is expected to draw, at most.
 
     These are those of a search in which no level agrees with the data before all its starts were run.
 
     Args:
-        scene: The scene.
+        context: The context.
         starts: Starts of the search.
         usual: Mean number of steps of its other starts.
         files: See `Auto`.
     """
-    all_ways = searched(scene, files)
+    all_ways = searched(context, files)
     ways = [way.name for way in all_ways if way.steps]
     first = min(max(FIRST, starts // FIRST_PART), starts)
     draws, rest = {}, float(starts - first)

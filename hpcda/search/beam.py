@@ -1,4 +1,4 @@
-"""A beam of low minima of a stretch of a window, which grows at both of its ends.
+"""Beam search over low minima of a short time interval, which grows at both ends.
 
 The minima of a short stretch are few and found by short ladders of short paths; its lowest ones, extended a
 little, lie near minima of a longer stretch, which are found from a high rung (C. Pires, R. Vautard, O.
@@ -21,7 +21,7 @@ import numpy as np
 from hpcda.annealing import Ladder, Reason
 from hpcda.annealing.lockstep import Reached, Settings, climbs_of
 from hpcda.problem import Array, Problem
-from hpcda.search.scene import Scene
+from hpcda.search.context import SearchContext
 from hpcda.search.way import center_and_spread, log_uniform
 
 RATIO = 8.0
@@ -47,13 +47,13 @@ class Beam:
     """Low minima of the times begin ≤ n < end of a window.
 
     Attributes:
-        scene: The scene of the whole window, the only one of its problem.
+        context: The context of the whole window, the only one of its problem.
         begin: First time of the stretch.
         end: The time after its last one.
         minima: Flat paths of the stretch, lowest action first.
     """
 
-    scene: Scene
+    context: SearchContext
     begin: int
     end: int
     minima: tuple[Array, ...]
@@ -61,7 +61,7 @@ class Beam:
     @property
     def whole(self) -> bool:
         """Whether the stretch is the whole window."""
-        return self.begin == 0 and self.end == self.scene.problem.windows[0].times
+        return self.begin == 0 and self.end == self.context.problem.windows[0].times
 
     def grown(self, back: int, ahead: int, rng: np.random.Generator) -> Beam:
         """The beam of a longer stretch; it has no minima where none is consistent with the data.
@@ -71,7 +71,7 @@ class Beam:
             ahead: Times by which it grows after its end, at most.
             rng: Where the members come from.
         """
-        problem = self.scene.problem
+        problem = self.context.problem
         begin = max(0, self.begin - back)
         end = min(problem.windows[0].times, self.end + ahead)
         count = max(len(self.minima), PATHS) if begin < self.begin else len(self.minima)
@@ -79,11 +79,11 @@ class Beam:
             self._extended(self.minima[k % len(self.minima)], begin, end, rng)
             for k in range(count if self.minima else 0)
         ]
-        scene = self.scene.of(problem.cut(0, begin, end))
-        return Beam(self.scene, begin, end, lowest(scene, paths, RUNG))
+        context = self.context.of(problem.cut(0, begin, end))
+        return Beam(self.context, begin, end, lowest(context, paths, RUNG))
 
     def _extended(self, path: Array, begin: int, end: int, rng: np.random.Generator) -> Array:
-        problem = self.scene.problem
+        problem = self.context.problem
         (block,), parameters = problem.cut(0, self.begin, self.end).split(path)
         parts = [block]
         if begin < self.begin:
@@ -96,7 +96,7 @@ class Beam:
 
     def _before(self, last: Array, begin: int, rng: np.random.Generator) -> Array:
         """What leads to a point in the beginning of the stretch, shape (times, D + V)."""
-        problem, smoother = self.scene.problem, self.scene.smoother
+        problem, smoother = self.context.problem, self.context.smoother
         piece = problem.cut(0, begin, self.begin + 1)
         window, states = piece.windows[0], problem.dimension
         center, spread = center_and_spread(problem, window)
@@ -110,7 +110,7 @@ class Beam:
         far = np.abs(problem.state_start).max(axis=1) + np.ptp(problem.state_start, axis=1)
         reach = center, np.where(far > 0.0, FAR * far, np.finfo(float).max)
         easing = log_uniform(rng, EASING)
-        substeps = self.scene.forecast.substeps(window, members[:, :16])
+        substeps = self.context.forecast.substeps(window, members[:, :16])
         filtered = smoother.filter(window, members, rng, reach, easing, substeps)
         if filtered.times < window.times:
             found = np.repeat(last[None, : problem.layout.block], window.times - 1, axis=0)
@@ -120,29 +120,29 @@ class Beam:
 
     def _after(self, first: Array, end: int) -> Array:
         """Where the model goes from a point at the end of the stretch, shape (times, D + V)."""
-        window, forecast = self.scene.problem.windows[0], self.scene.forecast
+        window, forecast = self.context.problem.windows[0], self.context.forecast
         members = np.repeat(first[:, None], 8, axis=1)
         substeps = forecast.substeps(window, members)
         run = forecast.run(window, self.end - 1, end - 1, members, substeps)
-        found: Array = run[1:, : self.scene.problem.layout.block, 0]
-        return np.where(np.isfinite(found), found, first[: self.scene.problem.layout.block])
+        found: Array = run[1:, : self.context.problem.layout.block, 0]
+        return np.where(np.isfinite(found), found, first[: self.context.problem.layout.block])
 
 
-def lowest(scene: Scene, paths: Sequence[Array], share: float) -> tuple[Array, ...]:
+def lowest(context: SearchContext, paths: Sequence[Array], share: float) -> tuple[Array, ...]:
     """The lowest distinct minima that are consistent with the data, lowest first.
 
     Args:
-        scene: The scene of a stretch.
+        context: The context of a stretch.
         paths: Flat paths of it, from which the ladder is climbed in few rungs.
         share: Share of the ladder below the first rung.
     """
-    ladder = coarse(scene.ladder.finite)
-    first = int(np.argmin(np.abs(np.log(ladder.rf / scene.ladder.near(scene.rung(share))))))
-    cap = consistent(scene.problem)
+    ladder = coarse(context.ladder.finite)
+    first = int(np.argmin(np.abs(np.log(ladder.rf / context.ladder.near(context.rung(share))))))
+    cap = consistent(context.problem)
     usable = (Reason.STOPPED_ITERATIONS,)
     ends = [
         one
-        for one in _climbed(scene, ladder, paths, first, cap)
+        for one in _climbed(context, ladder, paths, first, cap)
         if one.rung.number == ladder.rungs - 1
         and (one.rung.reason.converged or one.rung.reason in usable)
         and one.rung.parts.total <= cap
@@ -174,9 +174,11 @@ def consistent(problem: Problem) -> float:
     return 0.5 * free + DEVIATIONS * float(np.sqrt(0.5 * (data + priors)))
 
 
-def _climbed(scene: Scene, ladder: Ladder, paths: Sequence[Array], first: int, cap: float) -> list[Reached]:
+def _climbed(
+    context: SearchContext, ladder: Ladder, paths: Sequence[Array], first: int, cap: float
+) -> list[Reached]:
     """The last rung that each path came to."""
-    lockstep = climbs_of(scene.action, ladder, settings=Settings(max_iterations=MOST_STEPS))
+    lockstep = climbs_of(context.action, ladder, settings=Settings(max_iterations=MOST_STEPS))
     lockstep.cap = cap
     waiting = list(range(len(paths)))[::-1]
     ends: dict[int, Reached] = {}
@@ -186,6 +188,6 @@ def _climbed(scene: Scene, ladder: Ladder, paths: Sequence[Array], first: int, c
                 start = waiting.pop()
                 lockstep.put(int(lane), start, paths[start], first, True)
         lockstep.advance(1000)
-        scene.meanwhile()
+        context.meanwhile()
         ends |= {one.start: one for one in lockstep.reached() if one.ended}
     return [ends[start] for start in range(len(paths))]

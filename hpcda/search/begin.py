@@ -1,4 +1,4 @@
-"""The first path of a start, from its number alone."""
+"""The initial path of a start, determined by its number and the seed."""
 
 from __future__ import annotations
 
@@ -6,35 +6,35 @@ import numpy as np
 
 from hpcda.annealing import Climb
 from hpcda.errors import InputError, Mistake
-from hpcda.search.scene import Scene
+from hpcda.formatting import either
+from hpcda.search.context import SearchContext
 from hpcda.search.ways import WAYS, Way
-from hpcda.words import either
 
 
-def refuse_large(scene: Scene, way: Way) -> None:
+def refuse_large(context: SearchContext, way: Way) -> None:
     """Refuse a way that would take too much memory.
 
     Raises:
         InputError: It would.
     """
-    if not way.fits(scene.problem):
-        fitting = either(one.name for one in WAYS.values() if one.fits(scene.problem))
+    if not way.fits(context.problem):
+        fitting = either(one.name for one in WAYS.values() if one.fits(context.problem))
         raise InputError(
             Mistake(
                 "ensemble.way",
-                f"{way.name!r} would take {way.memory(scene.problem) / 1e9:.3g} GB to draw a path",
+                f"{way.name!r} would take {way.memory(context.problem) / 1e9:.3g} GB to draw a path",
                 f'set way = "auto", which leaves it out, or {fitting}',
             )
         )
 
 
-def begin(scene: Scene, way: Way, seed: int, start: int) -> Climb:
+def begin(context: SearchContext, way: Way, seed: int, start: int) -> Climb:
     """A start of the plain ensemble; its random numbers depend on (seed, start) alone.
 
     Raises:
         InputError: Drawing the path would take too much memory.
     """
-    refuse_large(scene, way)
-    path = way.draw(scene, np.random.default_rng([seed, start]))
-    first = scene.ladder.first(start)
+    refuse_large(context, way)
+    path = way.draw(context, np.random.default_rng([seed, start]))
+    first = context.ladder.first(start)
     return Climb.begun(start, way.name, first, path)

@@ -1,4 +1,4 @@
-"""One of all networks that are the same: hidden units in an order of their own, each with a sign of its own.
+"""Canonical form of a network under its symmetries: order and signs of hidden units.
 
 Exchanging hidden units of a layer leaves a network as it is; so does reversing one where its activation is
 symmetric: odd, g(-z) = -g(z); even, g(-z) = g(z); or odd about a value, g(-z) = c - g(z), as the logistic

@@ -1,4 +1,4 @@
-"""What an ensemble says about its lowest level: one pure function.
+"""The verdict on the lowest level, as one pure function of the evidence.
 
 The analysis of a finished run and a search that wants to stop judge by it alone, on what
 `hpcda.search.evidence` counts. Five tests need no truth.
@@ -70,7 +70,7 @@ class Conclusion(enum.Enum):
     )
     CONSISTENT_NOT_CONFIRMED = (
         "The lowest level agrees with the data, but too few starts reached it, or only those of one "
-        "way of starting, to exclude a lower level. Add starts of other ways and other first "
+        "starting strategy, to exclude a lower level. Add starts by other strategies and from other first "
         'rungs (way = "auto", first_rungs), and see whether they agree.'
     )
     CONSISTENT_NOT_SETTLED = (
@@ -84,7 +84,7 @@ class Conclusion(enum.Enum):
     )
     CONSISTENT_PREDICTS_BADLY = (
         "The lowest level agrees with the data, but its prediction fails at the first held-out "
-        "samples, sooner than chaos explains: do not trust it. Add starts of other ways; if they end "
+        "samples, sooner than chaos explains: do not trust it. Add starts by other strategies; if they end "
         "no lower, the data do not determine the last state (measure more quantities), or the model is wrong "
         "after the window."
     )
@@ -124,7 +124,7 @@ class Conclusion(enum.Enum):
     )
     INCONSISTENT = (
         "The lowest level lies above the χ² band: the search missed a lower one, or the model or "
-        'the noise is wrong. Add starts of other ways and other first rungs (way = "auto", '
+        'the noise is wrong. Add starts by other strategies and from other first rungs (way = "auto", '
         "first_rungs); if they end no lower, check the model and noise_std."
     )
     BELOW_NOISE = (

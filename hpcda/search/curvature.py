@@ -1,4 +1,4 @@
-"""The action's Hessian at one path in natural units, factored backward in time whatever it is.
+"""The Hessian of the action at one path in natural units, factored backward in time, also if indefinite.
 
 Every unknown is measured in its natural scale, so that nothing depends on units: an eigenvalue λ < 1 says
 that a step of one natural scale changes the action by less than 1/2, which is as good as nothing. Such a
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import cholesky, solve_triangular
+from scipy.linalg import LinAlgError, cholesky, solve_triangular
 from scipy.sparse import csr_array, diags_array
 
 from hpcda.action.blocks import Csr, InTime, blocks_of
@@ -25,6 +25,7 @@ from hpcda.linalg.blocktridiagonal import (
     Factor,
     Lift,
 )
+from hpcda.linalg.elimination import NotPositiveDefiniteError
 from hpcda.problem import Problem
 
 Array = npt.NDArray[np.float64]
@@ -183,10 +184,17 @@ def moved(response: Array, flat: Array) -> tuple[Array, Array]:
     Returns:
         The part of each variance, shape (size,), and the movement with each direction, the others held, shape
         (size, f).
+
+    Raises:
+        NotPositiveDefiniteError: Rounding does not leave the directions apart.
     """
     if not flat.shape[1]:
         return np.zeros(len(flat)), flat
-    lower = cholesky(flat.T @ response, lower=True)
+    try:
+        lower = cholesky(flat.T @ response, lower=True)
+    except LinAlgError:
+        place = f"the covariance of the {flat.shape[1]} directions that the data leave open"
+        raise NotPositiveDefiniteError(place) from None
     parts = solve_triangular(lower, response.T, lower=True)
     return np.sum(parts**2, axis=0), solve_triangular(lower, parts, lower=True, trans="T").T
 

@@ -1,4 +1,4 @@
-"""Which starts came to a level by themselves, and which fell back to where they came from."""
+"""Ancestry of the starts at a level: which found it independently, and which fell back to their parent."""
 
 from __future__ import annotations
 

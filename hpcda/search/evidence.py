@@ -1,4 +1,4 @@
-"""What is counted of an ensemble's lowest level, for `hpcda.search.conclusion` to judge by.
+"""The evidence on the lowest level, from which `hpcda.search.conclusion` draws the verdict.
 
 At the true path 2 · measurement = Σ ((y - h(x)) / σ)² is a χ² variable of n degrees of freedom, n data
 values; with priors, 2 · prior adds one for each of them. At the minimum the unknowns absorb some: where the
@@ -19,7 +19,7 @@ from typing import Any
 
 from hpcda.search.expected import Expected
 from hpcda.search.obeyed import Obedience, sentence
-from hpcda.search.time_step import TimeStep, told
+from hpcda.search.time_step import TimeStep, described
 
 DEVIATIONS = 3.0
 """Width of the χ² band, and of the one above the lowest level where wrong minima fit, in deviations."""
@@ -338,28 +338,32 @@ def facts(record: Mapping[str, Any]) -> dict[str, str]:
         found["next level"] = f"{record['gap']:.3g} χ² deviations above{near}"
     hits: Mapping[str, Mapping[str, Any]] = record["hits"]
     found["reached by"] = ", ".join(f"{one['hits']} of {one['tried']} {way}" for way, one in hits.items())
-    found["still missed"] = (
+    found["unseen levels"] = (
         ", ".join(
             f"{way} {one['missed']:.0%}" if one["missed"] is not None else f"{way} not known"
             for way, one in hits.items()
         )
-        + " (estimated chance that the way's next start finds a new level)"
+        + " (estimated probability that the strategy's next start ends at a level not seen before)"
     )
     if record["agreement"] is not None:
         agreed = (
-            "found even if any one way is left out" if record["agreement"] else "found almost only by one way"
+            "whichever one is left out, the others find the level"
+            if record["agreement"]
+            else "almost only one of them finds the level"
         )
-        found["ways"] = agreed
+        found["strategies"] = agreed
     if record["probed"]:
-        found["escapes from it"] = f"{record['probed']}, to nothing lower"
+        found["escapes from it"] = f"{record['probed']}, none ended lower"
     if record.get("left_open"):
         names = told_once(record["left_open"])
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
         found["left open"] = "; ".join(names[:NAMED]) + more + ": other values fit as well"
     if record["predicted"] is not None:
-        found["first prediction"] = f"{record['predicted']:.3g} times the noise"
+        found["first prediction"] = (
+            f"RMSE of the first held-out samples {record['predicted']:.3g} times the noise"
+        )
     if record.get("step") is not None:
-        found["time step"] = told(record["step"])
+        found["time step"] = described(record["step"])
     if record["complete"] < 1.0:
         so_far = f"; so far: {record['so_far'].replace('_', ' ')}" if record["so_far"] else ""
         found["complete"] = f"{record['complete']:.0%} of the requested starts{so_far}"

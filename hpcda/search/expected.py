@@ -1,4 +1,4 @@
-"""What noise alone makes of the measurement part of the action: its expectation and variance.
+"""Expectation and variance of the measurement part of the action under noise alone.
 
 For Gaussian noise of known width both are n/2, whatever the path. For other noise they depend on the values
 that the path has, or on scales that are estimated: `expected_of_data` takes the data for these values, as far

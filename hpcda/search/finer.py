@@ -1,4 +1,4 @@
-"""The same problem with more steps from sample to sample, and how many of them are enough.
+"""The problem on a finer time grid, and how many steps per sample are enough.
 
 A path is taken over to the finer points by cubic Hermite interpolation through its states and rates; known
 series and parameters of one time are linear between the points. It is minimized there from a lower Rf on.

@@ -1,4 +1,4 @@
-"""Many members at once through the model, from path point to path point.
+"""Integrates many ensemble members at once from one path point to the next.
 
 Members stand in the columns of arrays whose rows are the D states, the V parameters of one time and the P
 shared ones, so that neighboring members fill the lanes of the vector registers. Flows take classical

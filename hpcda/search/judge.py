@@ -1,4 +1,4 @@
-"""The judge of an ensemble: from how its starts ended to distinct minima, evidence and verdict.
+"""The judge: from the table of how starts ended to distinct minima, evidence and verdict.
 
 A search asks it while it runs, the analysis afterwards, of the same table. What only an analysis computes
 (a prediction, what the data leave open, the time step, how the equations are obeyed) are further facts.

@@ -1,4 +1,4 @@
-"""The distinct levels among starts, each named by the first start that came there.
+"""Distinct levels among the starts, each represented by its first start.
 
 That start went on by itself, whatever else was merged: its numbers are the same on any number of ranks.
 """

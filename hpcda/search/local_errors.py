@@ -1,4 +1,4 @@
-r"""The local errors of a discretization along a path: the model errors that the model's own flow leaves.
+r"""Local truncation errors of a discretization along a path: model errors that the exact flow leaves.
 
     τ_k = Σ_j position[k, j] Φ_j - dt Σ_q rate[k, q] F(z_q),    Φ_0 = x_0,  Φ_j = Φ(x_0, j dt)
 

@@ -1,4 +1,4 @@
-"""Starts that have become the same path: found by what little is kept of each path at the end of a rung.
+"""Finds starts whose paths have become the same, from a random sketch of each path at the end of a rung.
 
 After the first rungs most starts of an ensemble are few distinct paths, and a rung is a pure step: what is
 the same path now stays the same. Two paths are compared by random sums of their unknowns (a count sketch:

@@ -1,4 +1,4 @@
-"""The search for the lowest action of a layered network at Rf = ∞: starts of several kinds in turn.
+"""The search of a network job at Rf = ∞: trainings take turns.
 
 The search ends where starts that know nothing of each other came to the lowest level, that level is what
 noise alone makes of the data, and beginning anew from its network found nothing lower; else where its starts
@@ -20,7 +20,7 @@ from hpcda.action.factors import DataLoss
 from hpcda.action.network import Network
 from hpcda.annealing.exact import ExactSettings, descend
 from hpcda.annealing.reasons import Reason
-from hpcda.annealing.record import Task
+from hpcda.annealing.record import Rung, Task
 from hpcda.problem import Array, Numbers
 from hpcda.search.conclusion import Conclusion
 from hpcda.search.evidence import Evidence
@@ -28,7 +28,7 @@ from hpcda.search.expected import Expected
 from hpcda.search.judge import Ends, Facts, judge
 from hpcda.search.levels import distinct
 from hpcda.search.plan import Found, Listed, Round, Share
-from hpcda.search.training import NetworkScene, Training
+from hpcda.search.training import NetworkContext, Training
 from hpcda.search.trainings import TRAININGS
 
 LAST = ExactSettings(500)
@@ -305,36 +305,41 @@ def train(network: Network, seconds: float = 60.0, starts: int = 100, seed: int 
         InputError: An activation cannot be differentiated, or a training gives no weights.
         CompilerError: No C compiler, or no place for compiled code.
     """
-    scene, plan = NetworkScene(network), NetworkSearch(network, NetworkBudget(starts))
+    context, plan = NetworkContext(network), NetworkSearch(network, NetworkBudget(starts))
     trained: dict[int, Trained] = {}
     found: list[Found] = []
     end = time.process_time() + seconds
     while time.process_time() < end and (tasks := plan.next(found)) is not None:
-        scene.cap = plan.cap
+        context.cap = plan.cap
         limits = replace(LAST, interest=plan.cap)
         for task in (tasks.task(position) for position in range(len(tasks))):
             began = time.process_time()
             if began >= end:
                 break
             rng = np.random.default_rng([seed, task.start])
-            theta, _ = scene.draw(task, [trained[parent].theta for parent in task.parents], rng)
-            last = descend(scene.action, theta, limits)
+            theta, _ = context.draw(task, [trained[parent].theta for parent in task.parents], rng)
+            last = descend(context.action, theta, limits)
             one = Trained(
-                scene.canonical(last.path), last.parts, task.way, last.reason, time.process_time() - began
+                context.canonical(last.path), last.parts, task.way, last.reason, time.process_time() - began
             )
             trained[task.start] = one
-            found.append(_found(task, one, scene))
+            found.append(_found(task, last, one.seconds, context.sketch(one.theta)))
     return sorted(trained.values(), key=lambda one: one.parts.total)
 
 
-def _found(task: Task, one: Trained, scene: NetworkScene) -> Found:
-    parts, nothing = one.parts, np.zeros(1)
+def _found(task: Task, last: Rung, seconds: float, sketch: Array) -> Found:
     return Found(
-        start=task.start, way=task.way, first=0, parents=task.parents, last=0, action=parts.total,
-        measurement=parts.measurement, prior=parts.prior, levels=np.array([parts.total]), model=nothing,
-        sketch=scene.sketch(one.theta), same_as=task.start, failed=one.reason.failed,
-        converged=one.reason.converged, opening=0, iterations=0, seconds=one.seconds,
-    )  # fmt: skip
+        task=task,
+        end=last.at(0, seconds).bare,
+        levels=np.array([last.action]),
+        model=np.zeros(1),
+        sketch=sketch,
+        same_as=task.start,
+        failed=last.reason.failed,
+        opening=0,
+        iterations=0,
+        seconds=seconds,
+    )
 
 
 def levels(found: list[Trained]) -> Iterator[tuple[float, int]]:

@@ -1,4 +1,4 @@
-"""Whether the equation of each state is obeyed at the end of the ladder: what was found, and what it means.
+"""Whether the path obeys the equation of each state at the end of the ladder: the result and its sentence.
 
 The model error of state a costs Rf s_a r² / 2, so that an error of 1 / √(Rf s_a) a step is free. Where a
 state moves by less than that, its equation binds nothing, however large Rf is for the others; the data then
@@ -84,7 +84,7 @@ def sentence(record: Mapping[str, Any]) -> str:
     wrong = sorted((one for one in record["equations"] if not one["obeyed"]), key=lambda one: -one["shift"])
     if not wrong:
         return (
-            f"obeyed: exact equations would move no estimate by more than {record['shift']:.2g} of its "
+            f"obeyed: without model error no estimate would shift by more than {record['shift']:.2g} of its "
             f"standard deviation ({record['moved']})"
         )
     more = f", and {len(wrong) - FEW} more" if len(wrong) > FEW else ""
@@ -93,9 +93,11 @@ def sentence(record: Mapping[str, Any]) -> str:
 
 def _told(one: Mapping[str, Any], wrong: Sequence[Mapping[str, Any]]) -> str:
     where = f" in window {one['window']}" if any(other["window"] for other in wrong) else ""
-    told = f"{one['state']}{where}, whose model error is {one['error']:.2g} per step, against a motion of "
-    told += f"{one['motion']:.2g} ({one['allowed']:.2g} costs nothing)"
+    text = f"{one['state']}{where}, whose model error is {one['error']:.2g} per step, "
+    text += (
+        f"while the state changes by {one['motion']:.2g} ({one['allowed']:.2g} adds half a nat to the action)"
+    )
     if one["shift"] > SHIFT:
         many = "more than 100" if one["shift"] > 100.0 else f"{one['shift']:.2g}"
-        return f"{told}: without it an estimate moves by {many} standard deviations"
-    return f"{told}: its standard deviation is {one['wider']:.2g} times that of a path that obeys"
+        return f"{text}: without it an estimate shifts by {many} standard deviations"
+    return f"{text}: its standard deviation is {one['wider']:.2g} times that of a path that obeys"

@@ -1,4 +1,4 @@
-"""Which starts an ensemble runs: rounds of tasks, each round decided by how those before it ended."""
+"""Plans of an ensemble: rounds of tasks, each round decided from the results of those before."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from hpcda.annealing import Ladder, Task
+from hpcda.annealing import Ladder, Rung, Task
 from hpcda.problem import Array
 
 
@@ -16,42 +16,73 @@ class Found:
     """How a start ended; the same on every rank.
 
     Attributes:
-        start: Its number.
-        way: Name of its way or escape.
-        first: Its first rung.
-        parents: The starts from whose minima it began.
-        last: The last rung that it finished, or the start whose path it has become.
-        action: Action there.
-        measurement: Measurement part of it.
-        prior: Prior part of it.
+        task: The start, and how it began.
+        end: The last rung that it finished, or the start whose path it has become; without its path.
         levels: Action at every rung, NaN where it was not, shape (R,).
         model: Its model part at every rung, likewise, shape (R,).
         sketch: What is kept of its path, see `hpcda.search.merge`.
         same_as: The start whose path it has become, its own number where it went on by itself.
         failed: Whether it failed.
-        converged: Whether the minimizer came to its tolerance at its last rung.
         opening: Iterations of its first rung.
         iterations: Its own iterations; how many depends on when it was merged.
         seconds: Core-seconds that it took.
     """
 
-    start: int
-    way: str
-    first: int
-    parents: tuple[int, ...]
-    last: int
-    action: float
-    measurement: float
-    prior: float
+    task: Task
+    end: Rung
     levels: Array
     model: Array
     sketch: Array
     same_as: int
     failed: bool
-    converged: bool
     opening: int
     iterations: int
     seconds: float
+
+    @property
+    def start(self) -> int:
+        """Its number."""
+        return self.task.start
+
+    @property
+    def way(self) -> str:
+        """Name of its way or escape."""
+        return self.task.way
+
+    @property
+    def first(self) -> int:
+        """Its first rung."""
+        return self.task.first
+
+    @property
+    def parents(self) -> tuple[int, ...]:
+        """The starts from whose minima it began."""
+        return self.task.parents
+
+    @property
+    def last(self) -> int:
+        """Its last rung."""
+        return self.end.number
+
+    @property
+    def action(self) -> float:
+        """Action at its last rung."""
+        return self.end.action
+
+    @property
+    def measurement(self) -> float:
+        """Measurement part of it."""
+        return self.end.parts.measurement
+
+    @property
+    def prior(self) -> float:
+        """Prior part of it."""
+        return self.end.parts.prior
+
+    @property
+    def converged(self) -> bool:
+        """Whether the minimizer came to its tolerance at its last rung."""
+        return self.end.reason.converged
 
 
 class Round(Protocol):

@@ -1,4 +1,4 @@
-r"""Whether a level still depends on Rf, from its action and its model part along the ladder.
+r"""Plateau test: whether a level still depends on Rf, from its action and model error along the ladder.
 
 At a minimum the action depends on Rf only through the factor of the model error, so that its slope is known:
 

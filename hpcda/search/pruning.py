@@ -1,4 +1,4 @@
-"""Hidden units taken out of a network one after the other, the others making up for them.
+"""Prunes hidden units one at a time, adjusting the remaining weights (optimal brain surgeon).
 
 Optimal brain surgeon (B. Hassibi, D. Stork, Advances in Neural Information Processing Systems 5, 164 (1993)),
 for all weights w that go out of a unit at once: with H the Gauss-Newton matrix, setting them to 0 costs

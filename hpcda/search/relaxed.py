@@ -1,4 +1,4 @@
-r"""A path that obeys the model exactly, and the same with the model let go a little, for its Hessian.
+"""A path that obeys the model exactly, and its relaxation at large finite Rf, where a Hessian exists.
 
 At Rf = ∞ the action has no Hessian: only directions that obey the linearized model are free. At a large Rf a
 minimum x(Rf) lies within O(1/Rf) of the exact one, its action M = C/Rf below (`hpcda.search.plateau`), and

@@ -1,4 +1,4 @@
-"""Kalman smoothing of a window by an ensemble, parameters being states that stay as they are.
+"""Ensemble Kalman smoother of a window, with the parameters as constant states.
 
 Forward a stochastic ensemble Kalman filter (G. Burgers, P. J. van Leeuwen, G. Evensen, Mon. Weather Rev. 126,
 1719 (1998)): with anomalies of the members A and of what is measured B, every member moves by
@@ -158,10 +158,10 @@ class Filtered:
             parameters: Those that all windows share, the last rows of a member.
         """
         forecast = self._smoother.forecast
-        mean, told = np.zeros(len(members)), np.ascontiguousarray(parameters)
+        mean, own = np.zeros(len(members)), np.ascontiguousarray(parameters)
         if forecast.library.informed(
-            ctypes.byref(forecast.sizes), len(told), members.shape[1], members.ctypes.data,
-            told.ctypes.data, mean.ctypes.data,
+            ctypes.byref(forecast.sizes), len(own), members.shape[1], members.ctypes.data,
+            own.ctypes.data, mean.ctypes.data,
         ):  # fmt: skip
             raise MemoryError("informed")
         return mean

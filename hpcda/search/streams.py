@@ -1,4 +1,4 @@
-"""Hidden units of a layered network that are one unit: those which residual layers carry on.
+"""Hidden units that residual layers connect to one unit across layers.
 
 A residual layer x(n+1) = x(n) + g(W x(n) + b) keeps its units: unit j of layer n is unit j of layer n + 1.
 Layers that are joined so, a stream, have their units exchanged, reversed, or taken out together. A layer that

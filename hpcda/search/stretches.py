@@ -1,4 +1,4 @@
-"""Where along a path its action is, and which stretch of time to give up for it.
+"""Where along a path its action is concentrated, and which time interval an escape gives up.
 
 At a minimum of a large Rf the model holds almost exactly, and the action is the misfit to the data; it is
 large around the times where the path has lost the true one.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpcda.problem import Array
-from hpcda.search.scene import Scene
+from hpcda.search.context import SearchContext
 
 
 @dataclass(frozen=True)
@@ -23,14 +23,14 @@ class Stretch:
     end: int
 
 
-def action_by_time(scene: Scene, path: Array) -> list[Array]:
+def action_by_time(context: SearchContext, path: Array) -> list[Array]:
     """Measurement and model errors at the last rung, time by time, one array of shape (N,) a window.
 
     An interval's model error is shared evenly among its points.
     """
-    problem, residuals = scene.problem, scene.residuals
-    halves = 0.5 * residuals.evaluate(path, scene.ladder.largest)[0] ** 2
-    scheme = scene.action.structure.scheme
+    problem, residuals = context.problem, context.residuals
+    halves = 0.5 * residuals.evaluate(path, context.ladder.largest)[0] ** 2
+    scheme = context.action.structure.scheme
     found, at = [], 0
     for number, window in enumerate(problem.windows):
         known = np.isfinite(window.data)
@@ -47,7 +47,9 @@ def action_by_time(scene: Scene, path: Array) -> list[Array]:
     return found
 
 
-def draw_stretch(scene: Scene, path: Array, shares: tuple[float, float], rng: np.random.Generator) -> Stretch:
+def draw_stretch(
+    context: SearchContext, path: Array, shares: tuple[float, float], rng: np.random.Generator
+) -> Stretch:
     """A stretch of one window, its length uniform between two shares of it, likely where much action is.
 
     The probability of a stretch is proportional to the square of the action in it, so that a path that has
@@ -56,7 +58,7 @@ def draw_stretch(scene: Scene, path: Array, shares: tuple[float, float], rng: np
     places: list[Stretch] = []
     weights: list[float] = []
     share = rng.uniform(*shares)
-    for number, here in enumerate(action_by_time(scene, path)):
+    for number, here in enumerate(action_by_time(context, path)):
         length = min(max(1, round(share * len(here))), len(here))
         total = np.concatenate([[0.0], np.cumsum(here)])
         weights += list(total[length:] - total[:-length])

@@ -1,4 +1,4 @@
-r"""Is the time step fine enough? What a minimum would become if its steps obeyed the model's own flow.
+r"""Time-step test: the shift of a minimum if its steps followed the model's exact flow.
 
 A discretization binds neighboring points of a path by its model errors r, the model itself by its flow.
 Points that obey the flow leave r = τ, the local errors (`hpcda.search.local_errors`), so that r - τ is the
@@ -27,6 +27,7 @@ import numpy as np
 from hpcda.action import Action
 from hpcda.action.blocks import Csr
 from hpcda.action.rates import Rates
+from hpcda.action.weights import step_weights
 from hpcda.linalg.blocktridiagonal import Factor, NotBlockTridiagonalError, lifted_cholesky
 from hpcda.linalg.elimination import NotPositiveDefiniteError
 from hpcda.problem import Array, Numbers, Problem
@@ -152,7 +153,7 @@ class TimeStep:
         }
 
 
-def told(record: Mapping[str, Any]) -> str:
+def described(record: Mapping[str, Any]) -> str:
     """What `TimeStep.record` returned, or the same read back from a file, for people."""
     if record["unknown"]:
         return f"{'too coarse' if record['coarse'] else 'not known'}: {record['unknown']}"
@@ -163,7 +164,11 @@ def told(record: Mapping[str, Any]) -> str:
         moves += f", {ACTION} by {record['action']:.2g}"
     if not record["coarse"]:
         return f"fine enough: {moves}"
-    left = "by its order" if record["left"] is None else f"{record['left']:.2g} there"
+    left = (
+        "by the order of the discretization"
+        if record["left"] is None
+        else f"{record['left']:.2g} standard deviations there"
+    )
     return f"too coarse: {moves}; steps_per_sample = {record['enough']} is enough ({left})"
 
 
@@ -224,15 +229,15 @@ def _factored(problem: Problem, csr: Csr, scale: Array, held: Mask) -> tuple[Cur
     try:
         found = Curvature.of(problem, csr, scale, held)
         lower, lift = lifted_cholesky(found.schur, LEAST, found.corner)
+        factor = found.factor(lower)
+        chain, rest = found.lifted(DIRECTIONS)
+        shared = np.zeros((problem.size, 0 if lift is None else lift.directions.shape[1]))
+        if lift is not None:
+            shared[problem.layout.tail] = lift.directions
+        flat = np.hstack([shared, chain])
+        _, moves = moved(found.solve(factor, flat), flat)
     except (NotBlockTridiagonalError, NotPositiveDefiniteError) as error:
         raise StepUnknownError(f"no error bars to compare it with: {error}") from None
-    factor = found.factor(lower)
-    chain, rest = found.lifted(DIRECTIONS)
-    shared = np.zeros((problem.size, 0 if lift is None else lift.directions.shape[1]))
-    if lift is not None:
-        shared[problem.layout.tail] = lift.directions
-    flat = np.hstack([shared, chain])
-    _, moves = moved(found.solve(factor, flat), flat)
     saddle = falls(csr, scale, np.where(held[:, None], 0.0, moves))
     if saddle or any((one.curvatures < -LEAST).any() for one in rest):
         raise StepUnknownError("the path is not a minimum: the action decreases along a direction")
@@ -266,12 +271,11 @@ def _pull(action: Action, path: Array, rf: float) -> tuple[Array, float, bool]:
     problem = action.problem
     rates = Rates(action.equations)
     pull, squares, stiff = np.zeros(problem.size), 0.0, False
-    weight = rf * problem.model_error_weight
-    for number in range(len(problem.windows)):
+    for number, window in enumerate(problem.windows):
         local = LocalErrors(action, rates, number, path)
         stiff = stiff or local.stiff
         errors, entries, columns, widths = action.model_errors(number, path)
-        precision = np.resize(weight, errors.shape[1])
+        precision = np.resize(rf * step_weights(problem, window), errors.shape[1])
         force = precision * local.values
         squares += float(np.sum(force * (0.5 * local.values - errors)))
         products = entries * np.repeat(force, widths, axis=1)

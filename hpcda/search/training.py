@@ -1,4 +1,4 @@
-"""A training: how the weights of a network begin, for the descent at Rf = ∞ that follows."""
+"""Defines `Training`: how a network's weights are initialized before they descend at Rf = ∞."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hpcda.annealing.exact import ExactSettings, descend
 from hpcda.annealing.ladder import Ladder
 from hpcda.annealing.layered.krylov import MOST, USUAL, Krylov
 from hpcda.annealing.layered.states import States
-from hpcda.annealing.record import Task
+from hpcda.annealing.record import Rung, Task
 from hpcda.errors import InputError, Mistake
 from hpcda.problem import Array
 from hpcda.search.canonical import canonical
@@ -36,23 +36,24 @@ STEPS = 100
 """Steps of a descent from far away, where nothing is known of it."""
 
 
-class NetworkScene:
-    """What trainings may use, and what an ensemble asks of the networks that it trains.
+class NetworkContext:
+    """What trainings may use; to an ensemble it is the counterpart of `hpcda.search.context.SearchContext`.
 
     Args:
         network: The network and its pairs.
         ladder: The ladder, whose last rung is at infinity.
-        ranks: The ranks that share the pairs.
-        finite: Rungs of finite Rf that a training may climb before.
+        ranks: The ranks over which the pairs are distributed.
+        finite: Ladder of finite Rf for trainings that anneal first.
 
     Attributes:
         network: The network.
         ladder: The ladder.
         finite: Rungs of finite Rf.
         action: Its action at Rf = ∞.
-        meanwhile: Called now and then while a network begins; it changes nothing of it.
-        cap: Action above which a network is of no interest, see `hpcda.search.plan.Plan`.
-        begun: About what part of that is done, as far as the training tells.
+        meanwhile: Called now and then during a training, for messages and time limits; it must not change the
+            result.
+        cap: Action above which a network is not worth further work, see `hpcda.search.plan.Plan`.
+        begun: Fraction of the training that is done, 0 to 1, where the training reports it.
     """
 
     meanwhile: Callable[[], object]
@@ -87,10 +88,10 @@ class NetworkScene:
         return self.action.size
 
     def draw(self, task: Task, minima: Sequence[Array], rng: np.random.Generator) -> tuple[Array, int]:
-        """First weights of a start, shape (size,), and its first rung.
+        """Initial weights of a start, shape (size,), and its first rung, always 0.
 
         Raises:
-            InputError: What the training gives are no weights of this network, or it raises an exception.
+            InputError: The training returns an array of another shape, or raises an exception.
         """
         from hpcda.search.trainings import TRAININGS
 
@@ -137,7 +138,7 @@ class NetworkScene:
         """What is kept of weights, by which networks are compared: random sums of their outputs."""
         return self._sums(self.action.outputs(theta).ravel())
 
-    def told(self, theta: Array) -> Array:
+    def recorded(self, theta: Array) -> Array:
         """What is stored of weights at every rung: the norm of each W and of each b, shape (2 layers,)."""
         layers = self.action.matrices(theta)
         return np.array([float(np.linalg.norm(part)) for layer in layers for part in layer])
@@ -163,14 +164,18 @@ class NetworkScene:
         widths = self.network.widths
         return self.action.of(replace(self.network, widths=(widths[0], *inner, widths[-1])))
 
+    def fitted(self, wider: ExactNetwork, theta: Array, interest: float) -> Rung:
+        """The descent of a wider network, which ends where it falls too slowly to come to an action."""
+        self.meanwhile()
+        return descend(wider, theta, replace(FIRST, elimination=_direct(wider), interest=interest))
+
     def narrowed(self, wider: ExactNetwork, theta: Array) -> Array:
         """The weights that are left of a wider network, whose units are taken out one after the other.
 
         They are NaN, with which a start fails, where the wider network's matrix is not finite. Others do not
         make up for them by more than one step where the wider network is hopeless.
         """
-        self.meanwhile()
-        first = descend(wider, theta, replace(FIRST, elimination=_direct(wider), interest=self.cap))
+        first = self.fitted(wider, theta, self.cap)
         fitted, hopeless = first.path, first.parts.total > HOPELESS * self.cap
 
         def fit(action: ExactNetwork, theta: Array) -> Array:
@@ -189,29 +194,30 @@ class NetworkScene:
 
 @dataclass(frozen=True)
 class Training:
-    """One way in which a network begins.
+    """A training: how the initial weights of a network are made.
 
     Attributes:
-        name: As the job file names it.
-        sentence: What it does.
-        weights: (scene, weights of the networks it begins from, rng) -> first weights, shape (size,).
-        parents: Networks it needs: the lowest that was found where it is 1.
-        fits: Whether it can be used for a network.
-        work: Operations that it takes with the descent that follows; a search leaves out what takes too many
-            unless it is all that fits.
-        climbs: Whether it climbs the finite rungs that a job names, `NetworkScene.finite`.
-        told: Whether it tells, in `NetworkScene.begun`, how far it is.
-        place: Where it stands among others; a search takes them in this order, in turn.
+        name: The value of `ensemble.way` in a network job.
+        sentence: Description in one line, for people.
+        weights: (context, weights of the parent networks, each of shape (size,), rng) -> initial weights,
+            shape (size,).
+        parents: Number of parent networks: 0, or 1 for the lowest found so far.
+        fits: (network) -> whether it can be used for the network.
+        work: (network) -> operations of the training and the descent after it. A search leaves out trainings
+            that need too many, unless no other fits.
+        climbs: Whether it anneals along the finite rungs of the job, `NetworkContext.finite`.
+        reports: Whether it reports its progress in `NetworkContext.begun`.
+        place: Position in lists; a search takes trainings in this order, in turn.
     """
 
     name: str
     sentence: str
-    weights: Callable[[NetworkScene, Sequence[Array], np.random.Generator], Array]
+    weights: Callable[[NetworkContext, Sequence[Array], np.random.Generator], Array]
     parents: int = 0
     fits: Callable[[Network], bool] = lambda network: True
     work: Callable[[Network], float] = lambda network: 0.0
     climbs: bool = False
-    told: bool = False
+    reports: bool = False
     place: int = 100
 
 
@@ -237,7 +243,7 @@ def pass_work(network: Network) -> float:
 
 
 def narrowing_work(network: Network, inner: Sequence[int]) -> float:
-    """Operations of `NetworkScene.narrowed` from hidden layers of these widths."""
+    """Operations of `NetworkContext.narrowed` from hidden layers of these widths."""
     widths = (network.widths[0], *inner, network.widths[-1])
     out = sum(widths) - sum(network.widths)
     return (STEPS + BETWEEN.max_iterations * out) * step_work(replace(network, widths=widths))

@@ -1,4 +1,4 @@
-"""Batch jobs under Slurm: what a site wants, the script of a job, its submission."""
+"""Slurm: site profiles, batch scripts, submission."""
 
 from hpcda.slurm.profile import Profile, load_profile
 from hpcda.slurm.script import Batch, analysis_script, job_script

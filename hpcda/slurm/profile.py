@@ -1,4 +1,4 @@
-"""What a site asks of batch jobs: a TOML file whose keys become options of sbatch and lines of the script."""
+"""Site profiles: a TOML file whose keys become sbatch options and lines of the batch script."""
 
 from __future__ import annotations
 

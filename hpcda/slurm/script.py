@@ -1,4 +1,4 @@
-"""The script of a batch job: a template whose places, written ``@{name}``, are filled in.
+"""Batch scripts: templates whose placeholders ``@{name}`` are filled in.
 
 ``templates`` is the folder ``slurm`` of the source tree, by a link; a wheel holds its files.
 """
@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpcda.errors import InputError, Mistake
+from hpcda.formatting import counted
 from hpcda.slurm.profile import Profile
 from hpcda.times import for_sbatch, seconds
-from hpcda.words import counted
 
 TEMPLATES = Path(__file__).parent / "templates"
 FOLDER = "slurm"

@@ -1,4 +1,4 @@
-"""Submission: scripts go into the run's directory and to sbatch; slurm.json keeps the numbers of the jobs."""
+"""Submission: writes the scripts to the run's directory, calls sbatch, records job numbers in slurm.json."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpcda.errors import InputError, Mistake
+from hpcda.formatting import counted
 from hpcda.slurm.script import FOLDER, Batch, analysis_script, job_script
 from hpcda.store.shards import SHARDS, part_of
-from hpcda.words import counted
 
 FILE = "slurm.json"
 PATIENCE = 120.0
@@ -109,12 +109,12 @@ def submit(batch: Batch, analyze: bool = False) -> Submitted:
             options = [IF_THE_RUN_IS_DONE.format(job=job), NEVER_WAIT_IN_VAIN]
             analysis = _sbatch([*options, str(folder / "analyze.sh")])
         except InputError as error:
-            told = Mistake(
+            added = Mistake(
                 "--analyze",
                 f"job {job} is queued, but its analysis is not",
                 "when it is done: hpcda analyze",
             )
-            raise InputError([*error.mistakes, told]) from None
+            raise InputError([*error.mistakes, added]) from None
         submitted = Submitted(job, script, analysis)
         _remember(batch, submitted)
     return submitted

@@ -1,4 +1,4 @@
-"""Files of a run: one shard a rank while it runs, a virtual index over the shards when they are closed.
+"""HDF5 files of a run: one shard per rank while it runs, a virtual index over closed shards.
 
 The only room that imports h5py. Written by the run, read by the analysis.
 

@@ -1,4 +1,4 @@
-"""Dimensions of the arrays in the files of a run: their names, scales, units, as CF and xarray read them.
+"""Dimensions of the stored arrays: names, scales and units, readable by CF tools and xarray.
 
 `xarray.open_dataset("run.h5")` shows the arrays of /axes and /ensemble, which the index holds in / as well:
 netCDF looks for the scales of an array in its group and those above.

@@ -1,4 +1,4 @@
-"""Checksums of what a run stores, so that damage is told from data.
+"""Checksums of stored data, to detect damage.
 
 Everything that counts has its own CRC-32, written with it: every rung (its numbers, and which start and
 rung they belong to), every row (once where it begins, once where it ends), every path, and what is known

@@ -1,4 +1,4 @@
-"""Arrays of a shard that grow, written a value or a row at a time in a microsecond.
+"""Growing arrays of a shard, appended one value or row at a time, in about a microsecond.
 
 HDF5 lays the file out: it makes the arrays, lets them grow by whole chunks whose space is allocated at once,
 and says where each chunk lies. Values are then written straight to their place, without H5Dwrite, which takes

@@ -1,4 +1,4 @@
-"""/current of a shard: the newest path of every start at work, in two copies; written, read, checked.
+"""Group /current of a shard: the newest path of each start in progress, in two copies.
 
 After n rungs a path is written to copy n mod 2, so that the copy which the mark of /ensemble points at is
 never the one being written.

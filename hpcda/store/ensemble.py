@@ -1,4 +1,4 @@
-"""/ensemble: a row for every start, numbers for every rung of it; written, read, checked."""
+"""Group /ensemble: one row per start, with numbers for each of its rungs; written, read, checked."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Ensemble:
         self._of_rung = [
             Column(group, name, one.dtype, (rungs,), one.fill, ROWS, space) for name, one in PER_RUNG.items()
         ]
-        self._shared = len(layout.told)
+        self._shared = len(layout.recorded)
         self._parameters = Column(group, "parameters", "f8", (rungs, self._shared), np.nan, ROWS, space)
         check = Column(group, "check", "u4", (rungs,), 0, ROWS, space)
         columns = (*self._of_start.values(), *self._of_rung, self._parameters, check)

@@ -1,4 +1,4 @@
-"""What is known before the first start, the same in every shard; written, read, checked."""
+"""The header of a shard: everything known before the first start; written, read, checked."""
 
 from __future__ import annotations
 
@@ -227,6 +227,7 @@ def read_header(file: h5py.File) -> Header:
         state=names(axes["state"]),
         state_unit=read_units(axes, "state"),
         model_error_weight=None if weight is None else np.asarray(weight, dtype=np.float64),
+        model_error=str(axes["state"].attrs.get("model_error", "per step")),
         unknown=names(axes["unknown"]),
         unknown_unit=read_units(axes, "unknown"),
         parameter=names(axes["parameter"]),

@@ -1,4 +1,4 @@
-"""The virtual index run.h5: all closed shards of a run as one file, nothing copied but the coordinates.
+"""The virtual index run.h5: all closed shards of a run as one file; only coordinates are copied.
 
 Every array maps the used rows of each shard, shard after shard, one mapping a shard; `/ensemble/start` tells
 which start a row belongs to, `/paths/start` and `/paths/rung` which start and rung a path belongs to.
@@ -98,7 +98,7 @@ def state(shard: Path) -> tuple[int, int]:
 def _write(draft: Path, shards: list[Path]) -> None:
     draft.unlink(missing_ok=True)
     with h5py.File(draft, "w", libver=("earliest", "v110")) as index:
-        rows, paths, starts, path_starts, path_rungs, clock, ranks = [], [], [], [], [], [], []
+        rows, paths, starts, path_starts, path_rungs, clock, ranks, shapes = [], [], [], [], [], [], [], []
         for shard in shards:
             with h5py.File(shard, "r") as file:
                 rows.append(rows_in(file["ensemble"]))
@@ -108,6 +108,7 @@ def _write(draft: Path, shards: list[Path]) -> None:
                 path_rungs.append(file["paths/rung"][: paths[-1]])
                 clock.append((float(file.attrs["opened"]), _end(file, rows[-1]), float(file.attrs["closed"])))
                 ranks.append((int(file.attrs["rank"]), int(file.attrs["generation"])))
+                shapes.append(_shapes(file))
         opened = [first for first, _, _ in clock]
         with h5py.File(
             shards[int(np.argmax(opened))], "r"
@@ -118,12 +119,12 @@ def _write(draft: Path, shards: list[Path]) -> None:
             ensemble.create_dataset("start", data=np.concatenate(starts))
             for name in (*PER_START, *PER_RUNG, "parameters", "check"):
                 if name != "start":
-                    _virtual(ensemble, name, file["ensemble"][name], shards, rows)
+                    _virtual(ensemble, name, file["ensemble"][name], shards, rows, shapes)
             group.create_dataset("start", data=np.concatenate(path_starts))
             group.create_dataset("rung", data=np.concatenate(path_rungs))
             for name in ("states", "parameters", "check"):
-                _virtual(group, name, file["paths"][name], shards, paths)
-        _sketches(index, shards, rows)
+                _virtual(group, name, file["paths"][name], shards, paths, shapes)
+        _sketches(index, shards, rows, shapes)
         listing = index.create_group("shards")
         listing.create_dataset(
             "file", data=[f"shards/{shard.name}" for shard in shards], dtype=h5py.string_dtype()
@@ -144,12 +145,17 @@ def _write(draft: Path, shards: list[Path]) -> None:
         index.attrs["indexed"] = time.time()
 
 
-def _sketches(index: h5py.File, shards: list[Path], rows: list[int]) -> None:
+def _shapes(shard: h5py.File) -> dict[str, tuple[int, ...]]:
+    """Name of every array of a shard that the index maps -> its shape, read while the shard is open."""
+    groups = [shard[name] for name in ("ensemble", "paths", ENDED) if name in shard]
+    return {array.name: array.shape for group in groups for array in group.values()}
+
+
+def _sketches(
+    index: h5py.File, shards: list[Path], rows: list[int], shapes: list[dict[str, tuple[int, ...]]]
+) -> None:
     """The sketches of all shards that have some, row by row as /ensemble, NaN where there is none."""
-    sizes = []
-    for shard in shards:
-        with h5py.File(shard, "r") as file:
-            sizes.append(file[ENDED]["sketch"].shape if ENDED in file else (0, 0))
+    sizes = [known.get(f"/{ENDED}/sketch", (0, 0)) for known in shapes]
     width = max(size for _, size in sizes)
     used = [min(count, there) for count, (there, size) in zip(rows, sizes, strict=True) if size == width]
     if not width or not sum(used):
@@ -170,7 +176,14 @@ def _end(shard: h5py.File, rows: int) -> float:
     return float(shard.attrs["closed"]) or (float(np.nanmax(ended)) if rows else np.nan)
 
 
-def _virtual(group: h5py.Group, name: str, like: h5py.Dataset, shards: list[Path], rows: list[int]) -> None:
+def _virtual(
+    group: h5py.Group,
+    name: str,
+    like: h5py.Dataset,
+    shards: list[Path],
+    rows: list[int],
+    shapes: list[dict[str, tuple[int, ...]]],
+) -> None:
     """One array over all shards, their used rows one after the other."""
     tail = like.shape[1:]
     shape = (sum(rows), *tail)
@@ -179,10 +192,9 @@ def _virtual(group: h5py.Group, name: str, like: h5py.Dataset, shards: list[Path
         return
     layout = h5py.VirtualLayout(shape=shape, dtype=like.dtype)
     begin = 0
-    for shard, count in zip(shards, rows, strict=True):
+    for shard, count, known in zip(shards, rows, shapes, strict=True):
         if count:
-            with h5py.File(shard, "r") as file:
-                capacity = file[like.name].shape
+            capacity = known[like.name]
             source = h5py.VirtualSource(f"shards/{shard.name}", like.name, shape=capacity, dtype=like.dtype)
             layout[begin : begin + count] = source[:count]
             begin += count

@@ -1,4 +1,4 @@
-"""Is a shard what it should be? Every checksum in it is computed again before a run goes on from it.
+"""Inspects a shard before a run resumes from it: every checksum is recomputed.
 
 That is done in another process: HDF5 may crash or never return where a damaged file is read.
 """

@@ -1,4 +1,4 @@
-"""What a search decided, round by round, in a file of one line a round: written before the round begins.
+"""The journal of a search: one line per round, written before the round starts.
 
 A run that is taken up again goes through the same rounds, whatever has become of its budget since.
 """

@@ -1,4 +1,4 @@
-"""/ended and /minima of a shard: what a search needs of starts that have ended; written, read, checked."""
+"""Groups /ended and /minima of a shard: what a search needs of finished starts; written, read, checked."""
 
 from __future__ import annotations
 

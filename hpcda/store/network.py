@@ -9,13 +9,10 @@ import h5py
 import numpy as np
 
 from hpcda.action.continuum import Continuum
+from hpcda.results.header import facts_of
 from hpcda.results.layout import NetworkLayout
 from hpcda.results.network import StoredNetwork
 from hpcda.store.axes import describe, write_names, write_series, write_units
-from hpcda.words import run_lengths
-
-KIND = "network"
-"""The attribute model_kind of a run that trains a network."""
 
 
 def read_network(file: h5py.File) -> StoredNetwork:
@@ -47,62 +44,47 @@ def _continuum(group: h5py.Group) -> Continuum | None:
 
 def write_network(file: h5py.File, layout: NetworkLayout) -> None:
     """Write them into a new file, which has the axes of the ladder already."""
-    widths = run_lengths(layout.widths, "-")
-    known = np.isfinite(layout.pairs.series)
-    file.attrs.update(
-        model=f"network {widths}",
-        model_title=f"a network of layers {widths}, {run_lengths(layout.activations, ', ')}",
-        model_citation="",
-        model_kind=KIND,
-        time_unit="1",
-        discretization="layers",
-        dimension=0,
-        varying=0,
-        windows=1,
-        measured=int(np.isfinite(layout.pairs.data).sum()) + (int(known.sum()) if layout.input_std else 0),
-        prior_terms=layout.prior_terms + int((~known).sum()),
-        trajectory_unknowns=layout.size,
-    )
+    file.attrs.update(**facts_of(layout), dimension=0, varying=0, windows=1)
     _axes(file["axes"], layout)
-    _network(file.create_group("network"), layout)
+    _network(file.create_group("network"), layout.network)
     write_series(file.create_group("windows"), (layout.pairs,), ("data", "noise_std", "series"))
     if layout.held_back is not None:
         write_series(file.create_group("beyond"), (layout.held_back,), ("data", "series"))
 
 
 def _axes(axes: h5py.Group, layout: NetworkLayout) -> None:
-    norms = layout.told
+    norms = layout.recorded
     describe(write_names(axes, "unknown", layout.labels), "weights, biases, noisy inputs")
     write_names(axes, "state", ())
     parameter = write_names(axes, "parameter", norms)
     write_units(axes, "parameter", ["1"] * len(norms))
     describe(parameter, "norms of the weights and of the biases of each layer")
     parameter.attrs["limits"] = np.tile([0.0, np.inf], (len(norms), 1))
-    parameter.attrs["start_range"] = np.tile(np.asarray(layout.start, dtype="f8"), (len(norms), 1))
+    parameter.attrs["start_range"] = np.tile(np.asarray(layout.network.start, dtype="f8"), (len(norms), 1))
     observed = write_names(axes, "observed", layout.outputs)
     describe(observed, "outputs of the network")
-    if layout.loss[0] != "gaussian":
-        observed.attrs["loss"] = [layout.loss[0]] * len(layout.outputs)
+    if layout.network.loss[0] != "gaussian":
+        observed.attrs["loss"] = [layout.network.loss[0]] * len(layout.outputs)
     write_names(axes, "expression", layout.outputs)
     series = write_names(axes, "series", layout.inputs)
     describe(series, "inputs of the network")
 
 
-def _network(group: h5py.Group, layout: NetworkLayout) -> None:
-    name, options = layout.loss
-    group.create_dataset("widths", data=np.asarray(layout.widths, dtype="i8"))
-    write_names(group, "activation", layout.activations)
+def _network(group: h5py.Group, network: StoredNetwork) -> None:
+    name, options = network.loss
+    group.create_dataset("widths", data=np.asarray(network.widths, dtype="i8"))
+    write_names(group, "activation", network.activations)
     group.attrs["loss"], group.attrs["loss_options"] = name, json.dumps(options, sort_keys=True)
-    group.attrs["weight_std"], group.attrs["bias_std"] = float(layout.weight_std), float(layout.bias_std)
-    group.attrs["missing_std"] = float(layout.missing_std)
-    group.attrs["start"] = np.asarray(layout.start, dtype="f8")
-    group.attrs["residual"], group.attrs["input_std"] = int(layout.residual), float(layout.input_std)
-    group.attrs["source"] = layout.source
-    if layout.continuum is not None:
-        group.attrs["continuum"] = json.dumps(asdict(layout.continuum), sort_keys=True)
+    group.attrs["weight_std"], group.attrs["bias_std"] = float(network.weight_std), float(network.bias_std)
+    group.attrs["missing_std"] = float(network.missing_std)
+    group.attrs["start"] = np.asarray(network.start, dtype="f8")
+    group.attrs["residual"], group.attrs["input_std"] = int(network.residual), float(network.input_std)
+    group.attrs["source"] = network.source
+    if network.continuum is not None:
+        group.attrs["continuum"] = json.dumps(asdict(network.continuum), sort_keys=True)
     for key in ("shift", "scale"):
-        group.create_dataset(key, data=np.asarray(getattr(layout, key), dtype="f8"))
+        group.create_dataset(key, data=np.asarray(getattr(network, key), dtype="f8"))
     describe(group["scale"], "inputs are (given - shift) / scale")
-    if layout.teacher is not None:
-        teacher = group.create_dataset("teacher", data=np.asarray(layout.teacher, dtype="f8"))
+    if network.teacher is not None:
+        teacher = group.create_dataset("teacher", data=np.asarray(network.teacher, dtype="f8"))
         describe(teacher, "weights that made the pairs, of the teacher's own layers")

@@ -1,4 +1,4 @@
-"""/paths: the paths that the job asks to keep, each with its checksum; written, read, checked."""
+"""Group /paths: the paths that the job asks to keep, each with a checksum; written, read, checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Setting shards aside from which a run cannot go on.
+"""Sets aside shards from which a run cannot resume.
 
 A shard that is cut off, damaged, of another run or of an older layout is renamed, so that it is neither read
 nor lost, and its starts are computed again.

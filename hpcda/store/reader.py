@@ -1,4 +1,4 @@
-"""Reading a finished run: tables in the order of the starts, windows, and paths one at a time.
+"""Reads a finished run: tables ordered by start, windows, and paths one at a time.
 
 Nothing stays open: every read opens run.h5 and closes it, so that a RunFile can be sent to another process.
 """

@@ -1,4 +1,4 @@
-"""What a run that is taken up again reads from the shards of its earlier lives.
+"""Reads from earlier shards what a resumed run needs.
 
 A survey says which starts have ended and which are at work, and where each stands; the records themselves are
 read when they are asked for, so that a survey is small however many starts there are. Shards of a ladder with
@@ -69,7 +69,7 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Survey:
-    """Where the starts of the earlier lives of a run, or of one of its parts, stand.
+    """How far the starts of an interrupted run, or of one of its parts, have come.
 
     Attributes:
         run_dir: Directory of the run.
@@ -181,7 +181,7 @@ def put_by(run_dir: Path, part: Part, layout: RunLayout) -> None:
 def survey(run_dir: str | os.PathLike[str], part: Part, layout: RunLayout) -> Survey:
     """Where the starts of a part stand.
 
-    Call it on one rank, before any shard of the new life is made.
+    Call it on one rank, before the resumed run creates a shard.
 
     Args:
         run_dir: Directory of the run.

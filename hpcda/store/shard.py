@@ -1,4 +1,4 @@
-"""The file that one rank writes: every rung of every start it has run.
+"""The shard: the HDF5 file that one rank writes, with every rung of each of its starts.
 
 A shard appears under its name with its header complete. Order of writing: data, then the mark, each with the
 operating system before the next begins. Whoever is killed in between leaves a file whose marks tell the
@@ -105,7 +105,7 @@ class Shard:
             run_dir: Directory of the run; made where it is not there.
             rank: Rank of this process, or number of its group.
             layout: What the run holds.
-            resume: Whether shards of an earlier life of the same run may be there.
+            resume: Whether shards of earlier processes of the run may exist.
             part: The part of the run that it belongs to, where the run is divided.
 
         Raises:

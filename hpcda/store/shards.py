@@ -1,4 +1,4 @@
-"""The files of a run: their names, the part of the run that each belongs to, the process that writes it.
+"""The shards of a run: file names, the part of the run of each, the process that writes it.
 
 A run may be divided into parts, worlds of ranks that know nothing of each other: part K of N writes its own
 shards, `rank-pKofN-0000.h5`, into the directory that all of them share.

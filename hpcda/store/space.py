@@ -1,4 +1,4 @@
-"""Space on the disk: reserved before HDF5 needs it, written to straight, given back where growth breaks off.
+"""Disk space reserved before HDF5 writes, and a rollback journal for growing arrays.
 
 When an array grows, HDF5 changes what it keeps about the file (its end, trees of chunks, sizes) in many
 writes, and a file between two of them may not open. Before it begins, all of that is copied to a rollback

@@ -1,4 +1,4 @@
-"""Reading the columns of a user's HDF5 file."""
+"""Reads columns of a user's HDF5 file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the files of a run hold that assimilates windows of data: its model, its unknowns, its data.
+"""Data-assimilation content of a run's files: model, unknowns, windows of data.
 
 /windows, /beyond, /truth, /sources, and the axes of the unknowns; written and read.
 """
@@ -101,6 +101,7 @@ def _axes(axes: h5py.Group, layout: Layout, header: Header) -> None:
     describe(state, "states of the model")
     write_units(axes, "state", header.state_unit)
     state.attrs["model_error_weight"] = np.asarray(header.model_error_weight, dtype="f8")
+    state.attrs["model_error"] = header.model_error
     parameter = write_names(axes, "parameter", header.parameter)
     describe(parameter, "estimated parameters that all times share")
     observed = write_names(axes, "observed", header.observed)

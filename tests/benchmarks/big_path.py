@@ -28,7 +28,7 @@ from hpcda.action import Action
 from hpcda.annealing import Ladder, step
 from hpcda.models.lorenz96 import build
 from hpcda.problem import Array, Estimated, Problem, Window
-from hpcda.search import WAYS, Scene, begin
+from hpcda.search import WAYS, SearchContext, begin
 
 DT, NOISE, FORCING = 0.025, 0.5, 8.17
 CHILD = "HPCDA_BIG_PATH_CHILD"
@@ -114,7 +114,7 @@ def measure(arguments: argparse.Namespace) -> None:
     with clock.phase("compile, tables"):
         action = Action(problem)
     ladder = Ladder(arguments.rf0, arguments.alpha, arguments.rungs)
-    climb = begin(Scene(problem, ladder), WAYS[arguments.way], 1, 0)
+    climb = begin(SearchContext(problem, ladder), WAYS[arguments.way], 1, 0)
     with SolverOptions(line=arguments.petsc) as options:
         with clock.phase("system"):
             minimizer = make_minimizer(action, comm=comm, elimination=arguments.elimination)

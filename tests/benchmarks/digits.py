@@ -26,17 +26,17 @@ from hpcda.annealing import Task
 from hpcda.annealing.exact import descend
 from hpcda.build import build_network
 from hpcda.job import load_job
-from hpcda.search.training import NetworkScene
+from hpcda.search.training import NetworkContext
 
 NEAR = 1e-3
 """Part of the lowest level within which another is as good."""
 
 
 def ours(built, start: int) -> tuple[float, float, np.ndarray]:
-    scene = NetworkScene(built.network)
+    context = NetworkContext(built.network)
     began = time.process_time()
-    theta, _ = scene.draw(Task(start, "scaled"), [], np.random.default_rng([1, start]))
-    found = descend(scene.action, theta)
+    theta, _ = context.draw(Task(start, "scaled"), [], np.random.default_rng([1, start]))
+    found = descend(context.action, theta)
     spent = time.process_time() - began
     inputs = (built.held_back.inputs - built.shift) / built.scale
     other = replace(built.network, inputs=inputs, outputs=built.held_back.outputs)
@@ -82,7 +82,7 @@ def main() -> None:
         goal = (1.0 + NEAR) * min(level for _, level, _ in runs["scikit-learn"])
         spent = {name: np.array([seconds for seconds, *_ in own]) for name, own in runs.items()}
         for name, own in runs.items():
-            told(name, built, own, goal)
+            report(name, built, own, goal)
         pairs = spent["hpcda"] / spent["scikit-learn"]
         whole = spent["hpcda"].sum() / spent["scikit-learn"].sum()
         print(
@@ -92,7 +92,7 @@ def main() -> None:
         )
 
 
-def told(name: str, built, runs: list, goal: float) -> None:
+def report(name: str, built, runs: list, goal: float) -> None:
     """Times, levels and held-out pairs of all starts."""
     levels = np.array([level for _, level, _ in runs])
     seconds = np.array([spent for spent, *_ in runs])

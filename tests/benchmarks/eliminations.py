@@ -48,7 +48,7 @@ from hpcda.native.compile import library, vector_lanes
 from hpcda.petsc.distributed import DistributedSystem
 from hpcda.petsc.elimination import PetscElimination
 from hpcda.petsc.linear import chain, configure
-from hpcda.search import WAYS, Scene, begin
+from hpcda.search import WAYS, SearchContext, begin
 
 DEFAULT = "lorenz96-20-trap,lorenz96-40-trap,lorenz96-100-trap,kuramoto-64,lorenz96-400-trap"
 CHILD = "HPCDA_ELIMINATIONS_CHILD"
@@ -147,8 +147,8 @@ def more_of(elimination: Elimination, values: np.ndarray, right: np.ndarray) -> 
 def measure(case: Case, repeats: int, folder: Path) -> dict[str, object]:
     """All numbers of a case."""
     problem = case.problem(folder)
-    action, scene = Action(problem), Scene(problem, Ladder(1.0, 2.0, 2))
-    path = begin(scene, WAYS["uniform"], 1, 0).path
+    action, context = Action(problem), SearchContext(problem, Ladder(1.0, 2.0, 2))
+    path = begin(context, WAYS["uniform"], 1, 0).path
     pattern = pattern_of(problem, action.sparsity)
     values = action.derivatives(path, 1.0)[2]
     diagonal = pattern.rows == pattern.indices
@@ -203,7 +203,7 @@ def over_ranks(arguments: argparse.Namespace) -> None:
             if rank == comm.rank:
                 problem = CASES[name].problem(arguments.out)
             comm.Barrier()
-        path = begin(Scene(problem, Ladder(1.0, 2.0, 2)), WAYS["uniform"], 1, 0).path
+        path = begin(SearchContext(problem, Ladder(1.0, 2.0, 2)), WAYS["uniform"], 1, 0).path
         system = DistributedSystem(Action(problem), comm)
         system.rf = 1.0
         system.load(path)

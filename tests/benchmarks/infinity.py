@@ -22,7 +22,7 @@ from hpcda.annealing.climbs import climb as climbed
 from hpcda.annealing.lockstep import climbs_of
 from hpcda.build import build_problem
 from hpcda.job import load_job
-from hpcda.search import WAYS, Scene, begin
+from hpcda.search import WAYS, SearchContext, begin
 
 ROOT = Path(__file__).parents[2]
 JOBS = ["lorenz63/job.toml", "lorenz63/short.toml", "lorenz96/job.toml", "colpitts/job.toml", "nakl/job.toml"]
@@ -37,9 +37,9 @@ def tell(file: Path) -> None:
     problem = build_problem(job).problem
     action = Action(problem)
     ladder = job.ladder.ladder.finite
-    scene = Scene(problem, ladder, action)
+    context = SearchContext(problem, ladder, action)
     way = WAYS["noise" if job.ensemble.way == "auto" else job.ensemble.way]
-    paths = [begin(scene, way, 1, start).path for start in range(STARTS)]
+    paths = [begin(context, way, 1, start).path for start in range(STARTS)]
     settings = Settings(rung_tolerance=job.solver.rung_tolerance)
     finite = climbed(climbs_of(action, ladder, settings=settings), paths)
     exact = climbed(

@@ -45,7 +45,7 @@ from ladder_parts.variants import VARIANTS
 from peers_parts.problems import CASES, SHARED
 
 from hpcda.action import Action
-from hpcda.search import WAYS, Scene, begin
+from hpcda.search import WAYS, SearchContext, begin
 
 PROBLEMS = ("lorenz96-10-trap", "lorenz96-20-trap", "minaone-1", "colpitts", "nakl")
 FEW = {"nakl": 8}
@@ -86,7 +86,9 @@ def measure(
     case = CASES[name]
     problem = case.problem(folder / "twins")
     action, ladder = Action(problem), case.ladder(case.rungs)
-    first = [begin(Scene(problem, ladder), WAYS["uniform"], seed, start).path for start in range(starts)]
+    first = [
+        begin(SearchContext(problem, ladder), WAYS["uniform"], seed, start).path for start in range(starts)
+    ]
     climbs = {}
     for variant in wanted:
         one = climb(VARIANTS[variant], action, ladder, first, paths=variant == "tight rungs")

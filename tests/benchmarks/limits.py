@@ -26,7 +26,7 @@ from hpcda.job import load_job
 from hpcda.linalg.tree import aligned
 from hpcda.native.compile import library, vector_lanes
 from hpcda.native.unit import unit
-from hpcda.search import WAYS, Scene, begin
+from hpcda.search import WAYS, SearchContext, begin
 
 TIMES, BORDER, REPEATS = 161, 1, 7
 DRIVER = """
@@ -92,7 +92,7 @@ def step_cost(times: int) -> tuple[float, float]:
     action, ladder = Action(problem), Ladder(1e-2, 1.5, 3)
     lockstep = Lockstep(action, ladder)
     for lane in lockstep.empty:
-        path = begin(Scene(problem, ladder), WAYS["uniform"], 1, int(lane)).path
+        path = begin(SearchContext(problem, ladder), WAYS["uniform"], 1, int(lane)).path
         lockstep.put(int(lane), int(lane), path, 0, fresh=True)
     lockstep.advance(2)
     began, steps = time.process_time(), lockstep.advance(8)

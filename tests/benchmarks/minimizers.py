@@ -24,7 +24,7 @@ from hpcda.build import build_problem
 from hpcda.job import load_job
 from hpcda.petsc import make_minimizer
 from hpcda.problem import Problem
-from hpcda.search import WAYS, Scene, begin
+from hpcda.search import WAYS, SearchContext, begin
 
 TRAPEZOID = {"discretization": "trapezoid"}
 CURRENT = {"I": {"kind": "chaotic", "scale": 16.0, "offset": 10.0, "timescale": 15.0, "seed": 4}}
@@ -112,7 +112,7 @@ def measure(problem: Problem, minimizer: str, starts: int) -> dict:
     began = time.perf_counter()
     with make_minimizer(action, minimizer) as minimizer:
         for start in range(starts):
-            climb, good = begin(Scene(problem, ladder), WAYS["uniform"], 1, start), True
+            climb, good = begin(SearchContext(problem, ladder), WAYS["uniform"], 1, start), True
             while not climb.ended(ladder):
                 climb, rung = step(climb, ladder, minimizer)
                 iterations += rung.iterations

@@ -3,7 +3,7 @@
     python -m tests.benchmarks.networks                       20 teachers of 5 layers of 10, 1,000 pairs, 60 s
     python -m tests.benchmarks.networks --pairs 300 --seconds 300
     python -m tests.benchmarks.networks --layers 7 --seconds 120
-    python -m tests.benchmarks.networks --ways search small scaled lbfgs adam
+    python -m tests.benchmarks.networks --ways search small scaled published lbfgs adam
 
 A teacher has sigmoid layers, weights N(0, 2²), biases N(0, b²) (--bias), inputs N(0, 1); its outputs have
 noise of 0.005. A hit is an action at most 1 % above that of the descent from the teacher's own weights.
@@ -12,6 +12,7 @@ noise of 0.005. A hit is an action at most 1 % above that of the descent from th
     small     weights near 0, downhill, again and again (Levenberg-Marquardt, then exact)
     scaled    weights by the widths of layers, L-BFGS, then the exact descent, again and again
     grown     one hidden layer first, then layer after layer, exact descents, again and again
+    published units and weights drawn at random, 40 rungs of Rf/Rm from 1e-6 up by 2, then the exact descent
     lbfgs     SciPy's L-BFGS-B from weights near 0, 4,000 iterations, again and again
     adam      PyTorch's Adam, all pairs at once, PyTorch's weights, 5,000 steps of 3e-3, again and again
 
@@ -32,10 +33,11 @@ from hpcda.action.exact_network import ExactNetwork
 from hpcda.action.network import Network
 from hpcda.annealing import Task
 from hpcda.annealing.exact import descend
+from hpcda.annealing.ladder import Ladder
 from hpcda.build.pairs import taught
 from hpcda.job.networks import TeacherTable
 from hpcda.search.networks import train
-from hpcda.search.training import NetworkScene
+from hpcda.search.training import NetworkContext
 
 NOISE = 0.005
 HIT = 1.01
@@ -60,13 +62,14 @@ def searched(network: Network, seconds: float, seed: int) -> tuple[np.ndarray, f
     return found[0].theta, found[0].parts.total, f"{len(found)} starts; lowest by {ways}"
 
 
-def repeated(way: str):
+def repeated(training: str):
     def run(network: Network, seconds: float, seed: int) -> tuple[np.ndarray, float, str]:
-        scene, end, best, count = NetworkScene(network), time.process_time() + seconds, None, 0
+        context = NetworkContext(network, finite=Ladder(1e-6 / NOISE**2, 2.0, 40))
+        end, best, count = time.process_time() + seconds, None, 0
         while time.process_time() < end:
             rng = np.random.default_rng([seed, count])
-            theta, _ = scene.draw(Task(count, way), [], rng)
-            found = descend(scene.action, theta)
+            theta, _ = context.draw(Task(count, training), [], rng)
+            found = descend(context.action, theta)
             count += 1
             if best is None or found.parts.total < best[1]:
                 best = found.path, found.parts.total
@@ -117,6 +120,7 @@ def adam(network: Network, seconds: float, seed: int) -> tuple[np.ndarray, float
 
 WAYS = {"search": searched, "lbfgs": lbfgs, "adam": adam}
 WAYS |= {way: repeated(way) for way in ("small", "scaled", "grown")}
+WAYS["published"] = repeated("annealed")
 
 
 def main() -> None:

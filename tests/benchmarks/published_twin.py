@@ -20,13 +20,13 @@ from scipy.optimize import minimize
 from hpcda.annealing.exact import descend
 from hpcda.build import build_network
 from hpcda.job import load_job
-from hpcda.search.training import NetworkScene
+from hpcda.search.training import NetworkContext
 
 NOISE, UNITS = 0.005, 10
 ALPHA = 1.1
 
 
-def scene(layers: int, pairs: int) -> NetworkScene:
+def context(layers: int, pairs: int) -> NetworkContext:
     tables = {
         "network": {
             "hidden": [UNITS] * (layers - 2), "activation": "sigmoid", "output_activation": "sigmoid",
@@ -37,17 +37,17 @@ def scene(layers: int, pairs: int) -> NetworkScene:
             "bias_std": 0.0, "pairs": pairs, "noise_std": NOISE, "input_std": NOISE,
         },
     }  # fmt: skip
-    return NetworkScene(build_network(load_job(tables)).network)
+    return NetworkContext(build_network(load_job(tables)).network)
 
 
-def exact(given: NetworkScene, rng: np.random.Generator) -> tuple[float, float]:
+def exact(given: NetworkContext, rng: np.random.Generator) -> tuple[float, float]:
     first = given.first_weights(given.action, rng)
     began = time.process_time()
     found = descend(given.action, first)
     return time.process_time() - began, found.parts.total
 
 
-def published(given: NetworkScene, rng: np.random.Generator, rungs: int) -> tuple[float, float]:
+def published(given: NetworkContext, rng: np.random.Generator, rungs: int) -> tuple[float, float]:
     network = given.network
     weights = given.first_weights(given.action, rng)[given.action.inputs :]
     units = rng.uniform(0.4, 0.6, (network.pairs, sum(network.widths)))
@@ -76,11 +76,11 @@ def main() -> None:
     parser.add_argument("--rungs", type=int, default=436)
     given = parser.parse_args()
 
-    def annealed(one: NetworkScene, rng: np.random.Generator) -> tuple[float, float]:
+    def annealed(one: NetworkContext, rng: np.random.Generator) -> tuple[float, float]:
         return published(one, rng, given.rungs)
 
     for pairs in given.pairs:
-        one = scene(given.layers, pairs)
+        one = context(given.layers, pairs)
         for name, run in (("Rf = ∞", exact), ("L-BFGS-B", annealed)):
             found = [run(one, np.random.default_rng(start)) for start in range(given.starts)]
             seconds = np.median([spent for spent, _ in found])

@@ -44,7 +44,7 @@ def rms(error: Array) -> float:
     return float(np.sqrt(np.mean(np.square(error))))
 
 
-def told(name: str, forecast: Array, data: Array, seconds: float | None = None, more: str = "") -> None:
+def report(name: str, forecast: Array, data: Array, seconds: float | None = None, more: str = "") -> None:
     """One row of the table; forecasts and data of shape (M, L)."""
     half = len(data) // 2
     columns = [" ".join(f"{rms(forecast[:n, k] - data[:n, k]):8.3f}" for k in range(data.shape[1]))
@@ -82,8 +82,8 @@ def series(name: str, units: int, period: int, seeds: int) -> None:
     y, steps = window.data[:, 0], len(data)
     every = np.arange(len(y) + steps)
     print(f"{name}: {len(y)} samples, {steps} kept back; levels {np.round(levels[:4], 2)}")
-    told("hpcda, lowest level", forecasts[0], data, seconds, f"all {len(levels)} starts")
-    told("hpcda, median of starts", np.median(forecasts, axis=0), data)
+    report("hpcda, lowest level", forecasts[0], data, seconds, f"all {len(levels)} starts")
+    report("hpcda, median of starts", np.median(forecasts, axis=0), data)
     mean, std = y.mean(), y.std()
     angle = 2 * np.pi * every[:, None] / period if period else np.zeros((len(every), 0))
     clock = np.concatenate([np.cos(angle), np.sin(angle)], axis=1)
@@ -93,13 +93,13 @@ def series(name: str, units: int, period: int, seeds: int) -> None:
         best, middle, spent = of_seeds(
             lambda seed, kind=kind: fed_back(kind, units, (y - mean) / std, clock, steps, seed), seeds
         )
-        told(f"{kind}, lowest loss", (mean + std * best)[:, None], data, spent, "a seed")
-        told(f"{kind}, median of seeds", (mean + std * middle)[:, None], data)
-    told("persistence", np.full((steps, 1), y[-1]), data)
-    told("mean", np.full((steps, 1), mean), data)
+        report(f"{kind}, lowest loss", (mean + std * best)[:, None], data, spent, "a seed")
+        report(f"{kind}, median of seeds", (mean + std * middle)[:, None], data)
+    report("persistence", np.full((steps, 1), y[-1]), data)
+    report("mean", np.full((steps, 1), mean), data)
     if period:
         months = np.array([y[k::period].mean() for k in range(period)])
-        told("mean of the month", months[every[len(y) :] % period][:, None], data)
+        report("mean of the month", months[every[len(y) :] % period][:, None], data)
 
 
 def shots(python: str, units: int, dt: float, sigma: Array, data: Array, steps: int, seed: int) -> Any:
@@ -122,9 +122,9 @@ def lorenz(units: int, seeds: int, diffrax: str | None = None) -> None:
     at = np.searchsorted(window.truth_t, window.t - 1e-9)
     truth = window.truth[at, 1]
     print(f"lorenz63: {count} samples, {steps} kept back (x, z); levels {np.round(levels[:4], 2)}")
-    told("hpcda, lowest level", forecasts[0], data, seconds,
+    report("hpcda, lowest level", forecasts[0], data, seconds,
          f"all {len(levels)} starts; y to {rms(path[:, 1] - truth):.3f}")  # fmt: skip
-    told("hpcda, median of starts", np.median(forecasts, axis=0), data)
+    report("hpcda, median of starts", np.median(forecasts, axis=0), data)
     dt = float(window.t[1] - window.t[0])
     if diffrax:
         sigma = np.array([0.5, 0.5])
@@ -142,11 +142,11 @@ def lorenz(units: int, seeds: int, diffrax: str | None = None) -> None:
             (shooting(units, dt, window.data, steps, seed) for seed in range(seeds)), key=lambda one: one[0]
         )
         paths, spent = [one for _, one in found], (time.process_time() - began) / seeds
-    told("neural ODE, lowest loss", paths[0][count:, [0, 2]], data, spent,
+    report("neural ODE, lowest loss", paths[0][count:, [0, 2]], data, spent,
          f"a seed; y to {rms(paths[0][:count, 1] - truth):.3f}")  # fmt: skip
-    told("neural ODE, median", np.median(paths, axis=0)[count:, [0, 2]], data)
-    told("persistence", np.repeat(window.data[-1:], steps, axis=0), data)
-    told("mean", np.repeat(window.data.mean(axis=0)[None], steps, axis=0), data)
+    report("neural ODE, median", np.median(paths, axis=0)[count:, [0, 2]], data)
+    report("persistence", np.repeat(window.data[-1:], steps, axis=0), data)
+    report("mean", np.repeat(window.data.mean(axis=0)[None], steps, axis=0), data)
 
 
 CASES: dict[str, Callable[[int], None]] = {

@@ -17,13 +17,12 @@ from unittest.mock import patch
 
 import numpy as np
 
-sys.path.append(str(Path(__file__).parents[1] / "unit"))
-from synthetic_run import make_layout  # noqa: E402
-
+sys.path.append(str(Path(__file__).parents[2]))
 from hpcda.action import Parts  # noqa: E402
 from hpcda.annealing import Reason, Rung, Task  # noqa: E402
 from hpcda.store import RunFile, Shard, build_index, current, ensemble, paths  # noqa: E402
 from hpcda.store.inspection import inspect  # noqa: E402
+from tests.unit.synthetic_run import make_layout  # noqa: E402
 
 LANES = 8
 

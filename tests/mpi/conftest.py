@@ -1,14 +1,9 @@
-"""Lets the tests of this folder import the problems of the other tiers; what ranks share."""
+"""What ranks share, and in which worlds a test is collected."""
 
 import sys
 from pathlib import Path
 
 import pytest
-
-for tier in ("unit", "petsc"):
-    sys.path.append(str(Path(__file__).parents[1] / tier))
-sys.path.append(str(Path(__file__).parent))
-sys.path.append(str(Path(__file__).parents[2]))
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ import sys
 
 import numpy as np
 import pytest
-from launching import ALONE, RANKS, mpirun
+
+from tests.mpi.launching import ALONE, RANKS, mpirun
 
 MPI = pytest.importorskip("mpi4py.MPI")
 pytest.importorskip("petsc4py")

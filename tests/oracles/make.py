@@ -20,7 +20,7 @@ import numpy as np
 from hpcda.action import Action
 from hpcda.annealing.lockstep import Reached
 from hpcda.job import load_job
-from hpcda.search import WAYS, Scene
+from hpcda.search import WAYS, SearchContext
 from tests.oracles import ORACLES, Oracle
 from tests.oracles.climbs import SHARES, climbs, from_truth, ipopt, polished
 from tests.oracles.oracle import Generated
@@ -44,9 +44,9 @@ def find(oracle: Oracle, known: Reference | None) -> Reference:
         if oracle.family not in SLOW:
             theirs, _ = ipopt(problem, float(ladder.rf[-1]), oracle.true_path(problem))
     else:
-        scene, way = Scene(problem, ladder, action), WAYS["quiet"]
-        paths = [way.draw(scene, np.random.default_rng([1, start])) for start in range(QUIET)]
-        ends = climbs(action, ladder, paths, [scene.rung(way.shares[-1])] * QUIET)
+        context, way = SearchContext(problem, ladder, action), WAYS["quiet"]
+        paths = [way.draw(context, np.random.default_rng([1, start])) for start in range(QUIET)]
+        ends = climbs(action, ladder, paths, [context.rung(way.shares[-1])] * QUIET)
         how = f"lowest of {QUIET} quiet paths"
     levels = [(share, one.rung.parts.total) for share, one in zip(SHARES, ends, strict=False)]
     ends = [one for one in ends if one.rung.reason.converged]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import splu
-from synthetic_run import Truth
 
 from hpcda.action import Action
 from hpcda.annealing import Reason, Rung, Task
@@ -14,6 +13,7 @@ from hpcda.models.twin import simulate, spin_up
 from hpcda.problem import Beyond, Estimated, Problem, Window
 from hpcda.store import Layout, Shard, build_index
 from tests.chance import generator
+from tests.unit.synthetic_run import Truth
 
 
 def make_problem(discretization="trapezoid", times=81, after=60, seen=(0, 2, 5, 7), noise=0.5, seed=1):

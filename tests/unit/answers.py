@@ -11,18 +11,16 @@ from pathlib import Path
 
 import numpy as np
 
-for folder in (Path(__file__).parent, Path(__file__).parents[2]):
-    sys.path.append(str(folder))
-
-from climbing import climb, first_paths, well_posed  # noqa: E402
-from drawing import draw  # noqa: E402
-from problems import example  # noqa: E402
-from test_functions import DOMAINS, POWERS, values  # noqa: E402
+sys.path.append(str(Path(__file__).parents[2]))
 
 from hpcda.action import Action  # noqa: E402
 from hpcda.annealing import Ladder  # noqa: E402
 from hpcda.annealing.lockstep import Lockstep  # noqa: E402
 from tests.chance import generator  # noqa: E402
+from tests.unit.climbing import climb, first_paths, well_posed  # noqa: E402
+from tests.unit.drawing import draw  # noqa: E402
+from tests.unit.native.test_functions import DOMAINS, POWERS, values  # noqa: E402
+from tests.unit.problems import example  # noqa: E402
 
 LANES = (1, 2, 4, 8)
 LADDER = Ladder(0.02, 4.0, 6)

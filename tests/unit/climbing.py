@@ -6,13 +6,13 @@ from dataclasses import replace
 from functools import cache
 
 import numpy as np
-from problems import example
 
 from hpcda.action import Action
 from hpcda.annealing import Ladder
 from hpcda.annealing.lockstep import Lockstep, Settings
 from hpcda.annealing.scale import scales
 from tests.chance import generator
+from tests.unit.problems import example
 
 FREE_STEPS = Settings(longest=1e6, barrier=0.0, decrement=0.0)
 """Steps are taken whole, and the last rung goes on for ever."""

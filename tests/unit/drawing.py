@@ -6,21 +6,21 @@ from types import SimpleNamespace
 
 from hpcda.action.native import Equations
 from hpcda.annealing import Ladder
-from hpcda.search import WAYS, Scene
+from hpcda.search import WAYS, SearchContext
 from tests.chance import generator
 
 LADDER = Ladder(0.01, 2.0, 12)
 
 
-def scene_of(problem, name=""):
-    """A scene whose action is compiled for the one way that minimizes; others take its equations alone."""
+def context_of(problem, name=""):
+    """A context whose action is compiled for the one way that minimizes; others take its equations alone."""
     if name == "grown":
-        return Scene(problem, LADDER)
-    return Scene(problem, LADDER, SimpleNamespace(equations=Equations(problem)))
+        return SearchContext(problem, LADDER)
+    return SearchContext(problem, LADDER, SimpleNamespace(equations=Equations(problem)))
 
 
 def draw(problem, name, seed=1):
     """A first path."""
-    path = WAYS[name].draw(scene_of(problem, name), generator(seed))
+    path = WAYS[name].draw(context_of(problem, name), generator(seed))
     assert path.shape == (problem.size,)
     return path

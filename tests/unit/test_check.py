@@ -12,7 +12,7 @@ from hpcda.build import build_problem
 from hpcda.check import check, report
 from hpcda.job import load_job
 from hpcda.patience import Patience
-from hpcda.search import WAYS, Scene, expected
+from hpcda.search import WAYS, SearchContext, expected
 
 JOB = {
     "model": {"name": "lorenz63", "parameters": {"rho": {"estimate": True, "start": [20.0, 40.0]}}},
@@ -32,18 +32,20 @@ def job(folder, **ensemble):
 def paths_take(monkeypatch):
     """Every path of passes takes 64 s, every smoothed one 1 s."""
     seconds = {"passes": 64.0, "smoother": 1.0}
-    monkeypatch.setattr(module, "_timed_draw", lambda scene, way, seed: seconds.get(way.name, 0.0))
+    monkeypatch.setattr(module, "_timed_draw", lambda context, way, seed: seconds.get(way.name, 0.0))
 
 
 def drawing(one):
     """Seconds of all first paths."""
-    scene = Scene(build_problem(one).problem, Ladder(one.ladder.rf0, one.ladder.alpha, one.ladder.count))
-    return module._drawing(one, scene, TRIAL), scene
+    context = SearchContext(
+        build_problem(one).problem, Ladder(one.ladder.rf0, one.ladder.alpha, one.ladder.count)
+    )
+    return module._drawing(one, context, TRIAL), context
 
 
 def test_a_search_is_told_what_its_paths_take(tmp_path, paths_take):
-    seconds, scene = drawing(job(tmp_path, starts=50))
-    draws = expected(scene, 50, 5.0 * 7)
+    seconds, context = drawing(job(tmp_path, starts=50))
+    draws = expected(context, 50, 5.0 * 7)
     wanted = 64.0 * draws["passes"] + WAYS["grown"].steps * 0.25 / 5.0 * draws["grown"]
     assert seconds == pytest.approx(wanted + 50 - draws["passes"] - draws["grown"])
     assert draws["passes"] >= 2 and draws["grown"] > 0
@@ -56,7 +58,7 @@ def test_starts_of_one_way_are_all_drawn_in_it(tmp_path, paths_take):
 def test_the_estimate_is_that_of_climbs_and_paths_and_no_more_than_the_budget(
     tmp_path, monkeypatch, paths_take
 ):
-    monkeypatch.setattr(module, "_trial", lambda job, scene: TRIAL)
+    monkeypatch.setattr(module, "_trial", lambda job, context: TRIAL)
     plain, auto, short = (
         module.check(job(tmp_path, starts=20, **more)).cost
         for more in ({"way": "quiet"}, {}, {"budget": "verdict", "core_seconds": 60.0})
@@ -70,7 +72,7 @@ def test_the_estimate_is_that_of_climbs_and_paths_and_no_more_than_the_budget(
 def test_a_trial_counts_the_steps_of_a_rung(tmp_path):
     one = job(tmp_path, starts=8, way="quiet")
     ladder = Ladder(one.ladder.rf0, one.ladder.alpha, one.ladder.count)
-    trial = module._trial(one, Scene(build_problem(one).problem, ladder))
+    trial = module._trial(one, SearchContext(build_problem(one).problem, ladder))
     assert 1.0 <= trial.steps <= one.solver.max_iterations
     assert trial.rung > 0.0 and trial.draw > 0.0
 

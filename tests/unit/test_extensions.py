@@ -10,6 +10,7 @@ import pytest
 import hpcda
 from hpcda import cli
 from hpcda.action import SCHEMES, Action, verify
+from hpcda.action.losses import LOSSES
 from hpcda.annealing import Ladder, Reason, ended
 from hpcda.annealing.eliminations import plan
 from hpcda.annealing.minimizer import Own, Snes, Tao
@@ -17,7 +18,8 @@ from hpcda.annealing.minimizers import MINIMIZERS
 from hpcda.build import build_problem
 from hpcda.errors import InputError
 from hpcda.job import load_job
-from hpcda.search import ESCAPES, WAYS, Auto, Budget, Scene, searched
+from hpcda.models.traced import trace
+from hpcda.search import ESCAPES, WAYS, Auto, Budget, SearchContext, searched
 from tests import extending
 from tests.chance import generator, number
 from tests.unit.problems import example
@@ -236,12 +238,12 @@ def test_a_job_from_python_names_the_files_of_extend_that_it_uses(tmp_path):
 def test_a_search_draws_those_of_its_own_files(tmp_path):
     job = load_job(written(tmp_path, mine=extending.WAY + extending.ESCAPE))
     files = [one.sha256 for one in job.extension_files]
-    scene = Scene(build_problem(job).problem, Ladder(0.1, 30.0, 4))
-    assert "middle" in [way.name for way in searched(scene, files)]
-    assert "middle" not in [way.name for way in searched(scene)]
+    context = SearchContext(build_problem(job).problem, Ladder(0.1, 30.0, 4))
+    assert "middle" in [way.name for way in searched(context, files)]
+    assert "middle" not in [way.name for way in searched(context)]
     ways = [
         {tasks.task(k).way for k in range(len(tasks))}
-        for tasks in (Auto(scene, 1, Budget(8), files=one).next([]) for one in (files, ()))
+        for tasks in (Auto(context, 1, Budget(8), files=one).next([]) for one in (files, ()))
     ]
     assert ways == [{"middle"}, {"passes"}], "it leads"
 
@@ -270,21 +272,67 @@ def test_implicit_euler_from_a_file_is_implicit_euler(tmp_path):
 def test_a_way_that_gives_no_path_is_told(tmp_path, index, words):
     text = extending.WAY.replace("in problem.constants]))", f"in problem.constants])){index}")
     job = load_job(written(tmp_path, mine=text, way="middle"))
-    scene = Scene(build_problem(job).problem, Ladder(0.1, 30.0, 4))
+    context = SearchContext(build_problem(job).problem, Ladder(0.1, 30.0, 4))
     with pytest.raises(InputError, match=f"way 'middle': its path .*{words}"):
-        WAYS["middle"].draw(scene, generator(1))
+        WAYS["middle"].draw(context, generator(1))
+
+
+POINTWISE = """
+from hpcda.search.way import Way, pointwise
+
+def states(problem, window, rng):
+    return rng.standard_normal((window.times, problem.dimension)){change}
+
+WAY = Way("white", "white noise", pointwise(states))
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [("", ""), ("[0]", r"float64 of shape \(3,\)"), (" + 1j", "complex128"), (".T", r"shape \(3, 13\)")],
+)
+def test_states_of_a_way_that_have_not_the_shape_of_the_window_are_told(tmp_path, change, words):
+    job = load_job(written(tmp_path, mine=POINTWISE.format(change=change), way="white"))
+    context = SearchContext(build_problem(job).problem, Ladder(0.1, 30.0, 4))
+    if not words:
+        assert np.isfinite(WAYS["white"].draw(context, generator(1))).all()
+        return
+    with pytest.raises(InputError, match=f"its states are an array of .*{words}"):
+        WAYS["white"].draw(context, generator(1))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            ("0.5 * residual(h, y, s, options) ** 2", "math.log(residual(h, y, s, options))"),
+            "share of the loss 'squares': a conversion to a plain number",
+        ),
+        (("alike(h, (0.5, 0.5))", "1 / 0"), "noise of the loss 'squares'.*line 15, raises ZeroDivisionError"),
+        (("draw=lambda rng, h", "draw=lambda h"), "draw of the loss 'squares'.*raises TypeError"),
+    ],
+)
+def test_a_function_of_a_loss_that_fails_is_told(tmp_path, change, words):
+    text = extending.LOSS.replace("import numpy as np", "import math\nimport numpy as np").replace(*change)
+    (tmp_path / "mine.py").write_text(text)
+    hpcda.extend(tmp_path / "mine.py")
+    loss = LOSSES["squares"]
+    with pytest.raises(InputError, match=words):
+        trace(lambda given: [loss.share(given("v", 0), 1.0, 0.5, {})])
+        loss.noise(np.ones(3), np.ones(3), {})
+        loss.draw(generator(1), np.ones(3), np.ones(3), {})
 
 
 @pytest.mark.parametrize(("first", "wrong"), [("4", True), ("-1", True), ("3", False)])
 def test_an_escape_to_a_rung_that_is_none_is_told(tmp_path, first, wrong):
-    job = load_job(written(tmp_path, mine=extending.ESCAPE.replace("scene.rung(0.3)", first)))
-    scene = Scene(build_problem(job).problem, Ladder(0.1, 30.0, 4))
-    minimum = WAYS["quiet"].draw(scene, generator(1))
+    job = load_job(written(tmp_path, mine=extending.ESCAPE.replace("context.rung(0.3)", first)))
+    context = SearchContext(build_problem(job).problem, Ladder(0.1, 30.0, 4))
+    minimum = WAYS["quiet"].draw(context, generator(1))
     if wrong:
         with pytest.raises(InputError, match=f"escape 'backwards': its first rung is {first}"):
-            ESCAPES["backwards"].draw(scene, [minimum], generator(2))
+            ESCAPES["backwards"].draw(context, [minimum], generator(2))
     else:
-        assert ESCAPES["backwards"].draw(scene, [minimum], generator(2))[1] == 3
+        assert ESCAPES["backwards"].draw(context, [minimum], generator(2))[1] == 3
 
 
 @pytest.mark.parametrize("bounded", [False, True])
@@ -334,7 +382,7 @@ def test_minimizers_say_whether_they_need_petsc(tmp_path):
     ("change", "words"),
     [
         (("return problem.join", "1 / 0; return problem.join"), "line 10, raises ZeroDivisionError"),
-        (("scene, rng):", "scene):"), "mine.py raises TypeError: path() takes 1 positional argument"),
+        (("context, rng):", "context):"), "mine.py raises TypeError: path() takes 1 positional argument"),
     ],
 )
 def test_a_way_that_raises_is_told(tmp_path, capsys, monkeypatch, change, words):

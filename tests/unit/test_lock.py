@@ -219,19 +219,19 @@ def test_slurm_knows_better_than_silence(tmp_path, monkeypatch, answer, code, he
     assert holder(tmp_path) is not None
 
 
-def test_a_requeued_job_is_not_kept_out_by_its_former_life(tmp_path, monkeypatch):
-    left(tmp_path, job="17", life=0)
+def test_a_requeued_job_is_not_kept_out_by_its_former_process(tmp_path, monkeypatch):
+    left(tmp_path, job="17", requeues=0)
     monkeypatch.setenv("SLURM_JOB_ID", "17")
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
     with RunLock(tmp_path):
-        assert holder(tmp_path).life == 1
+        assert holder(tmp_path).requeues == 1
 
 
-def test_signs_of_life(tmp_path, monkeypatch):
+def test_heartbeats(tmp_path, monkeypatch):
     monkeypatch.setattr(lock, "BEAT", 0.05)
     with RunLock(tmp_path):
         os.utime(tmp_path / "lock", (1.0, 1.0))
-        until(lambda: (tmp_path / "lock").stat().st_mtime > 1.0, "a sign of life")
+        until(lambda: (tmp_path / "lock").stat().st_mtime > 1.0, "a heartbeat")
 
 
 def test_a_number_that_another_process_has_by_now(tmp_path):

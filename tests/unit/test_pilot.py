@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import epidemic
 import numpy as np
 import pytest
 
@@ -12,6 +11,7 @@ from hpcda.check import check, report
 from hpcda.errors import InputError
 from hpcda.job import load_job, refuse_changed
 from hpcda.pilot import ACCEPTED, PilotTimeError, choose, with_steps
+from tests.unit import epidemic
 
 OSCILLATOR = {
     "model": {"name": "lorenz63", "parameters": {"rho": {"estimate": True}}},

@@ -4,12 +4,12 @@ import io
 import json
 
 import pytest
-from fuzzing import cases
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hpcda.errors import InputError
 from hpcda.progress import FILE, Progress, duration, read_progress
+from tests.unit.fuzzing import cases
 
 
 class Clock:

@@ -22,7 +22,7 @@ from hpcda.registry import Registry
 from hpcda.search import ESCAPES, WAYS
 from hpcda.search.trainings import TRAININGS
 from hpcda.template import network_template, template
-from tests.unit.test_job import SMALL
+from tests.unit.job.test_job import SMALL
 
 PACKAGE = Path(hpcda.__file__).parent
 CHOSEN = [registry for registry in REGISTRIES if registry.key]
@@ -52,6 +52,11 @@ def changed(registry, value):
     return given
 
 
+def offered(registry):
+    """What a job may name: not the losses of several quantities at once."""
+    return [name for name, one in registry.items() if not getattr(one, "joint", False)]
+
+
 @pytest.mark.parametrize("registry", CHOSEN, ids=lambda one: one.noun)
 def test_a_job_accepts_the_names_of_the_registry_and_no_others(registry):
     auto = () if registry in (LOSSES, ACTIVATIONS) else ("auto",)
@@ -64,8 +69,8 @@ def test_a_job_accepts_the_names_of_the_registry_and_no_others(registry):
             load_job(changed(registry, wrong))
         (mistake,) = caught.value.mistakes
         assert mistake.place == registry.key and "is not accepted" in mistake.problem
-        listed = re.search(r"use one of: (.*)$", mistake.remedy)
-        assert listed is not None and listed[1].split(", ") == [*auto, *registry]
+        listed = re.search(r"use one of: (.*); one of your own .*extend", mistake.remedy)
+        assert listed is not None and listed[1].split(", ") == [*auto, *offered(registry)]
 
 
 @pytest.mark.parametrize("registry", REGISTRIES, ids=lambda one: one.noun)
@@ -102,7 +107,7 @@ def test_the_job_that_init_writes_and_the_list_name_them_all(registry, capsys):
     assert cli.main(["list"]) == 0
     listed = capsys.readouterr().out
     for one in registry.known(()):
-        assert f'"{one.name}"' in text
+        assert (f'"{one.name}"' in text) == (one.name in offered(registry))
         assert re.search(rf"^  {one.name} +{re.escape(one.sentence)}$", listed, re.MULTILINE)
 
 

@@ -7,15 +7,15 @@ import numpy as np
 from hpcda.action.chain import chain_factors
 from hpcda.action.families import Graph
 from hpcda.action.native import Equations, code
+from hpcda.mechanics.lagrangian import lagrangian_unit
 from hpcda.models.model import Model, Parameter, State
 from hpcda.models.traced import trace
 from hpcda.native.kernels import source, with_slopes
 from hpcda.native.scalar import scalar_unit
 from hpcda.native.unit import unit
-
-from .graphs import GRAPHS
-from .problems import example
-from .test_losses import with_noise
+from tests.unit.action.losses.test_losses import with_noise
+from tests.unit.graphs import GRAPHS
+from tests.unit.problems import example
 
 WIDTHS = (1, 2, 4, 8)
 NETWORK = Model(
@@ -45,6 +45,7 @@ def units():
     for scheme, problem in PROBLEMS.items():
         equations = Equations(problem()[0])
         found[f"single.c {scheme}"] = code(equations, 1, "single.c")
+        found[f"lagrangian.c {scheme}"] = lagrangian_unit(equations)
         for lanes in WIDTHS:
             found[f"climb.c {scheme} {lanes}"] = code(equations, lanes, "lockstep.c", "climb.c")
     for lanes in WIDTHS:

@@ -1,4 +1,4 @@
-"""Activations of layers; one a module, which defines ``ACTIVATION``; see `hpcda.action.activation`."""
+"""Activations of layers, one per module, each defining ``ACTIVATION``; see `hpcda.action.activation`."""
 
 from hpcda.action.activation import Activation
 from hpcda.registry import Registry

@@ -1,4 +1,4 @@
-"""Discretizations, one a module, which defines ``SCHEME``; see `hpcda.action.scheme`."""
+"""Discretizations, one per module; each module defines ``SCHEME`` (see `hpcda.action.scheme`)."""
 
 from hpcda.action.scheme import Scheme
 from hpcda.registry import Registry

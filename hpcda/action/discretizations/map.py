@@ -1,4 +1,4 @@
-"""A map as it is: r = x(n+1) - f(x(n), p, u(n)).
+"""A discrete-time map: r = x(n+1) - f(x(n), p, u(n)).
 
 Abarbanel, Rozdeba, Shirman, Neural Computation 30, 2025 (2018), equation (4): layers, or times, of a given
 rule.

@@ -1,4 +1,4 @@
-"""Losses: what a datum adds to the action; one a module, which defines ``LOSS``; see `hpcda.action.loss`."""
+"""Losses of data, one per module; each module defines ``LOSS`` (see `hpcda.action.loss`)."""
 
 from hpcda.action.loss import Loss
 from hpcda.registry import Registry

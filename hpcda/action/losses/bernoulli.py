@@ -1,4 +1,4 @@
-"""Yes or no: y is 1 with probability 1/(1 + exp(-h)), φ = log(1 + exp(h)) - y h, the cross-entropy.
+"""Bernoulli data, y = 1 with probability 1/(1 + exp(-h)): φ = log(1 + exp(h)) - y h, the cross-entropy.
 
 The measured quantity h is the logit, any real number.
 """

@@ -1,4 +1,4 @@
-"""Huber's loss: Gaussian within δ scales, and beyond with a pull that no longer grows.
+"""Huber's loss: quadratic within δ noise scales, linear beyond.
 
     φ = ½ r²  where |r| ≤ δ,  δ |r| - ½ δ²  beyond,    r = (h - y)/s
 

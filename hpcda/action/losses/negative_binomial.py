@@ -1,4 +1,4 @@
-"""Counts that vary more than Poisson's: of mean h and variance h + h²/k, k the dispersion.
+"""Overdispersed counts: mean h and variance h + h²/k, where k is the dispersion.
 
     φ = y log(y/h) - (y + k) log((y + k)/(h + k)), half of the deviance
 

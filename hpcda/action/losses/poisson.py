@@ -1,4 +1,4 @@
-"""Counts: y events where h are expected, φ = h - y + y log(y/h), half of Poisson's deviance.
+"""Poisson counts of mean h: φ = h - y + y log(y/h), half the deviance.
 
 (P. McCullagh, J. A. Nelder, Generalized Linear Models, Chapman & Hall 1989, section 6.2.) The measured
 quantity is the expected count and must be above 0: write `exp(x0)`, or a rate times the counting time.

@@ -1,4 +1,4 @@
-"""One of K categories: y is 1 for the one that was found, else 0, φ = log Σ exp h - y·h, the cross-entropy.
+"""Categorical data: y is 1 for the observed category, else 0; φ = log Σ exp h - y·h, the cross-entropy.
 
 Category k has the probability π_k = exp h_k / Σ exp h. A shift of all h changes nothing: fix it by a prior.
 Data may be probabilities as well, y ≥ 0 with the sum 1. (C. M. Bishop, Pattern Recognition and Machine

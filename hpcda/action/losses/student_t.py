@@ -1,4 +1,4 @@
-"""Student's t: noise with heavy tails, φ = (ν + 1)/2 · log(1 + ((h - y)/s)²/ν).
+"""Student's t noise, which has heavy tails: φ = (ν + 1)/2 · log(1 + ((h - y)/s)²/ν).
 
 An outlier pulls less the farther away it is (K. L. Lange, R. J. A. Little, J. M. G. Taylor, J. Am. Stat.
 Assoc. 84, 881 (1989)). For ν > 2 the noise has the standard deviation s √(ν/(ν - 2)).

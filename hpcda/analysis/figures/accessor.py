@@ -1,4 +1,4 @@
-"""Pictures of a result in axes of a notebook: ``result.plot.levels(ax=ax)``."""
+"""Figures of a result in a notebook's axes: ``result.plot.levels(ax=ax)``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Plots:
         """The action of every start on its way up the ladder; levels are counted at the right."""
         from hpcda.analysis.figures.levels import plot_levels
 
-        axes = _axes(ax, 4.3)
+        axes = axes_of(ax, 4.3)
         plot_levels(self._run, axes)
         return axes
 
@@ -30,7 +30,7 @@ class Plots:
         """Final actions in rising order, a dot a start, colored by level (a waterfall plot)."""
         from hpcda.analysis.figures.final import plot_waterfall
 
-        axes = _axes(ax, 3.0)
+        axes = axes_of(ax, 3.0)
         plot_waterfall(self._run, axes)
         axes.set_ylabel("final action $A$")
         return axes
@@ -50,7 +50,7 @@ class Plots:
         known = self._run.file.header.parameter
         if not known or (name is not None and name not in known):
             raise ValueError(f"no parameter {name!r} is estimated; there are: {', '.join(known) or 'none'}")
-        axes = _axes(ax, 3.0)
+        axes = axes_of(ax, 3.0)
         handles = plot_parameter(self._run, name or known[0], axes)
         axes.set_ylabel("final action $A$")
         axes.legend(list(handles.values()), list(handles))
@@ -75,13 +75,60 @@ class Plots:
         name = header.observed[0] if name is None else name
         if name not in known:
             raise ValueError(f"there is no state {name!r}; there are: {', '.join(known)}")
-        axes = _axes(ax, 2.5)
+        axes = axes_of(ax, 2.5)
         handles = plot_path(self._run, name, axes, window)
         axes.legend(list(handles.values()), list(handles), fontsize="small")
         return axes
 
+    def momentum(self, name: str | None = None, window: int = 0, ax: Any = None) -> Any:
+        """The momentum of a state along the candidate; it jumps at data.
 
-def _axes(ax: Any, height: float) -> Any:
+        Args:
+            name: The state; by default those of the largest momentum.
+            window: Number of the window.
+            ax: Where to draw.
+
+        Raises:
+            ValueError: There is no such state.
+            KeyError: There is no candidate, or its path was not stored.
+            IndexError: There is no such window.
+        """
+        from hpcda.analysis.figures.momenta import plot_momentum
+
+        known = self._run.file.header.state
+        if name is not None and name not in known:
+            raise ValueError(f"there is no state {name!r}; there are: {', '.join(known)}")
+        self._run._known_window(window)
+        found = self._run._moved()
+        axes = axes_of(ax, 2.5)
+        plot_momentum(self._run, found, axes, window, name)
+        return axes
+
+    def energy(self, window: int = 0, ax: Any = None) -> Any:
+        """The energy along the candidate; it jumps at data.
+
+        Args:
+            window: Number of the window.
+            ax: Where to draw.
+
+        Raises:
+            ValueError: The model is a map, which has no energy.
+            KeyError: There is no candidate, or its path was not stored.
+            IndexError: There is no such window.
+        """
+        from hpcda.analysis.figures.momenta import plot_energy
+
+        self._run._known_window(window)
+        found = self._run._moved()
+        if found.energies is None:
+            raise ValueError(f"{self._run.file.header.model} is a map: it has no energy")
+        axes = axes_of(ax, 2.5)
+        plot_energy(self._run, found, axes, window)
+        return axes
+
+
+def axes_of(ax: Any, height: float) -> Any:
+    """The axes that were given, else new ones, so many inches high."""
     if ax is not None:
         return ax
     from matplotlib import pyplot

@@ -1,4 +1,4 @@
-"""Runs side by side: levels, and errors of what was held back, over a key in which their jobs differ."""
+"""Figures that compare runs: action levels and held-out errors against the job key that differs."""
 
 from __future__ import annotations
 
@@ -27,10 +27,11 @@ def draw_comparison(table: xr.Dataset, path: Path, over: str | None = None) -> P
     Args:
         table: What `hpcda.analysis.comparison.compare` returned.
         path: The PNG file.
-        over: The key or result on the horizontal axis; by default the key of numbers with most values.
+        over: The key or result on the horizontal axis; by default the key of numbers with most values, or,
+            where the jobs differ in no number, the key of words with most values, or the runs themselves.
 
     Raises:
-        InputError: There is no such key, or it holds no numbers.
+        InputError: There is no such key, it holds no numbers, or no run came to a minimum.
     """
     keys = [key for key in table.attrs["varied"] if len(np.unique(table[key].values.astype(str))) > 1]
     over = _over(table, keys, over)
@@ -38,13 +39,18 @@ def draw_comparison(table: xr.Dataset, path: Path, over: str | None = None) -> P
     rows = [key for key in ("reduced", "action", "held_back", "accuracy") if key in table]
     if "reduced" in rows:
         rows.remove("action")
-    groups = _groups(table, others)
+    if not rows:
+        raise InputError(Mistake("runs", "none of them has come to a minimum", "run their jobs again"))
+    groups, (x, words) = _groups(table, others), _axis(table, over)
     with figure(0.8 * PAGE, 0.38 * PAGE * len(rows)) as made:
         axes = np.atleast_1d(made.subplots(len(rows), 1, sharex=True))
         for axis, row in zip(axes, rows, strict=True):
-            _lines(axis, table, over, row, groups)
+            _lines(axis, table, x, row, groups)
         axes[-1].set_xlabel(RESULTS.get(over, over))
-        _scale(axes[-1].xaxis, table[over].values)
+        if words:
+            axes[-1].set_xticks(np.arange(len(words)), words)
+        else:
+            _scale(axes[-1].xaxis, x)
         if len(groups) > 1:
             axes[0].legend(title=", ".join(others), fontsize=7, title_fontsize=7, ncols=1 + len(groups) // 8)
         return save(made, path)
@@ -69,10 +75,17 @@ def _over(table: xr.Dataset, keys: Sequence[str], over: str | None) -> str:
         return over
     known = [key for key in keys if key in numbers and not key.endswith("seed")]
     known = known or [key for key in keys if key in numbers]
-    if not known:
-        problem = "the jobs do not differ in any numeric key"
-        raise InputError(Mistake("runs", problem, "choose a result: --over core_seconds"))
-    return max(known, key=lambda key: len(np.unique(table[key].values)))
+    known = known or list(keys) or ["run"]
+    return max(known, key=lambda key: len(np.unique(table[key].values.astype(str))))
+
+
+def _axis(table: xr.Dataset, over: str) -> tuple[Array, list[str]]:
+    """Where every run stands on the horizontal axis, shape (runs,), and, of words, what stands there."""
+    values = table[over].values
+    if values.dtype.kind == "f":
+        return values, []
+    words = list(dict.fromkeys(map(str, values)))
+    return np.array([float(words.index(str(one))) for one in values]), words
 
 
 def _tied(table: xr.Dataset, over: str, key: str) -> bool:
@@ -98,8 +111,8 @@ def _words(value: Any) -> str:
     return value if isinstance(value, str) else short(float(value))
 
 
-def _lines(axis: Any, table: xr.Dataset, over: str, row: str, groups: dict[str, list[int]]) -> None:
-    x, y = table[over].values, table[row].values
+def _lines(axis: Any, table: xr.Dataset, x: Array, row: str, groups: dict[str, list[int]]) -> None:
+    y = table[row].values
     for number, (label, places) in enumerate(groups.items()):
         order = np.array(places)[np.argsort(x[places], kind="stable")]
         at = np.unique(x[order])

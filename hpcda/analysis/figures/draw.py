@@ -1,4 +1,4 @@
-"""All figures that a run allows."""
+"""Draws all figures for which a run holds the data."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hpcda.analysis.figures.final import draw_final_actions
 from hpcda.analysis.figures.levels import draw_levels
+from hpcda.analysis.figures.momenta import draw_momenta
 from hpcda.analysis.figures.parameters import draw_parameters
 from hpcda.analysis.figures.paths import draw_paths
 from hpcda.analysis.rundata import Result
@@ -15,7 +16,7 @@ WINDOWS = 4
 
 
 def draw_all(run: Result, folder: Path) -> dict[str, Path]:
-    """Draw into a folder: action levels, paths of the first windows, final actions, parameters.
+    """Draw into a folder: action levels, paths of the first windows, momenta, final actions, parameters.
 
     Args:
         run: The run.
@@ -32,6 +33,9 @@ def draw_all(run: Result, folder: Path) -> dict[str, Path]:
             title = f"Estimated path, window {number}" if several else "Estimated path"
             name = f"paths-{number}.png" if several else "paths.png"
             figures[title] = draw_paths(run, folder / name, number)
+        if run.known_momenta:
+            title = "Momentum and energy" if run.known_momenta["energy"] else "Momentum"
+            figures[title] = draw_momenta(run, folder / "momenta.png")
     if run.levels:
         figures["Final actions"] = draw_final_actions(run, folder / "final_actions.png")
     if run.levels and run.file.header.parameter:

@@ -1,4 +1,4 @@
-"""Final actions of all starts: in rising order (waterfall) and counted (histogram)."""
+"""Final actions of all starts: sorted (waterfall plot) and as a histogram."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hpcda.analysis.figures.style import (
     logarithmic,
     save,
 )
-from hpcda.words import counted
+from hpcda.formatting import counted
 
 Numbers = npt.NDArray[Any]
 
@@ -56,8 +56,8 @@ def plot_waterfall(run: Drawn, axes: Any) -> None:
         axes.plot(at + 1, action[at], "o", ms=size, color=color(number), mew=0)
     axes.set_xlabel("starts in rising order")
     axes.xaxis.get_major_locator().set_params(integer=True)
-    told = f"{len(action)} of {counted(len(run.outcome.start), 'start')} came to the end"
-    axes.set_title(told, fontsize=8.5)
+    title = f"{len(action)} of {counted(len(run.outcome.start), 'start')} came to the end"
+    axes.set_title(title, fontsize=8.5)
 
 
 def plot_histogram(run: Drawn, axes: Any) -> None:

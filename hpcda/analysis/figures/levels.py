@@ -1,4 +1,4 @@
-"""The action level plot, the field's signature picture: log A of every start against β."""
+"""The action level plot: log A of every start against β (Ye et al., Phys. Rev. E 92, 052901, 2015)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from hpcda.analysis.figures.style import (
     short,
 )
 from hpcda.analysis.rundata import Result
-from hpcda.words import counted
+from hpcda.formatting import counted
 
 Array = npt.NDArray[np.float64]
 LABELS = 8

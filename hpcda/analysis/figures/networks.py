@@ -1,9 +1,9 @@
-"""Figures of a run that trained a network: outputs over measured ones, categories, weights."""
+"""Figures of a trained network: outputs against data, confusion of categories, weights."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -44,45 +44,36 @@ def draw_network(run: NetworkResult, folder: Path) -> dict[str, Path]:
 
 
 def _outputs(run: NetworkResult, path: Path) -> Path:
-    pairs, theta = run.pairs, run.theta()
     with figure(0.62 * PAGE, 0.56 * PAGE) as made:
-        axes = made.subplots()
-        groups = [("trained", BLUE, pairs.series, pairs.data)]
-        if len(pairs.beyond_t):
-            groups.append(("held back", ORANGE, pairs.beyond_series, pairs.beyond_data))
-        ends: list[float] = []
-        for label, color, inputs, outputs in groups:
-            found, measured = run.outputs(inputs, theta).ravel(), outputs.ravel()
-            known = np.flatnonzero(np.isfinite(measured))
-            known = known[:: max(1, len(known) // MOST)]
-            axes.plot(measured[known], found[known], "o", ms=2.2, mew=0, color=color, alpha=0.6, label=label)
-            ends += [float(measured[known].min()), float(measured[known].max())]
-        axes.plot([min(ends), max(ends)], [min(ends), max(ends)], color=INK, lw=0.7)
-        axes.set_xlabel("measured output")
-        axes.set_ylabel("output of the network")
-        axes.legend(loc="upper left", markerscale=2.5)
+        plot_outputs(run, made.subplots())
         return save(made, path)
 
 
+def plot_outputs(run: NetworkResult, axes: Any) -> None:
+    """Draw outputs of the candidate against measured ones into axes."""
+    pairs, theta = run.pairs, run.theta()
+    groups = [("trained", BLUE, pairs.series, pairs.data)]
+    if len(pairs.beyond_t):
+        groups.append(("held back", ORANGE, pairs.beyond_series, pairs.beyond_data))
+    ends: list[float] = []
+    for label, color, inputs, outputs in groups:
+        found, measured = run.outputs(inputs, theta).ravel(), outputs.ravel()
+        known = np.flatnonzero(np.isfinite(measured))
+        known = known[:: max(1, len(known) // MOST)]
+        axes.plot(measured[known], found[known], "o", ms=2.2, mew=0, color=color, alpha=0.6, label=label)
+        ends += [float(measured[known].min()), float(measured[known].max())]
+    axes.plot([min(ends), max(ends)], [min(ends), max(ends)], color=INK, lw=0.7)
+    axes.set_xlabel("measured output")
+    axes.set_ylabel("output of the network")
+    axes.legend(loc="upper left", markerscale=2.5)
+
+
 def _categories(run: NetworkResult, path: Path) -> Path:
-    found, label = (run.held_back, "held back") if run.held_back is not None else (run.trained, "trained")
-    assert found is not None and found.accuracy is not None
-    names, counts = list(run.file.header.observed), np.array(found.confusion)
     with figure(PAGE, 0.46 * PAGE) as made:
         left, right = made.subplots(1, 2, width_ratios=(1.15, 1))
-        share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-        left.imshow(share, cmap="Blues", vmin=0.0, vmax=1.0)
-        if len(names) <= 20:
-            for (row, column), count in np.ndenumerate(counts):
-                if count:
-                    dark = share[row, column] > 0.5
-                    left.text(column, row, str(count), ha="center", va="center", fontsize=6.5,
-                              color="white" if dark else INK)  # fmt: skip
-            left.set_xticks(range(len(names)), names, rotation=90 if max(map(len, names)) > 2 else 0)
-            left.set_yticks(range(len(names)), names)
-        left.set_xlabel("taken for")
-        left.set_ylabel("category")
-        left.set_title(f"{found.accuracy:.2%} of {found.pairs} pairs {label} are right", fontsize=8.5)
+        plot_confusion(run, left)
+        found = run.trained if run.held_back is None else run.held_back
+        assert found is not None
         sure, often, count = (np.array(one, dtype=float) for one in zip(*found.reliability, strict=True))
         right.plot([0, 1], [0, 1], "--", color=INK, lw=0.7)
         right.scatter(sure, often, s=12 + 120 * count / count.max(), color=BLUE, alpha=0.8, lw=0)
@@ -101,6 +92,26 @@ def _title(run: NetworkResult, n: int) -> str:
     if n not in field:
         return "in" if n < field.start else "out"
     return "field" if len(field) == 1 else f"t = {continuum.times[n - field.start]:.3g}"
+
+
+def plot_confusion(run: NetworkResult, axes: Any) -> None:
+    """Draw the confusion matrix into axes: categories of pairs, and what they were taken for."""
+    found, label = (run.held_back, "held back") if run.held_back is not None else (run.trained, "trained")
+    assert found is not None and found.accuracy is not None
+    names, counts = list(run.file.header.observed), np.array(found.confusion)
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    axes.imshow(share, cmap="Blues", vmin=0.0, vmax=1.0)
+    if len(names) <= 20:
+        for (row, column), count in np.ndenumerate(counts):
+            if count:
+                dark = share[row, column] > 0.5
+                axes.text(column, row, str(count), ha="center", va="center", fontsize=6.5,
+                          color="white" if dark else INK)  # fmt: skip
+        axes.set_xticks(range(len(names)), names, rotation=90 if max(map(len, names)) > 2 else 0)
+        axes.set_yticks(range(len(names)), names)
+    axes.set_xlabel("taken for")
+    axes.set_ylabel("category")
+    axes.set_title(f"{found.accuracy:.2%} of {found.pairs} pairs {label} are right", fontsize=8.5)
 
 
 def _weights(run: NetworkResult, path: Path) -> Path:

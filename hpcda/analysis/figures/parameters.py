@@ -20,7 +20,7 @@ from hpcda.analysis.figures.style import (
     unit_label,
 )
 from hpcda.analysis.rundata import Result
-from hpcda.words import counted
+from hpcda.formatting import counted
 
 PANELS = 12
 
@@ -85,15 +85,15 @@ def plot_parameter(run: Result, name: str, axes: Any) -> dict[str, Any]:
         true = header.true_parameters[name]
         handles["truth"] = axes.axvline(true, color=INK, lw=0.9, ls=(0, (4, 2)), zorder=2)
     bar = None if bars is None else bars[name]
-    told = "open" if bar is not None and bar["kind"] == "open" else ""
-    if bar is not None and not told:
+    note = "open" if bar is not None and bar["kind"] == "open" else ""
+    if bar is not None and not note:
         handles["candidate ± 2 standard deviations"] = axes.axvspan(
             bar["low"], bar["high"], color=BLUE, alpha=0.2, lw=0, zorder=1
         )
     elif bar is None and run.no_bars is not None:
-        told = "no error bar"
-    if told:
-        axes.text(0.98, 0.97, told, transform=axes.transAxes, fontsize=7, color="#666666",
+        note = "no error bar"
+    if note:
+        axes.text(0.98, 0.97, note, transform=axes.transAxes, fontsize=7, color="#666666",
                   ha="right", va="top")  # fmt: skip
     axes.xaxis.set_major_locator(MaxNLocator(5))
     final_limits(axes, run, outcome.action[levels >= 0])

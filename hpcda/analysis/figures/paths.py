@@ -1,4 +1,4 @@
-"""Estimated states with their error bars, data, prediction beyond the window, and truth where it is known."""
+"""Estimated states with error bars, data, prediction beyond the window, and the truth where it is known."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from hpcda.analysis.laplace import Bar
 from hpcda.analysis.prediction import Prediction
 from hpcda.analysis.rundata import Result
 from hpcda.errors import InputError
+from hpcda.formatting import counted
 from hpcda.results.windows import StoredWindow
-from hpcda.words import counted
 
 Array = npt.NDArray[np.float64]
 PANELS = 12

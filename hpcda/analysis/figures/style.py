@@ -1,4 +1,4 @@
-"""What all figures share: colors, sizes, how a file is written.
+"""Style common to all figures: colors, sizes, file output.
 
 Colors are those of M. Okabe and K. Ito, "Color Universal Design" (2008), which people with any color vision
 tell apart; the order also falls in brightness, so that a gray print keeps the lowest level the darkest.
@@ -7,6 +7,7 @@ tell apart; the order also falls in brightness, so that a gray print keeps the l
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -89,13 +90,14 @@ def save(made: Figure, path: Path) -> Path:
     """Write a PNG and give its path back.
 
     The layout is made here, once; `savefig` would draw the whole figure a second time to make it.
+    Run lengths compress lines on white nearly as well as a search for repeats, in two thirds of the time.
     """
     made.set_dpi(mpl.rcParams["savefig.dpi"])
     layout = made.get_layout_engine()
     if layout is not None:
         layout.execute(made)
         made.set_layout_engine(None)
-    made.savefig(path, facecolor="white")
+    made.savefig(path, facecolor="white", pil_kwargs={"compress_type": zlib.Z_RLE})
     return path
 
 

@@ -1,4 +1,4 @@
-"""Ways to eliminate, one a module, which defines ``ELIMINATION``; see `hpcda.annealing.elimination`."""
+"""Eliminations, one per module; each module defines ``ELIMINATION`` (see `hpcda.annealing.elimination`)."""
 
 from __future__ import annotations
 

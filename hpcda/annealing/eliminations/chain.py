@@ -1,4 +1,4 @@
-"""Interval after interval: dense blocks of its unknowns, their rows beginning where they are not 0.
+"""Block elimination from one time interval to the next; dense blocks, rows stored from the first nonzero.
 
 Of a factor a triangle an interval is kept; what couples it with the next is kept as it is in the matrix.
 """

@@ -1,4 +1,4 @@
-"""Conjugate gradients with an incomplete factor; the measured levels are told in `hpcda.petsc.linear`."""
+"""Conjugate gradients with an incomplete Cholesky factor; for its fill levels see `hpcda.petsc.linear`."""
 
 from hpcda.annealing.elimination import EliminationSpec, Linear
 

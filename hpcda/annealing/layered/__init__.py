@@ -1,4 +1,4 @@
-"""How the unknowns of a Newton step of a layered network at Rf = ∞ are eliminated; one way a module.
+"""Linear solvers for the Newton step of a layered network at Rf = ∞, one per module.
 
     states first      the Hessian by the weights, inputs eliminated first, Cholesky     (`states`)
     data space        Woodbury's identity, for fewer data than weights                   (`data`)

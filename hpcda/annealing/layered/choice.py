@@ -1,4 +1,4 @@
-"""Which elimination a layered network takes: the one of least counted time whose memory there is room for.
+"""Chooses the linear solver of a layered network: the fastest by operation counts that fits into memory.
 
 Operations are counted and the rates are the same on every machine, so that a choice is too.
 """

@@ -1,4 +1,4 @@
-"""A preconditioner of layered networks: layer by layer, a product of what comes in and what goes out.
+"""Kronecker-factored preconditioner of layered networks: a product of two second-moment matrices per layer.
 
 The Gauss-Newton matrix of [W(n) | b(n)] is Σ over pairs U(n)ᵀU(n) ⊗ x̃(n) x̃(n)ᵀ, with U(n) the slopes of the
 outputs by z(n) and x̃ = (x, 1). With the mean of the product taken for the product of the means,

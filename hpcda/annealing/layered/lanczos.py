@@ -1,4 +1,4 @@
-"""Lanczos vectors of a symmetric matrix that is known by its products: where is it negative?
+"""The Lanczos method: finds directions of negative curvature of a matrix known only by its products.
 
 The lowest eigenvalue of H on the space of v, Hv, H²v, … is never below that of H, and comes close to it
 early (C. Paige, J. Inst. Math. Appl. 10, 373 (1972)). All vectors are kept, and made orthogonal twice.

@@ -1,4 +1,4 @@
-"""What an elimination gives to a descent: a quadratic model of the action at a point, and a step's cost."""
+"""Interface of a linear solver to the minimizer: a quadratic model of the action, and the cost of a step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Products of a network's Gauss-Newton matrix and exact Hessian with a direction: a pass along it, one back.
+"""Gauss-Newton and exact Hessian products with a vector: one tangent pass forward, one adjoint pass back.
 
     Gauss-Newton   Jᵀ φ'' J v + Λ v        exact   what the gradient changes by along v
 

@@ -1,4 +1,4 @@
-"""States first: units are eliminated by the rule, noisy inputs pair by pair, and the weights by Cholesky.
+"""Eliminates units by the layers' equations, noisy inputs pair by pair, and the weights by Cholesky.
 
     M [(Σd)² d_out + P²] + M d_in P² (noisy inputs) + P³/3 operations, (20 + 4 L) P² bytes
 

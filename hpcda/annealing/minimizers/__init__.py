@@ -1,4 +1,4 @@
-"""Minimizers, one a module, which defines ``MINIMIZER``; see `hpcda.annealing.minimizer`."""
+"""Minimizers, one per module; each module defines ``MINIMIZER`` (see `hpcda.annealing.minimizer`)."""
 
 from hpcda.annealing.minimizer import MinimizerSpec
 from hpcda.errors import InputError, Mistake

@@ -1,4 +1,4 @@
-"""Escapes from minima, one a module, which defines ``ESCAPE``; see `hpcda.search.escape`.
+"""Escapes from minima, one per module; each module defines ``ESCAPE`` (see `hpcda.search.escape`).
 
 They help one another: their weights say how often a search draws each where it knows nothing better.
 """

@@ -1,4 +1,4 @@
-"""Down the ladder and up again: does a minimum found at the last rungs alone hold over a decade of Rf?"""
+"""Re-annealing: down the ladder and up again, which tests whether a minimum persists over a decade of Rf."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from hpcda.problem import Array
+from hpcda.search.context import SearchContext
 from hpcda.search.escape import Escape
-from hpcda.search.scene import Scene
 
 
-def _path(scene: Scene, minima: Sequence[Array], rng: np.random.Generator) -> tuple[Array, int]:
-    ladder = scene.ladder
+def _path(context: SearchContext, minima: Sequence[Array], rng: np.random.Generator) -> tuple[Array, int]:
+    ladder = context.ladder
     return minima[0], int(np.flatnonzero(ladder.rf >= 0.0999 * ladder.largest)[0])
 
 

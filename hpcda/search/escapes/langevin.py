@@ -1,4 +1,4 @@
-r"""Kicks by a stochastic differential equation in path space.
+r"""Langevin dynamics in path space: random kicks away from a minimum.
 
     dX = -M⁻¹ ∇A(X) ds + sqrt(2T) M^(-1/2) dW,    M: the Gauss-Newton Hessian of A at a small Rf
 
@@ -23,8 +23,8 @@ from hpcda.annealing.scale import scales
 from hpcda.linalg.banded import Banded
 from hpcda.linalg.elimination import NotPositiveDefiniteError
 from hpcda.problem import Array, Problem
+from hpcda.search.context import SearchContext
 from hpcda.search.escape import Escape
-from hpcda.search.scene import Scene
 from hpcda.search.way import log_uniform
 
 RUNGS = (0.2, 0.325)
@@ -34,40 +34,46 @@ STEPS, RHO = 2, 0.2
 SHIFT = 1.0
 
 
-def metric(scene: Scene, path: Array, rf: float, shift: float = SHIFT) -> InTime:
+def metric(context: SearchContext, path: Array, rf: float, shift: float = SHIFT) -> InTime:
     """Factor of the Gauss-Newton Hessian at a path, plus `shift` over the squared scale of every unknown."""
-    residuals = scene.residuals
+    residuals = context.residuals
     slopes = residuals.evaluate(path, rf)[1]
     jacobian = csr_array((slopes, residuals.indices, residuals.indptr), shape=(residuals.count, len(path)))
-    own = diags_array(shift / scales(scene.problem) ** 2)
-    order = in_time(scene.problem)[0]
+    own = diags_array(shift / scales(context.problem) ** 2)
+    order = in_time(context.problem)[0]
     matrix = csr_array(csr_array(jacobian.T @ jacobian + own)[order][:, order])
-    return InTime(Banded.factor(matrix, len(scene.problem.constants)), order)
+    return InTime(Banded.factor(matrix, len(context.problem.constants)), order)
 
 
 def step(
-    scene: Scene, factor: InTime, path: Array, rf: float, temperature: float, rho: float, normal: Array
+    context: SearchContext,
+    factor: InTime,
+    path: Array,
+    rf: float,
+    temperature: float,
+    rho: float,
+    normal: Array,
 ) -> Array:
     """X' of one step, shape (size,), from standard normal numbers of that shape; not clipped."""
-    gradient = scene.action.gradient(path, rf)[1]
+    gradient = context.action.gradient(path, rf)[1]
     kick = np.sqrt(temperature * (1.0 - rho**2)) * factor.sample(normal)
     return path - (1.0 - rho) * factor.solve(gradient) + kick
 
 
-def _path(scene: Scene, minima: Sequence[Array], rng: np.random.Generator) -> tuple[Array, int]:
-    lower, upper = scene.problem.bounds
-    rung = scene.rung(rng.uniform(*RUNGS))
-    rf = scene.ladder.near(rung)
+def _path(context: SearchContext, minima: Sequence[Array], rng: np.random.Generator) -> tuple[Array, int]:
+    lower, upper = context.problem.bounds
+    rung = context.rung(rng.uniform(*RUNGS))
+    rf = context.ladder.near(rung)
     temperature = log_uniform(rng, TEMPERATURES)
     path = minima[0]
     for normal in rng.standard_normal((STEPS, len(path))):
         try:
-            factor = metric(scene, path, rf)
+            factor = metric(context, path, rf)
         except NotPositiveDefiniteError:
             break
-        new = np.clip(step(scene, factor, path, rf, temperature, RHO, normal), lower, upper)
-        new = scene.problem.ties.tied(new)
-        if not np.isfinite(scene.action.value(new, rf).total):
+        new = np.clip(step(context, factor, path, rf, temperature, RHO, normal), lower, upper)
+        new = context.problem.ties.tied(new)
+        if not np.isfinite(context.action.value(new, rf).total):
             break
         path = new
     return path, rung

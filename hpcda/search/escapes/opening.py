@@ -1,4 +1,4 @@
-"""The beginning of a window moved away.
+"""Displaces the beginning of a window, where the data determine a path least.
 
 Data tell a path through what follows from it: of its first times they tell least, and a smoothed path is
 wrong there most often. What is not measured is shifted at the first time, by a normal number for each state
@@ -13,8 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from hpcda.problem import Array
+from hpcda.search.context import SearchContext
 from hpcda.search.escape import Escape
-from hpcda.search.scene import Scene
 from hpcda.search.way import log_uniform, measured_states
 
 LENGTHS = 0.05, 0.3
@@ -26,8 +26,8 @@ RUNGS = 0.3, 0.8
 rung are one lower down."""
 
 
-def _path(scene: Scene, minima: Sequence[Array], rng: np.random.Generator) -> tuple[Array, int]:
-    problem = scene.problem
+def _path(context: SearchContext, minima: Sequence[Array], rng: np.random.Generator) -> tuple[Array, int]:
+    problem = context.problem
     blocks, parameters = problem.split(minima[0].copy())
     number = int(rng.integers(len(blocks)))
     block, window = blocks[number], problem.windows[number]
@@ -38,7 +38,7 @@ def _path(scene: Scene, minima: Sequence[Array], rng: np.random.Generator) -> tu
     spread = shift * block[length:, free].std(axis=0)
     fading = np.linspace(1.0, 0.0, length, endpoint=False)[:, None]
     block[:length, free] += fading * spread * rng.standard_normal(len(free))
-    return problem.join(blocks, parameters), scene.rung(rng.uniform(*RUNGS))
+    return problem.join(blocks, parameters), context.rung(rng.uniform(*RUNGS))
 
 
 ESCAPE = Escape(

@@ -1,4 +1,4 @@
-"""Two minima cut at one or two times and joined: the first one's path outside, the second one's inside.
+"""Crossover of two minima at one or two times: outside from the first path, inside from the second.
 
 Times of all windows are counted on, so that a cut can give whole windows to either.
 """
@@ -10,15 +10,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from hpcda.problem import Array
+from hpcda.search.context import SearchContext
 from hpcda.search.escape import Escape
-from hpcda.search.scene import Scene
 
 RUNG = 0.4
 """Share of the ladder below the first rung."""
 
 
-def _path(scene: Scene, minima: Sequence[Array], rng: np.random.Generator) -> tuple[Array, int]:
-    problem = scene.problem
+def _path(context: SearchContext, minima: Sequence[Array], rng: np.random.Generator) -> tuple[Array, int]:
+    problem = context.problem
     ends = problem.layout.tail.start
     first, second = (minimum[:ends].reshape(-1, problem.layout.block) for minimum in minima)
     times = len(first)
@@ -32,7 +32,7 @@ def _path(scene: Scene, minima: Sequence[Array], rng: np.random.Generator) -> tu
     share = inside.mean()
     parameters = (1.0 - share) * minima[0][ends:] + share * minima[1][ends:]
     joined = np.where(inside, second, first)
-    return np.concatenate([joined.ravel(), parameters]), scene.rung(RUNG)
+    return np.concatenate([joined.ravel(), parameters]), context.rung(RUNG)
 
 
 ESCAPE = Escape("splice", "two minima are cut in time and spliced", 2, _path, weight=2.0, place=20)

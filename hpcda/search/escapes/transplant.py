@@ -1,6 +1,6 @@
-"""A stretch of time replaced by what the path does at another time.
+"""Replaces a time interval of a minimum by what its path does at another time.
 
-Large-neighborhood search as in `hpcda.search.escapes.neighbourhood`, but what is put in moves as the model
+Large-neighborhood search as in `hpcda.search.escapes.neighborhood`, but what is put in moves as the model
 does: a piece of the same minimum, from anywhere in any window. Measured states become the stretch's data.
 """
 
@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from hpcda.problem import Array
+from hpcda.search.context import SearchContext
 from hpcda.search.escape import Escape
-from hpcda.search.escapes.neighbourhood import LENGTHS
-from hpcda.search.scene import Scene
+from hpcda.search.escapes.neighborhood import LENGTHS
 from hpcda.search.stretches import draw_stretch
 from hpcda.search.way import measured_states
 
@@ -21,11 +21,11 @@ RUNG = 0.5
 """Share of the ladder below the first rung."""
 
 
-def _path(scene: Scene, minima: Sequence[Array], rng: np.random.Generator) -> tuple[Array, int]:
-    problem = scene.problem
+def _path(context: SearchContext, minima: Sequence[Array], rng: np.random.Generator) -> tuple[Array, int]:
+    problem = context.problem
     states = slice(0, problem.dimension)
     blocks, parameters = problem.split(minima[0].copy())
-    stretch = draw_stretch(scene, minima[0], LENGTHS, rng)
+    stretch = draw_stretch(context, minima[0], LENGTHS, rng)
     length, times = stretch.end - stretch.begin, slice(stretch.begin, stretch.end)
     sources = [
         (window, begin)
@@ -38,7 +38,7 @@ def _path(scene: Scene, minima: Sequence[Array], rng: np.random.Generator) -> tu
         blocks[stretch.window][times, states] = blocks[window][begin : begin + length, states].copy()
     for state, values in measured_states(problem, problem.windows[stretch.window]).items():
         blocks[stretch.window][times, state] = values[times]
-    return problem.join(blocks, parameters), scene.rung(RUNG)
+    return problem.join(blocks, parameters), context.rung(RUNG)
 
 
 ESCAPE = Escape(

@@ -1,4 +1,4 @@
-"""Trainings, one a module, which defines ``TRAINING``; see `hpcda.search.training`."""
+"""Trainings, one per module; each module defines ``TRAINING`` (see `hpcda.search.training`)."""
 
 from hpcda.registry import Registry
 from hpcda.search.training import Training

@@ -1,4 +1,4 @@
-"""Units and weights drawn at random, annealed together up a ladder of finite Rf, as was published.
+"""Published annealing: random units and weights, minimized together along a ladder of finite Rf.
 
 The rule of the layers is obeyed a little at first and more from rung to rung, while units and weights are
 free; from the last rung's weights the descent at Rf = ∞ goes on (H. Abarbanel, P. Rozdeba, S. Shirman, Neural
@@ -16,7 +16,7 @@ import numpy as np
 from hpcda.annealing.climbs import Settings
 from hpcda.annealing.graph import GraphLockstep
 from hpcda.problem import Array
-from hpcda.search.training import NetworkScene, Training
+from hpcda.search.training import NetworkContext, Training
 
 REACH = 3.0
 """Arguments of an activation, down to minus this and up to it, whose values units are drawn from."""
@@ -26,9 +26,9 @@ STEPS = 10
 """Steps between two looks at who waits."""
 
 
-def _units(scene: NetworkScene, rng: np.random.Generator) -> Array:
+def _units(context: NetworkContext, rng: np.random.Generator) -> Array:
     """Units of all pairs and layers, shape (pairs, units of a pair)."""
-    network = scene.network
+    network = context.network
     parts = [] if network.input_std is None else [network.means]
     for width, activation in zip(network.widths[1:], network.activations, strict=True):
         ends = [float(activation(reach)) for reach in (-REACH, REACH)]
@@ -36,19 +36,19 @@ def _units(scene: NetworkScene, rng: np.random.Generator) -> Array:
     return np.concatenate(parts, axis=1)
 
 
-def _weights(scene: NetworkScene, minima: Sequence[Array], rng: np.random.Generator) -> Array:
-    network, action = scene.network, scene.action
-    weights = scene.first_weights(action, rng)[action.inputs :]
-    units = _units(scene, rng)
-    climb = GraphLockstep(scene.graph, scene.finite, 1, SETTINGS)
+def _weights(context: NetworkContext, minima: Sequence[Array], rng: np.random.Generator) -> Array:
+    network, action = context.network, context.action
+    weights = context.first_weights(action, rng)[action.inputs :]
+    units = _units(context, rng)
+    climb = GraphLockstep(context.graph, context.finite, 1, SETTINGS)
     climb.put(0, 0, np.concatenate([units.ravel(), weights]), 0, True)
     path = climb.stacked[:, 0].copy()
     while climb.active:
-        scene.meanwhile()
+        context.meanwhile()
         climb.advance(STEPS)
         for one in climb.reached():
             path = one.rung.path
-            scene.begun = (one.rung.number + 1) / scene.finite.rungs
+            context.begun = (one.rung.number + 1) / context.finite.rungs
     inputs = path[: units.size].reshape(units.shape)[:, : network.widths[0] if action.inputs else 0]
     return np.concatenate([inputs.ravel(), path[units.size :]])
 
@@ -60,6 +60,6 @@ TRAINING = Training(
     fits=lambda network: network.continuum is None,
     work=lambda network: math.inf,
     climbs=True,
-    told=True,
+    reports=True,
     place=4,
 )

@@ -1,4 +1,4 @@
-"""One hidden layer first, trained; then layer after layer is put in before the output, and all train on.
+"""Layerwise growth: one hidden layer is trained first; further layers are inserted before the output.
 
 A new layer begins as nearly nothing: it works about a point where its activation g is as good as linear,
 
@@ -21,7 +21,7 @@ from hpcda.action.exact_network import ExactNetwork
 from hpcda.action.network import Network
 from hpcda.annealing.exact import ExactSettings, descend
 from hpcda.problem import Array
-from hpcda.search.training import NetworkScene, Training
+from hpcda.search.training import NetworkContext, Training
 
 BETWEEN = ExactSettings(100)
 """Limits of the descent before the next layer is put in."""
@@ -66,16 +66,16 @@ def _deeper(action: ExactNetwork, theta: Array, network: Network) -> Array:
     return action.replaced(theta, layers)
 
 
-def _weights(scene: NetworkScene, minima: Sequence[Array], rng: np.random.Generator) -> Array:
-    network, hidden = scene.network, len(scene.network.widths) - 2
-    action = scene.action.of(_shallow(network, 1))
-    theta = scene.first_weights(action, rng)
+def _weights(context: NetworkContext, minima: Sequence[Array], rng: np.random.Generator) -> Array:
+    network, hidden = context.network, len(context.network.widths) - 2
+    action = context.action.of(_shallow(network, 1))
+    theta = context.first_weights(action, rng)
     for depth in range(2, hidden + 1):
-        scene.meanwhile()
+        context.meanwhile()
         fitted = descend(action, theta, BETWEEN).path
-        deeper = scene.action.of(_shallow(network, depth))
+        deeper = context.action.of(_shallow(network, depth))
         theta, action = _deeper(action, fitted, deeper.network), deeper
-        scene.begun = (depth - 1) / max(hidden - 1, 1)
+        context.begun = (depth - 1) / max(hidden - 1, 1)
     return theta
 
 
@@ -93,6 +93,6 @@ TRAINING = Training(
     _weights,
     fits=_fits,
     work=lambda network: math.inf,
-    told=True,
+    reports=True,
     place=6,
 )

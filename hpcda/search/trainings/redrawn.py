@@ -11,16 +11,16 @@ import numpy as np
 
 from hpcda.action.network import Network
 from hpcda.problem import Array
-from hpcda.search.training import STEPS, NetworkScene, Training, step_work
+from hpcda.search.training import STEPS, NetworkContext, Training, step_work
 
 MOST = 5
 """Units that are drawn anew, at most."""
 
 
-def _weights(scene: NetworkScene, minima: Sequence[Array], rng: np.random.Generator) -> Array:
-    if scene.network.continuum is not None:
-        return _of_field(scene, minima[0], rng)
-    layers = [(matrix.copy(), bias.copy()) for matrix, bias in scene.action.weights(minima[0])]
+def _weights(context: NetworkContext, minima: Sequence[Array], rng: np.random.Generator) -> Array:
+    if context.network.continuum is not None:
+        return _of_field(context, minima[0], rng)
+    layers = [(matrix.copy(), bias.copy()) for matrix, bias in context.action.weights(minima[0])]
     n = int(rng.integers(len(layers) - 1))
     (matrix, bias), (after, _) = layers[n], layers[n + 1]
     units = rng.permutation(len(bias))[: int(rng.integers(1, MOST + 1))]
@@ -28,13 +28,13 @@ def _weights(scene: NetworkScene, minima: Sequence[Array], rng: np.random.Genera
     matrix[units] = size * rng.standard_normal((len(units), matrix.shape[1]))
     bias[units] = np.std(bias) * rng.standard_normal(len(units))
     after[:, units] = size_after * rng.standard_normal((len(after), len(units)))
-    return scene.action.replaced(minima[0], layers)
+    return context.action.replaced(minima[0], layers)
 
 
-def _of_field(scene: NetworkScene, theta: Array, rng: np.random.Generator) -> Array:
+def _of_field(context: NetworkContext, theta: Array, rng: np.random.Generator) -> Array:
     """With a few components of a field drawn anew: by the same numbers at all times."""
     found = theta.copy()
-    layers, field = scene.action.matrices(found), scene.network.field
+    layers, field = context.action.matrices(found), context.network.field
     width = len(layers[field[0]][1])
     units = rng.permutation(width)[: int(rng.integers(1, min(MOST, width) + 1))]
     drawn = rng.standard_normal((len(units), width + 1))

@@ -14,7 +14,7 @@ import numpy as np
 
 from hpcda.action.passes import flat
 from hpcda.problem import Array
-from hpcda.search.training import NetworkScene, Training, pass_work, step_work
+from hpcda.search.training import NetworkContext, Training, pass_work, step_work
 
 ITERATIONS, PAIRS = 2000, 20
 """Most iterations, and the pairs of steps that L-BFGS remembers."""
@@ -26,26 +26,26 @@ ENOUGH = 1e-9
 """Part of the action that an iteration brings where L-BFGS ends."""
 
 
-def _weights(scene: NetworkScene, minima: Sequence[Array], rng: np.random.Generator) -> Array:
+def _weights(context: NetworkContext, minima: Sequence[Array], rng: np.random.Generator) -> Array:
     layers, done = [], 0
 
-    def told(theta: Array) -> None:
+    def report(theta: Array) -> None:
         nonlocal done
         done += 1
-        scene.begun = done / (done + max(USUAL - done, 1))
-        scene.meanwhile()
+        context.begun = done / (done + max(USUAL - done, 1))
+        context.meanwhile()
 
-    for rows, columns in scene.action.shapes:
+    for rows, columns in context.action.shapes:
         width = np.sqrt(6.0 / (rows + columns - 1))
         layers.append((rng.uniform(-width, width, (rows, columns - 1)), np.zeros(rows)))
     from scipy.optimize import minimize
 
     found = minimize(
-        scene.action.gradient,
-        scene.action.first(scene.network.alike(flat(layers))),
+        context.action.gradient,
+        context.action.first(context.network.alike(flat(layers))),
         jac=True,
         method="L-BFGS-B",
-        callback=told,
+        callback=report,
         options={
             "maxiter": ITERATIONS,
             "maxfun": 2 * ITERATIONS,
@@ -62,6 +62,6 @@ TRAINING = Training(
     "weights scaled by layer width, then L-BFGS",
     _weights,
     work=lambda network: ITERATIONS * pass_work(network) + NEWTON * step_work(network),
-    told=True,
+    reports=True,
     place=3,
 )

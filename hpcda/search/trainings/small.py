@@ -1,4 +1,4 @@
-"""Weights and biases near 0, drawn evenly from the range in which they start."""
+"""Weights and biases uniform in a small range around 0."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from hpcda.problem import Array
-from hpcda.search.training import STEPS, NetworkScene, Training, step_work
+from hpcda.search.training import STEPS, NetworkContext, Training, step_work
 
 
-def _weights(scene: NetworkScene, minima: Sequence[Array], rng: np.random.Generator) -> Array:
-    return scene.first_weights(scene.action, rng)
+def _weights(context: NetworkContext, minima: Sequence[Array], rng: np.random.Generator) -> Array:
+    return context.first_weights(context.action, rng)
 
 
 TRAINING = Training(

@@ -1,4 +1,4 @@
-"""Units of arrays of parameters that may be exchanged or reversed, and one form of all such paths."""
+"""Symmetries of parameter arrays: units that can be permuted or reversed, and a canonical form of paths."""
 
 from hpcda.search.units.symmetries import Symmetries
 

@@ -1,4 +1,4 @@
-"""Exchanges and reversals of a problem's variables that leave its action as it is.
+"""Finds permutations and sign changes of a problem's variables that leave its action unchanged.
 
 Variables are the states, the parameters of one time and the constants that one window sees, in this order.
 """

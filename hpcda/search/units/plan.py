@@ -1,4 +1,4 @@
-"""How units get one sign and one order: by sums that other symmetries leave as they are.
+"""How units get their canonical sign and order: by sums that the other symmetries leave unchanged.
 
 A sign is chosen by a sum of all variables that change with it, an order by sums of what belongs to each unit
 alone. Where units are tied to each other through several layers, W2[j, i] changes with the units of both its

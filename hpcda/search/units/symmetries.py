@@ -1,4 +1,4 @@
-"""Paths that are the same model: units of arrays of parameters exchanged, or reversed.
+"""Canonical form of paths under permutations and reversals of units of parameter arrays.
 
 A recurrent network, or a network inside an equation, stays as it is where two hidden units are exchanged
 with all their weights and states, and where one is reversed whose activation is odd (V. Kůrková,

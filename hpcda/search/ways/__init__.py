@@ -1,4 +1,4 @@
-"""Starting strategies, one a module, which defines ``WAY``; see `hpcda.search.way`."""
+"""Starting strategies, one per module; each module defines ``WAY`` (see `hpcda.search.way`)."""
 
 from hpcda.registry import Registry
 from hpcda.search.way import Way

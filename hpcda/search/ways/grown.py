@@ -1,4 +1,4 @@
-"""Grown paths: a short stretch of the data is solved, anywhere in the window, and grows to the whole of it.
+"""Quasi-static growth of the window: a short interval of the data is solved, then extended to the whole.
 
 Whether a way to begin finds the true path depends much on where the data begin, and on how many of them there
 are: a stretch that begins a few times later is another problem. So each try draws a stretch of its own, long
@@ -15,7 +15,7 @@ import numpy as np
 
 from hpcda.problem import Array, Problem
 from hpcda.search.beam import Beam, lowest
-from hpcda.search.scene import Scene
+from hpcda.search.context import SearchContext
 from hpcda.search.way import Way
 from hpcda.search.ways.smoother import WAY as SMOOTHER
 
@@ -34,44 +34,44 @@ TRIES = 3
 STEPS = 5000.0
 """See `Way`."""
 KNOWN = 0.1
-"""Width of the range of parameters that another window has told, as a share of their whole range."""
+"""Width of the range of parameters that another window has given, as a share of their whole range."""
 
 
-def _path(scene: Scene, rng: np.random.Generator) -> Array:
-    problem = scene.problem
+def _path(context: SearchContext, rng: np.random.Generator) -> Array:
+    problem = context.problem
     layout = problem.layout
     blocks: dict[int, Array] = {}
     constants = np.zeros(len(problem.constants))
-    told: list[Array] = []
+    estimates: list[Array] = []
     weights: list[float] = []
     for number in rng.permutation(len(problem.windows)).tolist():
-        known = np.average(told, axis=0, weights=weights) if told else None
+        known = np.average(estimates, axis=0, weights=weights) if estimates else None
         one = _narrowed(problem, known).cut(number, 0, problem.windows[number].times)
-        (blocks[number],), seen = one.split(_window(scene.of(one), rng))
+        (blocks[number],), seen = one.split(_window(context.of(one), rng))
         constants[layout.seen(number)] = seen
-        told.append(seen[len(layout.own) :])
+        estimates.append(seen[len(layout.own) :])
         weights.append(1.0 + one.measured)
-    constants[len(constants) - len(layout.shared) :] = np.average(told, axis=0, weights=weights)
+    constants[len(constants) - len(layout.shared) :] = np.average(estimates, axis=0, weights=weights)
     return problem.join([blocks[k] for k in sorted(blocks)], constants)
 
 
-def _window(scene: Scene, rng: np.random.Generator) -> Array:
+def _window(context: SearchContext, rng: np.random.Generator) -> Array:
     """A flat path of a problem that has one window."""
-    span = scene.action.structure.scheme.span
+    span = context.action.structure.scheme.span
     for _ in range(TRIES):
-        begin, end = _stretch(scene.problem, span, rng)
-        piece = scene.of(scene.problem.cut(0, begin, end))
+        begin, end = _stretch(context.problem, span, rng)
+        piece = context.of(context.problem.cut(0, begin, end))
         paths = []
         for _ in range(PATHS):
             paths.append(SMOOTHER.draw(piece, rng))
-            scene.meanwhile()
-        beam = Beam(scene, begin, end, lowest(piece, paths, RUNG))
+            context.meanwhile()
+        beam = Beam(context, begin, end, lowest(piece, paths, RUNG))
         back, ahead = (span * max(1, round(share * (end - begin) / span)) for share in (BACK, AHEAD))
         while beam.minima and not beam.whole:
             beam = beam.grown(back, ahead, rng)
         if beam.minima:
             return beam.minima[0]
-    return SMOOTHER.draw(scene, rng)
+    return SMOOTHER.draw(context, rng)
 
 
 def _stretch(problem: Problem, span: int, rng: np.random.Generator) -> tuple[int, int]:

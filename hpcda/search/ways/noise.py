@@ -1,4 +1,4 @@
-"""Noisy paths: unmeasured states are white noise with the mean and the spread of the data."""
+"""Noisy paths: unmeasured states are white noise with the mean and the standard deviation of the data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Smoothed paths by many passes: the same data smoothed again and again, until forecasts agree with them.
+"""Iterated ensemble smoother: the same data are assimilated repeatedly, until forecasts agree with them.
 
 With few sensors one pass ends before the ensemble has found the state. So the members of the first point are
 smoothed as well (`hpcda.search.smoother`), spread apart a little, and taken through the same data again:
@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpcda.problem import Array
-from hpcda.search.scene import Scene
+from hpcda.search.context import SearchContext
 from hpcda.search.smoother import Filtered
 from hpcda.search.way import Way, log_uniform
 from hpcda.search.ways.smoother import backward, first_members, hops_of, memory, reach_of, shared_rows
@@ -75,33 +75,33 @@ class Passes:
     """Passes over the windows of a problem.
 
     Attributes:
-        scene: The scene.
+        context: The context.
         rng: Where all that is random comes from.
         substeps: Runge-Kutta steps a step of the path, an entry a window.
         reach: How far from where a member is lost, see `Smoother.filter`, an entry a window.
     """
 
-    scene: Scene
+    context: SearchContext
     rng: np.random.Generator
     substeps: list[int]
     reach: list[tuple[Array, Array]]
 
     @classmethod
-    def begin(cls, scene: Scene, rng: np.random.Generator) -> Passes:
+    def begin(cls, context: SearchContext, rng: np.random.Generator) -> Passes:
         """Passes of this problem."""
-        windows = scene.problem.windows
+        windows = context.problem.windows
         substeps = [
-            scene.forecast.substeps(window, first_members(scene, window, rng, None)[:, :16])
+            context.forecast.substeps(window, first_members(context, window, rng, None)[:, :16])
             for window in windows
         ]
-        return cls(scene, rng, substeps, [reach_of(scene.problem, window) for window in windows])
+        return cls(context, rng, substeps, [reach_of(context.problem, window) for window in windows])
 
     def members(self) -> list[Array]:
         """New members at the first point of each window; the parameters of the first are those of all."""
-        windows, rows = self.scene.problem.windows, shared_rows(self.scene.problem)
-        members = [first_members(self.scene, windows[0], self.rng, None)]
+        windows, rows = self.context.problem.windows, shared_rows(self.context.problem)
+        members = [first_members(self.context, windows[0], self.rng, None)]
         for window in windows[1:]:
-            members.append(first_members(self.scene, window, self.rng, members[0][rows]))
+            members.append(first_members(self.context, window, self.rng, members[0][rows]))
         return members
 
     def run(self, members: list[Array], easing: float, hops: float | None, last: bool) -> Pass:
@@ -113,7 +113,7 @@ class Passes:
             hops: How far data reach, see `Smoother.filter`.
             last: Whether it can be followed backward.
         """
-        problem, rows = self.scene.problem, shared_rows(self.scene.problem)
+        problem, rows = self.context.problem, shared_rows(self.context.problem)
         filtered: list[Filtered] = []
         ends: list[Array] = []
         begun: list[Array] = []
@@ -123,7 +123,7 @@ class Passes:
             if ends:
                 now[rows] = ends[-1][rows]
             first = now.copy()
-            one = self.scene.smoother.filter(
+            one = self.context.smoother.filter(
                 window, now, self.rng, self.reach[k], easing, self.substeps[k], first, last, hops
             )
             seen = np.isfinite(window.data).sum(axis=1)
@@ -149,7 +149,7 @@ class Passes:
 
     def again(self, one: Pass) -> list[Array]:
         """Members for the pass after this one."""
-        rows, (lower, upper) = shared_rows(self.scene.problem), self.scene.smoother.bounds
+        rows, (lower, upper) = shared_rows(self.context.problem), self.context.smoother.bounds
         members = []
         for begun in one.begun:
             begun[rows] = one.ends[-1][rows]
@@ -168,18 +168,18 @@ def hopeless(misfits: Sequence[float]) -> bool:
     return len(misfits) >= HOPELESS and least > USELESS and most <= ALIKE * least
 
 
-def _path(scene: Scene, rng: np.random.Generator) -> Array:
-    problem, passes = scene.problem, Passes.begin(scene, rng)
+def _path(context: SearchContext, rng: np.random.Generator) -> Array:
+    problem, passes = context.problem, Passes.begin(context, rng)
     work, number, lowest = 0.0, 0, np.inf
     best: tuple[list[Array], float, float | None] = passes.members(), EASING[1], None
     misfits: list[float] = []
     while work < WORK and number < MOST and not hopeless(misfits):
-        members, easing, hops = passes.members(), log_uniform(rng, EASING), hops_of(scene, rng)
+        members, easing, hops = passes.members(), log_uniform(rng, EASING), hops_of(context, rng)
         found = False
         misfits.append(np.inf)
         for done in range(1, RUN + 1):
             one = passes.run(members, easing, hops, last=found)
-            scene.meanwhile()
+            context.meanwhile()
             work += passes.work(one)
             number += 1
             if found and one.misfit < FOUND:

@@ -1,4 +1,4 @@
-"""Quiet paths: unmeasured states rest at the mean of the data, with a tenth of noise."""
+"""Quiet paths: unmeasured states stay near the mean of the data, with noise of 0.1 or less."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ def _states(problem: Problem, window: Window, rng: np.random.Generator) -> Array
 
 
 WAY = Way(
-    "quiet", "unmeasured states at the mean of the data, with a tenth of the noise", pointwise(_states),
+    "quiet", "unmeasured states at the mean of the data, with noise of 0.1 or less", pointwise(_states),
     shares=(0.0, 0.25), pilots=True, at_once=True, place=10,
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Smoothed paths: ensemble Kalman smoother, its parameters unknown.
+"""Ensemble Kalman smoother with unknown parameters.
 
 Members begin as white noise with the data's mean and spread, their parameters anywhere in their starting
 range; an ensemble Kalman filter takes them through the data, and the means of its backward pass are the path
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hpcda.problem import Array, Problem, Window
-from hpcda.search.scene import Scene
+from hpcda.search.context import SearchContext
 from hpcda.search.smoother import Filtered
 from hpcda.search.way import Way, center_and_spread, log_uniform, measured_states
 
@@ -29,17 +29,19 @@ LOST = 10.0
 """A member is lost where a state is this many times further away than its range and the data reach."""
 
 
-def first_members(scene: Scene, window: Window, rng: np.random.Generator, shared: Array | None) -> Array:
+def first_members(
+    context: SearchContext, window: Window, rng: np.random.Generator, shared: Array | None
+) -> Array:
     """Members at the first point of a window, before its data, shape (D + V + P, members).
 
     Args:
-        scene: The scene.
+        context: The context.
         window: The window.
         rng: Where all that is random comes from.
         shared: The rows of the parameters that all windows share, where they are drawn already.
     """
-    problem = scene.problem
-    count = 8 * -(-max(MEMBERS, MEMBERS_A_ROW * scene.forecast.rows) // 8)
+    problem = context.problem
+    count = 8 * -(-max(MEMBERS, MEMBERS_A_ROW * context.forecast.rows) // 8)
     center, spread = center_and_spread(problem, window)
     for name, (mean, std) in problem.initial_prior.items():
         state = problem.model.state_names.index(name)
@@ -66,25 +68,25 @@ def reach_of(problem: Problem, window: Window) -> tuple[Array, Array]:
     return center, np.where(far > 0.0, LOST * far, np.finfo(float).max)
 
 
-def _path(scene: Scene, rng: np.random.Generator) -> Array:
-    problem = scene.problem
+def _path(context: SearchContext, rng: np.random.Generator) -> Array:
+    problem = context.problem
     shared = None
     filtered, ends = [], []
-    easing, hops = log_uniform(rng, EASING), hops_of(scene, rng)
+    easing, hops = log_uniform(rng, EASING), hops_of(context, rng)
     for window in problem.windows:
-        members = first_members(scene, window, rng, shared)
+        members = first_members(context, window, rng, shared)
         reach = reach_of(problem, window)
-        substeps = scene.forecast.substeps(window, members[:, :16])
-        filtered.append(scene.smoother.filter(window, members, rng, reach, easing, substeps, hops=hops))
+        substeps = context.forecast.substeps(window, members[:, :16])
+        filtered.append(context.smoother.filter(window, members, rng, reach, easing, substeps, hops=hops))
         ends.append(members)
         shared = members[shared_rows(problem)]
     return backward(problem, filtered, ends)
 
 
-def hops_of(scene: Scene, rng: np.random.Generator) -> float | None:
+def hops_of(context: SearchContext, rng: np.random.Generator) -> float | None:
     """How far data reach, see `Smoother.filter`."""
     drawn = log_uniform(rng, HOPS)
-    return drawn if scene.smoother.hops.near.max() > HOPS[0] else None
+    return drawn if context.smoother.hops.near.max() > HOPS[0] else None
 
 
 def backward(problem: Problem, filtered: Sequence[Filtered], ends: Sequence[Array]) -> Array:

@@ -1,4 +1,4 @@
-"""Uniform paths, as the papers begin: Ye et al., Nonlin. Processes Geophys. 22, 205 (2015), section 3."""
+"""Uniformly random paths, as in Ye et al., Nonlin. Processes Geophys. 22, 205 (2015), section 3."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ def check(task: dict[str, Any], folder: Path, shared: Path) -> None:
     from scipy.sparse import csr_array, triu
 
     from hpcda.action import Action
-    from hpcda.search import WAYS, Scene, begin
+    from hpcda.search import WAYS, SearchContext, begin
 
     from .twin import make_twin
 
@@ -120,7 +120,7 @@ def check(task: dict[str, Any], folder: Path, shared: Path) -> None:
     problem, ladder = case.problem(shared / "windows"), case.ladder(case.rungs)
     action, twin, worst = Action(problem), make_twin(problem), 0.0
     for way in ("uniform", "quiet"):
-        path = begin(Scene(problem, ladder), WAYS[way], task["seed"], 0).path
+        path = begin(SearchContext(problem, ladder), WAYS[way], task["seed"], 0).path
         for rf in (case.rf0, case.last):
             parts, gradient = action.gradient(path, rf)
             value, theirs = twin.value(path, rf)

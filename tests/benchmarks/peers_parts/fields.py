@@ -7,8 +7,8 @@ from pathlib import Path
 
 import casadi as ca
 
-sys.path.append(str(Path(__file__).parents[2] / "petsc"))
-import casadi_action  # noqa: E402  (the tests' oracle: not a package that can be installed)
+sys.path.append(str(Path(__file__).parents[3]))
+from tests.petsc import casadi_action  # noqa: E402  (the tests' oracle: not a package that can be installed)
 
 residuals = casadi_action.residuals
 LENGTH = 22.0

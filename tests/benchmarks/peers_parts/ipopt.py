@@ -26,7 +26,7 @@ import numpy as np
 
 from hpcda.annealing import Ladder
 from hpcda.problem import Array, Problem
-from hpcda.search import WAYS, Scene, begin
+from hpcda.search import WAYS, SearchContext, begin
 
 from .twin import Twin, make_twin
 
@@ -68,7 +68,7 @@ def prepare(problem: Problem, ladder: Ladder, folder: Path) -> Ipopt:
     """Build the NLP once, compile it (or take it from `folder`), choose MUMPS's ordering."""
     functions, seconds = _compiled(make_twin(problem), folder)
     low, high = problem.bounds
-    path = begin(Scene(problem, ladder), WAYS["uniform"], 0, 0).path
+    path = begin(SearchContext(problem, ladder), WAYS["uniform"], 0, 0).path
     times = {}
     for name in ORDERINGS:
         solver = _solver(functions, {"mumps_pivot_order": ORDERINGS[name], "max_iter": 10})
@@ -98,7 +98,7 @@ def _one(
     problem: Problem, prepared: Ipopt, ladder: Ladder, start: int, seed: int, tell: Callable[[int, int], None]
 ) -> tuple[float, Array, int, float]:
     began = time.process_time()
-    path = begin(Scene(problem, ladder), WAYS["uniform"], seed, start).path
+    path = begin(SearchContext(problem, ladder), WAYS["uniform"], seed, start).path
     end = follow(problem, prepared, ladder, path, lambda rung: tell(start, rung))
     return *end, time.process_time() - began
 

@@ -18,7 +18,7 @@ from hpcda.action import Action
 from hpcda.annealing import Ladder
 from hpcda.annealing.scale import scales
 from hpcda.problem import Array, Problem
-from hpcda.search import WAYS, Scene, begin
+from hpcda.search import WAYS, SearchContext, begin
 
 TOGETHER = 1
 """How many starts one call of `climb` takes."""
@@ -48,7 +48,7 @@ def _one(
 ) -> tuple[float, Array, int, float]:
     scale = scales(problem)
     bounds = np.transpose(problem.bounds) / scale[:, None] if problem.bounded else None
-    place = begin(Scene(problem, ladder), WAYS["uniform"], seed, start).path / scale
+    place = begin(SearchContext(problem, ladder), WAYS["uniform"], seed, start).path / scale
     evaluations, value = 0, np.nan
     began = time.process_time()
     for rung, rf in enumerate(ladder.rf):

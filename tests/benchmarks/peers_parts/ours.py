@@ -10,7 +10,7 @@ from hpcda.action import Action
 from hpcda.annealing import Ladder
 from hpcda.petsc import make_team
 from hpcda.problem import Array, Problem
-from hpcda.search import WAYS, Scene, begin
+from hpcda.search import WAYS, SearchContext, begin
 
 TOGETHER = 100_000
 """How many starts one call of `climb` takes."""
@@ -42,7 +42,7 @@ def climb(
     began = time.process_time()
     while waiting or team.busy:
         while waiting and team.free:
-            team.take(begin(Scene(problem, ladder), WAYS["uniform"], seed, waiting.pop(0)))
+            team.take(begin(SearchContext(problem, ladder), WAYS["uniform"], seed, waiting.pop(0)))
         for one in team.work():
             start, outcome = one.climb.start, one.rung
             tell(start, one.rung.number)

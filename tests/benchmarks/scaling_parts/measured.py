@@ -19,7 +19,7 @@ from hpcda.annealing.lockstep import Lockstep
 from hpcda.build import build_problem
 from hpcda.job import Job, load_job
 from hpcda.problem import Problem
-from hpcda.search import WAYS, Scene, begin
+from hpcda.search import WAYS, SearchContext, begin
 
 from .simulator import Starts
 
@@ -61,7 +61,7 @@ def steps_of(name: str, starts: int) -> list[list[int]]:
     while True:
         for lane in lockstep.empty:
             if len(steps) < starts:
-                climb = begin(Scene(problem, ladder), WAYS[job.ensemble.way], 1, len(steps))
+                climb = begin(SearchContext(problem, ladder), WAYS[job.ensemble.way], 1, len(steps))
                 lockstep.put(int(lane), climb.start, climb.path, climb.next, True)
                 steps.append([])
         if not lockstep.active:
@@ -81,7 +81,7 @@ def seconds_of(name: str, rounds: int = 40) -> dict[int, float]:
         for lanes, batch in batches.items():
             if len(batch.empty):
                 for lane in range(lanes):
-                    climb = begin(Scene(problem, ladder), WAYS[job.ensemble.way], 1, lane)
+                    climb = begin(SearchContext(problem, ladder), WAYS[job.ensemble.way], 1, lane)
                     batch.put(lane, lane, climb.path, climb.next, True)
             began = time.process_time()
             if done := batch.advance(4):

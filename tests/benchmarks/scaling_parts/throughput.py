@@ -57,10 +57,10 @@ def _run(options: dict[str, Any]) -> None:
     from mpi4py import MPI
 
     from hpcda.job import Job, load_job
-    from hpcda.runner import life
+    from hpcda.runner import lifecycle
 
     comm, times = MPI.COMM_WORLD, {}
-    inner = life._ensemble
+    inner = lifecycle._ensemble
 
     def timed(*arguments: Any) -> str:
         comm.Barrier()
@@ -69,13 +69,13 @@ def _run(options: dict[str, Any]) -> None:
         times["ended"] = time.perf_counter()
         return told
 
-    life._ensemble = timed
+    lifecycle._ensemble = timed
     job = load_job(options["job"])
     tables = job.model_dump(by_alias=True)
     tables["ensemble"]["starts"] = options["starts"]
     with tempfile.TemporaryDirectory() as folder:
         where = comm.bcast(folder, root=0)
-        life.run(Job.model_validate(tables), output=Path(where) / "run", quiet=True)
+        lifecycle.run(Job.model_validate(tables), output=Path(where) / "run", quiet=True)
         comm.Barrier()
     spans = comm.gather(times["ended"] - times["began"], root=0)
     if comm.rank == 0:

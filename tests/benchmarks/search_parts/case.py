@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from hpcda.search import Scene
+from hpcda.search import SearchContext
 from tests.oracles import ORACLES, Oracle
 
 
@@ -24,12 +24,12 @@ class Case:
 
     Attributes:
         oracle: The oracle.
-        scene: The problem, its ladder, its compiled action.
+        context: The problem, its ladder, its compiled action.
         target: A method may stop when it has an action as low as this.
     """
 
     oracle: Oracle
-    scene: Scene
+    context: SearchContext
     target: float
 
     @classmethod
@@ -41,9 +41,9 @@ class Case:
             stops: Whether methods stop when they have solved it.
         """
         oracle = ORACLES[name]
-        scene = Scene(oracle.problem(), oracle.ladder)
-        scene.action  # noqa: B018  (compiled here, not on a method's time)
-        return cls(oracle, scene, oracle.goal if stops else -np.inf)
+        context = SearchContext(oracle.problem(), oracle.ladder)
+        context.action  # noqa: B018  (compiled here, not on a method's time)
+        return cls(oracle, context, oracle.goal if stops else -np.inf)
 
 
 class Method(Protocol):

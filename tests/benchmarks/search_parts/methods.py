@@ -12,7 +12,7 @@ import numpy as np
 
 from hpcda.annealing import Ladder
 from hpcda.annealing.lockstep import Lockstep
-from hpcda.search import WAYS, Auto, Budget, Scene
+from hpcda.search import WAYS, Auto, Budget, SearchContext
 
 from .case import Case, End, Method
 
@@ -39,15 +39,15 @@ class OneWay:
 
     def run(self, case: Case, seed: int, seconds: float) -> list[End]:
         """See `Method`."""
-        scene, way = case.scene, WAYS[self.way]
-        first = scene.rung(self.share)
-        lockstep = Lockstep(scene.action, scene.ladder, LANES)
+        context, way = case.context, WAYS[self.way]
+        first = context.rung(self.share)
+        lockstep = Lockstep(context.action, context.ladder, LANES)
         ends: list[End] = []
         start = 0
         began = time.process_time()
         while True:
             for lane in lockstep.empty:
-                path = way.draw(scene, np.random.default_rng([seed, start]))
+                path = way.draw(context, np.random.default_rng([seed, start]))
                 lockstep.put(int(lane), start, path, first, True)
                 start += 1
             lockstep.advance(TICKS)
@@ -55,7 +55,7 @@ class OneWay:
             if now > seconds:
                 return ends
             for one in lockstep.reached():
-                if one.rung.number == scene.ladder.rungs - 1 and one.rung.reason.converged:
+                if one.rung.number == context.ladder.rungs - 1 and one.rung.reason.converged:
                     ends.append(End(now, one.rung.parts.total))
             if ends and min(end.action for end in ends) <= case.target:
                 return ends
@@ -67,7 +67,7 @@ class Planned:
 
     Attributes:
         name: As the table names it.
-        plan: (scene, seed, most starts) -> a plan of hpcda.search.
+        plan: (context, seed, most starts) -> a plan of hpcda.search.
         starts: Most starts; the plan looks at the clock between rounds, whose size grows with it.
     """
 
@@ -81,12 +81,12 @@ class Planned:
         from hpcda.mpi import Queue, World
         from hpcda.petsc import make_team
 
-        scene = case.scene
+        context = case.context
         with World() as world:
             queue = Queue(world.comm, world.group, 0)
-            team = make_team(scene.action, scene.ladder, comm=world.group, share=float(LANES))
-            watched = _Watched(self.plan(scene, seed, self.starts), case, seconds, scene.ladder.rungs - 1)
-            ensemble = Ensemble(scene, world, team, None, queue, seed, True, None)
+            team = make_team(context.action, context.ladder, comm=world.group, share=float(LANES))
+            watched = _Watched(self.plan(context, seed, self.starts), case, seconds, context.ladder.rungs - 1)
+            ensemble = Ensemble(context, world, team, None, queue, seed, True, None)
             watched.began = time.process_time()
             ensemble.run(watched)
             team.destroy()
@@ -141,7 +141,7 @@ class Ipopt:
         """See `Method`."""
         from tests.benchmarks.peers_parts.ipopt import follow, prepare
 
-        problem, whole = case.scene.problem, case.scene.ladder
+        problem, whole = case.context.problem, case.context.ladder
         ratio = float(whole.rf[-1] / whole.rf[0])
         rungs = round(np.log(ratio) / np.log(IPOPT_FACTOR)) + 1
         ladder = Ladder(whole.rf0, ratio ** (1 / (rungs - 1)), rungs)
@@ -155,7 +155,7 @@ class Ipopt:
 
         try:
             for start in range(1_000_000):
-                path = WAYS[self.way].draw(case.scene, np.random.default_rng([seed, start]))
+                path = WAYS[self.way].draw(case.context, np.random.default_rng([seed, start]))
                 action, _, _ = follow(problem, prepared, ladder, path, look)
                 look(rungs)
                 ends.append(End(time.process_time() - began, action))
@@ -166,8 +166,8 @@ class Ipopt:
         return ends
 
 
-def _auto(scene: Scene, seed: int, starts: int) -> Auto:
-    return Auto(scene, seed, Budget(starts, until_stable=False))
+def _auto(context: SearchContext, seed: int, starts: int) -> Auto:
+    return Auto(context, seed, Budget(starts, until_stable=False))
 
 
 def all_methods(folder: Path) -> dict[str, Method]:
