@@ -155,7 +155,7 @@ def _parameters(place: str, given: Any) -> dict[str, float]:
     return {name: float(numbers(f"{place}[{name!r}]", value, ())) for name, value in given.items()}
 
 
-def _ranges(estimate: Mapping[str, Any] | None, known: Mapping[str, float]) -> dict[str, Array]:
+def _ranges(estimate: Any, known: Mapping[str, float]) -> dict[str, Array]:
     if estimate is not None and not isinstance(estimate, Mapping):
         what = f"{estimate!r} is not a dict"
         raise InputError(Mistake("estimate", what, "give estimate={'name': (low, high)}"))
