@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from hpcda.analysis import Result as Result
     from hpcda.analysis import open_run as open_run
     from hpcda.analysis.network import NetworkResult as NetworkResult
+    from hpcda.boundary import boundary_value as boundary_value
     from hpcda.errors import DataWarning as DataWarning
     from hpcda.errors import InputError as InputError
     from hpcda.errors import StoppedError as StoppedError
@@ -52,6 +53,7 @@ _HOMES = {
     "StoppedError": "hpcda.errors",
     "Stimulus": "hpcda.models.model",
     "anneal": "hpcda.face",
+    "boundary_value": "hpcda.boundary",
     "extend": "hpcda.extensions",
     "load_job": "hpcda.job",
     "open_run": "hpcda.analysis",
@@ -78,6 +80,7 @@ __all__ = [
     "Stimulus",
     "__version__",
     "anneal",
+    "boundary_value",
     "extend",
     "load_job",
     "open_run",

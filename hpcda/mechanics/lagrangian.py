@@ -139,6 +139,35 @@ class DiscreteLagrangian:
         found[:, b[own], a[own]] = values[:, own]
         return found
 
+    def derivatives(
+        self,
+        points: Array,
+        multipliers: Array,
+        constants: npt.ArrayLike = (),
+        intervals: Sequence[int] = (0,),
+    ) -> tuple[Array, Array, Array]:
+        """r, its derivatives and those of λ·r by all unknowns of an interval, one call.
+
+        Which derivatives they are is said by `first`, (error, unknown), and `second`, (unknown, unknown), the
+        upper triangle; unknowns of an interval are its points' and then the constants.
+
+        Returns:
+            r, shape (n, K · D); ∂r, shape (n, len(first)); ∂²(λ·r), shape (n, len(second)).
+        """
+        errors = self._evaluated(points, constants, intervals, "errors")
+        slopes = self._evaluated(points, constants, intervals, "jacobian")
+        return errors, slopes, self._evaluated(points, constants, intervals, "hessian", multipliers)
+
+    @property
+    def first(self) -> Index:
+        """(error, unknown) of every derivative of `derivatives`, shape (e, 2)."""
+        return self._jacobian
+
+    @property
+    def second(self) -> Index:
+        """(unknown, unknown) of every second derivative of `derivatives`, shape (e, 2)."""
+        return self._hessian
+
     def multipliers(self, errors: Array, rf: float) -> Array:
         """λ = Rf s r of model errors r at a finite Rf, same shape."""
         return np.asarray(rf * self.weight * errors)
