@@ -18,6 +18,7 @@ from hpcda.analysis.summary_text import PARAMETERS
 from hpcda.analysis.summary_text import format_summary as format_data_summary
 from hpcda.errors import InputError, Mistake
 from hpcda.problem import Problem
+from hpcda.search.refinement import refinable
 
 if TYPE_CHECKING:
     from hpcda.analysis.network import NetworkResult
@@ -33,6 +34,7 @@ def analyze(
     processes: int | None = None,
     problem: Problem | None = None,
     trust: bool = False,
+    refine: int | None = None,
 ) -> dict[str, Any]:
     """Analyze a run and write summary.json, tables, figures and report.html into its `analysis/`.
 
@@ -44,16 +46,22 @@ def analyze(
         problem: The problem, where it cannot be made again from job.toml.
         trust: Execute Python files that the job names also where another user wrote them; what needs them is
             left out otherwise, with a note.
+        refine: Levels of a refinement in time: the candidate is solved again at 2, 4, … times as many steps.
 
     Returns:
         What summary.json holds.
 
     Raises:
-        InputError: There is no such run, it is being written, it left nothing, or its directory cannot be
-            written.
+        InputError: There is no such run, it is being written, it left nothing, its directory cannot be
+            written, or it has no steps to refine.
         OSError: The scheduler cannot be reached.
     """
     run = open_run(Path(run_dir).absolute(), problem, trust)
+    if refine is not None:
+        if not isinstance(run, Result):
+            what = f"{run.file.name} trained a network, which has layers in place of time steps"
+            raise InputError(Mistake("refine", what, "leave it out"))
+        refinable(run.problem, refine)
     folder = _folder(run.file.run_dir / "analysis")
     if processes is None:
         processes = min(default_processes(), len(run.file.start) // STARTS_A_WORKER)
@@ -61,14 +69,14 @@ def analyze(
     with workers(scheduler, processes) as mapping:
         run.use(mapping, max(1, 4 * processes, len(run.file.start) // 1000))
         if isinstance(run, Result):
-            summary = summarize(run)
+            summary = summarize(run, refine)
         else:
             from hpcda.analysis.network_summary import summarize_network
 
             summary = summarize_network(run)
     run.use(in_turn, 1)
     try:
-        return _write(run, summary, folder)
+        return _write(run, summary, folder, refine)
     except OSError as error:
         raise _unwritable(folder, error) from error
 
@@ -109,8 +117,15 @@ def format_summary(summary: dict[str, Any]) -> str:
     return format_data_summary(summary)
 
 
-def _write(run: Result | NetworkResult, summary: dict[str, Any], folder: Path) -> dict[str, Any]:
+def _write(
+    run: Result | NetworkResult, summary: dict[str, Any], folder: Path, refine: int | None
+) -> dict[str, Any]:
     figures = _drawn(run, folder)
+    if refine is not None and summary.get("refinement"):
+        from hpcda.analysis.figures import draw_refinement
+
+        assert isinstance(run, Result)
+        figures["Refinement in time"] = draw_refinement(run, refine, folder / "refinement.png")
     summary["notes"] = list(run.notes)
     summary["figures"] = [path.name for path in figures.values()]
     report = folder / "report.html"

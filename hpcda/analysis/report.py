@@ -12,6 +12,7 @@ from hpcda.analysis.rundata import Result
 from hpcda.analysis.summary_text import band_words, bound_words
 from hpcda.formatting import counted
 from hpcda.search.evidence import facts
+from hpcda.search.refinement import ACTION
 
 SHOWN = 25
 """Minima in the table; all are in summary.json."""
@@ -38,6 +39,12 @@ _CAPTIONS = {
     ),
     "Momentum": _MOMENTUM,
     "Momentum and energy": f"{_MOMENTUM} Below, the energy.",
+    "Refinement in time": (
+        "Left: how far action and parameters are from their limits of infinitely short steps, in standard "
+        "deviations, against the number of steps; a step is fine enough below the gray line. Right: root "
+        "mean square change of the states when the number of steps is doubled. Dotted: the order of the "
+        "discretization."
+    ),
     "Final actions": "Actions at the last Rf, sorted and as a histogram, colored by level.",
     "Parameters": (
         "Estimated parameters of every start against its final action; the gray band is that of χ², the blue "
@@ -65,6 +72,7 @@ def write_report(run: Result, summary: dict[str, Any], figures: dict[str, Path],
         _mixture(summary),
         _equations(summary),
         _momenta(summary),
+        _refinement(summary),
     ]
     parts += [figure(name, file, _CAPTIONS.get(name.partition(",")[0], "")) for name, file in figures.items()]
     parts += end_of(run.file, summary)
@@ -179,6 +187,25 @@ def _momenta(summary: dict[str, Any]) -> str:
     if record is None:
         return ""
     return f"<h2>Mechanics</h2><p>{escaped(' '.join(momentum_sentences(record)))}</p>"
+
+
+def _refinement(summary: dict[str, Any]) -> str:
+    record = summary.get("refinement")
+    if record is None:
+        return ""
+    levels, names = record["levels"], [ACTION, *list(record["levels"][0]["parameters"])[:8]]
+    body = [
+        [
+            str(one["steps_per_sample"]), number(one["action"], 7),
+            *(number(one["parameters"][name], 6) for name in names[1:]),
+        ]
+        for one in levels
+    ]  # fmt: skip
+    limits = [record["limits"][name] for name in names]
+    for head, key, digits in (("limit", "value", 7), ("its error", "error", 1), ("order", "order", 3)):
+        body.append([head, *(number(one[key], digits) for one in limits)])
+    text = table(["steps per sample", "action", *names[1:]], body, text=1)
+    return f"<h2>Refinement in time</h2><p>{escaped(record['sentence'])}</p>{text}"
 
 
 def _equations(summary: dict[str, Any]) -> str:

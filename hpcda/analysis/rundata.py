@@ -40,6 +40,7 @@ from hpcda.search.judge import Ends, Facts, judge, minima_of, plateau_of
 from hpcda.search.local_errors import StepUnknownError
 from hpcda.search.obeyed import Obedience
 from hpcda.search.plateau import Plateau
+from hpcda.search.refinement import Refinement, refinable, refine
 from hpcda.search.time_step import TimeStep
 
 
@@ -66,6 +67,7 @@ class Result(Answer):
         self.notes: list[str] = []
         self._problem = problem
         self._predictions: dict[tuple[int | None, int], Prediction] = {}
+        self._refinements: dict[int, Refinement] = {}
         self._mapping: Mapping = in_turn
         self._parts = 1
         self._about = Neighborhoods(file, lambda: self.problem, self._note)
@@ -201,6 +203,31 @@ class Result(Answer):
             return time_step(self._about.action, self._about.smooth_path(self.candidate), self._about.rf)
         except (InputError, CompilerError, StepUnknownError) as error:
             return TimeStep(unknown=str(error).splitlines()[0])
+
+    def refine(self, levels: int = 4) -> Refinement:
+        """Solve the candidate again at 2, 4, … times as many steps, and extrapolate to none of any length.
+
+        Args:
+            levels: Levels, the run's own steps among them.
+
+        Returns:
+            `levels` (steps, action, parameters, path of each), `limits` (value, error and order of the action
+            and each parameter), `path_changes`; `sentence` says whether the step is fine enough.
+
+        Raises:
+            InputError: The model is a map, the number of levels makes no sense, or the problem cannot be made
+                again.
+            KeyError: There is no candidate, or its path was not stored.
+            CompilerError: There is no C compiler.
+            StepUnknownError: No minimum is reached on a level, or the finest is too large.
+        """
+        if levels not in self._refinements:
+            refinable(self.problem, levels)
+            self.kept_path()
+            assert self.candidate is not None
+            path = self._about.smooth_path(self.candidate)
+            self._refinements[levels] = refine(self._about.action, path, self._about.rf, levels)
+        return self._refinements[levels]
 
     @cached_property
     def outliers(self) -> tuple[Outlier, ...]:

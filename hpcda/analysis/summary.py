@@ -12,6 +12,7 @@ from hpcda.analysis.bars import parameter_bars
 from hpcda.analysis.ended import VERSION, as_record, ended_record, plain, timing, ways
 from hpcda.analysis.levels import Minimum
 from hpcda.analysis.prediction import Prediction, observed_states, prediction_errors, rmse, valid_time
+from hpcda.analysis.refinement import refinement_record
 from hpcda.analysis.rundata import Result
 from hpcda.errors import CompilerError, InputError
 from hpcda.search.conclusion import sentence_of
@@ -20,20 +21,21 @@ AT_BOUND = 1e-4
 """Part of the width between its bounds, or of its size, within which an estimate counts as at a bound."""
 MOST_OUTLIERS = 1000
 """Outliers that are listed."""
-MAYBE = ("distribution", "momenta")
+MAYBE = ("distribution", "momenta", "refinement")
 """Keys of a summary that are left out where there is nothing to say."""
 
 
-def summarize(run: Result) -> dict[str, Any]:
+def summarize(run: Result, refine: int | None = None) -> dict[str, Any]:
     """All that the analysis found, as plain values for JSON.
 
     Args:
         run: The run.
+        refine: Levels of a refinement in time, if one is asked for.
 
     Returns:
         Keys: version, run, model, discretization, model_error, model_error_weight, starts, asked, complete,
             stopped, failed, failed_reasons, stopped_reasons, data, times, band, minima, candidate, verdict,
-            momenta and distribution (where there is one), outliers, timing, ladder, ways, provenance, notes.
+            momenta and distribution (where there is one), refinement (where it is asked for), outliers, timing, ladder, ways, provenance, notes.
     """
     header = run.file.header
     summary = {
@@ -58,6 +60,7 @@ def summarize(run: Result) -> dict[str, Any]:
             "evidence": run.evidence.record(),
         },
         "momenta": run.known_momenta,
+        "refinement": None if refine is None else refinement_record(run, refine),
         "outliers": [asdict(one) for one in run.outliers[:MOST_OUTLIERS]],
         "distribution": distribution_record(run),
         "timing": timing(run),

@@ -38,6 +38,8 @@ def format_summary(summary: dict[str, Any]) -> str:
         if len(minima) > SHOWN:
             lines.append(f"  … and {len(minima) - SHOWN} more, all in summary.json")
         lines += ["", *_candidate(summary)]
+    if summary.get("refinement"):
+        lines += ["", *wrapped(summary["refinement"]["sentence"], "Refinement in time: ")]
     verdict = summary["verdict"]
     evidence = facts(verdict["evidence"])
     if evidence:

@@ -112,6 +112,7 @@ def command_parser() -> argparse.ArgumentParser:
         analyze_command,
         "compute levels, minima, prediction and figures of a run",
         "examples:\n  hpcda analyze runs/first\n  hpcda analyze runs/first --workers 8\n"
+        "  hpcda analyze runs/first --refine 4        is the time step fine enough?\n"
         "  hpcda analyze runs/first --scheduler tcp://node1:8786\n\nThe results are in RUN/analysis.",
     )
     one.add_argument("run", type=Path, metavar="RUN", help="the directory of the run")
@@ -121,6 +122,13 @@ def command_parser() -> argparse.ArgumentParser:
         type=_count,
         metavar="N",
         help="number of worker processes on this machine (0: this process)",
+    )
+    one.add_argument(
+        "--refine",
+        type=_count,
+        metavar="LEVELS",
+        help="solve the candidate again at 2, 4, ... times as many steps, in so many levels (3 to 10), and say "
+        "whether the time step is fine enough",
     )
     one.add_argument(
         "--trust",

@@ -81,6 +81,7 @@ def analyze_command(arguments: argparse.Namespace) -> int:
             scheduler=arguments.scheduler,
             processes=arguments.workers,
             trust=arguments.trust,
+            refine=arguments.refine,
         )
     except OSError as error:
         if arguments.scheduler is None:

@@ -7,6 +7,7 @@ from hpcda.analysis.figures.momenta import draw_momenta
 from hpcda.analysis.figures.networks import draw_network
 from hpcda.analysis.figures.parameters import draw_parameters
 from hpcda.analysis.figures.paths import draw_paths
+from hpcda.analysis.figures.refinement import draw_refinement
 
 __all__ = [
     "draw_all",
@@ -16,4 +17,5 @@ __all__ = [
     "draw_network",
     "draw_parameters",
     "draw_paths",
+    "draw_refinement",
 ]

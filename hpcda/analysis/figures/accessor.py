@@ -126,6 +126,25 @@ class Plots:
         plot_energy(self._run, found, axes, window)
         return axes
 
+    def refinement(self, levels: int = 4, ax: Any = None) -> Any:
+        """How far the candidate's action and parameters are from their limits, against the number of steps.
+
+        Args:
+            levels: Levels of the refinement, as `Result.refine` takes them.
+            ax: Where to draw.
+
+        Raises:
+            InputError: The model is a map, or the number of levels makes no sense.
+            KeyError: There is no candidate, or its path was not stored.
+            StepUnknownError: No minimum is reached on a level, or the finest is too large.
+        """
+        from hpcda.analysis.figures.refinement import plot_distances
+
+        found = self._run.refine(levels)
+        axes = axes_of(ax, 3.0)
+        plot_distances(self._run, found, axes)
+        return axes
+
 
 def axes_of(ax: Any, height: float) -> Any:
     """The axes that were given, else new ones, so many inches high."""
