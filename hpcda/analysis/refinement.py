@@ -13,7 +13,8 @@ from hpcda.analysis.bars import parameter_bars
 from hpcda.errors import CompilerError
 from hpcda.problem import Array
 from hpcda.search.local_errors import StepUnknownError
-from hpcda.search.refinement import ACTION, Refinement
+from hpcda.search.refinement import Refinement
+from hpcda.search.time_step import ACTION
 
 if TYPE_CHECKING:
     from hpcda.analysis.rundata import Result

@@ -12,7 +12,7 @@ from hpcda.analysis.rundata import Result
 from hpcda.analysis.summary_text import band_words, bound_words
 from hpcda.formatting import counted
 from hpcda.search.evidence import facts
-from hpcda.search.refinement import ACTION
+from hpcda.search.time_step import ACTION
 
 SHOWN = 25
 """Minima in the table; all are in summary.json."""

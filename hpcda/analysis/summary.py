@@ -35,7 +35,8 @@ def summarize(run: Result, refine: int | None = None) -> dict[str, Any]:
     Returns:
         Keys: version, run, model, discretization, model_error, model_error_weight, starts, asked, complete,
             stopped, failed, failed_reasons, stopped_reasons, data, times, band, minima, candidate, verdict,
-            momenta and distribution (where there is one), refinement (where it is asked for), outliers, timing, ladder, ways, provenance, notes.
+            momenta and distribution (where there is one), refinement (where asked for), outliers, timing,
+            ladder, ways, provenance, notes.
     """
     header = run.file.header
     summary = {

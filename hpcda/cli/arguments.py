@@ -127,8 +127,8 @@ def command_parser() -> argparse.ArgumentParser:
         "--refine",
         type=_count,
         metavar="LEVELS",
-        help="solve the candidate again at 2, 4, ... times as many steps, in so many levels (3 to 10), and say "
-        "whether the time step is fine enough",
+        help="solve the candidate again at 2, 4, ... times as many steps, in so many levels (3 to 10), "
+        "and say whether the time step is fine enough",
     )
     one.add_argument(
         "--trust",

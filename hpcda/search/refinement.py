@@ -9,8 +9,8 @@ A quantity q with q(h) = q(0) + c hᵖ + … shows, at its last three levels a, 
     p = log₂ |(b - a) / (c - b)|,    q(0) ≈ c + (c - b) / (2ᵖ - 1)
 
 (L. F. Richardson, Phil. Trans. R. Soc. A 210, 307 (1911); P. J. Roache, J. Fluids Eng. 116, 405 (1994)).
-Where p is near the order of the discretization, that order is taken and the error is the difference between the
-limits of (b, c) and of (a, b); elsewhere p itself is taken (Aitken), and the error is the distance to c.
+Where p is near the order of the discretization, that order is taken and the error is the difference between
+the limits of (b, c) and of (a, b); elsewhere p itself is taken (Aitken), and the error is the distance to c.
 Where the changes do not shrink alike, there is no limit to tell.
 """
 
