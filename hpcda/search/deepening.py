@@ -123,7 +123,8 @@ def deepened(
     action = ExactNetwork(field.of(layers))
     if first.shape != (action.size,):
         raise InputError(Mistake("first", f"has the shape {first.shape}", f"give {action.size} weights"))
-    found, theta = [], first
+    found: list[Depth] = []
+    theta = first
     for level in range(levels):
         if level:
             deeper = ExactNetwork(field.of(layers * 2**level))

@@ -10,7 +10,8 @@ A quantity q with q(h) = q(0) + c hᵖ + … shows, at its last three levels a, 
 
 (L. F. Richardson, Phil. Trans. R. Soc. A 210, 307 (1911); P. J. Roache, J. Fluids Eng. 116, 405 (1994)).
 Where p is near the order of the discretization, that order is taken and the error is the difference between
-the limits of (b, c) and of (a, b); elsewhere p itself is taken (Aitken), and the error is the distance to c.
+the limits of (b, c) and of (a, b); elsewhere p itself is taken (Aitken), and the error is the distance to c,
+or where p is above that order what the order makes of the last change.
 Where the changes do not shrink alike, there is no limit to tell.
 """
 
@@ -212,7 +213,8 @@ def limit_of(values: Array, order: int) -> Limit:
         value = c + share * last
         return Limit(value, max(abs(value - (b + share * before)), rounding), seen)
     value = c + last / (2.0**seen - 1.0)
-    return Limit(value, max(abs(value - c), rounding), seen)
+    least = abs(last) / (2.0**order - 1.0) if seen > order else 0.0
+    return Limit(value, max(abs(value - c), least, rounding), seen)
 
 
 def refinable(problem: Problem, levels: int) -> None:

@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 python -m tests.benchmarks.depth [--levels 6] [--pairs 300]
 
-The teacher is the field dx/dt = tanh(W(t) x + b(t)) of three units over T = 2, integrated by SciPy; two of its
-units are measured at the end with noise 0.05. Reduced: 2 measurement / (number of output values). Validation:
+The teacher is the field dx/dt = tanh(W(t) x + b) of three units over T = 2, integrated by SciPy; two of them
+are measured at the end with noise 0.05. Reduced: 2 measurement / (number of output values). Validation:
 root mean square error over the noise-free outputs of 500 other pairs, in units of the noise. The limit is
 Richardson's, of the last three depths. CPU seconds of one core; those of growth are of all levels so far.
 """
@@ -62,8 +62,9 @@ def main() -> None:
         error = ExactNetwork(unseen).outputs(one.rung.path) - right
         valid = float(np.sqrt(np.mean(error**2))) / NOISE
         misfit = (one.action.outputs(one.rung.path) - noisy) / NOISE
-        print(f"  {one.layers:4d} {name:8s} action {one.rung.action:11.5f}  reduced {np.mean(misfit**2):7.4f}  "
-              f"validation {valid:7.4f}  {seconds:7.1f} s  {one.rung.reason.name.lower()}", flush=True)  # fmt: skip
+        levels = f"action {one.rung.action:11.5f}  reduced {np.mean(misfit**2):7.4f}  validation {valid:7.4f}"
+        ended = one.rung.reason.name.lower()
+        print(f"  {one.layers:4d} {name:8s} {levels}  {seconds:7.1f} s  {ended}", flush=True)
         return valid
 
     spent, before, actions, valids = 0.0, None, [], []
@@ -89,9 +90,8 @@ def main() -> None:
         if level >= 2:
             for told, values in (("action", actions), ("validation", valids)):
                 limit = limit_of(np.array(values), 1)
-                print(
-                    f"       limit of the {told}: {limit.value} ± {limit.error}, order {limit.order} {limit.why}"
-                )
+                shown = f"{limit.value} ± {limit.error}, order {limit.order} {limit.why}"
+                print(f"       limit of the {told}: {shown}", flush=True)
 
 
 def vars_of(network: Network) -> dict[str, object]:

@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "analysis").glob("*.py"))
-ALONE = ("03_arrays", "04_back_propagation", "05_network_arrays")
+ALONE = ("03_arrays", "04_back_propagation", "05_network_arrays", "06_depth_is_time")
 """Notebooks that need neither a run nor MPI, PETSc, HDF5, and are executed where these cannot be imported."""
 
 pytestmark = pytest.mark.notebook

@@ -40,7 +40,7 @@ def test_deep_networks_go_to_the_flow_of_the_field_with_order_one():
 
     right = solve_ivp(rates, (0.0, 2.0), inputs.ravel(), rtol=1e-11, atol=1e-11).y[:, -1].reshape(-1, 2)
     errors = []
-    for layers in (20, 40, 80):
+    for layers in (40, 80, 160):
         action = ExactNetwork(field.of(layers))
         errors.append(np.abs(action.outputs(weights_of(action)) - right).max())
     np.testing.assert_allclose(np.log2(np.divide(errors[:-1], errors[1:])), 1.0, atol=0.1)

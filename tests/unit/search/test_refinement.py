@@ -77,6 +77,9 @@ def test_the_limit_of_a_power_of_the_step_is_exact():
     reduced = limit_of(3.0 + 0.7 * h, 4)
     assert reduced.value == pytest.approx(3.0, abs=1e-12) and reduced.order == pytest.approx(1.0)
     assert reduced.error == pytest.approx(0.7 * h[-1])
+    faster = limit_of(3.0 + 0.7 * h**4, 1)
+    assert faster.value == pytest.approx(3.0, abs=1e-12)
+    assert faster.error == pytest.approx(0.7 * 15.0 * h[-1] ** 4)  # the last change, as if of order 1
     both = limit_of(3.0 + 0.7 * h**2 + 0.2 * h**3, 2)
     assert abs(both.value - 3.0) < both.error < 0.05
 
