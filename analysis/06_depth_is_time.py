@@ -15,8 +15,8 @@
 # # Depth is time
 #
 # A residual network of $N$ layers, $x_{n+1} = x_n + h\,g(W_n x_n + b_n)$ with $h = T/N$, is Euler's method
-# for $\dot x = g(W(t)\,x + b(t))$. More layers are shorter steps: to make a network deeper is what refining the
-# time step is to a model. This page refines both, from a coarse solution to a fine one.
+# for $\dot x = g(W(t)\,x + b(t))$. More layers are shorter steps: to make a network deeper is what refining
+# the time step is to a model. This page refines both, from a coarse solution to a fine one.
 
 # %%
 import matplotlib.pyplot as plt
@@ -127,8 +127,9 @@ plt.ylabel("action")
 plt.show()
 
 # %% [markdown]
-# `order` above is what the last three depths show, where Euler's method has 1. Elsewhere than near 1 the levels
-# are not yet in the range where the step's error has one power: the limit is then an estimate with a wide error.
+# `order` above is what the last three depths show, where Euler's method has 1. Far from 1 the levels are not
+# yet in the range where the error goes as one power of the step: the limit is then an estimate with a wide
+# error.
 #
 # One weight as a function of $t$, at each depth:
 
