@@ -48,7 +48,7 @@ def test_it_is_drawn_into_axes(outbreak):
     assert {line.get_label() for line in axes.lines} >= {"beta", "gamma", ACTION}
 
 
-def test_bad_numbers_of_levels_and_maps_are_refused(outbreak):
+def test_bad_numbers_of_levels_are_refused(outbreak):
     with pytest.raises(hpcda.InputError, match=r"(?s)^refine: 2 levels do not fit.*from 3 to 10"):
         outbreak.refine(2)
 
