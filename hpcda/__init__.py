@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hpcda.analysis import Result as Result
     from hpcda.analysis import open_run as open_run
+    from hpcda.boundary import BoundarySolution as BoundarySolution
+    from hpcda.boundary import boundary_value as boundary_value
     from hpcda.errors import InputError as InputError
     from hpcda.errors import StoppedError as StoppedError
     from hpcda.extensions import extend as extend
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     __version__: str
 
 _HOMES = {
+    "BoundarySolution": "hpcda.boundary",
     "Data": "hpcda.face",
     "Estimate": "hpcda.face",
     "InputError": "hpcda.errors",
@@ -46,6 +49,7 @@ _HOMES = {
     "StoppedError": "hpcda.errors",
     "Stimulus": "hpcda.models.model",
     "anneal": "hpcda.face",
+    "boundary_value": "hpcda.boundary",
     "extend": "hpcda.extensions",
     "load_job": "hpcda.job",
     "open_run": "hpcda.analysis",
@@ -54,6 +58,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "BoundarySolution",
     "Data",
     "Estimate",
     "InputError",
@@ -69,6 +74,7 @@ __all__ = [
     "Stimulus",
     "__version__",
     "anneal",
+    "boundary_value",
     "extend",
     "load_job",
     "open_run",

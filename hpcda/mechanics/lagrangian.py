@@ -139,6 +139,43 @@ class DiscreteLagrangian:
         found[:, b[own], a[own]] = values[:, own]
         return found
 
+    @property
+    def pattern(self) -> tuple[Index, Index]:
+        """Where the values of `derivatives` stand.
+
+        Unknowns of an interval are those of its points, point after point, then the constants.
+
+        Returns:
+            (row, unknown) of every ∂r/∂u that is not zero by its form; (unknown, unknown) of every entry of
+            Σ λ ∂²r/∂u∂u, each pair once.
+        """
+        return self._jacobian, self._hessian
+
+    def derivatives(
+        self,
+        points: Array,
+        multipliers: Array,
+        constants: npt.ArrayLike,
+        intervals: Sequence[int] | Index,
+        second: bool = True,
+    ) -> tuple[Array, Array, Array]:
+        """r, ∂r/∂u and Σ λ ∂²r/∂u∂u by all unknowns of the intervals, constants with them.
+
+        Args:
+            points: See the class.
+            multipliers: λ, shape (n, K · D).
+            constants: See the class.
+            intervals: See the class.
+            second: Whether second derivatives are computed.
+
+        Returns:
+            Shapes (n, K · D), and (n, entries) in the order of `pattern`; no second derivatives, shape (n, 0),
+            where they are not asked for.
+        """
+        wanted = ("errors", "jacobian", "hessian") if second else ("errors", "jacobian")
+        found = self._computed(points, constants, intervals, wanted, multipliers)
+        return found["errors"], found["jacobian"], found.get("hessian", np.empty((len(points), 0)))
+
     def multipliers(self, errors: Array, rf: float) -> Array:
         """λ = Rf s r of model errors r at a finite Rf, same shape."""
         return np.asarray(rf * self.weight * errors)
@@ -163,6 +200,16 @@ class DiscreteLagrangian:
         what: str,
         multipliers: Array | None = None,
     ) -> Array:
+        return self._computed(points, constants, intervals, (what,), multipliers)[what]
+
+    def _computed(
+        self,
+        points: Array,
+        constants: npt.ArrayLike,
+        intervals: Sequence[int] | Index,
+        what: Sequence[str],
+        multipliers: Array | None = None,
+    ) -> dict[str, Array]:
         kernel, count = self._kernel, len(points)
         shape = (count, self.span + 1, self.block)
         known = np.asarray(constants, dtype=np.float64)
@@ -181,8 +228,8 @@ class DiscreteLagrangian:
         if multipliers is not None:
             weights = np.ascontiguousarray(np.reshape(multipliers, (count, self.rows)), dtype=np.float64)
         widths = {"errors": self.rows, "jacobian": len(self._jacobian), "hessian": len(self._hessian)}
-        out = np.zeros((count, max(widths[what], 1)))[:, : widths[what]].copy()
-        places = [out.ctypes.data if what == name else None for name in widths]
+        out = {name: np.zeros((count, widths[name])) for name in what}
+        places = [out[name].ctypes.data if name in out else None for name in widths]
         if self._library.intervals(
             count, kernel.unknowns, kernel.constants, kernel.rows, widths["jacobian"], widths["hessian"],
             kernel.room, unknowns.ctypes.data, fixed.ctypes.data,
