@@ -137,14 +137,17 @@ def _guess(given: Given, x: Any) -> Any:
         try:
             values = np.array([np.asarray(x(time), dtype=np.float64) for time in times])
         except (TypeError, ValueError) as error:
-            raise InputError(Mistake("x", f"x(t) raises {error}", f"return {counted(dimension, 'value')}")) from None
+            raise InputError(
+                Mistake("x", f"x(t) raises {error}", f"return {counted(dimension, 'value')}")
+            ) from None
     else:
         values = np.asarray(x, dtype=np.float64)
         times = np.linspace(*ends, len(values)) if values.ndim else ends
     if values.ndim != 2 or values.shape[1] != dimension or len(values) < 2:
-        remedy = f"give shape (N, {dimension}), or a function of time that returns {counted(dimension, 'value')}"
+        remedy = (
+            f"give shape (N, {dimension}), or a function of time that returns {counted(dimension, 'value')}"
+        )
         raise InputError(Mistake("x", f"has shape {np.shape(values)}", remedy))
     if not np.isfinite(values).all():
         raise InputError(Mistake("x", "holds what is not finite", "give a first guess of all states"))
     return CubicSpline(times, values) if len(values) > 3 else make_interp_spline(times, values, k=1)
-

@@ -131,7 +131,9 @@ def checked(
     times = _numbers("t", t, "the times of the conditions, shape (M,), such as [0.0, 1.0]")
     if times.ndim != 1 or len(times) < 2 or not np.isfinite(times).all() or (np.diff(times) <= 0).any():
         what = f"{_shown(t)} is no ascending sequence of at least two finite times"
-        raise InputError(Mistake("t", what, "give the first time, those of conditions between, the last time"))
+        raise InputError(
+            Mistake("t", what, "give the first time, those of conditions between, the last time")
+        )
     values = _numbers("y", y, "values of all states at the times t, NaN where nothing is known")
     if values.ndim != 2 or len(values) != len(times) or not values.shape[1]:
         what = f"has shape {values.shape}, t has shape {times.shape}"
@@ -208,7 +210,9 @@ def _std(noise_std: Any, values: Array, mistakes: list[Mistake]) -> Array:
     if wrong.any():
         k, d = np.argwhere(wrong)[0]
         what = f"that of y[{k}, {d}] is {spread[k, d]}"
-        mistakes.append(Mistake("noise_std", what, "give a number above 0, or 0 for a condition to be obeyed"))
+        mistakes.append(
+            Mistake("noise_std", what, "give a number above 0, or 0 for a condition to be obeyed")
+        )
     return spread
 
 
@@ -248,7 +252,9 @@ def _parameters(
         for name, value in given.items():
             array = _numbers(f"{place}[{name!r}]", value, "a number, or an array of them")
             if not np.isfinite(array).all():
-                mistakes.append(Mistake(f"{place}[{name!r}]", f"{_shown(value)} is not finite", "give numbers"))
+                mistakes.append(
+                    Mistake(f"{place}[{name!r}]", f"{_shown(value)} is not finite", "give numbers")
+                )
                 array = np.zeros(array.shape)
             pair = tuple(np.ravel(p_range[name])) if name in p_range else None
             default = array if array.ndim else float(array)

@@ -1,8 +1,10 @@
 """All solutions that an ensemble finds: many first guesses climb a ladder of Rf, then each is made exact.
 
 On the ladder a condition that is to be obeyed exactly has a small noise, `SOFT` times the width of its
-state's first guesses. Every path that a start ends with is then solved by Newton's method on the whole path
-with the conditions as they are given, and equal ones are counted once.
+state's first guesses; ladders begin at `FIRST` rungs in turn, as those that begin low forget their first guess.
+Every path that a start ends with is then solved by Newton's method on the whole path with the conditions as
+they are given. So is a second, smooth first guess of each start, a line through the conditions and some waves
+of random heights: a solution that the ladder leaves aside may be near it. Equal solutions are counted once.
 """
 
 from __future__ import annotations
@@ -26,6 +28,10 @@ SOFT = 1e-3
 """Noise of an exact condition on the ladder, in widths of the first guesses."""
 RUNGS = 21
 """Rungs of the ladder, each at twice the Rf."""
+FIRST = (0, 5, 10, 15, 20)
+"""Rungs at which ladders begin, in turn."""
+WAVES = 3
+"""Half waves of smooth first guesses, from one on."""
 HIGHEST = 1e5
 """The largest finite Rf per time on the way to infinity."""
 SAME = 1e-5
@@ -65,7 +71,8 @@ def ensemble(
     result = _annealed(mesher, times, starts, seed)
     distinct: list[tuple[Level, int]] = []
     iterations = 0
-    for x, parameters in [(guess(times), given.guess), *_ends(given, result, starts)]:
+    begins = [(guess(times), given.guess), *_smooth(given, guess(times), starts, seed)]
+    for x, parameters in [*begins, *_ends(given, result, starts)]:
         path = mesher.start(intervals, CubicSpline(times, x), parameters)
         level, found = mesher.solve(path, intervals, most)
         iterations += found.iterations
@@ -87,10 +94,14 @@ def ensemble(
         made.append((solution(given, found_all), hits, found_all.fine))
     made.sort(key=lambda one: (round(one[0].action, 9), tuple(np.ravel(one[0].x))))
     if not made:
-        return BoundarySolution(2, f"no solution was found in {starts} starts", (), (), starts, iterations, result)
+        return BoundarySolution(
+            2, f"no solution was found in {starts} starts", (), (), starts, iterations, result
+        )
     fine = sum(one[2] for one in made)
     status = 0 if fine == len(made) else 1
-    message = "solved" if not status else f"the tolerance was not reached by {len(made) - fine} of {len(made)}"
+    message = (
+        "solved" if not status else f"the tolerance was not reached by {len(made) - fine} of {len(made)}"
+    )
     solutions, hits = tuple(one[0] for one in made), tuple(one[1] for one in made)
     return BoundarySolution(status, message, solutions, hits, starts, iterations, result)
 
@@ -99,7 +110,25 @@ def _same(one: Level, other: Level) -> bool:
     """Whether two paths on one mesh are equal."""
     free = one.system.free
     pairs = (one.x, other.x), (one.parameters[free], other.parameters[free])
-    return all(np.abs(a - b).max(initial=0.0) <= SAME * max(1.0, np.abs(a).max(initial=0.0)) for a, b in pairs)
+    return all(
+        np.abs(a - b).max(initial=0.0) <= SAME * max(1.0, np.abs(a).max(initial=0.0)) for a, b in pairs
+    )
+
+
+def _smooth(given: Given, line: Array, starts: int, seed: int) -> list[tuple[Array, Array]]:
+    """Smooth first guesses: the user's, and waves whose heights are drawn from the states' ranges."""
+    found = []
+    s = np.linspace(0.0, np.pi, len(line))
+    low, high = given.ranges.T
+    bounds = np.array([one.start for one in given.model.parameters]).reshape(-1, 2)
+    for start in range(starts):
+        rng = np.random.default_rng((seed, start))
+        heights = rng.uniform(low, high, (WAVES, len(low))) / np.arange(1, WAVES + 1)[:, None]
+        x = line + sum(np.sin((k + 1) * s)[:, None] * heights[k] for k in range(WAVES))
+        parameters = given.guess
+        parameters[given.free] = rng.uniform(*bounds[given.free].T)
+        found.append((x, parameters))
+    return found
 
 
 def _ends(given: Given, result: Result, starts: int) -> list[tuple[Array, Array]]:
@@ -152,6 +181,5 @@ def _annealed(mesher: Mesher, times: Array, starts: int, seed: int) -> Result:
     )
     infinite = np.isinf(given.rf)
     last = HIGHEST if infinite else given.rf
-    ladder = Ladder(last / 2.0 ** (RUNGS - 1), 2.0, RUNGS, "infinity" if infinite else "finite")
+    ladder = Ladder(last / 2.0 ** (RUNGS - 1), 2.0, RUNGS, "infinity" if infinite else "finite", FIRST)
     return anneal(problem, starts, seed, ladder=ladder, way="uniform")
-

@@ -119,7 +119,9 @@ class Mesher:
         """A first guess without momenta."""
         system = self.system(intervals)
         x = np.asarray(guess(system.times))
-        return Path(x, np.zeros((intervals, system.lagrangian.rows)), np.zeros(len(system.held.point)), parameters)
+        return Path(
+            x, np.zeros((intervals, system.lagrangian.rows)), np.zeros(len(system.held.point)), parameters
+        )
 
     def solve(self, path: Path, intervals: int, most: int) -> tuple[Level | None, Found]:
         """The stationary path near a guess on a mesh; None where there is none."""

@@ -231,7 +231,9 @@ class PathSystem:
 
     def momenta(self, path: Path) -> tuple[Array, Array]:
         """p⁻ and p⁺ at the ends of the intervals, each of shape (intervals + 1, D)."""
-        moved = self.lagrangian.momenta(path.x[self._points], path.multipliers, path.parameters, self._numbers)
+        moved = self.lagrangian.momenta(
+            path.x[self._points], path.multipliers, path.parameters, self._numbers
+        )
         nothing = np.zeros((1, self.lagrangian.states))
         return np.concatenate([nothing, moved.right]), np.concatenate([moved.left, nothing])
 
