@@ -1,4 +1,4 @@
-"""What a boundary value problem is given: the model from a plain function, conditions, ranges; all checked."""
+"""What a boundary value problem is given: the model of a plain function, conditions, ranges; checked."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class Given:
 
 
 def checked(
-    fun: Callable[..., Any],
+    fun: Any,
     t: Any,
     y: Any,
     noise_std: Any,
@@ -219,7 +219,7 @@ def _std(noise_std: Any, values: Array, mistakes: list[Mistake]) -> Array:
 def _ranges(x_range: Any, values: Array, dimension: int, mistakes: list[Mistake]) -> Array:
     """Ranges of the first guesses of all states, shape (D, 2)."""
     if x_range is None:
-        low, high = np.nanmin(values, initial=0.0), np.nanmax(values, initial=0.0)
+        low, high = float(np.nanmin(values)), float(np.nanmax(values))
         width = max(high - low, 1.0)
         return np.tile([low - 0.5 * width, high + 0.5 * width], (dimension, 1))
     found = _numbers("x_range", x_range, "(lower, upper) of all states, or one pair a state")

@@ -1,7 +1,7 @@
 """All solutions that an ensemble finds: many first guesses climb a ladder of Rf, then each is made exact.
 
 On the ladder a condition that is to be obeyed exactly has a small noise, `SOFT` times the width of its
-state's first guesses; ladders begin at `FIRST` rungs in turn, as those that begin low forget their first guess.
+state's first guesses; ladders begin at the rungs `FIRST` in turn, as those that begin low forget their guess.
 Every path that a start ends with is then solved by Newton's method on the whole path with the conditions as
 they are given. So is a second, smooth first guess of each start, a line through the conditions and some waves
 of random heights: a solution that the ladder leaves aside may be near it. Equal solutions are counted once.
@@ -18,7 +18,7 @@ from hpcda.action.discretizations import SCHEMES
 from hpcda.boundary.conditions import Given
 from hpcda.boundary.refine import Level, Mesher, Refined, first_intervals, refine_from
 from hpcda.boundary.solution import BoundarySolution, solution
-from hpcda.face import Data, Estimate, Ladder, Prior, Problem, anneal
+from hpcda.face import Estimate, Ladder, Prior, Problem, anneal
 from hpcda.problem import Array
 
 if TYPE_CHECKING:
@@ -102,8 +102,8 @@ def ensemble(
     message = (
         "solved" if not status else f"the tolerance was not reached by {len(made) - fine} of {len(made)}"
     )
-    solutions, hits = tuple(one[0] for one in made), tuple(one[1] for one in made)
-    return BoundarySolution(status, message, solutions, hits, starts, iterations, result)
+    solutions, counts = tuple(one[0] for one in made), tuple(one[1] for one in made)
+    return BoundarySolution(status, message, solutions, counts, starts, iterations, result)
 
 
 def _same(one: Level, other: Level) -> bool:

@@ -75,7 +75,7 @@ class Refined:
 
 
 def order(given: Given) -> int:
-    """q."""
+    """Q."""
     scheme = SCHEMES[given.discretization]
     if np.isinf(given.rf):
         return scheme.order
@@ -223,6 +223,8 @@ def refuse_blow_up(mesher: Mesher, intervals: int, guess: CubicSpline, parameter
             x = x - system.lagrangian.errors(points, parameters, (n,))[0]
         if not np.isfinite(x).all():
             h = system.times[1] - system.times[0]
-            what = f"{given.discretization!r} is explicit: {intervals} steps of {h:g} blow up at t = {h * (n + 1):g}"
+            at = system.times[n + 1]
+            name = given.discretization
+            what = f"{name!r} is explicit: {intervals} steps of {h:g} blow up at t = {at:g}"
             remedy = 'at Rf = infinity use "trapezoid" or "hermite-simpson", or more steps'
             raise InputError(Mistake("discretization", what, remedy))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -29,7 +28,7 @@ class Solution:
         leaving: p⁺, that leaves it; 0 at the last. They differ by the pull of a condition in between.
         p: Estimated parameters by name.
         action: A of the finest mesh.
-        error: Estimated error of `x` and `p`, relative to one plus their size; NaN at a fixed number of steps.
+        error: Estimated error of `x` and `p`, relative to one plus their size; NaN where steps are fixed.
         niter: Newton steps on all meshes.
         steps: Intervals of the finest mesh.
     """
@@ -53,7 +52,7 @@ class Solution:
 
     @property
     def momenta(self) -> Array:
-        """p = Rf (dx/dt - f), shape (N, D): at the ends the side there is, else the mean of both sides."""
+        """P = Rf (dx/dt - f), shape (N, D): at the ends the side there is, else the mean of both sides."""
         found = 0.5 * (self.arriving + self.leaving)
         found[0], found[-1] = self.leaving[0], self.arriving[-1]
         return np.asarray(found)
@@ -223,16 +222,18 @@ def solution(given: Given, refined: Refined) -> Solution:
     levels, q = refined.levels, order(given)
     last = levels[-1]
     free = last.system.free
-    parts: Sequence[Array] = (last.x, last.arriving, last.leaving)
+    x, arriving, leaving = last.x, last.arriving, last.leaving
     p, every = last.parameters[free], 1
     if len(levels) > 1:
         coarse = levels[-2]
-        before = coarse.x, coarse.arriving, coarse.leaving
-        parts = [limit(one, other, q) for one, other in zip(before, parts, strict=True)]
+        x, arriving, leaving = (
+            limit(one, other, q)
+            for one, other in ((coarse.x, x), (coarse.arriving, arriving), (coarse.leaving, leaving))
+        )
         p, every = p + (p - coarse.parameters[free]) / (2.0**q - 1.0), 2
     t = last.system.times[:: every * last.system.lagrangian.span]
     action = last.system.action(last.found.path)
     return Solution(
-        t, *parts, _by_name(given, p), action, refined.error, refined.iterations, last.system.intervals,
-        given, last, every,
+        t, x, arriving, leaving, _by_name(given, p), action, refined.error, refined.iterations,
+        last.system.intervals, given, last, every,
     )  # fmt: skip

@@ -1,7 +1,7 @@
 r"""The equations of a stationary path: states, multipliers, parameters, solved together.
 
-With the model errors r of a discretization and the conditions x(t_c) = y_c of standard deviation σ_c, a path of
-least action
+With the model errors r of a discretization and the conditions x(t_c) = y_c of standard deviation σ_c, a path
+of least action
 
     A = 1/2 Σ (x - y)²/σ² + Rf/2 Σ s r² + priors
 
@@ -34,7 +34,7 @@ from hpcda.problem import Array, Window
 
 Index = npt.NDArray[np.int64]
 PENALTIES = (1e0, 1e3, 1e6)
-"""Weights of what is obeyed exactly with which a minimum is looked for, in units of the Hessian's largest entry."""
+"""Weights of what is obeyed exactly with which a minimum is looked for, in units of the Hessian's largest."""
 
 
 class SingularError(Exception):
@@ -201,7 +201,7 @@ class PathSystem:
         pulls = (path.multipliers[:, pattern[:, 0]] * slopes).ravel()
         places = self._jacobian_at[1][:, pattern[:, 1]].ravel()
         own = places >= 0
-        forces = np.bincount(places[own], pulls[own], self.size)
+        forces: Array = np.bincount(places[own], pulls[own], self.size).astype(np.float64)
         forces[self._kick_at] += path.kicks
         prior = self._prior * (path.parameters - self._mean)
         forces[d[3] :] += prior[self.free]
@@ -240,8 +240,8 @@ class PathSystem:
     def is_minimum(self, path: Path) -> bool:
         """Whether the action has been shown to be smallest among all paths near by.
 
-        True where the Hessian of the action, with some weight on what is obeyed exactly, is positive definite:
-        it is then so along all directions that obey it.
+        True where the Hessian of the action, with a weight on what is obeyed exactly, is positive definite: it
+        is then so along all directions that obey it.
         """
         _, slopes, bends = self._all(path)
         pattern, place = self._jacobian_at

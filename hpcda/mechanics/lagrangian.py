@@ -102,11 +102,15 @@ class DiscreteLagrangian:
             found[point * self.block + states] = point * self.states + states
         return found
 
-    def errors(self, points: Array, constants: npt.ArrayLike = (), intervals: Sequence[int] = (0,)) -> Array:
+    def errors(
+        self, points: Array, constants: npt.ArrayLike = (), intervals: Sequence[int] | Index = (0,)
+    ) -> Array:
         """r, shape (n, K · D)."""
         return self._evaluated(points, constants, intervals, "errors")
 
-    def slopes(self, points: Array, constants: npt.ArrayLike = (), intervals: Sequence[int] = (0,)) -> Array:
+    def slopes(
+        self, points: Array, constants: npt.ArrayLike = (), intervals: Sequence[int] | Index = (0,)
+    ) -> Array:
         """∂r/∂x by the states of all points, shape (n, K · D, m + 1, D)."""
         values = self._evaluated(points, constants, intervals, "jacobian")
         found = np.zeros((len(values), self.rows, (self.span + 1) * self.states))
@@ -120,7 +124,7 @@ class DiscreteLagrangian:
         points: Array,
         multipliers: Array,
         constants: npt.ArrayLike = (),
-        intervals: Sequence[int] = (0,),
+        intervals: Sequence[int] | Index = (0,),
     ) -> Array:
         """Σ λ ∂²r/∂x∂x by the states of all points, shape (n, (m + 1) D, (m + 1) D).
 
@@ -169,8 +173,8 @@ class DiscreteLagrangian:
             second: Whether second derivatives are computed.
 
         Returns:
-            Shapes (n, K · D), and (n, entries) in the order of `pattern`; no second derivatives, shape (n, 0),
-            where they are not asked for.
+            Shapes (n, K · D), and (n, entries) in the order of `pattern`; second derivatives, where they are
+            not asked for, of shape (n, 0).
         """
         wanted = ("errors", "jacobian", "hessian") if second else ("errors", "jacobian")
         found = self._computed(points, constants, intervals, wanted, multipliers)
@@ -185,7 +189,7 @@ class DiscreteLagrangian:
         points: Array,
         multipliers: Array,
         constants: npt.ArrayLike = (),
-        intervals: Sequence[int] = (0,),
+        intervals: Sequence[int] | Index = (0,),
     ) -> StepMomenta:
         """p⁺ at the left ends and p⁻ at the right ends, from the multipliers λ, shape (n, K · D)."""
         slopes = self.slopes(points, constants, intervals)
@@ -196,7 +200,7 @@ class DiscreteLagrangian:
         self,
         points: Array,
         constants: npt.ArrayLike,
-        intervals: Sequence[int],
+        intervals: Sequence[int] | Index,
         what: str,
         multipliers: Array | None = None,
     ) -> Array:

@@ -130,8 +130,8 @@ def wide() -> None:
     seconds = time.process_time() - began
     off = np.sqrt(np.mean((found.p["b"] - b) ** 2)) if found.success else np.nan
     print(
-        f"wide: {WIDE} states, {WIDE} parameters, tol 1e-4: {found.message}, {seconds:.1f} s with compilation, "
-        f"{found.niter} Newton steps, b off by {off:.2f} rms"
+        f"wide: {WIDE} states, {WIDE} parameters, tol 1e-4: {found.message}, {seconds:.1f} s "
+        f"with compilation, {found.niter} Newton steps, b off by {off:.2f} rms"
     )
     t = np.linspace(0.0, 2.0, 21)
     z = np.vstack([np.linspace(*y, 21).T, np.zeros((2 * WIDE, 21))])
@@ -233,12 +233,12 @@ def problems() -> None:
 
         def one(tol, second=second, span=span, y=y, line=line):
             return hpcda.boundary_value(
-                lambda t, x: [x[1], second(t, x[0], x[1])], span, y, x=line.T, tol=tol
+                lambda s, x: [x[1], second(s, x[0], x[1])], span, y, x=line.T, tol=tol
             )
 
         def other(tol, second=second, ends=ends, t=t, line=line):
             return solve_bvp(
-                lambda t, x: np.vstack([x[1], second(t, x[0], x[1])]),
+                lambda s, x: np.vstack([x[1], second(s, x[0], x[1])]),
                 lambda a, b: np.array([a[0] - ends[0], b[0] - ends[1]]),
                 t, line, tol=tol, max_nodes=100_000,
             )  # fmt: skip
@@ -249,9 +249,9 @@ def problems() -> None:
             error = np.abs(found.x[:, 0] - exact(found.t)).max() if found.solutions else np.nan
             off = np.abs(scipys_.sol(grid)[0] - exact(grid)).max()
             print(
-                f"problem {number}: tol {tol:g}: {found.message}, N = {found.steps if found.solutions else 0}, "
-                f"{1e3 * mine:.1f} ms, error {error:.1e}; solve_bvp status {scipys_.status}, N = "
-                f"{len(scipys_.x) - 1}, {1e3 * their:.1f} ms, error {off:.1e}",
+                f"problem {number}: tol {tol:g}: {found.message}, "
+                f"N = {found.steps if found.solutions else 0}, {1e3 * mine:.1f} ms, error {error:.1e}; "
+                f"solve_bvp status {scipys_.status}, N = {len(scipys_.x) - 1}, {1e3 * their:.1f} ms, error {off:.1e}",
                 flush=True,
             )
 

@@ -132,7 +132,7 @@ def test_error_bars_are_those_of_the_dense_gaussian():
 
 
 def test_the_ensemble_finds_both_solutions_of_bratu():
-    """x'' + exp(x) = 0, x(0) = x(1) = 0: x = -2 log(cosh((t - 1/2) c/2) / cosh(c/4)), c = sqrt(2) cosh(c/4)."""
+    """x'' + exp(x) = 0, x(0) = x(1) = 0: largest value 2 log cosh(c/4), where c = sqrt(2) cosh(c/4)."""
     roots = [brentq(lambda c: c - np.sqrt(2.0) * np.cosh(c / 4), *ends) for ends in ((0.1, 4.0), (6.0, 20.0))]
     tops = [2.0 * np.log(np.cosh(c / 4)) for c in roots]
     found = hpcda.boundary_value(

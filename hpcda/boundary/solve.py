@@ -40,7 +40,9 @@ def boundary_value(
     starts: int = 1,
     seed: int = 1,
 ) -> BoundarySolution:
-    r"""Solve dx/dt = f(t, x, p) with conditions at two or more times, exactly or in the sense of least action
+    r"""Solve dx/dt = f(t, x, p) with conditions at two or more times, exactly or by least action.
+
+    What is minimized is
 
         A = 1/2 Σ (x - y)²/σ² + Rf/2 ∫ |dx/dt - f|² dt,
 
@@ -64,12 +66,12 @@ def boundary_value(
         x: First guess of the states: a function of one time that returns D values, or an array (N, D) of
             points equally far apart; by default straight lines through the conditions.
         x_range: (lower, upper) of the first guesses of an ensemble, shape (2,) or (D, 2).
-        tol: Error allowed in x and p, relative to one plus their size: meshes are halved until the estimate of
+        tol: Error allowed in x and p, relative to one plus their size: steps are halved until the estimate for
             Richardson's limit is below it.
         steps: A fixed number of intervals instead; there is no error estimate then.
         max_nodes: Most points of a mesh.
-        starts: More than one: as many first guesses climb a ladder of Rf, and all distinct solutions they come
-            to are told.
+        starts: More than one: as many first guesses climb a ladder of Rf, and all distinct solutions that
+            they come to are told.
         seed: Of the random first guesses.
 
     Returns:
@@ -125,7 +127,7 @@ def _refuse_numbers(tol: Any, steps: Any, max_nodes: Any, starts: Any) -> None:
 
 def _guess(given: Given, x: Any) -> Any:
     """The first guess of the states as a function of times."""
-    ends, dimension = given.t[[0, -1]], given.model.dimension
+    dimension = given.model.dimension
     if x is None:
         lines = np.empty((len(given.t), dimension))
         for d in range(dimension):
@@ -133,7 +135,7 @@ def _guess(given: Given, x: Any) -> Any:
             lines[:, d] = np.interp(given.t, given.t[there], given.y[there, d]) if there.any() else 0.0
         return make_interp_spline(given.t, lines, k=1)
     if callable(x):
-        times = np.linspace(*ends, 1 + 256)
+        times = np.linspace(given.t[0], given.t[-1], 1 + 256)
         try:
             values = np.array([np.asarray(x(time), dtype=np.float64) for time in times])
         except (TypeError, ValueError) as error:
@@ -142,7 +144,7 @@ def _guess(given: Given, x: Any) -> Any:
             ) from None
     else:
         values = np.asarray(x, dtype=np.float64)
-        times = np.linspace(*ends, len(values)) if values.ndim else ends
+        times = np.linspace(given.t[0], given.t[-1], max(len(values), 2) if values.ndim else 2)
     if values.ndim != 2 or values.shape[1] != dimension or len(values) < 2:
         remedy = (
             f"give shape (N, {dimension}), or a function of time that returns {counted(dimension, 'value')}"
