@@ -240,8 +240,8 @@ class PathSystem:
     def is_minimum(self, path: Path) -> bool:
         """Whether the action has been shown to be smallest among all paths near by.
 
-        True where the Hessian of the action, with a weight on what is obeyed exactly, is positive definite: it
-        is then so along all directions that obey it.
+        True where the Hessian of the action, with a weight on what is obeyed exactly, is positive definite:
+        it is then so along all directions that obey it.
         """
         _, slopes, bends = self._all(path)
         pattern, place = self._jacobian_at

@@ -17,15 +17,18 @@ from typing import Any
 
 import numpy as np
 from scipy.integrate import solve_bvp, solve_ivp
+from scipy.interpolate import make_interp_spline
 from scipy.special import erf
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import hpcda
+from hpcda.boundary.conditions import checked
+from hpcda.boundary.refine import Mesher, refined
 from tests.unit import field
 
 NAN, EPS, REPEATS = np.nan, 0.05, 5
-WIDE, WIDE_RF = 60, 10.0
+WIDE = 60
 
 
 def paired(*calls: Callable[[], Any]) -> list[tuple[float, Any]]:
@@ -78,22 +81,38 @@ def order() -> None:
 
 
 def speed() -> None:
-    """The same problem to a tolerance."""
+    """The same problem to a tolerance, from the function, and with equations traced and meshes made."""
+    std = field.PRECISION**-0.5
+    ends = [field.FIRST, field.LAST]
+    given = checked(neural, [0.0, field.SPAN], ends, std, {}, {}, {}, {}, 1.0, "auto", None)
+    mesher, line = Mesher(given), make_interp_spline([0.0, field.SPAN], np.array(ends), k=1)
+
+    def again(tol: float):
+        return refined(mesher, line, given.guess, tol, 10_000, 100)
+
     reference = field.boundary_value(1.0)
     for tol in (1e-4, 1e-6, 1e-8):
-        (one, found), (other, theirs) = paired(lambda tol=tol: ours(tol=tol), lambda tol=tol: scipys(tol))
+        (one, found), (traced, _), (other, theirs) = paired(
+            lambda tol=tol: ours(tol=tol), lambda tol=tol: again(tol), lambda tol=tol: scipys(tol)
+        )
         error = np.abs(found.x - reference(found.t)[:3].T).max()
         their = np.abs(theirs.sol(found.t)[:3] - reference(found.t)[:3]).max()
         print(
-            f"speed: tol {tol:g}: {1e3 * one:.1f} ms, error {error:.1e}; solve_bvp {1e3 * other:.1f} ms, "
-            f"error {their:.1e}, status {theirs.status}; ratio {other / one:.1f}"
+            f"speed: tol {tol:g}: {1e3 * one:.1f} ms, equations and meshes at hand {1e3 * traced:.1f} ms, "
+            f"error {error:.1e}; solve_bvp {1e3 * other:.1f} ms, "
+            f"error {their:.1e}, status {theirs.status}; ratios {other / one:.2f}, {other / traced:.2f}"
         )
 
 
 def wide() -> None:
-    """60 tanh units with estimated biases, measured at both ends."""
+    """60 tanh units with estimated biases, measured at both ends: gentle, and strongly coupled at larger Rf."""
+    for gain, rf in ((0.9, 10.0), (3.0, 10.0), (3.0, 1000.0)):
+        _wide(gain, rf)
+
+
+def _wide(gain: float, rf: float) -> None:
     rng = np.random.default_rng(1)
-    w = rng.standard_normal((WIDE, WIDE)) * 0.9 / np.sqrt(WIDE)
+    w = rng.standard_normal((WIDE, WIDE)) * gain / np.sqrt(WIDE)
     b = 0.3 * rng.standard_normal(WIDE)
     first = rng.standard_normal(WIDE)
     true = solve_ivp(lambda t, x: np.tanh(w @ x + b), (0, 2), first, rtol=1e-10, atol=1e-10)
@@ -104,7 +123,7 @@ def wide() -> None:
         x, m = z[:WIDE], z[WIDE : 2 * WIDE]
         g = np.tanh(w @ x + p[:, None])
         back = (1.0 - g**2) * m
-        return np.vstack([g + m / WIDE_RF, -w.T @ back, -back])  # the last: ∫ ∂f/∂b p, for the prior
+        return np.vstack([g + m / rf, -w.T @ back, -back])  # the last: ∫ ∂f/∂b p, for the prior
 
     def ends(a, c, p):
         return np.concatenate(
@@ -122,7 +141,7 @@ def wide() -> None:
         [0.0, 2.0],
         y,
         noise_std=0.05,
-        rf=WIDE_RF,
+        rf=rf,
         p={"b": np.zeros(WIDE)},
         p_prior=prior,
         tol=1e-4,
@@ -130,7 +149,7 @@ def wide() -> None:
     seconds = time.process_time() - began
     off = np.sqrt(np.mean((found.p["b"] - b) ** 2)) if found.success else np.nan
     print(
-        f"wide: {WIDE} states, {WIDE} parameters, tol 1e-4: {found.message}, {seconds:.1f} s "
+        f"wide: gain {gain:g}, Rf {rf:g}: {WIDE} states, {WIDE} parameters, tol 1e-4: {found.message}, {seconds:.1f} s "
         f"with compilation, {found.niter} Newton steps, b off by {off:.2f} rms"
     )
     t = np.linspace(0.0, 2.0, 21)
@@ -251,7 +270,8 @@ def problems() -> None:
             print(
                 f"problem {number}: tol {tol:g}: {found.message}, "
                 f"N = {found.steps if found.solutions else 0}, {1e3 * mine:.1f} ms, error {error:.1e}; "
-                f"solve_bvp status {scipys_.status}, N = {len(scipys_.x) - 1}, {1e3 * their:.1f} ms, error {off:.1e}",
+                f"solve_bvp status {scipys_.status}, N = {len(scipys_.x) - 1}, {1e3 * their:.1f} ms, "
+                f"error {off:.1e}",
                 flush=True,
             )
 
