@@ -87,6 +87,11 @@ def boundary_value(
     mesher = Mesher(given)
     guess = _guess(given, x)
     first = first_intervals(given) if steps is None else steps
+    if steps is None and first >= max_nodes:
+        what = (
+            f"equal steps that come to all {len(given.t)} times are {first} or more, max_nodes is {max_nodes}"
+        )
+        raise InputError(Mistake("t", what, "round the times to parts of the interval, or raise max_nodes"))
     refuse_blow_up(mesher, first, guess, given.guess)
     if starts > 1:
         return ensemble(mesher, guess, tol, steps, max_nodes, starts, seed, MOST_STEPS)

@@ -99,13 +99,13 @@ def speed() -> None:
         their = np.abs(theirs.sol(found.t)[:3] - reference(found.t)[:3]).max()
         print(
             f"speed: tol {tol:g}: {1e3 * one:.1f} ms, equations and meshes at hand {1e3 * traced:.1f} ms, "
-            f"error {error:.1e}; solve_bvp {1e3 * other:.1f} ms, "
-            f"error {their:.1e}, status {theirs.status}; ratios {other / one:.2f}, {other / traced:.2f}"
+            f"error {error:.1e}; solve_bvp {1e3 * other:.1f} ms, error {their:.1e}, "
+            f"status {theirs.status}; ratios {other / one:.2f}, {other / traced:.2f}"
         )
 
 
 def wide() -> None:
-    """60 tanh units with estimated biases, measured at both ends: gentle, and strongly coupled at larger Rf."""
+    """60 tanh units with estimated biases, measured at both ends: gentle, and strongly coupled."""
     for gain, rf in ((0.9, 10.0), (3.0, 10.0), (3.0, 1000.0)):
         _wide(gain, rf)
 
@@ -149,7 +149,8 @@ def _wide(gain: float, rf: float) -> None:
     seconds = time.process_time() - began
     off = np.sqrt(np.mean((found.p["b"] - b) ** 2)) if found.success else np.nan
     print(
-        f"wide: gain {gain:g}, Rf {rf:g}: {WIDE} states, {WIDE} parameters, tol 1e-4: {found.message}, {seconds:.1f} s "
+        f"wide: gain {gain:g}, Rf {rf:g}: {WIDE} states, {WIDE} parameters, tol 1e-4: "
+        f"{found.message}, {seconds:.1f} s "
         f"with compilation, {found.niter} Newton steps, b off by {off:.2f} rms"
     )
     t = np.linspace(0.0, 2.0, 21)

@@ -45,6 +45,11 @@ def with_stiffness(t, x, p):
         ({"p": {"k": 1.0}, "known": {"k": 1.0}}, "known", "under p as well"),
         ({"p": {"k": NAN}}, "p['k']", "not finite"),
         ({"p_range": {"k": (0.0, 1.0)}}, "p_range", "not estimated"),
+        (
+            {"t": [0.0, 2**-0.5, 3**-0.5 + 0.3, 1.0], "y": [[0.0, NAN], *[[NAN] * 2] * 2, [1.0, NAN]]},
+            "t",
+            "equal steps",
+        ),
         ({"t": [0.0, 0.5, 1.0], "y": [[0.0, NAN], [0.5, NAN], [NAN] * 2], "steps": 3}, "steps", "t[1] = 0.5"),
     ],
 )
