@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from hpcda.analysis import Result as Result
     from hpcda.analysis import open_run as open_run
     from hpcda.analysis.network import NetworkResult as NetworkResult
+    from hpcda.boundary import BoundarySolution as BoundarySolution
     from hpcda.boundary import boundary_value as boundary_value
     from hpcda.errors import DataWarning as DataWarning
     from hpcda.errors import InputError as InputError
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     __version__: str
 
 _HOMES = {
+    "BoundarySolution": "hpcda.boundary",
     "Data": "hpcda.face",
     "DataWarning": "hpcda.errors",
     "Estimate": "hpcda.face",
@@ -62,6 +64,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "BoundarySolution",
     "Data",
     "DataWarning",
     "Estimate",

@@ -1,207 +1,239 @@
-"""What `hpcda.boundary_value` gives, in the words of `scipy.integrate.solve_bvp`."""
+"""Solutions of a boundary value problem: paths, momenta, error, derivatives, error bars."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.interpolate import CubicHermiteSpline
+from scipy.interpolate import PPoly
 
-from hpcda.boundary.newton import Assembled, Equations, Stationary
+from hpcda.boundary.conditions import Given
+from hpcda.boundary.refine import Level, Refined, limit, order
 from hpcda.problem import Array
 
-GAUSS = 0.5 + np.array([-0.5, 0.0, 0.5]) * np.sqrt(3 / 5)
-WEIGHTS = np.array([5, 8, 5]) / 18
-"""Nodes and weights of the quadrature of residuals, on [0, 1]."""
+if TYPE_CHECKING:
+    from hpcda.analysis.rundata import Result
 
 
+@dataclass(frozen=True, eq=False, repr=False)
+class Solution:
+    """One stationary path.
+
+    Attributes:
+        t: Points, shape (N,).
+        x: States, shape (N, D); Richardson's limit where a tolerance was given, else those of the mesh.
+        arriving: p⁻, the momentum that comes to each point, shape (N, D); 0 at the first.
+        leaving: p⁺, that leaves it; 0 at the last. They differ by the pull of a condition in between.
+        p: Estimated parameters by name.
+        action: A of the finest mesh.
+        error: Estimated error of `x` and `p`, relative to one plus their size; NaN where steps are fixed.
+        niter: Newton steps on all meshes.
+        steps: Intervals of the finest mesh.
+    """
+
+    t: Array
+    x: Array
+    arriving: Array
+    leaving: Array
+    p: dict[str, Any]
+    action: float
+    error: float
+    niter: int
+    steps: int
+    _given: Given = field(repr=False)
+    _level: Level = field(repr=False)
+    _every: int = field(repr=False)
+
+    def __repr__(self) -> str:
+        kind = "minimum" if self.is_minimum else "stationary path"
+        return f"<Solution: {kind}, action {self.action:.6g}, {len(self.t)} points, error {self.error:.1e}>"
+
+    @property
+    def momenta(self) -> Array:
+        """P = Rf (dx/dt - f), shape (N, D): at the ends the side there is, else the mean of both sides."""
+        found = 0.5 * (self.arriving + self.leaving)
+        found[0], found[-1] = self.leaving[0], self.arriving[-1]
+        return np.asarray(found)
+
+    @cached_property
+    def sol(self) -> PPoly:
+        """The path as a function of time, piecewise cubic: ``sol(t)`` has shape (…, D).
+
+        It goes through `x` with the slopes dx/dt = f + p/Rf of both sides of every point.
+        """
+        model, names = self._given.model, self._given.model.parameter_names
+        values = dict(zip(names, self._level.parameters, strict=True))
+        rates = np.array([model(x, values, {}, t) for t, x in zip(self.t, self.x, strict=True)], dtype=float)
+        left = rates[:-1] + self.leaving[:-1] / self._given.rf
+        right = rates[1:] + self.arriving[1:] / self._given.rf
+        h = np.diff(self.t)[:, None]
+        mean = np.diff(self.x, axis=0) / h
+        third = (left + right - 2.0 * mean) / h**2
+        return PPoly(np.stack([third, (mean - left) / h - third * h, left, self.x[:-1]]), self.t)
+
+    @cached_property
+    def is_minimum(self) -> bool:
+        """Whether it has been shown that all paths near by have a larger action.
+
+        The Hessian on what is obeyed exactly is positive definite; False where no proof was found.
+        """
+        return self._level.system.is_minimum(self._level.found.path)
+
+    @cached_property
+    def x_std(self) -> Array:
+        """Standard deviation of every state in the Gaussian around the minimum, shape (N, D).
+
+        Laplace's approximation of exp(-A) on the finest mesh: 0 where a condition is obeyed exactly, and
+        everywhere where all of them and the model are.
+
+        Raises:
+            ValueError: It is not known to be a minimum.
+        """
+        return self._spread(self._variances[: self._level.found.path.x.size])
+
+    @cached_property
+    def p_std(self) -> dict[str, Any]:
+        """Standard deviations of the estimated parameters, likewise.
+
+        Raises:
+            ValueError: It is not known to be a minimum.
+        """
+        parameters = self._level.system.primal[1]
+        return _by_name(self._given, np.sqrt(np.maximum(self._variances[parameters], 0.0)))
+
+    @cached_property
+    def _variances(self) -> Array:
+        if not self.is_minimum:
+            raise ValueError("the path is not known to be a minimum of the action: there are no error bars")
+        assert self._level.found.linear is not None
+        return self._level.found.linear.variances
+
+    def _spread(self, variances: Array) -> Array:
+        return np.sqrt(np.maximum(self._at_points(variances), 0.0))
+
+    def _at_points(self, flat: Array) -> Array:
+        """What belongs to the states of the finest mesh, at the points told, shape (N, D, …)."""
+        own = self._level.system
+        every = self._every * own.lagrangian.span
+        return np.asarray(flat.reshape(len(own.times), own.lagrangian.states, *flat.shape[1:])[::every])
+
+    def jacobian(self, name: str) -> Array:
+        """∂x/∂k by a known parameter k, of the finest mesh, shape (N, D), or (N, D, …) where k is an array.
+
+        By the implicit function theorem: the equations F(z, k) = 0 of the path hold for all k, so that
+        dz/dk = -(∂F/∂z)⁻¹ ∂F/∂k, with the matrix of Newton's last step.
+
+        Raises:
+            KeyError: There is no such known parameter.
+        """
+        model = self._given.model
+        entries = model.entries_of(name)
+        system = self._level.system
+        places = [model.parameter_names[number] for number in system.known]
+        if any(entry not in places for entry in entries):
+            raise KeyError(f"{name!r} is no known parameter; there are: {', '.join(places) or 'none'}")
+        moved = self._moved[:, [places.index(entry) for entry in entries]]
+        found = self._at_points(moved[: self._level.found.path.x.size])
+        return found.reshape(*found.shape[:2], *model.arrays.get(name, ()))
+
+    @cached_property
+    def _moved(self) -> Array:
+        linear = self._level.found.linear
+        assert linear is not None
+        return -linear.solve(self._level.system.by_known(linear))
+
+    @cached_property
+    def condition_jacobian(self) -> Array:
+        """∂x/∂y by the values of the conditions, in the order of `y`'s finite entries, shape (N, D, C)."""
+        system, linear = self._level.system, self._level.found.linear
+        assert linear is not None
+        rows = system.kick_rows
+        right = np.zeros((system.size, rows.stop - rows.start))
+        right[rows] = np.eye(rows.stop - rows.start)
+        return self._at_points(linear.solve(right)[: self._level.found.path.x.size])
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class BoundarySolution:
-    """One solution.
+    """What `hpcda.boundary_value` returns: the solution of least action, and all others.
 
-    Args:
-        equations: The equations it solves.
-        found: Where Newton's steps ended.
-        names: Names of the estimated parameters.
+    What a `Solution` has, ``t``, ``x``, ``momenta``, ``p``, ``sol``, ``x_std``, …, it has as well, of the
+    first of `solutions`.
 
     Attributes:
-        iterations: Factorizations that led to it.
-        count: Starts that led to it.
-        error_estimate: Estimated largest error of every state on the mesh, shape (D,): the difference to the
-            solution with half as many steps, over 2^order - 1; NaN where that was not found.
-    """
-
-    def __init__(self, equations: Equations, found: Stationary, names: tuple[str, ...]) -> None:
-        self._equations, self._found, self.parameter_names = equations, found, names
-        self.iterations, self.count = found.iterations, 1
-        self.error_estimate: Array = np.full(equations.action.problem.dimension, np.nan)
-
-    @property
-    def x(self) -> Array:
-        """The mesh, shape (N,)."""
-        return self._equations.action.problem.windows[0].t
-
-    @property
-    def path(self) -> Array:
-        """States of all nodes, then all parameters, known ones too, flat."""
-        return self._found.path
-
-    @property
-    def y(self) -> Array:
-        """States, shape (D, N)."""
-        return np.asarray(self._equations.action.problem.split(self.path)[0][0].T)
-
-    @property
-    def p(self) -> Array:
-        """Estimated parameters, shape (P,), in the order of `parameter_names`."""
-        return self.path[self._places(self.parameter_names)]
-
-    @cached_property
-    def action(self) -> float:
-        """The action: data, and at a finite Rf the model errors."""
-        parts = self._equations.action.value(self.path, 0.0)
-        own, mu = self._equations, self._found.multipliers.ravel()
-        return float(parts.measurement + parts.prior + 0.5 * mu @ (own.soft * mu))
-
-    @property
-    def minimum(self) -> bool:
-        """Whether it is a minimum of the action; False at a saddle point."""
-        return self.assembled.minimum
-
-    @cached_property
-    def yp(self) -> Array:
-        """The right-hand side at the nodes, shape (D, N)."""
-        return self._rates(self.x, self.y)
-
-    @cached_property
-    def sol(self) -> Any:
-        """The solution between the nodes, a function of x: the cubic with the slopes `yp`."""
-        return CubicHermiteSpline(self.x, self.y, self.yp, axis=1)
-
-    @cached_property
-    def rms_residuals(self) -> Array:
-        """Root mean square of (dy/dx - f) / (1 + |f|) over every step, shape (N - 1,), as of `solve_bvp`.
-
-        At a finite Rf it holds the model error as well.
-        """
-        at = (self.x[:-1, None] + np.diff(self.x)[:, None] * GAUSS).ravel()
-        f = self._rates(at, self.sol(at))
-        squares = (((self.sol(at, 1) - f) / (1.0 + np.abs(f))) ** 2).sum(axis=0)
-        return np.asarray(np.sqrt(squares.reshape(-1, 3) @ WEIGHTS))
-
-    @cached_property
-    def momentum(self) -> tuple[Array, Array]:
-        """Momenta that leave and arrive at the ends of intervals, two of shape (D, intervals + 1).
-
-        0 where nothing leaves (the last) or arrives (the first). An interval is one step, of Hermite-Simpson
-        two. An exact end pulls with any force: its momentum is the multiplier of its condition.
-        """
-        own = self._equations.lagrangian
-        blocks, constants = self._equations.action.problem.split(self.path)
-        count = len(self._found.multipliers)
-        points = blocks[0][own.span * np.arange(count)[:, None] + np.arange(own.span + 1)]
-        made = own.momenta(points, self._found.multipliers, constants, range(count))
-        zero = np.zeros((1, own.states))
-        return np.vstack([made.left, zero]).T, np.vstack([zero, made.right]).T
-
-    @cached_property
-    def assembled(self) -> Assembled:
-        """The stationarity equations there, with their factor."""
-        return self._equations.assembled(self.path, self._found.multipliers)
-
-    def jacobian(self, name: str) -> tuple[Array, Array]:
-        """Derivative by a known parameter, from the factor, by the implicit function theorem.
-
-        Args:
-            name: The parameter.
-
-        Returns:
-            That of the states, shape (D, N), and of the estimated parameters, shape (P,).
-
-        Raises:
-            KeyError: It is no known parameter.
-        """
-        known = self._equations.action.problem.layout.shared
-        if name not in known or name in self.parameter_names:
-            raise KeyError(f"{name!r} is no known parameter")
-        return self._divided(self.assembled.by_held(self._places((name,)))[:, 0])
-
-    def end_jacobian(self, state: int, last: bool = False) -> tuple[Array, Array]:
-        """Derivative by the exact value of a state at the first or last node, as `jacobian`.
-
-        Raises:
-            KeyError: The value is not given exactly.
-        """
-        problem = self._equations.action.problem
-        place = int(problem.layout.points(0)[-1 if last else 0][state])
-        if place not in self._equations.held:
-            raise KeyError(f"state {state} has no exact value there")
-        return self._divided(self.assembled.by_held(np.array([place]))[:, 0])
-
-    @cached_property
-    def std(self) -> tuple[Array, Array]:
-        """Standard deviations in Laplace's approximation of the states, (D, N), and parameters, (P,)."""
-        size = self._equations.action.size
-        variance = np.zeros(size)
-        for begin in range(0, size, 256):
-            places = np.arange(begin, min(begin + 256, size))
-            variance[places] = self.assembled.covariance(places)[places, places - begin]
-        return self._divided(np.sqrt(np.maximum(variance, 0.0)))
-
-    @property
-    def parameter_covariance(self) -> Array:
-        """Covariance of the estimated parameters in Laplace's approximation, shape (P, P)."""
-        places = self._places(self.parameter_names)
-        return self.assembled.covariance(places)[places]
-
-    def _rates(self, t: Array, y: Array) -> Array:
-        problem = self._equations.action.problem
-        known = dict(zip(problem.layout.shared, self.path[problem.layout.tail], strict=True))
-        columns = [problem.model(y[:, k], known, {}, float(t[k])) for k in range(len(t))]
-        return np.array(columns, dtype=np.float64).T
-
-    def _places(self, names: tuple[str, ...]) -> Any:
-        layout = self._equations.action.problem.layout
-        return np.array([layout.tail.start + layout.shared.index(name) for name in names], dtype=np.int64)
-
-    def _divided(self, flat: Array) -> tuple[Array, Array]:
-        block = self._equations.action.problem.split(flat)[0][0]
-        return np.asarray(block.T), flat[self._places(self.parameter_names)]
-
-
-@dataclass(frozen=True)
-class BoundaryValue:
-    """What an ensemble of starts found.
-
-    The attributes of a `BoundarySolution` (x, y, p, sol, yp, rms_residuals, momentum, ...) are those of the
-    first solution.
-
-    Attributes:
-        solutions: Distinct minima, the lowest action first.
-        saddles: Distinct stationary paths that are no minima.
-        status: 0: found; 1: found, but not to the tolerance with as many nodes as are allowed; 2: the
-            equations are singular; 3: Newton's steps do not converge; 4: they lead to a saddle point alone.
+        status: 0: solved; 1: the tolerance was not reached with `max_nodes` points; 2: no solution was found.
         message: The same in words.
-        endings: Of every start why its steps ended.
+        solutions: All that were found, distinct, that of least action first.
+        hits: How many starts came to each of them, shape (solutions,).
+        starts: How many starts there were.
+        result: The ensemble's result, its levels and verdict; None where there was one start.
     """
 
-    solutions: tuple[BoundarySolution, ...]
-    saddles: tuple[BoundarySolution, ...]
     status: int
     message: str
-    endings: tuple[str, ...]
+    solutions: tuple[Solution, ...]
+    hits: tuple[int, ...]
+    starts: int
+    niter: int
+    result: Result | None = None
 
     @property
     def success(self) -> bool:
-        """Whether there is a solution to the tolerance."""
+        """Whether it is solved."""
         return self.status == 0
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or not hasattr(BoundarySolution, name) and name not in (
-            "iterations", "count", "error_estimate", "parameter_names",
-        ):  # fmt: skip
-            raise AttributeError(f"a result of boundary_value has no {name!r}")
+        if name.startswith("_") or name not in _OF_SOLUTION:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         if not self.solutions:
-            raise AttributeError(f"there is no {name}: {self.message}")
+            raise AttributeError(f"{name}: there is no solution: {self.message}")
         return getattr(self.solutions[0], name)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *_OF_SOLUTION})
+
+    def __repr__(self) -> str:
+        return f"<BoundarySolution: {self.message}; {len(self.solutions)} found in {self.starts} starts>"
+
+
+_OF_SOLUTION = (
+    "t", "x", "arriving", "leaving", "momenta", "p", "action", "error", "steps", "sol", "is_minimum", "x_std",
+    "p_std", "jacobian", "condition_jacobian",
+)  # fmt: skip
+
+
+def _by_name(given: Given, values: Array) -> dict[str, Any]:
+    """Estimated parameters by name, arrays in their shape."""
+    entries = dict(zip(given.estimated, values, strict=True))
+    found: dict[str, Any] = {}
+    for one in given.estimated:
+        name = next((name for name in given.model.arrays if one in given.model.entries_of(name)), one)
+        if name not in found:
+            shape = given.model.arrays.get(name, ())
+            made = np.array([entries[entry] for entry in given.model.entries_of(name)]).reshape(shape)
+            found[name] = made if shape else float(made)
+    return found
+
+
+def solution(given: Given, refined: Refined) -> Solution:
+    """The solution that meshes tell: their limit, or the one mesh itself."""
+    levels, q = refined.levels, order(given)
+    last = levels[-1]
+    free = last.system.free
+    x, arriving, leaving = last.x, last.arriving, last.leaving
+    p, every = last.parameters[free], 1
+    if len(levels) > 1:
+        coarse = levels[-2]
+        x, arriving, leaving = (
+            limit(one, other, q)
+            for one, other in ((coarse.x, x), (coarse.arriving, arriving), (coarse.leaving, leaving))
+        )
+        p, every = p + (p - coarse.parameters[free]) / (2.0**q - 1.0), 2
+    t = last.system.times[:: every * last.system.lagrangian.span]
+    action = last.system.action(last.found.path)
+    return Solution(
+        t, x, arriving, leaving, _by_name(given, p), action, refined.error, refined.iterations,
+        last.system.intervals, given, last, every,
+    )  # fmt: skip

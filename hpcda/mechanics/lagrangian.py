@@ -102,11 +102,15 @@ class DiscreteLagrangian:
             found[point * self.block + states] = point * self.states + states
         return found
 
-    def errors(self, points: Array, constants: npt.ArrayLike = (), intervals: Sequence[int] = (0,)) -> Array:
+    def errors(
+        self, points: Array, constants: npt.ArrayLike = (), intervals: Sequence[int] | Index = (0,)
+    ) -> Array:
         """r, shape (n, K · D)."""
         return self._evaluated(points, constants, intervals, "errors")
 
-    def slopes(self, points: Array, constants: npt.ArrayLike = (), intervals: Sequence[int] = (0,)) -> Array:
+    def slopes(
+        self, points: Array, constants: npt.ArrayLike = (), intervals: Sequence[int] | Index = (0,)
+    ) -> Array:
         """∂r/∂x by the states of all points, shape (n, K · D, m + 1, D)."""
         values = self._evaluated(points, constants, intervals, "jacobian")
         found = np.zeros((len(values), self.rows, (self.span + 1) * self.states))
@@ -120,7 +124,7 @@ class DiscreteLagrangian:
         points: Array,
         multipliers: Array,
         constants: npt.ArrayLike = (),
-        intervals: Sequence[int] = (0,),
+        intervals: Sequence[int] | Index = (0,),
     ) -> Array:
         """Σ λ ∂²r/∂x∂x by the states of all points, shape (n, (m + 1) D, (m + 1) D).
 
@@ -139,34 +143,42 @@ class DiscreteLagrangian:
         found[:, b[own], a[own]] = values[:, own]
         return found
 
+    @property
+    def pattern(self) -> tuple[Index, Index]:
+        """Where the values of `derivatives` stand.
+
+        Unknowns of an interval are those of its points, point after point, then the constants.
+
+        Returns:
+            (row, unknown) of every ∂r/∂u that is not zero by its form; (unknown, unknown) of every entry of
+            Σ λ ∂²r/∂u∂u, each pair once.
+        """
+        return self._jacobian, self._hessian
+
     def derivatives(
         self,
         points: Array,
         multipliers: Array,
-        constants: npt.ArrayLike = (),
-        intervals: Sequence[int] = (0,),
+        constants: npt.ArrayLike,
+        intervals: Sequence[int] | Index,
+        second: bool = True,
     ) -> tuple[Array, Array, Array]:
-        """r, its derivatives and those of λ·r by all unknowns of an interval, one call.
+        """r, ∂r/∂u and Σ λ ∂²r/∂u∂u by all unknowns of the intervals, constants with them.
 
-        Which derivatives they are is said by `first`, (error, unknown), and `second`, (unknown, unknown), the
-        upper triangle; unknowns of an interval are its points' and then the constants.
+        Args:
+            points: See the class.
+            multipliers: λ, shape (n, K · D).
+            constants: See the class.
+            intervals: See the class.
+            second: Whether second derivatives are computed.
 
         Returns:
-            r, shape (n, K · D); ∂r, shape (n, len(first)); ∂²(λ·r), shape (n, len(second)).
+            Shapes (n, K · D), and (n, entries) in the order of `pattern`; second derivatives, where they are
+            not asked for, of shape (n, 0).
         """
-        errors = self._evaluated(points, constants, intervals, "errors")
-        slopes = self._evaluated(points, constants, intervals, "jacobian")
-        return errors, slopes, self._evaluated(points, constants, intervals, "hessian", multipliers)
-
-    @property
-    def first(self) -> Index:
-        """(error, unknown) of every derivative of `derivatives`, shape (e, 2)."""
-        return self._jacobian
-
-    @property
-    def second(self) -> Index:
-        """(unknown, unknown) of every second derivative of `derivatives`, shape (e, 2)."""
-        return self._hessian
+        wanted = ("errors", "jacobian", "hessian") if second else ("errors", "jacobian")
+        found = self._computed(points, constants, intervals, wanted, multipliers)
+        return found["errors"], found["jacobian"], found.get("hessian", np.empty((len(points), 0)))
 
     def multipliers(self, errors: Array, rf: float) -> Array:
         """λ = Rf s r of model errors r at a finite Rf, same shape."""
@@ -177,7 +189,7 @@ class DiscreteLagrangian:
         points: Array,
         multipliers: Array,
         constants: npt.ArrayLike = (),
-        intervals: Sequence[int] = (0,),
+        intervals: Sequence[int] | Index = (0,),
     ) -> StepMomenta:
         """p⁺ at the left ends and p⁻ at the right ends, from the multipliers λ, shape (n, K · D)."""
         slopes = self.slopes(points, constants, intervals)
@@ -188,10 +200,20 @@ class DiscreteLagrangian:
         self,
         points: Array,
         constants: npt.ArrayLike,
-        intervals: Sequence[int],
+        intervals: Sequence[int] | Index,
         what: str,
         multipliers: Array | None = None,
     ) -> Array:
+        return self._computed(points, constants, intervals, (what,), multipliers)[what]
+
+    def _computed(
+        self,
+        points: Array,
+        constants: npt.ArrayLike,
+        intervals: Sequence[int] | Index,
+        what: Sequence[str],
+        multipliers: Array | None = None,
+    ) -> dict[str, Array]:
         kernel, count = self._kernel, len(points)
         shape = (count, self.span + 1, self.block)
         known = np.asarray(constants, dtype=np.float64)
@@ -210,8 +232,8 @@ class DiscreteLagrangian:
         if multipliers is not None:
             weights = np.ascontiguousarray(np.reshape(multipliers, (count, self.rows)), dtype=np.float64)
         widths = {"errors": self.rows, "jacobian": len(self._jacobian), "hessian": len(self._hessian)}
-        out = np.zeros((count, max(widths[what], 1)))[:, : widths[what]].copy()
-        places = [out.ctypes.data if what == name else None for name in widths]
+        out = {name: np.zeros((count, widths[name])) for name in what}
+        places = [out[name].ctypes.data if name in out else None for name in widths]
         if self._library.intervals(
             count, kernel.unknowns, kernel.constants, kernel.rows, widths["jacobian"], widths["hessian"],
             kernel.room, unknowns.ctypes.data, fixed.ctypes.data,
