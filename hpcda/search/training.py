@@ -15,7 +15,7 @@ from hpcda.action.graph import GraphAction
 from hpcda.action.network import Network
 from hpcda.annealing.exact import ExactSettings, descend
 from hpcda.annealing.ladder import Ladder
-from hpcda.annealing.layered.krylov import MOST, USUAL, Krylov
+from hpcda.annealing.layered.krylov import MOST, Krylov
 from hpcda.annealing.layered.states import States
 from hpcda.annealing.record import Rung, Task
 from hpcda.errors import InputError, Mistake
@@ -226,8 +226,8 @@ def _direct(action: ExactNetwork) -> str:
 
     Conjugate gradients take all the products there that they may, not those that they usually take.
     """
-    states, krylov = States(action).cost, Krylov(action).cost
-    quick = states.fits and states.seconds <= MOST / USUAL * krylov.seconds
+    states, krylov = States(action).cost, Krylov(action)
+    quick = states.fits and states.seconds <= MOST / krylov.usual * krylov.cost.seconds
     return States.__name__.lower() if quick else "auto"
 
 

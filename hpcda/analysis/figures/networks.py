@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from hpcda.analysis.figures.final import draw_final_actions
 from hpcda.analysis.figures.style import BLUE, INK, ORANGE, PAGE, figure, save
@@ -127,6 +128,7 @@ def _weights(run: NetworkResult, path: Path) -> Path:
         for n, axes in zip(shown, panels, strict=True):
             values = shapes[n]
             image = axes.imshow(values, cmap="RdBu_r", vmin=-most, vmax=most, aspect="auto")
+            axes.yaxis.set_major_locator(MaxNLocator(integer=True))
             axes.set_title(_title(run, n))
             axes.set_xlabel("unit, bias" if field else f"unit of layer {n}, bias")
             bias = values.shape[1] - 1

@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from hpcda.action.exact_network import ExactNetwork
+from hpcda.action.factors import DataLoss
 from hpcda.annealing.layered.kronecker import Kronecker
 from hpcda.annealing.layered.lanczos import lowest
 from hpcda.annealing.layered.model import Cost, Unheld
@@ -23,8 +24,9 @@ TOLERANCE, MOST = 1e-4, 300
 """Part of the gradient that a step may leave, in the preconditioner's norm; products that it may take."""
 LOOSE, LEFT = 0.1, 0.1
 """The same where little is promised; part of what need not be found that a step may leave."""
-USUAL = 60
-"""Products of a step that its cost counts; from 10 to 80 were measured."""
+USUAL, STIFF = 30, 250
+"""Products of a step that its cost counts: 26 were measured of categories, 250 of outputs whose noise is
+known and small (the matrix is then badly conditioned)."""
 VECTORS = 100
 """Lanczos vectors that look for a direction along which the Hessian is negative."""
 FLOOR = 1e-6
@@ -112,6 +114,9 @@ class Krylov(Unheld):
 
     Args:
         action: The network and its pairs.
+
+    Attributes:
+        usual: Products of a step that its cost counts.
     """
 
     name = "conjugate gradients"
@@ -125,8 +130,9 @@ class Krylov(Unheld):
         first = 0 if action.inputs else network.widths[1] * (network.widths[0] + 1)
         weights = 12.0 * (action.size - action.inputs - first) + 4.0 * first
         walks = network.continuum is not None and network.continuum.walk > 0.0
-        usual = MOST if walks else USUAL  # the preconditioner knows of a walk its diagonal alone
-        passes = (usual + outputs) * pairs * weights
+        usual = USUAL if isinstance(network.output, DataLoss) else STIFF
+        self.usual = MOST if walks else usual  # the preconditioner knows of a walk its diagonal alone
+        passes = (self.usual + outputs) * pairs * weights
         shared = 8.0 * pairs * (outputs + 5) * sum(network.widths)
         self.cost = Cost(0.0, passes, 80.0 * action.size, alone=factors, shared=shared)
 

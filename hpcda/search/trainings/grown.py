@@ -63,7 +63,7 @@ def _deeper(action: ExactNetwork, theta: Array, network: Network) -> Array:
     shrunk = scale * np.eye(network.widths[layer + 1])
     back = last / (scale * slope)
     layers = [*before, (shrunk, -shrunk @ mean), (back, bias + last @ mean - back.sum(axis=1) * value)]
-    return action.replaced(theta, layers)
+    return action.of(network).replaced(theta, layers)
 
 
 def _weights(context: NetworkContext, minima: Sequence[Array], rng: np.random.Generator) -> Array:
