@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hpcda.action.discretizations import SCHEMES
+from hpcda.action.discretizations import SCHEMES, hermite_simpson, trapezoid
 from hpcda.action.native import Equations
 from hpcda.boundary.system import Held
 from hpcda.errors import InputError, Mistake
@@ -153,7 +153,7 @@ def checked(
         mistakes.append(Mistake("rf", f"{_shown(rf)} is not above 0", "give a number above 0, or np.inf"))
     names = [name for name, scheme in SCHEMES.items() if scheme.kind == "flow"]
     if discretization == "auto":
-        discretization = "hermite-simpson" if np.isinf(precision) else "trapezoid"
+        discretization = (hermite_simpson if np.isinf(precision) else trapezoid).SCHEME.name
     if discretization not in names:
         what = f"{discretization!r} is no discretization of dx/dt = f(t, x)"
         mistakes.append(Mistake("discretization", what, f"choose one of {', '.join(names)}"))

@@ -20,6 +20,7 @@ from hpcda.boundary.refine import Level, Mesher, Refined, first_intervals, refin
 from hpcda.boundary.solution import BoundarySolution, solution
 from hpcda.face import Estimate, Ladder, Prior, Problem, anneal
 from hpcda.problem import Array
+from hpcda.search.ways import uniform
 
 if TYPE_CHECKING:
     from hpcda.analysis.rundata import Result
@@ -182,4 +183,4 @@ def _annealed(mesher: Mesher, times: Array, starts: int, seed: int) -> Result:
     infinite = np.isinf(given.rf)
     last = HIGHEST if infinite else given.rf
     ladder = Ladder(last / 2.0 ** (RUNGS - 1), 2.0, RUNGS, "infinity" if infinite else "finite", FIRST)
-    return anneal(problem, starts, seed, ladder=ladder, way="uniform")
+    return anneal(problem, starts, seed, ladder=ladder, way=uniform.WAY.name)

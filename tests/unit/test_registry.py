@@ -87,8 +87,8 @@ def test_the_names_are_written_in_no_other_place():
     """But for what says something about one of them: a default, how it works; or means something else."""
     homes = {Path(sys.modules[registry._package].__file__).parent for registry in REGISTRIES}
     told = {"map", "noise", "newton", "lockstep", "gaussian", "softmax", "tanh", "identity"}
-    # fields of structures, PETSc's names of packages, functions of models, words of messages
-    others = {"tree", "mumps", "cholmod", "tanh", "cos", "small", "scaled"}
+    # fields of structures, PETSc's names of packages, functions of models, words of messages and of fields
+    others = {"tree", "mumps", "cholmod", "tanh", "cos", "small", "scaled", "free"}
     names = {name for registry in REGISTRIES for name in registry} - told - others
     found = [
         (file.relative_to(PACKAGE), node.value)
