@@ -138,18 +138,15 @@ class VariationalIntegrator:
         moved_by = self._tangent(points, multipliers, interval, forces, slopes) if tangent else None
         return Interval(points, multipliers, end, moved_by)
 
-    def _block(self, points: Array) -> Array:
-        return points[None]
-
     def _slopes(self, points: Array, interval: int) -> Array:
         """∂r/∂x, shape (K · D, m + 1, D)."""
-        return self.lagrangian.slopes(self._block(points), self._constants, (interval,))[0]
+        return self.lagrangian.slopes(points[None], self._constants, (interval,))[0]
 
     def _residual(
         self, points: Array, multipliers: Array, p: Array, interval: int, forces: tuple[Array, Array] | None
     ) -> Array:
         slopes = self._slopes(points, interval)
-        errors = self.lagrangian.errors(self._block(points), self._constants, (interval,))[0]
+        errors = self.lagrangian.errors(points[None], self._constants, (interval,))[0]
         inner = np.einsum("r,rjd->jd", multipliers, slopes[:, 1:-1])
         if forces is not None:
             inner = inner + forces[0] + np.einsum("jab,jb->ja", forces[1], points[1:-1] - points[0])
@@ -170,7 +167,7 @@ class VariationalIntegrator:
         """Derivatives of the equations by x_0, by x_1 … x_m and by λ."""
         own, m, d = self.lagrangian, self.lagrangian.span, self.lagrangian.states
         slopes = self._slopes(points, interval).reshape(own.rows, -1)
-        bends = own.bends(self._block(points), multipliers[None], self._constants, (interval,))[0].copy()
+        bends = own.bends(points[None], multipliers[None], self._constants, (interval,))[0].copy()
         if forces is not None:
             for j in range(1, m):
                 bends[j * d : (j + 1) * d, j * d : (j + 1) * d] += forces[1][j - 1]
@@ -197,7 +194,7 @@ class VariationalIntegrator:
         by_start[:, :d] = matrix[:, :d]
         by_start[:d, d:] = np.eye(d)
         change = -np.linalg.solve(matrix[:, d:], by_start)
-        bends = own.bends(self._block(points), multipliers[None], self._constants, (interval,))[0][m * d :]
+        bends = own.bends(points[None], multipliers[None], self._constants, (interval,))[0][m * d :]
         found = np.zeros((2 * d, 2 * d))
         found[:d] = change[(m - 1) * d : m * d]
         found[d:] = bends[:, d:] @ change[: m * d] + slopes[:, m].T @ change[m * d :]

@@ -18,7 +18,6 @@ such limit, as its matrix never contains products of tangents.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,7 +103,7 @@ class _Shooting:
 
     def solve(self) -> Trajectory:
         z, tangent = self._begin, 0.0
-        at = self._shot(z, True)
+        at = self._shot(z)
         for iteration in range(MOST_STEPS):
             mismatch, matrix, largest = at[0], at[1], at[2]
             tangent = max(tangent, largest)
@@ -122,7 +121,7 @@ class _Shooting:
             for _ in range(HALVINGS):
                 trial = z + share * step
                 try:
-                    at = self._shot(trial, True)
+                    at = self._shot(trial)
                     if self._length(at[0], size) < before:
                         break
                 except NoStepError:
@@ -147,7 +146,7 @@ class _Shooting:
                                  mismatch[-d:] / size[d:]])  # fmt: skip
         return float(np.linalg.norm(scaled))
 
-    def _shot(self, z: Array, tangents: bool) -> tuple[Array, sp.coo_matrix, float]:
+    def _shot(self, z: Array) -> tuple[Array, sp.coo_matrix, float]:
         """What the ends of all segments miss, its derivative by the begins, the largest tangent."""
         d, count = self._d, len(z)
         missed = [z[0, d:] - self._force[0] - self._stiff[0] @ z[0, :d]]
@@ -156,7 +155,7 @@ class _Shooting:
         ]
         largest = 0.0
         for k in range(count):
-            end, tangent = self._segment(z[k], k, tangents)
+            end, tangent = self._segment(z[k], k)
             largest = max(largest, float(np.abs(tangent).max()))
             row: list[sp.csr_matrix | None] = [None] * count
             if k + 1 < count:
@@ -168,12 +167,12 @@ class _Shooting:
             blocks.append(row)
         return np.concatenate(missed), sp.bmat(blocks), largest
 
-    def _segment(self, begin: Array, number: int, tangents: bool) -> tuple[Array, Array]:
+    def _segment(self, begin: Array, number: int) -> tuple[Array, Array]:
         """(x, p⁺) at the end of a segment, and its derivative by those at its begin."""
         d, m = self._d, self._m
         x, p, whole = begin[:d], begin[d:], np.eye(2 * d)
         for n in range(self._ends[number], self._ends[number + 1]):
-            one = self._step(x, p, n, tangents)
+            one = self._step(x, p, n, True)
             end = (n + 1) * m
             x, p = one.points[-1], one.momentum + self._force[end] + self._stiff[end] @ one.points[-1]
             assert one.tangent is not None
@@ -238,6 +237,3 @@ def _affine(action: Action, path: Array, window: int) -> tuple[Array, Array]:
 
 def _why(what: str, tangent: float) -> str:
     return f"{what}; an error at the begin of a segment grows by {tangent:.1e} to its end: give more segments"
-
-
-__all__: Sequence[str] = ["ShootingError", "Trajectory", "shoot"]
