@@ -1,0 +1,1 @@
+"""Random paths whose density is exp(-A/T)."""
