@@ -2,8 +2,7 @@
 
 The cost is that of a trial on one rank: the first start begins and descends for about `SECONDS` of CPU each
 at most; a training that goes on for longer tells which part of it is done by then. Of ranks that share the
-pairs of a start it is what their shares are by the counts. Starts that begin wider and are pruned take
-several times as long.
+pairs of a start it is what their shares are by the counts.
 """
 
 from __future__ import annotations

@@ -169,16 +169,24 @@ class NetworkContext:
         self.meanwhile()
         return descend(wider, theta, replace(FIRST, elimination=_direct(wider), interest=interest))
 
-    def narrowed(self, wider: ExactNetwork, theta: Array) -> Array:
+    def narrowed(self, wider: ExactNetwork, theta: Array, before: int = 0) -> Array:
         """The weights that are left of a wider network, whose units are taken out one after the other.
 
         They are NaN, with which a start fails, where the wider network's matrix is not finite. Others do not
         make up for them by more than one step where the wider network is hopeless.
+
+        Args:
+            wider: The wider network.
+            theta: Its weights.
+            before: Descents of such networks that were needed before; they count as done.
         """
         first = self.fitted(wider, theta, self.cap)
         fitted, hopeless = first.path, first.parts.total > HOPELESS * self.cap
+        widths = wider.network.widths
+        self.begun = _narrowed_part(self.network, widths, before + 1, widths)
 
         def fit(action: ExactNetwork, theta: Array) -> Array:
+            self.begun = _narrowed_part(self.network, widths, before + 1, action.network.widths)
             self.meanwhile()
             return (
                 theta
@@ -242,11 +250,21 @@ def pass_work(network: Network) -> float:
     return 12.0 * network.pairs * float(network.weights)
 
 
+def narrowing_steps(network: Network, widths: Sequence[int]) -> int:
+    """Steps of the descents between the units that are taken out of a wider network."""
+    return BETWEEN.max_iterations * (sum(widths) - sum(network.widths))
+
+
+def _narrowed_part(network: Network, wider: Sequence[int], descents: int, widths: Sequence[int]) -> float:
+    """The part of `NetworkContext.narrowed` that is done when a network of these widths is left, 0 to 1."""
+    first, total = descents * STEPS, narrowing_steps(network, wider)
+    return (first + total - narrowing_steps(network, widths)) / (first + total)
+
+
 def narrowing_work(network: Network, inner: Sequence[int]) -> float:
     """Operations of `NetworkContext.narrowed` from hidden layers of these widths."""
     widths = (network.widths[0], *inner, network.widths[-1])
-    out = sum(widths) - sum(network.widths)
-    return (STEPS + BETWEEN.max_iterations * out) * step_work(replace(network, widths=widths))
+    return (STEPS + narrowing_steps(network, widths)) * step_work(replace(network, widths=widths))
 
 
 def narrows(network: Network, inner: Sequence[int]) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 from hpcda.action.factors import DataLoss
 from hpcda.action.network import Network
 from hpcda.problem import Array
-from hpcda.search.training import NetworkContext, Training, narrowing_work, narrows
+from hpcda.search.training import STEPS, NetworkContext, Training, narrowing_steps, narrowing_work, narrows
 
 WIDER = 1.4
 DRAWS, FITS = 12, 1.5
@@ -30,14 +30,17 @@ def _weights(context: NetworkContext, minima: Sequence[Array], rng: np.random.Ge
     known = not isinstance(network.output, DataLoss)
     goal = FITS * 0.5 * float(network.measured.sum()) if known else np.inf
     best: tuple[float, Array] | None = None
-    for _ in range(DRAWS if known else 1):
+    steps, drawn = narrowing_steps(network, wider.network.widths), 0
+    while drawn < (DRAWS if known else 1):
         fitted = context.fitted(wider, context.first_weights(wider, rng), goal)
+        drawn += 1
+        context.begun = drawn * STEPS / (drawn * STEPS + steps)
         if best is None or fitted.parts.total < best[0]:
             best = fitted.parts.total, fitted.path
         if best[0] <= goal:
             break
     assert best is not None
-    return context.narrowed(wider, best[1])
+    return context.narrowed(wider, best[1], drawn - 1)
 
 
 TRAINING = Training(
@@ -46,5 +49,6 @@ TRAINING = Training(
     _weights,
     fits=lambda network: narrows(network, _inner(network)),
     work=lambda network: narrowing_work(network, _inner(network)),
+    reports=True,
     place=1,
 )

@@ -42,5 +42,6 @@ TRAINING = Training(
     parents=1,
     fits=lambda network: narrows(network, _inner(network)),
     work=lambda network: narrowing_work(network, _inner(network)),
+    reports=True,
     place=2,
 )

@@ -528,6 +528,28 @@ def test_a_search_leaves_annealing_out():
     assert "annealed" not in [one.name for one in searched(network)]
 
 
+def test_the_check_counts_what_is_drawn_and_pruned_of_wide_networks(monkeypatch):
+    from hpcda import check_network as checking
+
+    raw = {
+        "network": {"hidden": [6, 6], "activation": "tanh"},
+        "twin": {"inputs": 3, "outputs": 2, "weight_std": 1.0, "pairs": 60, "noise_std": 0.1, "seed": 7},
+        "ensemble": {"starts": 2, "way": "wide"},
+    }
+    parts = []
+    context = NetworkContext(build_network(load_job(raw)).network)
+    context.meanwhile = lambda: parts.append(context.begun)
+    TRAININGS["wide"].weights(context, [], generator(1))
+    assert parts[0] == 0.0 and context.begun == 1.0 and np.all(np.diff(parts) >= 0.0)
+    assert len(set(parts)) >= 6
+    whole = checking.check_network(load_job(raw))
+    assert 0.0 < whole.begins < whole.start
+    monkeypatch.setattr(checking, "SECONDS", 0.4 * whole.begins)
+    cut = checking.check_network(load_job(raw))
+    assert cut.iterations == checking.AFTER
+    assert 0.1 * whole.begins < cut.begins < 10.0 * whole.begins
+
+
 def test_the_check_counts_finite_rungs(monkeypatch):
     """What begins for longer than a trial may take is told by the part of it that is done by then."""
     from hpcda import check_network as checking
