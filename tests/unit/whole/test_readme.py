@@ -134,3 +134,13 @@ def test_the_files_of_ones_own_in_the_map_work_as_they_stand(tmp_path):
         result = hpcda.anneal(problem, starts=16, seed=1, way="follow")
         rho = result.parameters.sel(parameter="rho")
     assert result.fun < 2.0 * 101 * mean[0] and abs(rho.estimate - 28.0) < 5.0 * rho["std"]
+
+
+def test_the_boundary_value_problem_of_the_jobs_has_two_solutions():
+    page = (ROOT / "jobs" / "README.md").read_text(encoding="utf-8")
+    (example,) = [
+        block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "boundary" in block
+    ]
+    known: dict = {}
+    exec(compile(example, "jobs/README.md", "exec"), known)
+    assert known["tops"] == pytest.approx([0.1405, 4.0915], abs=1e-4)
