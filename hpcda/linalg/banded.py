@@ -60,14 +60,29 @@ class Banded:
         inside = matrix.shape[0] - border
         entries = matrix.tocoo()
         rows, columns, values = entries.row, entries.col, entries.data
-        if not np.isfinite(values).all():
-            raise NotPositiveDefiniteError("an entry that is not finite")
         own = (rows >= columns) & (rows < inside)
         below = rows[own] - columns[own]
         band = np.zeros((inside, int(below.max(initial=0)) + 1))
         np.add.at(band, (columns[own], below), values[own])
         dense = matrix[inside:].toarray()
-        found = cls(band, np.ascontiguousarray(dense[:, :inside]), np.ascontiguousarray(dense[:, inside:]))
+        return cls.of(band, np.ascontiguousarray(dense[:, :inside]), np.ascontiguousarray(dense[:, inside:]))
+
+    @classmethod
+    def of(cls, band: Array, border: Array, corner: Array) -> Banded:
+        """Factor a matrix whose lower triangle stands where that of L will; the arrays are taken over.
+
+        Args:
+            band: Columns of T from their diagonals down, shape (n - P, w).
+            border: B, shape (P, n - P).
+            corner: C, shape (P, P).
+
+        Raises:
+            NotPositiveDefiniteError: It is not positive definite, or not finite.
+            CompilerError: No C compiler, or no place for compiled code.
+        """
+        if not all(np.isfinite(part).all() for part in (band, border, corner)):
+            raise NotPositiveDefiniteError("an entry that is not finite")
+        found, inside = cls(band, border, corner), len(band)
         failed = found._call("factor")
         if failed:
             raise NotPositiveDefiniteError(f"unknown {failed - 1}" if failed <= inside else "the border")

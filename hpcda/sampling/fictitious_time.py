@@ -28,6 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +49,36 @@ class Path:
     x: Array
     action: float
     gradient: Array
+
+
+class Factor(Protocol):
+    """A factor of M."""
+
+    def solve(self, right: Array) -> Array:
+        """M⁻¹ right, shape (n,)."""
+        ...
+
+    def sample(self, normal: Array) -> Array:
+        """Of the covariance M⁻¹ for standard normal numbers, shape (n,)."""
+        ...
+
+
+def step(
+    x: Array, gradient: Array, factor: Factor, size: float, theta: float, temperature: float, normal: Array
+) -> Array:
+    """X' of one step with C = M⁻¹, shape (n,).
+
+    Args:
+        x: X, shape (n,).
+        gradient: ∇A(X), shape (n,).
+        factor: A factor of M.
+        size: h.
+        theta: θ.
+        temperature: T.
+        normal: Standard normal numbers, shape (n,).
+    """
+    kick = np.sqrt(2.0 * temperature * size) * factor.sample(normal)
+    return x - (size * factor.solve(gradient) - kick) / (1.0 + theta * size)
 
 
 def _factor(matrix: csr_array) -> EliminatedMatrix:
@@ -103,13 +134,12 @@ class FictitiousTime:
 
     def step(self, path: Path, normal: Array) -> Path:
         """X' of standard normal numbers, shape (n,)."""
-        size = np.sqrt(2.0 * self._temperature * self._step)
+        h, temperature = self._step, self._temperature
         if self._noise is not None:
-            kick = self._noise.sample(normal) / (1.0 + self._theta * self._step)
-        else:
-            assert self._lengths is not None
-            kick = self._factor.solve(np.sqrt(self._lengths) * normal)
-        return self.at(self.mean(path) + size * kick)
+            return self.at(step(path.x, path.gradient, self._noise, h, self._theta, temperature, normal))
+        assert self._lengths is not None
+        kick = self._factor.solve(np.sqrt(self._lengths) * normal)
+        return self.at(self.mean(path) + np.sqrt(2.0 * temperature * h) * kick)
 
     def log_proposal(self, path: Path, new: Path) -> float:
         """Logarithm of the density of X' at X, but for a constant."""

@@ -8,9 +8,11 @@ from functools import cached_property
 import numpy as np
 
 from hpcda.action import Action
+from hpcda.action.blocks import in_time
 from hpcda.action.residuals import Residuals
 from hpcda.annealing import Ladder, Task
 from hpcda.errors import InputError, Mistake
+from hpcda.linalg.normal import NormalMatrices
 from hpcda.problem import Array, Problem
 from hpcda.search.forecast import Forecast
 from hpcda.search.merge import Sketch
@@ -53,6 +55,12 @@ class SearchContext:
     def residuals(self) -> Residuals:
         """The action as a sum of squares."""
         return Residuals(self.action)
+
+    @cached_property
+    def normal(self) -> NormalMatrices:
+        """The Gauss-Newton Hessians of the action, in the order of time (`hpcda.action.blocks.in_time`)."""
+        own, order = self.residuals, in_time(self.problem)[0]
+        return NormalMatrices(own.indptr, own.indices, order, len(self.problem.constants))
 
     @cached_property
     def forecast(self) -> Forecast:

@@ -11,9 +11,10 @@ from scipy.sparse import csr_array
 from hpcda.annealing import Ladder
 from hpcda.linalg.banded import Banded
 from hpcda.linalg.elimination import NotPositiveDefiniteError
+from hpcda.sampling.fictitious_time import step
 from hpcda.search import ESCAPES, SearchContext
 from hpcda.search.escapes import settling
-from hpcda.search.escapes.langevin import metric, step
+from hpcda.search.escapes.langevin import metric
 from hpcda.search.stretches import action_by_time, draw_stretch
 from tests.chance import generator
 from tests.unit.problems import cases, dense, example, linear_problem
@@ -128,7 +129,8 @@ def test_splice_equals_its_parents_on_both_sides():
 def test_langevin_samples_a_gaussian_action_exactly_at_a_large_step():
     problem = linear_problem(times=4, windows=linear_problem(times=4).windows * 2)
     context = SearchContext(problem, LADDER)
-    rf, temperature, rho, count = 3.0, 2.0, -0.2, 4000
+    rf, temperature, size, count = 3.0, 2.0, 3.0, 4000  # a path turns by ρ = (1 - h/2) / (1 + h/2)
+    rho = -0.2
     start = np.zeros(problem.size)
     hessian = dense(context.action, start, rf)
     minimum = np.linalg.solve(hessian, -context.action.gradient(start, rf)[1])
@@ -137,7 +139,8 @@ def test_langevin_samples_a_gaussian_action_exactly_at_a_large_step():
     rng = generator(1)
     path, samples = minimum, np.empty((count, len(start)))
     for k in range(count):
-        path = step(context, factor, path, rf, temperature, rho, rng.standard_normal(len(start)))
+        gradient = context.action.gradient(path, rf)[1]
+        path = step(path, gradient, factor, size, 0.5, temperature, rng.standard_normal(len(start)))
         samples[k] = path
     exact = temperature * np.linalg.inv(hessian)
     whitened = np.linalg.solve(np.linalg.cholesky(exact), (samples - minimum).T)
