@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from hpcda.kernels import name_kernels
+
 if TYPE_CHECKING:
     from hpcda.analysis import Result as Result
     from hpcda.analysis import open_run as open_run
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from hpcda.models.model import Stimulus as Stimulus
 
     __version__: str
+
+name_kernels()
 
 _HOMES = {
     "BoundarySolution": "hpcda.boundary",

@@ -15,6 +15,7 @@ from hypothesis import is_hypothesis_test, settings
 
 sys.path.append(str(Path(__file__).parents[1]))
 
+import hpcda  # noqa: E402, F401  (names the code of OpenBLAS, before NumPy brings it)
 from tests import chance, machine  # noqa: E402
 
 # The cases of a seed are the same at every run: nothing is remembered from run to run, nothing is timed.

@@ -169,7 +169,7 @@ class Blocks:
             for (left, right), first, last in zip(factors, ends[:-1], ends[1:], strict=True):
                 own = left[some].reshape(count, -1, left.shape[-1])
                 if right is None:
-                    found[:, first:last] = (np.ones(own.shape[1]) @ own).reshape(count, -1)
+                    found[:, first:last] = own.sum(axis=1)
                 else:
                     other = right[some].reshape(count, -1, right.shape[-1])
                     found[:, first:last] = (own.transpose(0, 2, 1) @ other).reshape(count, -1)
