@@ -435,6 +435,15 @@ def _factorization(
     return time.perf_counter() - begin
 
 
+def _steps(problem: Problem) -> str:
+    """The steps of the path, for people."""
+    every = np.concatenate([window.steps for window in problem.windows])
+    least, most = float(every.min()), float(every.max())
+    if most - least <= 1e-6 * most:
+        return f"step {problem.windows[0].dt:.6g}"
+    return f"steps from {least:.6g} to {most:.6g}"
+
+
 def report(job: Job, checked: Checked) -> str:
     """The findings for people."""
     problem, cost = checked.built.problem, checked.cost
@@ -451,7 +460,7 @@ def report(job: Job, checked: Checked) -> str:
         + (f", parameters {_some(estimated)}" if estimated else ""),
         f"data         {counted(problem.measured, 'value')} of {_some(list(problem.observed))}"
         + (f", {_held_back(checked.built)} held out" if checked.built.beyond else ""),
-        f"action       {problem.discretization}, step {problem.windows[0].dt:.6g} {unit}".rstrip()
+        f"action       {problem.discretization}, {_steps(problem)} {unit}".rstrip()
         + (", model error per time" if problem.model_error == "per time" else ""),
         *_weights(job, problem),
         *([f"steps        {checked.steps}"] if checked.steps else []),

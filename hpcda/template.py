@@ -79,6 +79,7 @@ seed = 1
 # missing = [-999, "<LOD"]        # marks of missing values; [] if every number is a value
 # truth = {{ file = "truth.csv", parameters = {{ F = 8.17 }} }}   # where it is known
 # sample_step = 0.025             # default: the smallest difference of the times
+# uneven = true                   # times are not equally far apart: steps of the path differ
 # gaps = true                     # accept empty cells and missing times; default: they are errors
 # from = 0.0                      # the part that is used; default: all
 # to = 4.0

@@ -14,7 +14,7 @@ import numpy as np
 from hpcda.action.costs import named_inputs, observation
 from hpcda.action.factors import DataLoss, FactorLoss, Factors, gaussian
 from hpcda.action.graph import GraphAction
-from hpcda.action.interval import interval_constants, interval_kernel, times_of
+from hpcda.action.interval import interval_constants, interval_kernel
 from hpcda.action.kernel import Kernel, kernel_of
 from hpcda.action.losses import LOSSES
 from hpcda.action.native import Equations, priors
@@ -73,7 +73,7 @@ def _model_errors(problem: Problem, places: Numbers) -> Iterator[Factors]:
             kernel,
             places[_index(problem, number, points)],
             constants=interval_constants(problem, number, scheme.span),
-            weight=np.tile(step_weights(problem, window), scheme.errors),
+            weight=np.tile(step_weights(problem, window), (1, scheme.errors)),
             scaled=True,
         )
 
@@ -117,7 +117,7 @@ def _data(problem: Problem, places: Numbers) -> Iterator[Factors]:
             constants = [
                 np.tile(list(problem.fixed.values()), (len(points), 1)),
                 window.series[points],
-                times_of(window)[points, None],
+                window.grid[points, None],
             ]
             yield Factors(
                 f"data of {name} of window {number}",
@@ -136,7 +136,7 @@ def _walks(problem: Problem, places: Numbers) -> Iterator[Factors]:
     change = kernel_of(trace(lambda given: [given("v", 1) - given("v", 0)]), 2, 0)
     for walk in problem.walks:
         name = f"walk of {walk.name} of window {walk.window}"
-        yield Factors(name, "prior", change, places[walk.places], weight=walk.std**-2)
+        yield Factors(name, "prior", change, places[walk.places], weight=walk.std[:, None] ** -2)
 
 
 def _priors(problem: Problem, places: Numbers) -> Iterator[Factors]:

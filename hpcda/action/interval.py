@@ -16,8 +16,9 @@ import numpy as np
 
 from hpcda.action.kernel import ARGUMENTS, Kernel, Pair, c_array
 from hpcda.action.native import Equations
+from hpcda.action.weights import interval_steps
 from hpcda.native.kernels import source
-from hpcda.problem import Array, Problem, Window
+from hpcda.problem import Array, Problem
 
 _CODE = """{arrays}
 static const Interval {name}_interval = {{{numbers}}};
@@ -164,15 +165,10 @@ def interval_constants(problem: Problem, number: int, span: int) -> Array:
     points = begins[:, None] + np.arange(span + 1)
     return np.concatenate(
         [
-            np.full((len(begins), 1), 1.0 if problem.model.kind == "map" else window.dt),
-            times_of(window)[points],
+            interval_steps(problem, window)[:, None],
+            window.grid[points],
             window.series[points].reshape(len(begins), -1),
             np.tile(list(problem.fixed.values()), (len(begins), 1)),
         ],
         axis=1,
     )
-
-
-def times_of(window: Window) -> Array:
-    """Times of the points of a window as compiled code computes them, shape (N,)."""
-    return np.asarray(window.t[0] + window.dt * np.arange(window.times), dtype=np.float64)

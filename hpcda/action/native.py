@@ -16,7 +16,7 @@ from hpcda.action.costs import cost_kernels, cost_tables, costs, named_inputs, o
 from hpcda.action.discretizations import SCHEMES
 from hpcda.action.generate import first_derivatives
 from hpcda.action.structure import Structure
-from hpcda.action.weights import step_weights
+from hpcda.action.weights import interval_steps, step_weights
 from hpcda.errors import InputError, Mistake
 from hpcda.models.trace import Symbol
 from hpcda.models.traced import Traced, trace
@@ -206,20 +206,20 @@ class Native:
     def _make_window(self, window: Window, first: int, end: int, priors: Priors) -> ctypes.Structure:
         precision = 1.0 / np.where(np.isfinite(window.data), window.noise_std, np.inf) ** 2
         precision[:, [cost.row for cost in self.equations.costs]] = 0.0
-        is_map = self.equations.problem.model.kind == "map"
+        problem = self.equations.problem
         indices, means, weights = priors
         here = (indices >= first) & (indices < end)
         order = np.argsort(indices[here], kind="stable")
         return WindowTable(
             N=window.times,
-            dt=1.0 if is_map else window.dt,
-            t0=float(window.t[0]),
-            step=window.dt,
+            dt=self.pointer(interval_steps(problem, window), np.float64),
+            t=self.pointer(window.grid, np.float64),
+            step=self.pointer(window.steps, np.float64),
             data=self.pointer(window.data, np.float64),
             precision=self.pointer(precision, np.float64),
             scale=self.pointer(window.noise_std, np.float64),
             series=self.pointer(window.series, np.float64),
-            weight=self.pointer(step_weights(self.equations.problem, window), np.float64),
+            weight=self.pointer(step_weights(problem, window), np.float64),
             priors=int(here.sum()),
             prior=self.pointer((indices[here] - first)[order], np.int32),
             prior_mean=self.pointer(means[here][order], np.float64),

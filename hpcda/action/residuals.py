@@ -56,7 +56,7 @@ class Residuals:
         gradient, parts = np.empty(action.size), np.empty(3)
         for number, window in enumerate(problem.windows):
             intervals = (window.times - 1) // action.structure.scheme.span
-            root = np.sqrt(rf * np.resize(step_weights(problem, window), rows))
+            root = np.sqrt(rf * np.tile(step_weights(problem, window), (1, rows // problem.dimension)))
             work, errors, entries = self._work[number]
             misfit = np.zeros((window.times, len(problem.observed)))
             slope = np.zeros((window.times, len(self._rows)))
@@ -67,11 +67,11 @@ class Residuals:
             values.append(misfit[known])
             slopes.append(slope[:, self._order][known[:, self._rows[self._order]]])
             values.append((errors.reshape(intervals, -1) * root).ravel())
-            slopes.append((entries.reshape(intervals, -1) * np.repeat(root, widths)).ravel())
+            slopes.append((entries.reshape(intervals, -1) * np.repeat(root, widths, axis=1)).ravel())
             for walk in (one for one in problem.walks if one.window == number):
                 weight = 1.0 / walk.std
                 values.append(weight * np.diff(path[walk.places])[:, 0])
-                slopes.append(np.tile([-weight, weight], len(walk.places)))
+                slopes.append(np.stack([-weight, weight], axis=1).ravel())
         indices, means, weights = action.priors
         values.append(np.sqrt(weights) * (path[indices] - means))
         slopes.append(np.sqrt(weights))

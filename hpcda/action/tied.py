@@ -50,5 +50,5 @@ def shared_walks(problem: Problem) -> tuple[Numbers, Array]:
     shared = {q.name for q in problem.varying if q.shared}
     walks = [walk for walk in problem.walks if walk.name in shared]
     steps = np.concatenate([np.empty((0, 2), dtype=np.int64), *(walk.places for walk in walks)])
-    weights = np.concatenate([np.empty(0), *(np.full(len(walk.places), walk.std**-2) for walk in walks)])
+    weights = np.concatenate([np.empty(0), *(walk.std**-2 for walk in walks)])
     return steps, weights

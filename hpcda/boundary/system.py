@@ -98,7 +98,7 @@ class PathSystem:
         self.lagrangian = own = DiscreteLagrangian(equations)
         self.intervals = (len(times) - 1) // own.span
         self._numbers = np.arange(self.intervals)
-        self._soft = np.zeros(own.rows) if np.isinf(rf) else 1.0 / (rf * own.weight)
+        self._soft = np.zeros_like(own.weight) if np.isinf(rf) else 1.0 / (rf * own.weight)
         self._points = self._numbers[:, None] * own.span + np.arange(own.span + 1)
         sizes = [len(times) * own.states, self.intervals * own.rows, len(held.point), int(free.sum())]
         self._begins = np.cumsum([0, *sizes])
@@ -133,7 +133,7 @@ class PathSystem:
         self._fixed = np.concatenate(
             [
                 np.ones(2 * len(at)),
-                -np.tile(self._soft, self.intervals),
+                -self._soft.ravel(),
                 -(held.std**2),
                 self._prior[self.free],
             ]
@@ -263,7 +263,7 @@ class PathSystem:
         diagonal = np.zeros(self.size)
         diagonal[cut[3] :] = self._prior[self.free]
         largest = float(np.abs(whole.data).max(initial=0.0)) or 1.0
-        soft, std = np.tile(self._soft, self.intervals), self.held.std
+        soft, std = self._soft.ravel(), self.held.std
         for penalty in PENALTIES:
             least = 1.0 / (penalty * largest)
             weighted = first * (1.0 / np.maximum(soft, least))[:, None]

@@ -1,4 +1,4 @@
-"""The uniform time grid of a window: assigns data to path points, and cuts off what is held out."""
+"""The time grid of a window: assigns data to path points, and cuts off what is held out."""
 
 from __future__ import annotations
 
@@ -89,11 +89,20 @@ def points_inside(samples: int, hold_back: int, steps: int, place: str) -> tuple
         problem = f"leaves {max(samples - hold_back, 0)} of {counted(samples, 'sample')} to the window"
         raise InputError(Mistake(f"{place}.hold_back", problem, f"give at most {max(samples - 2, 0)}"))
     total = (samples - 1) * steps + 1
+    refuse_too_many(total, place)
+    return (samples - hold_back - 1) * steps + 1, total
+
+
+def refuse_too_many(total: int, place: str) -> None:
+    """Refuse a path of more than `MOST_POINTS` points.
+
+    Raises:
+        InputError: It has more.
+    """
     if total > MOST_POINTS:
         problem = f"the path has {total} points, more than {MOST_POINTS}"
         remedy = "use fewer samples, a larger step between them, or fewer steps_per_sample"
         raise InputError(Mistake(place, problem, remedy))
-    return (samples - hold_back - 1) * steps + 1, total
 
 
 def fits_discretization(inside: int, discretization: str, steps: int, place: str) -> list[Mistake]:

@@ -157,8 +157,8 @@ def _built(job: Job, model: Model, mistakes: list[Mistake]) -> Built:
 
 def _uneven(varying: Sequence[Estimated], grids: Sequence[Grid]) -> list[Mistake]:
     """Parameters that windows share time by time where the times of windows are not equally far apart."""
-    steps = [float(grid.t[1] - grid.t[0]) for grid in grids if len(grid.t) > 1]
-    if not steps or np.ptp(steps) <= 1e-6 * max(steps):
+    steps = np.concatenate([np.empty(0), *(np.diff(grid.t) for grid in grids)])
+    if not len(steps) or np.ptp(steps) <= 1e-6 * max(steps):
         return []
     problem = (
         f"windows share it at each time, but their time steps range from {min(steps):.6g} to {max(steps):.6g}"
@@ -178,6 +178,12 @@ def _notes(problem: Problem) -> tuple[str, ...]:
         if not any(np.isfinite(window.data[:, k]).any() for window in problem.windows)
     ]
     notes += [f"{key} is not measured in any window." for key in empty]
+    if not all(window.even for window in problem.windows) and problem.model_error == "per step":
+        steps = np.concatenate([window.steps for window in problem.windows])
+        notes.append(
+            f"The longest step of the path is {steps.max() / steps.min():.3g} times the shortest, and each is "
+            'allowed the same model error; model_error = "per time" allows long ones more.'
+        )
     if loose := _loose_sensors(problem):
         belong = "belongs to a sensor and has" if len(loose) == 1 else "belong to sensors and have"
         notes.append(

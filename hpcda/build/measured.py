@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hpcda.action.discretizations import SCHEMES, default
 from hpcda.build.doubts import (
     bound_note,
     far_note,
@@ -17,7 +18,7 @@ from hpcda.build.doubts import (
     small_note,
     too_large,
 )
-from hpcda.build.grid import Grid, points_inside
+from hpcda.build.grid import Grid, points_inside, refuse_too_many
 from hpcda.build.model import collected
 from hpcda.build.noise import deviations, impossible, noise_mistakes, scale_of, sensor_names
 from hpcda.build.times import SampleTimes, sample_times
@@ -25,7 +26,7 @@ from hpcda.build.units import time_unit_note, unit_note
 from hpcda.build.unknowns import FREE, unknown_names
 from hpcda.data import SHOWN, Table, Values, more, read_table
 from hpcda.data.arrays import RawArray, array_table
-from hpcda.errors import Mistake
+from hpcda.errors import InputError, Mistake
 from hpcda.job import Job
 from hpcda.job.inputs import DataTable
 from hpcda.job.kinds import LARGEST, NoiseColumn
@@ -82,8 +83,9 @@ def measured_window(
     )
     if times is None:
         return None
+    span = _span(job, model)
     grid: tuple[int, int] | None = collected(
-        mistakes, points_inside, times.samples, entry.hold_back, steps, place
+        mistakes, _inside, times, entry.hold_back, steps, span, model, place
     )
     mistakes += _doubtful(entry, place, table, columns, times)
     mistakes += _holes(entry, place, table, columns, times)
@@ -93,7 +95,7 @@ def measured_window(
     if grid is None or len(mistakes) > before:
         return None
     inside, total = grid
-    at = times.positions * steps
+    at, t = times.points(steps, span)
     data: dict[str, Array] = {}
     noise: dict[str, Array] = {}
     for key in entry.observed:
@@ -114,7 +116,7 @@ def measured_window(
     known += [dotted(("model", "parameters", name, "series")) for name in series]
     points = np.arange(total)
     return Grid(
-        times.first + times.step / steps * points,
+        t,
         data,
         noise,
         np.column_stack(
@@ -124,6 +126,32 @@ def measured_window(
         notes,
         Source(table.shown, table.counted_by, numbers, read),
     )
+
+
+def _span(job: Job, model: Model) -> int:
+    """Steps of an interval of the discretization, 1 where it is not known."""
+    name = job.action.discretization
+    scheme = SCHEMES.get(default(model.kind) if name == "auto" else name)
+    return scheme.span if scheme is not None else 1
+
+
+def _inside(
+    times: SampleTimes, hold_back: int, steps: int, span: int, model: Model, place: str
+) -> tuple[int, int]:
+    """See `points_inside`.
+
+    Raises:
+        InputError: See there; or the times of a map are uneven.
+    """
+    if times.uneven is None:
+        return points_inside(times.samples, hold_back, steps, place)
+    if model.kind == "map":
+        problem = f"{model.name} is a map: all its iterations take the same time"
+        raise InputError(Mistake(f"{place}.uneven", problem, "remove it, and give sample_step"))
+    points_inside(times.samples, hold_back, 1, place)
+    counts = times.between(steps, span)
+    refuse_too_many(int(counts.sum()) + 1, place)
+    return int(counts[: times.samples - hold_back - 1].sum()) + 1, int(counts.sum()) + 1
 
 
 def _read(job: Job, entry: DataTable, place: str, wanted: tuple[str | int, ...]) -> Table:

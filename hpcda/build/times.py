@@ -1,4 +1,4 @@
-"""Assigns the measured times of a file to a uniform grid of samples."""
+"""Assigns the measured times of a file to the points of a path: on a uniform grid of samples, or uneven."""
 
 from __future__ import annotations
 
@@ -16,30 +16,62 @@ from hpcda.job.kinds import LARGEST
 Array = npt.NDArray[np.float64]
 OFF_GRID = 0.02
 """How far a time may lie from its point of the grid, in sample steps."""
+ROUNDED_UP = 1e-6
+"""Part of a step by which steps of uneven times may be longer than asked."""
 ROUNDED = 0.1
 """How far the difference of two rounded times may be from a whole number of steps, in the smallest one."""
 
 
 @dataclass(frozen=True)
 class SampleTimes:
-    """Rows that are used and their places on the grid of samples.
+    """Rows that are used and their places on the grid of samples, or among uneven times.
 
     Attributes:
         rows: Rows of the table, shape (n,).
-        positions: Sample on which each of them falls, from 0, shape (n,).
+        positions: Sample on which each of them falls, from 0, shape (n,); in turn, of uneven times.
         first: First time.
-        step: Time from one sample to the next.
+        step: Time from one sample to the next; the median, of uneven times.
+        uneven: The times themselves, shape (n,), where they are uneven.
     """
 
     rows: npt.NDArray[np.int64]
     positions: npt.NDArray[np.int64]
     first: float
     step: float
+    uneven: Array | None = None
 
     @property
     def samples(self) -> int:
         """How many samples there are, missing ones included."""
         return int(self.positions[-1]) + 1
+
+    def between(self, steps: int, span: int) -> npt.NDArray[np.int64]:
+        """Steps of the path from each of the uneven times to the next, shape (n - 1,).
+
+        Args:
+            steps: Steps over a time of `step`, at least.
+            span: Steps of an interval of the discretization, which are alike.
+        """
+        assert self.uneven is not None
+        parts = np.diff(self.uneven) * steps / (span * self.step)
+        return span * np.maximum(np.ceil(parts - ROUNDED_UP), 1.0).astype(np.int64)
+
+    def points(self, steps: int, span: int) -> tuple[npt.NDArray[np.int64], Array]:
+        """The point of a path at which each row stands, shape (n,), and the times of all points, shape (M,).
+
+        Args:
+            steps: Steps of the path from sample to sample; see `between`.
+            span: See `between`.
+        """
+        if self.uneven is None:
+            at = self.positions * steps
+            return at, np.asarray(self.first + self.step / steps * np.arange(at[-1] + 1), dtype=np.float64)
+        counts = self.between(steps, span)
+        at = np.concatenate([[0], np.cumsum(counts)])
+        inner = np.arange(at[-1]) - np.repeat(at[:-1], counts)
+        step = np.diff(self.uneven) / counts
+        points = np.repeat(self.uneven[:-1], counts) + inner * np.repeat(step, counts)
+        return at, np.append(points, self.uneven[-1])
 
 
 def sample_times(entry: DataTable, place: str, table: Table, t: Array) -> SampleTimes:
@@ -76,7 +108,9 @@ def sample_times(entry: DataTable, place: str, table: Table, t: Array) -> Sample
             for k in back[:SHOWN]
         ]
         raise InputError(more(mistakes, len(back)))
-    step = entry.sample_step if entry.sample_step is not None else float(gaps.min())
+    step = entry.sample_step
+    if step is None:
+        step = float(np.median(gaps) if entry.uneven else gaps.min())
     if step < 1.0 / LARGEST or max(abs(times[0]), abs(times[-1])) > LARGEST:
         problem = f"the times go from {times[0]:g} to {times[-1]:g} in steps of {step:g}"
         raise InputError(Mistake(f"{place}.time", problem, "choose another unit of time"))
@@ -85,6 +119,11 @@ def sample_times(entry: DataTable, place: str, table: Table, t: Array) -> Sample
         raise InputError(
             Mistake(f"{place}.sample_step", problem, "give the time from one sample to the next")
         )
+    if entry.uneven:
+        if gaps.min() < 1.0 / LARGEST:
+            problem = f"two times are {gaps.min():g} apart"
+            raise InputError(Mistake(f"{place}.time", problem, "choose another unit of time"))
+        return SampleTimes(rows, np.arange(len(rows)), float(times[0]), step, times)
     positions = np.rint((times - times[0]) / step).astype(np.int64)
     if entry.sample_step is None and (np.abs(gaps / step - np.rint(gaps / step)) < ROUNDED).all():
         # Written times are rounded; the whole span gives the step more exactly than one difference.
@@ -98,7 +137,8 @@ def sample_times(entry: DataTable, place: str, table: Table, t: Array) -> Sample
             Mistake(
                 table.where(int(rows[k]), name),
                 f"{times[k]:.12g} is not a whole number of steps of {step:.9g}{note} after {times[0]:.12g}",
-                f"give {place}.sample_step, or resample the data to equal steps",
+                f"write uneven = true in [{place}] (in Python uneven=True): the path then has its points at "
+                f"these times; or give {place}.sample_step",
             )
             for k in np.flatnonzero(off)[:SHOWN]
         ]

@@ -78,7 +78,8 @@ class Data:
     """Measurements of one window (one experiment, one trial).
 
     Attributes:
-        t: Times of the samples, shape (N,), equally far apart but for gaps, in the model's unit of time.
+        t: Times of the samples, shape (N,), in the model's unit of time, equally far apart but for gaps, or
+            `uneven`.
             Arrays of xarray may say their unit, ``attrs["units"]``: another one is refused.
         observed: What is measured, a state or an expression of states and parameters ("x0", "gain * x0") ->
             its values, shape (N,), NaN where nothing was measured. A pandas DataFrame or an xarray Dataset
@@ -92,7 +93,10 @@ class Data:
         gaps: Whether NaN and missing times are meant; else they are mistakes.
         missing: Numbers that stand for a missing value, such as ``[-999]``; ``[]`` if every number is a
             value. By default a number that looks like one is refused.
-        sample_step: Time from sample to sample; by default the smallest difference of the times.
+        sample_step: Time from sample to sample; by default the smallest difference of the times, of uneven
+            ones the median.
+        uneven: Whether times are not equally far apart: the path has its points at these times, and between
+            two of them as many equal steps as keep each at most `sample_step` over `steps_per_sample`.
     """
 
     t: npt.ArrayLike
@@ -104,6 +108,7 @@ class Data:
     gaps: bool = False
     missing: Sequence[float] | None = None
     sample_step: float | None = None
+    uneven: bool = False
 
     def table(self, series: Sequence[str]) -> dict[str, Any]:
         """As a job holds it; `series` are those of `stimuli` that are parameters."""
@@ -131,7 +136,8 @@ class Data:
             found["sample_step"] = number("sample_step", self.sample_step, "0.02")
         loss = self.loss if isinstance(self.loss, str) else dict(self.loss)
         return {
-            "file": columns, **found, "loss": loss, "hold_back": int(self.hold_back), "gaps": bool(self.gaps)
+            "file": columns, **found, "loss": loss, "hold_back": int(self.hold_back), "gaps": bool(self.gaps),
+            "uneven": bool(self.uneven),
         }  # fmt: skip
 
     def _noise(self, columns: dict[str, Any], observed: Mapping[str, str]) -> Any:

@@ -29,6 +29,7 @@ class Problem:
         stimuli: Stimulus, or known parameter that depends on time -> its values, shape (N,).
         hold_back: Samples at the end that are kept back to test the prediction.
         gaps: Whether NaN and missing times are meant; else they are mistakes.
+        uneven: Whether times are not equally far apart; see `Data`.
         data: In place of all these: a `Data`, or several, one a window.
         estimate: Parameter -> range of its initial guess, or an `Estimate`.
         fixed: Parameter -> its value, where that is not the model's default.
@@ -62,6 +63,7 @@ class Problem:
         stimuli: Mapping[str, npt.ArrayLike] | None = None,
         hold_back: int | None = None,
         gaps: bool = False,
+        uneven: bool = False,
         data: Data | Sequence[Data] | None = None,
         estimate: Mapping[str, Range | Estimate] | None = None,
         fixed: Mapping[str, float] | None = None,
@@ -81,6 +83,7 @@ class Problem:
             "stimuli": stimuli,
             "hold_back": hold_back,
             "gaps": gaps or None,
+            "uneven": uneven or None,
         }
         rest = {name: value for name, value in rest.items() if value is not None}
         if data is None:

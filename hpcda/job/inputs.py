@@ -216,6 +216,12 @@ class DataTable(Section):
         default=None,
         description="the time from one sample to the next, above 0 (default: the least difference of times)",
     )
+    uneven: bool = Field(
+        default=False,
+        description="true if times are not equally far apart: the path has its points at these times, and "
+        "between two of them as many equal steps as keep each at most sample_step (default: the median "
+        "difference of times) over action.steps_per_sample",
+    )
     gaps: bool = Field(
         default=False, description="true to accept empty cells and missing times, false to refuse them"
     )

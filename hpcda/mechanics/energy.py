@@ -19,7 +19,7 @@ import numpy as np
 
 from hpcda.action import Action
 from hpcda.action.rates import Rates
-from hpcda.action.weights import step_weights
+from hpcda.action.weights import interval_steps, step_weights
 from hpcda.mechanics.motion import Motion
 from hpcda.problem import Array
 
@@ -64,9 +64,12 @@ def energy(action: Action, path: Array, rf: float, motion: Motion) -> tuple[Ener
         else:
             x, q = block[:, : problem.dimension].T, block[:, problem.dimension :].T
             speed = rates(x, q, constants[problem.layout.seen(number)], window.series.T, window.t).T
-        precision = rf * step_weights(problem, window) * scheme.duration * window.dt
-        sides = (own.arriving, own.leaving, own.middle)
-        found.append(Energy(*(_hamiltonian(p, speed, precision) for p in sides)))
+        steps = interval_steps(problem, window)[:, None]
+        precision = rf * step_weights(problem, window) * scheme.duration * steps
+        after = np.repeat(precision, scheme.span, axis=0)
+        before, after = np.concatenate([after[:1], after]), np.concatenate([after, after[-1:]])
+        sides = ((own.arriving, before), (own.leaving, after), (own.middle, 0.5 * (before + after)))
+        found.append(Energy(*(_hamiltonian(p, speed, one) for p, one in sides)))
     return tuple(found)
 
 

@@ -72,7 +72,7 @@ class VariationalIntegrator:
             )
         self.lagrangian, self.rf = lagrangian, float(rf)
         self._constants = np.asarray(constants, dtype=np.float64)
-        self._soft = np.zeros(lagrangian.rows) if np.isinf(rf) else 1.0 / (rf * lagrangian.weight)
+        self._soft = np.zeros_like(lagrangian.weight) if np.isinf(rf) else 1.0 / (rf * lagrangian.weight)
 
     def step(
         self,
@@ -151,7 +151,7 @@ class VariationalIntegrator:
         if forces is not None:
             inner = inner + forces[0] + np.einsum("jab,jb->ja", forces[1], points[1:-1] - points[0])
         return np.concatenate(
-            [p + multipliers @ slopes[:, 0], inner.ravel(), errors - self._soft * multipliers]
+            [p + multipliers @ slopes[:, 0], inner.ravel(), errors - self._soft[interval] * multipliers]
         )
 
     def _scales(self, points: Array, multipliers: Array, p: Array) -> Array:
@@ -177,7 +177,7 @@ class VariationalIntegrator:
         matrix[: m * d, :size] = bends[: m * d]
         matrix[: m * d, size:] = slopes[:, : m * d].T
         matrix[m * d :, :size] = slopes
-        matrix[m * d :, size:] = -np.diag(self._soft)
+        matrix[m * d :, size:] = -np.diag(self._soft[interval])
         return matrix
 
     def _tangent(

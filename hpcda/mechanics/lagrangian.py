@@ -75,7 +75,7 @@ class DiscreteLagrangian:
         states: D.
         block: D + V, unknowns of one point.
         rows: K · D, model errors of an interval.
-        weight: s of every model error, over h where the model error is per time, shape (K · D,).
+        weight: s of every model error, over h where the model error is per time, shape (intervals, K · D).
 
     Raises:
         CompilerError: No C compiler, or no place for compiled code.
@@ -86,7 +86,8 @@ class DiscreteLagrangian:
         self.span, self.states, self.block = structure.scheme.span, problem.dimension, structure.block
         self._kernel = interval_kernel(equations)
         self.rows = self._kernel.rows
-        self.weight: Array = np.tile(step_weights(problem, problem.windows[window]), structure.scheme.errors)
+        own = step_weights(problem, problem.windows[window])
+        self.weight: Array = np.tile(own, (1, structure.scheme.errors))
         self._seen = len(problem.seen)
         self._constants = np.ascontiguousarray(interval_constants(problem, window, self.span))
         self._library: Any = library(lagrangian_unit(equations))
@@ -180,9 +181,9 @@ class DiscreteLagrangian:
         found = self._computed(points, constants, intervals, wanted, multipliers)
         return found["errors"], found["jacobian"], found.get("hessian", np.empty((len(points), 0)))
 
-    def multipliers(self, errors: Array, rf: float) -> Array:
+    def multipliers(self, errors: Array, rf: float, intervals: Sequence[int] | Index = (0,)) -> Array:
         """λ = Rf s r of model errors r at a finite Rf, same shape."""
-        return np.asarray(rf * self.weight * errors)
+        return np.asarray(rf * self.weight[np.asarray(intervals)] * errors)
 
     def momenta(
         self,

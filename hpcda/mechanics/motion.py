@@ -155,7 +155,7 @@ def _window(
     if span > 1:
         ends = leaving[:-1:span], arriving[span::span]
         begins = np.arange(0, times - 1, span)
-        length = span * action.problem.windows[number].dt
+        length = span * action.problem.windows[number].steps[begins, None]
         turning = [
             _turning(action, one, points, length * p)
             for points, p in zip((begins, begins + span), ends, strict=True)

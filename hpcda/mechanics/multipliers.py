@@ -93,9 +93,9 @@ class Multipliers:
         return found if (_largest(states, moved, found) <= SMALLER * apart).all() else None
 
     def _weights(self, rf: float) -> list[Array]:
-        """Rf s of every model error of an interval, window after window, shape (K · D,)."""
+        """Rf s of every model error, window after window, shape (intervals, K · D)."""
         problem, errors = self._action.problem, self._action.structure.scheme.errors
-        return [rf * np.tile(step_weights(problem, window), errors) for window in problem.windows]
+        return [rf * np.tile(step_weights(problem, window), (1, errors)) for window in problem.windows]
 
     def _balanced(self, forces: Array) -> list[Array]:
         return [

@@ -43,11 +43,11 @@ typedef struct {
 
 typedef struct {
   int N;
-  double dt, t0, step;                /* spacing of the rule (1 for a map), first time, spacing of time */
+  const double *dt, *t, *step;        /* [intervals] steps of the rule (1 for a map); [N] times; [N - 1] their steps */
   const double *data, *precision;     /* [N][L]; precision: 0 where nothing is measured, or by a cost */
   const double *scale;                /* [N][L] of the noise, for costs */
   const double *series;               /* [N][U] */
-  const double *weight;               /* [D] of the model errors: s_a, over their time where Rf is per time */
+  const double *weight;               /* [intervals][D] of the model errors: s_a, over their time where Rf is per time */
   int priors;                         /* Gaussian priors on unknowns of the window, in their order */
   const int *prior;                   /* [priors] index in the window */
   const double *prior_mean, *prior_weight;
@@ -126,7 +126,7 @@ static void at_point(const Pass *a, int n) {
   const vd *x = a->path + (size_t)n * b;
   for (int i = 0; i < b; i++) a->v[i] = x[i];
   for (int i = 0; i < T->U; i++) a->s[i] = v_all(a->w->series[(size_t)n * T->U + i]);
-  a->t[0] = v_all(a->w->t0 + n * a->w->step);
+  a->t[0] = v_all(a->w->t[n]);
 }
 
 static void at_stage(const Pass *a, int interval, int q, const vd *rates) {
@@ -145,11 +145,11 @@ static void at_stage(const Pass *a, int interval, int q, const vd *rates) {
     for (int j = 0; j <= T->m; j++) sum += aux[j] * a->w->series[(size_t)(first + j) * T->U + i];
     a->s[i] = v_all(sum);
   }
-  for (int j = 0; j <= T->m; j++) time += aux[j] * (a->w->t0 + (first + j) * a->w->step);
+  for (int j = 0; j <= T->m; j++) time += aux[j] * a->w->t[first + j];
   a->t[0] = v_all(time);
   if (T->staged)
     for (int r = 0; r < q; r++) {
-      const double inner = T->inner[q * T->Q + r] * a->w->dt;
+      const double inner = T->inner[q * T->Q + r] * a->w->dt[interval];
       if (inner != 0)
         for (int i = 0; i < D; i++) a->v[i] = v_fma(v_all(inner), rates[((size_t)interval * T->Q + r) * D + i], a->v[i]);
     }
@@ -191,9 +191,9 @@ STAGE void table_errors(const Tables *T, const vd *x, const vd *const *rates, do
 static void model_errors(const Pass *a, int interval, const vd *const *rates, vd *r) {
   const vd *x = a->path + (size_t)interval * a->T->m * (a->T->D + a->T->V);
 #ifdef GENERATED
-  errors(x, rates, a->w->dt, r);
+  errors(x, rates, a->w->dt[interval], r);
 #else
-  table_errors(a->T, x, rates, a->w->dt, r);
+  table_errors(a->T, x, rates, a->w->dt[interval], r);
 #endif
 }
 
@@ -212,7 +212,7 @@ STAGE void chain(const Pass *a, int interval, vd *given) {
     }
     for (int i = 0; i < T->P; i++) Z[(D + V + i) * na + D + 2 * V + i] = v_all(1);
     for (int r = 0; r < q; r++) {
-      const double inner = a->w->dt * T->inner[q * T->Q + r];
+      const double inner = a->w->dt[interval] * T->inner[q * T->Q + r];
       const vd *earlier = a->dense + (size_t)r * (n + D) * na + (size_t)n * na;
       if (inner != 0)
         for (int i = 0; i < D * na; i++) Z[i] = v_fma(v_all(inner), earlier[i], Z[i]);
@@ -229,7 +229,7 @@ STAGE void chain(const Pass *a, int interval, vd *given) {
       for (int q = 0; q < T->Q; q++)
         sum = v_fma(v_all(T->rate[(row / D) * T->Q + q]),
                     a->dense[(size_t)q * (n + D) * na + (size_t)(n + row % D) * na + i], sum);
-      given[row * na + i] = -a->w->dt * sum;
+      given[row * na + i] = -a->w->dt[interval] * sum;
     }
 }
 
@@ -268,7 +268,7 @@ STAGE void table_products(const Pass *a, const vd *g) {
 }
 
 /* Derivatives of the model errors of an interval by its local columns, and its gradient. */
-STAGE void table_entries(const Pass *a, const vd *const *slopes, const vd *given, vd *g, vd *grad) {
+STAGE void table_entries(const Pass *a, double dt, const vd *const *slopes, const vd *given, vd *g, vd *grad) {
   const Tables *T = a->T;
   const int local = (T->m + 1) * (T->D + T->V), *column = T->column;
   vd *gradp = a->gradp, *gw = a->gw;
@@ -280,7 +280,7 @@ STAGE void table_entries(const Pass *a, const vd *const *slopes, const vd *given
         if (c - first < T->na) slope += given[row * T->na + c - first];
       } else {
         for (int s = T->term[c]; s < T->term[c + 1]; s++)
-          slope = v_fma(v_all(T->term_weight[s] * a->w->dt), slopes[T->term_stage[s]][T->term_jac[s]], slope);
+          slope = v_fma(v_all(T->term_weight[s] * dt), slopes[T->term_stage[s]][T->term_jac[s]], slope);
       }
       g[c] = slope;
       gw[c] = weight * slope;
@@ -296,7 +296,7 @@ static void bind(Pass *a, int i) {
   const int rows = a->T->K * a->T->D;
   vd *dual = a->k->dual + (size_t)i * rows, sum = v_all(0);
   for (int row = 0; row < rows; row++) {
-    const vd first = v_if(a->exact, a->rf_before * a->w->weight[row % a->T->D] * a->r[row], v_all(0));
+    const vd first = v_if(a->exact, a->rf_before * a->w->weight[(size_t)i * a->T->D + row % a->T->D] * a->r[row], v_all(0));
     if (a->want > 0 && a->some_anew) dual[row] = v_if(a->anew, first, dual[row]);
     a->force[row] += dual[row];
     sum = v_fma(dual[row], a->r[row], sum);
@@ -316,8 +316,9 @@ STAGE void interval(Pass *a, int i, const vd *rates, const vd *given) {
     slopes[q] = a->k->slopes + evaluation(T, i, q) * T->nj;
   }
   model_errors(a, i, stages, r);
+  const double *scale = a->w->weight + (size_t)i * D;
   for (int row = 0; row < rows; row++) {
-    a->weight[row] = a->rf * a->w->weight[row % D];
+    a->weight[row] = a->rf * scale[row % D];
     a->force[row] = a->weight[row] * r[row];
     sum = v_fma(a->force[row], r[row], sum);
   }
@@ -331,13 +332,13 @@ STAGE void interval(Pass *a, int i, const vd *rates, const vd *given) {
   if (!a->lifted) memcpy(lambda, a->force, sizeof(vd) * rows);
   if (a->lifted && a->some_anew)
     for (int row = 0; row < rows; row++)
-      lambda[row] = v_if(a->anew, a->rf_before * a->w->weight[row % D] * r[row], lambda[row]);
+      lambda[row] = v_if(a->anew, a->rf_before * scale[row % D] * r[row], lambda[row]);
 #ifdef GENERATED
   (void)given;
-  entries(slopes, a->w->dt, a->weight, a->force, g, a->gw, grad, a->gradp);
+  entries(slopes, a->w->dt[i], a->weight, a->force, g, a->gw, grad, a->gradp);
   if (a->want > 1) products(g, a->gw, a->own, a->next, a->shared);
 #else
-  table_entries(a, slopes, given, g, grad);
+  table_entries(a, a->w->dt[i], slopes, given, g, grad);
   if (a->want > 1) table_products(a, g);
 #endif
 }
@@ -353,7 +354,7 @@ STAGE void nodal_second(const Pass *a, int n) {
     for (int q = 0; q < T->Q; q++) {
       if (i * T->m + T->node[q] != n) continue;
       for (int e = 0; e < T->K; e++) {
-        const double rate = -a->w->dt * T->rate[e * T->Q + q];
+        const double rate = -a->w->dt[i] * T->rate[e * T->Q + q];
         const vd *lambda = a->k->lambda + ((size_t)i * T->K + e) * D;
         if (rate != 0)
           for (int k = 0; k < D; k++) a->mu[k] = v_fma(v_all(rate), lambda[k], a->mu[k]);
@@ -382,14 +383,14 @@ STAGE void inner_second(const Pass *a, int i, const vd *rates) {
     vd *mu = a->mu + q * D;
     for (int e = 0; e < T->K; e++)
       for (int k = 0; k < D; k++)
-        mu[k] -= a->w->dt * T->rate[e * Q + q] * a->k->lambda[((size_t)i * T->K + e) * D + k];
+        mu[k] -= a->w->dt[i] * T->rate[e * Q + q] * a->k->lambda[((size_t)i * T->K + e) * D + k];
     if (!T->staged || q == 0) continue;
     const vd *slopes = a->k->slopes + evaluation(T, i, q) * T->nj;
     memset(force, 0, sizeof(vd) * D);
     for (int e = 0; e < T->nj; e++)
       if (T->jvar[e] < D) force[T->jvar[e]] = v_fma(slopes[e], mu[T->jrow[e]], force[T->jvar[e]]);
     for (int r = 0; r < q; r++) {
-      const double inner = a->w->dt * T->inner[q * Q + r];
+      const double inner = a->w->dt[i] * T->inner[q * Q + r];
       for (int k = 0; k < D; k++) a->mu[r * D + k] += inner * force[k];
     }
   }
@@ -507,7 +508,7 @@ static void walk(Pass *a, int n, vd *after) {
   const Tables *T = a->T;
   const int D = T->D, b = D + T->V, phase = n % T->m, next = (n + 1) % T->m;
   for (int v = 0; v < T->V; v++) {
-    const double weight = T->walk[v] / a->w->step;
+    const double weight = T->walk[v] / a->w->step[n];
     if (weight == 0) continue;
     const size_t at = (size_t)n * b + D + v;
     const vd change = a->path[at + b] - a->path[at];

@@ -9,8 +9,7 @@ typedef struct {
 } Sizes;
 
 typedef struct {
-  double dt, t0;
-  const double *series;               /* [N][U] */
+  const double *step, *t, *series;    /* [N - 1] steps of time, [N] times, [N][U] */
 } Grid;
 
 /* W members of [rows][members] from column `at`; lanes beyond the last hold the last. */
@@ -29,7 +28,7 @@ STAGE void save(const vd *from, int rows, int members, int at, double *to) {
 STAGE void inputs(const Sizes *z, const Grid *g, int n, double share, vd *s, vd *t) {
   const double *a = g->series + (size_t)n * z->U, *b = share > 0 ? a + z->U : a;
   for (int i = 0; i < z->U; i++) s[i] = v_all((1 - share) * a[i] + share * b[i]);
-  t[0] = v_all(g->t0 + (n + share) * g->dt);
+  t[0] = v_all(share > 0 ? g->t[n] + share * g->step[n] : g->t[n]);
 }
 
 /* v becomes the states of point n + 1; v also holds the parameters, which stay as they are. */
@@ -42,7 +41,7 @@ STAGE void advance(const Sizes *z, const Grid *g, int n, int substeps, vd *v, co
     for (int i = 0; i < D; i++) v[i] = k[i];
     return;
   }
-  const double h = g->dt / substeps, part[4] = {0, 0.5, 0.5, 1}, weight[4] = {h / 6, h / 3, h / 3, h / 6};
+  const double h = g->step[n] / substeps, part[4] = {0, 0.5, 0.5, 1}, weight[4] = {h / 6, h / 3, h / 3, h / 6};
   for (int step = 0; step < substeps; step++) {
     for (int i = 0; i < D; i++) x[i] = sum[i] = v[i];
     for (int stage = 0; stage < 4; stage++) {

@@ -360,7 +360,7 @@ static void tangent(const Batch *B, const Stretch *s, int i, int q, vd *dz, vd *
     dz[b + k] = B->trial[place] - B->x[place];
   }
   for (int r = 0; r < q; r++) {
-    const double inner = T->inner[q * T->Q + r] * s->w->dt;
+    const double inner = T->inner[q * T->Q + r] * s->w->dt[i];
     if (inner != 0)
       for (int k = 0; k < D; k++) dz[k] = v_fma(v_all(inner), rates[r * D + k], dz[k]);
   }
@@ -416,7 +416,7 @@ STAGE Terms probe(const Batch *B, const Tick *tick) {
         stages[q] = linear + q * D;
       }
       model_errors(&a, i, stages, r);
-      for (int row = 0; row < rows; row++) lambda[row] = tick->rf * a.w->weight[row % D] * r[row];
+      for (int row = 0; row < rows; row++) lambda[row] = tick->rf * a.w->weight[(size_t)i * D + row % D] * r[row];
       if (s->k->dual) sum.gap = gap_at(B, s, &a, i, sum.gap);
     }
     finish(&a);

@@ -10,7 +10,7 @@ typedef struct {
   const double *data, *std;           /* [N][L] NaN where nothing is measured */
   const double *lower, *upper;        /* [K] bounds */
   const double *center, *reach;       /* [D] a member further than `reach` away is lost */
-  const double *walk;                 /* [V] standard deviation of a step of the random walk */
+  const double *walk;                 /* [V] standard deviation of the random walk over a unit of time */
   const double *near, *together;      /* [K][L], [L][L] shares of the covariances with data, and among them; or none */
   double *now;                        /* [K][members] */
   double *analyzed, *predicted;       /* [N][K] means after the data of a point, and before */
@@ -191,7 +191,8 @@ ENTRY int filter(const Sizes *z, const Grid *g, const Ensemble *e, int begin, in
       }
       for (int i = 0; walks && i < V; i++) {
         double *q = (double *)(next + (size_t)(D + i) * G);
-        for (int m = 0; e->walk[i] > 0 && m < M; m++) q[m] += e->walk[i] * walks[(size_t)i * M + m];
+        const double std = e->walk[i] * __builtin_sqrt(g->step[n - 1]);
+        for (int m = 0; std > 0 && m < M; m++) q[m] += std * walks[(size_t)i * M + m];
       }
       if (walks) walks += (size_t)V * M;
       confine(next + (size_t)D * G, K - D, G, e->lower + D, e->upper + D);

@@ -26,9 +26,13 @@ def _to_float64(record: Any, *names: str) -> None:
         object.__setattr__(record, name, np.asarray(getattr(record, name), dtype=np.float64))
 
 
+EVEN = 1e-6
+"""Part of a step by which times may be off even ones."""
+
+
 @dataclass(frozen=True)
 class Window:
-    """A window of data on a uniform time grid of N points.
+    """A window of data at N times, whose steps may differ.
 
     Attributes:
         t: Times of the path points, shape (N,), in the model's time unit.
@@ -54,8 +58,27 @@ class Window:
 
     @property
     def dt(self) -> float:
-        """Spacing of the path points, in the model's time unit."""
+        """Spacing of the path points, in the model's time unit; the mean where steps differ."""
         return float((self.t[-1] - self.t[0]) / (len(self.t) - 1))
+
+    @cached_property
+    def even(self) -> bool:
+        """Whether all steps are one, but for the rounding of times."""
+        return bool(np.abs(self.t - self._even).max() <= EVEN * self.dt)
+
+    @property
+    def _even(self) -> Array:
+        return np.asarray(self.t[0] + self.dt * np.arange(self.times), dtype=np.float64)
+
+    @cached_property
+    def grid(self) -> Array:
+        """Times as they are computed with, shape (N,): free of the rounding of `t` where steps are even."""
+        return self._even if self.even else self.t
+
+    @cached_property
+    def steps(self) -> Array:
+        """Step from each point to the next, shape (N - 1,)."""
+        return np.full(self.times - 1, self.dt) if self.even else np.diff(self.t)
 
 
 @dataclass(frozen=True)
@@ -108,13 +131,13 @@ class Walk:
         name: The parameter.
         window: Number of the window.
         places: Indices into the flat path of the two ends of each step, shape (steps, 2).
-        std: Standard deviation of a step.
+        std: Standard deviation of each step, shape (steps,).
     """
 
     name: str
     window: int
     places: Numbers
-    std: float
+    std: Array
 
 
 @dataclass(frozen=True)
@@ -259,9 +282,11 @@ class Problem:
                     continue
                 places = self.layout.points(number)[:, column]
                 steps = np.stack([places[:-1], places[1:]], axis=1)
-                steps = self.ties.first[steps[~self.ties.copied[places[1:]]]]
+                own = ~self.ties.copied[places[1:]]
+                steps = self.ties.first[steps[own]]
                 if len(steps):
-                    found.append(Walk(q.name, number, steps, q.walk_std * float(np.sqrt(window.dt))))
+                    std = q.walk_std * np.sqrt(window.steps[own])
+                    found.append(Walk(q.name, number, steps, std))
         return tuple(found)
 
     def split(self, path: Array) -> tuple[list[Array], Array]:

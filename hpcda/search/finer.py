@@ -81,8 +81,9 @@ def refined_path(action: Action, path: Array, factor: int) -> Array:
     )
     for window, block in zip(problem.windows, blocks, strict=True):
         x, q = block[:, : problem.dimension], block[:, problem.dimension :]
-        slope = window.dt * rates(x.T, q.T, shared, window.series.T, window.t).T
-        points = (x[:-1], slope[:-1], x[1:], slope[1:])
+        slope = rates(x.T, q.T, shared, window.series.T, window.t).T
+        steps = window.steps[:, None]
+        points = (x[:-1], steps * slope[:-1], x[1:], steps * slope[1:])
         inner = sum(weight * point for weight, point in zip(weights, points, strict=True))
         states = np.vstack([np.swapaxes(inner, 0, 1).reshape(-1, problem.dimension), x[-1:]])
         at = np.arange(len(states)) / factor

@@ -95,7 +95,7 @@ class Forecast:
         if rng is not None:
             for row, varying in enumerate(self.problem.varying, self.problem.dimension):
                 if varying.walk_std is not None:
-                    std = varying.walk_std * np.sqrt(window.dt)
+                    std = varying.walk_std * np.sqrt(window.steps[n])
                     after[row] += std * rng.standard_normal(after.shape[1])
         return after
 
@@ -161,7 +161,8 @@ class Forecast:
         matrix[:, row[inner], column[inner]] = entries[inner].T
         matrix = matrix[np.isfinite(matrix).all(axis=(1, 2))]
         fastest = np.abs(np.linalg.eigvals(matrix)).max(initial=0.0)
-        wanted = round(float(fastest) * window.dt / STABLE, 6)  # LAPACK's last digits differ by processor
+        longest = float(window.steps.max())
+        wanted = round(float(fastest) * longest / STABLE, 6)  # LAPACK's last digits differ by processor
         return int(np.clip(np.ceil(wanted), 1, MOST_SUBSTEPS))
 
     def _call(self, name: str, *arguments: Any) -> None:
@@ -174,7 +175,8 @@ class Forecast:
         return np.ascontiguousarray(members, dtype=np.float64)
 
 
-def grid_of(window: Window) -> tuple[Any, Array]:
-    """A window as the compiled code takes it, and the array that it points to."""
-    series = np.ascontiguousarray(window.series, dtype=np.float64)
-    return _Grid(dt=window.dt, t0=float(window.t[0]), series=series.ctypes.data), series
+def grid_of(window: Window) -> tuple[Any, tuple[Array, ...]]:
+    """A window as the compiled code takes it, and the arrays that it points to."""
+    kept = tuple(np.ascontiguousarray(own) for own in (window.steps, window.grid, window.series))
+    step, t, series = (own.ctypes.data for own in kept)
+    return _Grid(step=step, t=t, series=series), kept

@@ -83,7 +83,7 @@ class LocalErrors:
         seen = problem.layout.seen(number)
         self._p = constants[seen]
         block = blocks[number]
-        self._rates, self._dt = rates, window.dt
+        self._rates, self._dt = rates, window.steps[: window.times - 1 : span]
         starts = np.arange(0, window.times - 1, span)
         points = starts + np.arange(span + 1)[:, None]
         self._x = block[starts, : problem.dimension].T.copy()

@@ -93,7 +93,7 @@ class Smoother:
             moments |= {name: np.zeros((window.times, rows, rows)) for name in ("cross", "factor")}
         if begun is not None:
             moments["begun"] = begun
-        walk = np.array([(q.walk_std or 0.0) * np.sqrt(window.dt) for q in problem.varying])
+        walk = np.array([q.walk_std or 0.0 for q in problem.varying])
         arrays: dict[str, Array] = moments | {
             "data": np.ascontiguousarray(window.data),
             "std": np.sqrt(easing) * window.noise_std,

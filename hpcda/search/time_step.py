@@ -275,7 +275,8 @@ def _pull(action: Action, path: Array, rf: float) -> tuple[Array, float, bool]:
         local = LocalErrors(action, rates, number, path)
         stiff = stiff or local.stiff
         errors, entries, columns, widths = action.model_errors(number, path)
-        precision = np.resize(rf * step_weights(problem, window), errors.shape[1])
+        weights = step_weights(problem, window)
+        precision = rf * np.tile(weights, (1, errors.shape[1] // weights.shape[1]))
         force = precision * local.values
         squares += float(np.sum(force * (0.5 * local.values - errors)))
         products = entries * np.repeat(force, widths, axis=1)

@@ -18,14 +18,16 @@ CASES = cases()
 RF = 3.0
 
 
-# The model errors of the docstrings; f(x, n) is the model at time point n, which may be halfway, n + 1/2.
+# The model errors of the docstrings; f(x, n) is the model at time point n, which may be halfway, n + 1/2;
+# dt[n] is the step after it.
 def trapezoid(x, f, dt):
-    return [x[n + 1] - x[n] - dt / 2 * (f(x[n], n) + f(x[n + 1], n + 1)) for n in range(len(x) - 1)]
+    return [x[n + 1] - x[n] - dt[n] / 2 * (f(x[n], n) + f(x[n + 1], n + 1)) for n in range(len(x) - 1)]
 
 
 def hermite_simpson(x, f, dt):
-    found, long = [], 2 * dt
+    found = []
     for a in range(0, len(x) - 2, 2):
+        long = 2 * dt[a]
         b, c = a + 1, a + 2
         fa, fb, fc = f(x[a], a), f(x[b], b), f(x[c], c)
         found.append(x[c] - x[a] - long / 6 * (fa + 4 * fb + fc))
@@ -34,17 +36,17 @@ def hermite_simpson(x, f, dt):
 
 
 def implicit_midpoint(x, f, dt):
-    return [x[n + 1] - x[n] - dt * f((x[n] + x[n + 1]) / 2, n + 0.5) for n in range(len(x) - 1)]
+    return [x[n + 1] - x[n] - dt[n] * f((x[n] + x[n + 1]) / 2, n + 0.5) for n in range(len(x) - 1)]
 
 
 def rk4(x, f, dt):
     found = []
     for n in range(len(x) - 1):
         k1 = f(x[n], n)
-        k2 = f(x[n] + dt / 2 * k1, n + 0.5)
-        k3 = f(x[n] + dt / 2 * k2, n + 0.5)
-        k4 = f(x[n] + dt * k3, n + 1)
-        found.append(x[n + 1] - x[n] - dt / 6 * (k1 + 2 * k2 + 2 * k3 + k4))
+        k2 = f(x[n] + dt[n] / 2 * k1, n + 0.5)
+        k3 = f(x[n] + dt[n] / 2 * k2, n + 0.5)
+        k4 = f(x[n] + dt[n] * k3, n + 1)
+        found.append(x[n + 1] - x[n] - dt[n] / 6 * (k1 + 2 * k2 + 2 * k3 + k4))
     return found
 
 
@@ -52,7 +54,7 @@ def heun(x, f, dt):
     found = []
     for n in range(len(x) - 1):
         slope = f(x[n], n)
-        found.append(x[n + 1] - x[n] - dt / 2 * (slope + f(x[n] + dt * slope, n + 1)))
+        found.append(x[n + 1] - x[n] - dt[n] / 2 * (slope + f(x[n] + dt[n] * slope, n + 1)))
     return found
 
 
@@ -104,7 +106,7 @@ def plain_action(problem: Problem, path, rf):
                 if np.isfinite(window.data[n, column]):
                     h = MEASURED[key](x[n, 0], x[n, -1])
                     measurement += 0.5 * ((window.data[n, column] - h) / window.noise_std[n, column]) ** 2
-        for error in FORMULAS[problem.discretization](x, rates, window.dt):
+        for error in FORMULAS[problem.discretization](x, rates, np.diff(window.t)):
             errors += 0.5 * rf * np.sum(problem.model_error_weight * error**2)
         for name, (mean, std) in problem.initial_prior.items():
             prior += 0.5 * ((x[0, model.state_names.index(name)] - mean) / std) ** 2
@@ -112,7 +114,7 @@ def plain_action(problem: Problem, path, rf):
             if varying.prior:
                 prior += 0.5 * np.sum((q[:, k] - varying.prior[0]) ** 2) / varying.prior[1] ** 2
             if varying.walk_std:
-                prior += 0.5 * np.sum(np.diff(q[:, k]) ** 2) / (varying.walk_std**2 * window.dt)
+                prior += 0.5 * np.sum(np.diff(q[:, k]) ** 2 / np.diff(window.t)) / varying.walk_std**2
     for p, value in zip(problem.parameters, shared, strict=True):
         if p.prior:
             prior += 0.5 * ((value - p.prior[0]) / p.prior[1]) ** 2
