@@ -93,7 +93,7 @@ class Given:
         return np.asarray((self.t - self.t[0]) / (self.t[-1] - self.t[0]))
 
     def held(self, intervals: int) -> Held:
-        """The conditions as points of a mesh of so many intervals.
+        """The conditions as points of a mesh of so many equal intervals.
 
         Raises:
             InputError: A condition stands between its points.
@@ -105,8 +105,16 @@ class Given:
             h = (self.t[-1] - self.t[0]) / intervals
             what = f"{intervals} steps of {h:.6g} do not come to t[{k}] = {self.t[k]:g}"
             raise InputError(Mistake("steps", what, f"give a multiple of {self.fewest}, or leave steps out"))
+        return self._at(np.round(at).astype(np.int64))
+
+    def held_at(self, ends: Array) -> Held:
+        """The conditions as points of a mesh whose intervals end at given times, those of all among them."""
+        return self._at(np.abs(ends[:, None] - self.t).argmin(axis=0))
+
+    def _at(self, intervals: npt.NDArray[np.int64]) -> Held:
+        """The conditions, of each time at the begin of an interval."""
         row, state = np.nonzero(np.isfinite(self.y))
-        point = np.round(at).astype(np.int64)[row] * SCHEMES[self.discretization].span
+        point = intervals[row] * SCHEMES[self.discretization].span
         return Held(point, state, self.y[row, state], self.std[row, state])
 
 

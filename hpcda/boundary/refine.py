@@ -1,4 +1,4 @@
-r"""Meshes of twice as many intervals until the error is below a tolerance.
+r"""A mesh whose local errors are alike, then its halves until the error is below a tolerance.
 
 The stationary path of N intervals departs from that of the continuous problem by c h^q. Two meshes give
 Richardson's limit,
@@ -20,6 +20,7 @@ from scipy.interpolate import CubicSpline
 
 from hpcda.action.discretizations import SCHEMES
 from hpcda.boundary.conditions import Given
+from hpcda.boundary.grading import ROUNDS, divided, local_errors, moved
 from hpcda.boundary.newton import Found, newton
 from hpcda.boundary.system import Path, PathSystem
 from hpcda.errors import InputError, Mistake
@@ -94,10 +95,16 @@ def first_intervals(given: Given) -> int:
 
 
 class Mesher:
-    """The equations of one problem on meshes, each made once."""
+    """The equations of one problem on meshes, each made once.
 
-    def __init__(self, given: Given) -> None:
-        self.given, self._systems = given, dict[int, PathSystem]()
+    Args:
+        given: The problem.
+        ends: Ends of the intervals of the coarsest mesh, shape (n + 1,), the times of all conditions among
+            them; all others halve its intervals. By default meshes are of equal intervals, any number.
+    """
+
+    def __init__(self, given: Given, ends: Array | None = None) -> None:
+        self.given, self._ends, self._systems = given, ends, dict[int, PathSystem]()
 
     def system(self, intervals: int) -> PathSystem:
         """The equations on a mesh.
@@ -108,8 +115,12 @@ class Mesher:
         if intervals not in self._systems:
             given = self.given
             span = SCHEMES[given.discretization].span
-            times = np.linspace(given.t[0], given.t[-1], span * intervals + 1)
-            held = given.held(intervals)
+            if self._ends is None:
+                times = np.linspace(given.t[0], given.t[-1], span * intervals + 1)
+                held = given.held(intervals)
+            else:
+                times = _between(self._ends, span * intervals // (len(self._ends) - 1))
+                held = given.held_at(times[::span])
             self._systems[intervals] = PathSystem(
                 given.equations, times, held, given.rf, given.free, given.priors
             )
@@ -166,9 +177,49 @@ def refined(
         level, found = mesher.solve(mesher.start(intervals, guess, parameters), intervals, most)
         iterations += found.iterations
         if level is not None:
-            return refine_from(mesher, level, tol, most_nodes, most, iterations)
+            mesher, level, more = graded(mesher, level, np.sqrt(tol), most_nodes, most)
+            return refine_from(mesher, level, tol, most_nodes, most, iterations + more)
         intervals *= 2
     return Refined([], found, iterations, np.nan, False)
+
+
+def graded(
+    mesher: Mesher, level: Level, target: float, most_nodes: int, most: int
+) -> tuple[Mesher, Level, int]:
+    """A mesh on which local errors are below a target, where it has points enough and can be solved.
+
+    Args:
+        mesher: The equations.
+        level: The path on a first mesh.
+        target: See `hpcda.boundary.grading`.
+        most_nodes: Most points of a mesh, of which this one takes at most a quarter.
+        most: Most Newton steps on one mesh.
+
+    Returns:
+        Equations on the mesh, the path on it, and Newton steps.
+    """
+    iterations = 0
+    for _ in range(ROUNDS):
+        span, coarse = level.system.lagrangian.span, level.system.intervals
+        errors = local_errors(mesher.prolonged(level), mesher.system(2 * coarse))
+        ends, cuts = divided(level.system.times[::span], errors, target)
+        if len(ends) == coarse + 1 or 4 * span * len(ends) > most_nodes:
+            break
+        finer = Mesher(mesher.given, ends)
+        onto = finer.system(len(ends) - 1)
+        path = moved(level.found.path, level.system.times, onto.times, cuts)
+        new, found = finer.solve(path, len(ends) - 1, most)
+        iterations += found.iterations
+        if new is None:
+            break
+        mesher, level = finer, new
+    return mesher, level, iterations
+
+
+def _between(ends: Array, parts: int) -> Array:
+    """The points that divide each interval into so many equal parts, shape (parts n + 1,)."""
+    inner = ends[:-1, None] + np.diff(ends)[:, None] * (np.arange(parts) / parts)
+    return np.append(inner.ravel(), ends[-1])
 
 
 def refine_from(

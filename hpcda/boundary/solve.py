@@ -66,9 +66,9 @@ def boundary_value(
         x: First guess of the states: a function of one time that returns D values, or an array (N, D) of
             points equally far apart; by default straight lines through the conditions.
         x_range: (lower, upper) of the first guesses of an ensemble, shape (2,) or (D, 2).
-        tol: Error allowed in x and p, relative to one plus their size: steps are halved until the estimate
-            for Richardson's limit is below it.
-        steps: A fixed number of intervals instead; there is no error estimate then.
+        tol: Error allowed in x and p, relative to one plus their size: steps are divided where the local
+            error is large, then all are halved until the estimate for Richardson's limit is below it.
+        steps: A fixed number of equal intervals instead; there is no error estimate then.
         max_nodes: Most points of a mesh.
         starts: More than one: as many first guesses climb a ladder of Rf, and all distinct solutions that
             they come to are told.

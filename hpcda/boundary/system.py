@@ -80,7 +80,7 @@ class PathSystem:
 
     Args:
         equations: Equations of a problem whose parameters are all estimated.
-        times: Times of the points, equally far apart, shape (points,).
+        times: Times of the points, those of an interval equally far apart, shape (points,).
         held: The conditions.
         rf: Rf per time; infinity for the model obeyed exactly.
         free: Which parameters are unknown, shape (P,).
@@ -221,6 +221,14 @@ class PathSystem:
         flat = slopes.ravel()
         values = np.concatenate([flat, flat, bent, bent[self._mirrored], self._fixed])
         return left, Linear(self, values)
+
+    def departures(self, path: Path) -> tuple[Array, Array]:
+        """How far a path is from the rule, and its mean rates, both per time, shape (intervals, K · D)."""
+        own, points = self.lagrangian, path.x[self._points]
+        errors, _ = self._first(path)
+        long = (self.times[own.span :: own.span] - self.times[: -1 : own.span])[:, None]
+        rates = np.tile((points[:, -1] - points[:, 0]) / long, (1, own.rows // own.states))
+        return (errors - self._soft * path.multipliers) / long, rates
 
     def action(self, path: Path) -> float:
         """A."""

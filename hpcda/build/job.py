@@ -181,7 +181,7 @@ def _notes(problem: Problem) -> tuple[str, ...]:
     if not all(window.even for window in problem.windows) and problem.model_error == "per step":
         steps = np.concatenate([window.steps for window in problem.windows])
         notes.append(
-            f"The longest step of the path is {steps.max() / steps.min():.3g} times the shortest, and each is "
+            f"The longest step of the path is {steps.max() / steps.min():.3g} times the shortest; each is "
             'allowed the same model error; model_error = "per time" allows long ones more.'
         )
     if loose := _loose_sensors(problem):

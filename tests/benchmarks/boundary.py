@@ -1,6 +1,6 @@
 """Boundary value problems beside SciPy's solve_bvp: order, speed, size, test problems, many solutions, chaos.
 
-    .venv/bin/python tests/benchmarks/boundary.py [order] [speed] [wide] [problems] [bratu] [lorenz]
+    .venv/bin/python tests/benchmarks/boundary.py [order] [speed] [wide] [problems] [layers] [bratu] [lorenz]
 
 CPU seconds are medians of `REPEATS` calls, of the two solvers in turn, after one that compiles. The ten
 problems are those of the same numbers of F. Mazzia, J. R. Cash, A Fortran Test Set for Boundary Value Problem
@@ -161,92 +161,95 @@ def _wide(gain: float, rf: float) -> None:
     print(f"wide: solve_bvp: status {theirs.status} ({theirs.message}), {seconds:.1f} s")
 
 
-ROOT = np.sqrt(2.0 * EPS)
-PROBLEMS: dict[int, tuple[Any, tuple[float, float], tuple[float, float], Any]] = {
-    1: (
-        lambda t, z, d: z / EPS,
-        (0.0, 1.0),
-        (1.0, 0.0),
-        lambda t: (np.exp(-t / EPS**0.5) - np.exp((t - 2) / EPS**0.5)) / (1 - np.exp(-2 / EPS**0.5)),
-    ),
-    3: (
-        lambda t, z, d: (
-            (
-                -(2 + np.cos(np.pi * t)) * d
-                + z
-                - (1 + EPS * np.pi**2) * np.cos(np.pi * t)
-                - (2 + np.cos(np.pi * t)) * np.pi * np.sin(np.pi * t)
-            )
-            / EPS
+def problems_of(eps: float) -> dict[int, tuple]:
+    """Number -> z''(t, z, z'), interval, values at its ends, solution."""
+    root = np.sqrt(2.0 * eps)
+    return {
+        1: (
+            lambda t, z, d: z / eps,
+            (0.0, 1.0),
+            (1.0, 0.0),
+            lambda t: (np.exp(-t / eps**0.5) - np.exp((t - 2) / eps**0.5)) / (1 - np.exp(-2 / eps**0.5)),
         ),
-        (-1.0, 1.0),
-        (-1.0, -1.0),
-        lambda t: np.cos(np.pi * t),
-    ),
-    4: (
-        lambda t, z, d: ((1 + EPS) * z - d) / EPS,
-        (-1.0, 1.0),
-        (1 + np.exp(-2.0), 1 + np.exp(-2 * (1 + EPS) / EPS)),
-        lambda t: np.exp(t - 1) + np.exp(-(1 + EPS) * (1 + t) / EPS),
-    ),
-    5: (
-        lambda t, z, d: (
-            (t * d + z - (1 + EPS * np.pi**2) * np.cos(np.pi * t) + np.pi * t * np.sin(np.pi * t)) / EPS
+        3: (
+            lambda t, z, d: (
+                (
+                    -(2 + np.cos(np.pi * t)) * d
+                    + z
+                    - (1 + eps * np.pi**2) * np.cos(np.pi * t)
+                    - (2 + np.cos(np.pi * t)) * np.pi * np.sin(np.pi * t)
+                )
+                / eps
+            ),
+            (-1.0, 1.0),
+            (-1.0, -1.0),
+            lambda t: np.cos(np.pi * t),
         ),
-        (-1.0, 1.0),
-        (-1.0, -1.0),
-        lambda t: np.cos(np.pi * t),
-    ),
-    6: (
-        lambda t, z, d: (-t * d - EPS * np.pi**2 * np.cos(np.pi * t) - np.pi * t * np.sin(np.pi * t)) / EPS,
-        (-1.0, 1.0),
-        (-2.0, 0.0),
-        lambda t: np.cos(np.pi * t) + erf(t / ROOT) / erf(1 / ROOT),
-    ),
-    7: (
-        lambda t, z, d: (
-            (-t * d + z - (1 + EPS * np.pi**2) * np.cos(np.pi * t) - np.pi * t * np.sin(np.pi * t)) / EPS
+        4: (
+            lambda t, z, d: ((1 + eps) * z - d) / eps,
+            (-1.0, 1.0),
+            (1 + np.exp(-2.0), 1 + np.exp(-2 * (1 + eps) / eps)),
+            lambda t: np.exp(t - 1) + np.exp(-(1 + eps) * (1 + t) / eps),
         ),
-        (-1.0, 1.0),
-        (-1.0, 1.0),
-        lambda t: (
-            np.cos(np.pi * t)
-            + t
-            + (t * erf(t / ROOT) + ROOT / np.pi**0.5 * np.exp(-(t**2) / (2 * EPS)))
-            / (erf(1 / ROOT) + ROOT / np.pi**0.5 * np.exp(-1 / (2 * EPS)))
+        5: (
+            lambda t, z, d: (
+                (t * d + z - (1 + eps * np.pi**2) * np.cos(np.pi * t) + np.pi * t * np.sin(np.pi * t)) / eps
+            ),
+            (-1.0, 1.0),
+            (-1.0, -1.0),
+            lambda t: np.cos(np.pi * t),
         ),
-    ),
-    8: (
-        lambda t, z, d: -d / EPS,
-        (0.0, 1.0),
-        (1.0, 2.0),
-        lambda t: (2 - np.exp(-1 / EPS) - np.exp(-t / EPS)) / (1 - np.exp(-1 / EPS)),
-    ),
-    10: (
-        lambda t, z, d: -t * d / EPS,
-        (-1.0, 1.0),
-        (0.0, 2.0),
-        lambda t: 1 + erf(t / ROOT) / erf(1 / ROOT),
-    ),
-    18: (
-        lambda t, z, d: -d / EPS,
-        (0.0, 1.0),
-        (1.0, np.exp(-1 / EPS)),
-        lambda t: np.exp(-t / EPS),
-    ),
-    20: (
-        lambda t, z, d: (1 - d * d) / EPS,
-        (0.0, 1.0),
-        (1 + EPS * np.log(np.cosh(-0.745 / EPS)), 1 + EPS * np.log(np.cosh(0.255 / EPS))),
-        lambda t: 1 + EPS * np.log(np.cosh((t - 0.745) / EPS)),
-    ),
-}
-"""Number -> z''(t, z, z'), interval, values at its ends, solution."""
+        6: (
+            lambda t, z, d: (
+                (-t * d - eps * np.pi**2 * np.cos(np.pi * t) - np.pi * t * np.sin(np.pi * t)) / eps
+            ),
+            (-1.0, 1.0),
+            (-2.0, 0.0),
+            lambda t: np.cos(np.pi * t) + erf(t / root) / erf(1 / root),
+        ),
+        7: (
+            lambda t, z, d: (
+                (-t * d + z - (1 + eps * np.pi**2) * np.cos(np.pi * t) - np.pi * t * np.sin(np.pi * t)) / eps
+            ),
+            (-1.0, 1.0),
+            (-1.0, 1.0),
+            lambda t: (
+                np.cos(np.pi * t)
+                + t
+                + (t * erf(t / root) + root / np.pi**0.5 * np.exp(-(t**2) / (2 * eps)))
+                / (erf(1 / root) + root / np.pi**0.5 * np.exp(-1 / (2 * eps)))
+            ),
+        ),
+        8: (
+            lambda t, z, d: -d / eps,
+            (0.0, 1.0),
+            (1.0, 2.0),
+            lambda t: (2 - np.exp(-1 / eps) - np.exp(-t / eps)) / (1 - np.exp(-1 / eps)),
+        ),
+        10: (
+            lambda t, z, d: -t * d / eps,
+            (-1.0, 1.0),
+            (0.0, 2.0),
+            lambda t: 1 + erf(t / root) / erf(1 / root),
+        ),
+        18: (
+            lambda t, z, d: -d / eps,
+            (0.0, 1.0),
+            (1.0, np.exp(-1 / eps)),
+            lambda t: np.exp(-t / eps),
+        ),
+        20: (
+            lambda t, z, d: (1 - d * d) / eps,
+            (0.0, 1.0),
+            (1 + eps * np.log(np.cosh(-0.745 / eps)), 1 + eps * np.log(np.cosh(0.255 / eps))),
+            lambda t: 1 + eps * np.log(np.cosh((t - 0.745) / eps)),
+        ),
+    }
 
 
 def problems() -> None:
     """Ten test problems at Rf = ∞, error against work."""
-    for number, (second, span, ends, exact) in PROBLEMS.items():
+    for number, (second, span, ends, exact) in problems_of(EPS).items():
         y = [[ends[0], NAN], [ends[1], NAN]]
         t = np.linspace(*span, 33)
         line = np.vstack([np.interp(t, span, ends), np.full(33, (ends[1] - ends[0]) / (span[1] - span[0]))])
@@ -275,6 +278,48 @@ def problems() -> None:
                 f"error {off:.1e}",
                 flush=True,
             )
+
+
+def layers() -> None:
+    """Thin layers at Rf = ∞: error against work, and the error of as many equal steps."""
+    for number in (1, 4, 6, 7, 8, 10, 18):
+        for eps in (1e-3, 1e-4):
+            second, span, ends, exact = problems_of(eps)[number]
+            y = [[ends[0], NAN], [ends[1], NAN]]
+            t = np.linspace(*span, 33)
+            line = np.vstack(
+                [np.interp(t, span, ends), np.full(33, (ends[1] - ends[0]) / (span[1] - span[0]))]
+            )
+
+            def one(second=second, span=span, y=y, line=line, **more):
+                return hpcda.boundary_value(
+                    lambda s, x: [x[1], second(s, x[0], x[1])], span, y, x=line.T, **more
+                )
+
+            def other(tol, second=second, ends=ends, t=t, line=line):
+                return solve_bvp(
+                    lambda s, x: np.vstack([x[1], second(s, x[0], x[1])]),
+                    lambda a, b: np.array([a[0] - ends[0], b[0] - ends[1]]),
+                    t, line, tol=tol, max_nodes=100_000,
+                )  # fmt: skip
+
+            for tol in (1e-4, 1e-6):
+                (mine, found), (their, scipys_) = paired(
+                    lambda tol=tol: one(tol=tol), lambda tol=tol: other(tol)
+                )
+                if not found.solutions:
+                    print(f"problem {number}, ε = {eps:g}: tol {tol:g}: {found.message}", flush=True)
+                    continue
+                error = np.abs(found.x[:, 0] - exact(found.t)).max()
+                equal = one(steps=found.steps)
+                even = np.abs(equal.x[:, 0] - exact(equal.t)).max() if equal.solutions else np.nan
+                off = np.abs(scipys_.sol(found.t)[0] - exact(found.t)).max()
+                print(
+                    f"problem {number}, ε = {eps:g}: tol {tol:g}: N = {found.steps}, {1e3 * mine:.1f} ms, error "
+                    f"{error:.1e}, with equal steps {even:.1e}; solve_bvp N = {len(scipys_.x) - 1}, "
+                    f"{1e3 * their:.1f} ms, error {off:.1e}",
+                    flush=True,
+                )
 
 
 def bratu() -> None:
@@ -317,5 +362,5 @@ def lorenz() -> None:
 
 
 if __name__ == "__main__":
-    for name in sys.argv[1:] or ["order", "speed", "problems", "bratu", "lorenz", "wide"]:
+    for name in sys.argv[1:] or ["order", "speed", "problems", "layers", "bratu", "lorenz", "wide"]:
         globals()[name]()
