@@ -315,8 +315,8 @@ def layers() -> None:
                 even = np.abs(equal.x[:, 0] - exact(equal.t)).max() if equal.solutions else np.nan
                 off = np.abs(scipys_.sol(found.t)[0] - exact(found.t)).max()
                 print(
-                    f"problem {number}, ε = {eps:g}: tol {tol:g}: N = {found.steps}, {1e3 * mine:.1f} ms, error "
-                    f"{error:.1e}, with equal steps {even:.1e}; solve_bvp N = {len(scipys_.x) - 1}, "
+                    f"problem {number}, ε = {eps:g}: tol {tol:g}: N = {found.steps}, {1e3 * mine:.1f} ms, "
+                    f"error {error:.1e}, with equal steps {even:.1e}; solve_bvp N = {len(scipys_.x) - 1}, "
                     f"{1e3 * their:.1f} ms, error {off:.1e}",
                     flush=True,
                 )
