@@ -24,9 +24,10 @@ import numpy as np
 from scipy.integrate import solve_ivp
 
 import hpcda
+from hpcda.action.continuum import Continuum
 from hpcda.action.exact_network import ExactNetwork
 from hpcda.action.network import Network
-from hpcda.search.deepening import Field, deepened
+from hpcda.search.deepening import deepened
 from hpcda.search.refinement import limit_of
 
 # %% [markdown]
@@ -95,8 +96,10 @@ plt.show()
 # %% [markdown]
 # ## A shallow network grown into a deep one
 #
-# The teacher is a field of three units; its outputs are two of them at $T = 2$. A network of 5 layers is
-# trained first, then its weights are interpolated in $t$ for 10 layers, trained again, and so on.
+# The teacher is a field of three units; its outputs are two of them at $T = 2$. A network of 5 steps is
+# trained first, then its weights are interpolated in $t$ for 10 steps, trained again, and so on. The
+# prior on the change of its weights $W(t)$ is an integral over time, so that the problem stays the same when
+# steps become finer.
 
 # %%
 A = np.array([[0.9, -1.1, 0.3], [0.7, 0.2, -0.8], [-0.4, 0.6, 0.5]])
@@ -111,33 +114,36 @@ def rates(t, x):
 
 outputs = solve_ivp(rates, (0.0, 2.0), inputs.ravel(), rtol=1e-9).y[:, -1].reshape(-1, 3)[:, :2]
 measured = outputs + 0.2 * rng.normal(size=outputs.shape)
-pairs = Network((3, 2), [lambda z: z], inputs, measured, 0.2, weight_std=1.0)
-field = Field(pairs, np.tanh, span=2.0)
-first = rng.uniform(-0.1, 0.1, ExactNetwork(field.of(5)).size)
-depths = deepened(field, first, layers=5, levels=4)
+continuum = Continuum(time=2.0, steps=5, scheme="midpoint", weights="walk", walk_std=0.5)
+activations = [np.tanh] * continuum.layers + [lambda z: z]
+network = Network(
+    continuum.widths(3, 3, 2), activations, inputs, measured, 0.2, weight_std=1.0, continuum=continuum
+)
+first = network.alike(rng.uniform(-0.1, 0.1, ExactNetwork(network).size))
+depths = deepened(network, first, steps=(5, 10, 20, 40))
 for one in depths:
-    print(one.layers, f"action {one.rung.action:.4f}", one.rung.reason.name)
-print(limit_of(np.array([one.rung.action for one in depths]), order=1))
+    print(one.steps, f"action {one.rung.action:.4f}", one.rung.reason.name)
+print(limit_of(np.array([one.rung.action for one in depths]), order=2))
 
 # %%
-plt.plot([one.layers for one in depths], [one.rung.action for one in depths], "o-")
+plt.plot([one.steps for one in depths], [one.rung.action for one in depths], "o-")
 plt.xscale("log", base=2)
-plt.xlabel("layers")
+plt.xlabel("steps")
 plt.ylabel("action")
 plt.show()
 
 # %% [markdown]
-# `order` above is what the last three depths show, where Euler's method has 1. Far from 1 the levels are not
-# yet in the range where the error goes as one power of the step: the limit is then an estimate with a wide
-# error.
+# `order` above is what the last three depths show, where the midpoint rule has 2. Far from 2 the levels are
+# not yet in the range where the error goes as one power of the step: the limit is then an estimate with a
+# wide error.
 #
 # One weight as a function of $t$, at each depth:
 
 # %%
 for one in depths:
-    inner = one.action.weights(one.rung.path)[:-1]
-    at = 2.0 * (np.arange(one.layers) + 0.5) / one.layers
-    plt.plot(at, [matrix[0, 0] for matrix, _ in inner], ".-", label=f"{one.layers} layers")
+    inner = one.action.matrices(one.rung.path)[:-1]
+    at = one.action.network.continuum.times
+    plt.plot(at, [matrix[0, 0] for matrix, _ in inner], ".-", label=f"{one.steps} steps")
 plt.xlabel("t")
 plt.ylabel("$W_{11}(t)$")
 plt.legend()

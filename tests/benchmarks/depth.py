@@ -1,6 +1,7 @@
-"""A residual network grown from 5 to 160 layers, beside each depth trained from scratch, in one run.
+"""A network that integrates a field, grown from 5 to 160 steps, beside each trained from scratch, in one run.
 
-    OMP_NUM_THREADS=1 python -m tests.benchmarks.depth [--levels 6] [--pairs 300]
+    OMP_NUM_THREADS=1 python -m tests.benchmarks.depth [--levels 6] [--pairs 300] [--scheme euler]
+                                                       [--weights walk|free|constant]
 
 The teacher is the field dx/dt = tanh(W(t) x + b) of three units over T = 2, integrated by SciPy; two of them
 are measured at the end with noise 0.05. Reduced: 2 measurement / (number of output values). Validation:
@@ -16,10 +17,11 @@ import time
 import numpy as np
 from scipy.integrate import solve_ivp
 
+from hpcda.action.continuum import SCHEMES, Continuum
 from hpcda.action.exact_network import ExactNetwork
 from hpcda.action.network import Network
 from hpcda.annealing.exact import ExactSettings, descend
-from hpcda.search.deepening import Depth, Field, prolonged
+from hpcda.search.deepening import Depth, prolonged, with_steps
 from hpcda.search.refinement import limit_of
 
 NOISE, SPAN, UNITS, FIRST, VALIDATION = 0.05, 2.0, 3, 5, 500
@@ -46,39 +48,47 @@ def main() -> None:
     parser.add_argument("--levels", type=int, default=6)
     parser.add_argument("--pairs", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--scheme", choices=list(SCHEMES), default="midpoint")
+    parser.add_argument("--weights", choices=["free", "walk", "constant"], default="walk")
     asked = parser.parse_args()
     rng = np.random.default_rng(asked.seed)
     inputs = rng.normal(size=(asked.pairs + VALIDATION, UNITS))
     outputs = taught(inputs)
     noisy = outputs[: asked.pairs] + NOISE * rng.normal(size=(asked.pairs, 2))
-    base = Network((UNITS, 2), [lambda z: z], inputs[: asked.pairs], noisy, NOISE, weight_std=1.0)
-    field = Field(base, np.tanh, SPAN)
+    size, walk = (None, 0.5) if asked.weights == "walk" else (1.0, None)
+    continuum = Continuum(SPAN, FIRST, asked.scheme, asked.weights, size, walk)
+    activations = [np.tanh] * continuum.layers + [lambda z: z]
+    base = Network(
+        continuum.widths(UNITS, UNITS, 2), activations, inputs[: asked.pairs], noisy, NOISE,
+        weight_std=1.0, continuum=continuum,
+    )  # fmt: skip
     held, right = inputs[asked.pairs :], outputs[asked.pairs :]
 
     def row(name: str, one: Depth, seconds: float) -> float:
         """Print it; its validation error."""
-        network = field.of(one.layers)
+        network = with_steps(base, one.steps)
         unseen = type(network)(**{**vars_of(network), "inputs": held, "outputs": right})
         error = ExactNetwork(unseen).outputs(one.rung.path) - right
         valid = float(np.sqrt(np.mean(error**2))) / NOISE
         misfit = (one.action.outputs(one.rung.path) - noisy) / NOISE
         levels = f"action {one.rung.action:11.5f}  reduced {np.mean(misfit**2):7.4f}  validation {valid:7.4f}"
         ended = one.rung.reason.name.lower()
-        print(f"  {one.layers:4d} {name:8s} {levels}  {seconds:7.1f} s  {ended}", flush=True)
+        print(f"  {one.steps:4d} {name:8s} {levels}  {seconds:7.1f} s  {ended}", flush=True)
         return valid
 
     spent, before, actions, valids = 0.0, None, [], []
     for level in range(asked.levels):
-        layers = FIRST * 2**level
-        action = ExactNetwork(field.of(layers))
-        scratch = np.random.default_rng([asked.seed, level]).uniform(-0.1, 0.1, action.size)
+        steps = FIRST * 2**level
+        action = ExactNetwork(with_steps(base, steps))
+        drawn = np.random.default_rng([asked.seed, level]).uniform(-0.1, 0.1, action.size)
+        scratch = action.network.alike(drawn)
         for name in ("grown", "scratch"):
             grown = name == "grown"
             began = time.process_time()
             first = (
                 scratch if not grown or before is None else prolonged(before.action, before.rung.path, action)
             )
-            one = Depth(layers, action, first, descend(action, first, LIMITS))
+            one = Depth(steps, action, first, descend(action, first, LIMITS))
             seconds = time.process_time() - began
             spent += seconds if grown else 0.0
             valid = row(name, one, spent if grown else seconds)
@@ -89,7 +99,7 @@ def main() -> None:
         before = kept
         if level >= 2:
             for told, values in (("action", actions), ("validation", valids)):
-                limit = limit_of(np.array(values), 1)
+                limit = limit_of(np.array(values), 1 if asked.scheme == "euler" else 2)
                 shown = f"{limit.value} ± {limit.error}, order {limit.order} {limit.why}"
                 print(f"       limit of the {told}: {shown}", flush=True)
 

@@ -411,7 +411,9 @@ def test_trainings_begin_where_inputs_are_missing():
     job = load_job(tables)
     context = NetworkContext(build_network(job).network, finite=job.ladder.finite)
     lowest = descend(context.action, context.first_weights(context.action, generator(96))).path
-    for name, training in TRAININGS.items():
+    fitting = {name: one for name, one in TRAININGS.items() if one.fits(context.network)}
+    assert len(fitting) >= 6
+    for name, training in fitting.items():
         minima = [lowest] * training.parents
         theta, _ = context.draw(Task(0, name, parents=(0,) * training.parents), minima, generator(97))
         assert np.isfinite(context.action.value(theta)), name

@@ -1,14 +1,18 @@
-"""Residual networks that are refined: prolongation, the field they integrate (SciPy), the prior, order 1."""
+"""Networks that integrate a field at more and more steps: prolongation, the field (SciPy), priors, orders."""
 
 import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
+from hpcda.action.continuum import Continuum
 from hpcda.action.exact_network import ExactNetwork
 from hpcda.action.network import Network
-from hpcda.annealing.exact import ExactSettings
+from hpcda.annealing.exact import ExactSettings, descend
 from hpcda.errors import InputError
-from hpcda.search.deepening import Field, deepened, prolonged
+from hpcda.search.deepening import deepened, prolonged, with_steps
+from hpcda.search.training import NetworkContext
+from hpcda.search.trainings import TRAININGS
+from hpcda.search.trainings.deepened import ladder
 from tests.chance import generator
 
 W = np.array([[0.9, -1.1], [0.7, 0.2]])
@@ -16,24 +20,30 @@ SLOPE = np.array([[0.3, 0.2], [-0.5, 0.4]])
 BIAS = np.array([0.1, -0.2])
 
 
-def make_field(std=None):
+def make_field(steps=4, std=1.0, scheme="euler", weights="free", **more):
     inputs = generator(1).normal(size=(12, 2))
     outputs = inputs + 0.3 * generator(2).normal(size=(12, 2))
-    network = Network((2, 2), [lambda z: z], inputs, outputs, 0.1, weight_std=std)
-    return Field(network, np.tanh, 2.0)
+    walk = 1.0 if weights == "walk" else None
+    continuum = Continuum(2.0, steps, scheme, weights, std, walk)
+    activations = [np.tanh] * continuum.layers + [lambda z: z]
+    widths = continuum.widths(2, 2, 2)
+    return Network(widths, activations, inputs, outputs, 0.1, weight_std=3.0, continuum=continuum, **more)
 
 
 def weights_of(action):
     """Weights linear in t, before an output that is the last state."""
-    layers = len(action.shapes) - 1
-    middles = 2.0 * (np.arange(layers) + 0.5) / layers
-    inner = [(W + t * SLOPE, BIAS) for t in middles]
-    return action.replaced(np.zeros(action.size), [*inner, (np.eye(2), np.zeros(2))])
+    theta = np.zeros(action.size)
+    *inner, (matrix, _) = action.matrices(theta)
+    for t, (own, bias) in zip(action.network.continuum.times, inner, strict=True):
+        own[:], bias[:] = W + t * SLOPE, BIAS
+    matrix[:] = np.eye(2)
+    return theta
 
 
-def test_deep_networks_go_to_the_flow_of_the_field_with_order_one():
-    field = make_field()
-    inputs = field.network.inputs
+@pytest.mark.parametrize(("scheme", "order"), [("euler", 1.0), ("midpoint", 2.0)])
+def test_deep_networks_go_to_the_flow_of_the_field_at_the_order_of_the_scheme(scheme, order):
+    field = make_field(scheme=scheme)
+    inputs = field.inputs
 
     def rates(t, x):
         return np.tanh(x.reshape(-1, 2) @ (W + t * SLOPE).T + BIAS).ravel()
@@ -41,39 +51,42 @@ def test_deep_networks_go_to_the_flow_of_the_field_with_order_one():
     right = solve_ivp(rates, (0.0, 2.0), inputs.ravel(), rtol=1e-11, atol=1e-11).y[:, -1].reshape(-1, 2)
     errors = []
     for layers in (40, 80, 160):
-        action = ExactNetwork(field.of(layers))
+        action = ExactNetwork(with_steps(field, layers))
         errors.append(np.abs(action.outputs(weights_of(action)) - right).max())
-    np.testing.assert_allclose(np.log2(np.divide(errors[:-1], errors[1:])), 1.0, atol=0.1)
+    np.testing.assert_allclose(np.log2(np.divide(errors[:-1], errors[1:])), order, atol=0.1)
 
 
 def test_weights_that_are_linear_in_time_are_prolonged_exactly_between_the_middles():
     field = make_field()
-    few, many = ExactNetwork(field.of(6)), ExactNetwork(field.of(12))
-    found = many.weights(prolonged(few, weights_of(few), many))
-    right = many.weights(weights_of(many))
+    few, many = ExactNetwork(with_steps(field, 6)), ExactNetwork(with_steps(field, 12))
+    found = many.matrices(prolonged(few, weights_of(few), many))
+    right = many.matrices(weights_of(many))
     for n in range(1, 11):
         np.testing.assert_allclose(found[n][0], right[n][0], atol=1e-14)
-    first, _ = few.weights(weights_of(few))[0]
+    first, _ = few.matrices(weights_of(few))[0]
     np.testing.assert_array_equal(found[0][0], first)
     np.testing.assert_array_equal(found[-1][0], np.eye(2))
 
 
-def test_the_prior_of_constant_weights_is_that_of_one_integral():
-    """1/2 T |W, b|² / σ², and h/2 |W_out, b_out|² / σ², whatever the number of layers."""
-    field = make_field(0.7)
-    for layers in (4, 8):
-        action = ExactNetwork(field.of(layers))
-        theta = action.replaced(np.zeros(action.size), [*[(W, BIAS)] * layers, (np.eye(2), np.zeros(2))])
-        inner = 0.5 * 2.0 * (np.sum(W**2) + np.sum(BIAS**2)) / 0.7**2
-        outer = 0.5 * (2.0 / layers) * 2.0 / 0.7**2
-        assert action.prior(theta) == pytest.approx(inner + outer, rel=1e-12)
+def test_what_is_before_and_beside_the_field_is_kept():
+    """A lift, noisy inputs, constant weights: all of it stays."""
+    inputs = generator(4).normal(size=(9, 3))
+    continuum = Continuum(1.0, 4, "midpoint", "constant")
+    widths = continuum.widths(3, 2, 1)
+    activations = [lambda z: z, *[np.tanh] * continuum.layers, lambda z: z]
+    network = Network(
+        widths, activations, inputs, inputs[:, :1], 0.1, input_std=0.2, weight_std=1.0, continuum=continuum
+    )
+    few, many = ExactNetwork(network), ExactNetwork(with_steps(network, 64))
+    theta = generator(5).normal(size=few.size)
+    np.testing.assert_array_equal(prolonged(few, theta, many), theta)
 
 
 def test_levels_start_near_their_minima_and_their_actions_settle():
-    field = make_field(1.0)
-    first = 0.1 * generator(3).uniform(-1.0, 1.0, ExactNetwork(field.of(4)).size)
-    found = deepened(field, first, 4, 4, ExactSettings(200))
-    assert [one.layers for one in found] == [4, 8, 16, 32]
+    field = make_field(weights="walk")
+    first = 0.1 * generator(3).uniform(-1.0, 1.0, ExactNetwork(field).size)
+    found = deepened(field, first, (4, 8, 16, 32), ExactSettings(200))
+    assert [one.steps for one in found] == [4, 8, 16, 32]
     assert all(one.rung.reason.converged for one in found)
     for one in found[1:]:
         assert one.action.value(one.first) < 0.1 * found[0].action.value(found[0].first)
@@ -81,9 +94,26 @@ def test_levels_start_near_their_minima_and_their_actions_settle():
     assert changes[2] < 0.7 * changes[1]
 
 
-def test_no_layers_and_weights_of_another_network_are_refused():
+def test_no_steps_no_field_and_weights_of_another_network_are_refused():
     field = make_field()
-    with pytest.raises(InputError, match="0 layers are none"):
-        field.of(0)
+    with pytest.raises(InputError, match=r"steps: is 0"):
+        with_steps(field, 0)
     with pytest.raises(InputError, match=r"first: has the shape \(3,\)"):
-        deepened(field, np.zeros(3), 2, 2)
+        deepened(field, np.zeros(3), (2, 4))
+    plain = Network((2, 2), [lambda z: z], field.inputs, field.outputs, 0.1)
+    with pytest.raises(InputError, match=r"(?s)integrates no field.*continuum"):
+        with_steps(plain, 4)
+
+
+def test_a_job_trains_few_steps_first():
+    network = make_field(steps=16, weights="walk")
+    context = NetworkContext(network)
+    training = TRAININGS["deepened"]
+    assert ladder(16) == [4, 8, 16] and ladder(20) == [5, 10, 20] and ladder(6) == [6]
+    assert training.fits(network) and not training.fits(with_steps(network, 6))
+    theta = training.weights(context, [], generator(6))
+    first = context.first_weights(context.action, generator(6))
+    lowest = descend(context.action, first, ExactSettings(500)).parts.total
+    assert context.action.value(theta) < 0.5 * context.action.value(first)
+    assert context.action.value(theta) < 2.0 * lowest
+    assert 0.0 < context.begun < 1.0
