@@ -10,8 +10,7 @@ and has solved the problem when it comes to the lowest of eight climbs from the 
 
     uniform, quiet, noise, smoother   restarts: first paths of that way, climbing from the first of its shares
     langevin                          kicks by the stochastic Euler-Lagrange equation, annealed in temperature
-    langevin@TEMPERATURE              the same at one temperature
-    opening, neighborhood, splice, …  the other escapes
+    opening, neighborhood, …          the other escapes from one minimum
 
 FOLDER gets noise.json after every run and noise.txt after every problem.
 """
@@ -51,12 +50,9 @@ def starts(context: SearchContext, method: str, seed: int, minimum: Any) -> Any:
         if method in WAYS:
             way = WAYS[method]
             return way.draw(context, rng), context.rung(way.shares[start % len(way.shares)])
-        return EXTRA.get(method, ESCAPES.get(method)).draw(context, [lowest], rng)
+        return ESCAPES[method].draw(context, [lowest], rng)
 
     return draw
-
-
-EXTRA: dict[str, Any] = {}
 
 
 def run(
